@@ -1,0 +1,1 @@
+"""What every other package may import: types, errors, the registry, the run directory, hashes and statistics."""

@@ -1,0 +1,105 @@
+"""Every error that tunesmith raises for a user's mistake or a machine's limit.
+
+    TunesmithError            1   something failed
+    ├── UsageError            2   the command or the recipe is wrong
+    │   ├── RecipeError           a key or a value of the recipe
+    │   ├── ModelError            no such model, or one that cannot be used so
+    │   ├── MethodError           a method that does not fit the model
+    │   ├── ObjectiveError        an objective that does not fit the data or the model
+    │   └── RunError              no such run, or a run directory that cannot be written or read
+    ├── DataError             3   the data
+    ├── FetchError            1   something could not be downloaded, or is not what was pinned
+    ├── MemoryExhausted       1   the smallest possible micro-batch does not fit
+    ├── Diverged              4   the loss is no longer a number
+    └── Interrupted         130   Ctrl-C or SIGTERM, after everything was saved
+
+The number is the exit code of the command line. A message is one line: where, what was found, what was expected, what to do next.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = [
+    "DataError",
+    "Diverged",
+    "FetchError",
+    "Interrupted",
+    "MemoryExhausted",
+    "MethodError",
+    "ModelError",
+    "ObjectiveError",
+    "RecipeError",
+    "RunError",
+    "TunesmithError",
+    "UsageError",
+    "did_you_mean",
+]
+
+
+class TunesmithError(Exception):
+    """Anything that stops a command and that its user can act on. Its text is one line."""
+
+    exit_code = 1
+
+
+class UsageError(TunesmithError):
+    """The command or the recipe asks for something that cannot be."""
+
+    exit_code = 2
+
+
+class RecipeError(UsageError):
+    """A key or a value of the recipe is wrong."""
+
+
+class ModelError(UsageError):
+    """The model is unknown, incomplete, or cannot be used in the way asked for."""
+
+
+class MethodError(UsageError):
+    """The method does not fit the model."""
+
+
+class ObjectiveError(UsageError):
+    """The objective does not fit the data or the model."""
+
+
+class RunError(UsageError):
+    """The run does not exist, or its directory cannot be used."""
+
+
+class DataError(TunesmithError):
+    """The data cannot be read, or cannot be trained on."""
+
+    exit_code = 3
+
+
+class FetchError(TunesmithError):
+    """A download failed, or its hash is not the pinned one."""
+
+
+class MemoryExhausted(TunesmithError):
+    """The machine's memory does not hold the smallest possible micro-batch."""
+
+
+class Diverged(TunesmithError):
+    """The loss or the gradient is no longer a finite number."""
+
+    exit_code = 4
+
+
+class Interrupted(TunesmithError):
+    """The user or the system asked the run to stop; it can be resumed."""
+
+    exit_code = 130
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return ` Did you mean "x"? Known: a, b, c.`, leaving the question out where nothing is near."""
+    names = sorted(known)
+    near = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
+    if not near:  # "lora_rank" is nearer to "r" than any ratio of letters says
+        parts = [name for name in names if len(name) > 2 and (name in word or word in name)]
+        near = parts[:1]
+    question = f' Did you mean "{near[0]}"?' if near else ""
+    return f"{question} Known: {', '.join(names)}." if names else question

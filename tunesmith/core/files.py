@@ -1,0 +1,110 @@
+"""Files and folders that are written whole or not at all, the cache, and hashes."""
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tunesmith.core.errors import TunesmithError
+
+__all__ = ["cache_folder", "disk_errors", "file_sha256", "hash_of", "staged_folder", "write_bytes", "write_json", "write_text"]
+
+
+def cache_folder(*parts: str) -> Path:
+    """A folder of the cache, made where it is missing: `TUNESMITH_CACHE`, else `XDG_CACHE_HOME/tunesmith`, else `~/.cache/tunesmith`."""
+    base = os.environ.get("TUNESMITH_CACHE")
+    root = Path(base) if base else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tunesmith"
+    folder = root.joinpath(*parts)
+    with disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@contextlib.contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turn a full disk, or a folder that cannot be written, into one line. Raises: TunesmithError."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise TunesmithError(f"{path}: the disk is full. Nothing half-written was kept; free some space and run the command again.") from error
+        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
+            raise TunesmithError(f"{path}: cannot be written ({error.strerror}). Choose another folder.") from error
+        raise
+
+
+@contextlib.contextmanager
+def staged_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
+    """A new folder that takes the name `path` when the block ends well, and vanishes when it does not.
+
+    Raises: FileExistsError, where `path` exists and `replace` is false.
+    """
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    try:
+        with disk_errors(path):
+            yield staging
+            if path.exists():
+                if not replace:
+                    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+                old = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+                os.rename(path, old / path.name)
+                os.rename(staging, path)
+                shutil.rmtree(old, ignore_errors=True)
+            else:
+                os.rename(staging, path)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file whole: a reader sees the old content or the new, never a part."""
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+            os.chmod(name, 0o644)
+            os.replace(name, path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+
+
+def write_text(path: Path, content: str) -> None:
+    """Write UTF-8 text whole."""
+    write_bytes(path, content.encode("utf-8"))
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON document whole; NaN and infinities become null, as JSON has none."""
+    write_text(path, json.dumps(_finite(value), indent=1, ensure_ascii=False) + "\n")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if value == value and abs(value) != float("inf") else None
+    if isinstance(value, dict):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def hash_of(*parts: Any) -> str:
+    """A stable SHA-256, in hex, of JSON-like values: the key of a cache entry."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, ensure_ascii=False, default=str).encode("utf-8")).hexdigest()

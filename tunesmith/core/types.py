@@ -1,0 +1,362 @@
+"""The types that the packages meet in: examples, encoded rows, and the contracts of a method, an objective and a metric.
+
+Nothing here imports torch at run time. Tensors are named with a suffix of their dimensions:
+
+    T tokens of a packed stream    S segments    N scored positions (targets)    A answers (what a head reads)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from tunesmith.core.batch import Batch
+
+__all__ = [
+    "Chat",
+    "Completion",
+    "Encoded",
+    "Encoder",
+    "Example",
+    "Forward",
+    "HeadSpec",
+    "Labelled",
+    "Loss",
+    "Message",
+    "Method",
+    "Metric",
+    "ModelFacts",
+    "Objective",
+    "Origin",
+    "Output",
+    "ParamGroup",
+    "Prompt",
+    "Row",
+    "Segment",
+    "Step",
+    "Targets",
+    "Text",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where an example was read."""
+
+    file: str
+    """The file, alias or hub id, as a person would name it."""
+    row: int
+    """1-based: the line of a line-oriented file, else the number of the record."""
+    task: str = ""
+    group: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Raw text, for continued pretraining."""
+
+    text: str
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """A text, or two, of a named class; `label` is None where it is to be predicted."""
+
+    text: str
+    label: str | None
+    origin: Origin
+    text_pair: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chat:
+    """A conversation; the assistant's turns are what is learned."""
+
+    messages: tuple[Message, ...]
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """A source text and the target text that should follow it."""
+
+    source: str
+    target: str
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A conversation that waits for the assistant's next turn."""
+
+    messages: tuple[Message, ...]
+    origin: Origin
+
+
+Example = Text | Labelled | Chat | Completion | Prompt
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """One rendered and tokenized example.
+
+    `tokens`, `token_types` and `scored` have one entry a token; `scored` marks the tokens that are learned (never the first one, which
+    nothing predicts). `source` is what an encoder-decoder reads. `num_cut` counts the tokens left out to fit the model.
+    """
+
+    tokens: tuple[int, ...]
+    token_types: tuple[int, ...]
+    scored: tuple[bool, ...]
+    source: tuple[int, ...] = ()
+    num_cut: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One token sequence. `parent` is the index, in its row, of the segment that it continues, or -1."""
+
+    tokens: tuple[int, ...]
+    token_types: tuple[int, ...] = ()
+    parent: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """What is scored in a row: `labels[i]` is the token that `positions[i]` should predict, worth `weights[i]`, part of answer `answers[i]`.
+
+    Positions count over the row's segments laid end to end.
+    """
+
+    positions: tuple[int, ...] = ()
+    labels: tuple[int, ...] = ()
+    weights: tuple[float, ...] = ()
+    answers: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One encoded example; packing never splits it.
+
+    `answers` names the segments that are read or scored as a whole (by index); `values` holds one number an answer under each name.
+    """
+
+    segments: tuple[Segment, ...]
+    origin: Origin
+    targets: Targets = Targets()
+    answers: tuple[int, ...] = (0,)
+    values: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    source: Segment | None = None
+
+    @property
+    def num_tokens(self) -> int:
+        """Tokens of all segments, and of the source where there is one."""
+        return sum(len(s.tokens) for s in self.segments) + (len(self.source.tokens) if self.source else 0)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """What the engine, the encoder and the plan need to know of a model, read off its config and its modules."""
+
+    name: str
+    architecture: str
+    model_type: str
+    is_causal: bool
+    is_encoder_decoder: bool
+    has_lm_head: bool
+    hidden_size: int
+    num_layers: int
+    vocab_size: int
+    max_length: int
+    """The most tokens that a sequence may have."""
+    first_position: int
+    """The position id of a sequence's first token: 0, but for RoBERTa's family, whose padding takes the first ones."""
+    has_token_types: bool
+    pad_token_id: int
+    decoder_start_token_id: int | None
+    num_parameters: int
+    parts: Mapping[str, int]
+    """Parameters by part: embeddings, attention, feed_forward, norms, head, other."""
+
+
+@dataclass(frozen=True, slots=True)
+class ParamGroup:
+    """Parameters that train with the same multiple of the learning rate."""
+
+    name: str
+    params: Sequence[nn.Parameter]
+    lr_scale: float = 1.0
+    weight_decay: float | None = None
+    """None: the recipe's for matrices, none for vectors (biases and norms)."""
+    from_epoch: float = 0.0
+    """Gradual unfreezing: the group stands still before this epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeadSpec:
+    """A head that an objective needs on top of the trunk."""
+
+    outputs: int
+    pooling: Literal["auto", "first", "mean", "last"] = "auto"
+    """How a segment becomes one vector; auto: the last token of a causal model, the mean of an encoder's."""
+    num_layers: int = 1
+    dropout: float = 0.0
+    lr_scale: float = 1.0
+    """Learning rate of the head, as a multiple of the recipe's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """Sums of losses over a micro-batch, in nats. A step's loss is the sum over k of `sums[k] / counts[k]`, its counts taken over the whole step."""
+
+    sums: Mapping[str, Tensor]
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one optimizer update did."""
+
+    index: int
+    """1-based."""
+    loss: float
+    """Nats, averaged over the step's targets."""
+    grad_norm: float
+    learning_rate: float
+    num_examples: int
+    num_tokens: int
+    num_targets: float
+    seconds: float
+    epoch: float
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+class Encoder(Protocol):
+    """The one renderer and tokenizer, for training, evaluation, chat and export alike."""
+
+    labels: tuple[str, ...]
+    """Class names in the order of a classifier's outputs; empty where the data has none."""
+    facts: ModelFacts
+    max_length: int
+
+    def encode(self, example: Example) -> Encoded:
+        """Render and tokenize; cut to `max_length`, counting what was cut."""
+
+    def windows(self, example: Text) -> list[Encoded]:
+        """Tokenize a text of any length into sequences of at most `max_length`, every token scored once (but the very first)."""
+
+    def prompt(self, example: Example) -> tuple[int, ...]:
+        """The tokens that the model continues when it is asked to answer `example`."""
+
+    def reference(self, example: Example) -> str:
+        """The answer that `example` holds to its own `prompt`."""
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """Text of `tokens`, without special tokens."""
+
+
+class Forward(Protocol):
+    """The model as the objectives see it. Every result is differentiable where gradients are on."""
+
+    def nll(self, batch: Batch) -> Tensor:
+        """Weighted sum over the batch's targets of -log p(label), nats, scalar float32."""
+
+    def logprobs(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Log-probability of every label and entropy of its distribution, nats, each shape (N,), float32."""
+
+    def head(self, name: str, batch: Batch, at: Literal["answer", "target"] = "answer") -> Tensor:
+        """Outputs of the head `name`, shape (A, outputs) or (N, outputs), float32."""
+
+
+@runtime_checkable
+class Method(Protocol):
+    """WHAT trains. A file in `method/`."""
+
+    virtual_tokens: int
+    """Learned tokens put before every sequence."""
+    mergeable: bool
+    """Whether the change can be folded into the model's own weights."""
+    starts_at_base: bool
+    """Whether the untrained method leaves the model's outputs as they are."""
+
+    def apply(self, trunk: nn.Module) -> list[ParamGroup]:
+        """Change `trunk` in place and return what trains. It never sees heads."""
+
+    def save(self, trunk: nn.Module, folder: Path) -> None:
+        """Write what trained to `folder`, in the field's own file format."""
+
+    def load(self, trunk: nn.Module, folder: Path) -> None:
+        """Give `trunk`, to which `apply` was done, the tensors that `save` wrote."""
+
+
+@runtime_checkable
+class Objective(Protocol):
+    """WHAT loss. A file in `objective/`."""
+
+    accepts: ClassVar[tuple[type, ...]]
+    """The kinds of example that it learns from."""
+    uses_lm_head: ClassVar[bool]
+    """Whether it reads the model's own vocabulary head."""
+
+    def heads(self, encoder: Encoder) -> Mapping[str, HeadSpec]:
+        """The heads it needs, by name; each trains as a group of its own."""
+
+    def encode(self, example: Example, encoder: Encoder) -> list[Row]:
+        """Deterministic, cached. Several rows where a text is longer than the model; none where nothing can be learned from it."""
+
+    def draw(self, row: Row, rng: np.random.Generator) -> Row:
+        """The row as this epoch sees it (masking, sampling)."""
+
+    def prepare(self, forward: Forward, batches: Sequence[Batch]) -> None:
+        """See a whole step, without gradients, before its first backward pass."""
+
+    def loss(self, forward: Forward, batch: Batch) -> Loss:
+        """Sums over the batch, with gradients."""
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What a model said to one example.
+
+    Classifiers fill `label` and `probabilities` (in the order of the encoder's labels); language models `text` (generated) and
+    `nll_nats` with `num_tokens` and `num_bytes` (of the scored reference).
+    """
+
+    label: str | None = None
+    probabilities: tuple[float, ...] = ()
+    text: str | None = None
+    nll_nats: float = float("nan")
+    num_tokens: int = 0
+    num_bytes: int = 0
+
+
+@runtime_checkable
+class Metric(Protocol):
+    """A number with an interval. A file in `evaluation/metrics/`."""
+
+    needs: ClassVar[Literal["label", "text", "nll"]]
+    """What it reads of an Output; a run evaluates the metrics whose need its objective fills."""
+    higher_is_better: ClassVar[bool]
+    is_proportion: ClassVar[bool]
+    """A mean of zeros and ones: its interval is Wilson's and its paired test McNemar's."""
+
+    def stats(self, example: Example, output: Output, reference: str) -> tuple[float, ...]:
+        """What one example contributes; the bootstrap resamples these. `reference`: the example's label or the text it should give."""
+
+    def value(self, stats_nk: np.ndarray[Any, np.dtype[np.float64]]) -> float:
+        """The metric of these examples, from their stats, shape (examples, k)."""

@@ -1,0 +1,1 @@
+"""The training engine: one loop, packed batches, two attention paths."""

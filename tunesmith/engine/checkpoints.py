@@ -1,0 +1,82 @@
+"""Checkpoints: what a run needs to go on as if it had never stopped. safetensors and JSON only; written whole or not at all."""
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from tunesmith.core.errors import RunError
+from tunesmith.core.files import staged_folder, write_json
+from tunesmith.engine.loop import TrainingState
+
+__all__ = ["latest_checkpoint", "load_checkpoint", "load_trainable", "save_checkpoint", "save_trainable", "trainable_tensors"]
+
+
+def trainable_tensors(forward: nn.Module) -> dict[str, Tensor]:
+    """What trains, by its name in `forward`; tied parameters once."""
+    return {name: p.detach() for name, p in forward.named_parameters() if p.requires_grad}
+
+
+def save_trainable(file: Path, forward: nn.Module) -> None:
+    """Write what trains to a safetensors file."""
+    save_file({name: tensor.contiguous() for name, tensor in trainable_tensors(forward).items()}, file)
+
+
+def load_trainable(file: Path, forward: nn.Module) -> None:
+    """Put back what `save_trainable` wrote. Raises: RunError, where it does not fit the model."""
+    own = trainable_tensors(forward)
+    saved = load_file(file)
+    if own.keys() != saved.keys() or any(own[name].shape != saved[name].shape for name in own):
+        raise RunError(f"{file}: does not fit the model of this recipe. Was the recipe, or the model, changed since it was written?")
+    with torch.no_grad():
+        for name, tensor in own.items():
+            tensor.copy_(saved[name])
+
+
+def save_checkpoint(folder: Path, forward: nn.Module, state: TrainingState, progress: Mapping[str, Any], *, keep: int = 2) -> Path:
+    """Write `folder/step-NNNNNN` and remove all but the newest `keep` of its kind. `progress` is the caller's own, JSON-like.
+
+    Returns: the checkpoint's folder.
+    """
+    target = folder / f"step-{state.step:06d}"
+    with staged_folder(target, replace=True) as staging:
+        save_trainable(staging / "trainable.safetensors", forward)
+        moments, scalars = dict[str, Tensor](), dict[str, Any]()
+        for index, values in state.optimizer.state_dict()["state"].items():
+            for key, value in values.items():
+                if isinstance(value, Tensor):
+                    moments[f"{index}.{key}"] = value.detach().contiguous()
+                elif value is not None:
+                    scalars[f"{index}.{key}"] = value
+        save_file({**moments, "rng_state": state.rng_state}, staging / "optimizer.safetensors")
+        write_json(staging / "state.json", {"schema": "tunesmith/checkpoint/1", "step": state.step, "scalars": scalars, "progress": dict(progress)})
+    for old in sorted(folder.glob("step-*"))[:-keep]:
+        shutil.rmtree(old, ignore_errors=True)
+    return target
+
+
+def latest_checkpoint(folder: Path) -> Path | None:
+    """The newest whole checkpoint, or None."""
+    found = sorted(path for path in folder.glob("step-*") if (path / "state.json").is_file())
+    return found[-1] if found else None
+
+
+def load_checkpoint(path: Path, forward: nn.Module, state: TrainingState) -> dict[str, Any]:
+    """Put weights, optimizer, random numbers and step count back. Returns: the caller's `progress`."""
+    saved = json.loads((path / "state.json").read_text(encoding="utf-8"))
+    load_trainable(path / "trainable.safetensors", forward)
+    tensors = load_file(path / "optimizer.safetensors")
+    state.rng_state = tensors.pop("rng_state")
+    moments = dict[int, dict[str, Any]]()
+    for name, value in [*tensors.items(), *saved["scalars"].items()]:
+        index, key = name.split(".", 1)
+        moments.setdefault(int(index), {})[key] = value
+    state.optimizer.load_state_dict({**state.optimizer.state_dict(), "state": moments})
+    state.step = saved["step"]
+    torch.set_rng_state(state.rng_state)
+    return dict(saved["progress"])

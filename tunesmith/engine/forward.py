@@ -1,0 +1,189 @@
+"""The model as objectives see it: one module that owns the trunk and the heads, over a packed stream or over padded rows.
+
+    T tokens of the stream    S segments    N scored positions    A answers    H hidden size    V vocabulary
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from tunesmith.core.batch import Batch, Stream
+from tunesmith.core.types import ModelFacts
+from tunesmith.engine.attention import PACKED, attention_implementation
+from tunesmith.engine.kernels.linear_cross_entropy import linear_cross_entropy
+
+__all__ = ["PackedForward", "Paths"]
+
+_LOGITS_BYTES = 64 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """How a model is run, as the probe found it, and why."""
+
+    attention: Literal["packed", "padded"]
+    attention_reason: str
+    head: Literal["fused", "model", "none"]
+    """fused: hidden states times the head's matrix equal the model's own logits; model: the model makes its logits itself."""
+    head_reason: str
+
+
+class PackedForward(nn.Module):
+    """Implements `core.types.Forward`. DDP or FSDP may wrap it: every parameter lives in `trunk` or `heads`."""
+
+    def __init__(self, trunk: nn.Module, heads: Mapping[str, nn.Module], facts: ModelFacts, paths: Paths, autocast: torch.dtype | None = None) -> None:
+        super().__init__()
+        self.trunk = trunk
+        self.heads = nn.ModuleDict(heads)
+        self.facts = facts
+        self.paths = paths
+        self._autocast = autocast
+
+    @property
+    def device(self) -> torch.device:
+        """Where the trunk's weights are."""
+        return next(self.trunk.parameters()).device
+
+    def nll(self, batch: Batch) -> Tensor:
+        """Weighted sum over the targets of -log p(label), nats, scalar."""
+        head = self._vocabulary_head()
+        if self.paths.head == "fused" and type(head) is nn.Linear:
+            with self._precision():
+                hidden = self.hidden(batch)[batch.predict_N]
+            return linear_cross_entropy(hidden.to(head.weight.dtype), head.weight, head.bias, batch.labels_N, batch.weights_N)
+        logprobs, _ = self.logprobs(batch, with_entropy=False)
+        return -(logprobs * batch.weights_N).sum()
+
+    def logprobs(self, batch: Batch, *, with_entropy: bool = True) -> tuple[Tensor, Tensor]:
+        """Log-probability of each label and entropy of its distribution, nats, each (N,)."""
+        with self._precision():
+            if self.paths.head != "fused":
+                return _label_logprobs(self._own_logits(batch), batch.labels_N, with_entropy)
+            hidden_NH = self.hidden(batch)[batch.predict_N]
+            head, chunk = self._vocabulary_head(), max(1, _LOGITS_BYTES // (4 * self.facts.vocab_size))
+            parts = []
+            for start in range(0, max(1, len(hidden_NH)), chunk):
+                part, labels = hidden_NH[start : start + chunk], batch.labels_N[start : start + chunk]
+                if torch.is_grad_enabled():  # logits are made again in the backward pass rather than kept
+                    parts.append(checkpoint(lambda h, y: _label_logprobs(head(h), y, with_entropy), part, labels, use_reentrant=False))
+                else:
+                    parts.append(_label_logprobs(head(part), labels, with_entropy))
+        return torch.cat([p[0] for p in parts]), torch.cat([p[1] for p in parts])
+
+    def head(self, name: str, batch: Batch, at: Literal["answer", "target"] = "answer") -> Tensor:
+        """Outputs of the head `name`: (A, outputs) read from whole segments, or (N, outputs) at the scored positions, float32."""
+        with self._precision():
+            hidden = self.hidden(batch)
+        if hidden.dtype in (torch.bfloat16, torch.float16):
+            hidden = hidden.float()
+        if at == "target":
+            return self.heads[name].at_positions(hidden, batch.predict_N)  # type: ignore[operator,no-any-return]
+        return self.heads[name](hidden, batch.stream.bounds, batch.segments_A)  # type: ignore[no-any-return]
+
+    def hidden(self, batch: Batch) -> Tensor:
+        """Last hidden states of the stream, (T, H), in the order of its tokens."""
+        return self._run(self._body(), batch).last_hidden_state_TH
+
+    def _body(self) -> nn.Module:
+        """The model below its vocabulary head."""
+        body = self.trunk.base_model if self.facts.has_lm_head and not self.facts.is_encoder_decoder else self.trunk
+        return body  # type: ignore[return-value]
+
+    def _vocabulary_head(self) -> nn.Module:
+        return self.trunk.get_output_embeddings()  # type: ignore[operator,no-any-return]
+
+    def _precision(self) -> Any:
+        return torch.autocast(self.device.type, dtype=self._autocast, enabled=self._autocast is not None)
+
+    def _own_logits(self, batch: Batch) -> Tensor:
+        """The model's own logits at the scored positions, (N, V)."""
+        if self.paths.attention == "packed":
+            logits_to_keep = {"logits_to_keep": batch.predict_N}
+            return self._run(self.trunk, batch, **logits_to_keep).logits_LV
+        return self._run(self.trunk, batch).logits_LV[batch.predict_N]
+
+    def _run(self, module: nn.Module, batch: Batch, **arguments: Any) -> "_Ran":
+        return _run_packed(module, batch, arguments) if self.paths.attention == "packed" else _run_padded(module, batch, arguments)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ran:
+    last_hidden_state_TH: Tensor
+    logits_LV: Tensor
+
+
+def _ran(output: Any, gather: Any) -> _Ran:
+    hidden, logits = getattr(output, "last_hidden_state", None), getattr(output, "logits", None)
+    empty = torch.empty(0)
+    return _Ran(empty if hidden is None else gather(hidden), empty if logits is None else gather(logits))
+
+
+def _run_packed(module: nn.Module, batch: Batch, arguments: dict[str, Any]) -> _Ran:
+    stream = batch.stream
+    if batch.facts.has_token_types:
+        arguments["token_type_ids"] = stream.token_types_T[None]
+    if batch.facts.is_causal:
+        arguments["use_cache"] = False
+    with attention_implementation(module, PACKED):
+        output = module(
+            input_ids=stream.tokens_T[None],
+            position_ids=stream.positions_T[None],
+            # All ones: with no mask at all transformers would guess at packing from the positions.
+            attention_mask=torch.ones_like(stream.tokens_T[None]),
+            segment_bounds=stream.bounds,
+            segment_parents=stream.parents,
+            **arguments,
+        )
+    return _ran(output, lambda x: x[0])
+
+
+def _padded_rows(stream: Stream, pad_token_id: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """The stream as rows, each a segment with the segments that it continues before it.
+
+    Returns: tokens, token types and mask, each (S, longest); and for each token of the stream its row and its column.
+    """
+    device = stream.tokens_T.device
+    chains = list[list[int]]()
+    for segment, parent in enumerate(stream.parents):
+        chains.append([*chains[parent], segment] if parent >= 0 else [segment])
+    bounds = stream.bounds
+    indices = [torch.cat([torch.arange(bounds[s], bounds[s + 1], device=device) for s in chain]) for chain in chains]
+    longest = max(len(i) for i in indices)
+    tokens = torch.full((len(chains), longest), pad_token_id, device=device)
+    types, mask = torch.zeros_like(tokens), torch.zeros_like(tokens)
+    rows, columns = list[Tensor](), list[Tensor]()
+    for row, index in enumerate(indices):
+        tokens[row, : len(index)] = stream.tokens_T[index]
+        types[row, : len(index)] = stream.token_types_T[index]
+        mask[row, : len(index)] = 1
+        own = bounds[row + 1] - bounds[row]
+        rows.append(torch.full((own,), row, device=device))
+        columns.append(torch.arange(len(index) - own, len(index), device=device))
+    return tokens, types, mask, torch.cat(rows), torch.cat(columns)
+
+
+def _run_padded(module: nn.Module, batch: Batch, arguments: dict[str, Any]) -> _Ran:
+    tokens, types, mask, rows_T, columns_T = _padded_rows(batch.stream, batch.facts.pad_token_id)
+    if batch.facts.is_encoder_decoder:
+        assert batch.source is not None, "an encoder-decoder reads a source"
+        source, _, source_mask, _, _ = _padded_rows(batch.source, batch.facts.pad_token_id)
+        arguments |= {"input_ids": source, "attention_mask": source_mask, "decoder_input_ids": tokens, "decoder_attention_mask": mask}
+    else:
+        arguments |= {"input_ids": tokens, "attention_mask": mask}
+        if batch.facts.has_token_types:
+            arguments["token_type_ids"] = types
+    if batch.facts.is_causal:
+        arguments["use_cache"] = False
+    return _ran(module(**arguments), lambda x: x[rows_T, columns_T])
+
+
+def _label_logprobs(logits_NV: Tensor, labels_N: Tensor, with_entropy: bool) -> tuple[Tensor, Tensor]:
+    logits = logits_NV if logits_NV.dtype == torch.float64 else logits_NV.float()
+    all_logprobs = F.log_softmax(logits, 1)
+    entropy = -(all_logprobs.exp() * all_logprobs).sum(1) if with_entropy else torch.empty(len(logits), device=logits.device)
+    return all_logprobs.gather(1, labels_N[:, None])[:, 0], entropy

@@ -1,0 +1,144 @@
+"""The one training loop: a generator of Steps. Who saves, prints, validates or stops does so between two of them."""
+
+import math
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from tunesmith.core.batch import Batch
+from tunesmith.core.errors import Diverged, MemoryExhausted
+from tunesmith.core.types import Objective, Step
+from tunesmith.engine.forward import PackedForward
+from tunesmith.engine.schedules import learning_rate_multiple
+
+__all__ = ["TrainingPlan", "TrainingState", "train"]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingPlan:
+    """What the loop needs to know beside the data."""
+
+    num_steps: int
+    steps_per_epoch: int
+    learning_rate: float
+    schedule: str
+    num_warmup_steps: int
+    max_grad_norm: float | None
+
+
+@dataclass(slots=True)
+class TrainingState:
+    """Everything that changes while training, beside the weights. It belongs to the caller, who saves and restores it."""
+
+    optimizer: Optimizer
+    step: int = 0
+    """Updates done so far."""
+    rng_state: Tensor = field(default_factory=torch.get_rng_state)
+    """torch's generator as it was before the step at hand: a step that is interrupted starts again with the same noise."""
+    updating: bool = False
+    """True while weights are being written: not a moment to stop at."""
+
+
+def train(
+    forward: PackedForward, objective: Objective, steps: Iterable[Sequence[Batch]], plan: TrainingPlan, state: TrainingState
+) -> Iterator[Step]:
+    """Do one update for each item of `steps`, and yield what it did.
+
+    The loss of a step is a sum over its micro-batches divided by counts taken over the whole step, so that it does not depend on how the step
+    was cut. Where memory runs out the micro-batches are halved and the step is done again.
+
+    Raises: Diverged, where the loss or the gradient is not finite (the weights stay as they were before that step); MemoryExhausted.
+    """
+    parameters = [p for group in state.optimizer.param_groups for p in group["params"]]
+    for batches in steps:
+        started = time.perf_counter()
+        state.rng_state = torch.get_rng_state()
+        forward.train()
+        loss, metrics, batches = _gradients(forward, objective, [b.to(forward.device) for b in batches], parameters)
+        epoch = state.step / plan.steps_per_epoch
+        for group in state.optimizer.param_groups:
+            if group["from_epoch"] > epoch:
+                for p in group["params"]:
+                    p.grad = None
+        grad_norm = float(nn.utils.clip_grad_norm_(parameters, plan.max_grad_norm or math.inf))
+        if not (math.isfinite(loss) and math.isfinite(grad_norm)):
+            state.optimizer.zero_grad()
+            raise Diverged(
+                f"step {state.step + 1}: the loss is {loss:g} and the gradient's norm {grad_norm:g}. Lower train.learning_rate (now {plan.learning_rate:g}),"
+                " or raise train.warmup_ratio."
+            )
+        rate = plan.learning_rate * learning_rate_multiple(plan.schedule, state.step, plan.num_steps, plan.num_warmup_steps)
+        state.updating = True
+        for group in state.optimizer.param_groups:
+            group["lr"] = rate * group["lr_scale"]
+        state.optimizer.step()
+        state.optimizer.zero_grad()
+        state.step += 1
+        state.rng_state = torch.get_rng_state()
+        state.updating = False
+        yield Step(
+            index=state.step,
+            loss=loss,
+            grad_norm=grad_norm,
+            learning_rate=rate,
+            num_examples=sum(len(b.rows) for b in batches),
+            num_tokens=sum(b.stream.num_tokens + (b.source.num_tokens if b.source else 0) for b in batches),
+            num_targets=sum(b.counts["target"] or b.counts["answer"] for b in batches),
+            seconds=time.perf_counter() - started,
+            epoch=state.step / plan.steps_per_epoch,
+            metrics=metrics,
+        )
+
+
+def _gradients(
+    forward: PackedForward, objective: Objective, batches: Sequence[Batch], parameters: Sequence[nn.Parameter]
+) -> tuple[float, dict[str, float], Sequence[Batch]]:
+    """Leave the step's gradient in the parameters. Returns: the loss, the metrics' sums over the micro-batches, and these as they were run."""
+    while True:
+        try:
+            with torch.no_grad():
+                objective.prepare(forward, batches)
+            counts = dict[str, float]()
+            for batch in batches:
+                for name, count in batch.counts.items():
+                    counts[name] = counts.get(name, 0.0) + count
+            total, metrics = 0.0, dict[str, float]()
+            for batch in batches:
+                loss = objective.loss(forward, batch)
+                parts = [value / counts[name] for name, value in loss.sums.items() if counts[name]]
+                if not parts:
+                    continue
+                scalar = torch.stack(parts).sum()
+                scalar.backward()  # type: ignore[no-untyped-call]
+                total += float(scalar.detach())
+                for name, value in loss.metrics.items():
+                    metrics[name] = metrics.get(name, 0.0) + value
+            return total, metrics, batches
+        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+            if not _is_out_of_memory(error):
+                raise
+            for p in parameters:
+                p.grad = None
+            batches = _halved(batches)
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error) or "not enough memory" in str(error)
+
+
+def _halved(batches: Sequence[Batch]) -> list[Batch]:
+    if all(len(batch.rows) == 1 for batch in batches):
+        longest = max(batch.stream.num_tokens for batch in batches)
+        raise MemoryExhausted(
+            f"one example of {longest} tokens does not fit in memory alone. Lower model.max_length, or use a method that trains less (lora, head)."
+        )
+    halves = list[Batch]()
+    for batch in batches:
+        halves += batch.split() if len(batch.rows) > 1 else (batch,)
+    return halves

@@ -1,0 +1,82 @@
+"""From rows to steps of micro-batches: a step is a number of examples, a micro-batch a number of tokens."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tunesmith.core.batch import Batch, collate
+from tunesmith.core.types import ModelFacts, Objective, Row
+
+__all__ = ["StepPlan", "evaluation_batches", "pack", "training_steps"]
+
+
+@dataclass(frozen=True, slots=True)
+class StepPlan:
+    """How training data is cut into steps."""
+
+    num_rows: int
+    examples_per_step: int
+    micro_batch_tokens: int
+    num_steps: int
+    seed: int
+
+    @classmethod
+    def of(cls, num_rows: int, *, examples_per_step: int, micro_batch_tokens: int, epochs: float, max_steps: int | None, seed: int) -> "StepPlan":
+        """The plan of a recipe; `max_steps`, where given, is the number of steps and `epochs` is not looked at."""
+        per_epoch = math.ceil(num_rows / examples_per_step)
+        steps = max_steps if max_steps is not None else max(1, math.ceil(epochs * per_epoch))
+        return cls(num_rows, examples_per_step, micro_batch_tokens, steps, seed)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps that see every row once; the last one may be smaller."""
+        return math.ceil(self.num_rows / self.examples_per_step)
+
+
+def pack(lengths: Sequence[int], budget: int) -> list[list[int]]:
+    """Group sequences so that no group holds more than `budget` tokens, but for a single longer sequence.
+
+    Best fit decreasing: the longest first, each into the fullest group that still takes it.
+    Returns: indices into `lengths`, every one exactly once.
+    """
+    groups, free = list[list[int]](), list[int]()
+    for index in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
+        fitting = [g for g in range(len(groups)) if free[g] >= lengths[index]]
+        if fitting:
+            best = min(fitting, key=lambda g: (free[g], g))
+            groups[best].append(index)
+            free[best] -= lengths[index]
+        else:
+            groups.append([index])
+            free.append(budget - lengths[index])
+    return groups
+
+
+def training_steps(rows: Sequence[Row], plan: StepPlan, objective: Objective, facts: ModelFacts, *, start_step: int = 0) -> Iterator[list[Batch]]:
+    """The micro-batches of every step from `start_step` on; the same for the same plan, wherever it starts.
+
+    Rows are shuffled anew each epoch.
+    """
+    for step in range(start_step, plan.num_steps):
+        epoch, place = divmod(step, plan.steps_per_epoch)
+        order = np.random.default_rng((plan.seed, epoch)).permutation(plan.num_rows)
+        chosen = order[place * plan.examples_per_step : (place + 1) * plan.examples_per_step]
+        drawn = [objective.draw(rows[i], np.random.default_rng((plan.seed, epoch, int(i)))) for i in chosen]
+        groups = pack([row.num_tokens for row in drawn], plan.micro_batch_tokens)
+        yield [collate([drawn[i] for i in group], facts) for group in groups]
+
+
+def evaluation_batches(rows: Sequence[Row], micro_batch_tokens: int, facts: ModelFacts) -> Iterator[tuple[Batch, list[int]]]:
+    """Every row once, neighbours in length together, each batch with the indices of its rows."""
+    order = sorted(range(len(rows)), key=lambda i: (rows[i].num_tokens, i))
+    group, used = list[int](), 0
+    for index in order:
+        if group and used + rows[index].num_tokens > micro_batch_tokens:
+            yield collate([rows[i] for i in group], facts), group
+            group, used = [], 0
+        group.append(index)
+        used += rows[index].num_tokens
+    if group:
+        yield collate([rows[i] for i in group], facts), group

@@ -1,0 +1,1 @@
+"""WHAT trains: one file a method."""

@@ -1,0 +1,35 @@
+"""Head: freeze the whole trunk and train only the new head on top of it.
+
+The oldest form of transfer learning, also called linear probing where the head is a single layer.
+
+Source: Donahue et al. (2014), "DeCAF", https://arxiv.org/abs/1310.1531.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import nn
+
+from tunesmith.core.types import ParamGroup
+
+__all__ = ["Head"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Head:
+    """Train the objective's new head, nothing below it."""
+
+    virtual_tokens = 0
+    mergeable = True
+    starts_at_base = True
+
+    def apply(self, trunk: nn.Module) -> list[ParamGroup]:
+        """Freeze `trunk`. Returns: no group; heads train as groups of their own."""
+        trunk.requires_grad_(False)
+        return []
+
+    def save(self, trunk: nn.Module, folder: Path) -> None:
+        """Nothing of the trunk changed: nothing to write."""
+
+    def load(self, trunk: nn.Module, folder: Path) -> None:
+        """Nothing of the trunk changed: nothing to read."""

@@ -1,0 +1,1 @@
+"""WHAT loss: one file an objective."""

@@ -1,0 +1,62 @@
+"""Classification: a new head on the trunk names the class of a text, or of two.
+
+loss = - sum over texts of log softmax(head(pooled hidden states))[label].
+
+Source: Devlin et al. (2019), "BERT", https://arxiv.org/abs/1810.04805, section 4.1.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+import torch.nn.functional as F
+
+from tunesmith.core.batch import Batch
+from tunesmith.core.errors import DataError
+from tunesmith.core.types import Encoder, Example, Forward, HeadSpec, Labelled, Loss, Row, Segment
+
+__all__ = ["Classify"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Classify:
+    """Learn the class of a text."""
+
+    pooling: Literal["auto", "first", "mean", "last"] = "auto"
+    """How a text's hidden states become one vector; auto: the last token of a causal model, the mean of an encoder's."""
+    head_layers: int = 1
+    """Layers of the head; each but the last keeps the width and has a tanh."""
+    head_dropout: float = 0.1
+    """Dropout on what the head reads."""
+    head_lr_scale: float = 1.0
+    """Learning rate of the head, as a multiple of the recipe's."""
+
+    accepts: ClassVar[tuple[type, ...]] = (Labelled,)
+    uses_lm_head: ClassVar[bool] = False
+
+    def heads(self, encoder: Encoder) -> Mapping[str, HeadSpec]:
+        """One head, `label`, with an output a class. Raises: DataError, where the data has fewer than two classes."""
+        if len(encoder.labels) < 2:
+            found = f"only {encoder.labels[0]!r}" if encoder.labels else "none"
+            raise DataError(f"data.train: a classifier needs at least two classes; found {found}. Check data.columns.label and data.labels.")
+        return {"label": HeadSpec(len(encoder.labels), self.pooling, self.head_layers, self.head_dropout, self.head_lr_scale)}
+
+    def encode(self, example: Example, encoder: Encoder) -> list[Row]:
+        """One row; an example without a label can be predicted, not learned."""
+        assert isinstance(example, Labelled)
+        encoded = encoder.encode(example)
+        values = {} if example.label is None else {"label": (encoder.labels.index(example.label),)}
+        return [Row((Segment(encoded.tokens, encoded.token_types),), example.origin, values=values)]
+
+    def draw(self, row: Row, rng: np.random.Generator) -> Row:
+        """The row as it is: nothing is drawn."""
+        return row
+
+    def prepare(self, forward: Forward, batches: Sequence[Batch]) -> None:
+        """Nothing to prepare."""
+
+    def loss(self, forward: Forward, batch: Batch) -> Loss:
+        """Cross-entropy summed over the texts, in nats; a step divides it by the number of texts."""
+        logits = forward.head("label", batch)
+        return Loss({"answer": F.cross_entropy(logits, batch.per_answer["label"], reduction="sum")})

@@ -1,0 +1,28 @@
+"""Supervised fine-tuning: learn to give the answers in the data.
+
+loss = - sum over the answer's tokens t of log p(y_t | prompt, y_<t), the end-of-turn token included; the prompt is read, never learned.
+
+Source: Ouyang et al. (2022), "Training language models to follow instructions with human feedback", https://arxiv.org/abs/2203.02155, section 3.5.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from tunesmith.core.types import Chat, Completion, Encoder, Example, Labelled, Row
+from tunesmith.objective._language_model import LanguageModelLoss
+from tunesmith.objective._targets import scored_row
+
+__all__ = ["SFT"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SFT(LanguageModelLoss):
+    """Learn the assistant's turns, or the target of a pair, or the label's name."""
+
+    accepts: ClassVar[tuple[type, ...]] = (Completion, Chat, Labelled)
+
+    def encode(self, example: Example, encoder: Encoder) -> list[Row]:
+        """One row, or none where cutting left nothing to score."""
+        assert isinstance(example, Completion | Chat | Labelled)
+        row = scored_row(encoder.encode(example), example.origin)
+        return [row] if row else []
