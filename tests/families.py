@@ -1,13 +1,15 @@
 """Tiny random models of many families, made from their configs: no download, a few thousand parameters each."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 import transformers
 from torch import nn
 
-__all__ = ["CAUSAL", "ENCODERS", "ENCODER_DECODERS", "PADDED_ONLY", "make"]
+from tunesmith.core.types import ModelFacts, Origin, Row, Segment, Targets
+
+__all__ = ["CAUSAL", "ENCODERS", "ENCODER_DECODERS", "PADDED_ONLY", "facts_of", "make", "random_rows"]
 
 _VOCAB = 97
 _LLAMA = dict(
@@ -99,3 +101,40 @@ def make(name: str, dtype: torch.dtype = torch.float32) -> nn.Module:
             if parameter.dim() > 1:
                 parameter.mul_(4.0)
     return model
+
+
+def facts_of(name: str, model: nn.Module) -> ModelFacts:
+    """The facts of a tiny model, written down by hand."""
+    config: Any = model.config
+    return ModelFacts(
+        name=name,
+        architecture=type(model).__name__,
+        model_type=config.model_type,
+        is_causal=name in CAUSAL,
+        is_encoder_decoder=name in ENCODER_DECODERS,
+        has_lm_head=name not in ENCODERS,
+        hidden_size=32,
+        num_layers=2,
+        vocab_size=_VOCAB,
+        max_length=60,
+        first_position=2 if name in ("roberta", "mpnet") else 0,
+        has_token_types=name in ("bert", "electra", "albert"),
+        pad_token_id=getattr(config, "pad_token_id", None) or 0,
+        decoder_start_token_id=getattr(config, "decoder_start_token_id", None),
+        num_parameters=sum(p.numel() for p in model.parameters()),
+        parts={},
+    )
+
+
+def random_rows(lengths: Sequence[int], facts: ModelFacts, *, seed: int = 0, label: int | None = None) -> list[Row]:
+    """Rows of random tokens, the second half of each one scored; a label each where `label` classes are asked for."""
+    draw = torch.Generator().manual_seed(seed)
+    rows = []
+    for number, length in enumerate(lengths):
+        tokens = tuple(torch.randint(6, _VOCAB, (length,), generator=draw).tolist())
+        positions = tuple(range(length // 2, length - 1))
+        targets = Targets(positions, tuple(tokens[p + 1] for p in positions), (1.0,) * len(positions), (0,) * len(positions))
+        values = {} if label is None else {"label": (number % label,)}
+        segment = Segment(tokens)
+        rows.append(Row((segment,), Origin("random", number + 1), targets, values=values, source=segment if facts.is_encoder_decoder else None))
+    return rows

@@ -169,10 +169,13 @@ def _padded_rows(stream: Stream, pad_token_id: int) -> tuple[Tensor, Tensor, Ten
 
 def _run_padded(module: nn.Module, batch: Batch, arguments: dict[str, Any]) -> _Ran:
     tokens, types, mask, rows_T, columns_T = _padded_rows(batch.stream, batch.facts.pad_token_id)
+    if batch.facts.is_causal:
+        # Padding stands on the right, where no real token looks; masked, it would leave queries inside a window with nothing to see: NaN.
+        mask = torch.ones_like(mask)
     if batch.facts.is_encoder_decoder:
         assert batch.source is not None, "an encoder-decoder reads a source"
         source, _, source_mask, _, _ = _padded_rows(batch.source, batch.facts.pad_token_id)
-        arguments |= {"input_ids": source, "attention_mask": source_mask, "decoder_input_ids": tokens, "decoder_attention_mask": mask}
+        arguments |= {"input_ids": source, "attention_mask": source_mask, "decoder_input_ids": tokens}
     else:
         arguments |= {"input_ids": tokens, "attention_mask": mask}
         if batch.facts.has_token_types:

@@ -8,7 +8,6 @@ import torch
 from torch import nn
 
 from tunesmith.core.types import ModelFacts
-from tunesmith.engine.attention import attention_implementation
 
 __all__ = ["generate", "stream"]
 
@@ -75,7 +74,7 @@ def _generate_batch(
     device = next(trunk.parameters()).device
     was_training = trunk.training
     trunk.eval()
-    with torch.inference_mode(), attention_implementation(trunk, "sdpa" if facts.model_type != "gpt_oss" else "eager"):
+    with torch.inference_mode():
         output = trunk.generate(tokens.to(device), attention_mask=mask.to(device), **_options(facts, max_new_tokens, stop_tokens))  # type: ignore[operator]
     trunk.train(was_training)
     new = output[:, 1 if facts.is_encoder_decoder else width :].tolist()
@@ -99,7 +98,7 @@ def stream(trunk: nn.Module, prompt: Sequence[int], *, tokenizer: Any, facts: Mo
 
     def run() -> None:
         try:
-            with torch.inference_mode(), attention_implementation(trunk, "sdpa"):
+            with torch.inference_mode():
                 options = _options(facts, max_new_tokens, stop_tokens)
                 trunk.generate(tokens, attention_mask=torch.ones_like(tokens), streamer=streamer, **options)  # type: ignore[operator]
         finally:
