@@ -312,6 +312,8 @@ class Objective(Protocol):
     """The kinds of example that it learns from."""
     uses_lm_head: ClassVar[bool]
     """Whether it reads the model's own vocabulary head."""
+    fills: ClassVar[frozenset[str]]
+    """What its predictions hold, and so which metrics fit: `label`, `text` (generated), `nll` (of the reference)."""
 
     def heads(self, encoder: Encoder) -> Mapping[str, HeadSpec]:
         """The heads it needs, by name; each trains as a group of its own."""

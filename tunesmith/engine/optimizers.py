@@ -23,7 +23,9 @@ def moments_per_parameter(name: str, momentum: float = 0.0) -> int:
     return {"adamw": 2, "adam": 2, "rmsprop": 1, "sgd": 0}[name] + (1 if momentum and name in ("sgd", "rmsprop") else 0)
 
 
-def make_optimizer(groups: Sequence[ParamGroup], *, name: str, weight_decay: float, momentum: float = 0.0) -> Optimizer:
+def make_optimizer(
+    groups: Sequence[ParamGroup], *, name: str, weight_decay: float, momentum: float = 0.0, betas: tuple[float, float] = (0.9, 0.999)
+) -> Optimizer:
     """An optimizer with one torch group a (ParamGroup, decayed or not).
 
     Weight decay falls on matrices only, as is usual: biases and norms have none, unless their group says otherwise.
@@ -40,6 +42,8 @@ def make_optimizer(groups: Sequence[ParamGroup], *, name: str, weight_decay: flo
     options: dict[str, Any] = {"lr": 0.0}
     if name in ("sgd", "rmsprop"):
         options["momentum"] = momentum
+    else:
+        options["betas"] = betas
     if name in ("adam", "adamw", "sgd"):
         options["fused"] = True
     return OPTIMIZERS[name](torch_groups, **options)

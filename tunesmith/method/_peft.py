@@ -1,5 +1,6 @@
 """What the methods that write peft's file format share."""
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,9 @@ def inject(trunk: nn.Module, config: PeftConfig, name: str) -> list[ParamGroup]:
     """
     trunk.requires_grad_(False)
     try:
-        inject_adapter_in_model(config, trunk)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="fan_in_fan_out is set to False")  # GPT-2 keeps its matrices transposed; peft sets it right
+            inject_adapter_in_model(config, trunk)
     except ValueError as error:
         targets = sorted({path.rsplit(".", 1)[-1] for path, module in trunk.named_modules() if isinstance(module, nn.Linear)})
         wanted = getattr(config, "target_modules", None)

@@ -20,6 +20,7 @@ class CausalLM(LanguageModelLoss):
     """Learn every token of raw text."""
 
     accepts: ClassVar[tuple[type, ...]] = (Text,)
+    fills: ClassVar[frozenset[str]] = frozenset({"nll"})
 
     def encode(self, example: Example, encoder: Encoder) -> list[Row]:
         """One row for every window of the model's length, so that no text is cut off."""

@@ -33,6 +33,7 @@ class Classify:
     """Learning rate of the head, as a multiple of the recipe's."""
 
     accepts: ClassVar[tuple[type, ...]] = (Labelled,)
+    fills: ClassVar[frozenset[str]] = frozenset({"label"})
     uses_lm_head: ClassVar[bool] = False
 
     def heads(self, encoder: Encoder) -> Mapping[str, HeadSpec]:

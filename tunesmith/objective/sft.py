@@ -20,6 +20,7 @@ class SFT(LanguageModelLoss):
     """Learn the assistant's turns, or the target of a pair, or the label's name."""
 
     accepts: ClassVar[tuple[type, ...]] = (Completion, Chat, Labelled)
+    fills: ClassVar[frozenset[str]] = frozenset({"text", "nll"})
 
     def encode(self, example: Example, encoder: Encoder) -> list[Row]:
         """One row, or none where cutting left nothing to score."""

@@ -1,0 +1,203 @@
+"""What every method promises, held over every method found, on tiny models with and without a vocabulary head."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from families import CAUSAL, facts_of, make, random_rows
+from torch import Tensor, nn
+
+from tunesmith.core import registry
+from tunesmith.core.batch import collate
+from tunesmith.core.types import Method, Objective, ParamGroup
+from tunesmith.engine.forward import PackedForward
+from tunesmith.engine.loop import TrainingPlan, TrainingState, train
+from tunesmith.engine.optimizers import make_optimizer
+from tunesmith.engine.probe import probe
+from tunesmith.method._peft import merge_adapter
+from tunesmith.model.heads import Head
+
+METHODS = registry.names("method")
+FAMILIES = ["llama", "gpt2", "bert", "roberta", "bloom"]
+PLAN = TrainingPlan(num_steps=4, steps_per_epoch=4, learning_rate=2e-2, schedule="constant", num_warmup_steps=0, max_grad_norm=1.0)
+
+
+def _objective(family: str, method: str) -> str:
+    return "sft" if family in CAUSAL and method != "head" else "classify"
+
+
+def _build(family: str, method: str) -> tuple[PackedForward, list[ParamGroup], Method, Objective]:
+    """A tiny model with the method applied and, where the objective needs one, a seeded head."""
+    model = make(family)
+    facts = facts_of(family, model)
+    paths = probe(model, facts)
+    objective = registry.create("objective", _objective(family, method))
+    made = registry.create("method", method)
+    torch.manual_seed(1)
+    heads = {} if objective.uses_lm_head else {"label": Head("label", facts.hidden_size, 3, pooling="mean")}
+    torch.manual_seed(2)
+    groups = made.apply(model)
+    groups += [ParamGroup(name, list(head.parameters())) for name, head in heads.items()]
+    return PackedForward(model, heads, facts, paths), groups, made, objective
+
+
+def _outputs(forward: PackedForward) -> Tensor:
+    forward.eval()
+    with torch.no_grad():
+        return forward.hidden(collate(random_rows((9, 14, 5), forward.facts, label=3), forward.facts))
+
+
+def _train(forward: PackedForward, groups: list[ParamGroup], objective: Objective) -> list[float]:
+    rows = random_rows((9, 14, 5, 8), forward.facts, label=3)
+    state = TrainingState(make_optimizer(groups, name="adamw", weight_decay=0.0))
+    return [s.loss for s in train(forward, objective, [[collate(rows, forward.facts)]] * PLAN.num_steps, PLAN, state)]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("method", METHODS)
+def test_step_zero_is_the_base_model_where_the_method_says_so(method: str, family: str) -> None:
+    base = make(family)
+    facts = facts_of(family, base)
+    expected = _outputs(PackedForward(base, {}, facts, probe(base, facts)))
+    forward, _, made, _ = _build(family, method)
+    assert made.starts_at_base == torch.equal(_outputs(forward), expected)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("method", METHODS)
+def test_training_lowers_the_loss_and_leaves_frozen_weights_bit_identical(method: str, family: str) -> None:
+    forward, groups, _, objective = _build(family, method)
+    before = {name: p.detach().clone() for name, p in forward.named_parameters()}
+    trained = {id(p) for group in groups for p in group.params}
+    losses = _train(forward, groups, objective)
+    assert losses[-1] < losses[0]
+    for name, p in forward.named_parameters():
+        assert p.requires_grad == (id(p) in trained), name
+        if not p.requires_grad:
+            assert torch.equal(p, before[name]), name
+    assert any(not torch.equal(p, before[name]) for name, p in forward.named_parameters() if id(p) in trained)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("method", METHODS)
+def test_what_is_saved_and_loaded_gives_equal_outputs(method: str, family: str, tmp_path: Path) -> None:
+    forward, groups, made, objective = _build(family, method)
+    _train(forward, groups, objective)
+    made.save(forward.trunk, tmp_path / "saved")
+    again, _, other, _ = _build(family, method)
+    other.load(again.trunk, tmp_path / "saved")
+    assert torch.equal(_outputs(again), _outputs(forward))
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2", "bert"])
+def test_merged_equals_unmerged(family: str) -> None:
+    forward, groups, made, objective = _build(family, "lora")
+    assert made.mergeable
+    _train(forward, groups, objective)
+    expected = _outputs(forward)
+    merge_adapter(forward.trunk)
+    assert not any("lora" in name for name, _ in forward.trunk.named_modules())
+    torch.testing.assert_close(_outputs(forward), expected, atol=2e-5, rtol=2e-5)
+
+
+def test_lora_trains_r_times_in_plus_out_parameters_a_layer() -> None:
+    forward, groups, _, _ = _build("llama", "lora")
+    linear = [m for name, m in make("llama").named_modules() if isinstance(m, nn.Linear) and name != "lm_head"]
+    assert sum(p.numel() for p in groups[0].params) == 16 * sum(m.in_features + m.out_features for m in linear)
+
+
+def test_peft_in_a_fresh_process_gives_our_logits(tmp_path: Path) -> None:
+    """peft itself loads the adapter onto the base that transformers loads."""
+    forward, groups, made, objective = _build("llama", "lora")
+    make("llama").save_pretrained(tmp_path / "base")
+    _train(forward, groups, objective)
+    made.save(forward.trunk, tmp_path / "adapter")
+    ids = list(range(6, 26))
+    forward.eval()
+    with torch.no_grad():
+        torch.save(forward.trunk(torch.tensor([ids])).logits, tmp_path / "ours.pt")
+    script = f"""
+import torch
+from peft import PeftModel
+from transformers import AutoModelForCausalLM
+model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained({str(tmp_path / "base")!r}), {str(tmp_path / "adapter")!r}).eval()
+with torch.no_grad():
+    theirs = model(torch.tensor([{ids}])).logits
+    plain = model.get_base_model()
+    with model.disable_adapter():
+        base = model(torch.tensor([{ids}])).logits
+ours = torch.load({str(tmp_path / "ours.pt")!r})
+assert (theirs - base).abs().max() > 1e-2, "the adapter changes nothing"
+print(float((theirs - ours).abs().max()))
+"""
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert float(result.stdout.split()[-1]) <= 1e-5
+
+
+def test_an_adapter_that_peft_saved_loads_into_ours(tmp_path: Path) -> None:
+    from peft import LoraConfig, get_peft_model
+
+    torch.manual_seed(3)
+    theirs = get_peft_model(make("llama"), LoraConfig(r=4, lora_alpha=8, target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM")).eval()
+    with torch.no_grad():
+        for name, p in theirs.named_parameters():
+            if "lora_B" in name:
+                p.normal_()
+    theirs.save_pretrained(tmp_path)
+    ours = make("llama")
+    method = registry.create("method", "lora", r=4, lora_alpha=8, target_modules=["q_proj", "v_proj"])
+    method.apply(ours)
+    method.load(ours, tmp_path)
+    ids = torch.arange(6, 26)[None]
+    with torch.no_grad():
+        assert torch.equal(ours.eval()(ids).logits, theirs(ids).logits)
+
+
+def test_the_loss_curve_is_pefts_own() -> None:
+    """Same seed, same data: peft's LoRA under a plain transformers and torch loop."""
+    from peft import LoraConfig, get_peft_model
+
+    forward, groups, _, objective = _build("llama", "lora")
+    losses = _train(forward, groups, objective)
+
+    model = make("llama")
+    torch.manual_seed(2)
+    theirs = get_peft_model(model, LoraConfig(r=16, lora_alpha=32, target_modules="all-linear", task_type="CAUSAL_LM"))
+    params = [p for p in theirs.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(params, lr=PLAN.learning_rate, weight_decay=0.0)
+    expected = []
+    for _ in range(PLAN.num_steps):
+        total, count = torch.zeros(()), 0
+        for row in random_rows((9, 14, 5, 8), forward.facts):
+            logits = theirs(torch.tensor([row.segments[0].tokens])).logits[0, list(row.targets.positions)]
+            total = total + nn.functional.cross_entropy(logits, torch.tensor(row.targets.labels), reduction="sum")
+            count += len(row.targets.labels)
+        loss = total / count
+        loss.backward()
+        nn.utils.clip_grad_norm_(params, 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        expected.append(float(loss))
+    assert losses == pytest.approx(expected, abs=1e-4)
+
+
+def test_layers_that_are_not_there_are_named() -> None:
+    from tunesmith.core.errors import MethodError
+
+    with pytest.raises(MethodError, match=r"method.target_modules: .*'q_lin'.* matches nothing .* Its linear modules: .*q_proj"):
+        registry.create("method", "lora", target_modules=["q_lin"]).apply(make("llama"))
+
+
+def test_an_adapter_of_other_options_is_refused(tmp_path: Path) -> None:
+    from tunesmith.core.errors import MethodError
+
+    forward, _, made, _ = _build("llama", "lora")
+    made.save(forward.trunk, tmp_path)
+    other = make("llama")
+    smaller = registry.create("method", "lora", r=4)
+    smaller.apply(other)
+    with pytest.raises(MethodError, match="do not fit this model and method"):
+        smaller.load(other, tmp_path)

@@ -1,0 +1,1 @@
+"""Composition, one file a verb. The only place that knows all the packages."""

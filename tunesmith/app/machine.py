@@ -1,0 +1,104 @@
+"""What machine this is, which versions run on it, and how much memory the process has taken."""
+
+import os
+import platform
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import torch
+
+from tunesmith import __version__
+from tunesmith.core.errors import UsageError
+
+__all__ = ["choose_device", "choose_precision", "machine_facts", "matmul_flops_per_second", "peak_memory_bytes", "versions"]
+
+_PACKAGES = ("torch", "transformers", "peft", "tokenizers", "datasets", "safetensors", "numpy", "scipy", "scikit-learn", "sacrebleu", "rouge-score")
+
+
+def versions() -> dict[str, str]:
+    """Python, tunesmith, and the packages that a result depends on."""
+    found = {"python": platform.python_version(), "tunesmith": __version__}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _memory_bytes() -> int:
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, OSError, AttributeError):  # not on Windows
+        return 0
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            return next((line.split(":", 1)[1].strip() for line in file if line.startswith("model name")), platform.machine())
+    except OSError:
+        return platform.processor() or platform.machine()
+
+
+def machine_facts(device: torch.device) -> dict[str, Any]:
+    """The `machine` part of a report."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    return {
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "num_cores": os.cpu_count(),
+        "num_threads": torch.get_num_threads(),
+        "memory_bytes": _memory_bytes(),
+        "device": name,
+    }
+
+
+def peak_memory_bytes(device: torch.device) -> int:
+    """The most memory so far: of the GPU where one is used, else of this whole process. 0 where the system does not say."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def choose_device(wanted: str) -> torch.device:
+    """The device that a recipe asks for; auto: the first GPU, else the CPU. Raises: UsageError, where it is not there."""
+    if wanted == "auto":
+        return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+    device = torch.device(wanted)
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise UsageError(f"engine.device: {wanted}: torch sees no CUDA device here. Use auto or cpu, or install a CUDA build of torch.")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise UsageError(f"engine.device: {wanted}: there are only {torch.cuda.device_count()} CUDA devices here, counted from 0.")
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise UsageError("engine.device: mps: torch sees no Apple GPU here. Use auto or cpu.")
+    return device
+
+
+def choose_precision(wanted: str, device: torch.device) -> torch.dtype | None:
+    """The type that matrix products are computed in, where it is not the weights' own; auto: bfloat16 on GPUs that have it."""
+    if wanted == "bf16" or (wanted == "auto" and device.type == "cuda" and torch.cuda.is_bf16_supported()):
+        return torch.bfloat16
+    return None
+
+
+def matmul_flops_per_second(device: torch.device) -> float:
+    """Floating-point operations a second of a plain matrix product, measured in a tenth of a second: what predictions of time rest on."""
+    import time
+
+    a, b = torch.randn(512, 768, device=device), torch.randn(768, 768, device=device)
+    for _ in range(3):
+        a @ b
+    started, count = time.perf_counter(), 0
+    while time.perf_counter() - started < 0.1:
+        for _ in range(8):
+            c = a @ b
+        float(c[0, 0])
+        count += 8
+    return count * 2 * 512 * 768 * 768 / (time.perf_counter() - started)

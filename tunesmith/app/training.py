@@ -1,0 +1,207 @@
+"""Fit: the engine's loop with what goes on around it: validation, the best weights, checkpoints, early stopping, interruption."""
+
+import contextlib
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from tunesmith.app.interruption import Interruption
+from tunesmith.core.batch import Batch
+from tunesmith.core.errors import Interrupted
+from tunesmith.core.events import Event, Notice, Stepped, Validated
+from tunesmith.core.files import write_bytes
+from tunesmith.core.run import RunDirectory
+from tunesmith.core.types import Objective, Row, Step
+from tunesmith.engine.checkpoints import latest_checkpoint, load_checkpoint, load_trainable, save_checkpoint, save_trainable
+from tunesmith.engine.forward import PackedForward
+from tunesmith.engine.loop import TrainingPlan, TrainingState, train
+from tunesmith.engine.packing import StepPlan, evaluation_batches, training_steps
+
+__all__ = ["Fit", "Fitting", "Validator"]
+
+BEST = "best.safetensors"
+
+Judge = Callable[[Sequence[tuple[int, Tensor]]], Mapping[str, float]]
+"""From (row index, head outputs) pairs to metrics."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """What training did."""
+
+    steps: int
+    stopped_early: bool
+    best_step: int | None
+    best_value: float | None
+    seconds: float
+    """Spent in optimizer steps, over all sittings."""
+    num_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Validator:
+    """The validation split and how to judge the model on it."""
+
+    rows: Sequence[Row]
+    select_by: str
+    """`loss`, or a metric of `judge`."""
+    higher_is_better: bool
+    judge: Judge | None = None
+
+    def __call__(self, forward: PackedForward, objective: Objective, micro_batch_tokens: int) -> tuple[float, dict[str, float]]:
+        """Loss a target in nats, as the training reports it, and the metrics, in one pass over the split."""
+        forward.eval()
+        heard, sums, counts = _Overheard(forward), dict[str, float](), dict[str, float]()
+        outputs = list[tuple[int, Tensor]]()
+        with torch.no_grad():
+            for batch, indices in evaluation_batches(self.rows, micro_batch_tokens, forward.facts):
+                batch = batch.to(forward.device)
+                loss = objective.loss(heard, batch)
+                for name, value in loss.sums.items():
+                    sums[name] = sums.get(name, 0.0) + float(value)
+                    counts[name] = counts.get(name, 0.0) + batch.counts[name]
+                if self.judge is not None and heard.outputs is not None:
+                    outputs += [(indices[row], heard.outputs[place].cpu()) for place, row in enumerate(batch.rows_A.tolist())]
+        metrics = dict(self.judge(outputs)) if self.judge is not None else {}
+        return sum(sums[name] / counts[name] for name in sums if counts[name]), metrics
+
+
+class _Overheard:
+    """A Forward that keeps the last head outputs, so that a loss and the metrics come from one pass."""
+
+    def __init__(self, forward: PackedForward) -> None:
+        self._forward, self.outputs = forward, None if not forward.heads else torch.empty(0)
+
+    def nll(self, batch: Batch) -> Tensor:
+        return self._forward.nll(batch)
+
+    def logprobs(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        return self._forward.logprobs(batch)
+
+    def head(self, name: str, batch: Batch, at: Literal["answer", "target"] = "answer") -> Tensor:
+        outputs = self._forward.head(name, batch, at)
+        self.outputs = outputs if at == "answer" else self.outputs
+        return outputs
+
+
+@dataclass(slots=True)
+class Fitting:
+    """Everything that `run` needs. `progress` is what a checkpoint keeps beside the weights."""
+
+    forward: PackedForward
+    objective: Objective
+    rows: Sequence[Row]
+    validator: Validator | None
+    step_plan: StepPlan
+    plan: TrainingPlan
+    state: TrainingState
+    directory: RunDirectory
+    interruption: Interruption
+    say: Callable[[Event], None]
+    validate_every: int
+    checkpoint_every: int | None
+    patience: int | None
+    progress: dict[str, Any] = field(
+        default_factory=lambda: {"best_step": None, "best_value": None, "best_loss": None, "without_gain": 0, "seconds": 0.0, "tokens": 0, "stopped_early": False}
+    )
+
+    def run(self, *, resume: bool = False) -> Fit:
+        """Train to the end, or until validation stops it, and leave the best weights in the model.
+
+        Raises: Interrupted, after a checkpoint was written; Diverged; MemoryExhausted.
+        """
+        if resume:
+            self._resume()
+        self.interruption.while_busy(lambda: self.state.updating)
+        done = self.progress["stopped_early"] or self.state.step >= self.plan.num_steps
+        try:
+            for step in [] if done else self._steps():
+                self._after(step)
+                self.interruption.check()
+                if self.progress["stopped_early"]:
+                    break
+        except Interrupted:
+            with contextlib.suppress(Interrupted), self.interruption.held():
+                self._checkpoint()
+            raise
+        best = self.directory.checkpoints / BEST
+        if best.is_file() and self.progress["best_step"] != self.state.step:
+            load_trainable(best, self.forward)
+        p = self.progress
+        return Fit(self.state.step, p["stopped_early"], p["best_step"], p["best_value"], p["seconds"], p["tokens"])
+
+    def _steps(self) -> Iterator[Step]:
+        batches = training_steps(self.rows, self.step_plan, self.objective, self.forward.facts, start_step=self.state.step)
+        return train(self.forward, self.objective, batches, self.plan, self.state)
+
+    def _after(self, step: Step) -> None:
+        self.progress["seconds"] += step.seconds
+        self.progress["tokens"] += step.num_tokens
+        with self.interruption.held():
+            self._write({"event": "step", **asdict(step)})
+        left = (self.plan.num_steps - step.index) * self.progress["seconds"] / step.index
+        self.say(Stepped(step, self.plan.num_steps, left))
+        is_last = step.index == self.plan.num_steps
+        validated = self.validator is not None and (is_last or step.index % self.validate_every == 0)
+        if validated:
+            self._validate(step)
+        due = validated if self.checkpoint_every is None else step.index % self.checkpoint_every == 0
+        if due or is_last or self.progress["stopped_early"]:
+            with self.interruption.held():
+                self._checkpoint()
+
+    def _validate(self, step: Step) -> None:
+        assert self.validator is not None
+        rng = torch.get_rng_state()
+        loss, metrics = self.validator(self.forward, self.objective, self.step_plan.micro_batch_tokens)
+        torch.set_rng_state(rng)
+        value = loss if self.validator.select_by == "loss" else metrics[self.validator.select_by]
+        with self.interruption.held():
+            is_best = self._is_better(value, loss)
+            if is_best:
+                self.progress |= {"best_step": step.index, "best_value": value, "best_loss": loss, "without_gain": 0}
+                self.directory.checkpoints.mkdir(exist_ok=True)
+                staged = self.directory.checkpoints / f".{BEST}"
+                save_trainable(staged, self.forward)
+                staged.replace(self.directory.checkpoints / BEST)
+            else:
+                self.progress["without_gain"] += 1
+            self._write({"event": "validation", "step": step.index, "epoch": step.epoch, "loss": loss, **metrics})
+            if self.patience is not None and self.progress["without_gain"] >= self.patience:
+                self.progress["stopped_early"] = step.index < self.plan.num_steps
+        self.say(Validated(step.index, loss, metrics, is_best))
+        if self.progress["stopped_early"]:
+            self.say(Notice(f"stopped early at step {step.index}: {self.patience} validations without a better {self.validator.select_by}."))
+
+    def _is_better(self, value: float, loss: float) -> bool:
+        assert self.validator is not None
+        best = self.progress["best_value"]
+        if best is None:
+            return True
+        if value == best:  # accuracies of a small split tie often; the surer model wins
+            return loss < float(self.progress["best_loss"])
+        return value > best if self.validator.higher_is_better else value < best
+
+    def _write(self, event: Mapping[str, Any]) -> None:
+        with self.directory.steps.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(event) + "\n")
+
+    def _checkpoint(self) -> None:
+        save_checkpoint(self.directory.checkpoints, self.forward, self.state, self.progress)
+
+    def _resume(self) -> None:
+        path = latest_checkpoint(self.directory.checkpoints)
+        if path is None:
+            self.directory.steps.unlink(missing_ok=True)
+            return
+        started = time.perf_counter()
+        self.progress = load_checkpoint(path, self.forward, self.state)
+        # Steps after the checkpoint are done again: their lines go.
+        kept = [event for event in self.directory.read_steps() if event.get("step", event.get("index", 0)) <= self.state.step]
+        write_bytes(self.directory.steps, "".join(json.dumps(event) + "\n" for event in kept).encode())
+        self.say(Notice(f"goes on after step {self.state.step} of {self.plan.num_steps} ({time.perf_counter() - started:.1f} s to load)."))
