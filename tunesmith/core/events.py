@@ -28,6 +28,9 @@ class Progress:
     stage: str
     done: int
     total: int
+    """0 where it is not known."""
+    in_bytes: bool = False
+    """Whether these are bytes of a download."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -314,6 +314,8 @@ class Objective(Protocol):
     """Whether it reads the model's own vocabulary head."""
     fills: ClassVar[frozenset[str]]
     """What its predictions hold, and so which metrics fit: `label`, `text` (generated), `nll` (of the reference)."""
+    headline: ClassVar[str]
+    """The metric that a report leads with."""
 
     def heads(self, encoder: Encoder) -> Mapping[str, HeadSpec]:
         """The heads it needs, by name; each trains as a group of its own."""

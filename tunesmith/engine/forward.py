@@ -16,6 +16,7 @@ from tunesmith.core.batch import Batch, Stream
 from tunesmith.core.types import ModelFacts
 from tunesmith.engine.attention import PACKED, attention_implementation
 from tunesmith.engine.kernels.linear_cross_entropy import linear_cross_entropy
+from tunesmith.engine.kernels.lora import fuse_lora
 
 __all__ = ["PackedForward", "Paths"]
 
@@ -48,6 +49,10 @@ class PackedForward(nn.Module):
     def device(self) -> torch.device:
         """Where the trunk's weights are."""
         return next(self.trunk.parameters()).device
+
+    def use_fused_layers(self) -> int:
+        """Let the adapters in the trunk run fused where that is exact; call it after a method was applied. Returns: how many layers do."""
+        return fuse_lora(self.trunk)
 
     def nll(self, batch: Batch) -> Tensor:
         """Weighted sum over the targets of -log p(label), nats, scalar."""

@@ -21,6 +21,7 @@ class CausalLM(LanguageModelLoss):
 
     accepts: ClassVar[tuple[type, ...]] = (Text,)
     fills: ClassVar[frozenset[str]] = frozenset({"nll"})
+    headline: ClassVar[str] = "perplexity"
 
     def encode(self, example: Example, encoder: Encoder) -> list[Row]:
         """One row for every window of the model's length, so that no text is cut off."""

@@ -34,6 +34,7 @@ class Classify:
 
     accepts: ClassVar[tuple[type, ...]] = (Labelled,)
     fills: ClassVar[frozenset[str]] = frozenset({"label"})
+    headline: ClassVar[str] = "accuracy"
     uses_lm_head: ClassVar[bool] = False
 
     def heads(self, encoder: Encoder) -> Mapping[str, HeadSpec]:

@@ -21,6 +21,7 @@ class SFT(LanguageModelLoss):
 
     accepts: ClassVar[tuple[type, ...]] = (Completion, Chat, Labelled)
     fills: ClassVar[frozenset[str]] = frozenset({"text", "nll"})
+    headline: ClassVar[str] = "rougeL"
 
     def encode(self, example: Example, encoder: Encoder) -> list[Row]:
         """One row, or none where cutting left nothing to score."""

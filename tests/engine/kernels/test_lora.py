@@ -1,0 +1,145 @@
+"""The fused LoRA pass against peft's own, and every case that it has to leave to peft."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from families import facts_of, make, random_rows
+from peft import LoraConfig, inject_adapter_in_model
+from peft.tuners.lora import layer as peft_lora
+from torch import nn
+
+from tunesmith.core.batch import collate
+from tunesmith.engine.forward import PackedForward
+from tunesmith.engine.kernels import lora as kernel
+from tunesmith.engine.kernels.lora import fuse_lora
+from tunesmith.engine.probe import probe
+from tunesmith.method._peft import merge_adapter, save_adapter
+
+
+def _model(name: str = "llama", dtype: torch.dtype = torch.float64, **options: object) -> nn.Module:
+    model = make(name, dtype).requires_grad_(False)
+    torch.manual_seed(0)
+    inject_adapter_in_model(LoraConfig(**{"r": 4, "lora_alpha": 8, "target_modules": "all-linear", **options}), model)  # type: ignore[arg-type]
+    with torch.no_grad():
+        for path, p in model.named_parameters():
+            if "lora_" in path:
+                p.data = p.data.to(dtype)
+                p.normal_(std=0.3)
+    return model
+
+
+def _gradients(model: nn.Module, name: str) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    facts = facts_of(name, model)
+    forward = PackedForward(model, {}, facts, probe(model, facts))
+    batch = collate(random_rows((9, 14, 5), facts), facts)
+    loss = forward.hidden(batch).square().sum()
+    loss.backward()
+    found = {path: p.grad.clone() for path, p in model.named_parameters() if p.grad is not None}
+    model.zero_grad()
+    return loss.detach(), found
+
+
+@pytest.mark.parametrize("name", ["llama", "qwen2", "bert", "roberta", "gpt_neox"])
+def test_loss_and_gradients_are_pefts(name: str) -> None:
+    model = _model(name)
+    expected, reference = _gradients(model, name)
+    assert fuse_lora(model) > 0
+    found, gradients = _gradients(model, name)
+    torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
+    assert gradients.keys() == reference.keys()
+    for path, gradient in reference.items():
+        torch.testing.assert_close(gradients[path], gradient, rtol=1e-7, atol=1e-9, msg=lambda m, path=path: f"{path}: {m}")
+
+
+def _calls_of_peft(monkeypatch: pytest.MonkeyPatch, model: nn.Module) -> int:
+    """How many layers of a fused model still run peft's own forward."""
+    calls = 0
+    plain = peft_lora.Linear.forward
+
+    def counted(self: nn.Module, x: torch.Tensor, *args: object, **kwargs: object) -> torch.Tensor:
+        nonlocal calls
+        calls += 1
+        return plain(self, x, *args, **kwargs)  # type: ignore[no-any-return]
+
+    monkeypatch.setattr(peft_lora.Linear, "forward", counted)
+    fuse_lora(model)
+    model(torch.arange(6, 14)[None])
+    return calls
+
+
+def _dropout(model: nn.Module) -> None:
+    for module in model.modules():
+        if isinstance(module, peft_lora.Linear):
+            module.lora_dropout["default"] = nn.Dropout(0.1)
+    model.train()
+
+
+def _layers(model: nn.Module) -> list[peft_lora.Linear]:
+    return [m for m in model.modules() if isinstance(m, peft_lora.Linear)]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(_dropout, id="dropout while training"),
+        pytest.param(lambda model: [m.enable_adapters(False) for m in _layers(model)], id="adapters switched off"),
+        pytest.param(lambda model: [m.merge() for m in _layers(model)], id="merged"),
+        pytest.param(lambda model: [m.get_base_layer().requires_grad_(True) for m in _layers(model)], id="a base that trains"),
+        pytest.param(lambda model: [m.get_base_layer().register_forward_hook(lambda *_: None) for m in _layers(model)], id="hooks"),
+    ],
+)
+def test_what_the_plain_formula_leaves_out_is_left_to_peft(change: Callable[[nn.Module], object], monkeypatch: pytest.MonkeyPatch) -> None:
+    model = _model()
+    change(model)
+    ids = torch.arange(6, 14)[None]
+    torch.manual_seed(5)
+    expected = model(ids).logits
+    assert _calls_of_peft(monkeypatch, model) == len(_layers(model)) == 14
+    torch.manual_seed(5)
+    assert torch.equal(model(ids).logits, expected)
+
+
+@pytest.mark.parametrize("options", [{"use_dora": True}, {"lora_bias": True}])
+def test_variants_are_left_to_peft(options: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> None:
+    model = _model(dtype=torch.float32, **options)
+    assert _calls_of_peft(monkeypatch, model) == 14
+
+
+def test_a_plain_layer_does_not_run_pefts_forward(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert _calls_of_peft(monkeypatch, _model()) == 0
+
+
+def test_two_active_adapters_are_left_to_peft(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = _model()
+    inject_adapter_in_model(LoraConfig(r=2, target_modules="all-linear"), model, adapter_name="other")
+    model.to(torch.float64)
+    for module in _layers(model):
+        module.set_adapter(["default", "other"])
+    assert _calls_of_peft(monkeypatch, model) == 14
+
+
+def test_an_adapter_in_float32_on_a_smaller_base_is_cast() -> None:
+    model = _model(dtype=torch.float32)
+    for module in _layers(model):
+        module.get_base_layer().to(torch.bfloat16)
+    fuse_lora(model)
+    x = torch.randn(3, 32, dtype=torch.bfloat16)
+    layer = _layers(model)[0]
+    assert layer.forward(x).dtype == torch.bfloat16
+    expected = peft_lora.Linear.forward(layer, x)
+    torch.testing.assert_close(layer.forward(x).float(), expected.float(), atol=0.05, rtol=0.05)
+
+
+def test_saving_and_merging_stay_pefts(tmp_path: object) -> None:
+    model = _model(dtype=torch.float32)
+    ids = torch.arange(6, 14)[None]
+    fuse_lora(model)
+    names = [path for path, _ in model.named_parameters()]
+    assert names == [path for path, _ in _model().named_parameters()]
+    save_adapter(model, tmp_path)  # type: ignore[arg-type]
+    assert type(_layers(model)[0]) is kernel.Linear
+    with torch.no_grad():
+        expected = model(ids).logits
+        merge_adapter(model)
+        torch.testing.assert_close(model(ids).logits, expected, atol=2e-5, rtol=2e-5)

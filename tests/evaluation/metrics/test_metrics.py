@@ -1,0 +1,203 @@
+"""Every metric against its named peer, and the promises that all metrics keep."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+import sacrebleu
+from rouge_score.rouge_scorer import RougeScorer
+from sklearn import metrics as sklearn_metrics
+
+from tunesmith.core import registry
+from tunesmith.core.types import Completion, Metric, Origin, Output
+from tunesmith.evaluation.metrics._labels import label_code
+
+EXAMPLE = Completion("", "", Origin("made", 1))
+CORPUS = [
+    ("Return the sum of two numbers.", "Returns the sum of the numbers."),
+    ("Open a file, for reading.", "Open the file for writing"),
+    ("", "Something was expected here."),
+    ("Something nobody asked for", ""),
+    ("", ""),
+    ("The cat sat.", "The cat sat."),
+    ("naïve café 你好，世界", "naive café 你好世界！"),
+    ("a", "abc"),
+    ("word  with\tspaces \n", "word with spaces"),
+]
+
+
+def stats_of(metric: Metric, outputs: Sequence[Output], references: Sequence[str]) -> Any:
+    return np.array(
+        [metric.stats(EXAMPLE, output, reference) for output, reference in zip(outputs, references, strict=True)], dtype=np.float64
+    )
+
+
+def value_of(name: str, outputs: Sequence[Output], references: Sequence[str]) -> float:
+    metric = registry.create("metric", name)
+    return float(metric.value(stats_of(metric, outputs, references)))
+
+
+def of_labels(name: str, true: Sequence[str], predicted: Sequence[str]) -> float:
+    return value_of(name, [Output(label=label) for label in predicted], true)
+
+
+def of_texts(name: str, pairs: Sequence[tuple[str, str]]) -> float:
+    return value_of(name, [Output(text=text) for text, _ in pairs], [reference for _, reference in pairs])
+
+
+def random_labels(seed: int, num_rows: int, num_classes: int) -> tuple[list[str], list[str]]:
+    rng = np.random.default_rng(seed)
+    names = [f"класс {index}" for index in range(num_classes)]
+    true = rng.integers(num_classes, size=num_rows)
+    predicted = np.where(rng.random(num_rows) < 0.5, true, rng.integers(num_classes, size=num_rows))
+    return [names[i] for i in true], [names[i] for i in predicted]
+
+
+LABELLED = [
+    *(random_labels(seed, rows, classes) for seed, (rows, classes) in enumerate([(200, 2), (200, 7), (9, 30), (500, 77)])),
+    (["a"], ["a"]),
+    (["a"], ["b"]),
+    (["a", "a", "b"], ["a", "a", "a"]),
+    (["a", "b", "c"], ["a", "b", "c"]),
+    (["a", "a"], ["a", "new"]),
+]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("true", "predicted"), LABELLED)
+def test_label_metrics_equal_scikit_learn(true: list[str], predicted: list[str]) -> None:
+    assert of_labels("accuracy", true, predicted) == pytest.approx(sklearn_metrics.accuracy_score(true, predicted), abs=1e-12)
+    assert of_labels("macro_f1", true, predicted) == pytest.approx(
+        sklearn_metrics.f1_score(true, predicted, average="macro", zero_division=0.0), abs=1e-12
+    )
+    assert of_labels("mcc", true, predicted) == pytest.approx(sklearn_metrics.matthews_corrcoef(true, predicted), abs=1e-12)
+
+
+def test_label_codes_are_whole_numbers_that_float64_and_every_process_keep() -> None:
+    codes = [label_code(f"label {i}") for i in range(5000)]
+    assert len(set(codes)) == 5000
+    assert all(code == int(code) < 2**52 for code in codes)
+    # first 52 bits of sha256(b"abc") = ba7816bf 8f01cfea ..., the digest published in FIPS 180-2
+    assert label_code("abc") == float(0xBA7816BF8F01C)
+
+
+@pytest.mark.parametrize("pairs", [CORPUS, *([pair] for pair in CORPUS), CORPUS[:4] * 3])
+def test_bleu_and_chrf_of_summed_stats_equal_sacrebleu(pairs: list[tuple[str, str]]) -> None:
+    texts, references = [text for text, _ in pairs], [reference for _, reference in pairs]
+    assert of_texts("bleu", pairs) == pytest.approx(sacrebleu.corpus_bleu(texts, [references]).score, abs=1e-9)
+    assert of_texts("chrf", pairs) == pytest.approx(sacrebleu.corpus_chrf(texts, [references]).score, abs=1e-9)
+
+
+@pytest.mark.parametrize("name", ["rouge1", "rouge2", "rougeL"])
+def test_rouge_equals_rouge_score_with_the_stemmer(name: str) -> None:
+    scorer = RougeScorer([name], use_stemmer=True)
+    expected = [scorer.score(reference, text)[name].fmeasure for text, reference in CORPUS]
+    assert of_texts(name, CORPUS) == pytest.approx(np.mean(expected), abs=1e-12)
+
+
+def test_rouge_worked_by_hand() -> None:
+    pair = [("police killed the gunman", "the gunman kills police")]  # killed and kills have one stem
+    assert of_texts("rouge1", pair) == pytest.approx(1.0)
+    assert of_texts("rouge2", pair) == pytest.approx(1 / 3)  # "the gunman", of 3 pairs each
+    assert of_texts("rougeL", pair) == pytest.approx(1 / 2)  # "the gunman", of 4 words each
+
+
+def test_rouge_reads_no_nltk_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    import nltk.data
+
+    from tunesmith.evaluation.metrics import _rouge
+
+    def refuse(*arguments: object, **options: object) -> None:
+        raise LookupError("nltk data was asked for")
+
+    for name in ("find", "load"):
+        monkeypatch.setattr(nltk.data, name, refuse)
+    monkeypatch.setattr(nltk, "download", refuse)
+    _rouge._scorer.cache_clear()
+    assert of_texts("rougeL", [("running dogs", "runs dogged")]) == 1.0  # run, dog
+
+
+def test_rouge_knows_only_a_to_z_and_chrf_every_script() -> None:
+    same = [("你好世界", "你好世界")]
+    assert of_texts("rouge1", same) == 0.0
+    assert of_texts("chrf", same) == 100.0
+
+
+@pytest.mark.parametrize(
+    ("text", "reference", "expected"),
+    [("yes", "yes", 1), (" yes\n", "yes", 1), ("Yes", "yes", 0), ("yes.", "yes", 0), ("", "", 1), ("", "yes", 0), ("e\u0301", "\u00e9", 1)],
+)
+def test_exact_match_minds_case_and_punctuation_but_not_outer_space_or_unicode_composition(
+    text: str, reference: str, expected: float
+) -> None:
+    assert of_texts("exact_match", [(text, reference)]) == expected
+
+
+def test_perplexity_and_bits_per_byte_weigh_by_tokens_and_bytes() -> None:
+    outputs = [Output(nll_nats=6.0, num_tokens=3, num_bytes=12), Output(nll_nats=1.0, num_tokens=1, num_bytes=2)]
+    assert value_of("perplexity", outputs, ["", ""]) == pytest.approx(math.exp(7 / 4))
+    assert value_of("bits_per_byte", outputs, ["", ""]) == pytest.approx(7 / math.log(2) / 14)
+    uniform = [Output(nll_nats=10 * math.log(256), num_tokens=10, num_bytes=10)]  # bytes as tokens, all equally likely
+    assert value_of("perplexity", uniform, [""]) == pytest.approx(256)
+    assert value_of("bits_per_byte", uniform, [""]) == pytest.approx(8)
+
+
+def test_perplexity_overflows_to_infinity_and_nothing_scored_is_not_a_number() -> None:
+    assert value_of("perplexity", [Output(nll_nats=1e6, num_tokens=1)], [""]) == math.inf
+    assert math.isnan(value_of("perplexity", [Output(nll_nats=0.0)], [""]))
+    assert math.isnan(value_of("bits_per_byte", [Output(nll_nats=0.0)], [""]))
+
+
+# Conformance: what holds for every metric found, those of other packages too.
+
+REFERENCES = ["the first answer", "another reply of several words", "a third one", "the first answer", "yes"]
+GOOD = {
+    "label": [Output(label=text) for text in REFERENCES],
+    "text": [Output(text=text) for text in REFERENCES],
+    "nll": [Output(nll_nats=0.1 * (i + 1), num_tokens=4, num_bytes=16) for i in range(5)],
+}
+BAD = {
+    "label": [Output(label=text) for text in ["yes", "the first answer", "another reply", "a third one", "another reply"]],
+    "text": [Output(text=text) for text in ["zzz", "", "0 1 2", "!!", "qqq qq"]],
+    "nll": [Output(nll_nats=9.0 + i, num_tokens=4, num_bytes=16) for i in range(5)],
+}
+every_metric = pytest.mark.parametrize("name", registry.names("metric"))
+
+
+@every_metric
+def test_a_metric_prefers_the_better_outputs(name: str) -> None:
+    metric: Metric = registry.create("metric", name)
+    good, bad = (value_of(name, outputs[metric.needs], REFERENCES) for outputs in (GOOD, BAD))
+    assert math.isfinite(good)
+    assert math.isfinite(bad)
+    assert (good > bad) == metric.higher_is_better
+    assert good != bad
+
+
+@every_metric
+def test_a_metric_does_not_mind_the_order_of_rows(name: str) -> None:
+    metric: Metric = registry.create("metric", name)
+    stats_nk = np.concatenate([stats_of(metric, outputs[metric.needs], REFERENCES) for outputs in (GOOD, BAD)])
+    shuffled = stats_nk[np.random.default_rng(0).permutation(len(stats_nk))]
+    assert metric.value(shuffled) == pytest.approx(metric.value(stats_nk), abs=1e-12)
+    assert metric.value(np.concatenate([stats_nk, stats_nk])) == pytest.approx(metric.value(stats_nk), abs=1e-9)
+
+
+@every_metric
+def test_a_metric_takes_one_row_and_a_proportion_is_the_mean_of_zeros_and_ones(name: str) -> None:
+    metric: Metric = registry.create("metric", name)
+    assert isinstance(metric, Metric)
+    stats_nk = stats_of(metric, [*GOOD[metric.needs], *BAD[metric.needs]], REFERENCES * 2)
+    assert math.isfinite(metric.value(stats_nk[:1]))
+    if metric.is_proportion:
+        assert set(stats_nk.ravel()) <= {0.0, 1.0}
+        assert metric.value(stats_nk) == pytest.approx(float(stats_nk.mean()))
+
+
+@every_metric
+def test_a_metric_says_what_it_is(name: str) -> None:
+    description = registry.describe("metric", name)
+    assert description.title.endswith(".")
+    assert description.doc.partition("\n\n")[2]

@@ -1,0 +1,1 @@
+"""Predictions, metrics with intervals, paired comparisons, and what the learning curves say."""

@@ -1,0 +1,1 @@
+"""One file a metric; the file's stem is its name in a recipe."""

@@ -1,0 +1,35 @@
+"""Exact match: the share of rows whose text is the reference, letter for letter.
+
+Between 0 and 1. White space at the ends and the way Unicode composes a letter (NFC) do not count; case and punctuation do.
+"""
+
+import unicodedata
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from tunesmith.core.types import Example, Output
+
+__all__ = ["ExactMatch"]
+
+
+def _plain(text: str) -> str:
+    return unicodedata.normalize("NFC", text).strip()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExactMatch:
+    """Share of texts that equal their reference."""
+
+    needs: ClassVar[Literal["label", "text", "nll"]] = "text"
+    higher_is_better: ClassVar[bool] = True
+    is_proportion: ClassVar[bool] = True
+
+    def stats(self, example: Example, output: Output, reference: str) -> tuple[float, ...]:
+        """1 where the text is the reference, else 0."""
+        return (float(_plain(output.text or "") == _plain(reference)),)
+
+    def value(self, stats_nk: np.ndarray[Any, np.dtype[np.float64]]) -> float:
+        """Mean of the rows."""
+        return float(stats_nk.mean())

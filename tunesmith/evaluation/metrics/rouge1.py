@@ -1,0 +1,32 @@
+"""ROUGE-1: overlap of single words with the reference.
+
+The F-measure, 0 to 1, with Porter's stemmer, by Google's rouge-score; words of the letters a-z and digits only (other scripts: chrF).
+Source: Lin (2004), "ROUGE: A Package for Automatic Evaluation of Summaries", https://aclanthology.org/W04-1013.
+"""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from tunesmith.core.types import Example, Output
+from tunesmith.evaluation.metrics._rouge import rouge_f
+
+__all__ = ["Rouge1"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rouge1:
+    """F-measure of single words, averaged over rows."""
+
+    needs: ClassVar[Literal["label", "text", "nll"]] = "text"
+    higher_is_better: ClassVar[bool] = True
+    is_proportion: ClassVar[bool] = False
+
+    def stats(self, example: Example, output: Output, reference: str) -> tuple[float, ...]:
+        """The row's F-measure."""
+        return (rouge_f("rouge1", reference, output.text or ""),)
+
+    def value(self, stats_nk: np.ndarray[Any, np.dtype[np.float64]]) -> float:
+        """Mean of the rows."""
+        return float(stats_nk.mean())

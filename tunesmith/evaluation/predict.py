@@ -1,0 +1,112 @@
+"""What a model says to rows: labels from a head, the likelihood of a text, labels without any training.
+
+n rows    c labels    h hidden size    N scored positions    A answers
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from tunesmith.core.batch import Batch
+from tunesmith.core.errors import Diverged
+from tunesmith.core.types import Forward, Output
+
+__all__ = ["classify_batches", "score_batches", "zero_shot_by_likelihood", "zero_shot_by_similarity"]
+
+SIMILARITY_SCALE = 20.0
+"""What a cosine is multiplied by before the softmax: the scale that sentence-transformers trains with (MultipleNegativesRankingLoss)."""
+
+
+@contextmanager
+def _evaluating(forward: Forward) -> Iterator[None]:
+    """No gradients and no dropout; a module that was training trains on afterwards."""
+    modes = [(module, module.training) for module in forward.modules()] if isinstance(forward, nn.Module) else []
+    try:
+        if isinstance(forward, nn.Module):
+            forward.eval()
+        with torch.no_grad():  # not inference_mode: what the model caches here (rotary tables) must still serve in training
+            yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+def classify_batches(forward: Forward, batches: Iterable[Batch], labels: Sequence[str], head: str = "label") -> list[Output]:
+    """The most probable label of each row and the probabilities of all, from the head's softmax, in the order of the rows.
+
+    Raises: ValueError, where a row has not exactly one answer, or the head has not one output a label; Diverged, where an output is not finite.
+    """
+    outputs: list[Output] = []
+    with _evaluating(forward):
+        for batch in batches:
+            logits_Ac = forward.head(head, batch)
+            if logits_Ac.shape[-1] != len(labels):
+                raise ValueError(f"the head {head} has {logits_Ac.shape[-1]} outputs for {len(labels)} labels")
+            order = batch.rows_A.cpu().argsort(stable=True)
+            if batch.rows_A.cpu()[order].tolist() != list(range(len(batch.rows))):
+                raise ValueError("a row to classify has exactly one answer")
+            outputs += _labelled(logits_Ac.cpu().double()[order], labels)
+    return outputs
+
+
+def _labelled(logits_nc: Tensor, labels: Sequence[str]) -> list[Output]:
+    if not bool(torch.isfinite(logits_nc).all()):
+        raise Diverged("The model gave outputs that are not finite numbers. Train with a lower learning rate, or in precision fp32.")
+    probabilities_nc = logits_nc.softmax(-1)
+    chosen_n = probabilities_nc.argmax(-1).tolist()
+    return [Output(label=labels[c], probabilities=tuple(row)) for c, row in zip(chosen_n, probabilities_nc.tolist(), strict=True)]
+
+
+def score_batches(forward: Forward, batches: Iterable[Batch], num_bytes: Sequence[int]) -> list[Output]:
+    """The weighted negative log-likelihood of each row's targets, nats, with the number of its tokens and bytes, in the order of the rows.
+
+    Args:
+        num_bytes: UTF-8 bytes of the text that is scored in each row.
+    Raises: ValueError, where the numbers of rows differ; Diverged, where a likelihood is not finite.
+    """
+    nats: list[float] = []
+    tokens: list[int] = []
+    with _evaluating(forward):
+        for batch in batches:
+            logprobs_N = forward.logprobs(batch)[0].double().cpu()
+            weights_N, rows_N = batch.weights_N.double().cpu(), batch.rows_A.cpu()[batch.answers_N.cpu()]
+            zeros = torch.zeros(len(batch.rows), dtype=torch.float64)
+            nats += zeros.index_add(0, rows_N, -logprobs_N * weights_N).tolist()
+            tokens += [round(count) for count in zeros.index_add(0, rows_N, (weights_N > 0).double()).tolist()]
+    if not all(torch.isfinite(torch.tensor(nats))):
+        raise Diverged("The model's likelihood of a text is not a finite number. Train with a lower learning rate, or in precision fp32.")
+    return [Output(nll_nats=nll, num_tokens=count, num_bytes=size) for nll, count, size in zip(nats, tokens, num_bytes, strict=True)]
+
+
+def zero_shot_by_similarity(texts_nh: Tensor, labels_ch: Tensor, labels: Sequence[str]) -> list[Output]:
+    """Each text gets the label whose name's embedding is nearest by cosine; probabilities are the softmax of 20 times the cosines.
+
+    Source: Yin, Hay, Roth (2019), "Benchmarking Zero-shot Text Classification", https://arxiv.org/abs/1909.00161, sect. 5 (label similarity);
+    the scale is `SIMILARITY_SCALE`, which changes no label.
+    """
+    if len(labels_ch) != len(labels):
+        raise ValueError(f"{len(labels_ch)} embeddings for {len(labels)} labels")
+    texts, names = (nn.functional.normalize(vectors.detach().double().cpu(), dim=-1) for vectors in (texts_nh, labels_ch))
+    return _labelled(SIMILARITY_SCALE * texts @ names.T, labels)
+
+
+def zero_shot_by_likelihood(scores_nc: Tensor, labels: Sequence[str], lengths_c: Sequence[int]) -> list[Output]:
+    """Each text gets the label whose words the model finds likeliest after it, per token of the words.
+
+    The mean over tokens, not the sum, so that a label is not chosen for being short; probabilities are the softmax of the means.
+    Words that are common anyway are still favoured ("surface form competition": Holtzman et al., 2021, https://arxiv.org/abs/2104.08315).
+
+    Args:
+        scores_nc: log-likelihood of each label's words after each text, nats, a sum over tokens, never positive, shape (rows, labels).
+        lengths_c: number of tokens of each label's words.
+    Raises: ValueError, where the shapes do not fit, or a log-likelihood is positive.
+    Source: Brown et al. (2020), "Language Models are Few-Shot Learners", https://arxiv.org/abs/2005.14165, sect. 2.4.
+    """
+    if scores_nc.shape[-1] != len(labels) or len(lengths_c) != len(labels) or min(lengths_c) < 1:
+        raise ValueError(f"scores of shape {tuple(scores_nc.shape)} and lengths {list(lengths_c)} for {len(labels)} labels")
+    scores = scores_nc.detach().double().cpu()
+    if bool((scores > 1e-3).any()):
+        raise ValueError("a log-likelihood is positive; scores are log-likelihoods, not their negatives")
+    return _labelled(scores / torch.tensor(lengths_c, dtype=torch.float64), labels)

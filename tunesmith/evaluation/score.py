@@ -1,0 +1,187 @@
+"""From what models said to numbers with intervals, paired comparisons, confusion matrices and the rows that changed."""
+
+import math
+from collections import Counter
+from collections.abc import Collection, Hashable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from tunesmith.core import registry
+from tunesmith.core.statistics import Interval, PairedIntervals, bootstrap, compare_proportions, paired_bootstrap, wilson
+from tunesmith.core.types import Chat, Completion, Example, Labelled, Metric, Output, Prompt
+
+__all__ = ["MetricResult", "changed", "compare", "confusion", "evaluate_metric", "majority", "metrics_for", "text_of"]
+
+Array = np.ndarray[Any, np.dtype[np.float64]]
+
+
+@dataclass(frozen=True, slots=True)
+class MetricResult:
+    """One metric of one set of outputs."""
+
+    stats: Array
+    """What each row contributed, shape (rows, k)."""
+    interval: Interval
+
+
+def metrics_for(needs: Collection[str]) -> list[str]:
+    """Names of the metrics, built in and installed, that read one of `needs` ("label", "text", "nll"), sorted."""
+    return [name for name in registry.names("metric") if registry.create("metric", name).needs in needs]
+
+
+def evaluate_metric(
+    metric: Metric, examples: Sequence[Example], outputs: Sequence[Output], references: Sequence[str], *, seed: int
+) -> MetricResult:
+    """The metric and its 95 % interval: Wilson's for a proportion, else the percentile bootstrap.
+
+    Rows that come from the same record or share their origin's group are not independent: they are resampled together, for proportions too.
+
+    Args:
+        references: each row's label, or the text it should give.
+    Raises: ValueError, where there are no rows, or an output lacks what the metric reads.
+    """
+    stats_nk, groups = _stats(metric, examples, outputs, references), _groups(examples)
+    if metric.is_proportion and groups is None:
+        return MetricResult(stats_nk, wilson(round(float(stats_nk.sum())), len(stats_nk)))
+    return MetricResult(stats_nk, bootstrap(stats_nk, metric.value, seed=seed, groups=groups))
+
+
+def compare(
+    metric: Metric,
+    base: Sequence[Output] | None,
+    tuned: Sequence[Output],
+    examples: Sequence[Example],
+    references: Sequence[str],
+    *,
+    seed: int,
+) -> dict[str, Any]:
+    """A metric's entry of report.json: `higher_is_better`, `rows`, `base`, `tuned` and `difference` (both None without a base).
+
+    The difference is tuned minus base over the same rows: by McNemar's exact test and Tango's interval for a proportion, else by a paired bootstrap.
+    """
+    entry: dict[str, Any] = {
+        "higher_is_better": metric.higher_is_better,
+        "rows": len(tuned),
+        "base": None,
+        "tuned": None,
+        "difference": None,
+    }
+    if base is None:
+        return entry | {"tuned": asdict(evaluate_metric(metric, examples, tuned, references, seed=seed).interval)}
+    pair = _paired(metric, _stats(metric, examples, base, references), _stats(metric, examples, tuned, references), _groups(examples), seed)
+    return entry | asdict(pair)
+
+
+def _paired(metric: Metric, base_nk: Array, tuned_nk: Array, groups: list[Hashable] | None, seed: int) -> PairedIntervals:
+    if metric.is_proportion and groups is None:
+        return compare_proportions(base_nk[:, 0], tuned_nk[:, 0])
+    return paired_bootstrap(base_nk, tuned_nk, metric.value, seed=seed, groups=groups)
+
+
+def _stats(metric: Metric, examples: Sequence[Example], outputs: Sequence[Output], references: Sequence[str]) -> Array:
+    if not len(examples) == len(outputs) == len(references):
+        raise ValueError(f"{len(examples)} examples, {len(outputs)} outputs and {len(references)} references")
+    if not outputs:
+        raise ValueError("no rows to evaluate")
+    for row, output in enumerate(outputs):
+        read = output.nll_nats if metric.needs == "nll" else getattr(output, metric.needs)
+        if read is None or read != read:
+            raise ValueError(f"{type(metric).__name__} reads the {metric.needs} of an output, and output {row} has none")
+    return np.array([metric.stats(*row) for row in zip(examples, outputs, references, strict=True)], dtype=np.float64)
+
+
+def _groups(examples: Sequence[Example]) -> list[Hashable] | None:
+    """A key a row: its group, else its record. None where every row stands alone, or where all come from one: then rows are all there is to draw."""
+    keys: list[Hashable] = [("", e.origin.group) if e.origin.group else (e.origin.file, e.origin.row) for e in examples]
+    return keys if 1 < len(set(keys)) < len(keys) else None
+
+
+def majority(train_labels: Sequence[str], num_rows: int) -> list[Output]:
+    """What a model that always answers the most frequent training label says to `num_rows` rows; of several such labels, the first by name.
+
+    Raises: ValueError, where there are no labels.
+    """
+    if not train_labels:
+        raise ValueError("no training labels to take the most frequent of")
+    counts = Counter(train_labels)
+    return [Output(label=min(counts, key=lambda label: (-counts[label], label)))] * num_rows
+
+
+def confusion(labels: Sequence[str], references: Sequence[str], predicted: Sequence[str]) -> list[list[int]]:
+    """Number of rows for each true label (rows of the matrix) and predicted label (columns), in the order of `labels`.
+
+    Raises: ValueError, for a label that is not among them.
+    """
+    at = {label: index for index, label in enumerate(labels)}
+    unknown = {*references, *predicted} - at.keys()
+    if unknown:
+        raise ValueError(f"{sorted(unknown)[0]!r} is not one of the labels {', '.join(labels)}")
+    matrix = [[0] * len(labels) for _ in labels]
+    for true, said in zip(references, predicted, strict=True):
+        matrix[at[true]][at[said]] += 1
+    return matrix
+
+
+def text_of(example: Example) -> str:
+    """What a model was given to read, for people: the text or texts, the source, or the last turn that is not the assistant's."""
+    match example:
+        case Labelled(text=text, text_pair=pair):
+            return text if pair is None else f"{text}\n{pair}"
+        case Completion(source=source):
+            return source
+        case Chat(messages=messages) | Prompt(messages=messages):
+            asked = [message.content for message in messages if message.role != "assistant"]
+            return asked[-1] if asked else ""
+        case _:
+            return example.text
+
+
+def changed(
+    examples: Sequence[Example], base: Sequence[Output] | None, tuned: Sequence[Output], references: Sequence[str], limit: int = 12
+) -> dict[str, Any] | None:
+    """The rows that got better and those that got worse: report.json's `changed`; None without a base.
+
+    With labels: wrong that became right and right that became wrong, those first of which the tuned model is surest. With texts: by
+    the change of the row's own chrF, the largest first, as chrF serves every script and answers of one word.
+    At most `limit` rows of each kind are listed; `num_better` and `num_worse` count all.
+    """
+    if base is None or not tuned:
+        return None
+    of_labels = tuned[0].label is not None
+    gains = _label_gains(base, tuned, references) if of_labels else _text_gains(examples, base, tuned, references)
+    confidences = [max(output.probabilities, default=math.nan) for output in tuned]
+
+    def rank(row: int) -> tuple[float, int]:
+        weight = (0.0 if math.isnan(confidences[row]) else confidences[row]) if of_labels else abs(gains[row])
+        return -weight, row
+
+    def entry(row: int) -> dict[str, Any]:
+        origin, was, now = examples[row].origin, base[row], tuned[row]
+        return {
+            "row": f"{origin.file}:{origin.row}",
+            "text": text_of(examples[row]),
+            "reference": references[row],
+            "base": was.label if of_labels else was.text,
+            "tuned": now.label if of_labels else now.text,
+            "confidence": None if math.isnan(confidences[row]) else confidences[row],
+        }
+
+    better = sorted((row for row, gain in enumerate(gains) if gain > 0), key=rank)
+    worse = sorted((row for row, gain in enumerate(gains) if gain < 0), key=rank)
+    lists: Mapping[str, Any] = {"better": [entry(row) for row in better[:limit]], "worse": [entry(row) for row in worse[:limit]]}
+    return {"num_better": len(better), "num_worse": len(worse), **lists}
+
+
+def _label_gains(base: Sequence[Output], tuned: Sequence[Output], references: Sequence[str]) -> list[float]:
+    return [float((now.label == true) - (was.label == true)) for was, now, true in zip(base, tuned, references, strict=True)]
+
+
+def _text_gains(examples: Sequence[Example], base: Sequence[Output], tuned: Sequence[Output], references: Sequence[str]) -> list[float]:
+    metric: Metric = registry.create("metric", "chrf")
+    scores = [
+        [metric.value(np.array([metric.stats(*row)], dtype=np.float64)) for row in zip(examples, outputs, references, strict=True)]
+        for outputs in (base, tuned)
+    ]
+    return [after - before for before, after in zip(*scores, strict=True)]

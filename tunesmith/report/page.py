@@ -1,0 +1,148 @@
+"""Turn a run's report.json into a page, a notebook fragment and a model card."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from tunesmith.core.files import write_text
+from tunesmith.core.run import RunDirectory
+from tunesmith.report import numbers
+from tunesmith.report.card import model_card
+from tunesmith.report.curves import curve_panels
+from tunesmith.report.intervals import interval_panels
+from tunesmith.report.results import comparisons, file_name, metric_title
+from tunesmith.report.summary import summarize
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+__all__ = ["html_fragment", "page", "read_report", "render"]
+
+MOST_LABELS = 12
+"""Labels of a confusion matrix or a balance table that are shown whole; beyond, what matters most is listed."""
+
+
+def render(run: RunDirectory) -> None:
+    """Write report.html and the model card README.md of a run that has a report.json.
+
+    Raises: RunError, where report.json is missing or broken.
+    """
+    report = read_report(run)
+    write_text(run.report_html, page(report))
+    write_text(run.model_card, model_card(report))
+
+
+def html_fragment(run: RunDirectory) -> str:
+    """Summary, table and charts as HTML with its own scoped styles, to embed in a notebook or another page."""
+    return _environment().get_template("fragment.html.j2").render(_context(read_report(run)))
+
+
+def page(report: Mapping[str, Any]) -> str:
+    """The whole self-contained page of a report.json."""
+    return _environment().get_template("report.html.j2").render(_context(report))
+
+
+def read_report(run: RunDirectory) -> dict[str, Any]:
+    """The run's report.json; its learning curves from steps.jsonl, where the report holds none."""
+    report: dict[str, Any] = run.read_json(run.report_json)
+    curves = report.get("curves") or {}
+    if not curves.get("train") and not curves.get("validation"):
+        events = list(run.read_steps())
+        curves = curves | {
+            "train": [e for e in events if e.get("event") == "step"],
+            "validation": [e for e in events if e.get("event") == "validation"],
+        }
+    return report | {"curves": curves}
+
+
+def _context(report: Mapping[str, Any]) -> dict[str, Any]:
+    data = comparisons(report)
+    splits = (report.get("data") or {}).get("splits") or {}
+    return {
+        "report": report,
+        "summary": summarize(report),
+        "data_sets": data,
+        "first": data[0].comparisons[0] if data else None,
+        "has_majority": any(c.majority for d in data for c in d.comparisons),
+        "has_p": any(c.p is not None for d in data for c in d.comparisons),
+        "interval_panels": interval_panels(data),
+        "curve_panels": curve_panels(report.get("curves") or {}),
+        "confusion": _confusion(report.get("confusion")),
+        "balance": _balance(splits),
+        "sources": _sources(splits),
+    }
+
+
+def _confusion(given: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """The matrices by side, each cell (count, share of its row); with many labels, instead, the most frequent mistakes of both."""
+    if not given or not given.get("labels"):
+        return None
+    labels = [str(name) for name in given["labels"]]
+    sides = {side: given[side] for side in ("base", "tuned") if given.get(side)}
+    if len(labels) > MOST_LABELS:
+        counts = {side: {(i, j): n for i, row in enumerate(matrix) for j, n in enumerate(row) if i != j} for side, matrix in sides.items()}
+        pairs = sorted({p for found in counts.values() for p in found}, key=lambda p: -max(found.get(p, 0) for found in counts.values()))
+        mistakes = [
+            {"true": labels[i], "predicted": labels[j], **{side: found.get((i, j), 0) for side, found in counts.items()}}
+            for i, j in pairs[:15]
+        ]
+        return {"labels": labels, "sides": {}, "mistakes": mistakes}
+    shares = {side: [[(n, n / (sum(row) or 1)) for n in row] for row in matrix] for side, matrix in sides.items()}
+    return {"labels": labels, "sides": shares, "mistakes": []}
+
+
+def _balance(splits: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Label counts side by side by split, the most frequent first: (label, {split: (count, share)}), and how many labels are left out."""
+    counted = {name: split["labels"] for name, split in splits.items() if split and split.get("labels")}
+    if not counted:
+        return None
+    totals: dict[str, int] = {}
+    for labels in counted.values():
+        for label, n in labels.items():
+            totals[label] = totals.get(label, 0) + n
+    order = sorted(totals, key=lambda label: -totals[label]) if len(totals) > MOST_LABELS else list(totals)
+    rows = [
+        (label, {s: (found.get(label, 0), found.get(label, 0) / (sum(found.values()) or 1)) for s, found in counted.items()})
+        for label in order[:MOST_LABELS]
+    ]
+    return {"splits": list(counted), "rows": rows, "num_left_out": len(totals) - len(rows)}
+
+
+def _sources(splits: Mapping[str, Any]) -> list[tuple[list[str], str, str]]:
+    """(splits, source, hash): those that were read from the same bytes together."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for name, split in splits.items():
+        if split:
+            found.setdefault((split.get("source") or "", split.get("sha256") or ""), []).append(name)
+    return [(names, source, sha256) for (source, sha256), names in found.items()]
+
+
+def _environment() -> Environment:
+    """Templates that escape everything, and in which what a report lacks is shown as a dash."""
+    from jinja2 import ChainableUndefined, Environment, PackageLoader, Undefined
+
+    def tolerant(format_: Callable[..., str]) -> Callable[..., str]:
+        return lambda value, *rest: numbers.MISSING if value is None or isinstance(value, Undefined) else format_(value, *rest)
+
+    made = Environment(
+        loader=PackageLoader("tunesmith.report"),
+        autoescape=True,
+        undefined=ChainableUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    for format_ in (
+        numbers.compact,
+        numbers.count,
+        numbers.duration,
+        numbers.percent,
+        numbers.significant,
+        numbers.size,
+        file_name,
+        metric_title,
+    ):
+        made.filters[format_.__name__] = tolerant(format_)
+    made.globals["ratio"] = numbers.ratio
+    return made

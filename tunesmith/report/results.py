@@ -1,0 +1,184 @@
+"""The measured results of a report, typed: base against tuned, per data set and metric, and what can be said of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from tunesmith.report.numbers import MISSING, decimals_for, fixed, interval, p_value, signed
+
+__all__ = ["Comparison", "DataSet", "Estimate", "Verdict", "comparisons", "file_name", "metric_title"]
+
+Verdict = Literal["better", "worse", "unclear", "uncompared"]
+
+SIGNIFICANT_P = 0.05
+
+_TITLES = {
+    "macro_f1": "macro-F1",
+    "mcc": "MCC",
+    "bleu": "BLEU",
+    "chrf": "chrF",
+    "exact_match": "exact match",
+    "bits_per_byte": "bits per byte",
+}
+
+
+def metric_title(name: str) -> str:
+    """A metric's name as it is written in a sentence."""
+    if name in _TITLES:
+        return _TITLES[name]
+    if name.lower().startswith("rouge"):
+        return "ROUGE-" + name[5:].strip("_-").upper()
+    return name.replace("_", " ")
+
+
+def file_name(source: str) -> str:
+    """The last part of a path; aliases and hub ids (`owner/name`) stay whole."""
+    looks_like_path = source.startswith(("/", "./", "../", "~")) or source.count("/") > 1 or "\\" in source
+    return source.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1] if looks_like_path else source
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A measured value with its 95 % interval; `low` and `high` are None where there is no interval."""
+
+    value: float
+    low: float | None
+    high: float | None
+
+    @classmethod
+    def read(cls, given: Mapping[str, Any] | None) -> Estimate | None:
+        """Of `{"value", "low", "high"}`; None where there is no value."""
+        if not given or given.get("value") is None:
+            return None
+        low, high = given.get("low"), given.get("high")
+        return cls(given["value"], low, high) if low is not None and high is not None else cls(given["value"], None, None)
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """Low and high, or the value twice."""
+        return (self.value, self.value) if self.low is None or self.high is None else (self.low, self.high)
+
+    def range_text(self, decimals: int) -> str:
+        """The interval as text; empty where there is none, or none that could be told from the value."""
+        return "" if self.low is None or self.low == self.high else interval(*self.ends, decimals)
+
+    def text(self, decimals: int) -> str:
+        """`0.845 (0.829–0.860)`."""
+        found = self.range_text(decimals)
+        return fixed(self.value, decimals) + (f" ({found})" if found else "")
+
+    def change_text(self, decimals: int) -> str:
+        """As `text`, with the sign: `+0.165 (0.144–0.186)`."""
+        found = self.range_text(decimals)
+        return signed(self.value, decimals) + (f" ({found})" if found else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One metric on one data set, base against tuned."""
+
+    metric: str
+    higher_is_better: bool
+    rows: int | None
+    base: Estimate | None
+    tuned: Estimate | None
+    difference: Estimate | None
+    p: float | None
+    test: str
+    majority: Estimate | None
+
+    @property
+    def title(self) -> str:
+        """The metric's name as it is written."""
+        return metric_title(self.metric)
+
+    @property
+    def decimals(self) -> int:
+        """Decimals that this comparison's numbers are shown with, the same for all of them so that they can be subtracted by eye."""
+        return decimals_for(*(e.ends for e in (self.base, self.tuned, self.majority) if e))
+
+    @property
+    def verdict(self) -> Verdict:
+        """What the measurement warrants: a difference is clear where p < 0.05 and the interval leaves out zero, as far as each is there."""
+        if self.difference is None:
+            return "uncompared"
+        low, high = self.difference.ends
+        by_interval = (low > 0 or high < 0) if self.difference.low is not None else self.p is not None
+        if not by_interval or (self.p is not None and self.p >= SIGNIFICANT_P):
+            return "unclear"
+        return "better" if (self.difference.value > 0) == self.higher_is_better else "worse"
+
+    @property
+    def against_majority(self) -> Verdict:
+        """How the tuned model stands to always giving the most frequent answer: `unclear` where its interval holds that value."""
+        if self.tuned is None or self.majority is None:
+            return "uncompared"
+        low, high = self.tuned.ends
+        if low <= self.majority.value <= high:
+            return "unclear"
+        return "better" if (self.tuned.value > self.majority.value) == self.higher_is_better else "worse"
+
+    @property
+    def test_text(self) -> str:
+        """`McNemar's test, p < 0.001`; empty where there was no test."""
+        if self.p is None:
+            return ""
+        name = {"mcnemar": "McNemar's test"}.get(self.test.lower(), self.test)
+        return f"{name}, {p_value(self.p)}".removeprefix(", ")
+
+    @property
+    def p_text(self) -> str:
+        """The p value alone, as a table's cell."""
+        return MISSING if self.p is None else p_value(self.p).removeprefix("p\u00a0").removeprefix("=\u00a0")
+
+
+@dataclass(frozen=True, slots=True)
+class DataSet:
+    """The comparisons on one data set: the run's own test split, or a foreign domain."""
+
+    name: str
+    is_own: bool
+    rows: int | None
+    """None where the metrics were measured on different numbers of rows."""
+    comparisons: tuple[Comparison, ...]
+
+    def find(self, metric: str) -> Comparison | None:
+        """The comparison of that metric."""
+        return next((c for c in self.comparisons if c.metric == metric), None)
+
+
+def comparisons(report: Mapping[str, Any]) -> list[DataSet]:
+    """What report.json holds of measurements: the own test split first, then each domain. Empty where nothing was measured."""
+    splits = (report.get("data") or {}).get("splits") or {}
+    own = splits.get("test") or splits.get("train") or {}
+    name = file_name(str(own.get("source") or "test split"))
+    found = [_data_set(name, report, is_own=True)]
+    for domain, measured in (report.get("domains") or {}).items():
+        found.append(_data_set(domain, measured or {}, is_own=False))
+    return [data for data in found if data.comparisons]
+
+
+def _data_set(name: str, measured: Mapping[str, Any], *, is_own: bool) -> DataSet:
+    baselines = measured.get("baselines") or {}
+    majority, zero_shot = baselines.get("majority") or {}, baselines.get("zero_shot") or {}
+    found = []
+    for metric, entry in (measured.get("metrics") or {}).items():
+        difference = entry.get("difference") or {}
+        found.append(
+            Comparison(
+                metric=metric,
+                higher_is_better=bool(entry.get("higher_is_better", True)),
+                rows=entry.get("rows"),
+                base=Estimate.read(entry.get("base") or zero_shot.get(metric)),
+                tuned=Estimate.read(entry.get("tuned")),
+                difference=Estimate.read(difference),
+                p=difference.get("p"),
+                test=str(difference.get("test") or ""),
+                majority=Estimate.read(majority.get(metric)),
+            )
+        )
+    numbers_of_rows = {c.rows for c in found if c.rows}
+    rows = measured.get("rows") if not numbers_of_rows else numbers_of_rows.pop() if len(numbers_of_rows) == 1 else None
+    return DataSet(name, is_own, rows, tuple(found))

@@ -1,0 +1,137 @@
+"""What a run did and whether it worked, in plain sentences made from its numbers: for the page, the model card and the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tunesmith.report.numbers import count, fixed, p_value
+from tunesmith.report.results import Comparison, DataSet, Verdict, comparisons, file_name
+
+__all__ = ["Summary", "sentences", "summarize"]
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The verdict of a run."""
+
+    verdict: Verdict
+    """Of the first metric on the run's own test split; `worse`, too, where the majority class beats the tuned model."""
+    headline: str
+    """The verdict in a few words."""
+    sentences: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        """The sentences as one paragraph."""
+        return " ".join(self.sentences)
+
+
+def sentences(report: Mapping[str, Any]) -> list[str]:
+    """The summary of a report.json, a sentence each."""
+    return list(summarize(report).sentences)
+
+
+def summarize(report: Mapping[str, Any]) -> Summary:
+    """Judge a report.json by the first metric of its own test split, then tell of the other metrics, the baselines and the domains."""
+    data = comparisons(report)
+    own = next((d for d in data if d.is_own), None)
+    if own is None:
+        return Summary("uncompared", "Not measured", (f"{_subject(report)} finished; nothing was measured on held-out data.",))
+    first = own.comparisons[0]
+    said = [_main_sentence(_subject(report), first, own), *_majority_sentences(first), *_other_metrics(own)]
+    foreign = [clause for d in data if not d.is_own if (clause := _domain_clause(d, first.metric))]
+    if foreign:
+        said.append(f"Out of its domain: {'; '.join(foreign)}.")
+    if ((report.get("curves") or {}).get("overfitting") or {}).get("found"):
+        said.append("Validation shows over-fitting: see the learning curves.")
+    verdict: Verdict = "worse" if first.against_majority == "worse" else first.verdict
+    return Summary(verdict, _headline(first), tuple(said))
+
+
+def _headline(first: Comparison) -> str:
+    if first.against_majority == "worse":
+        return "Below the majority class"
+    against = "zero-shot base" if first.majority else "base"
+    return {
+        "better": f"Better than the {against}",
+        "worse": f"Worse than the {against}",
+        "unclear": "No clear difference from the base",
+        "uncompared": "No base to compare with",
+    }[first.verdict]
+
+
+def _subject(report: Mapping[str, Any]) -> str:
+    """Who acted: `LoRA on minilm-l6 with 4,000 rows of movie-reviews`."""
+    method = str((report.get("task") or {}).get("method") or "Tuning")
+    model = file_name(str((report.get("model") or {}).get("name") or "the model"))
+    ways = {"lora": "LoRA on {}", "full": "Full fine-tuning of {}", "head": "A new head on the frozen {}"}
+    train = ((report.get("data") or {}).get("splits") or {}).get("train") or {}
+    text = ways.get(method, f"{method} on {{}}").replace("{}", model)
+    if train.get("rows"):
+        text += f" with {count(train['rows'])} rows"
+        text += f" of {file_name(str(train['source']))}" if train.get("source") else ""
+    return text
+
+
+def _main_sentence(subject: str, c: Comparison, own: DataSet) -> str:
+    places = c.decimals
+    num_rows = c.rows or own.rows
+    rows = f", on {count(num_rows)} test rows" if num_rows else ""
+    if c.tuned is None:
+        return f"{subject} gave no {c.title} that could be measured{rows}."
+    if c.base is None or c.difference is None:
+        return f"{subject} reached {c.title} {c.tuned.text(places)}{rows}; there is no base result to compare with."
+    kind = " zero-shot" if c.majority else ""
+    change = f"{c.difference.change_text(places)}{', ' + c.test_text if c.test_text else ''}{rows}"
+    if c.verdict == "unclear":
+        return f"{subject} made no clear difference to {c.title}: {c.base.text(places)} base{kind}, {c.tuned.text(places)} tuned; {change}."
+    verb = "raised" if c.difference.value > 0 else "lowered"
+    lower = "" if c.higher_is_better else " (lower is better)"
+    text = f"{subject} {verb} {c.title}{lower} from {c.base.text(places)}{kind} to {c.tuned.text(places)}: {change}."
+    return text + (" The tuned model is worse than the base." if c.verdict == "worse" else "")
+
+
+def _majority_sentences(c: Comparison) -> list[str]:
+    if c.majority is None or c.tuned is None:
+        return []
+    value = fixed(c.majority.value, c.decimals)
+    if c.against_majority == "worse":
+        return [f"Always answering the most frequent label would score {value}: better than the tuned model."]
+    if c.against_majority == "unclear":
+        return [f"It is not clearly better than always answering the most frequent label ({value})."]
+    return [f"Always answering the most frequent label scores {value}."]
+
+
+def _other_metrics(own: DataSet) -> list[str]:
+    """How the other metrics moved, by name."""
+    phrases = []
+    for verdict, what in (("better", "improved"), ("worse", "got worse"), ("unclear", "shows no clear difference")):
+        names = [c.title for c in own.comparisons[1:] if c.verdict == verdict]
+        if names:
+            what = what.replace("shows", "show") if len(names) > 1 else what
+            phrases.append(f"{_list(names)} {what}")
+    return [f"Of the other metrics, {'; '.join(phrases)}."] if phrases else []
+
+
+def _domain_clause(data: DataSet, metric: str) -> str:
+    c = data.find(metric)
+    if c is None or c.tuned is None:
+        return ""
+    places = c.decimals
+    if c.base is None or c.difference is None:
+        text = f"{c.title} {c.tuned.text(places)} on {data.name}"
+    else:
+        p = f", {p_value(c.p)}" if c.p is not None else ""
+        moved = f"{fixed(c.base.value, places)} to {fixed(c.tuned.value, places)}"
+        change = f"{c.difference.change_text(places)}{p}"
+        words = {"better": f"better on {data.name}, {moved}", "worse": f"worse on {data.name}, {moved}"}
+        text = f"{words.get(c.verdict, f'no clear difference on {data.name}, {moved}')}: {change}"
+    if c.against_majority == "worse" and c.majority is not None:
+        text += f", below the majority class ({fixed(c.majority.value, places)})"
+    return text
+
+
+def _list(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
