@@ -1,3 +1,23 @@
 """tunesmith: how should I adapt this language model, and did it work?"""
 
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tunesmith.api import tune
+    from tunesmith.app.run import Run
+
 __version__ = "0.1.0"
+__all__ = ["Run", "__version__", "tune"]
+
+
+def __getattr__(name: str) -> Any:
+    """Load `tune` and `Run` when they are first asked for: importing the package stays fast and needs no torch."""
+    if name == "tune":
+        from tunesmith.api import tune
+
+        return tune
+    if name == "Run":
+        from tunesmith.app.run import Run
+
+        return Run
+    raise AttributeError(f"module 'tunesmith' has no attribute {name!r}")

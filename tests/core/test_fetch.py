@@ -28,7 +28,10 @@ class _Index(http.server.BaseHTTPRequestHandler):
         type(self).authorization.append(self.headers.get("Authorization"))
         pages = {
             "/html/some-model/": ("text/html", f'<a href="../../files/{FILE}#sha256={SHA256}">{FILE}</a>'.encode()),
-            "/json/some-model/": ("application/vnd.pypi.simple.v1+json", f'{{"files": [{{"url": "/files/{FILE}", "filename": "{FILE}"}}]}}'.encode()),
+            "/json/some-model/": (
+                "application/vnd.pypi.simple.v1+json",
+                f'{{"files": [{{"url": "/files/{FILE}", "filename": "{FILE}"}}]}}'.encode(),
+            ),
             "/other/some-model/": ("text/html", f'<a href="/evil/{FILE}">{FILE}</a>'.encode()),
             "/cut/some-model/": ("text/html", f'<a href="/short/{FILE}">{FILE}</a>'.encode()),
             f"/files/{FILE}": ("application/octet-stream", CONTENT),
@@ -165,7 +168,9 @@ def test_the_settings_are_pips_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     for name in ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "PIP_NO_INDEX", "PIP_TIMEOUT", "PIP_DEFAULT_TIMEOUT"):
         monkeypatch.delenv(name, raising=False)
     config = tmp_path / "pip.conf"
-    config.write_text("[global]\nindex-url = https://a.example/simple/\ntimeout = 7\n[download]\nextra-index-url =\n    https://b.example\n    https://c.example\n")
+    config.write_text(
+        "[global]\nindex-url = https://a.example/simple/\ntimeout = 7\n[download]\nextra-index-url =\n    https://b.example\n    https://c.example\n"
+    )
     monkeypatch.setenv("PIP_CONFIG_FILE", str(config))
     monkeypatch.setenv("PIP_PROXY", "http://proxy.example:3128")
     settings = index_settings()

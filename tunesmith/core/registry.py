@@ -95,6 +95,8 @@ def create(kind: str, name: str, **options: Any) -> Any:
     try:
         loaded = importlib.import_module(module)
     except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] in ("", "tunesmith"):
+            raise
         raise UsageError(
             f"{kind} {name}: needs the package {error.name}, which is not installed. Install it: pip install {error.name}"
         ) from error

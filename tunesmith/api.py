@@ -1,0 +1,96 @@
+"""Python's door: `tunesmith.tune(model=..., data=...)`."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from tunesmith.app.run import Run
+from tunesmith.app.tune import tune as tune_recipe
+from tunesmith.cli.progress import Progress
+from tunesmith.core import registry
+from tunesmith.core.errors import UsageError
+from tunesmith.core.events import Event
+from tunesmith.core.files import cache_folder, write_text
+from tunesmith.recipe import dump, from_mapping, load
+from tunesmith.recipe.text import parse_yaml
+
+__all__ = ["tune"]
+
+
+def tune(
+    recipe: str | Path | None = None,
+    *,
+    model: str | Mapping[str, Any] | None = None,
+    data: Any = None,
+    validation: Any = None,
+    test: Any = None,
+    progress: Callable[[Event], None] | None = None,
+    **sections: Any,
+) -> Run:
+    """Adapt a model to data, measure base against tuned, and write a run with its report.
+
+    Args:
+        recipe: a recipe file, or the name of a shipped one, that the other arguments change; None: they are the whole recipe.
+        model: alias, hub id, folder, `run:ID`, or the recipe's `model` section as a mapping.
+        data: what to learn from: path, alias, hub id, pandas.DataFrame, datasets.Dataset, list of dicts, or the recipe's `data` section as a
+            mapping (whose `train`, `validation` and `test` may be such objects too).
+        validation: data of its own to choose the best weights by; None: split off.
+        test: data of its own for the final judgement; None: split off.
+        progress: is told what happens, event by event; None: a bar on a terminal or in a notebook, plain lines elsewhere.
+        sections: the recipe's other keys: `method="lora"`, `train={"epochs": 3}`, `output_dir="out"`, `seed=1`.
+    Returns: the run, with `.report`, `.predict(texts)`, `.generate(prompts)` and `.path`.
+    Raises: TunesmithError, with one line that says what is wrong and what to do.
+    """
+    changes: dict[str, Any] = dict(sections)
+    if model is not None:
+        changes["model"] = model
+    section = dict(data) if isinstance(data, Mapping) else {"train": data}
+    section |= {name: source for name, source in (("validation", validation), ("test", test)) if source is not None}
+    for name in ("train", "validation", "test"):
+        source = section.get(name)
+        if source is not None and not isinstance(source, str):
+            section[name] = str(source) if isinstance(source, Path) else _kept(source)
+    given = {name: value for name, value in section.items() if value is not None}
+    if given:
+        changes["data"] = given
+    if recipe is None and not {"model", "data"} <= changes.keys():
+        raise UsageError('tune() needs a recipe, or model=... and data=...: tunesmith.tune(model="minilm-l6", data="reviews.csv")')
+    content = parse_yaml(dump(load(recipe)), str(recipe)) if recipe is not None else {}
+    made = from_mapping(_merged(content, changes), name=Path(recipe).stem if recipe is not None else "python")
+    if progress is not None:
+        return tune_recipe(made, progress=progress)
+    with Progress() as bar:
+        return tune_recipe(made, progress=bar)
+
+
+def _merged(content: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """`content` with `changes`: sections are merged key by key; another method or objective replaces the old one with its options."""
+    merged = dict(content)
+    for name, value in changes.items():
+        old = merged.get(name)
+        replaces = name in ("method", "objective") and _name_of(value) not in (None, _name_of(old))
+        merged[name] = _merged(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) and not replaces else value
+        if name == "model" and isinstance(old, Mapping) and isinstance(value, str):
+            merged[name] = {**old, "source": value}
+    return merged
+
+
+def _kept(source: Any) -> str:
+    """Write data that is in memory to a file of the cache, named by its content, so that the run can be resumed and repeated.
+
+    Raises: DataError, where it is no table.
+    """
+    table = registry.create("data_source", "memory").read(source)
+    names = table.facts.class_names  # a class given as a number is written by its name
+    lines = [
+        json.dumps({key: names[key][v] if key in names and isinstance(v, int) and 0 <= v < len(names[key]) else v for key, v in record.items()}, default=str)
+        for record in table.records
+    ]
+    file = cache_folder("memory") / f"{table.facts.sha256[:32]}.jsonl"
+    write_text(file, "\n".join(lines) + "\n")
+    return str(file)
+
+
+def _name_of(section: Any) -> Any:
+    return section.get("name") if isinstance(section, Mapping) else section

@@ -1,0 +1,179 @@
+"""report.json: everything that a run measured, in one document."""
+
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from tunesmith.app.judged import Judgement
+from tunesmith.app.judging import EncodedSplit
+from tunesmith.app.machine import machine_facts, peak_memory_bytes, versions
+from tunesmith.app.plan import Plan
+from tunesmith.app.saving import saved_bytes
+from tunesmith.app.task import Task
+from tunesmith.app.training import Fit
+from tunesmith.core import registry
+from tunesmith.core.run import RunDirectory
+from tunesmith.core.types import Metric, Output
+from tunesmith.data import Splits, inspect
+from tunesmith.evaluation.overfitting import overfitting
+from tunesmith.evaluation.score import changed, compare, confusion, evaluate_metric, majority, text_of
+from tunesmith.recipe import dump
+
+__all__ = ["Times", "build_document"]
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """Seconds of the whole command, and of judging base and tuned."""
+
+    total_seconds: float
+    evaluate_seconds: float
+
+
+def build_document(
+    task: Task, directory: RunDirectory, base: Judgement, tuned: Judgement, fit: Fit, planned: Plan, times: Times
+) -> dict[str, Any]:
+    """The document, as docs/report-format.md describes it."""
+    curves = _curves(directory, fit, task)
+    test = task.splits["test"]
+    domains = {name: _measured(task, task.splits[name], base.outputs.get(name), tuned.outputs[name]) for name in task.data.domains}
+    return {
+        "schema": "tunesmith/tune/1",
+        "run": directory.id,
+        "directory": str(directory.path),
+        "name": task.recipe.name,
+        "description": task.recipe.description,
+        "created": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "status": "done",
+        "task": {"objective": task.objective_name, "method": task.recipe.method.name, "kind": task.kind},
+        **_measured(task, test, base.outputs.get("test"), tuned.outputs["test"], keep_rows=False),
+        "domains": domains,
+        "retention": {},
+        "curves": curves,
+        "confusion": _confusion(task, test, base, tuned),
+        "changed": _changed(test, base, tuned),
+        "samples": _samples(task, base, tuned),
+        "data": _data(task),
+        "cost": _cost(task, directory, fit, planned, times),
+        "predicted": {"peak_memory_bytes": planned.peak_memory_bytes, "train_seconds": planned.train_seconds},
+        "model": directory.read_json(directory.environment)["model"],
+        "versions": versions(),
+        "machine": machine_facts(task.device),
+        "recipe": dump(task.recipe),
+        "command": f"tunesmith tune {shlex.quote(str(directory.recipe))} output_dir={shlex.quote(str(directory.path) + '-again')}",
+        "warnings": _warnings(task, curves, fit),
+    }
+
+
+def _measured(
+    task: Task, split: EncodedSplit, base: Sequence[Output] | None, tuned: Sequence[Output], *, keep_rows: bool = True
+) -> dict[str, Any]:
+    """`metrics` and `baselines` of a test split or a domain, and `rows` for a domain."""
+    metrics, baselines = dict[str, Any](), dict[str, dict[str, Any]]()
+    for name in task.metrics if tuned else ():
+        metric: Metric = registry.create("metric", name)
+        shown = [i for i, output in enumerate(tuned) if metric.needs != "text" or output.text is not None]
+        if not shown:
+            continue
+        pick: Callable[[Sequence[Any]], list[Any]] = lambda items, shown=shown: [items[i] for i in shown]  # noqa: E731
+        examples, references = pick(split.examples), pick(split.references)
+        before = pick(base) if base else None
+        metrics[name] = compare(metric, before, pick(tuned), examples, references, seed=task.recipe.seed)
+        if task.kind == "classification":
+            if before is not None:
+                baselines.setdefault("zero_shot", {})[name] = metrics[name]["base"]
+            most = pick(majority(task.splits["train"].references, len(tuned)))
+            found = evaluate_metric(metric, examples, most, references, seed=task.recipe.seed)
+            baselines.setdefault("majority", {})[name] = asdict(found.interval)
+    found_parts = {"metrics": metrics, "baselines": baselines}
+    return {"rows": len(tuned), **found_parts} if keep_rows else found_parts
+
+
+def _curves(directory: RunDirectory, fit: Fit, task: Task) -> dict[str, Any]:
+    train, validation = list[dict[str, Any]](), list[dict[str, Any]]()
+    for event in directory.read_steps():
+        if event["event"] == "step":
+            kept = ("epoch", "loss", "learning_rate", "grad_norm", "seconds")
+            train.append({"step": event["index"], "tokens": event["num_tokens"], **{name: event[name] for name in kept}})
+        else:
+            validation.append({name: value for name, value in event.items() if name != "event"})
+    metric = task.recipe.train.select_by or (task.objective.headline if task.kind == "classification" else "loss")
+    best = None if fit.best_step is None else {"step": fit.best_step, "metric": metric, "value": fit.best_value}
+    return {"train": train, "validation": validation, "best": best, "overfitting": overfitting(train, validation), "stopped_early": fit.stopped_early}
+
+
+def _confusion(task: Task, test: EncodedSplit, base: Judgement, tuned: Judgement) -> dict[str, Any] | None:
+    if task.kind != "classification" or not test.examples:
+        return None
+
+    def matrix(outputs: Sequence[Output] | None) -> list[list[int]] | None:
+        return confusion(task.encoder.labels, test.references, [o.label or "" for o in outputs]) if outputs else None
+
+    return {"labels": list(task.encoder.labels), "base": matrix(base.outputs.get("test")), "tuned": matrix(tuned.outputs["test"])}
+
+
+def _changed(test: EncodedSplit, base: Judgement, tuned: Judgement) -> dict[str, Any] | None:
+    before, after = base.outputs.get("test"), tuned.outputs["test"]
+    if not before or not after:
+        return None
+    rows = [i for i, output in enumerate(after) if output.label is not None or output.text is not None]
+    if not rows:
+        return None
+    pick: Callable[[Sequence[Any]], list[Any]] = lambda items: [items[i] for i in rows]  # noqa: E731
+    return changed(pick(test.examples), pick(before), pick(after), pick(test.references))
+
+
+def _samples(task: Task, base: Judgement, tuned: Judgement) -> list[dict[str, Any]]:
+    samples = [
+        {"prompt": prompt, "reference": None, "base": before, "tuned": after}
+        for prompt, before, after in zip(task.recipe.evaluate.prompts, base.answers, tuned.answers, strict=False)
+    ]
+    if task.kind != "generation":
+        return samples
+    test, before, after = task.splits["test"], base.outputs["test"], tuned.outputs["test"]
+    for index in range(min(task.recipe.evaluate.samples, len(after))):
+        if after[index].text is not None:
+            said = {"base": before[index].text, "tuned": after[index].text}
+            samples.append({"prompt": text_of(test.examples[index]), "reference": test.references[index], **said})
+    return samples
+
+
+def _data(task: Task) -> dict[str, Any]:
+    data = inspect(Splits(list(task.data.train), list(task.data.validation), list(task.data.test)), task.encoded, task.data.facts)
+    for name, examples in task.data.domains.items():
+        alone = inspect(Splits(list(examples), [], []), {"train": task.encoded[name]}, {"train": task.data.facts[name]})
+        data["splits"][name] = alone["splits"]["train"]
+    return data
+
+
+def _cost(task: Task, directory: RunDirectory, fit: Fit, planned: Plan, times: Times) -> dict[str, Any]:
+    return {
+        "train_seconds": fit.seconds,
+        "evaluate_seconds": times.evaluate_seconds,
+        "total_seconds": times.total_seconds,
+        "tokens": fit.num_tokens,
+        "tokens_per_second": fit.num_tokens / fit.seconds if fit.seconds else None,
+        "peak_memory_bytes": peak_memory_bytes(task.device),
+        "trainable_parameters": planned.trainable_parameters,
+        "total_parameters": planned.total_parameters,
+        "saved_bytes": saved_bytes(directory),
+    }
+
+
+def _warnings(task: Task, curves: Mapping[str, Any], fit: Fit) -> list[str]:
+    found = list[str]()
+    if curves["overfitting"]["found"]:
+        found.append(curves["overfitting"]["text"])
+    for facts in task.encoded.values():
+        found += [f"{note}." for note in facts.notes]
+    if not task.splits["validation"].rows:
+        found.append("No validation split: the weights of the last step were kept, and over-fitting could not be seen.")
+    if not task.splits["test"].examples:
+        found.append("No test split: nothing was measured on unseen data.")
+    if task.recipe.model.trust_remote_code:
+        found.append(f"The model's own Python code was run (model.trust_remote_code, revision {task.recipe.model.revision}).")
+    return found
+
+

@@ -1,0 +1,97 @@
+"""Base and tuned model before the same test rows, domains and prompts."""
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from tunesmith.app.judging import EncodedSplit, classify, score, write_answers, zero_shot
+from tunesmith.app.task import Say, Task
+from tunesmith.core.events import Progress
+from tunesmith.core.files import write_json
+from tunesmith.core.types import Message, Origin, Output, Prompt, Text
+
+__all__ = ["Judgement", "judge", "judge_base", "load_judgement", "save_judgement"]
+
+SOURCELESS = Origin("prompt", 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What one model said."""
+
+    outputs: Mapping[str, Sequence[Output]]
+    """For each of `test` and the domains, one output an example; empty where the model has no way to answer."""
+    answers: Sequence[str] = ()
+    """To the recipe's prompts."""
+    seconds: float = 0.0
+    notes: Sequence[str] = field(default_factory=tuple)
+
+
+def save_judgement(file: Path, judgement: Judgement) -> None:
+    """Keep it as JSON."""
+    write_json(file, asdict(judgement))
+
+
+def load_judgement(file: Path) -> Judgement:
+    """Read what `save_judgement` wrote."""
+    saved: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    outputs = {name: [_output(entry) for entry in entries] for name, entries in saved["outputs"].items()}
+    return Judgement(outputs, saved["answers"], saved["seconds"], saved["notes"])
+
+
+def _output(entry: dict[str, Any]) -> Output:
+    nll = float("nan") if entry["nll_nats"] is None else entry["nll_nats"]  # JSON has no NaN
+    return Output(**{**entry, "probabilities": tuple(entry["probabilities"]), "nll_nats": nll})
+
+
+def judge_base(task: Task, say: Say) -> Judgement:
+    """The base model: zero-shot for classifiers, as it is for language models. Call it before the method is applied."""
+    if task.kind != "classification":
+        return judge(task, say)
+    started = time.perf_counter()
+    texts = [(task.recipe.data.label_texts or {}).get(label, label) for label in task.encoder.labels]
+    outputs = {}
+    for name in ("test", *task.data.domains):
+        examples = task.splits[name].examples
+        outputs[name] = zero_shot(task, examples, texts, task.model.tokenizer, _tick(say, name, len(examples))) if examples else []
+    return Judgement(outputs, seconds=time.perf_counter() - started)
+
+
+def judge(task: Task, say: Say) -> Judgement:
+    """The model as it is now, on the test split and every domain."""
+    started = time.perf_counter()
+    outputs = {name: _outputs(task, name, task.splits[name], say) for name in ("test", *task.data.domains)}
+    return Judgement(outputs, _answers(task), time.perf_counter() - started)
+
+
+def _outputs(task: Task, name: str, split: EncodedSplit, say: Say) -> list[Output]:
+    if not split.examples:
+        return []
+    if task.kind == "classification":
+        return classify(task, split.rows, _tick(say, name, len(split.rows)))
+    outputs = score(task, split, _tick(say, name, len(split.rows)))
+    if task.kind == "generation":
+        chosen = split.examples[: task.recipe.evaluate.generate_limit]
+        tick = _tick(say, f"{name}, answers", len(chosen))
+        written = write_answers(task, chosen, task.recipe.evaluate.max_new_tokens, tick)
+        for index, answer in enumerate(written):
+            outputs[index] = replace(outputs[index], text=answer.text)
+    return outputs
+
+
+def _answers(task: Task) -> list[str]:
+    """Answers to the recipe's own prompts, where the model writes."""
+    asked = task.recipe.evaluate.prompts
+    if not asked or task.kind == "classification":
+        return []
+    raw = task.kind == "language_modelling"  # a model of raw text goes on with it, one of conversations answers it
+    examples = [Text(text, SOURCELESS) if raw else Prompt((Message("user", text),), SOURCELESS) for text in asked]
+    answers = write_answers(task, examples, task.recipe.evaluate.max_new_tokens)
+    return [answer.text or "" for answer in answers]
+
+
+def _tick(say: Say, stage: str, total: int) -> Callable[[int], None]:
+    return lambda done: say(Progress(stage, done, total))

@@ -1,0 +1,139 @@
+"""What base and tuned models say to the same examples, as Outputs."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from tunesmith.core.batch import Batch
+from tunesmith.core.types import Encoder, Example, Labelled, Output, Row, Segment, Targets
+from tunesmith.engine.forward import PackedForward
+from tunesmith.engine.generate import generate
+from tunesmith.engine.packing import evaluation_batches
+from tunesmith.evaluation.predict import classify_batches, score_batches, zero_shot_by_likelihood, zero_shot_by_similarity
+
+__all__ = ["EncodedSplit", "Speaker", "classify", "label_rows", "score", "write_answers", "zero_shot"]
+
+Tick = Callable[[int], None]
+
+
+class Speaker(Protocol):
+    """What it takes to let a model answer: the module, its encoder, and where its answers end."""
+
+    forward: PackedForward
+    encoder: Encoder
+    stop_tokens: Sequence[int]
+    micro_batch_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedSplit:
+    """Examples that could be encoded, and their rows; `owners[i]` is the example of row i."""
+
+    examples: Sequence[Example]
+    rows: Sequence[Row]
+    owners: Sequence[int]
+    references: Sequence[str]
+
+
+def _batches(speaker: Speaker, rows: Sequence[Row], tick: Tick) -> Iterator[tuple[Batch, list[int]]]:
+    done = 0
+    for batch, indices in evaluation_batches(rows, speaker.micro_batch_tokens, speaker.forward.facts):
+        yield batch.to(speaker.forward.device), indices
+        done += len(indices)
+        tick(done)
+
+
+def classify(speaker: Speaker, rows: Sequence[Row], tick: Tick = lambda done: None) -> list[Output]:
+    """The head's label and probabilities for each row."""
+    outputs: list[Output | None] = [None] * len(rows)
+    for batch, indices in _batches(speaker, rows, tick):
+        for index, output in zip(indices, classify_batches(speaker.forward, [batch], speaker.encoder.labels), strict=True):
+            outputs[index] = output
+    return [output for output in outputs if output is not None]
+
+
+def score(speaker: Speaker, split: EncodedSplit, tick: Tick = lambda done: None) -> list[Output]:
+    """The likelihood of what each example scores, summed over its rows; its bytes are those of the scored tokens' text."""
+    per_example = [Output(nll_nats=0.0) for _ in split.examples]
+    for batch, indices in _batches(speaker, split.rows, tick):
+        sizes = [len(speaker.encoder.decode(row.targets.labels).encode("utf-8")) for row in batch.rows]
+        for index, output in zip(indices, score_batches(speaker.forward, [batch], sizes), strict=True):
+            owner = split.owners[index]
+            sofar = per_example[owner]
+            per_example[owner] = replace(
+                sofar,
+                nll_nats=sofar.nll_nats + output.nll_nats,
+                num_tokens=sofar.num_tokens + output.num_tokens,
+                num_bytes=sofar.num_bytes + output.num_bytes,
+            )
+    return per_example
+
+
+def write_answers(speaker: Speaker, examples: Sequence[Example], max_new_tokens: int, tick: Tick | None = None) -> list[Output]:
+    """The model's own greedy answer to each example, as text without surrounding space."""
+    reads_source = speaker.forward.facts.is_encoder_decoder
+    prompts = [speaker.encoder.encode(e).source if reads_source else speaker.encoder.prompt(e) for e in examples]
+    tokens = generate(
+        speaker.forward.trunk,
+        prompts,
+        facts=speaker.forward.facts,
+        max_new_tokens=max_new_tokens,
+        stop_tokens=speaker.stop_tokens,
+        progress=tick,
+    )
+    return [Output(text=speaker.encoder.decode(answer).strip()) for answer in tokens]
+
+
+def zero_shot(speaker: Speaker, examples: Sequence[Example], label_texts: Sequence[str], tokenizer: Any, tick: Tick = lambda done: None) -> list[Output]:
+    """Labels without any training: by the likelihood of the labels' words (language models), else by their similarity to the text (encoders)."""
+    labels = speaker.encoder.labels
+    if speaker.forward.facts.has_lm_head and not speaker.forward.facts.is_encoder_decoder:
+        words = [tuple(tokenizer(text, add_special_tokens=False)["input_ids"]) for text in label_texts]
+        rows = [label_rows(speaker.encoder.prompt(example), words, example) for example in examples]
+        scores = torch.zeros(len(rows), len(labels), dtype=torch.float64)
+        for batch, indices in _batches(speaker, rows, tick):
+            with torch.no_grad():
+                speaker.forward.eval()
+                logprobs = speaker.forward.logprobs(batch)[0].double().cpu()
+            sums = torch.zeros(len(batch.segments_A), dtype=torch.float64).index_add(0, batch.answers_N.cpu(), logprobs)
+            scores[indices] = sums.view(len(indices), len(labels))
+        return zero_shot_by_likelihood(scores.clamp(max=0.0), labels, [len(w) for w in words])
+    texts = _embed(speaker, examples, tick)
+    names = _embed(speaker, [Labelled(text, None, examples[0].origin) for text in label_texts])
+    return zero_shot_by_similarity(texts, names, labels)
+
+
+def label_rows(prompt: Sequence[int], words: Sequence[Sequence[int]], example: Example) -> Row:
+    """One row that scores every label's words after one prompt, computed once: each label continues the same parent segment."""
+    segments = [Segment(tuple(prompt))]
+    positions, labels, answers = list[int](), list[int](), list[int]()
+    start = len(prompt)
+    for answer, tokens in enumerate(words):
+        segments.append(Segment(tuple(tokens), parent=0))
+        positions += [len(prompt) - 1, *range(start, start + len(tokens) - 1)]
+        labels += tokens
+        answers += [answer] * len(tokens)
+        start += len(tokens)
+    targets = Targets(tuple(positions), tuple(labels), (1.0,) * len(labels), tuple(answers))
+    return Row(tuple(segments), example.origin, targets, answers=tuple(range(1, len(words) + 1)))
+
+
+def _embed(speaker: Speaker, examples: Sequence[Example], tick: Tick = lambda done: None) -> Tensor:
+    """The mean of each text's last hidden states, (examples, H), as sentence encoders are read."""
+    rows = []
+    for example in examples:
+        encoded = speaker.encoder.encode(example)
+        rows.append(Row((Segment(encoded.tokens, encoded.token_types),), example.origin))
+    vectors = torch.zeros(len(rows), speaker.forward.facts.hidden_size)
+    speaker.forward.eval()
+    with torch.no_grad():
+        for batch, indices in _batches(speaker, rows, tick):
+            hidden = speaker.forward.hidden(batch).float().cpu()
+            for index, start, end in zip(indices, batch.stream.bounds, batch.stream.bounds[1:], strict=False):
+                vectors[index] = hidden[start:end].mean(0)
+    return vectors
+
+

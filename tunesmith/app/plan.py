@@ -1,0 +1,102 @@
+"""What a run would do and need, before it does it."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from tunesmith.app.machine import machine_facts, matmul_flops_per_second
+from tunesmith.app.task import Task
+from tunesmith.core.types import ParamGroup
+from tunesmith.engine.optimizers import moments_per_parameter
+from tunesmith.engine.packing import StepPlan
+from tunesmith.model.facts import flops_per_token, training_memory
+
+__all__ = ["Plan", "make_plan"]
+
+_EFFICIENCY = 0.5
+"""Share of the matrix products' rate that training is assumed to reach."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Counts are exact; seconds and bytes are predictions."""
+
+    num_steps: int
+    steps_per_epoch: int
+    num_rows: dict[str, int]
+    num_tokens_per_epoch: int
+    num_training_tokens: int
+    trainable_parameters: int
+    total_parameters: int
+    attention: str
+    attention_reason: str
+    head: str
+    peak_memory_bytes: int
+    memory: dict[str, int]
+    train_seconds: float
+    disk_bytes: int
+    machine: dict[str, Any]
+    recipe: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {"schema": "tunesmith/plan/1", **asdict(self)}
+
+
+def make_plan(task: Task, groups: Sequence[ParamGroup], recipe: str) -> Plan:
+    """The plan of a task whose method was applied."""
+    train, rows, facts = task.recipe.train, task.splits["train"].rows, task.model.facts
+    steps = StepPlan.of(
+        len(rows),
+        examples_per_step=train.examples_per_step,
+        micro_batch_tokens=task.micro_batch_tokens,
+        epochs=train.epochs,
+        max_steps=train.max_steps,
+        seed=task.recipe.seed,
+    )
+    tokens_per_epoch = sum(row.num_tokens for row in rows)
+    total_tokens = round(tokens_per_epoch * steps.num_steps / steps.steps_per_epoch)
+    trainable = sum(p.numel() for p in {id(p): p for group in groups for p in group.params}.values())
+    total = sum(p.numel() for p in task.forward.parameters())
+    kind = _cost_kind(task, trainable)
+    longest = max(row.num_tokens for row in rows)
+    batch = min(max(task.micro_batch_tokens, longest), tokens_per_epoch)
+    scored = sum(len(row.targets.labels) for row in rows)
+    memory = training_memory(
+        facts,
+        num_trainable=trainable,
+        micro_batch_tokens=batch,
+        method=kind,
+        optimizer=train.optimizer,
+        num_scored_tokens=math.ceil(batch * scored / tokens_per_epoch),
+    )
+    mean_length = round(tokens_per_epoch / len(rows))
+    flops = flops_per_token(facts, sequence_length=mean_length, method=kind, scored_share=scored / tokens_per_epoch)
+    moments = moments_per_parameter(train.optimizer, train.momentum)
+    return Plan(
+        num_steps=steps.num_steps,
+        steps_per_epoch=steps.steps_per_epoch,
+        num_rows={name: len(split.rows) for name, split in task.splits.items()},
+        num_tokens_per_epoch=tokens_per_epoch,
+        num_training_tokens=total_tokens,
+        trainable_parameters=trainable,
+        total_parameters=total,
+        attention=task.forward.paths.attention,
+        attention_reason=task.forward.paths.attention_reason,
+        head=task.forward.paths.head,
+        peak_memory_bytes=memory.total_bytes,
+        memory=asdict(memory),
+        train_seconds=total_tokens * flops / (matmul_flops_per_second(task.device) * _EFFICIENCY),
+        # what was trained, the best weights, and two checkpoints with their moments
+        disk_bytes=4 * trainable * (2 + 2 * (1 + moments)),
+        machine=machine_facts(task.device),
+        recipe=recipe,
+    )
+
+
+def _cost_kind(task: Task, trainable: int) -> Literal["full", "lora", "head"]:
+    trunk_trains = any(p.requires_grad for p in task.model.trunk.parameters())
+    if not trunk_trains:
+        return "head"
+    return "full" if trainable > 0.5 * task.model.facts.num_parameters else "lora"

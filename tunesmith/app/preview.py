@@ -1,0 +1,20 @@
+"""Training rows as the model will see them."""
+
+from typing import Any
+
+from tunesmith.app.task import prepare
+from tunesmith.data import preview as preview_rows
+from tunesmith.recipe import Recipe
+
+__all__ = ["preview"]
+
+
+def preview(recipe: Recipe, rows: int = 3) -> list[dict[str, Any]]:
+    """The first training rows: `origin`, `pieces` of (text, whether it is learned), `num_tokens`, and `label` for a classifier."""
+    task = prepare(recipe, lambda event: None)
+    chosen = task.splits["train"].rows[:rows]
+    shown = preview_rows(chosen, task.encoder)
+    for entry, row in zip(shown, chosen, strict=True):
+        if "label" in row.values:
+            entry["label"] = task.encoder.labels[int(row.values["label"][0])]
+    return shown

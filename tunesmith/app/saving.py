@@ -1,0 +1,35 @@
+"""What a run keeps of its model: what trained, and what it takes to use it."""
+
+import shutil
+
+from tunesmith.app.task import Task
+from tunesmith.core.files import staged_folder, write_json
+from tunesmith.core.run import RunDirectory
+from tunesmith.model.heads import save_heads
+
+__all__ = ["save_tuned", "saved_bytes"]
+
+
+def save_tuned(task: Task, directory: RunDirectory) -> None:
+    """Write `adapter/` (parameter-efficient methods) or `model/` (full), and the heads. Nothing where only a head trained."""
+    trains_whole_model = task.recipe.method.name == "full"
+    target = directory.model if trains_whole_model else directory.adapter
+    with staged_folder(target, replace=True) as staging:
+        task.method.save(task.model.trunk, staging)
+        if trains_whole_model:
+            task.model.tokenizer.save_pretrained(str(staging))
+        is_empty = not any(staging.iterdir())
+    if is_empty:
+        shutil.rmtree(target)
+    if task.forward.heads:
+        save_heads(dict(task.forward.heads.items()), task.encoder.labels, directory.heads, directory.heads_config)
+        config = task.model.trunk.config
+        label_map = {"id2label": config.id2label, "label2id": config.label2id, "num_labels": len(task.encoder.labels)}  # type: ignore[union-attr]
+        write_json(directory.path / "labels.json", label_map)
+
+
+def saved_bytes(directory: RunDirectory) -> int:
+    """Size on disk of what was trained."""
+    folders = [f for f in (directory.adapter, directory.model) if f.is_dir()]
+    files = [p for folder in folders for p in folder.rglob("*") if p.is_file()] + [f for f in (directory.heads,) if f.is_file()]
+    return sum(file.stat().st_size for file in files)

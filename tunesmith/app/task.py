@@ -1,0 +1,186 @@
+"""A recipe made ready: its data read and encoded, its model loaded, its method and objective chosen. Nothing is written yet."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+
+from tunesmith.app.dataset import PreparedData, prepare_data
+from tunesmith.app.judging import EncodedSplit
+from tunesmith.app.machine import choose_device, choose_precision
+from tunesmith.core import registry
+from tunesmith.core.errors import DataError, ObjectiveError, RecipeError
+from tunesmith.core.events import Event, Progress, Stage
+from tunesmith.core.types import Example, Labelled, Method, Objective, ParamGroup, Text
+from tunesmith.data import EncodedFacts, TextEncoder, encode
+from tunesmith.engine.forward import PackedForward, Paths
+from tunesmith.engine.probe import probe
+from tunesmith.evaluation.score import metrics_for
+from tunesmith.method._peft import attach_adapter, merge_adapter
+from tunesmith.model.heads import Head, write_label_map
+from tunesmith.model.load import LoadedModel, load
+from tunesmith.recipe import PluginSpec, Recipe
+
+__all__ = ["Task", "attach", "choose_objective", "load_model", "prepare", "stop_tokens"]
+
+Say = Callable[[Event], None]
+
+
+@dataclass(slots=True)
+class Task:
+    """Everything that a run works with."""
+
+    recipe: Recipe
+    device: torch.device
+    data: PreparedData
+    model: LoadedModel
+    encoder: TextEncoder
+    objective_name: str
+    objective: Objective
+    method: Method
+    metrics: list[str]
+    forward: PackedForward
+    stop_tokens: tuple[int, ...]
+    splits: dict[str, EncodedSplit] = field(default_factory=dict)
+    """train, validation, test, and the domains by their names."""
+    encoded: dict[str, EncodedFacts] = field(default_factory=dict)
+    micro_batch_tokens: int = 2048
+
+    @property
+    def kind(self) -> str:
+        """classification, generation or language_modelling."""
+        fills = self.objective.fills
+        return "classification" if "label" in fills else "generation" if "text" in fills else "language_modelling"
+
+
+def choose_objective(spec: PluginSpec | None, examples: Sequence[Example]) -> tuple[str, Objective]:
+    """The recipe's objective, or the one that fits the data: classify for labels, causal_lm for raw text, sft for the rest.
+
+    Raises: ObjectiveError, where the objective does not learn from such examples.
+    """
+    kind = type(examples[0])
+    name = spec.name if spec else {Labelled: "classify", Text: "causal_lm"}.get(kind, "sft")
+    objective: Objective = registry.create("objective", name, **(spec.options if spec else {}))
+    if kind not in objective.accepts:
+        wanted = ", ".join(accepted.__name__ for accepted in objective.accepts)
+        fitting = [n for n in registry.names("objective") if kind in registry.create("objective", n).accepts]
+        raise ObjectiveError(f"objective: {name} learns from {wanted} examples; the data gives {kind.__name__}. Objectives for it: {', '.join(fitting)}.")
+    return name, objective
+
+
+def load_model(recipe: Recipe, objective: Objective, device: torch.device, say: Say) -> LoadedModel:
+    """Load the recipe's base model, with the adapters of an earlier run folded in. Raises: ModelError, FetchError."""
+    spec = recipe.model
+    say(Stage("model", spec.source))
+
+    def options(need: Any) -> LoadedModel:
+        return load(
+            spec.source,
+            revision=spec.revision,
+            trust_remote_code=spec.trust_remote_code,
+            max_length=spec.max_length,
+            need=need,
+            progress=lambda done, total: say(Progress("model", done, total)),
+        )
+
+    model = options("lm" if objective.uses_lm_head else "any")
+    if model.facts.is_encoder_decoder and not objective.uses_lm_head:
+        model = options("encoder")
+    for folder in model.source.adapters:
+        attach_adapter(model.trunk, folder)
+        merge_adapter(model.trunk)
+    model.trunk.to(device)
+    return model
+
+
+def stop_tokens(model: LoadedModel) -> tuple[int, ...]:
+    """The tokens that end an answer: the tokenizer's, and those that the model's makers set for generation."""
+    own = getattr(getattr(model.trunk, "generation_config", None), "eos_token_id", None)
+    found = [model.tokenizer.eos_token_id, *(own if isinstance(own, list) else [own])]
+    return tuple(dict.fromkeys(int(token) for token in found if token is not None))
+
+
+def prepare(recipe: Recipe, say: Say) -> Task:
+    """Read the data, load the model, encode the one for the other. Raises whatever is wrong with either, before anything is written."""
+    if recipe.engine.num_threads:
+        torch.set_num_threads(recipe.engine.num_threads)
+    device = choose_device(recipe.engine.device)
+    say(Stage("data", recipe.data.train))
+    data = prepare_data(recipe)
+    objective_name, objective = choose_objective(recipe.objective, data.train)
+    metrics = _metrics(recipe, objective_name, objective)
+    method: Method = registry.create("method", recipe.method.name, **recipe.method.options)
+    model = load_model(recipe, objective, device, say)
+    encoder = TextEncoder(model.tokenizer, model.facts, data.labels, model.facts.max_length, recipe.data.template, recipe.data.system)
+    objective.heads(encoder)
+    paths: Paths = probe(model.trunk, model.facts, recipe.model.attention)
+    forward = PackedForward(model.trunk, {}, model.facts, paths, choose_precision(recipe.engine.precision, device))
+    task = Task(
+        recipe, device, data, model, encoder, objective_name, objective, method, metrics, forward, stop_tokens(model),
+        micro_batch_tokens=recipe.engine.micro_batch_tokens,
+    )  # fmt: skip
+    for name, examples in {"train": data.train, "validation": data.validation, "test": data.test, **data.domains}.items():
+        task.splits[name], task.encoded[name] = _encode(task, name, examples)
+    if not task.splits["train"].rows:
+        raise DataError(f"{recipe.data.train}: no training row has anything left to learn. Raise model.max_length, or shorten data.template.")
+    return task
+
+
+def _metrics(recipe: Recipe, name: str, objective: Objective) -> list[str]:
+    fitting = metrics_for(objective.fills)
+    for wanted in recipe.evaluate.metrics or ():
+        if wanted not in fitting:
+            raise RecipeError(f"{recipe.name}: evaluate.metrics: {wanted} does not fit the objective {name}. Fitting: {', '.join(fitting)}.")
+    first = [objective.headline] if objective.headline in fitting else []
+    return list(recipe.evaluate.metrics or dict.fromkeys([*first, *fitting]))
+
+
+def _encode(task: Task, name: str, examples: Sequence[Example]) -> tuple[EncodedSplit, EncodedFacts]:
+    spec = task.recipe.objective
+    key = (task.objective_name, dict(spec.options) if spec else {})
+    encoded = encode(examples, task.objective, task.encoder, cache_key=key, too_long=task.recipe.data.too_long, name=name)
+    kept = sorted(set(encoded.examples))
+    place = {index: at for at, index in enumerate(kept)}
+    chosen = [examples[index] for index in kept]
+    references = [e.label or "" if isinstance(e, Labelled) and task.kind == "classification" else task.encoder.reference(e) for e in chosen]
+    return EncodedSplit(chosen, encoded.rows, [place[index] for index in encoded.examples], references), encoded.facts
+
+
+def attach(task: Task) -> list[ParamGroup]:
+    """Apply the method to the trunk, put the objective's heads on it, and return what trains.
+
+    The heads of an earlier run are taken over where they have the same labels.
+    """
+    facts = task.model.facts
+    torch.manual_seed(task.recipe.seed)
+    groups = task.method.apply(task.model.trunk)
+    task.model.trunk.to(task.device)
+    task.forward.use_fused_layers()
+    if not task.objective.uses_lm_head and facts.has_lm_head:
+        groups = _without_vocabulary_head(task.model.trunk, groups)
+    for name, spec in task.objective.heads(task.encoder).items():
+        torch.manual_seed(task.recipe.seed)
+        pooling = task.model.pooling if spec.pooling == "auto" else spec.pooling
+        head = Head(name, facts.hidden_size, spec.outputs, pooling=pooling, num_layers=spec.num_layers, dropout=spec.dropout).to(task.device)
+        task.forward.heads[name] = head
+        groups.append(ParamGroup(name, list(head.parameters()), lr_scale=spec.lr_scale))
+    if task.encoder.labels and task.kind == "classification":
+        write_label_map(task.model.trunk.config, task.encoder.labels)
+    torch.manual_seed(task.recipe.seed)
+    return [group for group in groups if group.params]
+
+
+def _without_vocabulary_head(trunk: Any, groups: list[ParamGroup]) -> list[ParamGroup]:
+    """A classifier never reads the vocabulary head: where it is a matrix of its own, it would count as trained and never change."""
+    head: nn.Module | None = trunk.get_output_embeddings()
+    embedding: nn.Module | None = trunk.get_input_embeddings()
+    shared = {id(p) for p in embedding.parameters()} if embedding is not None else set[int]()
+    unused = {id(p) for p in head.parameters()} - shared if head is not None else set[int]()
+    for p in trunk.parameters():
+        if id(p) in unused:
+            p.requires_grad_(False)
+    return [ParamGroup(g.name, [p for p in g.params if id(p) not in unused], g.lr_scale, g.weight_decay, g.from_epoch) for g in groups]
+
+

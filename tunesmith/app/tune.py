@@ -1,0 +1,202 @@
+"""Tune: recipe -> data -> model -> method -> objective -> engine -> evaluation -> report."""
+
+import contextlib
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+
+from tunesmith.app.document import Times, build_document
+from tunesmith.app.interruption import Interruption
+from tunesmith.app.judged import Judgement, judge, judge_base, load_judgement, save_judgement
+from tunesmith.app.machine import machine_facts, versions
+from tunesmith.app.plan import Plan, make_plan
+from tunesmith.app.run import Run
+from tunesmith.app.saving import save_tuned
+from tunesmith.app.task import Say, Task, attach, prepare
+from tunesmith.app.training import Fit, Fitting, Validator
+from tunesmith.app.validation import make_validator
+from tunesmith.core.errors import Interrupted, RunError, TunesmithError
+from tunesmith.core.events import Event, Stage
+from tunesmith.core.files import write_json, write_text
+from tunesmith.core.run import RunDirectory, new_run_directory
+from tunesmith.core.types import ParamGroup
+from tunesmith.engine.loop import TrainingPlan, TrainingState
+from tunesmith.engine.optimizers import make_optimizer
+from tunesmith.engine.packing import StepPlan
+from tunesmith.recipe import Recipe, dump, load
+from tunesmith.report import render
+
+__all__ = ["plan", "resume", "tune"]
+
+
+def tune(recipe: Recipe, *, progress: Callable[[Event], None] | None = None) -> Run:
+    """Train, and measure base against tuned on held-out data.
+
+    Args:
+        recipe: what to do.
+        progress: is told what happens, event by event.
+    Returns: the finished run.
+    Raises: TunesmithError; what is wrong with the recipe, the data or the model is raised before anything is written.
+    """
+    say = progress or _silence
+    started = time.perf_counter()
+    with Interruption() as interruption:
+        task = prepare(recipe, say)
+        directory = new_run_directory(recipe.name, Path(recipe.output_dir) if recipe.output_dir else None)
+        write_text(directory.recipe, dump(recipe))
+        write_json(directory.environment, {"versions": versions(), "machine": machine_facts(task.device), "model": _model_facts(task)})
+        write_json(directory.data, _data_facts(task))
+        return _run(task, directory, interruption, say, started)
+
+
+def resume(path: Path, *, progress: Callable[[Event], None] | None = None) -> Run:
+    """Go on with a run that was interrupted, from its last checkpoint. Raises: RunError, where it is finished or its data changed."""
+    say = progress or _silence
+    started = time.perf_counter()
+    directory = RunDirectory(path)
+    if directory.status == "done":
+        raise RunError(f"{path}: is finished. `tunesmith runs show {path}` shows it.")
+    with Interruption() as interruption:
+        task = prepare(load(directory.recipe), say)
+        if directory.read_json(directory.data) != json.loads(json.dumps(_data_facts(task))):
+            raise RunError(f"{path}: its data or its model changed since it was begun; what it learned so far is not comparable. Start a new run.")
+        directory.set_status("running")
+        return _run(task, directory, interruption, say, started, resumed=True)
+
+
+def plan(recipe: Recipe) -> Plan:
+    """What `tune` would do and need: steps, tokens, memory, disk, time. Nothing is trained or written."""
+    task = prepare(recipe, _silence)
+    return make_plan(task, attach(task), dump(recipe))
+
+
+def _run(task: Task, directory: RunDirectory, interruption: Interruption, say: Say, started: float, *, resumed: bool = False) -> Run:
+    with _recorded(directory):
+        say(Stage("base", "the model before tuning"))
+        base = _base(task, directory, say)
+        groups = attach(task)
+        planned = make_plan(task, groups, "")
+        say(Stage("train", f"{task.recipe.method.name}, {planned.num_steps} steps"))
+        fit = _fit(task, groups, directory, interruption, say, resumed)
+        save_tuned(task, directory)
+        say(Stage("evaluate", "the tuned model"))
+        judging = time.perf_counter()
+        tuned = judge(task, say)
+        judged_seconds = time.perf_counter() - judging
+        say(Stage("report"))
+        times = Times(total_seconds=time.perf_counter() - started, evaluate_seconds=base.seconds + judged_seconds)
+        document = build_document(task, directory, base, tuned, fit, planned, times)
+        _write_predictions(task, directory, base, tuned)
+        write_json(directory.report_json, document)
+        render(directory)
+    return Run(directory)
+
+
+@contextlib.contextmanager
+def _recorded(directory: RunDirectory) -> Iterator[None]:
+    """Keep status.json true, whatever ends the block."""
+    try:
+        yield
+    except Interrupted:
+        directory.set_status("interrupted")
+        raise Interrupted(f"interrupted; everything so far is saved. Go on with: tunesmith runs resume {directory.path}") from None
+    except TunesmithError as error:
+        directory.set_status("failed", str(error))
+        raise
+    except BaseException as error:
+        directory.set_status("failed", f"{type(error).__name__}: {error}")
+        raise
+    directory.set_status("done")
+
+
+def _base(task: Task, directory: RunDirectory, say: Say) -> Judgement:
+    """What the base model says; kept in the run, so that a resumed run does not ask twice."""
+    file = directory.path / "base.json"
+    if file.is_file():
+        return load_judgement(file)
+    judgement = judge_base(task, say)
+    save_judgement(file, judgement)
+    return judgement
+
+
+def _fit(task: Task, groups: list[ParamGroup], directory: RunDirectory, interruption: Interruption, say: Say, resumed: bool) -> Fit:
+    train, rows = task.recipe.train, task.splits["train"].rows
+    steps = StepPlan.of(
+        len(rows),
+        examples_per_step=train.examples_per_step,
+        micro_batch_tokens=task.micro_batch_tokens,
+        epochs=train.epochs,
+        max_steps=train.max_steps,
+        seed=task.recipe.seed,
+    )
+    warmup = round(train.warmup_ratio * steps.num_steps)
+    optimizer = make_optimizer(groups, name=train.optimizer, weight_decay=train.weight_decay, momentum=train.momentum, betas=train.betas)
+    validator: Validator | None = make_validator(task)
+    torch.manual_seed(task.recipe.seed)
+    fitting = Fitting(
+        forward=task.forward,
+        objective=task.objective,
+        rows=rows,
+        validator=validator,
+        step_plan=steps,
+        plan=TrainingPlan(steps.num_steps, steps.steps_per_epoch, train.learning_rate, train.schedule, warmup, train.max_grad_norm),
+        state=TrainingState(optimizer),
+        directory=directory,
+        interruption=interruption,
+        say=say,
+        validate_every=max(1, steps.steps_per_epoch // train.evaluations_per_epoch),
+        checkpoint_every=train.checkpoint_every_steps,
+        patience=train.early_stopping_patience,
+    )
+    return fitting.run(resume=resumed)
+
+
+def _write_predictions(task: Task, directory: RunDirectory, base: Judgement, tuned: Judgement) -> None:
+    lines = []
+    for name in ("test", *task.data.domains):
+        split, before, after = task.splits[name], base.outputs.get(name), tuned.outputs[name]
+        for index, (example, reference, output) in enumerate(zip(split.examples, split.references, after, strict=True)):
+            line = {"split": name, "row": f"{example.origin.file}:{example.origin.row}", "reference": reference, "tuned": _said(output)}
+            if before is not None:
+                line["base"] = _said(before[index])
+            lines.append(json.dumps(line, ensure_ascii=False))
+    write_text(directory.predictions, "\n".join(lines) + "\n")
+
+
+def _said(output: object) -> dict[str, object]:
+    return {name: value for name, value in asdict(output).items() if value == value and value not in (None, (), 0)}  # type: ignore[call-overload]
+
+
+def _data_facts(task: Task) -> dict[str, object]:
+    """What the rows of every split came from: the same again, or a resumed run would be another run."""
+    return {
+        "encoder": task.encoder.fingerprint(),
+        **{name: {**asdict(task.data.facts[name]), "encoded": asdict(task.encoded[name])} for name in task.splits},
+    }
+
+
+def _model_facts(task: Task) -> dict[str, object]:
+    source, paths = task.model.source, task.forward.paths
+    return {
+        "name": source.name,
+        "kind": source.kind,
+        "architecture": task.model.facts.architecture,
+        "sha256": source.sha256,
+        "revision": source.revision,
+        "licence": source.licence,
+        "origin": source.origin,
+        "attention": paths.attention,
+        "attention_reason": paths.attention_reason,
+        "head": paths.head,
+        "max_length": task.model.facts.max_length,
+        "trust_remote_code": source.trust_remote_code,
+        "notes": list(source.notes),
+    }
+
+
+def _silence(event: Event) -> None:
+    """Nobody listens."""

@@ -1,0 +1,48 @@
+"""How the validation split picks the best weights."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from tunesmith.app.task import Task
+from tunesmith.app.training import Validator
+from tunesmith.core import registry
+from tunesmith.core.errors import RecipeError
+from tunesmith.core.types import Metric, Output
+from tunesmith.evaluation.score import metrics_for
+
+__all__ = ["make_validator"]
+
+
+def make_validator(task: Task) -> Validator | None:
+    """The recipe's validator, or None where there is no validation split.
+
+    Raises: RecipeError, where the model is to be selected by a metric that a validation does not compute.
+    """
+    split = task.splits["validation"]
+    labelled = task.kind == "classification"
+    known = metrics_for({"label"}) if labelled else []
+    select_by = task.recipe.train.select_by or (task.objective.headline if labelled else "loss")
+    if select_by != "loss" and select_by not in known:
+        raise RecipeError(f"{task.recipe.name}: train.select_by: {select_by} is not computed at validation. Use {', '.join(['loss', *known])}.")
+    if not split.rows:
+        return None
+    if not labelled:
+        return Validator(split.rows, "loss", higher_is_better=False)
+    names = [name for name in task.metrics if name in known]
+    if select_by != "loss" and select_by not in names:
+        names.append(select_by)
+    metrics: dict[str, Metric] = {name: registry.create("metric", name) for name in names}
+
+    def judge(logits: Sequence[tuple[int, Tensor]]) -> Mapping[str, float]:
+        said = {row: Output(label=task.encoder.labels[int(values.argmax())]) for row, values in logits}
+        outputs = [said[row] for row in range(len(split.rows))]
+        return {name: metric.value(stats(metric, outputs)) for name, metric in metrics.items()}  # without intervals: these wait for the test
+
+    def stats(metric: Metric, outputs: Sequence[Output]) -> np.ndarray[Any, np.dtype[np.float64]]:
+        return np.array([metric.stats(*row) for row in zip(split.examples, outputs, split.references, strict=True)], dtype=np.float64)
+
+    higher = select_by != "loss" and metrics[select_by].higher_is_better
+    return Validator(split.rows, select_by, higher, judge)

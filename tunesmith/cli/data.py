@@ -1,0 +1,40 @@
+"""`tunesmith data`: look at the data as the model will see it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from tunesmith.cli.completion import recipes
+from tunesmith.cli.output import JsonOption, Overrides, json_only
+
+__all__ = ["app"]
+
+app = typer.Typer(help="Look at data.", no_args_is_help=True)
+
+
+@app.callback()
+def data() -> None:
+    """Look at data."""
+
+
+@app.command()
+def preview(
+    recipe: Annotated[str, typer.Argument(help="A recipe file, or the name of one that comes with tunesmith.", autocompletion=recipes)],
+    overrides: Overrides = None,
+    rows: Annotated[int, typer.Option(min=1, help="Rows to show.")] = 3,
+    json: JsonOption = False,
+) -> None:
+    """Show training rows as the model reads them: the template filled in, and in colour the tokens that are learned."""
+    from tunesmith.recipe import load
+
+    loaded = load(recipe, overrides or ())
+    with json_only(json) as write_document:
+        from tunesmith.app.preview import preview as preview_rows
+        from tunesmith.cli import tables
+
+        shown = preview_rows(loaded, rows)
+        write_document({"schema": "tunesmith/preview/1", "rows": shown})
+        if not json:
+            tables.print_preview(shown)

@@ -1,0 +1,73 @@
+"""Where a command's words go: one JSON document or text on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from tunesmith.core.errors import TunesmithError
+
+__all__ = ["JsonOption", "Overrides", "console", "error_document", "json_only", "one_line", "print_json"]
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout; everything else goes to stderr.")]
+
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="KEY=VALUE", help="Changes to the recipe: train.epochs=3, data.columns.text=review.", show_default=False),
+]
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A rich console that leaves text as it is: no highlighting, no markup. Where nobody's terminal sets a width, tables get a wide one."""
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() or "COLUMNS" in os.environ else 140
+    return Console(stderr=stderr, highlight=False, markup=False, emoji=False, soft_wrap=True, width=width)
+
+
+@contextlib.contextmanager
+def json_only(wanted: bool) -> Iterator[Callable[[Mapping[str, Any]], None]]:
+    """Send what the block prints to stderr, and yield the function that prints the one document; where not `wanted`, it prints nothing."""
+    if not wanted:
+        yield lambda document: None
+        return
+    stdout = sys.stdout
+
+    def write(document: Mapping[str, Any]) -> None:
+        stdout.write(_json(document))
+        stdout.flush()
+
+    with contextlib.redirect_stdout(sys.stderr):
+        yield write
+
+
+def print_json(document: Mapping[str, Any]) -> None:
+    """Print a JSON document on stdout."""
+    sys.stdout.write(_json(document))
+
+
+def error_document(error: TunesmithError) -> dict[str, Any]:
+    """What stands on stdout where a command with `--json` fails."""
+    return {
+        "schema": "tunesmith/error/1",
+        "error": {"kind": type(error).__name__, "message": one_line(error), "exit_code": error.exit_code},
+    }
+
+
+def one_line(error: BaseException) -> str:
+    """An error's text in one line."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _json(document: Mapping[str, Any]) -> str:
+    return json.dumps(document, indent=1, ensure_ascii=False, default=str) + "\n"

@@ -1,0 +1,200 @@
+"""What commands print for people, made from the documents that `--json` prints for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from tunesmith.cli.output import console
+from tunesmith.report.numbers import MISSING, compact, count, duration, fixed, size
+from tunesmith.report.results import Comparison, DataSet, Estimate, comparisons
+from tunesmith.report.summary import sentences
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from tunesmith.core.run import RunDirectory
+    from tunesmith.recipe import Recipe
+
+__all__ = ["print_facts", "print_models", "print_plan", "print_preview", "print_recipes", "print_report", "print_runs", "report_table"]
+
+
+_WIDE_ENOUGH = 110
+"""Columns that the report's table needs, a line each metric."""
+
+
+def print_report(report: Mapping[str, Any], run: RunDirectory) -> None:
+    """The verdict, base against tuned, what it cost, and where the report is."""
+    out = console()
+    out.print()
+    out.print(report_table(report, width=out.width))
+    out.print()
+    out.print(" ".join(sentences(report)), soft_wrap=False)
+    for warning in report.get("warnings") or []:
+        out.print(f"warning: {warning}", style="yellow")
+    out.print(_cost_line(report.get("cost") or {}), style="dim", soft_wrap=False)
+    out.print(f"report: {run.report_html}", style="bold")
+
+
+def report_table(report: Mapping[str, Any], *, width: int) -> Table:
+    """Metrics of the own test split, then of each domain: majority class, base, tuned, the difference with its interval and p.
+
+    Where `width` columns do not hold that, intervals stand below their values, and a data set's name above its metrics.
+    """
+    data = comparisons(report)
+    narrow = width < _WIDE_ENOUGH
+    has_majority = any(line.majority for one in data for line in one.comparisons)
+    columns = ["metric", *(["majority"] if has_majority else []), "base", "tuned", "difference", "p"]
+    table = _table(*(columns if narrow else ["data", *columns]), numbers_from=1 if narrow else 2, gap=0 if narrow else 2)
+    for one in data:
+        if narrow:
+            table.add_row(_name(one).replace(" (", "\n("))
+        for index, line in enumerate(one.comparisons):
+            cells = _cells(line, has_majority=has_majority)
+            if narrow:
+                table.add_row(line.title, *(cell.replace(" (", "\n(", 1) for cell in cells))
+            else:
+                table.add_row(_name(one) if index == 0 else "", line.title, *cells)
+        table.add_section()
+    return table
+
+
+def print_plan(recipe: Recipe, plan: Mapping[str, Any]) -> None:
+    """The resolved recipe, then what running it would take."""
+    from tunesmith.recipe import dump
+
+    console().print(dump(recipe))
+    print_facts({key: value for key, value in plan.items() if key not in ("schema", "recipe")})
+
+
+def print_runs(runs: Sequence[Mapping[str, Any]]) -> None:
+    """A line a run: its first metric, base and tuned."""
+    if not runs:
+        console(stderr=True).print("no runs yet: `tunesmith tune reviews` makes one")
+        return
+    table = _table("run", "status", "task", "metric", "base", "tuned", numbers_from=4)
+    for run in runs:
+        task, measured = run.get("task") or {}, comparisons(run)
+        first = measured[0].comparisons[0] if measured else None
+        cells = [first.title, *(_value(estimate, first.decimals) for estimate in (first.base, first.tuned))] if first else []
+        table.add_row(run["run"], run["status"], " · ".join(filter(None, (task.get("objective"), task.get("method")))), *cells)
+    console().print(table)
+
+
+def print_recipes(recipes: Sequence[Mapping[str, str]]) -> None:
+    """A line a recipe."""
+    table = _table("recipe", "what it is for")
+    for recipe in recipes:
+        table.add_row(recipe["name"], recipe["description"])
+    console().print(table, soft_wrap=False)
+
+
+def print_models(models: Sequence[Mapping[str, Any]]) -> None:
+    """A line a model, with the columns that the first one has."""
+    if not models:
+        return
+    table = _table(*(_words(key) for key in models[0]))
+    for model in models:
+        table.add_row(*(_shown(key, value) for key, value in model.items()))
+    console().print(table, soft_wrap=False)
+
+
+def print_facts(facts: Mapping[str, Any]) -> None:
+    """Names and values; a nested mapping is set in below its name."""
+    table = _table("", "", header=False)
+    _add_facts(table, facts, 0)
+    console().print(table, soft_wrap=False)
+
+
+def print_preview(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Rows as the model reads them. What is learned is green; where there is no colour it stands in brackets."""
+    from rich.text import Text
+
+    out = console()
+    in_colour = out.color_system is not None
+    out.print("learned: " + ("green" if in_colour else "in ⟦ ⟧"), style="dim")
+    for row in rows:
+        label = f" · label {row['label']}" if row.get("label") is not None else ""
+        out.print(f"\n{row['origin']} · {count(row['num_tokens'])} tokens{label}", style="bold")
+        line = Text()
+        for piece, scored in row["pieces"]:
+            if scored:
+                line.append(piece if in_colour else f"⟦{piece}⟧", style="green")
+            else:
+                line.append(piece)
+        out.print(line)
+
+
+def _table(*columns: str, numbers_from: int | None = None, header: bool = True, gap: int = 2) -> Table:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD if header else None, show_header=header, header_style="bold", pad_edge=False, padding=(0, gap, 0, 0))
+    for index, column in enumerate(columns):
+        is_number = numbers_from is not None and index >= numbers_from
+        table.add_column(column, justify="right" if is_number else "left", no_wrap=index == 0)
+    return table
+
+
+def _name(data: DataSet) -> str:
+    return data.name if data.rows is None else f"{data.name} ({count(data.rows)})"
+
+
+def _cells(line: Comparison, *, has_majority: bool) -> list[str]:
+    decimals = line.decimals
+    majority = [_value(line.majority, decimals)] if has_majority else []
+    base, tuned = (estimate.text(decimals) if estimate else MISSING for estimate in (line.base, line.tuned))
+    return [*majority, base, tuned, line.difference.change_text(decimals) if line.difference else MISSING, line.p_text]
+
+
+def _value(estimate: Estimate | None, decimals: int) -> str:
+    return fixed(estimate.value, decimals) if estimate else MISSING
+
+
+def _cost_line(cost: Mapping[str, Any]) -> str:
+    parts = []
+    if cost.get("train_seconds") is not None:
+        parts.append(f"trained in {duration(cost['train_seconds'])}")
+    if cost.get("total_seconds") is not None:
+        parts.append(f"{duration(cost['total_seconds'])} in all")
+    if cost.get("tokens_per_second"):
+        parts.append(f"{count(cost['tokens_per_second'])} tokens/s")
+    if cost.get("peak_memory_bytes"):
+        parts.append(f"peak memory {size(cost['peak_memory_bytes'])}")
+    if cost.get("trainable_parameters") is not None and cost.get("total_parameters"):
+        parts.append(f"{compact(cost['trainable_parameters'])} of {compact(cost['total_parameters'])} parameters trained")
+    if cost.get("saved_bytes"):
+        parts.append(f"{size(cost['saved_bytes'])} saved")
+    return " · ".join(parts)
+
+
+def _add_facts(table: Table, facts: Mapping[str, Any], depth: int) -> None:
+    for key, value in facts.items():
+        name = "  " * depth + _words(key)
+        if isinstance(value, Mapping):
+            table.add_row(name, "" if value else MISSING)
+            _add_facts(table, value, depth + 1)
+        elif isinstance(value, list | tuple) and any(isinstance(item, Mapping) for item in value):
+            table.add_row(name, "")
+            for item in value:
+                _add_facts(table, item, depth + 1)
+        else:
+            table.add_row(name, _shown(key, value))
+
+
+def _words(key: str) -> str:
+    return key.removesuffix("_bytes").removesuffix("_seconds").removeprefix("num_").replace("_", " ")
+
+
+def _shown(key: str, value: Any) -> str:
+    if value is None or value in ("", [], ()):
+        return MISSING
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return ", ".join(str(item) for item in value)
+    if isinstance(value, int | float) and key.endswith("_bytes"):
+        return size(value)
+    if isinstance(value, int | float) and key.endswith("_seconds"):
+        return duration(value)
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,31 @@
+"""From files, folders, packages and hub ids to encoded rows: read, split, render, encode, inspect."""
+
+from tunesmith.data.encode import EncodedFacts, EncodedRows, Lengths, encode
+from tunesmith.data.encoder import TextEncoder
+from tunesmith.data.inspect import inspect
+from tunesmith.data.prediction import example_to_predict
+from tunesmith.data.preview import preview
+from tunesmith.data.read import Dataset, SourceFacts, read
+from tunesmith.data.records import iter_records, iter_rows
+from tunesmith.data.split import Splits, content_key, limited, refuse_overlap, split
+
+__all__ = [
+    "Dataset",
+    "EncodedFacts",
+    "EncodedRows",
+    "Lengths",
+    "SourceFacts",
+    "Splits",
+    "TextEncoder",
+    "content_key",
+    "encode",
+    "example_to_predict",
+    "inspect",
+    "iter_records",
+    "iter_rows",
+    "limited",
+    "preview",
+    "read",
+    "refuse_overlap",
+    "split",
+]

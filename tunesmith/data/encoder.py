@@ -1,0 +1,202 @@
+"""Examples to tokens: the one encoder, for training, evaluation and chat alike."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from tunesmith.core.errors import RecipeError
+from tunesmith.core.files import hash_of
+from tunesmith.core.types import Encoded, Example, Labelled, ModelFacts, Text
+from tunesmith.data.render import Piece, Renderer
+
+__all__ = ["TextEncoder"]
+
+
+@dataclass(frozen=True)
+class TextEncoder:
+    """Render and tokenize with a model's own tokenizer.
+
+    A prompt and its answer are tokenized apart, each earlier answer too: the tokens of `prompt(example)` are exactly the first tokens of
+    `encode(example)`, whatever the tokenizer would merge across the boundary, and the model is asked what it was taught. Scored are the
+    answer's own tokens and the end of its turn, and no white space after that.
+    """
+
+    tokenizer: Any
+    """A fast tokenizer of transformers."""
+    facts: ModelFacts
+    labels: tuple[str, ...] = ()
+    max_length: int = 0
+    """The most tokens of a sequence; 0: as many as the model takes."""
+    template: str | None = None
+    system: str | None = None
+    labelled_as: Literal["class", "answer"] = "class"
+    """Whether a labelled text is encoded for a classifier's head, or as a request with the label's name as its answer."""
+    _renderer: Renderer = field(init=False, repr=False, compare=False)
+    _anchor: str | None = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        length = self.max_length or self.facts.max_length
+        if not 2 <= length <= self.facts.max_length:
+            raise RecipeError(f"model.max_length: {length}; {self.facts.name} takes 2 to {self.facts.max_length} tokens.")
+        object.__setattr__(self, "max_length", length)
+        object.__setattr__(self, "_renderer", Renderer(self.tokenizer, self.facts.name, self.labels, self.template, self.system))
+        object.__setattr__(self, "_anchor", self._find_anchor())
+
+    def encode(self, example: Example) -> Encoded:
+        """Render and tokenize; cut on the right to `max_length`, counting what was cut."""
+        if isinstance(example, Text):
+            tokens = self._document(example.text)
+            return self._cut(tokens, [False] + [True] * (len(tokens) - 1))
+        if isinstance(example, Labelled) and self.labelled_as == "class":
+            return self._classified(example)
+        if self.facts.is_encoder_decoder:
+            return self._translated(example)
+        turns, answer = self._renderer.conversation(example)
+        tokens, scored = self._tokens(self._renderer.prompt(turns) + ([self._renderer.answer(turns, answer)] if answer else []))
+        return self._cut(tokens, scored)
+
+    def windows(self, example: Text) -> list[Encoded]:
+        """A text of any length, and the end-of-sequence token after it, as sequences of at most `max_length`.
+
+        Each sequence begins with the last token of the one before, so that every token but the very first is scored, once.
+        """
+        tokens = self._document(example.text)
+        step = self.max_length - 1
+        parts = [tokens[at : at + self.max_length] for at in range(0, max(len(tokens) - 1, 1), step)]
+        return [Encoded(tuple(part), (0,) * len(part), (False,) + (True,) * (len(part) - 1)) for part in parts if part]
+
+    def prompt(self, example: Example) -> tuple[int, ...]:
+        """The tokens that the model continues when it is asked to answer `example`; never cut.
+
+        Of raw text that is the text itself; of an encoder-decoder its decoder's first token (`source` of `encode` is what it reads).
+        """
+        if isinstance(example, Text):
+            return tuple(self._bos() + self._ids(example.text, first=True))
+        if self.facts.is_encoder_decoder:
+            return self._decoder_start()
+        return tuple(self._tokens(self._renderer.prompt(self._renderer.conversation(example)[0]))[0])
+
+    def reference(self, example: Example) -> str:
+        """The answer that `example` holds to its own `prompt`; of raw text, the text."""
+        if isinstance(example, Text):
+            return example.text
+        answer = self._renderer.conversation(example)[1]
+        return answer.content if answer else ""
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """Text of `tokens`, without special tokens."""
+        return str(self.tokenizer.decode(list(tokens), skip_special_tokens=True, clean_up_tokenization_spaces=False))
+
+    def spell(self, tokens: Sequence[int]) -> str:
+        """Text of `tokens`, special tokens shown."""
+        return str(self.tokenizer.decode(list(tokens), skip_special_tokens=False, clean_up_tokenization_spaces=False))
+
+    def fingerprint(self) -> str:
+        """A hash of everything that encoding depends on but the example: tokenizer, templates, labels, lengths."""
+        tokenizer, facts = self.tokenizer, self.facts
+        own = json.loads(tokenizer.backend_tokenizer.to_str())
+        own.pop("truncation", None)
+        own.pop("padding", None)
+        special = {name: str(value) for name, value in tokenizer.special_tokens_map.items()}
+        model = (facts.is_causal, facts.is_encoder_decoder, facts.has_token_types, facts.decoder_start_token_id)
+        return hash_of(own, special, tokenizer.chat_template, self.labels, self.max_length, self.template, self.system, self.labelled_as, model)
+
+    def _document(self, text: str) -> list[int]:
+        return self._bos() + self._ids(text, first=True) + self._eos()
+
+    def _classified(self, example: Labelled) -> Encoded:
+        """A text, or two, for a classifier's head. A causal model, which reads the last token, gets the template and an end of sequence."""
+        if self.facts.is_encoder_decoder:
+            source, _, num_cut = self._special(example.text, example.text_pair)
+            return Encoded(self._decoder_start(), (0,), (False,), source=source, num_cut=num_cut)
+        if not self.facts.is_causal:
+            tokens, types, num_cut = self._special(example.text, example.text_pair)
+            return Encoded(tokens, types, (False,) * len(tokens), num_cut=num_cut)
+        eos = self._eos()
+        body = self._bos() + self._ids(self._renderer.request(example), first=True)
+        kept = body[: self.max_length - len(eos)] + eos
+        return Encoded(tuple(kept), (0,) * len(kept), (False,) * len(kept), num_cut=len(body) + len(eos) - len(kept))
+
+    def _special(self, text: str, pair: str | None) -> tuple[tuple[int, ...], tuple[int, ...], int]:
+        """(tokens, token types, tokens left out) with the tokenizer's special tokens, which are kept when the text, or the longer of two, is cut."""
+        whole = self._call(text, pair)
+        num_cut = max(len(whole["input_ids"]) - self.max_length, 0)
+        kept = self._call(text, pair, truncation="longest_first", max_length=self.max_length) if num_cut else whole
+        tokens = tuple(kept["input_ids"])
+        types = tuple(kept.get("token_type_ids") or (0,) * len(tokens)) if self.facts.has_token_types else (0,) * len(tokens)
+        return tokens, types, num_cut
+
+    def _call(self, text: str, pair: str | None, **options: Any) -> dict[str, list[int]]:
+        if options and self.tokenizer.truncation_side != "right":
+            self.tokenizer.truncation_side = "right"
+        return dict(self.tokenizer(text, pair, add_special_tokens=True, return_token_type_ids=self.facts.has_token_types, verbose=False, **options))
+
+    def _translated(self, example: Example) -> Encoded:
+        """For an encoder-decoder: the source with its special tokens, and the decoder's start, the target and its end."""
+        turns, answer = self._renderer.conversation(example)
+        source, _, num_cut = self._special("\n\n".join(turn.content for turn in turns), None)
+        target = list(self._call(answer.content, None)["input_ids"]) if answer else []
+        eos = self._eos()
+        if answer and target[-1:] != eos:
+            target += eos
+        whole = [*self._decoder_start(), *target]
+        tokens = whole[: self.max_length]
+        scored = (False,) + (True,) * (len(tokens) - 1)
+        return Encoded(tuple(tokens), (0,) * len(tokens), scored, source=source, num_cut=num_cut + len(whole) - len(tokens))
+
+    def _tokens(self, pieces: Sequence[Piece]) -> tuple[list[int], list[bool]]:
+        """Tokens of the pieces, and whether each is scored. Neighbours that are not scored are tokenized as one text."""
+        merged = list[Piece]()
+        for piece in pieces:
+            if merged and not piece.scored and not merged[-1].scored:
+                merged[-1] = Piece(merged[-1].text + piece.text)
+            elif piece.text or piece.closes:
+                merged.append(piece)
+        tokens = [] if self.tokenizer.chat_template else self._bos()
+        scored = [False] * len(tokens)
+        for place, piece in enumerate(merged):
+            found = self._ids(piece.text, first=place == 0) + (self._eos() if piece.closes else [])
+            tokens += found
+            scored += [piece.scored] * len(found)
+        if scored:
+            scored[0] = False  # nothing predicts the first token
+        return tokens, scored
+
+    def _cut(self, tokens: Sequence[int], scored: Sequence[bool]) -> Encoded:
+        kept = min(len(tokens), self.max_length)
+        return Encoded(tuple(tokens[:kept]), (0,) * kept, tuple(scored[:kept]), num_cut=len(tokens) - kept)
+
+    def _ids(self, text: str, first: bool) -> list[int]:
+        """Tokens of a text without special tokens of the tokenizer's own; those written out in the text are found.
+
+        Tokenizers that put a space before a text would put one into the middle of a conversation: there the text is tokenized behind a
+        special token, which is then left out.
+        """
+        if not text:
+            return []
+        if first or self._anchor is None:
+            return list(self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
+        return list(self.tokenizer(self._anchor + text, add_special_tokens=False, verbose=False)["input_ids"])[1:]
+
+    def _find_anchor(self) -> str | None:
+        anchor = self.tokenizer.eos_token
+        if not anchor:
+            return None
+
+        def ids(text: str) -> list[int]:
+            return list(self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
+
+        return anchor if ids(anchor + "word") != [self.tokenizer.eos_token_id, *ids("word")] and ids(anchor + "word")[:1] == [self.tokenizer.eos_token_id] else None
+
+    def _bos(self) -> list[int]:
+        """The beginning-of-sequence token, where the tokenizer puts one."""
+        bos = self.tokenizer.bos_token_id
+        return [bos] if bos is not None and self.tokenizer("a", add_special_tokens=True, verbose=False)["input_ids"][:1] == [bos] else []
+
+    def _eos(self) -> list[int]:
+        return [] if self.tokenizer.eos_token_id is None else [int(self.tokenizer.eos_token_id)]
+
+    def _decoder_start(self) -> tuple[int, ...]:
+        start = self.facts.decoder_start_token_id
+        return (start if start is not None else self.facts.pad_token_id,)

@@ -1,0 +1,5 @@
+"""What records mean: one file a format.
+
+A format has `roles` (all it knows) and `required`, `locate(columns, given) -> {role: column}`, `recognises(columns) -> bool` and
+`parse(record, origin, columns) -> Example`.
+"""

@@ -1,0 +1,50 @@
+"""labelled: a text, or two, and the name of its class."""
+
+from collections.abc import Mapping, Set
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from tunesmith.core.errors import DataError
+from tunesmith.core.types import Labelled, Origin
+from tunesmith.data.formats._columns import LABELS, TEXTS, choose, text_in
+from tunesmith.data.labels import raw_label
+from tunesmith.data.table import cell, shown
+
+__all__ = ["LabelledFormat"]
+
+_SECOND_TEXTS = ("text_pair", "sentence2", "hypothesis")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelledFormat:
+    """Columns text and label, and text_pair where two texts are judged together."""
+
+    roles: ClassVar[tuple[str, ...]] = ("text", "label", "text_pair")
+    required: ClassVar[tuple[str, ...]] = ("text", "label")
+
+    def locate(self, columns: Set[str], given: Mapping[str, str]) -> dict[str, str]:
+        """The column of each role, as far as it is clear."""
+        found = dict(given)
+        for role, names in (("text", TEXTS), ("label", LABELS), ("text_pair", _SECOND_TEXTS)):
+            name = found.get(role) or choose(names, columns, found.values())
+            if name:
+                found[role] = name
+        return found
+
+    def recognises(self, columns: Set[str]) -> bool:
+        """Whether there is one text and one label."""
+        return set(self.required) <= set(self.locate(columns, {}))
+
+    def parse(self, record: Mapping[str, Any], origin: Origin, columns: Mapping[str, str]) -> Labelled:
+        """The example with its label as the file has it. Raises: DataError, naming the row, where something is missing."""
+        text = text_in(record, columns["text"], origin)
+        pair = text_in(record, columns["text_pair"], origin) if "text_pair" in columns else None
+        where, column = f"{origin.file}:{origin.row}", columns["label"]
+        if column not in record:
+            raise DataError(f'{where}: no column "{column}". Found: {", ".join(map(str, record))}.')
+        value = cell(record[column])
+        if value is None or value == "":
+            raise DataError(f'{where}: the column "{column}" is empty. Write its label or remove the row.')
+        if not isinstance(value, str | int | float):
+            raise DataError(f'{where}: the column "{column}" holds {shown(value)} ({type(value).__name__}), expected the name or number of a class.')
+        return Labelled(text, raw_label(value), origin, pair)

@@ -1,0 +1,24 @@
+"""Rows as the model reads them, in pieces that are learned or not."""
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Any
+
+from tunesmith.core.types import Row
+from tunesmith.data.encoder import TextEncoder
+
+__all__ = ["pieces", "preview"]
+
+
+def pieces(row: Row, encoder: TextEncoder) -> list[tuple[str, bool]]:
+    """The text of a row, special tokens shown, in runs of (text, whether it is learned); an encoder-decoder's source comes first."""
+    tokens = [token for segment in row.segments for token in segment.tokens]
+    learned = {position + 1 for position in row.targets.positions}
+    runs = [(scored, [token for _, token in run]) for scored, run in groupby(enumerate(tokens), key=lambda item: item[0] in learned)]
+    found = [(encoder.spell(run), scored) for scored, run in runs]
+    return [(encoder.spell(row.source.tokens), False), *found] if row.source else found
+
+
+def preview(rows: Sequence[Row], encoder: TextEncoder) -> list[dict[str, Any]]:
+    """For each row its `origin` (FILE:row), `num_tokens` and `pieces`."""
+    return [{"origin": f"{row.origin.file}:{row.origin.row}", "num_tokens": row.num_tokens, "pieces": pieces(row, encoder)} for row in rows]

@@ -1,0 +1,119 @@
+"""From a source to examples."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from tunesmith.core import registry
+from tunesmith.core.errors import DataError, did_you_mean
+from tunesmith.core.types import Example, Labelled
+from tunesmith.data.labels import name_labels
+from tunesmith.data.table import Table
+
+__all__ = ["Dataset", "SourceFacts", "read"]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFacts:
+    """Where examples came from, as the report tells it."""
+
+    name: str
+    sha256: str
+    licence: str | None
+    citation: str | None
+    num_rows: int
+    format: str
+    labels: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """Examples of one kind and their facts."""
+
+    examples: list[Example]
+    facts: SourceFacts
+
+
+def read(
+    source: Any,
+    *,
+    format: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    labels: Mapping[str, str] | Sequence[str] | None = None,
+    task: str = "",
+) -> Dataset:
+    """Read every example of `source`.
+
+    Args:
+        source: an alias, a file, a folder with one folder a class, a hub id, a pandas DataFrame, a datasets.Dataset, a list of dicts.
+        format: how a record is read; None: found from the columns.
+        columns: role -> column, where a column has another name.
+        labels: raw value -> name of the class, or the names alone; None: as found.
+        task: recorded in each example's origin.
+    Raises: DataError, FetchError; UsageError, for an unknown format.
+    """
+    table = _table(source)
+    name, form, located = _format(table, format, dict(columns or {}))
+    examples = [
+        form.parse(record, replace(origin, task=task) if task else origin, located) for record, origin in zip(table.records, table.origins, strict=True)
+    ]
+    found: tuple[str, ...] = ()
+    if isinstance(examples[0], Labelled):
+        given = labels if labels is None or isinstance(labels, Mapping) else {label: label for label in labels}
+        column = located["label"]
+        examples, found = name_labels(examples, column, given, table.facts.class_names.get(column, ()))
+    facts = table.facts
+    return Dataset(
+        list(examples), SourceFacts(facts.name, facts.sha256, facts.licence, facts.citation, len(examples), name, found, facts.notes)
+    )
+
+
+def _table(source: Any) -> Table:
+    plugins = [registry.create("data_source", name) for name in registry.names("data_source")]
+    for plugin in sorted(plugins, key=lambda plugin: int(plugin.rank)):
+        if plugin.claims(source):
+            table: Table = plugin.read(source)
+            return table
+    aliases = ("movie-reviews", "tweets", "product-reviews", "editorials", "small-talk", "docstrings", "python-reference")
+    raise DataError(f"{source}: no such file or folder (looked in {Path.cwd()}), and no alias.{did_you_mean(str(source), aliases)}")
+
+
+def _format(table: Table, wanted: str | None, given: dict[str, str]) -> tuple[str, Any, dict[str, str]]:
+    """The format's name, the format, and its columns."""
+    found = table.columns
+    for role, column in given.items():
+        if column not in found:
+            raise DataError(f'{table.facts.name}: data.columns.{role}: no column "{column}".{did_you_mean(column, found)}')
+    names = [wanted] if wanted else registry.names("format")
+    fitting = []
+    for name in names:
+        form = registry.create("format", name)
+        unknown = [role for role in given if role not in form.roles]
+        if unknown and wanted:
+            raise DataError(f"{table.facts.name}: data.columns.{unknown[0]}: the format {name} has no such role.{did_you_mean(unknown[0], form.roles)}")
+        located = {} if unknown else form.locate(set(found), given)
+        complete = set(form.required) <= set(located)
+        if complete and (wanted or given or form.recognises(set(found))):
+            fitting.append((name, form, located))
+    if len(fitting) > 1 and given:  # a file with a label: `columns.text` alone still means labelled text
+        recognised = [fit for fit in fitting if set(fit[1].required) - set(given)] or fitting
+        fitting = recognised if len(recognised) == 1 else fitting
+    if len(fitting) == 1:
+        return fitting[0]
+    raise DataError(_unclear(table, wanted, [fit[0] for fit in fitting]))
+
+
+def _unclear(table: Table, wanted: str | None, fitting: Sequence[str]) -> str:
+    columns = ", ".join(table.columns)
+    if wanted:
+        form = registry.create("format", wanted)
+        keys = " ".join(f"data.columns.{role}=COLUMN" for role in form.required)
+        return f"{table.facts.name}: the format {wanted} needs {', '.join(form.required)}; found the columns {columns}. Set {keys}."
+    if fitting:
+        return f"{table.facts.name}: the columns {columns} fit several formats. Set data.format to one of {', '.join(fitting)}."
+    return (
+        f"{table.facts.name}: cannot tell what the columns {columns} mean. Set data.columns.text=COLUMN and data.columns.label=COLUMN (classes), "
+        "data.columns.source and .target (pairs), data.columns.messages (conversations), or data.format=text."
+    )

@@ -1,0 +1,144 @@
+"""The one renderer: a conversation as the text that a model reads, and which parts of it are learned.
+
+With the tokenizer's chat template where it has one. Else in a plain layout: system message, turns and answers parted by a blank line,
+each answer closed by the end-of-sequence token.
+"""
+
+import string
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tunesmith.core.errors import ModelError, RecipeError, did_you_mean
+from tunesmith.core.types import Chat, Completion, Example, Labelled, Message, Text
+
+__all__ = ["Piece", "Renderer", "fill"]
+
+_BREAK = "\n\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A part of the text. `closes`: an end-of-sequence token follows it."""
+
+    text: str
+    scored: bool = False
+    closes: bool = False
+
+
+def fill(template: str, **fields: str) -> str:
+    """`template` with its `{names}` filled in; `{{` and `}}` are braces.
+
+    Raises: RecipeError, for a name that the data does not have, and for a template that cannot be read.
+    """
+    try:
+        parts = list(string.Formatter().parse(template))
+    except ValueError as error:
+        raise RecipeError(f"data.template: cannot be read ({error}). Write {{{{ and }}}} for braces that are text.") from None
+    filled = []
+    for literal, name, spec, conversion in parts:
+        filled.append(literal)
+        if name is None:
+            continue
+        if spec or conversion or name not in fields:
+            raise RecipeError(f"data.template: the data has no {{{name}}}.{did_you_mean(name, fields)} Write {{{{ and }}}} for braces that are text.")
+        filled.append(fields[name])
+    return "".join(filled)
+
+
+@dataclass(frozen=True)
+class Renderer:
+    """Examples to pieces of text.
+
+    `template` words the user's turn of pairs and of labelled texts; `system` opens every conversation that has no system message.
+    """
+
+    tokenizer: Any
+    model: str
+    """What messages call the model."""
+    labels: tuple[str, ...] = ()
+    template: str | None = None
+    system: str | None = None
+
+    def request(self, example: Completion | Labelled) -> str:
+        """What is asked: the template filled in, else the source text (two texts parted by a line break)."""
+        if isinstance(example, Completion):
+            return fill(self.template, source=example.source, text=example.source) if self.template else example.source
+        fields = {"text": example.text, "labels": ", ".join(self.labels)}
+        if example.text_pair is not None:
+            fields["text_pair"] = example.text_pair
+        if self.template:
+            return fill(self.template, **fields)
+        return example.text if example.text_pair is None else f"{example.text}\n{example.text_pair}"
+
+    def conversation(self, example: Example) -> tuple[list[Message], Message | None]:
+        """The turns before the last answer, and that answer, None where there is none."""
+        if isinstance(example, Completion):
+            turns, answer = [Message("user", self.request(example))], Message("assistant", example.target)
+        elif isinstance(example, Labelled):
+            turns = [Message("user", self.request(example))]
+            answer = Message("assistant", example.label or "")
+        elif isinstance(example, Text):
+            raise TypeError("raw text is no conversation")
+        else:
+            turns, answer = list(example.messages), None
+            last = max((i for i, message in enumerate(turns) if message.role == "assistant"), default=-1)
+            if isinstance(example, Chat) and last >= 0:
+                turns, answer = turns[:last], turns[last]
+        if self.system and not (turns and turns[0].role == "system"):
+            turns = [Message("system", self.system), *turns]
+        return turns, answer
+
+    def prompt(self, turns: Sequence[Message]) -> list[Piece]:
+        """Everything up to where the next answer begins; the answers before it are scored.
+
+        Raises: ModelError, where the chat template does not leave earlier turns as they are.
+        """
+        if not self.tokenizer.chat_template:
+            return self._plain(turns)
+        whole, pieces, at = self._apply(turns, True), list[Piece](), 0
+        for place, message in enumerate(turns):
+            if message.role == "assistant":
+                start, end, _ = self._answer_span(turns[:place], message)
+                if not whole.startswith(self._apply(turns[: place + 1], False)[:end]) or start < at:
+                    raise ModelError(
+                        f"{self.model}: its chat template writes an earlier answer otherwise once the conversation goes on, so conversations of several "
+                        "answers cannot be learned as the model will read them. Use data with one answer a conversation, or another model."
+                    )
+                pieces += [Piece(whole[at:start]), Piece(whole[start:end], scored=True)]
+                at = end
+        return [*pieces, Piece(whole[at:])]
+
+    def answer(self, turns: Sequence[Message], answer: Message) -> Piece:
+        """The answer as it follows `prompt(turns)`: its text and the end of its turn, without the white space after that."""
+        if not self.tokenizer.chat_template:
+            return Piece(answer.content, scored=True, closes=True)
+        start, end, closed = self._answer_span(turns, answer)
+        return Piece(self._apply([*turns, answer], False)[start:end], scored=True, closes=not closed)
+
+    def _plain(self, turns: Sequence[Message]) -> list[Piece]:
+        pieces = []
+        for message in turns:
+            is_answer = message.role == "assistant"
+            pieces += [Piece(message.content, scored=is_answer, closes=is_answer), Piece(_BREAK)]
+        return pieces
+
+    def _answer_span(self, turns: Sequence[Message], answer: Message) -> tuple[int, int, bool]:
+        """Where an answer begins and ends in the text rendered so far, and whether the template closes it."""
+        before, whole = self._apply(turns, True), self._apply([*turns, answer], False)
+        content = answer.content.strip()
+        at = whole.find(content, len(before))
+        if not whole.startswith(before) or at < 0:
+            cause = "leaves the answer out or alters it" if whole.startswith(before) else "writes the prompt otherwise when its answer is there"
+            raise ModelError(f"{self.model}: its chat template {cause}, so what is learned would not be what is asked later. Use another model or template.")
+        closing = whole[at + len(content) :].rstrip()
+        return len(before), at + len(content) + len(closing), bool(closing)
+
+    def _apply(self, turns: Sequence[Message], asks: bool) -> str:
+        messages = [{"role": message.role, "content": message.content} for message in turns]
+        try:
+            return str(self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=asks))
+        except Exception as error:  # templates are programs: jinja2's errors, and whatever their code raises
+            roles = ", ".join(message.role for message in turns)
+            said = " ".join(str(error).split())[:160]
+            raise ModelError(f"{self.model}: its chat template refuses a conversation of {roles}: {said}. Leave out what it names (data.system?).") from None

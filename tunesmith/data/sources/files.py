@@ -1,0 +1,39 @@
+"""A file: csv, tsv, json (an array of objects, or {"data": [...]}), jsonl, parquet, txt."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tunesmith.core.errors import DataError
+from tunesmith.core.files import file_sha256
+from tunesmith.core.types import Origin
+from tunesmith.data.records import SUFFIXES, iter_rows
+from tunesmith.data.table import Table, TableFacts
+
+__all__ = ["Files"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Files:
+    """Read one file, its kind told by the end of its name."""
+
+    rank = 30
+
+    def claims(self, source: Any) -> bool:
+        """Whether `source` is a file, or is named like one or like a path."""
+        if not isinstance(source, str | Path):
+            return False
+        path = Path(source).expanduser()
+        is_path = isinstance(source, Path) or str(source).startswith(("/", "./", "../", "~", ".\\")) or path.is_absolute()
+        return path.is_file() or path.suffix.lower() in SUFFIXES or is_path
+
+    def read(self, source: Any) -> Table:
+        """Every row of the file. Raises: DataError."""
+        path = Path(source).expanduser()
+        records, origins = [], []
+        for row, record in iter_rows(path, str(source)):
+            records.append(record)
+            origins.append(Origin(str(source), row))
+        if not records:
+            raise DataError(f"{source}: the file holds no rows{' below its header' if path.suffix in ('.csv', '.tsv') else ''}.")
+        return Table(records, origins, TableFacts(str(source), file_sha256(path)))

@@ -1,0 +1,161 @@
+"""Splits by distinct content: the same for everybody, whatever the order of the rows, and no text on two sides.
+
+A text's place is the hash of its normalised form; ranks are taken within each label, so that splits keep the labels' balance.
+"""
+
+import hashlib
+import math
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from tunesmith.core.errors import DataError
+from tunesmith.core.types import Chat, Completion, Example, Labelled, Text
+from tunesmith.data.read import Dataset
+
+__all__ = ["Splits", "content_key", "limited", "num_duplicates", "num_overlapping", "refuse_overlap", "split"]
+
+E = TypeVar("E", bound=Example)
+
+
+@dataclass(frozen=True, slots=True)
+class Splits:
+    """Examples to learn from, to choose by, and to judge by."""
+
+    train: list[Example]
+    validation: list[Example]
+    test: list[Example]
+
+    def named(self) -> dict[str, list[Example]]:
+        """The splits by their names."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}
+
+
+def content_key(example: Example) -> str:
+    """SHA-256 of what the model is shown: NFC, case-folded, runs of white space made one space.
+
+    Of a pair that is its source, of a conversation everything before its last answer: an answer differs, the question still leaks.
+    """
+    if isinstance(example, Text):
+        parts = [example.text]
+    elif isinstance(example, Labelled):
+        parts = [example.text] if example.text_pair is None else [example.text, example.text_pair]
+    elif isinstance(example, Completion):
+        parts = [example.source]
+    else:
+        messages = example.messages
+        last = max((i for i, message in enumerate(messages) if message.role == "assistant"), default=len(messages)) if isinstance(example, Chat) else len(messages)
+        parts = [message.content for message in (messages[:last] or messages)]
+    normal = "\x1f".join(" ".join(unicodedata.normalize("NFC", part).casefold().split()) for part in parts)
+    return hashlib.sha256(normal.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def split(dataset: Dataset, *, validation: float = 0.1, test: float = 0.2) -> Splits:
+    """Hold out validation and test rows.
+
+    Args:
+        validation, test: below 1 a share of the rows, from 1 a number of rows, 0 none. Texts that stand several times stay together,
+            so a split may miss its size by those.
+    Raises: DataError, where nothing would be left to train on.
+    """
+    total = len(dataset.examples)
+    num_test, num_validation = _count(test, total), _count(validation, total)
+    if num_test + num_validation >= total:
+        raise DataError(
+            f"{dataset.facts.name}: {total} rows are too few to hold out {num_test} for the test and {num_validation} for validation. "
+            "Lower data.split.test and data.split.validation, or bring more rows."
+        )
+    tested, rest = _take(dataset.examples, num_test)
+    validated, train = _take(rest, num_validation)
+    empty = [name for name, count, part in (("test", num_test, tested), ("validation", num_validation, validated), ("train", 1, train)) if count and not part]
+    if empty:
+        distinct = len({content_key(example) for example in dataset.examples})
+        raise DataError(f"{dataset.facts.name}: {distinct} distinct texts in {total} rows leave none for {empty[0]}. Bring more texts, or lower data.split.")
+    return Splits(train, validated, tested)
+
+
+def limited(examples: Sequence[E], limit: int | None) -> list[E]:
+    """At most `limit` examples, first by hash within each label, in their own order."""
+    return list(examples) if limit is None or limit >= len(examples) else _take(examples, limit)[0]
+
+
+def _count(size: float, total: int) -> int:
+    if size >= 1:
+        return int(size)
+    return max(1, math.floor(size * total + 0.5)) if size > 0 else 0
+
+
+def _take(examples: Sequence[E], count: int) -> tuple[list[E], list[E]]:
+    """About `count` of the examples and the rest, every label in proportion, no text in both, each in the order given."""
+    keys = [content_key(example) for example in examples]
+    sizes = Counter(keys)
+    label_of: dict[str, str] = {}
+    for key, example in zip(keys, examples, strict=True):
+        label = (example.label or "") if isinstance(example, Labelled) else ""
+        label_of[key] = min(label_of.get(key, label), label)  # one text under two labels counts with the first by name
+    strata: dict[str, list[str]] = defaultdict(list)
+    for key in sorted(sizes):
+        strata[label_of[key]].append(key)
+    quotas = _quotas({label: sum(sizes[key] for key in members) for label, members in strata.items()}, count)
+    taken = set[str]()
+    for label, members in strata.items():
+        room = quotas[label]
+        for key in members:
+            if sizes[key] <= room:
+                taken.add(key)
+                room -= sizes[key]
+    chosen = [example for key, example in zip(keys, examples, strict=True) if key in taken]
+    return chosen, [example for key, example in zip(keys, examples, strict=True) if key not in taken]
+
+
+def _quotas(sizes: Mapping[str, int], count: int) -> dict[str, int]:
+    """`count` shared out in proportion to `sizes`, by largest remainder, ties by name."""
+    total = sum(sizes.values())
+    quotas = {label: size * count // total for label, size in sizes.items()} if total else {}
+    by_remainder = sorted(sizes, key=lambda label: (-(sizes[label] * count % total), label)) if total else []
+    for label in by_remainder[: min(count, total) - sum(quotas.values())]:
+        quotas[label] += 1
+    return quotas
+
+
+def num_duplicates(examples: Iterable[Example]) -> int:
+    """Examples that say again, answer and all, what one before them said."""
+    seen, count = set[tuple[str, str]](), 0
+    for example in examples:
+        key = (content_key(example), _answer(example))
+        count += key in seen
+        seen.add(key)
+    return count
+
+
+def _answer(example: Example) -> str:
+    if isinstance(example, Completion):
+        return example.target
+    if isinstance(example, Chat):
+        return "\x1f".join(message.content for message in example.messages if message.role == "assistant")
+    return ""
+
+
+def num_overlapping(one: Iterable[Example], other: Iterable[Example]) -> int:
+    """Examples of `other` whose text also stands in `one`."""
+    keys = {content_key(example) for example in one}
+    return sum(content_key(example) in keys for example in other)
+
+
+def refuse_overlap(splits: Splits, allow: bool = False) -> None:
+    """Raise DataError where a text stands in two splits, unless that is allowed."""
+    if allow:
+        return
+    parts = list(splits.named().items())
+    for at, (name, examples) in enumerate(parts):
+        first = {content_key(example): example.origin for example in reversed(examples)}
+        for other_name, others in parts[at + 1 :]:
+            same = [(first[key], example.origin) for example in others if (key := content_key(example)) in first]
+            if same:
+                (here, there), rows = same[0], "row" if len(same) == 1 else "rows"
+                raise DataError(
+                    f"{len(same)} {rows} of {other_name} also stand in {name}: {there.file}:{there.row} = {here.file}:{here.row}. "
+                    "Remove them, or set data.allow_overlap=true and read the scores with care."
+                )

@@ -1,0 +1,59 @@
+"""What a source hands over: records as they were found, where each was found, and facts about the whole."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tunesmith.core.types import Origin
+
+__all__ = ["Record", "Table", "TableFacts", "cell", "shown"]
+
+Record = dict[str, Any]
+"""Column name -> value, as the file holds it."""
+
+
+@dataclass(frozen=True, slots=True)
+class TableFacts:
+    """Where records came from and under what terms."""
+
+    name: str
+    """As a person would name it: the path, alias or hub id."""
+    sha256: str
+    """Of the bytes that were read, in hex; of the records' content, where there were no bytes."""
+    licence: str | None = None
+    citation: str | None = None
+    notes: tuple[str, ...] = ()
+    """What a reader of the report should know: rows left out, folders passed over."""
+    class_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Column -> names of its classes in the order of their numbers, where the source declares them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Records and, for each, its origin."""
+
+    records: list[Record]
+    origins: list[Origin]
+    facts: TableFacts
+
+    @property
+    def columns(self) -> list[str]:
+        """Every column of every record, in the order of appearance."""
+        return list(dict.fromkeys(name for record in self.records for name in record))
+
+
+def cell(value: Any) -> Any:
+    """A value from a data frame as JSON would hold it: NaN and missing become None, numpy scalars plain numbers."""
+    if hasattr(value, "item") and getattr(value, "shape", None) == ():
+        value = value.item()
+    if type(value).__name__ in ("NAType", "NaTType") or (isinstance(value, float) and math.isnan(value)):
+        return None
+    return value
+
+
+def shown(value: Any, limit: int = 60) -> str:
+    """A value as a one-line message shows it: quoted, cut to `limit` characters."""
+    text = " ".join(value.split()) if isinstance(value, str) else " ".join(repr(value).split())
+    text = text if len(text) <= limit else text[: limit - 1] + "…"
+    return f'"{text}"' if isinstance(value, str) else text

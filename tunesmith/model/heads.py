@@ -1,0 +1,137 @@
+"""New heads on a trunk: they read hidden states of a packed stream.
+
+T tokens of the stream    A answers    N scored positions    H hidden size
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from tunesmith.core.errors import RunError
+from tunesmith.core.files import disk_errors, write_json
+
+__all__ = ["Head", "load_heads", "save_heads", "write_label_map"]
+
+_INIT_STD = 0.02
+
+
+class Head(nn.Module):
+    """`num_layers` linear layers, tanh or GELU between them, on one vector: a segment's first, mean or last hidden state, or that of a position.
+
+    Weights begin normal with standard deviation 0.02, biases zero; seed torch before making one.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        hidden_size: int,
+        num_outputs: int,
+        *,
+        pooling: Literal["first", "mean", "last"] = "mean",
+        num_layers: int = 1,
+        activation: Literal["tanh", "gelu"] = "tanh",
+        dropout: float = 0.0,
+    ) -> None:
+        """Raises: ValueError, where a number is out of its range."""
+        super().__init__()
+        if num_outputs < 1 or num_layers < 1 or not 0 <= dropout < 1 or pooling not in ("first", "mean", "last"):
+            raise ValueError(
+                f"head {name}: num_outputs {num_outputs}, num_layers {num_layers}, dropout {dropout}, pooling {pooling}: out of range"
+            )
+        self.name, self.hidden_size, self.num_outputs = name, hidden_size, num_outputs
+        self.pooling, self.num_layers, self.activation, self.dropout = pooling, num_layers, activation, dropout
+        self.layers = nn.ModuleList(nn.Linear(hidden_size, hidden_size) for _ in range(num_layers - 1))
+        self.layers.append(nn.Linear(hidden_size, num_outputs))
+        self._act = nn.Tanh() if activation == "tanh" else nn.GELU()
+        self._drop = nn.Dropout(dropout)
+        for layer in self.layers:
+            assert isinstance(layer, nn.Linear)
+            nn.init.normal_(layer.weight, std=_INIT_STD)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, hidden_TH: Tensor, bounds: Sequence[int], segments_A: Tensor) -> Tensor:
+        """Outputs read from whole segments.
+
+        Args:
+            hidden_TH: last hidden states of the stream.
+            bounds: segment s is `[bounds[s], bounds[s + 1])`; what it continues is not read.
+            segments_A: the segment of each answer.
+        Returns: (A, num_outputs), in the dtype of the head's weights.
+        """
+        bounds_S1 = torch.tensor(bounds, device=hidden_TH.device)
+        starts_A, ends_A = bounds_S1[segments_A], bounds_S1[segments_A + 1]
+        if self.pooling == "first":
+            return self._read(hidden_TH[starts_A])
+        if self.pooling == "last":
+            return self._read(hidden_TH[ends_A - 1])
+        num_segments = len(bounds) - 1
+        wide = torch.promote_types(hidden_TH.dtype, torch.float32)  # sums in at least float32, whatever the states are in
+        segment_of_T = torch.repeat_interleave(torch.arange(num_segments, device=hidden_TH.device), bounds_S1.diff())
+        sums_SH = torch.zeros(num_segments, hidden_TH.shape[1], dtype=wide, device=hidden_TH.device).index_add(
+            0, segment_of_T, hidden_TH.to(wide)
+        )
+        return self._read((sums_SH / bounds_S1.diff().clamp(min=1)[:, None].to(wide))[segments_A])
+
+    def at_positions(self, hidden_TH: Tensor, predict_N: Tensor) -> Tensor:
+        """Outputs read at single positions, (N, num_outputs)."""
+        return self._read(hidden_TH[predict_N])
+
+    def _read(self, vectors: Tensor) -> Tensor:
+        x = vectors.to(self.layers[0].weight.dtype)  # type: ignore[arg-type]
+        for layer in self.layers[:-1]:
+            x = self._act(layer(self._drop(x)))
+        return self.layers[-1](self._drop(x))  # type: ignore[no-any-return]
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What it takes to make the same head again, without its weights."""
+        names = ("name", "hidden_size", "num_outputs", "pooling", "num_layers", "activation", "dropout")
+        return {name: getattr(self, name) for name in names}
+
+
+def write_label_map(config: Any, labels: Sequence[str]) -> None:
+    """Put class names into a transformers config: id2label, label2id and num_labels."""
+    config.id2label = dict(enumerate(labels))
+    config.label2id = {label: index for index, label in enumerate(labels)}
+    config.num_labels = len(labels)
+
+
+def save_heads(heads: Mapping[str, nn.Module], labels: Sequence[str], file: Path, config_file: Path) -> None:
+    """Write the weights of `heads` to `file` (safetensors) and how they are built, with the labels, to `config_file` (JSON)."""
+    tensors = {
+        f"{name}.{key}": tensor.detach().cpu().contiguous() for name, head in heads.items() for key, tensor in head.state_dict().items()
+    }
+    described = {name: head.settings for name, head in heads.items() if isinstance(head, Head)}
+    id2label, label2id = {str(index): label for index, label in enumerate(labels)}, {label: index for index, label in enumerate(labels)}
+    staged = file.with_name(f".{file.name}.new")
+    try:
+        with disk_errors(file):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            save_file(tensors, staged, metadata={"format": "pt"})
+            staged.replace(file)
+    finally:
+        staged.unlink(missing_ok=True)
+    write_json(config_file, {"heads": described, "id2label": id2label, "label2id": label2id})
+
+
+def load_heads(file: Path, config_file: Path) -> tuple[dict[str, Head], tuple[str, ...]]:
+    """The heads that `save_heads` wrote, in evaluation mode, and the labels. Raises: RunError, where the files are missing or broken."""
+    try:
+        described = json.loads(config_file.read_text(encoding="utf-8"))
+        labels = tuple(described["id2label"][str(index)] for index in range(len(described["id2label"])))
+        heads = {name: Head(**settings) for name, settings in described["heads"].items()}
+        tensors = load_file(file)
+        for name, head in heads.items():
+            head.load_state_dict({key.removeprefix(f"{name}."): tensor for key, tensor in tensors.items() if key.startswith(f"{name}.")})
+            head.eval()
+    except FileNotFoundError as error:
+        raise RunError(f"{error.filename or file}: no such file; the run has no head. Run it again.") from None
+    except (ValueError, KeyError, TypeError, RuntimeError, OSError, SafetensorError) as error:
+        raise RunError(f"{file}: the head cannot be read ({' '.join(str(error).split())[:200]}). Run it again.") from None
+    return heads, labels

@@ -1,0 +1,244 @@
+"""Load a base model: its module, its tokenizer, and what is known of it."""
+
+import inspect
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import nn
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoModelForSeq2SeqLM,
+    AutoTokenizer,
+    PreTrainedConfig,
+    PreTrainedTokenizerFast,
+)
+from transformers.models.auto.modeling_auto import (
+    MODEL_FOR_CAUSAL_LM_MAPPING,
+    MODEL_FOR_MASKED_LM_MAPPING_NAMES,
+    MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING,
+    MODEL_MAPPING,
+)
+
+from tunesmith.core.errors import ModelError
+from tunesmith.core.types import ModelFacts
+from tunesmith.model._quiet import quiet
+from tunesmith.model.facts import read_facts
+from tunesmith.model.source import Need, Progress, Request, SourceInfo, resolve
+
+__all__ = ["LoadedModel", "Pooling", "can_predict_tokens", "describe", "is_causal", "load", "load_folder"]
+
+Pooling = Literal["first", "mean", "last"]
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A base model in evaluation mode, every parameter of `trunk` used by its forward pass."""
+
+    trunk: nn.Module
+    tokenizer: PreTrainedTokenizerFast
+    facts: ModelFacts
+    source: SourceInfo
+    """Its `adapters` and `heads` are not applied: that is a method's and the caller's work."""
+    pooling: Pooling
+    """How the model's makers read a vector from a sequence: their own setting where there is one, else last for causal models and mean."""
+
+
+def load(
+    source: str,
+    *,
+    revision: str | None = None,
+    trust_remote_code: bool = False,
+    max_length: int | None = None,
+    need: Need = "any",
+    dtype: torch.dtype = torch.float32,
+    attn_implementation: str = "sdpa",
+    progress: Progress | None = None,
+) -> LoadedModel:
+    """Bring a model to this machine and load it.
+
+    Args:
+        source: an alias, a folder, a .gguf file, a run, or a hub id.
+        need: "lm": the whole language model; "encoder": the module that gives hidden states, with no head; "any": the first that it can.
+        max_length: the most tokens of a sequence, at most the model's own; None: as the model's tokenizer and settings say.
+    Raises: ModelError, where there is no such model, or not of that kind; FetchError, where it cannot be fetched.
+    """
+    info = resolve(Request(source, revision, trust_remote_code, progress))
+    return load_folder(info, max_length=max_length, need=need, dtype=dtype, attn_implementation=attn_implementation)
+
+
+def load_folder(
+    info: SourceInfo,
+    *,
+    max_length: int | None = None,
+    need: Need = "any",
+    dtype: torch.dtype = torch.float32,
+    attn_implementation: str = "sdpa",
+) -> LoadedModel:
+    """Load a model whose files are here already. Raises: ModelError, as `load` does."""
+    with quiet():
+        config = _config(info)
+        tokenizer = _tokenizer(info)
+        need = _settled_need(info, config, need)
+        trunk = _trunk(info, config, need, dtype, attn_implementation)
+    pad = _ensure_pad(tokenizer, config)
+    facts = read_facts(
+        trunk, tokenizer, info, pad_token_id=pad, is_causal=is_causal(config) and not trunk.config.is_encoder_decoder, max_length=max_length
+    )
+    return LoadedModel(trunk.eval(), tokenizer, facts, info, _pooling(info.folder, facts.is_causal))
+
+
+def describe(info: SourceInfo, need: Need = "any") -> tuple[nn.Module, ModelFacts]:
+    """A model without its weights (on torch's meta device) and its facts: enough to count. Raises: ModelError."""
+    with quiet():
+        config = _config(info)
+        tokenizer = _tokenizer(info)
+        need = _settled_need(info, config, need)
+        with torch.device("meta"):
+            module: Any = _auto_class(config, need).from_config(
+                config, trust_remote_code=info.trust_remote_code, **_no_pooler(config, need)
+            )
+        module.tie_weights()
+    return module, read_facts(module, tokenizer, info, pad_token_id=_ensure_pad(tokenizer, config), is_causal=is_causal(config))
+
+
+def is_causal(config: PreTrainedConfig) -> bool:
+    """Whether a token sees only those before it (decoder-only models). Encoders that can be *made* decoders are not."""
+    if config.is_encoder_decoder or type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
+        return False
+    if config.model_type in MODEL_FOR_MASKED_LM_MAPPING_NAMES:
+        return bool(getattr(config, "is_decoder", False))
+    return getattr(config, "attn_type", "uni") != "bi" and not getattr(config, "use_bidirectional_attention", False)
+
+
+def can_predict_tokens(config: PreTrainedConfig) -> bool:
+    """Whether the model writes text: decoder-only, or encoder-decoder with a vocabulary head."""
+    if config.is_encoder_decoder:
+        return type(config) in MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING
+    return is_causal(config)
+
+
+def _config(info: SourceInfo) -> PreTrainedConfig:
+    try:
+        config: PreTrainedConfig = AutoConfig.from_pretrained(info.folder, trust_remote_code=info.trust_remote_code)
+    except Exception as error:  # the config's own code checks its values, each in its own way
+        raise ModelError(f"{info.folder / 'config.json'}: cannot be used ({_line(error)}). Save the model again.") from error
+    senses = [name for key, name in (("vision_config", "images"), ("audio_config", "audio")) if getattr(config, key, None) is not None]
+    main_input = getattr(_body_class(config), "main_input_name", "input_ids")
+    if main_input != "input_ids" and not senses:
+        senses = ["images"] if main_input.startswith("pixel") else ["audio"] if main_input.startswith("input_") else [main_input]
+    if senses:
+        raise ModelError(
+            f"model.source: {info.name}: is a model of {' and '.join(senses)} ({config.model_type}). tunesmith adapts models of text only; name one of text."
+        )
+    return config
+
+
+def _settled_need(info: SourceInfo, config: PreTrainedConfig, need: Need) -> Need:
+    if need == "any":
+        return "lm" if can_predict_tokens(config) else "encoder"
+    if need == "lm" and not can_predict_tokens(config):
+        raise ModelError(
+            f"model.source: {info.name}: is an encoder ({config.model_type}) and cannot write text. Decoder-only and encoder-decoder models can "
+            "(Llama, Qwen, Gemma, GPT-2, T5, BART, ...), smollm2-135m-instruct among them; an encoder can classify."
+        )
+    return need
+
+
+def _auto_class(config: PreTrainedConfig, need: Need) -> Any:
+    if need == "encoder":
+        return AutoModel
+    return AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+
+
+def _no_pooler(config: PreTrainedConfig, need: Need) -> dict[str, bool]:
+    """BERT's pooler would hold parameters that nothing uses."""
+    body = _body_class(config) if need == "encoder" else None
+    return {"add_pooling_layer": False} if body is not None and "add_pooling_layer" in inspect.signature(body).parameters else {}
+
+
+def _body_class(config: PreTrainedConfig) -> type[Any] | None:
+    """The class of an architecture's model without a head; None for one that is not transformers' own."""
+    found: Any = MODEL_MAPPING.get(type(config), None)
+    body: type[Any] | None = found[0] if isinstance(found, tuple) else found
+    return body
+
+
+def _trunk(info: SourceInfo, config: PreTrainedConfig, need: Need, dtype: torch.dtype, attention: str) -> Any:
+    options: dict[str, Any] = {"config": config, "dtype": dtype, "use_safetensors": True, "trust_remote_code": info.trust_remote_code}
+    options |= _no_pooler(config, need)
+    auto_class = _auto_class(config, need)
+    try:
+        try:
+            trunk, loading = auto_class.from_pretrained(info.folder, attn_implementation=attention, output_loading_info=True, **options)
+        except (ValueError, ImportError) as error:
+            if "attn" not in str(error) and "attention" not in str(error).lower():
+                raise
+            trunk, loading = auto_class.from_pretrained(info.folder, attn_implementation="eager", output_loading_info=True, **options)
+    except ModelError:
+        raise
+    except Exception as error:  # each architecture, and safetensors, fails in its own way
+        raise ModelError(
+            f"model.source: {info.name}: {info.folder} cannot be loaded ({_line(error)}). Copy or download it again."
+        ) from error
+    mismatched = [str(key[0] if isinstance(key, tuple) else key) for key in loading["mismatched_keys"]]
+    if need == "encoder" and config.is_encoder_decoder:
+        trunk = trunk.get_encoder()  # what is missing of the other half does not matter
+        trunk.config.is_encoder_decoder = False
+        missing = sorted(set(loading["missing_keys"]) & {f"encoder.{name}" for name, _ in trunk.named_parameters()})
+    else:
+        missing = sorted(loading["missing_keys"])
+    if missing or mismatched:
+        what = f"lack {missing[0]}" if missing else f"have another shape of {mismatched[0]}"
+        count = len(missing) + len(mismatched)
+        raise ModelError(
+            f"model.source: {info.name}: its weights {what} ({count} tensors in all) that a {type(trunk).__name__} needs. It is another kind of model, or damaged."
+        )
+    return trunk
+
+
+def _tokenizer(info: SourceInfo) -> PreTrainedTokenizerFast:
+    try:
+        tokenizer: Any = AutoTokenizer.from_pretrained(info.folder, trust_remote_code=info.trust_remote_code)
+    except Exception as error:  # each tokenizer's reader fails in its own way
+        raise ModelError(
+            f"model.source: {info.name}: the tokenizer in {info.folder} cannot be loaded ({_line(error)}). It needs a tokenizer.json."
+        ) from error
+    if not getattr(tokenizer, "is_fast", False):
+        raise ModelError(
+            f"model.source: {info.name}: has only a slow tokenizer ({type(tokenizer).__name__}); a tokenizer.json is needed. Convert it with transformers and save it."
+        )
+    return tokenizer  # type: ignore[no-any-return]
+
+
+def _ensure_pad(tokenizer: PreTrainedTokenizerFast, config: PreTrainedConfig) -> int:
+    """Give the tokenizer a padding token that the embedding already holds; masks hide it, so any will do."""
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token or tokenizer.convert_ids_to_tokens(0)
+    pad = tokenizer.pad_token_id
+    vocab_size = getattr(config.get_text_config(), "vocab_size", None)
+    if vocab_size is not None and pad is not None and pad >= vocab_size:  # a padding token added to the tokenizer, not to the model
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token or tokenizer.convert_ids_to_tokens(0)
+        pad = tokenizer.pad_token_id
+    return int(pad)
+
+
+def _pooling(folder: Path, causal: bool) -> Pooling:
+    """What sentence-transformers wrote beside its models, else the field's custom."""
+    try:
+        settings = json.loads((folder / "1_Pooling" / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        settings = {}
+    if settings.get("pooling_mode_cls_token"):
+        return "first"
+    if settings.get("pooling_mode_lasttoken"):
+        return "last"
+    return "last" if causal and not settings.get("pooling_mode_mean_tokens") else "mean"
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -1,0 +1,102 @@
+"""Where a model comes from: what every file in `sources/` answers. Nothing here imports torch."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Literal, Protocol
+
+from tunesmith.core import registry
+from tunesmith.core.errors import ModelError
+
+__all__ = ["Alias", "ModelSource", "Need", "Request", "SourceInfo", "aliases", "resolve"]
+
+Need = Literal["lm", "encoder", "any"]
+"""What a model is loaded for: to predict tokens, to give hidden states, or the first of the two that it can."""
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceInfo:
+    """A model's files on this machine, and what is known of where they are from."""
+
+    name: str
+    """As the recipe names it."""
+    kind: str
+    """The file in `sources/` that knew it."""
+    folder: Path
+    """config.json, safetensors and tokenizer files, as transformers reads them."""
+    sha256: str | None = None
+    """Of the package that was fetched, or of the folder's weights, config and tokenizer together."""
+    licence: str | None = None
+    revision: str | None = None
+    origin: str = ""
+    """Where it was fetched from, for people."""
+    adapters: tuple[Path, ...] = ()
+    """Folders in peft's format, to be put on the model and folded in, in this order."""
+    heads: Path | None = None
+    """heads.safetensors of an earlier run; heads.json lies beside it."""
+    trust_remote_code: bool = False
+    """Whether the folder's own Python code is to be run."""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a recipe says of its model."""
+
+    source: str
+    revision: str | None = None
+    trust_remote_code: bool = False
+    progress: Progress | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Alias:
+    """A short name that a source offers."""
+
+    name: str
+    summary: str
+    origin: str
+    licence: str
+    download_bytes: int
+    cached: bool
+
+
+class ModelSource(Protocol):
+    """The one public class of a file in `sources/`."""
+
+    rank: ClassVar[int]
+    """Sources are asked in this order whether they know a name."""
+
+    def knows(self, source: str) -> bool:
+        """Whether `source` is this source's to resolve. Quick: looks at the name and the disk, never at the network."""
+
+    def resolve(self, request: Request) -> SourceInfo:
+        """Bring the model's files to this machine.
+
+        Raises: ModelError, where there is no such model or it cannot be used; FetchError, where it cannot be fetched.
+        """
+
+    def aliases(self) -> list[Alias]:
+        """The short names that it offers."""
+
+
+def _sources() -> list[tuple[str, ModelSource]]:
+    made = [(name, registry.create("model_source", name)) for name in registry.names("model_source")]
+    return sorted(made, key=lambda pair: (pair[1].rank, pair[0]))
+
+
+def resolve(request: Request) -> SourceInfo:
+    """Find the source that knows the model, and let it bring the files. Raises: ModelError, FetchError."""
+    for _, source in _sources():
+        if source.knows(request.source):
+            return source.resolve(request)
+    raise ModelError(
+        f"model.source: {request.source!r} is no alias, no folder, no run and no hub id. `tunesmith models list` shows what there is."
+    )
+
+
+def aliases() -> list[Alias]:
+    """Every short name that a model may be called by."""
+    return [alias for _, source in _sources() for alias in source.aliases()]

@@ -1,0 +1,64 @@
+"""GGUF to a model folder, through transformers' own reader.
+
+The dequantized numbers are stored as float32: a block's scale and offset are float16, their products with the quantized integers are
+not, so a 16-bit file would lose some of what the GGUF file says.
+"""
+
+import contextlib
+import io
+import json
+from pathlib import Path
+
+from tunesmith.core.errors import ModelError, TunesmithError
+from tunesmith.core.files import staged_folder, write_json
+from tunesmith.model._quiet import quiet
+
+__all__ = ["convert"]
+
+
+def convert(file: Path, folder: Path) -> str | None:
+    """Write the GGUF `file` as config.json, model.safetensors and tokenizer files, where `folder` does not exist yet.
+
+    Returns: the licence that the file states.
+    Raises: ModelError, where it is broken or of an architecture that transformers cannot read.
+    """
+    if not folder.exists():
+        try:
+            with quiet(), contextlib.redirect_stderr(io.StringIO()), staged_folder(folder) as staging:  # its progress bar knows no switch
+                _convert(file, staging)
+        except FileExistsError:
+            pass  # another process was quicker
+        except TunesmithError:
+            raise
+        except Exception as error:  # a reader of a binary format fails in many ways
+            raise ModelError(
+                f"{file}: this GGUF file cannot be read ({' '.join(str(error).split())[:200]}). Use the model's safetensors folder."
+            ) from error
+    try:
+        return json.loads((folder / "gguf.json").read_text(encoding="utf-8")).get("licence")  # type: ignore[no-any-return]
+    except (OSError, ValueError):
+        return None
+
+
+def _convert(file: Path, folder: Path) -> None:
+    import torch
+    from gguf import GGUFReader
+    from safetensors.torch import save_file
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    model = AutoModelForCausalLM.from_pretrained(str(file.parent), gguf_file=file.name, dtype=torch.float32)
+    tokenizer = AutoTokenizer.from_pretrained(str(file.parent), gguf_file=file.name)
+    config = model.config
+    for name in ("quantization_config", "_model_name_or_path"):  # the numbers are plain ones now
+        vars(config).pop(name, None)
+    config.architectures = [type(model).__name__]
+    tied = {name for name in model.all_tied_weights_keys if config.tie_word_embeddings}
+    tensors = {name: tensor.detach().contiguous() for name, tensor in model.state_dict().items() if name not in tied}
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    config.save_pretrained(folder)
+    model.generation_config.save_pretrained(folder)
+    tokenizer.model_max_length = config.max_position_embeddings
+    tokenizer.save_pretrained(folder)
+    fields = GGUFReader(file).fields
+    about = {name: fields[f"general.{name}"].contents() for name in ("name", "license", "organization") if f"general.{name}" in fields}
+    write_json(folder / "gguf.json", {"file": file.name, "licence": about.get("license"), **about})

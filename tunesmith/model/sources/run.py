@@ -1,0 +1,76 @@
+"""An earlier run: `run:ID`, or its directory. Its whole model, or its base with its adapter."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tunesmith.core.errors import RunError
+from tunesmith.core.files import file_sha256, hash_of
+from tunesmith.core.run import RunDirectory, find_run
+from tunesmith.model._folder import folder_licence, folder_sha256
+from tunesmith.model.source import Alias, Request, SourceInfo, resolve
+
+__all__ = ["Run"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """`model: run:reviews-20260101-120000`, or the path of a run directory."""
+
+    rank = 30
+
+    def knows(self, source: str) -> bool:
+        """`run:` and something, or a folder with a recipe.yaml and no config.json."""
+        folder = Path(source).expanduser()
+        return source.startswith("run:") or ((folder / "recipe.yaml").is_file() and not (folder / "config.json").exists())
+
+    def aliases(self) -> list[Alias]:
+        """None: `tunesmith runs list` shows the runs."""
+        return []
+
+    def resolve(self, request: Request) -> SourceInfo:
+        """The run's files; its base is resolved as its own recipe says. Raises: RunError, ModelError, FetchError."""
+        run = find_run(Path(request.source).expanduser() if not request.source.startswith("run:") else request.source)
+        heads = run.heads if run.heads.is_file() else None
+        if (run.model / "config.json").is_file():
+            return SourceInfo(
+                name=request.source,
+                kind="run",
+                folder=run.model,
+                sha256=folder_sha256(run.model),
+                licence=folder_licence(run.model),
+                origin=f"run {run.path}",
+                heads=heads,
+                trust_remote_code=bool(_model_spec(run).get("trust_remote_code")),
+            )
+        has_adapter = (run.adapter / "adapter_config.json").is_file()
+        if not has_adapter and heads is None:
+            raise RunError(
+                f"{run.path}: the run left no model behind (its status is {run.status}). `tunesmith runs resume {run.path}` goes on with it."
+            )
+        spec = _model_spec(run)
+        base = resolve(Request(str(spec["source"]), spec.get("revision"), bool(spec.get("trust_remote_code")), request.progress))
+        adapters = (*base.adapters, run.adapter) if has_adapter else base.adapters
+        files = [path for path in (run.adapter / "adapter_model.safetensors", run.heads) if path.is_file()]
+        return replace(
+            base,
+            name=request.source,
+            kind="run",
+            sha256=hash_of(base.sha256, *(file_sha256(path) for path in files)),
+            origin=f"run {run.path}, on {base.origin}",
+            adapters=adapters,
+            heads=heads,
+            notes=(*base.notes, f"tuned from {base.name}"),
+        )
+
+
+def _model_spec(run: RunDirectory) -> dict[str, Any]:
+    """`model` of the run's recipe, as a mapping."""
+    try:
+        recipe = yaml.safe_load(run.recipe.read_text(encoding="utf-8"))
+        spec = recipe["model"]
+    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
+        raise RunError(f"{run.recipe}: cannot be read ({' '.join(str(error).split())}). The run is damaged.") from None
+    return {"source": spec} if isinstance(spec, str) else dict(spec)

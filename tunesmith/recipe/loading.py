@@ -1,0 +1,110 @@
+"""From a name, a file or a mapping, and overrides from the command line, to a checked Recipe; and back to YAML."""
+
+import copy
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from tunesmith.core.errors import RecipeError, TunesmithError, did_you_mean
+from tunesmith.recipe.messages import AT_KEY, UNKNOWN_OPTION, explain, nearest
+from tunesmith.recipe.models import Recipe
+from tunesmith.recipe.overrides import apply, split
+from tunesmith.recipe.places import keys_everywhere, section_at
+from tunesmith.recipe.text import parse_yaml, write_yaml
+
+__all__ = ["dump", "from_mapping", "load", "parse", "shipped_recipes"]
+
+
+def shipped_recipes() -> list[str]:
+    """Names of the recipes that come with tunesmith."""
+    return sorted(file.name.removesuffix(".yaml") for file in _shipped().iterdir() if file.name.endswith(".yaml"))
+
+
+def load(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+    """A shipped recipe by its name, or a recipe file.
+
+    Args:
+        name_or_path: `reviews`, or `path/to/recipe.yaml`.
+        overrides: `a.b=value`, each value read as YAML; `method.name=head` drops the options that the file gives to its own method.
+    Raises: RecipeError, in one line, for anything wrong with the file, the overrides, or what they say.
+    """
+    text, name = str(name_or_path), Path(name_or_path).stem
+    if text in shipped_recipes():
+        return parse((_shipped() / f"{text}.yaml").read_text(encoding="utf-8"), name=name, where=text, overrides=overrides)
+    path = Path(name_or_path)
+    try:
+        content = path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        raise RecipeError(
+            f"{text}: no such recipe file, and no shipped recipe of that name.{did_you_mean(text, shipped_recipes())}"
+        ) from None
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"{text}: not UTF-8 (byte {error.start + 1}). Save the file as UTF-8.") from None
+    except OSError as error:
+        raise RecipeError(
+            f"{text}: cannot be read ({error.strerror}). A recipe is a YAML file or one of: {', '.join(shipped_recipes())}."
+        ) from None
+    return parse(content, name=name, where=text, overrides=overrides)
+
+
+def parse(text: str, *, name: str, where: str = "", overrides: Sequence[str] = ()) -> Recipe:
+    """A recipe from YAML text. `where` stands at the beginning of an error's line."""
+    return from_mapping(parse_yaml(text, where or name), name=name, where=where, overrides=overrides)
+
+
+def from_mapping(mapping: Mapping[str, Any], *, name: str, where: str = "", overrides: Sequence[str] = ()) -> Recipe:
+    """A recipe from nested mappings with the keys of its YAML.
+
+    Args:
+        mapping: not changed.
+        name: the recipe's name, where the mapping has none.
+        where: stands at the beginning of an error's line; default `name`.
+        overrides: as for `load`.
+    Raises: RecipeError.
+    """
+    where = where or name
+    if not isinstance(mapping, Mapping):
+        raise RecipeError(
+            f"{where}: expected a mapping with the keys {', '.join(Recipe.model_fields)}; found {'nothing' if mapping is None else type(mapping).__name__}."
+        )
+    values = {"name": name, **copy.deepcopy(dict(mapping))}
+    changes = [split(override) for override in overrides]
+    apply(values, changes)
+    try:
+        return Recipe.model_validate(values)
+    except ValidationError as error:
+        raise RecipeError(_line(error, where, [keys for keys, _ in changes])) from None
+    except TunesmithError as error:
+        raise RecipeError(f"{where}: {error}") from None
+
+
+def dump(recipe: Recipe) -> str:
+    """The resolved recipe as YAML, every default written out: `parse(dump(recipe), name=...) == recipe`."""
+    return write_yaml(recipe.model_dump())
+
+
+def _shipped() -> Any:
+    return resources.files("tunesmith") / "recipes"
+
+
+def _line(error: ValidationError, where: str, overridden: Sequence[tuple[str, ...]]) -> str:
+    """The first mistake that pydantic found, as one line."""
+    errors = error.errors(include_url=False)
+    # a mistyped key is the cause where a key is missing too
+    first = next((found for found in errors if found["type"] in ("extra_forbidden", UNKNOWN_OPTION)), errors[0])
+    keys = tuple(str(part) for part in first["loc"])
+    context = first.get("ctx", {})
+    if first["type"] in (AT_KEY, UNKNOWN_OPTION):
+        keys = (*keys, context["key"])
+    if first["type"] == UNKNOWN_OPTION:
+        text = f"unknown option.{nearest(keys[-1], context['known'], keys_everywhere())}"
+    elif first["type"] == "extra_forbidden":
+        section = section_at(keys[:-1])
+        text = f"unknown key.{nearest(keys[-1], section.model_fields if section else (), keys_everywhere())}"
+    else:
+        text = explain(first)
+    on_command_line = any(keys[: len(path)] == path or path[: len(keys)] == keys for path in overridden)
+    return f"{'command line' if on_command_line else where}: {'.'.join(keys)}: {text}"

@@ -1,0 +1,242 @@
+"""What a recipe says, as pydantic models: frozen, strict, every unknown key refused."""
+
+import re
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BeforeValidator, Field, field_validator
+
+from tunesmith.recipe.messages import shown
+from tunesmith.recipe.plugins import PluginSpec, check_name, plugin
+from tunesmith.recipe.section import Names, Section
+
+__all__ = ["DataSpec", "DomainSpec", "EngineSpec", "EvaluateSpec", "Limit", "ModelSpec", "Recipe", "Split", "TrainSpec"]
+
+Positive = Annotated[int, Field(ge=1)]
+FormatName = Annotated[str, BeforeValidator(lambda value: check_name("format", value))]
+MetricName = Annotated[str, BeforeValidator(lambda value: check_name("metric", value))]
+
+
+class ModelSpec(Section):
+    """The model to start from. A plain text is the source."""
+
+    shorthand: ClassVar[str | None] = "source"
+
+    source: str = Field(min_length=1)
+    """An alias (`tunesmith models list`), a hub id, a folder, or `run:ID`."""
+    revision: str | None = None
+    """The hub's commit, tag or branch."""
+    trust_remote_code: bool = False
+    """Run Python code that comes with the model. Needs `revision`, so that the code stays what you read."""
+    max_length: Positive | None = None
+    """The most tokens of an example; none: as many as the model takes."""
+    attention: Literal["auto", "packed", "padded"] = "auto"
+    """How sequences share a batch; auto: packed where a probe finds it exact for this model."""
+
+    @field_validator("trust_remote_code")
+    @classmethod
+    def _pinned(cls, value: bool, info: Any) -> bool:
+        if value and info.data.get("revision") is None:
+            raise ValueError("needs model.revision, a commit that you have read: code that comes with a model runs on this machine.")
+        return value
+
+
+class Limit(Section):
+    """The most rows to use of each split. A plain number is the training split's."""
+
+    shorthand: ClassVar[str | None] = "train"
+
+    train: Positive | None = None
+    """Training rows."""
+    validation: Positive | None = None
+    """Validation rows."""
+    test: Positive | None = None
+    """Test rows."""
+
+
+class Split(Section):
+    """What to hold out where the data has no split of its own: shares below 1, or numbers of rows."""
+
+    validation: float = Field(default=0.1, ge=0)
+    """Share or number of validation rows."""
+    test: float = Field(default=0.2, ge=0)
+    """Share or number of test rows."""
+
+    @field_validator("validation", "test")
+    @classmethod
+    def _share_or_rows(cls, value: float) -> float:
+        if value > 1 and value != int(value):
+            raise ValueError(f"expected a share below 1 or a whole number of rows, found {value:g}.")
+        return value
+
+
+class DataSpec(Section):
+    """The data. A plain text is the training source."""
+
+    shorthand: ClassVar[str | None] = "train"
+
+    train: str = Field(min_length=1)
+    """An alias, a file, a folder with one folder a class, or a hub id. Relative paths start at the current folder."""
+    validation: str | None = None
+    """A source of its own for validation; none: split off `train`."""
+    test: str | None = None
+    """A source of its own for the test; none: split off `train`."""
+    format: FormatName | None = None
+    """How a row is read; none: found from the columns."""
+    columns: Names = Field(default_factory=dict)
+    """What a column is called here: `{text: review, label: sentiment}`. Roles: text, text_pair, label, source, target, messages."""
+    labels: Names | None = None
+    """What the values of the label column mean: `{0: negative, 1: positive}`."""
+    label_texts: Names | None = None
+    """The words that stand for a label in the zero-shot baseline; none: its name."""
+    template: str | None = None
+    """How a language model is asked: `Classify this review: {text}`."""
+    system: str | None = None
+    """The system message of every conversation."""
+    limit: Limit = Limit()
+    """The most rows to use."""
+    split: Split = Split()
+    """What to hold out."""
+    too_long: Literal["cut", "drop", "refuse"] = "cut"
+    """What becomes of an example longer than the model takes."""
+    allow_overlap: bool = False
+    """Go on though a test text also stands in the training data."""
+
+
+class TrainSpec(Section):
+    """How to train."""
+
+    epochs: float = Field(default=1.0, gt=0)
+    """Passes over the training rows."""
+    max_steps: Positive | None = None
+    """Stop after so many steps, whatever the epochs."""
+    learning_rate: float = Field(default=2e-4, gt=0)
+    """The largest learning rate, after the warm-up."""
+    optimizer: Literal["adamw", "adam", "sgd", "rmsprop"] = "adamw"
+    """The optimizer."""
+    momentum: float = Field(default=0.0, ge=0, lt=1)
+    """Momentum of sgd and rmsprop."""
+    betas: tuple[float, float] = Field(default=(0.9, 0.999))
+    """Decay of the two running means of adam and adamw."""
+    weight_decay: float = Field(default=0.0, ge=0)
+    """Decay of matrices; vectors (biases, norms) never decay."""
+    schedule: Literal["constant", "linear", "cosine"] = "linear"
+    """How the learning rate goes from its largest to zero."""
+    warmup_ratio: float = Field(default=0.05, ge=0, le=1)
+    """Share of the steps in which the learning rate rises."""
+    max_grad_norm: float | None = Field(default=1.0, gt=0)
+    """Clip longer gradients to this length; null: do not clip."""
+    examples_per_step: Positive = 16
+    """Examples of one optimizer update, however many micro-batches they take."""
+    evaluations_per_epoch: Positive = 2
+    """Validations in an epoch, evenly spaced."""
+    early_stopping_patience: Positive | None = None
+    """Stop after so many validations without a better one; null: never."""
+    checkpoint_every_steps: Positive | None = None
+    """Save a checkpoint to resume from this often; null: at every validation."""
+    select_by: str | None = None
+    """What the best weights are best at on the validation split: `loss` or a metric; null: the objective's first metric."""
+
+    @field_validator("betas", mode="before")
+    @classmethod
+    def _pair(cls, value: Any) -> Any:
+        return tuple(value) if isinstance(value, list) else value
+
+    @field_validator("betas")
+    @classmethod
+    def _decays(cls, value: tuple[float, float]) -> tuple[float, float]:
+        if not all(0 <= beta < 1 for beta in value):
+            raise ValueError(f"expected two numbers from 0 to below 1, found {list(value)}.")
+        return value
+
+    @field_validator("select_by")
+    @classmethod
+    def _selectable(cls, value: str | None) -> str | None:
+        return value if value in (None, "loss") else str(check_name("metric", value, "loss"))
+
+
+class DomainSpec(Section):
+    """Other labelled data to measure on, never to train on. A plain text is the source."""
+
+    shorthand: ClassVar[str | None] = "source"
+
+    source: str = Field(min_length=1)
+    """An alias, a file, a folder or a hub id."""
+    columns: Names = Field(default_factory=dict)
+    """As `data.columns`."""
+    labels: Names | None = None
+    """As `data.labels`."""
+    format: FormatName | None = None
+    """As `data.format`."""
+    limit: Positive | None = None
+    """The most rows to use."""
+
+
+class EvaluateSpec(Section):
+    """What to measure, base and tuned, on the test split."""
+
+    metrics: list[MetricName] | None = None
+    """Names of metrics; null: all that fit the objective."""
+    domains: dict[str, DomainSpec] = Field(default_factory=dict)
+    """Other data to measure on, by a name for the report."""
+    prompts: list[str] = Field(default_factory=list)
+    """Prompts that a language model answers before and after, side by side in the report."""
+    max_new_tokens: Positive = 64
+    """The most tokens of a generated answer."""
+    generate_limit: Annotated[int, Field(ge=0)] = 100
+    """Test rows for which answers are generated."""
+    samples: Annotated[int, Field(ge=0)] = 8
+    """Test rows shown side by side in the report."""
+
+
+class EngineSpec(Section):
+    """On what and how exactly to compute."""
+
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:0, ... or mps; auto: the first GPU, else the CPU."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """auto: bf16 where the device computes it faster, else fp32."""
+    micro_batch_tokens: Positive = 2048
+    """Tokens that are computed at a time: more is faster and takes more memory; the result is the same."""
+    num_threads: Positive | None = None
+    """CPU threads; null: one a core."""
+
+    @field_validator("device")
+    @classmethod
+    def _device(cls, value: str) -> str:
+        if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", value):
+            raise ValueError(f"expected auto, cpu, cuda, cuda:0, ... or mps, found {shown(value)}.")
+        return value
+
+
+class Recipe(Section):
+    """Everything that a run depends on."""
+
+    name: str = Field(min_length=1)
+    """Begins the names of its runs; where it is left out, the file's name."""
+    description: str = ""
+    """What it is for, in a sentence."""
+    model: ModelSpec
+    """The model to start from."""
+    data: DataSpec
+    """The data to learn from and to be judged by."""
+    method: Annotated[PluginSpec, plugin("method")] = Field(default_factory=lambda: PluginSpec.resolve("method", "lora"))
+    """What trains."""
+    objective: Annotated[PluginSpec, plugin("objective")] | None = None
+    """What is learned; null: found from the data."""
+    train: TrainSpec = TrainSpec()
+    """How to train."""
+    evaluate: EvaluateSpec = EvaluateSpec()
+    """What to measure."""
+    engine: EngineSpec = EngineSpec()
+    """On what to compute."""
+    seed: int = Field(default=0, ge=0, lt=2**32)
+    """Seed of everything that is drawn."""
+    output_dir: str | None = None
+    """The run's folder; null: `runs/NAME-DATE-TIME`."""
+
+    @field_validator("name")
+    @classmethod
+    def _file_name(cls, value: str) -> str:
+        if re.search(r'[/\\:*?"<>|\x00-\x1f]', value) or value.strip(" .") != value:
+            raise ValueError(f"expected a word that can begin a folder's name, found {shown(value)}.")
+        return value

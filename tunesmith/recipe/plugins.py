@@ -1,0 +1,143 @@
+"""Plug-ins inside a recipe: a name and its options, checked against what the plug-in's source says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Optional, Union
+
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, TypeAdapter, ValidationError
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+from tunesmith.core.errors import TunesmithError, did_you_mean
+from tunesmith.core.registry import Description, Option, describe, names
+from tunesmith.recipe.messages import AT_KEY, TEXT, UNKNOWN_OPTION, explain, shown
+
+__all__ = ["PluginSpec", "check_name", "option_type", "plugin"]
+
+_TYPES = {
+    "int": int,
+    "float": float,
+    "bool": bool,
+    "str": str,
+    "list": list,
+    "dict": dict,
+    "tuple": tuple,
+    "Literal": Literal,
+    "Optional": Optional,
+    "Union": Union,
+    "Mapping": Mapping,
+    "Sequence": Sequence,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PluginSpec:
+    """A plug-in chosen by name, with all its options: those given and the defaults of the others."""
+
+    name: str
+    options: Mapping[str, Any]
+
+    @classmethod
+    def resolve(cls, kind: str, name: str, **options: Any) -> PluginSpec:
+        """Check `options` and fill in the defaults.
+
+        Raises: PydanticCustomError, of the type AT_KEY or UNKNOWN_OPTION, for a wrong option; UsageError, for an unknown name.
+        """
+        known = {option.name: option for option in describe(kind, name).options}
+        for key in options:
+            if key not in known:
+                raise PydanticCustomError(UNKNOWN_OPTION, "{key}: unknown option", {"key": key, "known": list(known)})
+        resolved = {}
+        for option in known.values():
+            if option.name in options:
+                resolved[option.name] = _checked(option, options[option.name])
+            elif option.required:
+                raise _at_key(option.name, f"missing. {option.doc}".rstrip())
+            else:
+                resolved[option.name] = option.default
+        return cls(name, resolved)
+
+
+@dataclass(frozen=True, slots=True)
+class plugin:
+    """Marks a PluginSpec field with its kind: a name, or a mapping of `name` and options."""
+
+    kind: str
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Read a name, a flat mapping, or a PluginSpec; write a flat mapping."""
+        return core_schema.no_info_plain_validator_function(
+            self._read,
+            serialization=core_schema.plain_serializer_function_ser_schema(lambda spec: {"name": spec.name, **spec.options}),
+        )
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """A name, or one of the plug-ins with its options."""
+        described = [describe(self.kind, name) for name in names(self.kind)]
+        return {"anyOf": [{"enum": [one.name for one in described]}, *(_json_schema(one) for one in described)]}
+
+    def _read(self, value: Any) -> PluginSpec:
+        if isinstance(value, PluginSpec):
+            value = {"name": value.name, **value.options}
+        if isinstance(value, str):
+            value = {"name": value}
+        if not isinstance(value, Mapping):
+            raise PydanticCustomError(TEXT, "{text}", {"text": f"expected a name, or a mapping with `name`, found {shown(value)}."})
+        given = {str(key): item for key, item in value.items()}
+        if "name" not in given:
+            raise _at_key("name", f"missing. Known: {', '.join(names(self.kind))}.")
+        name = given.pop("name")
+        if not isinstance(name, str):
+            raise _at_key("name", f"expected text, found {shown(name)}.")
+        if name not in names(self.kind):
+            raise _at_key("name", f'unknown {self.kind} "{name}".{did_you_mean(name, names(self.kind))}')
+        try:
+            return PluginSpec.resolve(self.kind, name, **given)
+        except TunesmithError as error:
+            raise PydanticCustomError(TEXT, "{text}", {"text": str(error)}) from error
+
+
+def check_name(kind: str, value: Any, *others: str) -> Any:
+    """`value`, where it is a plug-in of `kind` or one of `others`; what is not text is left for pydantic to refuse."""
+    known: Iterable[str] = [*names(kind), *others]
+    if isinstance(value, str) and value not in known:
+        raise PydanticCustomError(TEXT, "{text}", {"text": f'unknown {kind} "{value}".{did_you_mean(value, known)}'})
+    return value
+
+
+def option_type(option: Option) -> TypeAdapter[Any]:
+    """The type that an option's annotation names.
+
+    Raises: TypeError, where it uses more than numbers, text, containers, Literal and unions of them.
+    """
+    try:
+        return TypeAdapter(eval(option.annotation, {"__builtins__": {}}, _TYPES))  # the text is an installed plug-in's own code
+    except (NameError, SyntaxError, AttributeError) as error:
+        raise TypeError(f"option {option.name}: the type {option.annotation} cannot stand in a recipe ({error})") from error
+
+
+def _json_schema(description: Description) -> JsonSchemaValue:
+    properties: dict[str, Any] = {"name": {"const": description.name}}
+    for option in description.options:
+        properties[option.name] = {"description": option.doc, **option_type(option).json_schema()}
+        if not option.required:
+            properties[option.name]["default"] = option.default
+    required = ["name", *(option.name for option in description.options if option.required)]
+    return {"title": description.title, "type": "object", "properties": properties, "required": required, "additionalProperties": False}
+
+
+def _checked(option: Option, value: Any) -> Any:
+    try:
+        return option_type(option).validate_python(_as_tuple(option, value), strict=True)
+    except ValidationError as error:
+        raise _at_key(option.name, explain(error.errors()[0])) from error
+
+
+def _as_tuple(option: Option, value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) and "tuple[" in option.annotation and "list[" not in option.annotation else value
+
+
+def _at_key(key: str, text: str) -> PydanticCustomError:
+    return PydanticCustomError(AT_KEY, "{text}", {"key": key, "text": text})
