@@ -12,7 +12,7 @@ import torch
 from families import facts_of, make, random_rows
 
 from tunesmith.app.interruption import Interruption
-from tunesmith.app.training import Fitting, Validator
+from tunesmith.app.training import Fitting, Validator, evenly_spaced
 from tunesmith.core.errors import Interrupted
 from tunesmith.core.events import Event, Stepped, Validated
 from tunesmith.core.run import RunDirectory
@@ -38,7 +38,7 @@ def _fitting(folder: Path, *, interruption: Interruption | None = None, say: Cal
     return Fitting(
         forward=forward, objective=SFT(), rows=rows, validator=Validator(random_rows((10, 12), facts, seed=5), "loss", False), step_plan=steps, plan=plan,
         state=TrainingState(optimizer), directory=RunDirectory(folder), interruption=interruption or Interruption(), say=say,
-        **({"validate_every": 2, "checkpoint_every": None, "patience": None} | changes),
+        **({"validate_at": evenly_spaced(steps.num_steps, steps.num_steps // 2), "checkpoint_every": None, "patience": None} | changes),
     )  # fmt: skip
 
 
@@ -67,6 +67,12 @@ def test_it_stops_after_as_many_validations_without_gain_as_allowed(tmp_path: Pa
     assert fit.stopped_early
     assert fit.best_step is not None
     assert fit.steps == fit.best_step + 2 * 2
+
+
+def test_validations_are_evenly_spaced_and_end_with_the_last_step() -> None:
+    assert evenly_spaced(250, 4) == {63, 125, 188, 250}
+    assert evenly_spaced(3, 8) == {1, 2, 3}
+    assert evenly_spaced(7, 1) == {7}
 
 
 def test_every_step_and_validation_is_a_line_of_the_log(tmp_path: Path) -> None:

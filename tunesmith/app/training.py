@@ -22,7 +22,7 @@ from tunesmith.engine.forward import PackedForward
 from tunesmith.engine.loop import TrainingPlan, TrainingState, train
 from tunesmith.engine.packing import StepPlan, evaluation_batches, training_steps
 
-__all__ = ["Fit", "Fitting", "Validator"]
+__all__ = ["Fit", "Fitting", "Validator", "evenly_spaced"]
 
 BEST = "best.safetensors"
 
@@ -41,6 +41,11 @@ class Fit:
     seconds: float
     """Spent in optimizer steps, over all sittings."""
     num_tokens: int
+
+
+def evenly_spaced(num_steps: int, count: int) -> frozenset[int]:
+    """`count` of the steps 1..`num_steps`, the last one among them; all of them where there are fewer."""
+    return frozenset(-(-num_steps * part // count) for part in range(1, count + 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +108,8 @@ class Fitting:
     directory: RunDirectory
     interruption: Interruption
     say: Callable[[Event], None]
-    validate_every: int
+    validate_at: frozenset[int]
+    """Steps after which the validation split is judged."""
     checkpoint_every: int | None
     patience: int | None
     progress: dict[str, Any] = field(
@@ -147,7 +153,7 @@ class Fitting:
         left = (self.plan.num_steps - step.index) * self.progress["seconds"] / step.index
         self.say(Stepped(step, self.plan.num_steps, left))
         is_last = step.index == self.plan.num_steps
-        validated = self.validator is not None and (is_last or step.index % self.validate_every == 0)
+        validated = self.validator is not None and step.index in self.validate_at
         if validated:
             self._validate(step)
         due = validated if self.checkpoint_every is None else step.index % self.checkpoint_every == 0

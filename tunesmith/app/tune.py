@@ -17,7 +17,7 @@ from tunesmith.app.plan import Plan, make_plan
 from tunesmith.app.run import Run
 from tunesmith.app.saving import save_tuned
 from tunesmith.app.task import Say, Task, attach, prepare
-from tunesmith.app.training import Fit, Fitting, Validator
+from tunesmith.app.training import Fit, Fitting, Validator, evenly_spaced
 from tunesmith.app.validation import make_validator
 from tunesmith.core.errors import Interrupted, RunError, TunesmithError
 from tunesmith.core.events import Event, Stage
@@ -148,7 +148,7 @@ def _fit(task: Task, groups: list[ParamGroup], directory: RunDirectory, interrup
         directory=directory,
         interruption=interruption,
         say=say,
-        validate_every=max(1, steps.steps_per_epoch // train.evaluations_per_epoch),
+        validate_at=evenly_spaced(steps.num_steps, max(1, round(train.evaluations_per_epoch * steps.num_steps / steps.steps_per_epoch))),
         checkpoint_every=train.checkpoint_every_steps,
         patience=train.early_stopping_patience,
     )

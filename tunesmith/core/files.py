@@ -51,6 +51,7 @@ def staged_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
     try:
         with disk_errors(path):
             yield staging
+            _as_shared_as_usual(staging)
             if path.exists():
                 if not replace:
                     raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
@@ -62,6 +63,15 @@ def staged_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
                 os.rename(staging, path)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def _as_shared_as_usual(folder: Path) -> None:
+    """Give a private staging folder and its files the permissions that the user's umask asks for."""
+    umask = os.umask(0)
+    os.umask(umask)
+    folder.chmod(0o777 & ~umask)
+    for path in folder.rglob("*"):
+        path.chmod((0o777 if path.is_dir() else 0o666) & ~umask)
 
 
 def write_bytes(path: Path, content: bytes) -> None:

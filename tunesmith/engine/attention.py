@@ -6,6 +6,7 @@ segment, where positions start at zero, so that windows, chunks and bidirectiona
 """
 
 import contextlib
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -143,16 +144,17 @@ def packed_attention(
     if mask is None:
         causal = bool(getattr(module, "is_causal", True)) if is_causal is None else is_causal
         mask = _windowed(segment_bounds[-1], sliding_window, causal, query.device)
-    outputs = list[Tensor]()
-    chains = list[list[int]]()
+    # One split, not a slice a segment: the backward pass of a slice writes zeros as long as the whole stream.
+    lengths = [end - start for start, end in itertools.pairwise(segment_bounds)]
+    queries, keys, values = query.split(lengths, 2), key.split(lengths, 2), value.split(lengths, 2)
+    outputs, chains = list[Tensor](), list[list[int]]()
     for segment, parent in enumerate(segment_parents):
-        chains.append([*chains[parent], segment] if parent >= 0 else [segment])
-        start, end = segment_bounds[segment], segment_bounds[segment + 1]
-        spans = [slice(segment_bounds[s], segment_bounds[s + 1]) for s in chains[segment]]
-        k = key[:, :, start:end] if parent < 0 else torch.cat([key[:, :, span] for span in spans], 2)
-        v = value[:, :, start:end] if parent < 0 else torch.cat([value[:, :, span] for span in spans], 2)
-        seen, plainly_causal = mask.of(k.shape[2] - (end - start), k.shape[2])
-        outputs.append(_attend(query[:, :, start:end], k, v, seen, plainly_causal, scale, dropout, softcap, s_aux))
+        chain = [*chains[parent], segment] if parent >= 0 else [segment]
+        chains.append(chain)
+        k = keys[segment] if parent < 0 else torch.cat([keys[s] for s in chain], 2)
+        v = values[segment] if parent < 0 else torch.cat([values[s] for s in chain], 2)
+        seen, plainly_causal = mask.of(k.shape[2] - lengths[segment], k.shape[2])
+        outputs.append(_attend(queries[segment], k, v, seen, plainly_causal, scale, dropout, softcap, s_aux))
     return torch.cat(outputs, 2).transpose(1, 2).contiguous(), None
 
 
