@@ -99,8 +99,7 @@ def _curves(directory: RunDirectory, fit: Fit, task: Task) -> dict[str, Any]:
             train.append({"step": event["index"], "tokens": event["num_tokens"], **{name: event[name] for name in kept}})
         else:
             validation.append({name: value for name, value in event.items() if name != "event"})
-    metric = task.recipe.train.select_by or (task.objective.headline if task.kind == "classification" else "loss")
-    best = None if fit.best_step is None else {"step": fit.best_step, "metric": metric, "value": fit.best_value}
+    best = None if fit.best_step is None else {"step": fit.best_step, "metric": task.select_by, "value": fit.best_value}
     return {"train": train, "validation": validation, "best": best, "overfitting": overfitting(train, validation), "stopped_early": fit.stopped_early}
 
 

@@ -41,6 +41,9 @@ class Task:
     objective: Objective
     method: Method
     metrics: list[str]
+    """The one that the report leads with comes first."""
+    select_by: str
+    """What the best weights are best at on the validation split: `loss` or a metric."""
     forward: PackedForward
     stop_tokens: tuple[int, ...]
     splits: dict[str, EncodedSplit] = field(default_factory=dict)
@@ -110,7 +113,7 @@ def prepare(recipe: Recipe, say: Say) -> Task:
     say(Stage("data", recipe.data.train))
     data = prepare_data(recipe)
     objective_name, objective = choose_objective(recipe.objective, data.train)
-    metrics = _metrics(recipe, objective_name, objective)
+    metrics, select_by = _metrics(recipe, objective_name, objective), _selection(recipe, objective)
     method: Method = registry.create("method", recipe.method.name, **recipe.method.options)
     model = load_model(recipe, objective, device, say)
     encoder = TextEncoder(model.tokenizer, model.facts, data.labels, model.facts.max_length, recipe.data.template, recipe.data.system)
@@ -118,7 +121,7 @@ def prepare(recipe: Recipe, say: Say) -> Task:
     paths: Paths = probe(model.trunk, model.facts, recipe.model.attention)
     forward = PackedForward(model.trunk, {}, model.facts, paths, choose_precision(recipe.engine.precision, device))
     task = Task(
-        recipe, device, data, model, encoder, objective_name, objective, method, metrics, forward, stop_tokens(model),
+        recipe, device, data, model, encoder, objective_name, objective, method, metrics, select_by, forward, stop_tokens(model),
         micro_batch_tokens=recipe.engine.micro_batch_tokens,
     )  # fmt: skip
     for name, examples in {"train": data.train, "validation": data.validation, "test": data.test, **data.domains}.items():
@@ -135,6 +138,15 @@ def _metrics(recipe: Recipe, name: str, objective: Objective) -> list[str]:
             raise RecipeError(f"{recipe.name}: evaluate.metrics: {wanted} does not fit the objective {name}. Fitting: {', '.join(fitting)}.")
     first = [objective.headline] if objective.headline in fitting else []
     return list(recipe.evaluate.metrics or dict.fromkeys([*first, *fitting]))
+
+
+def _selection(recipe: Recipe, objective: Objective) -> str:
+    """A validation computes the loss, and of the metrics those of labels: the others would need generated text."""
+    computed = metrics_for({"label"}) if "label" in objective.fills else []
+    chosen = recipe.train.select_by or (objective.headline if computed else "loss")
+    if chosen != "loss" and chosen not in computed:
+        raise RecipeError(f"{recipe.name}: train.select_by: {chosen} is not computed at validation. Use {', '.join(['loss', *computed])}.")
+    return chosen
 
 
 def _encode(task: Task, name: str, examples: Sequence[Example]) -> tuple[EncodedSplit, EncodedFacts]:

@@ -9,31 +9,19 @@ from torch import Tensor
 from tunesmith.app.task import Task
 from tunesmith.app.training import Validator
 from tunesmith.core import registry
-from tunesmith.core.errors import RecipeError
 from tunesmith.core.types import Metric, Output
-from tunesmith.evaluation.score import metrics_for
 
 __all__ = ["make_validator"]
 
 
 def make_validator(task: Task) -> Validator | None:
-    """The recipe's validator, or None where there is no validation split.
-
-    Raises: RecipeError, where the model is to be selected by a metric that a validation does not compute.
-    """
-    split = task.splits["validation"]
-    labelled = task.kind == "classification"
-    known = metrics_for({"label"}) if labelled else []
-    select_by = task.recipe.train.select_by or (task.objective.headline if labelled else "loss")
-    if select_by != "loss" and select_by not in known:
-        raise RecipeError(f"{task.recipe.name}: train.select_by: {select_by} is not computed at validation. Use {', '.join(['loss', *known])}.")
+    """The recipe's validator, or None where there is no validation split."""
+    split, select_by = task.splits["validation"], task.select_by
     if not split.rows:
         return None
-    if not labelled:
+    if task.kind != "classification":
         return Validator(split.rows, "loss", higher_is_better=False)
-    names = [name for name in task.metrics if name in known]
-    if select_by != "loss" and select_by not in names:
-        names.append(select_by)
+    names = list(dict.fromkeys([*task.metrics, *([] if select_by == "loss" else [select_by])]))
     metrics: dict[str, Metric] = {name: registry.create("metric", name) for name in names}
 
     def judge(logits: Sequence[tuple[int, Tensor]]) -> Mapping[str, float]:

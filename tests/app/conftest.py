@@ -1,0 +1,91 @@
+"""Tiny models saved as a hub model would be, and small data that they can learn in seconds."""
+
+import csv
+import random
+from pathlib import Path
+
+import pytest
+import torch
+import transformers
+
+CHATML = "{% for m in messages %}<|{{ m.role }}|>\n{{ m.content }}</s>\n{% endfor %}{% if add_generation_prompt %}<|assistant|>\n{% endif %}"
+NOUNS = "cat dog mat film".split()
+_WORDS = [*NOUNS, "the", "a", "sat", "ran", "on", "good", "bad", "is", "was", "very", "says", "yes", "no", "negative", "positive", "<|user|>", "<|assistant|>", "<|system|>"]
+
+
+def _tokenizer(chat: bool) -> transformers.PreTrainedTokenizerFast:
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "</s>", *_WORDS]
+    built = Tokenizer(models.WordLevel({word: index for index, word in enumerate(vocabulary)}, unk_token="[UNK]"))  # type: ignore[call-arg]
+    built.pre_tokenizer = pre_tokenizers.WhitespaceSplit()  # type: ignore[assignment]
+    made = transformers.PreTrainedTokenizerFast(tokenizer_object=built, pad_token="[PAD]", unk_token="[UNK]", eos_token="</s>")
+    if chat:
+        made.chat_template = CHATML
+    return made
+
+
+_SMALL = {"vocab_size": 64, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "max_position_embeddings": 64}
+
+
+@pytest.fixture(scope="session")
+def encoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A BERT of two layers."""
+    folder = tmp_path_factory.mktemp("models") / "tiny-bert"
+    torch.manual_seed(0)
+    transformers.BertModel(transformers.BertConfig(**_SMALL)).save_pretrained(folder)
+    _tokenizer(chat=False).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def decoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Llama of two layers with a chat template."""
+    folder = tmp_path_factory.mktemp("models") / "tiny-llama"
+    torch.manual_seed(0)
+    config = transformers.LlamaConfig(**_SMALL, num_key_value_heads=2, eos_token_id=4, pad_token_id=0, bos_token_id=None)
+    transformers.LlamaForCausalLM(config).save_pretrained(folder)
+    _tokenizer(chat=True).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def seq2seq_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A T5 of two layers."""
+    folder = tmp_path_factory.mktemp("models") / "tiny-t5"
+    torch.manual_seed(0)
+    config = transformers.T5Config(vocab_size=64, d_model=32, d_kv=8, d_ff=48, num_layers=2, num_heads=4, eos_token_id=4, decoder_start_token_id=0)
+    transformers.T5ForConditionalGeneration(config).save_pretrained(folder)
+    _tokenizer(chat=False).save_pretrained(folder)
+    return folder
+
+
+def _sentences(count: int) -> list[tuple[str, str]]:
+    """Distinct sentences; the word good or bad decides."""
+    draw = random.Random(0)
+    found = dict[str, str]()
+    while len(found) < count:
+        mood = draw.choice(["good", "bad"])
+        words = [draw.choice(["the", "a"]), draw.choice(NOUNS), draw.choice(["is", "was", "ran", "sat"]), *draw.choices(["very", "on", "the", *NOUNS], k=3), mood]
+        found[" ".join(words)] = "positive" if mood == "good" else "negative"
+    return list(found.items())
+
+
+@pytest.fixture
+def reviews_csv(tmp_path: Path) -> Path:
+    """160 labelled sentences under columns of other names."""
+    file = tmp_path / "mine.csv"
+    with file.open("w", newline="") as target:
+        writer = csv.writer(target)
+        writer.writerows([("review", "sentiment"), *_sentences(160)])
+    return file
+
+
+@pytest.fixture
+def pairs_csv(tmp_path: Path) -> Path:
+    """80 questions and answers."""
+    file = tmp_path / "pairs.csv"
+    with file.open("w", newline="") as target:
+        writer = csv.writer(target)
+        writer.writerows([("question", "answer"), *((text, "yes yes" if label == "positive" else "no no") for text, label in _sentences(80))])
+    return file

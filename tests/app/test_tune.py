@@ -1,0 +1,314 @@
+"""Tune, end to end, on tiny models: what it learns, what it writes, what it does when it is stopped."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import tunesmith
+from tunesmith.app.preview import preview
+from tunesmith.app.run import Run
+from tunesmith.app.tune import plan, resume, tune
+from tunesmith.core.errors import DataError, Interrupted, ModelError, ObjectiveError, RecipeError, RunError, UsageError
+from tunesmith.core.events import Event, Stage, Stepped
+from tunesmith.core.run import RunDirectory
+from tunesmith.recipe import Recipe, from_mapping
+
+
+def _classifier(model: Path, data: Path, out: Path, **changes: Any) -> Recipe:
+    recipe: dict[str, Any] = {
+        "model": str(model),
+        "data": {"train": str(data), "columns": {"text": "review", "label": "sentiment"}},
+        "method": {"name": "lora", "r": 4},
+        "train": {"epochs": 6, "learning_rate": 1e-2, "examples_per_step": 8},
+        "output_dir": str(out),
+    }
+    return from_mapping({**recipe, **changes}, name="tiny")
+
+
+def _writer(model: Path, data: Path, out: Path, **changes: Any) -> Recipe:
+    recipe: dict[str, Any] = {
+        "model": str(model),
+        "data": str(data),
+        "method": "full",  # the head of a random model is too small to say anything while it is frozen
+        "train": {"epochs": 6, "learning_rate": 1e-2, "examples_per_step": 8},
+        "evaluate": {"max_new_tokens": 4, "prompts": ["the cat is good"]},
+        "output_dir": str(out),
+    }
+    return from_mapping({**recipe, **changes}, name="tiny")
+
+
+def test_a_classifier_learns_from_a_csv_with_columns_of_other_names(encoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:
+    run = tune(_classifier(encoder_folder, reviews_csv, tmp_path / "out"))
+    report = run.report
+    assert report["metrics"]["accuracy"]["tuned"]["value"] > 0.9
+    assert report["metrics"]["accuracy"]["difference"]["test"] == "mcnemar"
+    assert set(report["baselines"]) == {"majority", "zero_shot"}
+    assert report["confusion"]["labels"] == ["negative", "positive"]
+    assert sum(map(sum, report["confusion"]["tuned"])) == report["metrics"]["accuracy"]["rows"] == 32
+    assert report["data"]["splits"]["train"]["rows"] == 112
+    assert list(report["metrics"])[0] == "accuracy"
+    labels = [answer["label"] for answer in run.predict(["the cat is very on the good", "a dog was mat mat the bad"])]
+    assert labels == ["positive", "negative"]
+
+
+def test_the_report_agrees_with_the_predictions_that_are_kept(encoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:
+    run = tune(_classifier(encoder_folder, reviews_csv, tmp_path / "out", train={"epochs": 2, "learning_rate": 5e-3}))
+    lines = [json.loads(line) for line in run.directory.predictions.read_text().splitlines()]
+    accuracy = sum(line["tuned"]["label"] == line["reference"] for line in lines) / len(lines)
+    assert accuracy == pytest.approx(run.report["metrics"]["accuracy"]["tuned"]["value"])
+    base = sum(line["base"]["label"] == line["reference"] for line in lines) / len(lines)
+    assert base == pytest.approx(run.report["baselines"]["zero_shot"]["accuracy"]["value"])
+
+
+def test_the_tuned_model_loaded_again_says_what_it_said(encoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:
+    run = tune(_classifier(encoder_folder, reviews_csv, tmp_path / "out"))
+    lines = [json.loads(line) for line in run.directory.predictions.read_text().splitlines()]
+    rows = {f"{reviews_csv}:{n}": text for n, (text, _) in enumerate(csv.reader(reviews_csv.open()), start=1)}
+    answers = Run(tmp_path / "out").predict([rows[line["row"]] for line in lines])
+    for line, answer in zip(lines, answers, strict=True):
+        assert list(answer["probabilities"].values()) == pytest.approx(line["tuned"]["probabilities"], abs=1e-5)
+
+
+@pytest.mark.parametrize("method", ["full", "head", {"name": "lora", "r": 4}])
+def test_every_method_runs_and_counts_what_it_trains(method: Any, encoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:
+    run = tune(_classifier(encoder_folder, reviews_csv, tmp_path / "out", method=method, train={"max_steps": 3, "learning_rate": 1e-3}))
+    cost = run.report["cost"]
+    head = 32 * 2 + 2
+    trunk = 64 * 32 + 64 * 32 + 2 * 32 + 2 * 32 + 2 * (4 * (32 * 32 + 32) + 32 * 48 + 48 + 48 * 32 + 32 + 4 * 32)
+    lora = 2 * (4 * (4 * (32 + 32)) + 4 * (32 + 48) * 2)
+    expected = {"full": trunk + head, "head": head}.get(method if isinstance(method, str) else "", lora + head)
+    assert cost["trainable_parameters"] == expected
+    assert cost["total_parameters"] == trunk + head + (0 if isinstance(method, str) else lora)
+    assert cost["saved_bytes"] > 4 * expected
+    assert run.directory.model.is_dir() == (method == "full")
+    assert run.directory.adapter.is_dir() == (method not in ("full", "head"))
+    assert len(run.predict(["the cat"])) == 1
+
+
+def test_labels_are_named_and_end_up_in_the_models_config(encoder_folder: Path, tmp_path: Path) -> None:
+    rows = [{"text": f"{a} {b} {'good' if n % 2 else 'bad'}", "label": n % 2} for n, (a, b) in enumerate([(a, b) for a in "the a cat dog".split() for b in "is was ran sat mat".split()] * 1)]
+    run = tunesmith.tune(
+        model=str(encoder_folder), data={"train": rows, "labels": {0: "bad", 1: "good"}}, method="full", train={"max_steps": 2}, output_dir=str(tmp_path / "out")
+    )  # fmt: skip
+    config = json.loads((run.directory.model / "config.json").read_text())
+    assert config["id2label"] == {"0": "bad", "1": "good"}
+    assert config["label2id"] == {"bad": 0, "good": 1}
+
+
+def test_a_language_model_learns_to_answer(decoder_folder: Path, pairs_csv: Path, tmp_path: Path) -> None:
+    run = tune(_writer(decoder_folder, pairs_csv, tmp_path / "out"))
+    report = run.report
+    assert report["task"]["kind"] == "generation"
+    assert report["metrics"]["bits_per_byte"]["tuned"]["value"] < 0.5 * report["metrics"]["bits_per_byte"]["base"]["value"]
+    assert report["metrics"]["rougeL"]["tuned"]["value"] > report["metrics"]["rougeL"]["base"]["value"]
+    assert next(iter(report["metrics"])) == "rougeL"
+    assert report["samples"][0]["prompt"] == "the cat is good"
+    assert report["samples"][0]["tuned"] in ("yes yes", "no no")
+    assert run.generate(["the cat is good"]) == [report["samples"][0]["tuned"]]
+
+
+def test_perplexity_is_what_transformers_gives_on_the_scored_tokens(decoder_folder: Path, pairs_csv: Path, tmp_path: Path) -> None:
+    run = tune(_writer(decoder_folder, pairs_csv, tmp_path / "out", train={"max_steps": 1}))
+    import transformers
+
+    model = transformers.AutoModelForCausalLM.from_pretrained(decoder_folder).eval()
+    tokenizer = transformers.AutoTokenizer.from_pretrained(decoder_folder)
+    tested = {json.loads(line)["row"] for line in run.directory.predictions.read_text().splitlines()}
+    total, count = 0.0, 0
+    for number, (question, answer) in enumerate(csv.reader(pairs_csv.open()), start=1):
+        if f"{pairs_csv}:{number}" not in tested:
+            continue
+        prompt = tokenizer(f"<|user|>\n{question}</s>\n<|assistant|>\n".replace("</s>", " </s>"), add_special_tokens=False)["input_ids"]
+        ids = prompt + tokenizer(f"{answer} </s>", add_special_tokens=False)["input_ids"]
+        with torch.no_grad():
+            logprobs = model(torch.tensor([ids])).logits[0].log_softmax(-1)
+        total -= sum(float(logprobs[i - 1, ids[i]]) for i in range(len(prompt), len(ids)))
+        count += len(ids) - len(prompt)
+    assert run.report["metrics"]["perplexity"]["base"]["value"] == pytest.approx(2.718281828459045 ** (total / count), rel=1e-4)
+
+
+def test_an_encoder_decoder_learns_too(seq2seq_folder: Path, pairs_csv: Path, tmp_path: Path) -> None:
+    run = tune(_writer(seq2seq_folder, pairs_csv, tmp_path / "out", train={"max_steps": 6, "learning_rate": 1e-2}))
+    assert run.report["model"]["attention"] == "padded"
+    assert run.report["metrics"]["perplexity"]["tuned"]["value"] < run.report["metrics"]["perplexity"]["base"]["value"]
+    assert len(run.generate(["the cat is good"])) == 1
+
+
+def test_raw_text_is_learned_whole(decoder_folder: Path, tmp_path: Path) -> None:
+    file = tmp_path / "book.jsonl"
+    texts = [" ".join(["the cat sat on a mat"] * 30 + [word]) for word in "cat dog mat film good bad is was yes no".split()]
+    file.write_text("\n".join(json.dumps({"text": text}) for text in texts))
+    run = tune(_writer(decoder_folder, file, tmp_path / "out", train={"max_steps": 5, "learning_rate": 1e-2}))
+    assert run.report["task"] == {"objective": "causal_lm", "method": "full", "kind": "language_modelling"}
+    assert run.report["data"]["splits"]["train"]["num_cut"] == 0  # 181 tokens on a model of 64: windows, nothing lost
+    assert run.report["metrics"]["perplexity"]["tuned"]["value"] < run.report["metrics"]["perplexity"]["base"]["value"]
+    assert set(run.report["metrics"]) == {"perplexity", "bits_per_byte"}
+
+
+def test_a_classifier_on_a_language_model_is_judged_zero_shot_by_likelihood(decoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:
+    run = tune(_classifier(decoder_folder, reviews_csv, tmp_path / "out"))
+    assert run.report["metrics"]["accuracy"]["tuned"]["value"] > 0.9
+    lines = [json.loads(line) for line in run.directory.predictions.read_text().splitlines()]
+    assert all(sum(line["base"]["probabilities"]) == pytest.approx(1) for line in lines)
+
+
+def test_another_run_is_a_model_to_start_from(encoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:
+    first = tune(_classifier(encoder_folder, reviews_csv, tmp_path / "first"))
+    second = tune(_classifier(Path(f"run:{first.path}"), reviews_csv, tmp_path / "second", method="head", train={"max_steps": 8, "learning_rate": 1e-2}))
+    plain = tune(_classifier(encoder_folder, reviews_csv, tmp_path / "third", method="head", train={"max_steps": 8, "learning_rate": 1e-2}))
+    assert second.report["metrics"]["accuracy"]["tuned"]["value"] > plain.report["metrics"]["accuracy"]["tuned"]["value"]
+
+
+def test_the_same_recipe_gives_the_same_report(encoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:
+    one, other = (tune(_classifier(encoder_folder, reviews_csv, tmp_path / name)).report for name in ("one", "other"))
+    for part in ("metrics", "baselines", "confusion", "changed", "data"):
+        assert one[part] == other[part], part
+
+
+def _stop_at(step: int) -> Any:
+    def listener(event: Event) -> None:
+        if isinstance(event, Stepped) and event.step.index == step:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    return listener
+
+
+def test_an_interrupted_run_resumes_to_the_report_of_a_whole_one(encoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:
+    whole = tune(_classifier(encoder_folder, reviews_csv, tmp_path / "whole"))
+    with pytest.raises(Interrupted, match="tunesmith runs resume") as error:
+        tune(_classifier(encoder_folder, reviews_csv, tmp_path / "cut"), progress=_stop_at(20))
+    assert error.value.exit_code == 130
+    assert RunDirectory(tmp_path / "cut").status == "interrupted"
+    resumed = resume(tmp_path / "cut")
+    assert resumed.directory.status == "done"
+    for part in ("metrics", "confusion", "changed"):
+        assert resumed.report[part] == whole.report[part], part
+    assert [e["loss"] for e in resumed.report["curves"]["train"]] == [e["loss"] for e in whole.report["curves"]["train"]]
+
+
+def test_a_run_interrupted_before_its_first_step_resumes_too(encoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:
+    def at_base(event: Event) -> None:
+        if isinstance(event, Stage) and event.name == "base":
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(Interrupted):
+        tune(_classifier(encoder_folder, reviews_csv, tmp_path / "cut"), progress=at_base)
+    assert resume(tmp_path / "cut").report["metrics"]["accuracy"]["tuned"]["value"] > 0.9
+
+
+def test_a_run_whose_data_changed_is_not_resumed(encoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:
+    with pytest.raises(Interrupted):
+        tune(_classifier(encoder_folder, reviews_csv, tmp_path / "cut"), progress=_stop_at(3))
+    reviews_csv.write_text(reviews_csv.read_text() + "the film is film film film good,positive\n")
+    with pytest.raises(RunError, match="changed since it was begun"):
+        resume(tmp_path / "cut")
+
+
+def test_a_finished_run_is_not_resumed(encoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:
+    run = tune(_classifier(encoder_folder, reviews_csv, tmp_path / "out", train={"max_steps": 1}))
+    with pytest.raises(RunError, match="is finished"):
+        resume(run.path)
+
+
+def test_the_plan_is_what_the_run_then_does(encoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:
+    recipe = _classifier(encoder_folder, reviews_csv, tmp_path / "out", train={"epochs": 1.5, "examples_per_step": 8})
+    planned = plan(recipe)
+    assert not (tmp_path / "out").exists()
+    run = tune(recipe)
+    assert planned.num_steps == len(run.report["curves"]["train"]) == 21
+    assert planned.trainable_parameters == run.report["cost"]["trainable_parameters"]
+    assert planned.num_training_tokens == pytest.approx(run.report["cost"]["tokens"], rel=0.05)
+    assert planned.num_rows == {"train": 112, "validation": 16, "test": 32}
+
+
+def test_the_preview_shows_what_is_learned(decoder_folder: Path, pairs_csv: Path, tmp_path: Path) -> None:
+    row = preview(_writer(decoder_folder, pairs_csv, tmp_path / "out"), rows=1)[0]
+    learned = "".join(text for text, scored in row["pieces"] if scored)
+    assert learned.split() in (["yes", "yes", "</s>"], ["no", "no", "</s>"])
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_domain_is_measured_and_never_learned_from(encoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.jsonl"
+    other.write_text("\n".join(json.dumps({"text": f"{noun} {noun} good", "label": "positive"}) for noun in "cat dog mat film".split()))
+    run = tune(_classifier(encoder_folder, reviews_csv, tmp_path / "out", evaluate={"domains": {"other": str(other)}}))
+    assert run.report["domains"]["other"]["rows"] == 4
+    assert run.report["domains"]["other"]["metrics"]["accuracy"]["tuned"]["value"] == 1.0
+    assert run.report["data"]["splits"]["other"]["labels"] == {"positive": 4}
+
+
+def test_python_takes_rows_that_are_in_memory(encoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:
+    import pandas as pd
+
+    frame = pd.read_csv(reviews_csv)
+    run = tunesmith.tune(
+        model=str(encoder_folder), data={"train": frame, "columns": {"text": "review", "label": "sentiment"}}, method={"name": "lora", "r": 4},
+        train={"epochs": 6, "learning_rate": 1e-2, "examples_per_step": 8}, output_dir=str(tmp_path / "out"),
+    )  # fmt: skip
+    assert run.report["metrics"]["accuracy"]["tuned"]["value"] > 0.9
+    assert run.path == tmp_path / "out"
+    assert "accuracy" in run._repr_html_()
+
+
+def test_python_needs_a_recipe_or_model_and_data() -> None:
+    with pytest.raises(UsageError, match=r"needs a recipe, or model=... and data=..."):
+        tunesmith.tune(model="minilm-l6")
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"objective": "sft"}, ModelError, "is an encoder .* cannot write text"),
+        ({"objective": "causal_lm"}, ObjectiveError, "causal_lm learns from Text examples; the data gives Labelled"),
+        ({"evaluate": {"metrics": ["rouge1"]}}, RecipeError, "evaluate.metrics: rouge1 does not fit the objective classify"),
+        ({"train": {"select_by": "perplexity"}}, RecipeError, "train.select_by: perplexity is not computed at validation"),
+        ({"engine": {"device": "cuda"}}, UsageError, "torch sees no CUDA device"),
+    ],
+)
+def test_what_does_not_fit_together_is_said_before_anything_is_written(
+    changes: dict[str, Any], error: type[Exception], message: str, encoder_folder: Path, reviews_csv: Path, tmp_path: Path
+) -> None:
+    if changes.get("engine") and torch.cuda.is_available():
+        pytest.skip("this machine has a CUDA device")
+    with pytest.raises(error, match=message):
+        tune(_classifier(encoder_folder, reviews_csv, tmp_path / "out", **changes))
+    assert not (tmp_path / "out").exists()
+
+
+def test_one_class_is_no_classification(encoder_folder: Path, tmp_path: Path) -> None:
+    file = tmp_path / "one.csv"
+    file.write_text("review,sentiment\n" + "".join(f"the {a} {b},good\n" for a in "cat dog mat film".split() for b in "is was ran sat".split()))
+    with pytest.raises(DataError, match="at least two classes; found only 'good'"):
+        tune(_classifier(encoder_folder, file, tmp_path / "out"))
+
+
+def test_a_signal_to_the_command_saves_and_exits_with_130(encoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:
+    """The command as a person runs it, stopped from outside."""
+    recipe = tmp_path / "r.yaml"
+    from tunesmith.recipe import dump
+
+    recipe.write_text(dump(_classifier(encoder_folder, reviews_csv, tmp_path / "out", train={"epochs": 4000, "learning_rate": 1e-4})))
+    process = subprocess.Popen([sys.executable, "-m", "tunesmith", "tune", str(recipe)], stderr=subprocess.PIPE, text=True)
+    steps = tmp_path / "out" / "steps.jsonl"
+    import time
+
+    for _ in range(600):
+        if steps.exists() and steps.stat().st_size > 2000:
+            break
+        time.sleep(0.1)
+    started = time.perf_counter()
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=30)
+    assert time.perf_counter() - started < 10
+    assert process.returncode == 130
+    assert "everything so far is saved. Go on with: tunesmith runs resume" in errors
+    assert "Traceback" not in errors
+    assert any((tmp_path / "out" / "checkpoints").glob("step-*"))
