@@ -84,7 +84,10 @@ def _kept(source: Any) -> str:
     table = registry.create("data_source", "memory").read(source)
     names = table.facts.class_names  # a class given as a number is written by its name
     lines = [
-        json.dumps({key: names[key][v] if key in names and isinstance(v, int) and 0 <= v < len(names[key]) else v for key, v in record.items()}, default=str)
+        json.dumps(
+            {key: names[key][v] if key in names and isinstance(v, int) and 0 <= v < len(names[key]) else v for key, v in record.items()},
+            default=str,
+        )
         for record in table.records
     ]
     file = cache_folder("memory") / f"{table.facts.sha256[:32]}.jsonl"

@@ -8,9 +8,31 @@ import pytest
 import torch
 import transformers
 
-CHATML = "{% for m in messages %}<|{{ m.role }}|>\n{{ m.content }}</s>\n{% endfor %}{% if add_generation_prompt %}<|assistant|>\n{% endif %}"
+CHATML = (
+    "{% for m in messages %}<|{{ m.role }}|>\n{{ m.content }}</s>\n{% endfor %}{% if add_generation_prompt %}<|assistant|>\n{% endif %}"
+)
 NOUNS = "cat dog mat film".split()
-_WORDS = [*NOUNS, "the", "a", "sat", "ran", "on", "good", "bad", "is", "was", "very", "says", "yes", "no", "negative", "positive", "<|user|>", "<|assistant|>", "<|system|>"]
+_WORDS = [
+    *NOUNS,
+    "the",
+    "a",
+    "sat",
+    "ran",
+    "on",
+    "good",
+    "bad",
+    "is",
+    "was",
+    "very",
+    "says",
+    "yes",
+    "no",
+    "negative",
+    "positive",
+    "<|user|>",
+    "<|assistant|>",
+    "<|system|>",
+]
 
 
 def _tokenizer(chat: bool) -> transformers.PreTrainedTokenizerFast:
@@ -25,7 +47,14 @@ def _tokenizer(chat: bool) -> transformers.PreTrainedTokenizerFast:
     return made
 
 
-_SMALL = {"vocab_size": 64, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "max_position_embeddings": 64}
+_SMALL = {
+    "vocab_size": 64,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "max_position_embeddings": 64,
+}
 
 
 @pytest.fixture(scope="session")
@@ -54,7 +83,9 @@ def seq2seq_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A T5 of two layers."""
     folder = tmp_path_factory.mktemp("models") / "tiny-t5"
     torch.manual_seed(0)
-    config = transformers.T5Config(vocab_size=64, d_model=32, d_kv=8, d_ff=48, num_layers=2, num_heads=4, eos_token_id=4, decoder_start_token_id=0)
+    config = transformers.T5Config(
+        vocab_size=64, d_model=32, d_kv=8, d_ff=48, num_layers=2, num_heads=4, eos_token_id=4, decoder_start_token_id=0
+    )
     transformers.T5ForConditionalGeneration(config).save_pretrained(folder)
     _tokenizer(chat=False).save_pretrained(folder)
     return folder
@@ -66,7 +97,13 @@ def _sentences(count: int) -> list[tuple[str, str]]:
     found = dict[str, str]()
     while len(found) < count:
         mood = draw.choice(["good", "bad"])
-        words = [draw.choice(["the", "a"]), draw.choice(NOUNS), draw.choice(["is", "was", "ran", "sat"]), *draw.choices(["very", "on", "the", *NOUNS], k=3), mood]
+        words = [
+            draw.choice(["the", "a"]),
+            draw.choice(NOUNS),
+            draw.choice(["is", "was", "ran", "sat"]),
+            *draw.choices(["very", "on", "the", *NOUNS], k=3),
+            mood,
+        ]
         found[" ".join(words)] = "positive" if mood == "good" else "negative"
     return list(found.items())
 
@@ -87,5 +124,7 @@ def pairs_csv(tmp_path: Path) -> Path:
     file = tmp_path / "pairs.csv"
     with file.open("w", newline="") as target:
         writer = csv.writer(target)
-        writer.writerows([("question", "answer"), *((text, "yes yes" if label == "positive" else "no no") for text, label in _sentences(80))])
+        writer.writerows(
+            [("question", "answer"), *((text, "yes yes" if label == "positive" else "no no") for text, label in _sentences(80))]
+        )
     return file

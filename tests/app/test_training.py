@@ -25,7 +25,9 @@ from tunesmith.engine.probe import probe
 from tunesmith.objective.sft import SFT
 
 
-def _fitting(folder: Path, *, interruption: Interruption | None = None, say: Callable[[Event], None] = lambda event: None, **changes: Any) -> Fitting:
+def _fitting(
+    folder: Path, *, interruption: Interruption | None = None, say: Callable[[Event], None] = lambda event: None, **changes: Any
+) -> Fitting:
     torch.manual_seed(0)
     model = make("llama")
     facts = facts_of("llama", model)

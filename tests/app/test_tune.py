@@ -54,7 +54,7 @@ def test_a_classifier_learns_from_a_csv_with_columns_of_other_names(encoder_fold
     assert report["confusion"]["labels"] == ["negative", "positive"]
     assert sum(map(sum, report["confusion"]["tuned"])) == report["metrics"]["accuracy"]["rows"] == 32
     assert report["data"]["splits"]["train"]["rows"] == 112
-    assert list(report["metrics"])[0] == "accuracy"
+    assert next(iter(report["metrics"])) == "accuracy"
     labels = [answer["label"] for answer in run.predict(["the cat is very on the good", "a dog was mat mat the bad"])]
     assert labels == ["positive", "negative"]
 
@@ -94,7 +94,10 @@ def test_every_method_runs_and_counts_what_it_trains(method: Any, encoder_folder
 
 
 def test_labels_are_named_and_end_up_in_the_models_config(encoder_folder: Path, tmp_path: Path) -> None:
-    rows = [{"text": f"{a} {b} {'good' if n % 2 else 'bad'}", "label": n % 2} for n, (a, b) in enumerate([(a, b) for a in "the a cat dog".split() for b in "is was ran sat mat".split()] * 1)]
+    rows = [
+        {"text": f"{a} {b} {'good' if n % 2 else 'bad'}", "label": n % 2}
+        for n, (a, b) in enumerate([(a, b) for a in "the a cat dog".split() for b in "is was ran sat mat".split()] * 1)
+    ]
     run = tunesmith.tune(
         model=str(encoder_folder), data={"train": rows, "labels": {0: "bad", 1: "good"}}, method="full", train={"max_steps": 2}, output_dir=str(tmp_path / "out")
     )  # fmt: skip
@@ -153,7 +156,9 @@ def test_raw_text_is_learned_whole(decoder_folder: Path, tmp_path: Path) -> None
     assert set(run.report["metrics"]) == {"perplexity", "bits_per_byte"}
 
 
-def test_a_classifier_on_a_language_model_is_judged_zero_shot_by_likelihood(decoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:
+def test_a_classifier_on_a_language_model_is_judged_zero_shot_by_likelihood(
+    decoder_folder: Path, reviews_csv: Path, tmp_path: Path
+) -> None:
     run = tune(_classifier(decoder_folder, reviews_csv, tmp_path / "out"))
     assert run.report["metrics"]["accuracy"]["tuned"]["value"] > 0.9
     lines = [json.loads(line) for line in run.directory.predictions.read_text().splitlines()]
@@ -162,7 +167,11 @@ def test_a_classifier_on_a_language_model_is_judged_zero_shot_by_likelihood(deco
 
 def test_another_run_is_a_model_to_start_from(encoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:
     first = tune(_classifier(encoder_folder, reviews_csv, tmp_path / "first"))
-    second = tune(_classifier(Path(f"run:{first.path}"), reviews_csv, tmp_path / "second", method="head", train={"max_steps": 8, "learning_rate": 1e-2}))
+    second = tune(
+        _classifier(
+            Path(f"run:{first.path}"), reviews_csv, tmp_path / "second", method="head", train={"max_steps": 8, "learning_rate": 1e-2}
+        )
+    )
     plain = tune(_classifier(encoder_folder, reviews_csv, tmp_path / "third", method="head", train={"max_steps": 8, "learning_rate": 1e-2}))
     assert second.report["metrics"]["accuracy"]["tuned"]["value"] > plain.report["metrics"]["accuracy"]["tuned"]["value"]
 
@@ -236,6 +245,14 @@ def test_the_preview_shows_what_is_learned(decoder_folder: Path, pairs_csv: Path
     assert not (tmp_path / "out").exists()
 
 
+def test_a_domain_of_other_labels_is_left_out_and_said_so(encoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.jsonl"
+    other.write_text("\n".join(json.dumps({"text": f"{noun} good", "label": label}) for noun in ["cat", "dog"] for label in ["yes", "no"]))
+    run = tune(_classifier(encoder_folder, reviews_csv, tmp_path / "out", train={"max_steps": 1}, evaluate={"domains": {"other": str(other)}}))
+    assert run.report["domains"] == {}
+    assert any("evaluate.domains.other: not measured: its labels (no, yes) are not those" in warning for warning in run.report["warnings"])
+
+
 def test_a_domain_is_measured_and_never_learned_from(encoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.jsonl"
     other.write_text("\n".join(json.dumps({"text": f"{noun} {noun} good", "label": "positive"}) for noun in "cat dog mat film".split()))
@@ -285,7 +302,9 @@ def test_what_does_not_fit_together_is_said_before_anything_is_written(
 
 def test_one_class_is_no_classification(encoder_folder: Path, tmp_path: Path) -> None:
     file = tmp_path / "one.csv"
-    file.write_text("review,sentiment\n" + "".join(f"the {a} {b},good\n" for a in "cat dog mat film".split() for b in "is was ran sat".split()))
+    file.write_text(
+        "review,sentiment\n" + "".join(f"the {a} {b},good\n" for a in "cat dog mat film".split() for b in "is was ran sat".split())
+    )
     with pytest.raises(DataError, match="at least two classes; found only 'good'"):
         tune(_classifier(encoder_folder, file, tmp_path / "out"))
 

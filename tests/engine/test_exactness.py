@@ -43,7 +43,9 @@ def test_loss_and_every_gradient_equal_plain_transformers(name: str, tied: bool)
     reference = {n: p.grad for n, p in model.named_parameters() if p.grad is not None}
     assert found.keys() == reference.keys()
     for n, gradient in reference.items():
-        torch.testing.assert_close(found[n], gradient, atol=1e-5 * float(gradient.abs().max() + 1), rtol=1e-4, msg=lambda m, n=n: f"{n}: {m}")
+        torch.testing.assert_close(
+            found[n], gradient, atol=1e-5 * float(gradient.abs().max() + 1), rtol=1e-4, msg=lambda m, n=n: f"{n}: {m}"
+        )
 
 
 def test_weights_of_targets_scale_their_loss() -> None:
@@ -66,7 +68,10 @@ def test_linear_cross_entropy_equals_autograd_across_chunks(monkeypatch: pytest.
 
     monkeypatch.setattr(module, "_CHUNK_BYTES", 4 * 23 * 3)  # three positions a chunk
     torch.manual_seed(0)
-    hidden, weight = torch.randn(10, 8, dtype=torch.float64, requires_grad=True), torch.randn(23, 8, dtype=torch.float64, requires_grad=True)
+    hidden, weight = (
+        torch.randn(10, 8, dtype=torch.float64, requires_grad=True),
+        torch.randn(23, 8, dtype=torch.float64, requires_grad=True),
+    )
     bias = torch.randn(23, dtype=torch.float64, requires_grad=True) if with_bias else None
     labels, weights = torch.randint(0, 23, (10,)), torch.rand(10, dtype=torch.float64)
     leaves = [t for t in (hidden, weight, bias) if t is not None]

@@ -41,4 +41,6 @@ def test_a_prompt_longer_than_the_model_loses_its_oldest_tokens() -> None:
     model = make("llama")
     facts = facts_of("llama", model)
     long = [7 + i % 60 for i in range(100)]
-    assert generate(model, [long], facts=facts, max_new_tokens=4, stop_tokens=[]) == generate(model, [long[-56:]], facts=facts, max_new_tokens=4, stop_tokens=[])
+    assert generate(model, [long], facts=facts, max_new_tokens=4, stop_tokens=[]) == generate(
+        model, [long[-56:]], facts=facts, max_new_tokens=4, stop_tokens=[]
+    )

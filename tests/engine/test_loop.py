@@ -140,7 +140,9 @@ class _SmallMemory(SFT):
 
     def loss(self, forward: object, batch: Batch) -> Loss:
         if len(batch.rows) > self.limit:
-            raise RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes.")
+            raise RuntimeError(
+                "[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes."
+            )
         return super().loss(forward, batch)  # type: ignore[arg-type]
 
 

@@ -92,7 +92,10 @@ def test_packed_is_refused_where_it_is_not_exact() -> None:
         probe(model, facts_of("bloom", model), "packed")
 
 
-@pytest.mark.parametrize(("name", "head"), [("llama", "fused"), ("phi", "fused"), ("gemma2", "model"), ("granite", "model"), ("cohere", "model"), ("t5", "model")])
+@pytest.mark.parametrize(
+    ("name", "head"),
+    [("llama", "fused"), ("phi", "fused"), ("gemma2", "model"), ("granite", "model"), ("cohere", "model"), ("t5", "model")],
+)
 def test_the_fused_head_is_used_only_where_it_gives_the_models_own_logits(name: str, head: str) -> None:
     model = make(name)
     assert probe(model, facts_of(name, model)).head == head

@@ -103,7 +103,7 @@ def test_merged_equals_unmerged(family: str) -> None:
 
 
 def test_lora_trains_r_times_in_plus_out_parameters_a_layer() -> None:
-    forward, groups, _, _ = _build("llama", "lora")
+    _, groups, _, _ = _build("llama", "lora")
     linear = [m for name, m in make("llama").named_modules() if isinstance(m, nn.Linear) and name != "lm_head"]
     assert sum(p.numel() for p in groups[0].params) == 16 * sum(m.in_features + m.out_features for m in linear)
 

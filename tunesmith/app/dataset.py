@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tunesmith.core.errors import DataError
 from tunesmith.core.types import Example, Labelled
 from tunesmith.data import Dataset, SourceFacts, Splits, limited, read, refuse_overlap, split
 from tunesmith.recipe import DataSpec, Recipe
@@ -22,6 +21,8 @@ class PreparedData:
     labels: tuple[str, ...]
     facts: dict[str, SourceFacts]
     """Of the source that each split, and each domain, was taken from."""
+    warnings: tuple[str, ...]
+    """What the recipe asks for and these data do not allow, one line each."""
 
 
 def prepare_data(recipe: Recipe) -> PreparedData:
@@ -32,7 +33,9 @@ def prepare_data(recipe: Recipe) -> PreparedData:
     spec = recipe.data
     train = read(spec.train, format=spec.format, columns=spec.columns, labels=spec.labels, task=recipe.name)
     labels = train.facts.labels
-    own = {name: _more(spec, source, train) for name, source in (("validation", spec.validation), ("test", spec.test)) if source is not None}
+    own = {
+        name: _more(spec, source, train) for name, source in (("validation", spec.validation), ("test", spec.test)) if source is not None
+    }
     parts = split(train, validation=0 if "validation" in own else spec.split.validation, test=0 if "test" in own else spec.split.test)
     splits = Splits(
         parts.train,
@@ -41,14 +44,13 @@ def prepare_data(recipe: Recipe) -> PreparedData:
     )
     refuse_overlap(splits, spec.allow_overlap)
     facts = {name: own[name].facts if name in own else train.facts for name in ("train", "validation", "test")}
-    domains = dict[str, Sequence[Example]]()
+    domains, warnings = dict[str, Sequence[Example]](), list[str]()
     for name, domain in recipe.evaluate.domains.items():
-        if name in ("train", "validation", "test"):
-            raise DataError(f"evaluate.domains.{name}: the name is taken by a split. Choose another.")
-        dataset = read(domain.source, format=domain.format, columns=domain.columns, labels=domain.labels or spec.labels or labels or None)
-        if type(dataset.examples[0]) is not type(train.examples[0]):
-            kinds = type(dataset.examples[0]).__name__, type(train.examples[0]).__name__
-            raise DataError(f"evaluate.domains.{name}: {domain.source} gives {kinds[0]} examples, data.train {kinds[1]}. Set its columns or format.")
+        dataset = read(domain.source, format=domain.format, columns=domain.columns, labels=domain.labels)
+        why_not = _not_comparable(dataset, train)
+        if why_not:
+            warnings.append(f"evaluate.domains.{name}: not measured: {why_not}")
+            continue
         domains[name], facts[name] = limited(dataset.examples, domain.limit), dataset.facts
     return PreparedData(
         limited(splits.train, spec.limit.train),
@@ -57,7 +59,20 @@ def prepare_data(recipe: Recipe) -> PreparedData:
         domains,
         labels if isinstance(train.examples[0], Labelled) else (),
         facts,
+        tuple(warnings),
     )
+
+
+def _not_comparable(domain: Dataset, train: Dataset) -> str:
+    """Why a domain cannot be measured with what was learned; empty where it can."""
+    kinds = type(domain.examples[0]).__name__, type(train.examples[0]).__name__
+    if kinds[0] != kinds[1]:
+        return f"{domain.facts.name} gives {kinds[0]} examples, the training data {kinds[1]}. Set its columns or its format."
+    strange = [label for label in domain.facts.labels if label not in train.facts.labels]
+    if strange:
+        known, found = ", ".join(train.facts.labels), ", ".join(domain.facts.labels)
+        return f"its labels ({found}) are not those of the training data ({known}). Set its labels, such as {{{strange[0]}: {train.facts.labels[0]}}}."
+    return ""
 
 
 def _more(spec: DataSpec, source: str, train: Dataset) -> Dataset:

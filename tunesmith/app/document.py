@@ -1,10 +1,10 @@
 """report.json: everything that a run measured, in one document."""
 
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from tunesmith.app.judged import Judgement
 from tunesmith.app.judging import EncodedSplit
@@ -22,6 +22,8 @@ from tunesmith.evaluation.score import changed, compare, confusion, evaluate_met
 from tunesmith.recipe import dump
 
 __all__ = ["Times", "build_document"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +79,13 @@ def _measured(
         shown = [i for i, output in enumerate(tuned) if metric.needs != "text" or output.text is not None]
         if not shown:
             continue
-        pick: Callable[[Sequence[Any]], list[Any]] = lambda items, shown=shown: [items[i] for i in shown]  # noqa: E731
-        examples, references = pick(split.examples), pick(split.references)
-        before = pick(base) if base else None
-        metrics[name] = compare(metric, before, pick(tuned), examples, references, seed=task.recipe.seed)
+        examples, references = _pick(split.examples, shown), _pick(split.references, shown)
+        before = _pick(base, shown) if base else None
+        metrics[name] = compare(metric, before, _pick(tuned, shown), examples, references, seed=task.recipe.seed)
         if task.kind == "classification":
             if before is not None:
                 baselines.setdefault("zero_shot", {})[name] = metrics[name]["base"]
-            most = pick(majority(task.splits["train"].references, len(tuned)))
+            most = majority(task.splits["train"].references, len(shown))
             found = evaluate_metric(metric, examples, most, references, seed=task.recipe.seed)
             baselines.setdefault("majority", {})[name] = asdict(found.interval)
     found_parts = {"metrics": metrics, "baselines": baselines}
@@ -100,7 +101,13 @@ def _curves(directory: RunDirectory, fit: Fit, task: Task) -> dict[str, Any]:
         else:
             validation.append({name: value for name, value in event.items() if name != "event"})
     best = None if fit.best_step is None else {"step": fit.best_step, "metric": task.select_by, "value": fit.best_value}
-    return {"train": train, "validation": validation, "best": best, "overfitting": overfitting(train, validation), "stopped_early": fit.stopped_early}
+    return {
+        "train": train,
+        "validation": validation,
+        "best": best,
+        "overfitting": overfitting(train, validation),
+        "stopped_early": fit.stopped_early,
+    }
 
 
 def _confusion(task: Task, test: EncodedSplit, base: Judgement, tuned: Judgement) -> dict[str, Any] | None:
@@ -120,8 +127,11 @@ def _changed(test: EncodedSplit, base: Judgement, tuned: Judgement) -> dict[str,
     rows = [i for i, output in enumerate(after) if output.label is not None or output.text is not None]
     if not rows:
         return None
-    pick: Callable[[Sequence[Any]], list[Any]] = lambda items: [items[i] for i in rows]  # noqa: E731
-    return changed(pick(test.examples), pick(before), pick(after), pick(test.references))
+    return changed(_pick(test.examples, rows), _pick(before, rows), _pick(after, rows), _pick(test.references, rows))
+
+
+def _pick(items: Sequence[T], rows: Sequence[int]) -> list[T]:
+    return [items[row] for row in rows]
 
 
 def _samples(task: Task, base: Judgement, tuned: Judgement) -> list[dict[str, Any]]:
@@ -162,7 +172,7 @@ def _cost(task: Task, directory: RunDirectory, fit: Fit, planned: Plan, times: T
 
 
 def _warnings(task: Task, curves: Mapping[str, Any], fit: Fit) -> list[str]:
-    found = list[str]()
+    found = list(task.data.warnings)
     if curves["overfitting"]["found"]:
         found.append(curves["overfitting"]["text"])
     for facts in task.encoded.values():
@@ -174,5 +184,3 @@ def _warnings(task: Task, curves: Mapping[str, Any], fit: Fit) -> list[str]:
     if task.recipe.model.trust_remote_code:
         found.append(f"The model's own Python code was run (model.trust_remote_code, revision {task.recipe.model.revision}).")
     return found
-
-

@@ -22,10 +22,21 @@ Tick = Callable[[int], None]
 class Speaker(Protocol):
     """What it takes to let a model answer: the module, its encoder, and where its answers end."""
 
-    forward: PackedForward
-    encoder: Encoder
-    stop_tokens: Sequence[int]
-    micro_batch_tokens: int
+    @property
+    def forward(self) -> PackedForward:
+        """The model."""
+
+    @property
+    def encoder(self) -> Encoder:
+        """What renders and tokenizes for it."""
+
+    @property
+    def stop_tokens(self) -> Sequence[int]:
+        """The tokens that end an answer."""
+
+    @property
+    def micro_batch_tokens(self) -> int:
+        """Tokens that are computed at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +98,9 @@ def write_answers(speaker: Speaker, examples: Sequence[Example], max_new_tokens:
     return [Output(text=speaker.encoder.decode(answer).strip()) for answer in tokens]
 
 
-def zero_shot(speaker: Speaker, examples: Sequence[Example], label_texts: Sequence[str], tokenizer: Any, tick: Tick = lambda done: None) -> list[Output]:
+def zero_shot(
+    speaker: Speaker, examples: Sequence[Example], label_texts: Sequence[str], tokenizer: Any, tick: Tick = lambda done: None
+) -> list[Output]:
     """Labels without any training: by the likelihood of the labels' words (language models), else by their similarity to the text (encoders)."""
     labels = speaker.encoder.labels
     if speaker.forward.facts.has_lm_head and not speaker.forward.facts.is_encoder_decoder:
@@ -135,5 +148,3 @@ def _embed(speaker: Speaker, examples: Sequence[Example], tick: Tick = lambda do
             for index, start, end in zip(indices, batch.stream.bounds, batch.stream.bounds[1:], strict=False):
                 vectors[index] = hidden[start:end].mean(0)
     return vectors
-
-

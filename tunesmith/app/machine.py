@@ -4,6 +4,7 @@ import os
 import platform
 import sys
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,7 +14,19 @@ from tunesmith.core.errors import UsageError
 
 __all__ = ["choose_device", "choose_precision", "machine_facts", "matmul_flops_per_second", "peak_memory_bytes", "versions"]
 
-_PACKAGES = ("torch", "transformers", "peft", "tokenizers", "datasets", "safetensors", "numpy", "scipy", "scikit-learn", "sacrebleu", "rouge-score")
+_PACKAGES = (
+    "torch",
+    "transformers",
+    "peft",
+    "tokenizers",
+    "datasets",
+    "safetensors",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "sacrebleu",
+    "rouge-score",
+)
 
 
 def versions() -> dict[str, str]:
@@ -36,7 +49,7 @@ def _memory_bytes() -> int:
 
 def _processor() -> str:
     try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
+        with Path("/proc/cpuinfo").open(encoding="utf-8") as file:
             return next((line.split(":", 1)[1].strip() for line in file if line.startswith("model name")), platform.machine())
     except OSError:
         return platform.processor() or platform.machine()

@@ -86,5 +86,3 @@ def _writer(target: IO[str], suffix: str) -> Callable[[dict[str, Any]], object]:
         rows[0].writerow(line)
 
     return write
-
-

@@ -12,7 +12,7 @@ from tunesmith.app.judging import EncodedSplit
 from tunesmith.app.machine import choose_device, choose_precision
 from tunesmith.core import registry
 from tunesmith.core.errors import DataError, ObjectiveError, RecipeError
-from tunesmith.core.events import Event, Progress, Stage
+from tunesmith.core.events import Event, Progress, Stage, Warned
 from tunesmith.core.types import Example, Labelled, Method, Objective, ParamGroup, Text
 from tunesmith.data import EncodedFacts, TextEncoder, encode
 from tunesmith.engine.forward import PackedForward, Paths
@@ -69,7 +69,9 @@ def choose_objective(spec: PluginSpec | None, examples: Sequence[Example]) -> tu
     if kind not in objective.accepts:
         wanted = ", ".join(accepted.__name__ for accepted in objective.accepts)
         fitting = [n for n in registry.names("objective") if kind in registry.create("objective", n).accepts]
-        raise ObjectiveError(f"objective: {name} learns from {wanted} examples; the data gives {kind.__name__}. Objectives for it: {', '.join(fitting)}.")
+        raise ObjectiveError(
+            f"objective: {name} learns from {wanted} examples; the data gives {kind.__name__}. Objectives for it: {', '.join(fitting)}."
+        )
     return name, objective
 
 
@@ -85,7 +87,7 @@ def load_model(recipe: Recipe, objective: Objective, device: torch.device, say: 
             trust_remote_code=spec.trust_remote_code,
             max_length=spec.max_length,
             need=need,
-            progress=lambda done, total: say(Progress("model", done, total)),
+            progress=lambda done, total: say(Progress("model", done, total, in_bytes=True)),
         )
 
     model = options("lm" if objective.uses_lm_head else "any")
@@ -112,6 +114,8 @@ def prepare(recipe: Recipe, say: Say) -> Task:
     device = choose_device(recipe.engine.device)
     say(Stage("data", recipe.data.train))
     data = prepare_data(recipe)
+    for warning in data.warnings:
+        say(Warned(warning))
     objective_name, objective = choose_objective(recipe.objective, data.train)
     metrics, select_by = _metrics(recipe, objective_name, objective), _selection(recipe, objective)
     method: Method = registry.create("method", recipe.method.name, **recipe.method.options)
@@ -127,7 +131,9 @@ def prepare(recipe: Recipe, say: Say) -> Task:
     for name, examples in {"train": data.train, "validation": data.validation, "test": data.test, **data.domains}.items():
         task.splits[name], task.encoded[name] = _encode(task, name, examples)
     if not task.splits["train"].rows:
-        raise DataError(f"{recipe.data.train}: no training row has anything left to learn. Raise model.max_length, or shorten data.template.")
+        raise DataError(
+            f"{recipe.data.train}: no training row has anything left to learn. Raise model.max_length, or shorten data.template."
+        )
     return task
 
 
@@ -135,7 +141,9 @@ def _metrics(recipe: Recipe, name: str, objective: Objective) -> list[str]:
     fitting = metrics_for(objective.fills)
     for wanted in recipe.evaluate.metrics or ():
         if wanted not in fitting:
-            raise RecipeError(f"{recipe.name}: evaluate.metrics: {wanted} does not fit the objective {name}. Fitting: {', '.join(fitting)}.")
+            raise RecipeError(
+                f"{recipe.name}: evaluate.metrics: {wanted} does not fit the objective {name}. Fitting: {', '.join(fitting)}."
+            )
     first = [objective.headline] if objective.headline in fitting else []
     return list(recipe.evaluate.metrics or dict.fromkeys([*first, *fitting]))
 
@@ -175,7 +183,9 @@ def attach(task: Task) -> list[ParamGroup]:
     for name, spec in task.objective.heads(task.encoder).items():
         torch.manual_seed(task.recipe.seed)
         pooling = task.model.pooling if spec.pooling == "auto" else spec.pooling
-        head = Head(name, facts.hidden_size, spec.outputs, pooling=pooling, num_layers=spec.num_layers, dropout=spec.dropout).to(task.device)
+        head = Head(name, facts.hidden_size, spec.outputs, pooling=pooling, num_layers=spec.num_layers, dropout=spec.dropout).to(
+            task.device
+        )
         task.forward.heads[name] = head
         groups.append(ParamGroup(name, list(head.parameters()), lr_scale=spec.lr_scale))
     if task.encoder.labels and task.kind == "classification":
@@ -194,5 +204,3 @@ def _without_vocabulary_head(trunk: Any, groups: list[ParamGroup]) -> list[Param
         if id(p) in unused:
             p.requires_grad_(False)
     return [ParamGroup(g.name, [p for p in g.params if id(p) not in unused], g.lr_scale, g.weight_decay, g.from_epoch) for g in groups]
-
-

@@ -113,7 +113,15 @@ class Fitting:
     checkpoint_every: int | None
     patience: int | None
     progress: dict[str, Any] = field(
-        default_factory=lambda: {"best_step": None, "best_value": None, "best_loss": None, "without_gain": 0, "seconds": 0.0, "tokens": 0, "stopped_early": False}
+        default_factory=lambda: {
+            "best_step": None,
+            "best_value": None,
+            "best_loss": None,
+            "without_gain": 0,
+            "seconds": 0.0,
+            "tokens": 0,
+            "stopped_early": False,
+        }
     )
 
     def run(self, *, resume: bool = False) -> Fit:
@@ -182,11 +190,13 @@ class Fitting:
                 self.progress["stopped_early"] = step.index < self.plan.num_steps
         self.say(Validated(step.index, loss, metrics, is_best))
         if self.progress["stopped_early"]:
-            self.say(Notice(f"stopped early at step {step.index}: {self.patience} validations without a better {self.validator.select_by}."))
+            self.say(
+                Notice(f"stopped early at step {step.index}: {self.patience} validations without a better {self.validator.select_by}.")
+            )
 
     def _is_better(self, value: float, loss: float) -> bool:
         assert self.validator is not None
-        best = self.progress["best_value"]
+        best: float | None = self.progress["best_value"]
         if best is None:
             return True
         if value == best:  # accuracies of a small split tie often; the surer model wins

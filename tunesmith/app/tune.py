@@ -63,7 +63,9 @@ def resume(path: Path, *, progress: Callable[[Event], None] | None = None) -> Ru
     with Interruption() as interruption:
         task = prepare(load(directory.recipe), say)
         if directory.read_json(directory.data) != json.loads(json.dumps(_data_facts(task))):
-            raise RunError(f"{path}: its data or its model changed since it was begun; what it learned so far is not comparable. Start a new run.")
+            raise RunError(
+                f"{path}: its data or its model changed since it was begun; what it learned so far is not comparable. Start a new run."
+            )
         directory.set_status("running")
         return _run(task, directory, interruption, say, started, resumed=True)
 

@@ -96,7 +96,9 @@ def load_tuned(directory: RunDirectory) -> Tuned:
     method.load(model.trunk, directory.model if directory.model.is_dir() else directory.adapter)
     model.trunk.to(device).eval()
     heads, labels = load_heads(directory.heads, directory.heads_config) if directory.heads.is_file() else ({}, ())
-    forward = PackedForward(model.trunk, {n: h.to(device) for n, h in heads.items()}, model.facts, paths, choose_precision(recipe.engine.precision, device))
+    forward = PackedForward(
+        model.trunk, {n: h.to(device) for n, h in heads.items()}, model.facts, paths, choose_precision(recipe.engine.precision, device)
+    )
     encoder = TextEncoder(model.tokenizer, model.facts, labels, model.facts.max_length, recipe.data.template, recipe.data.system)
     return Tuned(recipe, model, forward.eval(), encoder, stop_tokens(model), recipe.engine.micro_batch_tokens, kind, format)
 

@@ -27,7 +27,9 @@ def make_validator(task: Task) -> Validator | None:
     def judge(logits: Sequence[tuple[int, Tensor]]) -> Mapping[str, float]:
         said = {row: Output(label=task.encoder.labels[int(values.argmax())]) for row, values in logits}
         outputs = [said[row] for row in range(len(split.rows))]
-        return {name: metric.value(stats(metric, outputs)) for name, metric in metrics.items()}  # without intervals: these wait for the test
+        return {
+            name: metric.value(stats(metric, outputs)) for name, metric in metrics.items()
+        }  # without intervals: these wait for the test
 
     def stats(metric: Metric, outputs: Sequence[Output]) -> np.ndarray[Any, np.dtype[np.float64]]:
         return np.array([metric.stats(*row) for row in zip(split.examples, outputs, split.references, strict=True)], dtype=np.float64)

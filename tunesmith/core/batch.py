@@ -1,6 +1,6 @@
 """Packed micro-batches: rows laid end to end, with no padding between them.
 
-    T tokens of the stream    S segments    N scored positions    A answers
+T tokens of the stream    S segments    N scored positions    A answers
 """
 
 from __future__ import annotations

@@ -33,7 +33,9 @@ def disk_errors(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise TunesmithError(f"{path}: the disk is full. Nothing half-written was kept; free some space and run the command again.") from error
+            raise TunesmithError(
+                f"{path}: the disk is full. Nothing half-written was kept; free some space and run the command again."
+            ) from error
         if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
             raise TunesmithError(f"{path}: cannot be written ({error.strerror}). Choose another folder.") from error
         raise

@@ -105,14 +105,18 @@ class RunDirectory:
 
     def set_status(self, status: str, message: str = "") -> None:
         """Record how the run stands."""
-        write_json(self.path / "status.json", {"status": status, "message": message, "time": datetime.now(UTC).isoformat(timespec="seconds")})
+        write_json(
+            self.path / "status.json", {"status": status, "message": message, "time": datetime.now(UTC).isoformat(timespec="seconds")}
+        )
 
     def read_json(self, file: Path) -> Any:
         """A JSON document of this run. Raises: RunError, naming the file, where it is missing or broken."""
         try:
             return json.loads(file.read_text(encoding="utf-8"))
         except FileNotFoundError:
-            raise RunError(f"{file}: no such file; the run {self.id} did not get that far (`tunesmith runs resume {self.path}` goes on with it).") from None
+            raise RunError(
+                f"{file}: no such file; the run {self.id} did not get that far (`tunesmith runs resume {self.path}` goes on with it)."
+            ) from None
         except (ValueError, OSError) as error:
             raise RunError(f"{file}: cannot be read ({error}).") from None
 
@@ -139,7 +143,9 @@ def new_run_directory(name: str, output_dir: Path | None, runs_folder: Path = Pa
             number += 1
             output_dir = runs_folder / f"{name}-{stamp}-{number}"
     if output_dir.exists() and (not output_dir.is_dir() or any(output_dir.iterdir())):
-        raise RunError(f"{output_dir}: output_dir exists and is not empty. Name another, remove it, or `tunesmith runs resume {output_dir}`.")
+        raise RunError(
+            f"{output_dir}: output_dir exists and is not empty. Name another, remove it, or `tunesmith runs resume {output_dir}`."
+        )
     try:
         output_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -163,7 +169,9 @@ def find_run(name: str | Path, runs_folder: Path = Path("runs")) -> RunDirectory
         return found[0]
     if found:
         raise RunError(f"{text}: several runs begin so: {', '.join(run.id for run in found[:8])}. Name one whole.")
-    raise RunError(f"{text}: no such run (looked for {text}/recipe.yaml and {runs_folder / text}/recipe.yaml). `tunesmith runs list` shows what there is.")
+    raise RunError(
+        f"{text}: no such run (looked for {text}/recipe.yaml and {runs_folder / text}/recipe.yaml). `tunesmith runs list` shows what there is."
+    )
 
 
 def list_runs(runs_folder: Path = Path("runs")) -> list[RunDirectory]:
@@ -172,5 +180,3 @@ def list_runs(runs_folder: Path = Path("runs")) -> list[RunDirectory]:
         return []
     found = [RunDirectory(path.parent) for path in runs_folder.glob("*/recipe.yaml")]
     return sorted(found, key=lambda run: (run.recipe.stat().st_mtime, run.id))
-
-

@@ -249,10 +249,17 @@ class Step:
 class Encoder(Protocol):
     """The one renderer and tokenizer, for training, evaluation, chat and export alike."""
 
-    labels: tuple[str, ...]
-    """Class names in the order of a classifier's outputs; empty where the data has none."""
-    facts: ModelFacts
-    max_length: int
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Class names in the order of a classifier's outputs; empty where the data has none."""
+
+    @property
+    def facts(self) -> ModelFacts:
+        """Of the model that it encodes for."""
+
+    @property
+    def max_length(self) -> int:
+        """The most tokens of a sequence."""
 
     def encode(self, example: Example) -> Encoded:
         """Render and tokenize; cut to `max_length`, counting what was cut."""
@@ -287,11 +294,11 @@ class Forward(Protocol):
 class Method(Protocol):
     """WHAT trains. A file in `method/`."""
 
-    virtual_tokens: int
+    virtual_tokens: ClassVar[int]
     """Learned tokens put before every sequence."""
-    mergeable: bool
+    mergeable: ClassVar[bool]
     """Whether the change can be folded into the model's own weights."""
-    starts_at_base: bool
+    starts_at_base: ClassVar[bool]
     """Whether the untrained method leaves the model's outputs as they are."""
 
     def apply(self, trunk: nn.Module) -> list[ParamGroup]:

@@ -80,7 +80,9 @@ def _rows(arrays: dict[str, Array], meta: dict[str, Any], owners: list[int], exa
     targets = zip(*(parts(f"target.{name}") for name in ("positions", "labels", "weights", "answers")), strict=True)
     values = {name: parts(f"value.{name}") for name in meta["names"]}
     rows = []
-    for at, (owner, parents, target, answers, source) in enumerate(zip(owners, parts("parents"), targets, parts("answers"), parts("source"), strict=True)):
+    for at, (owner, parents, target, answers, source) in enumerate(
+        zip(owners, parts("parents"), targets, parts("answers"), parts("source"), strict=True)
+    ):
         segments = tuple(Segment(next(tokens), next(types), parent) for parent in parents)
         rows.append(
             Row(

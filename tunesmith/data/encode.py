@@ -102,18 +102,24 @@ def encode(
         found = load_rows(path, examples)
         if found is not None:
             rows, owners, counts = found
-            return EncodedRows(rows, owners, _facts(rows, owners, counts["num_cut"], counts["num_too_long"], len(examples), name, encoder.max_length))
+            return EncodedRows(
+                rows, owners, _facts(rows, owners, counts["num_cut"], counts["num_too_long"], len(examples), name, encoder.max_length)
+            )
     rows, owners, num_cut, num_too_long = _encode(examples, objective, encoder, too_long)
     facts = _facts(rows, owners, num_cut, num_too_long, len(examples), name, encoder.max_length)
     if examples and not rows:
         cause = "longer than the model takes" if num_too_long == len(examples) else "left with nothing to learn after cutting"
-        raise DataError(f"{name}: every one of the {len(examples)} rows is {cause} ({encoder.max_length} tokens). Raise model.max_length, or shorten the texts.")
+        raise DataError(
+            f"{name}: every one of the {len(examples)} rows is {cause} ({encoder.max_length} tokens). Raise model.max_length, or shorten the texts."
+        )
     if path is not None:
         save_rows(path, rows, owners, examples, {"num_cut": num_cut, "num_too_long": num_too_long})
     return EncodedRows(rows, owners, facts)
 
 
-def _encode(examples: Sequence[Example], objective: Objective, encoder: TextEncoder, too_long: str) -> tuple[list[Row], list[int], int, int]:
+def _encode(
+    examples: Sequence[Example], objective: Objective, encoder: TextEncoder, too_long: str
+) -> tuple[list[Row], list[int], int, int]:
     rows, owners, num_cut, num_too_long = list[Row](), list[int](), 0, 0
     for index, example in enumerate(examples):
         watching = _Watching(encoder)
@@ -132,7 +138,9 @@ def _encode(examples: Sequence[Example], objective: Objective, encoder: TextEnco
     return rows, owners, num_cut, num_too_long
 
 
-def _facts(rows: Sequence[Row], owners: Sequence[int], num_cut: int, num_too_long: int, total: int, name: str, max_length: int) -> EncodedFacts:
+def _facts(
+    rows: Sequence[Row], owners: Sequence[int], num_cut: int, num_too_long: int, total: int, name: str, max_length: int
+) -> EncodedFacts:
     num_examples = len(set(owners))
     num_nothing = total - num_examples - num_too_long
     notes = []

@@ -100,7 +100,9 @@ class TextEncoder:
         own.pop("padding", None)
         special = {name: str(value) for name, value in tokenizer.special_tokens_map.items()}
         model = (facts.is_causal, facts.is_encoder_decoder, facts.has_token_types, facts.decoder_start_token_id)
-        return hash_of(own, special, tokenizer.chat_template, self.labels, self.max_length, self.template, self.system, self.labelled_as, model)
+        return hash_of(
+            own, special, tokenizer.chat_template, self.labels, self.max_length, self.template, self.system, self.labelled_as, model
+        )
 
     def _document(self, text: str) -> list[int]:
         return self._bos() + self._ids(text, first=True) + self._eos()
@@ -130,7 +132,9 @@ class TextEncoder:
     def _call(self, text: str, pair: str | None, **options: Any) -> dict[str, list[int]]:
         if options and self.tokenizer.truncation_side != "right":
             self.tokenizer.truncation_side = "right"
-        return dict(self.tokenizer(text, pair, add_special_tokens=True, return_token_type_ids=self.facts.has_token_types, verbose=False, **options))
+        return dict(
+            self.tokenizer(text, pair, add_special_tokens=True, return_token_type_ids=self.facts.has_token_types, verbose=False, **options)
+        )
 
     def _translated(self, example: Example) -> Encoded:
         """For an encoder-decoder: the source with its special tokens, and the decoder's start, the target and its end."""
@@ -187,7 +191,12 @@ class TextEncoder:
         def ids(text: str) -> list[int]:
             return list(self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
 
-        return anchor if ids(anchor + "word") != [self.tokenizer.eos_token_id, *ids("word")] and ids(anchor + "word")[:1] == [self.tokenizer.eos_token_id] else None
+        return (
+            anchor
+            if ids(anchor + "word") != [self.tokenizer.eos_token_id, *ids("word")]
+            and ids(anchor + "word")[:1] == [self.tokenizer.eos_token_id]
+            else None
+        )
 
     def _bos(self) -> list[int]:
         """The beginning-of-sequence token, where the tokenizer puts one."""

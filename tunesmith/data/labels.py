@@ -54,8 +54,14 @@ def _name(raw: str, known: Mapping[str, str], declared: Mapping[str, str], names
         if value in names:
             return value
     meanings = [f"{value} ({name})" if value != name else name for value, name in (known or declared).items()]
-    hint = " -1 usually means that the row was published without its label: leave it out." if raw == "-1" else " Correct the row, or set data.labels."
-    raise DataError(f'{example.origin.file}:{example.origin.row}: unknown label {shown(raw)} in the column "{column}". Known: {", ".join(meanings)}.{hint}')
+    hint = (
+        " -1 usually means that the row was published without its label: leave it out."
+        if raw == "-1"
+        else " Correct the row, or set data.labels."
+    )
+    raise DataError(
+        f'{example.origin.file}:{example.origin.row}: unknown label {shown(raw)} in the column "{column}". Known: {", ".join(meanings)}.{hint}'
+    )
 
 
 def _distinct(examples: Sequence[Labelled], column: str) -> tuple[str, ...]:
@@ -66,7 +72,9 @@ def _distinct(examples: Sequence[Labelled], column: str) -> tuple[str, ...]:
         fraction = next((value for value, number in numbers.items() if not number.is_integer()), None)
         if fraction is not None or len(values) > MOST_NUMERIC_LABELS:
             found = f"such as {fraction}" if fraction is not None else f"({len(values)} different ones)"
-            raise DataError(f'{file}: the column "{column}" holds numbers {found}, not classes. Name a column of classes with data.columns.label.')
+            raise DataError(
+                f'{file}: the column "{column}" holds numbers {found}, not classes. Name a column of classes with data.columns.label.'
+            )
         return tuple(sorted(values, key=lambda value: numbers[value]))
     if len(values) > MOST_NUMERIC_LABELS and len(values) > len(examples) / 2:
         raise DataError(

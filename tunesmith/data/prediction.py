@@ -9,7 +9,12 @@ from tunesmith.data.formats._columns import PAIRS, TEXTS, text_in
 
 __all__ = ["example_to_predict"]
 
-_USUAL = {"text": TEXTS, "text_pair": ("text_pair", "sentence2", "hypothesis"), "source": tuple(pair[0] for pair in PAIRS), "prompt": ("prompt", "text")}
+_USUAL = {
+    "text": TEXTS,
+    "text_pair": ("text_pair", "sentence2", "hypothesis"),
+    "source": tuple(pair[0] for pair in PAIRS),
+    "prompt": ("prompt", "text"),
+}
 
 
 def example_to_predict(record: Mapping[str, Any], origin: Origin, *, format: str, columns: Mapping[str, str]) -> Example:
@@ -42,5 +47,7 @@ def _column(record: Mapping[str, Any], role: str, columns: Mapping[str, str], or
     found = [name for name in ((given,) if given else _USUAL[role]) if name in record] or (list(record) if len(record) == 1 else [])
     if not found:
         wanted = f'"{given}"' if given else " or ".join(f'"{name}"' for name in _USUAL[role][:2])
-        raise DataError(f"{origin.file}:{origin.row}: no column {wanted}. Found: {', '.join(map(str, record)) or 'nothing'}. Rename the column to predict from.")
+        raise DataError(
+            f"{origin.file}:{origin.row}: no column {wanted}. Found: {', '.join(map(str, record)) or 'nothing'}. Rename the column to predict from."
+        )
     return found[0]

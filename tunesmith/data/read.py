@@ -57,7 +57,8 @@ def read(
     table = _table(source)
     name, form, located = _format(table, format, dict(columns or {}))
     examples = [
-        form.parse(record, replace(origin, task=task) if task else origin, located) for record, origin in zip(table.records, table.origins, strict=True)
+        form.parse(record, replace(origin, task=task) if task else origin, located)
+        for record, origin in zip(table.records, table.origins, strict=True)
     ]
     found: tuple[str, ...] = ()
     if isinstance(examples[0], Labelled):
@@ -92,7 +93,9 @@ def _format(table: Table, wanted: str | None, given: dict[str, str]) -> tuple[st
         form = registry.create("format", name)
         unknown = [role for role in given if role not in form.roles]
         if unknown and wanted:
-            raise DataError(f"{table.facts.name}: data.columns.{unknown[0]}: the format {name} has no such role.{did_you_mean(unknown[0], form.roles)}")
+            raise DataError(
+                f"{table.facts.name}: data.columns.{unknown[0]}: the format {name} has no such role.{did_you_mean(unknown[0], form.roles)}"
+            )
         located = {} if unknown else form.locate(set(found), given)
         complete = set(form.required) <= set(located)
         if complete and (wanted or given or form.recognises(set(found))):

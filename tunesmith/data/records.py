@@ -63,7 +63,9 @@ def decode(content: bytes, name: str, line: int | None = None, before_bytes: int
             raise DataError(f"{name}: is UTF-16, not UTF-8. Convert it, for example: iconv -f UTF-16 -t UTF-8 {name} > new.csv") from None
         line = line if line is not None else content.count(b"\n", 0, error.start) + 1
         byte = content[error.start]
-        raise DataError(f"{name}:{line}: not UTF-8: byte 0x{byte:02x} at offset {before_bytes + error.start}. {_CURE.format(name=name)}") from None
+        raise DataError(
+            f"{name}:{line}: not UTF-8: byte 0x{byte:02x} at offset {before_bytes + error.start}. {_CURE.format(name=name)}"
+        ) from None
 
 
 def _lines(path: Path, name: str) -> Iterator[str]:
@@ -128,7 +130,9 @@ def _jsonl(path: Path, name: str) -> Iterator[tuple[int, Record]]:
         try:
             value = json.loads(line)
         except json.JSONDecodeError as error:
-            raise DataError(f"{name}:{number}: broken JSON: {error.msg}, column {error.colno}. Each line must be one JSON object.") from None
+            raise DataError(
+                f"{name}:{number}: broken JSON: {error.msg}, column {error.colno}. Each line must be one JSON object."
+            ) from None
         except RecursionError:
             raise DataError(f"{name}:{number}: JSON nested too deeply to read.") from None
         yield number, _object(value, name, number)

@@ -41,7 +41,9 @@ def fill(template: str, **fields: str) -> str:
         if name is None:
             continue
         if spec or conversion or name not in fields:
-            raise RecipeError(f"data.template: the data has no {{{name}}}.{did_you_mean(name, fields)} Write {{{{ and }}}} for braces that are text.")
+            raise RecipeError(
+                f"data.template: the data has no {{{name}}}.{did_you_mean(name, fields)} Write {{{{ and }}}} for braces that are text."
+            )
         filled.append(fields[name])
     return "".join(filled)
 
@@ -129,8 +131,12 @@ class Renderer:
         content = answer.content.strip()
         at = whole.find(content, len(before))
         if not whole.startswith(before) or at < 0:
-            cause = "leaves the answer out or alters it" if whole.startswith(before) else "writes the prompt otherwise when its answer is there"
-            raise ModelError(f"{self.model}: its chat template {cause}, so what is learned would not be what is asked later. Use another model or template.")
+            cause = (
+                "leaves the answer out or alters it" if whole.startswith(before) else "writes the prompt otherwise when its answer is there"
+            )
+            raise ModelError(
+                f"{self.model}: its chat template {cause}, so what is learned would not be what is asked later. Use another model or template."
+            )
         closing = whole[at + len(content) :].rstrip()
         return len(before), at + len(content) + len(closing), bool(closing)
 
@@ -141,4 +147,6 @@ class Renderer:
         except Exception as error:  # templates are programs: jinja2's errors, and whatever their code raises
             roles = ", ".join(message.role for message in turns)
             said = " ".join(str(error).split())[:160]
-            raise ModelError(f"{self.model}: its chat template refuses a conversation of {roles}: {said}. Leave out what it names (data.system?).") from None
+            raise ModelError(
+                f"{self.model}: its chat template refuses a conversation of {roles}: {said}. Leave out what it names (data.system?)."
+            ) from None

@@ -46,7 +46,11 @@ def content_key(example: Example) -> str:
         parts = [example.source]
     else:
         messages = example.messages
-        last = max((i for i, message in enumerate(messages) if message.role == "assistant"), default=len(messages)) if isinstance(example, Chat) else len(messages)
+        last = (
+            max((i for i, message in enumerate(messages) if message.role == "assistant"), default=len(messages))
+            if isinstance(example, Chat)
+            else len(messages)
+        )
         parts = [message.content for message in (messages[:last] or messages)]
     normal = "\x1f".join(" ".join(unicodedata.normalize("NFC", part).casefold().split()) for part in parts)
     return hashlib.sha256(normal.encode("utf-8", "surrogatepass")).hexdigest()
@@ -69,10 +73,16 @@ def split(dataset: Dataset, *, validation: float = 0.1, test: float = 0.2) -> Sp
         )
     tested, rest = _take(dataset.examples, num_test)
     validated, train = _take(rest, num_validation)
-    empty = [name for name, count, part in (("test", num_test, tested), ("validation", num_validation, validated), ("train", 1, train)) if count and not part]
+    empty = [
+        name
+        for name, count, part in (("test", num_test, tested), ("validation", num_validation, validated), ("train", 1, train))
+        if count and not part
+    ]
     if empty:
         distinct = len({content_key(example) for example in dataset.examples})
-        raise DataError(f"{dataset.facts.name}: {distinct} distinct texts in {total} rows leave none for {empty[0]}. Bring more texts, or lower data.split.")
+        raise DataError(
+            f"{dataset.facts.name}: {distinct} distinct texts in {total} rows leave none for {empty[0]}. Bring more texts, or lower data.split."
+        )
     return Splits(train, validated, tested)
 
 

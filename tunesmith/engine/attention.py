@@ -21,9 +21,12 @@ __all__ = ["PACKED", "PackedUnsupported", "SegmentMask", "attention_calls", "att
 PACKED = "tunesmith_packed"
 
 # Arguments that models pass along to every attention function and that change nothing for a packed stream.
-_HARMLESS = frozenset({"position_ids", "cache_position", "position_embeddings", "use_cache", "output_attentions", "output_hidden_states", "return_dict"})
+_HARMLESS = frozenset(
+    {"position_ids", "cache_position", "position_embeddings", "use_cache", "output_attentions", "output_hidden_states", "return_dict"}
+)
 
-_calls = 0
+_calls = itertools.count()
+"""Drawn from at every call, so that the probe can see whether a model calls at all."""
 
 
 class PackedUnsupported(RuntimeError):
@@ -82,7 +85,15 @@ def _windowed(length: int, window: int | None, is_causal: bool, device: torch.de
 
 
 def _attend(
-    q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, is_causal: bool, scale: float, dropout: float, softcap: float | None, sinks: Tensor | None
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    mask: Tensor | None,
+    is_causal: bool,
+    scale: float,
+    dropout: float,
+    softcap: float | None,
+    sinks: Tensor | None,
 ) -> Tensor:
     """One segment: q (1, heads, queries, d), k and v (1, key heads, keys, d) -> (1, heads, queries, d)."""
     if softcap is None and sinks is None:
@@ -132,12 +143,17 @@ def packed_attention(
     Returns: (1, T, heads, d), and no weights.
     Raises: PackedUnsupported, where any other argument is set.
     """
-    global _calls
-    _calls += 1
+    next(_calls)
     strange = sorted(name for name, given in others.items() if given is not None and given is not False and name not in _HARMLESS)
     if segment_bounds is None or segment_parents is None:
         raise PackedUnsupported("the model does not hand forward arguments to its attention")
-    if strange or isinstance(attention_mask, Tensor) or query.shape[0] != 1 or query.shape[2] != segment_bounds[-1] or key.shape[2] != query.shape[2]:
+    if (
+        strange
+        or isinstance(attention_mask, Tensor)
+        or query.shape[0] != 1
+        or query.shape[2] != segment_bounds[-1]
+        or key.shape[2] != query.shape[2]
+    ):
         raise PackedUnsupported(f"attention with {', '.join(strange) or 'a mask or shape of its own'}")
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     mask = attention_mask
@@ -146,7 +162,7 @@ def packed_attention(
         mask = _windowed(segment_bounds[-1], sliding_window, causal, query.device)
     # One split, not a slice a segment: the backward pass of a slice writes zeros as long as the whole stream.
     lengths = [end - start for start, end in itertools.pairwise(segment_bounds)]
-    queries, keys, values = query.split(lengths, 2), key.split(lengths, 2), value.split(lengths, 2)
+    queries, keys, values = (torch.split(x, lengths, 2) for x in (query, key, value))
     outputs, chains = list[Tensor](), list[list[int]]()
     for segment, parent in enumerate(segment_parents):
         chain = [*chains[parent], segment] if parent >= 0 else [segment]
@@ -163,14 +179,15 @@ AttentionMaskInterface.register(PACKED, _segment_mask)
 
 
 def attention_calls() -> int:
-    """How often the packed attention ran in this process: a model that never calls it attends some other way."""
-    return _calls
+    """A number that grows with every call of the packed attention: a model that never calls it attends some other way."""
+    return next(_calls)
 
 
 @contextlib.contextmanager
 def attention_implementation(trunk: nn.Module, name: str) -> Iterator[None]:
     """Let every attention layer of `trunk` use the implementation `name` inside the block."""
-    configs = {id(m.config): m.config for m in trunk.modules() if hasattr(getattr(m, "config", None), "_attn_implementation")}
+    found: list[Any] = [getattr(module, "config", None) for module in trunk.modules()]
+    configs = {id(config): config for config in found if hasattr(config, "_attn_implementation_internal")}
     before = {key: config._attn_implementation_internal for key, config in configs.items()}
     try:
         for config in configs.values():

@@ -54,7 +54,9 @@ def save_checkpoint(folder: Path, forward: nn.Module, state: TrainingState, prog
                 elif value is not None:
                     scalars[f"{index}.{key}"] = value
         save_file({**moments, "rng_state": state.rng_state}, staging / "optimizer.safetensors")
-        write_json(staging / "state.json", {"schema": "tunesmith/checkpoint/1", "step": state.step, "scalars": scalars, "progress": dict(progress)})
+        write_json(
+            staging / "state.json", {"schema": "tunesmith/checkpoint/1", "step": state.step, "scalars": scalars, "progress": dict(progress)}
+        )
     for old in sorted(folder.glob("step-*"))[:-keep]:
         shutil.rmtree(old, ignore_errors=True)
     return target

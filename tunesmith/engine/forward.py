@@ -1,6 +1,6 @@
 """The model as objectives see it: one module that owns the trunk and the heads, over a packed stream or over padded rows.
 
-    T tokens of the stream    S segments    N scored positions    A answers    H hidden size    V vocabulary
+T tokens of the stream    S segments    N scored positions    A answers    H hidden size    V vocabulary
 """
 
 from collections.abc import Mapping
@@ -37,7 +37,9 @@ class Paths:
 class PackedForward(nn.Module):
     """Implements `core.types.Forward`. DDP or FSDP may wrap it: every parameter lives in `trunk` or `heads`."""
 
-    def __init__(self, trunk: nn.Module, heads: Mapping[str, nn.Module], facts: ModelFacts, paths: Paths, autocast: torch.dtype | None = None) -> None:
+    def __init__(
+        self, trunk: nn.Module, heads: Mapping[str, nn.Module], facts: ModelFacts, paths: Paths, autocast: torch.dtype | None = None
+    ) -> None:
         super().__init__()
         self.trunk = trunk
         self.heads = nn.ModuleDict(heads)
@@ -96,8 +98,8 @@ class PackedForward(nn.Module):
 
     def _body(self) -> nn.Module:
         """The model below its vocabulary head."""
-        body = self.trunk.base_model if self.facts.has_lm_head and not self.facts.is_encoder_decoder else self.trunk
-        return body  # type: ignore[return-value]
+        has_head = self.facts.has_lm_head and not self.facts.is_encoder_decoder
+        return self.trunk.base_model if has_head else self.trunk  # type: ignore[return-value]
 
     def _vocabulary_head(self) -> nn.Module:
         return self.trunk.get_output_embeddings()  # type: ignore[operator,no-any-return]

@@ -38,7 +38,9 @@ def generate(
         width = min(longest, len(prompts[order[0]]))
         size = max(1, batch_tokens // max(1, width + max_new_tokens))
         chosen, order = order[:size], order[size:]
-        for index, tokens in zip(chosen, _generate_batch(trunk, [prompts[i][-longest:] for i in chosen], facts, max_new_tokens, stop_tokens), strict=True):
+        for index, tokens in zip(
+            chosen, _generate_batch(trunk, [prompts[i][-longest:] for i in chosen], facts, max_new_tokens, stop_tokens), strict=True
+        ):
             answers[index] = tokens
         num_done += len(chosen)
         if progress is not None:
@@ -88,7 +90,9 @@ def _until(tokens: list[int], stop_tokens: Sequence[int]) -> list[int]:
     return tokens
 
 
-def stream(trunk: nn.Module, prompt: Sequence[int], *, tokenizer: Any, facts: ModelFacts, max_new_tokens: int, stop_tokens: Sequence[int]) -> Iterator[str]:
+def stream(
+    trunk: nn.Module, prompt: Sequence[int], *, tokenizer: Any, facts: ModelFacts, max_new_tokens: int, stop_tokens: Sequence[int]
+) -> Iterator[str]:
     """The continuation of one prompt, piece by piece, as text."""
     from transformers import TextIteratorStreamer
 
@@ -102,7 +106,7 @@ def stream(trunk: nn.Module, prompt: Sequence[int], *, tokenizer: Any, facts: Mo
                 options = _options(facts, max_new_tokens, stop_tokens)
                 trunk.generate(tokens, attention_mask=torch.ones_like(tokens), streamer=streamer, **options)  # type: ignore[operator]
         finally:
-            streamer.end()
+            streamer.end()  # type: ignore[no-untyped-call]
 
     trunk.eval()
     thread = Thread(target=run, daemon=True)

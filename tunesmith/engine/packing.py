@@ -23,7 +23,9 @@ class StepPlan:
     seed: int
 
     @classmethod
-    def of(cls, num_rows: int, *, examples_per_step: int, micro_batch_tokens: int, epochs: float, max_steps: int | None, seed: int) -> "StepPlan":
+    def of(
+        cls, num_rows: int, *, examples_per_step: int, micro_batch_tokens: int, epochs: float, max_steps: int | None, seed: int
+    ) -> "StepPlan":
         """The plan of a recipe; `max_steps`, where given, is the number of steps and `epochs` is not looked at."""
         per_epoch = math.ceil(num_rows / examples_per_step)
         steps = max_steps if max_steps is not None else max(1, math.ceil(epochs * per_epoch))
@@ -54,7 +56,9 @@ def pack(lengths: Sequence[int], budget: int) -> list[list[int]]:
     return groups
 
 
-def training_steps(rows: Sequence[Row], plan: StepPlan, objective: Objective, facts: ModelFacts, *, start_step: int = 0) -> Iterator[list[Batch]]:
+def training_steps(
+    rows: Sequence[Row], plan: StepPlan, objective: Objective, facts: ModelFacts, *, start_step: int = 0
+) -> Iterator[list[Batch]]:
     """The micro-batches of every step from `start_step` on; the same for the same plan, wherever it starts.
 
     Rows are shuffled anew each epoch.

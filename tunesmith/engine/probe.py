@@ -34,7 +34,12 @@ def probe(trunk: nn.Module, facts: ModelFacts, attention: Literal["auto", "packe
             if not facts.has_lm_head:
                 return paths
             why = _why_not_fused(trunk, facts, paths)
-            return Paths(kind, paths.attention_reason, "model" if why else "fused", why or "hidden states times the head equal the model's own logits")
+            return Paths(
+                kind,
+                paths.attention_reason,
+                "model" if why else "fused",
+                why or "hidden states times the head equal the model's own logits",
+            )
     finally:
         trunk.train(was_training)
 
@@ -66,10 +71,12 @@ def _why_not_packed(trunk: nn.Module, facts: ModelFacts) -> str:
         together = packed.hidden(collate(rows, facts).to(device))
     except Exception as error:  # whatever a model's own code raises: it does not run packed
         return f"its attention cannot be packed: {type(error).__name__}: {error}".splitlines()[0][:160]
-    if attention_calls() - calls < facts.num_layers:
+    if attention_calls() - calls - 1 < facts.num_layers:  # looking counts too
         return "its attention does not go through transformers' attention interface"
     alone = torch.cat([padded.hidden(collate([row], facts).to(device)) for row in rows])
-    return "" if _near(together, alone) else f"packed hidden states differ by {(together - alone).abs().max():.2g} from one sequence at a time"
+    return (
+        "" if _near(together, alone) else f"packed hidden states differ by {(together - alone).abs().max():.2g} from one sequence at a time"
+    )
 
 
 def _why_not_fused(trunk: nn.Module, facts: ModelFacts, paths: Paths) -> str:

@@ -28,12 +28,16 @@ def inject(trunk: nn.Module, config: PeftConfig, name: str) -> list[ParamGroup]:
     trunk.requires_grad_(False)
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="fan_in_fan_out is set to False")  # GPT-2 keeps its matrices transposed; peft sets it right
+            warnings.filterwarnings(
+                "ignore", message="fan_in_fan_out is set to False"
+            )  # GPT-2 keeps its matrices transposed; peft sets it right
             inject_adapter_in_model(config, trunk)
     except ValueError as error:
         targets = sorted({path.rsplit(".", 1)[-1] for path, module in trunk.named_modules() if isinstance(module, nn.Linear)})
         wanted = getattr(config, "target_modules", None)
-        raise MethodError(f"method.target_modules: {wanted!r} matches nothing in this model. Its linear modules: {', '.join(targets)}.") from error
+        raise MethodError(
+            f"method.target_modules: {wanted!r} matches nothing in this model. Its linear modules: {', '.join(targets)}."
+        ) from error
     return [ParamGroup(name, [p for p in trunk.parameters() if p.requires_grad])]
 
 
@@ -54,7 +58,9 @@ def load_adapter(trunk: nn.Module, folder: Path) -> None:
     tensors = {name.removeprefix(_PREFIX): tensor for name, tensor in load_file(folder / _FILE).items()}
     own = get_peft_model_state_dict(trunk)
     if own.keys() != tensors.keys() or any(own[name].shape != tensor.shape for name, tensor in tensors.items()):
-        raise MethodError(f"{folder / _FILE}: its tensors do not fit this model and method. It was made for another model, or with other options.")
+        raise MethodError(
+            f"{folder / _FILE}: its tensors do not fit this model and method. It was made for another model, or with other options."
+        )
     set_peft_model_state_dict(trunk, tensors)
 
 

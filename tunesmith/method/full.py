@@ -7,6 +7,7 @@ Source: Howard and Ruder (2018), "Universal Language Model Fine-tuning for Text 
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from safetensors.torch import load_model
 from torch import nn
@@ -21,9 +22,9 @@ __all__ = ["Full"]
 class Full:
     """Train everything."""
 
-    virtual_tokens = 0
-    mergeable = True
-    starts_at_base = True
+    virtual_tokens: ClassVar[int] = 0
+    mergeable: ClassVar[bool] = True
+    starts_at_base: ClassVar[bool] = True
 
     def apply(self, trunk: nn.Module) -> list[ParamGroup]:
         """Let every parameter train. Returns: one group with each of them once, tied ones too."""
@@ -39,4 +40,6 @@ class Full:
         try:
             load_model(trunk, folder / "model.safetensors")
         except RuntimeError as error:
-            raise MethodError(f"{folder / 'model.safetensors'}: its weights do not fit this model ({str(error).splitlines()[0]}).") from error
+            raise MethodError(
+                f"{folder / 'model.safetensors'}: its weights do not fit this model ({str(error).splitlines()[0]})."
+            ) from error

@@ -7,6 +7,7 @@ Source: Donahue et al. (2014), "DeCAF", https://arxiv.org/abs/1310.1531.
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from torch import nn
 
@@ -19,9 +20,9 @@ __all__ = ["Head"]
 class Head:
     """Train the objective's new head, nothing below it."""
 
-    virtual_tokens = 0
-    mergeable = True
-    starts_at_base = True
+    virtual_tokens: ClassVar[int] = 0
+    mergeable: ClassVar[bool] = True
+    starts_at_base: ClassVar[bool] = True
 
     def apply(self, trunk: nn.Module) -> list[ParamGroup]:
         """Freeze `trunk`. Returns: no group; heads train as groups of their own."""

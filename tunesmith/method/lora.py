@@ -8,6 +8,7 @@ Source: Hu et al. (2021), "LoRA: Low-Rank Adaptation of Large Language Models", 
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from peft import LoraConfig
 from torch import nn
@@ -31,9 +32,9 @@ class LoRA:
     target_modules: list[str] | str = "all-linear"
     """Names of the layers to change, a regular expression over full names, or `all-linear`: every linear layer but the vocabulary head."""
 
-    virtual_tokens = 0
-    mergeable = True
-    starts_at_base = True
+    virtual_tokens: ClassVar[int] = 0
+    mergeable: ClassVar[bool] = True
+    starts_at_base: ClassVar[bool] = True
 
     def apply(self, trunk: nn.Module) -> list[ParamGroup]:
         """Put adapters into `trunk`, through peft.

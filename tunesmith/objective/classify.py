@@ -41,7 +41,9 @@ class Classify:
         """One head, `label`, with an output a class. Raises: DataError, where the data has fewer than two classes."""
         if len(encoder.labels) < 2:
             found = f"only {encoder.labels[0]!r}" if encoder.labels else "none"
-            raise DataError(f"data.train: a classifier needs at least two classes; found {found}. Check data.columns.label and data.labels.")
+            raise DataError(
+                f"data.train: a classifier needs at least two classes; found {found}. Check data.columns.label and data.labels."
+            )
         return {"label": HeadSpec(len(encoder.labels), self.pooling, self.head_layers, self.head_dropout, self.head_lr_scale)}
 
     def encode(self, example: Example, encoder: Encoder) -> list[Row]:

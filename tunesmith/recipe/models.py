@@ -155,7 +155,7 @@ class TrainSpec(Section):
 
 
 class DomainSpec(Section):
-    """Other labelled data to measure on, never to train on. A plain text is the source."""
+    """Other data to measure on, never to train on. A plain text is the source. One whose labels are not the training data's is left out, said so."""
 
     shorthand: ClassVar[str | None] = "source"
 

@@ -46,5 +46,7 @@ class LabelledFormat:
         if value is None or value == "":
             raise DataError(f'{where}: the column "{column}" is empty. Write its label or remove the row.')
         if not isinstance(value, str | int | float):
-            raise DataError(f'{where}: the column "{column}" holds {shown(value)} ({type(value).__name__}), expected the name or number of a class.')
+            raise DataError(
+                f'{where}: the column "{column}" holds {shown(value)} ({type(value).__name__}), expected the name or number of a class.'
+            )
         return Labelled(text, raw_label(value), origin, pair)

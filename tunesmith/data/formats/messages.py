@@ -46,7 +46,9 @@ class MessagesFormat:
         if any(message.role == "system" for message in messages[1:]):
             raise DataError(f"{where}: a system message after the first. Only the first may be one.")
         if not any(message.role == "assistant" for message in messages):
-            raise DataError(f"{where}: no message of the assistant, so nothing to learn. Roles found: {', '.join(message.role for message in messages)}.")
+            raise DataError(
+                f"{where}: no message of the assistant, so nothing to learn. Roles found: {', '.join(message.role for message in messages)}."
+            )
         return Chat(messages, origin)
 
 

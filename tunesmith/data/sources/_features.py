@@ -8,4 +8,8 @@ __all__ = ["class_names"]
 
 def class_names(features: Any) -> Mapping[str, tuple[str, ...]]:
     """Column -> class names, for each ClassLabel column."""
-    return {name: tuple(feature.names) for name, feature in dict(features or {}).items() if type(feature).__name__ == "ClassLabel" and feature.names}
+    return {
+        name: tuple(feature.names)
+        for name, feature in dict(features or {}).items()
+        if type(feature).__name__ == "ClassLabel" and feature.names
+    }

@@ -47,7 +47,9 @@ class Folder:
         if not files:
             files = [(path, None) for path in sorted(root.glob("*.txt"), key=_natural)]
         if not files:
-            raise DataError(f"{source}: no text files. Expected {source}/CLASS/*.txt (as in aclImdb/train/neg) or {source}/*.txt; name any other file itself.")
+            raise DataError(
+                f"{source}: no text files. Expected {source}/CLASS/*.txt (as in aclImdb/train/neg) or {source}/*.txt; name any other file itself."
+            )
         return self._table(source, files, root, notes)
 
     def _table(self, source: Any, files: list[tuple[Path, str | None]], root: Path, notes: list[str]) -> Table:

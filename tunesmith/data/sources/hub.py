@@ -51,7 +51,7 @@ class Hub:
         import datasets
 
         parts = path.split("/")
-        ways = [(path, None)] if len(parts) < 3 else [("/".join(parts[:2]), parts[2])]
+        ways: list[tuple[str, str | None]] = [(path, None)] if len(parts) < 3 else [("/".join(parts[:2]), parts[2])]
         if len(parts) == 2:
             ways.append((parts[0], parts[1]))  # an old name without owner, and its config
         failure: Exception = FileNotFoundError(path)
@@ -74,7 +74,11 @@ def _refusal(source: str, split: str, error: Exception) -> DataError | FetchErro
         return DataError(f"{source}: has no split {split} ({said[:160]}). Name one as {source.partition(':')[0]}:SPLIT.")
     if isinstance(error, ValueError) and "config" in said.lower():
         return DataError(f"{source}: name one of its configurations as NAME/CONFIG ({said[:160]}).")
-    cause = "HF_HUB_OFFLINE is set and it is not in the cache" if os.environ.get("HF_HUB_OFFLINE", "0").lower() in ("1", "true", "yes", "on") else said[:160]
+    cause = (
+        "HF_HUB_OFFLINE is set and it is not in the cache"
+        if os.environ.get("HF_HUB_OFFLINE", "0").lower() in ("1", "true", "yes", "on")
+        else said[:160]
+    )
     return FetchError(
         f"{source}: no such file, folder or alias, and the hub did not give it ({cause}). Check the spelling, the network and HF_HUB_OFFLINE, or use an alias such as movie-reviews."
     )

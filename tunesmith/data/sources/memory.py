@@ -34,11 +34,15 @@ class Memory:
             name, names, records = "Dataset", class_names(source.features), [dict(record) for record in source]
         elif isinstance(source, Mapping):
             parts = ", ".join(str(key) for key in source)
-            raise DataError(f"{type(source).__name__}: holds several sets ({parts}). Pass one of them, for example data[{next(iter(source), 'train')!r}].")
+            raise DataError(
+                f"{type(source).__name__}: holds several sets ({parts}). Pass one of them, for example data[{next(iter(source), 'train')!r}]."
+            )
         elif isinstance(source, Sequence) and not isinstance(source, bytes):
             name, records = "list", [self._record(item, number) for number, item in enumerate(source, start=1)]
         else:
-            raise DataError(f"data: found {type(source).__name__}, expected a path, a name, a DataFrame, a datasets.Dataset or a list of dicts.")
+            raise DataError(
+                f"data: found {type(source).__name__}, expected a path, a name, a DataFrame, a datasets.Dataset or a list of dicts."
+            )
         if not records:
             raise DataError(f"{name}: holds no rows.")
         origins = [Origin(name, number) for number in range(1, len(records) + 1)]

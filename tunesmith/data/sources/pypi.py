@@ -25,7 +25,12 @@ _VADER_CITATION = (
     "Eighth International Conference on Weblogs and Social Media (ICWSM-14). Ann Arbor, MI, June 2014."
 )
 _INNER = "vaderSentiment-3.3.2/additional_resources/hutto_ICWSM_2014.tar.gz"
-_RATED = {"movie-reviews": "movieReviewSnippets", "tweets": "tweets", "product-reviews": "amazonReviewSnippets", "editorials": "nytEditorialSnippets"}
+_RATED = {
+    "movie-reviews": "movieReviewSnippets",
+    "tweets": "tweets",
+    "product-reviews": "amazonReviewSnippets",
+    "editorials": "nytEditorialSnippets",
+}
 _NEUTRAL = 0.5
 """Texts whose mean rating is nearer to zero than this are neither negative nor positive."""
 
@@ -68,7 +73,9 @@ def _rated(alias: str) -> Table:
         origins.append(Origin(alias, row))
     notes = [f"{alias}: {num_neutral} of {num_neutral + len(records)} texts with a mean rating within {_NEUTRAL} of zero were left out"]
     if num_unlike:
-        notes.append(f"{alias}: for {num_unlike} texts the published mean rating is not the mean of the published single ratings; the published mean was used")
+        notes.append(
+            f"{alias}: for {num_unlike} texts the published mean rating is not the mean of the published single ratings; the published mean was used"
+        )
     return Table(records, origins, TableFacts(alias, _VADER[3], "MIT", _VADER_CITATION, tuple(notes)))
 
 

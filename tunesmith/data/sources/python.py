@@ -62,11 +62,19 @@ def _docstrings() -> Table:
         if rows:
             write_json(cached, rows)
     if not rows:
-        raise DataError(f"docstrings: {root} holds no Python source with docstrings. Use a Python that comes with its standard library's sources.")
+        raise DataError(
+            f"docstrings: {root} holds no Python source with docstrings. Use a Python that comes with its standard library's sources."
+        )
     return Table(
         [{"source": source, "target": target} for _, _, source, target in rows],
         [Origin(f"docstrings:{name}", line) for name, line, _, _ in rows],
-        TableFacts("docstrings", digest.hexdigest(), _LICENCE, _CITATION, (f"docstrings: read from the standard library of Python {sys.version.split()[0]}",)),
+        TableFacts(
+            "docstrings",
+            digest.hexdigest(),
+            _LICENCE,
+            _CITATION,
+            (f"docstrings: read from the standard library of Python {sys.version.split()[0]}",),
+        ),
     )
 
 
@@ -108,7 +116,7 @@ def _pairs(content: bytes) -> Iterator[tuple[int, str, str]]:
 
 def _first_sentence(docstring: str) -> str:
     """The first sentence of the first paragraph, on one line; nothing where it does not end in a full stop."""
-    sentence = re.split(r"(?<=[.!?])\s", " ".join(docstring.split("\n\n")[0].split()), maxsplit=1)[0]
+    sentence = re.split(r"(?<=[.!?])\s", " ".join(docstring.partition("\n\n")[0].split()), maxsplit=1)[0]
     return sentence if sentence.endswith(".") else ""
 
 
@@ -116,7 +124,9 @@ def _reference() -> Table:
     try:
         from pydoc_data import topics
     except ImportError:
-        raise DataError("python-reference: this Python comes without pydoc_data.topics. Use a Python with its whole standard library.") from None
+        raise DataError(
+            "python-reference: this Python comes without pydoc_data.topics. Use a Python with its whole standard library."
+        ) from None
     pages = sorted(topics.topics.items())
     return Table(
         [{"text": text.strip(), "topic": topic} for topic, text in pages],

@@ -1,6 +1,6 @@
 """Cross-entropy through the vocabulary head, without ever holding the logits of all positions.
 
-    N scored positions    H hidden size    V vocabulary
+N scored positions    H hidden size    V vocabulary
 """
 
 from typing import Any

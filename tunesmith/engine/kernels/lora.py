@@ -5,7 +5,6 @@
 The backward pass keeps x and x A' only, makes no gradient for W, and multiplies the small products first.
 """
 
-
 from typing import Any
 
 import torch
@@ -35,16 +34,16 @@ class _FrozenLinearWithAdapter(torch.autograd.Function):
         return grad_x, None, None, grad_a, grad_b, None
 
 
-class Linear(peft_lora.Linear):  # type: ignore[misc]
+class Linear(peft_lora.Linear):
     """peft's LoRA layer, its name too; only `forward` differs, and only where the plain formula holds."""
-    # Any variant (DoRA and others) and whatever else the formula above leaves out goes to peft's own forward.
 
+    # Any variant (DoRA and others) and whatever else the formula above leaves out goes to peft's own forward.
 
     def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """The fused pass, or peft's."""
         adapter = self._plain_adapter() if not args and not kwargs and not torch.is_autocast_enabled(x.device.type) else None
         if adapter is None:
-            return super().forward(x, *args, **kwargs)  # type: ignore[no-any-return]
+            return super().forward(x, *args, **kwargs)
         base = self.get_base_layer()
         a, b = self.lora_A[adapter].weight.to(x.dtype), self.lora_B[adapter].weight.to(x.dtype)
         flat = x.reshape(-1, x.shape[-1])
@@ -57,7 +56,7 @@ class Linear(peft_lora.Linear):  # type: ignore[misc]
         base = self.get_base_layer()
         if len(active) != 1 or self.disable_adapters or self.merged or type(base) is not nn.Linear or base.weight.requires_grad:
             return None
-        name = active[0]
+        name: str = active[0]
         has_hooks = base._forward_hooks or base._forward_pre_hooks or base._backward_hooks
         trains_bias = base.bias is not None and base.bias.requires_grad
         drops = self.training and not isinstance(self.lora_dropout[name], nn.Identity)
@@ -74,5 +73,3 @@ def fuse_lora(trunk: nn.Module) -> int:
             module.__class__ = Linear
             count += 1
     return count
-
-
