@@ -164,8 +164,8 @@ def refuse_overlap(splits: Splits, allow: bool = False) -> None:
         for other_name, others in parts[at + 1 :]:
             same = [(first[key], example.origin) for example in others if (key := content_key(example)) in first]
             if same:
-                (here, there), rows = same[0], "row" if len(same) == 1 else "rows"
+                (here, there), verb = same[0], "row of {} also stands" if len(same) == 1 else "rows of {} also stand"
                 raise DataError(
-                    f"{len(same)} {rows} of {other_name} also stand in {name}: {there.file}:{there.row} = {here.file}:{here.row}. "
+                    f"{len(same)} {verb.format(other_name)} in {name}: {there.file}:{there.row} = {here.file}:{here.row}. "
                     "Remove them, or set data.allow_overlap=true and read the scores with care."
                 )
