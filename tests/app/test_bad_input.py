@@ -183,3 +183,11 @@ def test_an_error_under_json_is_a_document_too(recipe: Path, capsys: pytest.Capt
     captured = capsys.readouterr()
     assert json.loads(captured.out)["error"]["exit_code"] == 3
     assert captured.err.count("error: ") == 1
+
+
+def test_a_head_alone_under_an_objective_without_one(decoder_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "p.jsonl"
+    file.write_text("\n".join(map(json.dumps, _PAIRS)))
+    (tmp_path / "r.yaml").write_text(f"model: {decoder_folder}\ndata: {file}\nmethod: head\nevaluate: {{generate_limit: 1}}\n")
+    assert run(["tune", str(tmp_path / "r.yaml"), f"output_dir={tmp_path / 'out'}"]) == 2
+    assert "method: head trains only a new head, and the objective sft has none. Use lora or full." in _one_line(capsys)

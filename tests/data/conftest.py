@@ -17,7 +17,11 @@ CHATML = (
 )
 """The chat template of SmolLM2-135M-Instruct, letter for letter."""
 
-SENTENCES = [Path(__file__).read_text(encoding="utf-8"), "the film was good\n\nthe film was bad\n\n\nassistant\nuser\n  system", "Why not?\n Because!\n\n"]
+SENTENCES = [
+    Path(__file__).read_text(encoding="utf-8"),
+    "the film was good\n\nthe film was bad\n\n\nassistant\nuser\n  system",
+    "Why not?\n Because!\n\n",
+]
 
 
 def byte_level(**special: str) -> PreTrainedTokenizerFast:
@@ -25,7 +29,9 @@ def byte_level(**special: str) -> PreTrainedTokenizerFast:
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)  # merges run across spaces and line breaks
     tokenizer.decoder = decoders.ByteLevel()
     names = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
-    trainer = trainers.BpeTrainer(vocab_size=400, special_tokens=names, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False)
+    trainer = trainers.BpeTrainer(
+        vocab_size=400, special_tokens=names, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
+    )
     tokenizer.train_from_iterator(SENTENCES, trainer)
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **special)
 
@@ -73,7 +79,9 @@ def bert() -> Any:
 def seq2seq() -> Any:
     """As T5's: an end token after every text."""
     words = sorted({word for sentence in SENTENCES for word in sentence.lower().split() if word.isalpha()})
-    tokenizer = Tokenizer(models.WordLevel({word: number for number, word in enumerate(["<pad>", "</s>", "<unk>", *words])}, unk_token="<unk>"))
+    tokenizer = Tokenizer(
+        models.WordLevel({word: number for number, word in enumerate(["<pad>", "</s>", "<unk>", *words])}, unk_token="<unk>")
+    )
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer.post_processor = processors.TemplateProcessing(single="$A </s>", pair="$A </s> $B </s>", special_tokens=[("</s>", 1)])
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=AddedToken("</s>"), pad_token="<pad>", unk_token="<unk>")

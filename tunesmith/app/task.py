@@ -11,7 +11,7 @@ from tunesmith.app.dataset import PreparedData, prepare_data
 from tunesmith.app.judging import EncodedSplit
 from tunesmith.app.machine import choose_device, choose_precision
 from tunesmith.core import registry
-from tunesmith.core.errors import DataError, ObjectiveError, RecipeError
+from tunesmith.core.errors import DataError, MethodError, ObjectiveError, RecipeError
 from tunesmith.core.events import Event, Progress, Stage, Warned
 from tunesmith.core.types import Example, Labelled, Method, Objective, ParamGroup, Text
 from tunesmith.data import EncodedFacts, TextEncoder, encode
@@ -191,7 +191,10 @@ def attach(task: Task) -> list[ParamGroup]:
     if task.encoder.labels and task.kind == "classification":
         write_label_map(task.model.trunk.config, task.encoder.labels)
     torch.manual_seed(task.recipe.seed)
-    return [group for group in groups if group.params]
+    groups = [group for group in groups if group.params]
+    if not groups:
+        raise MethodError(f"method: {task.recipe.method.name} trains only a new head, and the objective {task.objective_name} has none. Use lora or full.")
+    return groups
 
 
 def _without_vocabulary_head(trunk: Any, groups: list[ParamGroup]) -> list[ParamGroup]:

@@ -34,6 +34,8 @@ class TextEncoder:
     """Whether a labelled text is encoded for a classifier's head, or as a request with the label's name as its answer."""
     _renderer: Renderer = field(init=False, repr=False, compare=False)
     _anchor: str | None = field(init=False, repr=False, compare=False)
+    _bos: tuple[int, ...] = field(init=False, repr=False, compare=False)
+    """The beginning-of-sequence token, where the tokenizer puts one."""
 
     def __post_init__(self) -> None:
         length = self.max_length or self.facts.max_length
@@ -42,6 +44,9 @@ class TextEncoder:
         object.__setattr__(self, "max_length", length)
         object.__setattr__(self, "_renderer", Renderer(self.tokenizer, self.facts.name, self.labels, self.template, self.system))
         object.__setattr__(self, "_anchor", self._find_anchor())
+        bos = self.tokenizer.bos_token_id
+        has_bos = bos is not None and self.tokenizer("a", add_special_tokens=True, verbose=False)["input_ids"][:1] == [bos]
+        object.__setattr__(self, "_bos", (int(bos),) if has_bos else ())
 
     def encode(self, example: Example) -> Encoded:
         """Render and tokenize; cut on the right to `max_length`, counting what was cut."""
@@ -72,7 +77,7 @@ class TextEncoder:
         Of raw text that is the text itself; of an encoder-decoder its decoder's first token (`source` of `encode` is what it reads).
         """
         if isinstance(example, Text):
-            return tuple(self._bos() + self._ids(example.text, first=True))
+            return (*self._bos, *self._ids(example.text, first=True))
         if self.facts.is_encoder_decoder:
             return self._decoder_start()
         return tuple(self._tokens(self._renderer.prompt(self._renderer.conversation(example)[0]))[0])
@@ -105,7 +110,7 @@ class TextEncoder:
         )
 
     def _document(self, text: str) -> list[int]:
-        return self._bos() + self._ids(text, first=True) + self._eos()
+        return [*self._bos, *self._ids(text, first=True), *self._eos()]
 
     def _classified(self, example: Labelled) -> Encoded:
         """A text, or two, for a classifier's head. A causal model, which reads the last token, gets the template and an end of sequence."""
@@ -116,7 +121,7 @@ class TextEncoder:
             tokens, types, num_cut = self._special(example.text, example.text_pair)
             return Encoded(tokens, types, (False,) * len(tokens), num_cut=num_cut)
         eos = self._eos()
-        body = self._bos() + self._ids(self._renderer.request(example), first=True)
+        body = [*self._bos, *self._ids(self._renderer.request(example), first=True)]
         kept = body[: self.max_length - len(eos)] + eos
         return Encoded(tuple(kept), (0,) * len(kept), (False,) * len(kept), num_cut=len(body) + len(eos) - len(kept))
 
@@ -157,7 +162,7 @@ class TextEncoder:
                 merged[-1] = Piece(merged[-1].text + piece.text)
             elif piece.text or piece.closes:
                 merged.append(piece)
-        tokens = [] if self.tokenizer.chat_template else self._bos()
+        tokens = [] if self.tokenizer.chat_template else list(self._bos)
         scored = [False] * len(tokens)
         for place, piece in enumerate(merged):
             found = self._ids(piece.text, first=place == 0) + (self._eos() if piece.closes else [])
@@ -191,17 +196,8 @@ class TextEncoder:
         def ids(text: str) -> list[int]:
             return list(self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
 
-        return (
-            anchor
-            if ids(anchor + "word") != [self.tokenizer.eos_token_id, *ids("word")]
-            and ids(anchor + "word")[:1] == [self.tokenizer.eos_token_id]
-            else None
-        )
-
-    def _bos(self) -> list[int]:
-        """The beginning-of-sequence token, where the tokenizer puts one."""
-        bos = self.tokenizer.bos_token_id
-        return [bos] if bos is not None and self.tokenizer("a", add_special_tokens=True, verbose=False)["input_ids"][:1] == [bos] else []
+        eos, alone, behind = self.tokenizer.eos_token_id, ids("word"), ids(anchor + "word")
+        return anchor if behind[:1] == [eos] and behind[1:] != alone else None
 
     def _eos(self) -> list[int]:
         return [] if self.tokenizer.eos_token_id is None else [int(self.tokenizer.eos_token_id)]

@@ -9,6 +9,7 @@ from tunesmith.core import registry
 from tunesmith.core.errors import DataError, did_you_mean
 from tunesmith.core.types import Example, Labelled
 from tunesmith.data.labels import name_labels
+from tunesmith.data.sources._aliases import ALIASES
 from tunesmith.data.table import Table
 
 __all__ = ["Dataset", "SourceFacts", "read"]
@@ -77,8 +78,7 @@ def _table(source: Any) -> Table:
         if plugin.claims(source):
             table: Table = plugin.read(source)
             return table
-    aliases = ("movie-reviews", "tweets", "product-reviews", "editorials", "small-talk", "docstrings", "python-reference")
-    raise DataError(f"{source}: no such file or folder (looked in {Path.cwd()}), and no alias.{did_you_mean(str(source), aliases)}")
+    raise DataError(f"{source}: no such file or folder (looked in {Path.cwd()}), and no alias.{did_you_mean(str(source), ALIASES)}")
 
 
 def _format(table: Table, wanted: str | None, given: dict[str, str]) -> tuple[str, Any, dict[str, str]]:

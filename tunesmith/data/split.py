@@ -164,8 +164,9 @@ def refuse_overlap(splits: Splits, allow: bool = False) -> None:
         for other_name, others in parts[at + 1 :]:
             same = [(first[key], example.origin) for example in others if (key := content_key(example)) in first]
             if same:
-                (here, there), verb = same[0], "row of {} also stands" if len(same) == 1 else "rows of {} also stand"
+                here, there = same[0]
+                stands = "row of {} also stands" if len(same) == 1 else "rows of {} also stand"
                 raise DataError(
-                    f"{len(same)} {verb.format(other_name)} in {name}: {there.file}:{there.row} = {here.file}:{here.row}. "
+                    f"{len(same)} {stands.format(other_name)} in {name}: {there.file}:{there.row} = {here.file}:{here.row}. "
                     "Remove them, or set data.allow_overlap=true and read the scores with care."
                 )

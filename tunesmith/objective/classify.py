@@ -29,8 +29,8 @@ class Classify:
     """Layers of the head; each but the last keeps the width and has a tanh."""
     head_dropout: float = 0.1
     """Dropout on what the head reads."""
-    head_lr_scale: float = 1.0
-    """Learning rate of the head, as a multiple of the recipe's."""
+    head_lr_scale: float = 10.0
+    """Learning rate of the head, as a multiple of the recipe's: it starts from nothing, the trunk from what it knows."""
 
     accepts: ClassVar[tuple[type, ...]] = (Labelled,)
     fills: ClassVar[frozenset[str]] = frozenset({"label"})

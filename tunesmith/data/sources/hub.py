@@ -8,9 +8,10 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from tunesmith.core.errors import DataError, FetchError
+from tunesmith.core.errors import DataError, FetchError, did_you_mean
 from tunesmith.core.files import hash_of
 from tunesmith.core.types import Origin
+from tunesmith.data.sources._aliases import ALIASES
 from tunesmith.data.sources._features import class_names
 from tunesmith.data.table import Table, TableFacts
 
@@ -80,5 +81,5 @@ def _refusal(source: str, split: str, error: Exception) -> DataError | FetchErro
         else said[:160]
     )
     return FetchError(
-        f"{source}: no such file, folder or alias, and the hub did not give it ({cause}). Check the spelling, the network and HF_HUB_OFFLINE, or use an alias such as movie-reviews."
+        f"{source}: no such file, folder or alias, and the hub did not give it ({cause}). Check the spelling, the network and HF_HUB_OFFLINE, or use an alias.{did_you_mean(source, ALIASES)}"
     )

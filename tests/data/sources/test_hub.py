@@ -1,0 +1,70 @@
+from typing import Any
+
+import datasets
+import pytest
+
+from tunesmith.core.errors import DataError, FetchError
+from tunesmith.core.types import Labelled
+from tunesmith.data import read
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
+    """Stands in for the hub: it has one data set, and remembers what it was asked for."""
+    calls: list[tuple[Any, ...]] = []
+    features = datasets.Features({"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["neg", "pos"])})
+    made = datasets.Dataset.from_dict({"text": ["a", "b"], "label": [1, 0]}, features=features)
+    made.info.license = "apache-2.0"
+
+    def load_dataset(name: str, config: str | None = None, *, split: str) -> Any:
+        calls.append((name, config, split))
+        if name == "code/only":
+            raise RuntimeError("Dataset scripts are no longer supported, but found only.py")
+        if name == "owner/set" or (name, config) == ("glue", "sst2"):
+            if split not in ("train", "test"):
+                raise ValueError(f'Unknown split "{split}". Should be one of ["train", "test"].')
+            return made
+        if name == "off/line":
+            raise ConnectionError("Couldn't reach 'off/line' on the Hub (LocalEntryNotFoundError)")
+        raise datasets.exceptions.DatasetNotFoundError(f"Dataset '{name}' doesn't exist on the Hub or cannot be accessed.")
+
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    return calls
+
+
+@pytest.mark.parametrize(
+    ("source", "call"),
+    [
+        ("owner/set", ("owner/set", None, "train")),
+        ("owner/set:test", ("owner/set", None, "test")),
+        ("owner/set/config:test", ("owner/set", "config", "test")),
+        ("glue/sst2", ("glue", "sst2", "train")),
+    ],
+)
+def test_names_configurations_and_splits(source: str, call: tuple[Any, ...], asked: list[tuple[Any, ...]]) -> None:
+    dataset = read(source)
+    assert asked[-1] == call
+    assert dataset.facts.labels == ("neg", "pos")
+    assert dataset.facts.licence == "apache-2.0"
+    assert [(example.label, example.origin.file) for example in dataset.examples if isinstance(example, Labelled)] == [
+        ("pos", source),
+        ("neg", source),
+    ]
+
+
+def test_what_the_hub_does_not_give_is_one_line(asked: list[tuple[Any, ...]], monkeypatch: pytest.MonkeyPatch) -> None:
+    for source, error, said in [
+        ("owner/none", FetchError, "doesn't exist on the Hub"),
+        ("movie-review", FetchError, 'Did you mean "movie-reviews"'),
+        ("off/line", FetchError, "Check the spelling, the network and HF_HUB_OFFLINE"),
+        ("code/only", DataError, "needs Python code of its own, which is never run"),
+        ("owner/set:dev", DataError, "has no split dev"),
+    ]:
+        with pytest.raises(error) as caught:
+            read(source)
+        assert said in str(caught.value)
+        assert "\n" not in str(caught.value)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(FetchError, match="HF_HUB_OFFLINE is set"):
+        read("off/line")

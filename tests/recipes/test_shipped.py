@@ -1,0 +1,90 @@
+"""Every shipped recipe parses and runs on a tiny model; the tutorial's one from an unpacked folder."""
+
+from pathlib import Path
+
+import pytest
+import torch
+import transformers
+
+from tunesmith.app.tune import tune
+from tunesmith.cli.main import run
+from tunesmith.recipe import dump, from_mapping, load, shipped_recipes
+from tunesmith.recipe.text import parse_yaml
+
+WORDS = "the a film was is good bad dull moving story actors scene plot and of in it this".split()
+
+
+@pytest.mark.parametrize("name", shipped_recipes())
+def test_it_parses_and_says_what_it_is_for(name: str) -> None:
+    recipe = load(name)
+    assert recipe.description
+    assert from_mapping(parse_yaml(dump(recipe), name), name=name) == recipe
+
+
+@pytest.mark.embedded
+@pytest.mark.parametrize("name", ["reviews", "docstrings", "small-talk"])
+def test_it_takes_two_steps_on_a_tiny_model(name: str, tiny_models: dict[str, Path], tmp_path: Path) -> None:
+    overrides = ["data.limit={train: 64, validation: 8, test: 12}", "train.max_steps=2", f"output_dir={tmp_path / 'out'}", "model.max_length=64"]
+    model = tiny_models["bert" if name == "reviews" else "llama"]
+    domains = ["evaluate.domains.tweets.limit=10", "evaluate.domains.product-reviews.limit=10"] if name == "reviews" else ["evaluate.generate_limit=2"]
+    report = tune(load(name, [*overrides, f"model.source={model}", *domains])).report
+    assert len(report["curves"]["train"]) == 2
+    if name == "reviews":
+        assert set(report["domains"]) == {"tweets", "product-reviews"}
+    else:
+        assert "Tell me how to fine-tune a model" in [sample["prompt"] for sample in report["samples"]]
+
+
+def _acl_imdb(folder: Path) -> Path:
+    """A folder laid out as the published archive unpacks."""
+    draw = torch.Generator().manual_seed(0)
+    for part, count in (("train", 24), ("test", 8)):
+        for label, mood in (("neg", "bad dull"), ("pos", "good moving")):
+            for number in range(count):
+                chosen = [WORDS[i] for i in torch.randint(0, len(WORDS), (12,), generator=draw)]
+                file = folder / part / label / f"{number}_{1 if label == 'neg' else 9}.txt"
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text(f"{' '.join(chosen)} {mood} {part} {number}")
+    (folder / "train" / "unsup").mkdir()
+    (folder / "train" / "unsup" / "0_0.txt").write_text("nobody judged this")
+    return folder
+
+
+def test_the_tutorials_recipe_runs_from_an_unpacked_folder(tiny_models: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = _acl_imdb(tmp_path / "aclImdb")
+    code = run([
+        "tune", "sentiment-imdb", f"model.source={tiny_models['distilbert']}", f"data.train={folder / 'train'}", f"data.test={folder / 'test'}",
+        "model.max_length=64", "train.epochs=4", "train.learning_rate=5e-3", f"output_dir={tmp_path / 'out'}", "--json",
+    ])  # fmt: skip
+    captured = capsys.readouterr()
+    assert code == 0, captured.err
+    import json
+
+    report = json.loads(captured.out)
+    assert report["confusion"]["labels"] == ["negative", "positive"]
+    assert report["metrics"]["accuracy"]["rows"] == 16
+    assert report["data"]["splits"]["train"]["rows"] + report["data"]["splits"]["validation"]["rows"] == 48
+    assert report["model"]["architecture"] == "DistilBertModel"
+
+
+@pytest.fixture(scope="module")
+def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A BERT, a DistilBERT and a Llama of two layers, with a tokenizer of whole words."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "</s>", *WORDS]
+    built = Tokenizer(models.WordLevel({word: index for index, word in enumerate(vocabulary)}, unk_token="[UNK]"))  # type: ignore[call-arg]
+    built.pre_tokenizer = pre_tokenizers.Whitespace()  # type: ignore[assignment]
+    tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=built, pad_token="[PAD]", unk_token="[UNK]", eos_token="</s>")
+    shape = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "max_position_embeddings": 64, "vocab_size": 64}
+    torch.manual_seed(0)
+    made = {
+        "bert": transformers.BertModel(transformers.BertConfig(**shape)),
+        "distilbert": transformers.DistilBertModel(transformers.DistilBertConfig(vocab_size=64, dim=32, hidden_dim=48, n_layers=2, n_heads=4)),
+        "llama": transformers.LlamaForCausalLM(transformers.LlamaConfig(**shape, eos_token_id=4, pad_token_id=0, bos_token_id=None)),
+    }
+    folder = tmp_path_factory.mktemp("models")
+    for name, model in made.items():
+        model.save_pretrained(folder / name)
+        tokenizer.save_pretrained(folder / name)
+    return {name: folder / name for name in made}
