@@ -136,5 +136,7 @@ def random_rows(lengths: Sequence[int], facts: ModelFacts, *, seed: int = 0, lab
         targets = Targets(positions, tuple(tokens[p + 1] for p in positions), (1.0,) * len(positions), (0,) * len(positions))
         values = {} if label is None else {"label": (number % label,)}
         segment = Segment(tokens)
-        rows.append(Row((segment,), Origin("random", number + 1), targets, values=values, source=segment if facts.is_encoder_decoder else None))
+        rows.append(
+            Row((segment,), Origin("random", number + 1), targets, values=values, source=segment if facts.is_encoder_decoder else None)
+        )
     return rows

@@ -27,7 +27,12 @@ def _overrides(*given: str) -> Files:
 
 
 _ROWS = [("the cat is good", "positive"), ("the dog is bad", "negative"), ("a mat was good", "positive"), ("a film was bad", "negative")]
-_GOOD = [{"review": f"{text} {noun} {verb}", "sentiment": label} for text, label in _ROWS for noun in "cat dog mat film".split() for verb in "sat ran".split()]
+_GOOD = [
+    {"review": f"{text} {noun} {verb}", "sentiment": label}
+    for text, label in _ROWS
+    for noun in "cat dog mat film".split()
+    for verb in "sat ran".split()
+]
 _LINES = [json.dumps(row) for row in _GOOD]
 _LONG = [json.dumps({"review": " ".join(["cat"] * 90) + f" {n}", "sentiment": "ab"[n % 2]}) for n in range(30)]
 _PAIRS = [{"prompt": f"the {noun} {verb}", "completion": "yes"} for noun in "cat dog mat film".split() for verb in "sat ran is was".split()]
@@ -131,7 +136,9 @@ def test_zero_tokens_left_to_score(decoder_folder: Path, tmp_path: Path, capsys:
     file.write_text("\n".join(json.dumps({"prompt": " ".join(["cat"] * 80) + f" {n}", "completion": "yes"}) for n in range(20)))
     (tmp_path / "r.yaml").write_text(f"model: {decoder_folder}\ndata: {file}\n")
     assert run(["tune", str(tmp_path / "r.yaml"), f"output_dir={tmp_path / 'out'}"]) == 3
-    assert re.search(r"every one of the \d+ rows is left with nothing to learn after cutting \(64 tokens\)\. Raise model\.max_length", _one_line(capsys))
+    assert re.search(
+        r"every one of the \d+ rows is left with nothing to learn after cutting \(64 tokens\)\. Raise model\.max_length", _one_line(capsys)
+    )
 
 
 def test_an_output_folder_that_exists_is_left_as_it_is(recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -142,8 +149,20 @@ def test_an_output_folder_that_exists_is_left_as_it_is(recipe: Path, tmp_path: P
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["precious.txt"]
 
 
-def test_a_loss_that_is_not_a_number_exits_with_4_and_says_so_in_the_run(recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    code = run(["tune", str(recipe), "train.learning_rate=1e30", "train.max_steps=20", "train.max_grad_norm=null", "train.warmup_ratio=0", f"output_dir={tmp_path / 'out'}"])
+def test_a_loss_that_is_not_a_number_exits_with_4_and_says_so_in_the_run(
+    recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = run(
+        [
+            "tune",
+            str(recipe),
+            "train.learning_rate=1e30",
+            "train.max_steps=20",
+            "train.max_grad_norm=null",
+            "train.warmup_ratio=0",
+            f"output_dir={tmp_path / 'out'}",
+        ]
+    )
     assert code == 4
     assert re.search(r"step \d+: the loss is .* Lower train\.learning_rate", _one_line(capsys))
     assert json.loads((tmp_path / "out" / "status.json").read_text())["status"] == "failed"

@@ -248,7 +248,9 @@ def test_the_preview_shows_what_is_learned(decoder_folder: Path, pairs_csv: Path
 def test_a_domain_of_other_labels_is_left_out_and_said_so(encoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.jsonl"
     other.write_text("\n".join(json.dumps({"text": f"{noun} good", "label": label}) for noun in ["cat", "dog"] for label in ["yes", "no"]))
-    run = tune(_classifier(encoder_folder, reviews_csv, tmp_path / "out", train={"max_steps": 1}, evaluate={"domains": {"other": str(other)}}))
+    run = tune(
+        _classifier(encoder_folder, reviews_csv, tmp_path / "out", train={"max_steps": 1}, evaluate={"domains": {"other": str(other)}})
+    )
     assert run.report["domains"] == {}
     assert any("evaluate.domains.other: not measured: its labels (no, yes) are not those" in warning for warning in run.report["warnings"])
 

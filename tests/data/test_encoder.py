@@ -221,3 +221,13 @@ def test_the_fingerprint_changes_with_what_encoding_depends_on(chatml: Any, base
     ]
     assert len({encoder.fingerprint() for encoder in encoders}) == len(encoders)
     assert TextEncoder(chatml, facts(name="renamed")).fingerprint() == encoders[0].fingerprint()
+
+
+def test_no_space_is_put_into_the_middle_of_a_conversation(sentencepiece: Any, facts: Facts) -> None:
+    encoder = TextEncoder(sentencepiece, facts())
+    encoded = encoder.encode(Completion("film", "good", HERE))
+    assert (
+        sentencepiece("good", add_special_tokens=False)["input_ids"] != sentencepiece("</s>good", add_special_tokens=False)["input_ids"][1:]
+    )
+    assert "".join(sentencepiece.convert_ids_to_tokens(encoded.tokens)).endswith("good</s>")
+    assert "▁good" not in "".join(sentencepiece.convert_ids_to_tokens(encoded.tokens))

@@ -114,3 +114,10 @@ def test_duplicates_are_counted_with_their_answers() -> None:
     here = Origin("a", 1)
     assert num_duplicates([Completion("ask", "one", here), Completion("ask", "two", here), Completion("Ask", "one", here)]) == 1
     assert num_duplicates(labelled([("x", "a"), ("x", "a"), ("x", "b"), ("y", "a")])) == 2
+
+
+def test_repeated_texts_stay_together_and_never_swell_a_split() -> None:
+    rows = labelled([(f"text {i % 10}", "a") for i in range(100)])  # ten texts, ten times each
+    splits = split(dataset(rows), validation=0, test=25)
+    assert len(splits.test) == 20
+    assert Counter(texts(splits.test).values()) == {10: 2}

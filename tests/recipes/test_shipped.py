@@ -24,9 +24,18 @@ def test_it_parses_and_says_what_it_is_for(name: str) -> None:
 @pytest.mark.embedded
 @pytest.mark.parametrize("name", ["reviews", "docstrings", "small-talk"])
 def test_it_takes_two_steps_on_a_tiny_model(name: str, tiny_models: dict[str, Path], tmp_path: Path) -> None:
-    overrides = ["data.limit={train: 64, validation: 8, test: 12}", "train.max_steps=2", f"output_dir={tmp_path / 'out'}", "model.max_length=64"]
+    overrides = [
+        "data.limit={train: 64, validation: 8, test: 12}",
+        "train.max_steps=2",
+        f"output_dir={tmp_path / 'out'}",
+        "model.max_length=64",
+    ]
     model = tiny_models["bert" if name == "reviews" else "llama"]
-    domains = ["evaluate.domains.tweets.limit=10", "evaluate.domains.product-reviews.limit=10"] if name == "reviews" else ["evaluate.generate_limit=2"]
+    domains = (
+        ["evaluate.domains.tweets.limit=10", "evaluate.domains.product-reviews.limit=10"]
+        if name == "reviews"
+        else ["evaluate.generate_limit=2"]
+    )
     report = tune(load(name, [*overrides, f"model.source={model}", *domains])).report
     assert len(report["curves"]["train"]) == 2
     if name == "reviews":
@@ -50,7 +59,9 @@ def _acl_imdb(folder: Path) -> Path:
     return folder
 
 
-def test_the_tutorials_recipe_runs_from_an_unpacked_folder(tiny_models: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_tutorials_recipe_runs_from_an_unpacked_folder(
+    tiny_models: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = _acl_imdb(tmp_path / "aclImdb")
     code = run([
         "tune", "sentiment-imdb", f"model.source={tiny_models['distilbert']}", f"data.train={folder / 'train'}", f"data.test={folder / 'test'}",
@@ -76,11 +87,20 @@ def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     built = Tokenizer(models.WordLevel({word: index for index, word in enumerate(vocabulary)}, unk_token="[UNK]"))  # type: ignore[call-arg]
     built.pre_tokenizer = pre_tokenizers.Whitespace()  # type: ignore[assignment]
     tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=built, pad_token="[PAD]", unk_token="[UNK]", eos_token="</s>")
-    shape = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "max_position_embeddings": 64, "vocab_size": 64}
+    shape = {
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "max_position_embeddings": 64,
+        "vocab_size": 64,
+    }
     torch.manual_seed(0)
     made = {
         "bert": transformers.BertModel(transformers.BertConfig(**shape)),
-        "distilbert": transformers.DistilBertModel(transformers.DistilBertConfig(vocab_size=64, dim=32, hidden_dim=48, n_layers=2, n_heads=4)),
+        "distilbert": transformers.DistilBertModel(
+            transformers.DistilBertConfig(vocab_size=64, dim=32, hidden_dim=48, n_layers=2, n_heads=4)
+        ),
         "llama": transformers.LlamaForCausalLM(transformers.LlamaConfig(**shape, eos_token_id=4, pad_token_id=0, bos_token_id=None)),
     }
     folder = tmp_path_factory.mktemp("models")

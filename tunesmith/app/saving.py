@@ -5,6 +5,7 @@ import shutil
 from tunesmith.app.task import Task
 from tunesmith.core.files import staged_folder, write_json
 from tunesmith.core.run import RunDirectory
+from tunesmith.model._quiet import quiet
 from tunesmith.model.heads import save_heads
 
 __all__ = ["save_tuned", "saved_bytes"]
@@ -14,7 +15,7 @@ def save_tuned(task: Task, directory: RunDirectory) -> None:
     """Write `adapter/` (parameter-efficient methods) or `model/` (full), and the heads. Nothing where only a head trained."""
     trains_whole_model = task.recipe.method.name == "full"
     target = directory.model if trains_whole_model else directory.adapter
-    with staged_folder(target, replace=True) as staging:
+    with staged_folder(target, replace=True) as staging, quiet():
         task.method.save(task.model.trunk, staging)
         if trains_whole_model:
             task.model.tokenizer.save_pretrained(str(staging))

@@ -193,7 +193,9 @@ def attach(task: Task) -> list[ParamGroup]:
     torch.manual_seed(task.recipe.seed)
     groups = [group for group in groups if group.params]
     if not groups:
-        raise MethodError(f"method: {task.recipe.method.name} trains only a new head, and the objective {task.objective_name} has none. Use lora or full.")
+        raise MethodError(
+            f"method: {task.recipe.method.name} trains only a new head, and the objective {task.objective_name} has none. Use lora or full."
+        )
     return groups
 
 
