@@ -63,9 +63,11 @@ def training_steps(
 
     Rows are shuffled anew each epoch.
     """
+    shuffled, order = -1, np.empty(0, dtype=np.int64)
     for step in range(start_step, plan.num_steps):
         epoch, place = divmod(step, plan.steps_per_epoch)
-        order = np.random.default_rng((plan.seed, epoch)).permutation(plan.num_rows)
+        if epoch != shuffled:
+            shuffled, order = epoch, np.random.default_rng((plan.seed, epoch)).permutation(plan.num_rows)
         chosen = order[place * plan.examples_per_step : (place + 1) * plan.examples_per_step]
         drawn = [objective.draw(rows[i], np.random.default_rng((plan.seed, epoch, int(i)))) for i in chosen]
         groups = pack([row.num_tokens for row in drawn], plan.micro_batch_tokens)
