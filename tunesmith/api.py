@@ -7,6 +7,7 @@ from typing import Any
 
 from tunesmith.app.run import Run
 from tunesmith.app.tune import tune as tune_recipe
+from tunesmith.cli.notebook import NotebookProgress, in_notebook
 from tunesmith.cli.progress import Progress
 from tunesmith.core import registry
 from tunesmith.core.errors import UsageError
@@ -60,7 +61,7 @@ def tune(
     made = from_mapping(_merged(content, changes), name=Path(recipe).stem if recipe is not None else "python")
     if progress is not None:
         return tune_recipe(made, progress=progress)
-    with Progress() as bar:
+    with NotebookProgress() if in_notebook() else Progress() as bar:
         return tune_recipe(made, progress=bar)
 
 

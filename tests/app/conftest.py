@@ -35,6 +35,18 @@ _WORDS = [
 ]
 
 
+@pytest.fixture(scope="session")
+def _session_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(request: pytest.FixtureRequest, _session_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What tiny models say stays out of the user's cache; embedded models are fetched once and live there."""
+    if request.node.get_closest_marker("embedded") is None:
+        monkeypatch.setenv("TUNESMITH_CACHE", str(_session_cache))
+
+
 def _tokenizer(chat: bool) -> transformers.PreTrainedTokenizerFast:
     from tokenizers import Tokenizer, models, pre_tokenizers
 

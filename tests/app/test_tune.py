@@ -333,3 +333,35 @@ def test_a_signal_to_the_command_saves_and_exits_with_130(encoder_folder: Path, 
     assert "everything so far is saved. Go on with: tunesmith runs resume" in errors
     assert "Traceback" not in errors
     assert any((tmp_path / "out" / "checkpoints").glob("step-*"))
+
+
+def test_the_base_model_is_asked_the_same_only_once(
+    encoder_folder: Path, reviews_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TUNESMITH_CACHE", str(tmp_path / "cache"))
+    said = list[str]()
+
+    def listener(event: Event) -> None:
+        said.append(str(event))
+
+    first = tune(_classifier(encoder_folder, reviews_csv, tmp_path / "one", train={"max_steps": 1}), progress=listener)
+    assert not any("come from the cache" in text for text in said)
+    again = tune(_classifier(encoder_folder, reviews_csv, tmp_path / "two", train={"max_steps": 2}), progress=listener)
+    assert any("come from the cache" in text for text in said)
+    assert again.report["baselines"]["zero_shot"] == first.report["baselines"]["zero_shot"]
+    said.clear()
+    words = {"label_texts": {"positive": "the cat", "negative": "no dog"}}
+    other = _classifier(encoder_folder, reviews_csv, tmp_path / "three", train={"max_steps": 1})
+    tune(other.model_copy(update={"data": other.data.model_copy(update=words)}), progress=listener)
+    assert not any("come from the cache" in text for text in said), "other words for the labels are another question"
+
+
+def test_a_damaged_cache_is_asked_again(encoder_folder: Path, reviews_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TUNESMITH_CACHE", str(tmp_path / "cache"))
+    first = tune(_classifier(encoder_folder, reviews_csv, tmp_path / "one", train={"max_steps": 1}))
+    for file in (tmp_path / "cache" / "base").iterdir():
+        file.write_text("{}")
+    for file in (tmp_path / "cache" / "encoded").iterdir():
+        file.write_bytes(b"no zip file")
+    again = tune(_classifier(encoder_folder, reviews_csv, tmp_path / "two", train={"max_steps": 1}))
+    assert again.report["metrics"] == first.report["metrics"]

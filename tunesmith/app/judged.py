@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from tunesmith.core.events import Progress
 from tunesmith.core.files import write_json
 from tunesmith.core.types import Message, Origin, Output, Prompt, Text
 
-__all__ = ["Judgement", "judge", "judge_base", "load_judgement", "save_judgement"]
+__all__ = ["Judgement", "judge", "judge_zero_shot", "load_judgement", "save_judgement"]
 
 SOURCELESS = Origin("prompt", 1)
 
@@ -27,11 +27,10 @@ class Judgement:
     answers: Sequence[str] = ()
     """To the recipe's prompts."""
     seconds: float = 0.0
-    notes: Sequence[str] = field(default_factory=tuple)
 
 
 def save_judgement(file: Path, judgement: Judgement) -> None:
-    """Keep it as JSON."""
+    """Keep it as JSON, written whole."""
     write_json(file, asdict(judgement))
 
 
@@ -39,7 +38,7 @@ def load_judgement(file: Path) -> Judgement:
     """Read what `save_judgement` wrote."""
     saved: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     outputs = {name: [_output(entry) for entry in entries] for name, entries in saved["outputs"].items()}
-    return Judgement(outputs, saved["answers"], saved["seconds"], saved["notes"])
+    return Judgement(outputs, saved["answers"], saved["seconds"])
 
 
 def _output(entry: dict[str, Any]) -> Output:
@@ -47,10 +46,8 @@ def _output(entry: dict[str, Any]) -> Output:
     return Output(**{**entry, "probabilities": tuple(entry["probabilities"]), "nll_nats": nll})
 
 
-def judge_base(task: Task, say: Say) -> Judgement:
-    """The base model: zero-shot for classifiers, as it is for language models. Call it before the method is applied."""
-    if task.kind != "classification":
-        return judge(task, say)
+def judge_zero_shot(task: Task, say: Say) -> Judgement:
+    """A base model's labels without any training."""
     started = time.perf_counter()
     texts = [(task.recipe.data.label_texts or {}).get(label, label) for label in task.encoder.labels]
     outputs = {}

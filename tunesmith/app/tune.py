@@ -9,9 +9,10 @@ from pathlib import Path
 
 import torch
 
+from tunesmith.app.base import judge_base
 from tunesmith.app.document import Times, build_document
 from tunesmith.app.interruption import Interruption
-from tunesmith.app.judged import Judgement, judge, judge_base, load_judgement, save_judgement
+from tunesmith.app.judged import Judgement, judge
 from tunesmith.app.machine import machine_facts, versions
 from tunesmith.app.plan import Plan, make_plan
 from tunesmith.app.run import Run
@@ -79,7 +80,7 @@ def plan(recipe: Recipe) -> Plan:
 def _run(task: Task, directory: RunDirectory, interruption: Interruption, say: Say, started: float, *, resumed: bool = False) -> Run:
     with _recorded(directory):
         say(Stage("base", "the model before tuning"))
-        base = _base(task, directory, say)
+        base = judge_base(task, directory, say)
         groups = attach(task)
         planned = make_plan(task, groups, "")
         say(Stage("train", f"{task.recipe.method.name}, {planned.num_steps} steps"))
@@ -113,16 +114,6 @@ def _recorded(directory: RunDirectory) -> Iterator[None]:
         directory.set_status("failed", f"{type(error).__name__}: {error}")
         raise
     directory.set_status("done")
-
-
-def _base(task: Task, directory: RunDirectory, say: Say) -> Judgement:
-    """What the base model says; kept in the run, so that a resumed run does not ask twice."""
-    file = directory.path / "base.json"
-    if file.is_file():
-        return load_judgement(file)
-    judgement = judge_base(task, say)
-    save_judgement(file, judgement)
-    return judgement
 
 
 def _fit(task: Task, groups: list[ParamGroup], directory: RunDirectory, interruption: Interruption, say: Say, resumed: bool) -> Fit:
