@@ -28,13 +28,13 @@ class Interruption:
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]
+            signal.signal(number, handler if handler is not None else signal.SIG_DFL)  # type: ignore[arg-type]
         self._before = {}
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         again, self._requested = self._requested, True
         if again or not (self._held or self._is_busy()):
-            raise Interrupted("interrupted")
+            raise Interrupted("interrupted.")
 
     def while_busy(self, is_busy: Callable[[], bool]) -> None:
         """Hold the error back for as long as `is_busy()`; `check` raises it then."""
@@ -43,7 +43,7 @@ class Interruption:
     def check(self) -> None:
         """Raise the error that was held back, if any."""
         if self._requested:
-            raise Interrupted("interrupted")
+            raise Interrupted("interrupted.")
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:

@@ -3,7 +3,6 @@
 import csv
 import itertools
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -11,7 +10,7 @@ from typing import IO, Any
 from tunesmith.app.tuned import Tuned, load_tuned
 from tunesmith.core.errors import DataError, UsageError
 from tunesmith.core.events import Event, Progress, Stage
-from tunesmith.core.files import disk_errors
+from tunesmith.core.files import staged_file
 from tunesmith.core.run import RunDirectory
 from tunesmith.core.types import Origin, Output
 from tunesmith.data import example_to_predict, iter_rows
@@ -38,23 +37,17 @@ def predict_file(run: RunDirectory, file: Path, out: Path, *, progress: Callable
     say(Stage("model", run.id))
     tuned = load_tuned(run)
     say(Stage("predict", str(file)))
-    staged = out.with_name(f".{out.name}.{os.getpid()}")
     count = 0
-    try:
-        with disk_errors(out):
-            out.parent.mkdir(parents=True, exist_ok=True)
-            with staged.open("w", encoding="utf-8", newline="") as target:
-                write = _writer(target, out.suffix)
-                for lines in _predicted(tuned, file, records):
-                    for line in lines:
-                        write(line)
-                    count += len(lines)
-                    say(Progress("predict", count, 0))
-            if not count:
-                raise DataError(f"{file}: has no rows. Nothing was written.")
-            staged.replace(out)
-    finally:
-        staged.unlink(missing_ok=True)
+    with staged_file(out) as staged:
+        with staged.open("w", encoding="utf-8", newline="") as target:
+            write = _writer(target, out.suffix)
+            for lines in _predicted(tuned, file, records):
+                for line in lines:
+                    write(line)
+                count += len(lines)
+                say(Progress("predict", count, 0))
+        if not count:
+            raise DataError(f"{file}: has no rows. Nothing was written.")
     return {"run": run.id, "file": str(file), "out": str(out), "rows": count}
 
 

@@ -5,7 +5,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 import torch
 from torch import Tensor
@@ -114,6 +114,7 @@ class Fitting:
     patience: int | None
     progress: dict[str, Any] = field(
         default_factory=lambda: {
+            "validated_step": 0,
             "best_step": None,
             "best_value": None,
             "best_loss": None,
@@ -132,67 +133,76 @@ class Fitting:
         if resume:
             self._resume()
         self.interruption.while_busy(lambda: self.state.updating)
-        done = self.progress["stopped_early"] or self.state.step >= self.plan.num_steps
         try:
+            if self._is_due(self.state.step):  # the signal came between that step and its validation
+                self._validate(self.state.step)
+            done = self.progress["stopped_early"] or self.state.step >= self.plan.num_steps
             for step in [] if done else self._steps():
                 self._after(step)
                 self.interruption.check()
                 if self.progress["stopped_early"]:
                     break
         except Interrupted:
-            with contextlib.suppress(Interrupted), self.interruption.held():
-                self._checkpoint()
-            raise
+            self._save_and_stop()
         best = self.directory.checkpoints / BEST
         if best.is_file() and self.progress["best_step"] != self.state.step:
             load_trainable(best, self.forward)
         p = self.progress
         return Fit(self.state.step, p["stopped_early"], p["best_step"], p["best_value"], p["seconds"], p["tokens"])
 
+    def _save_and_stop(self) -> NoReturn:
+        saved = False
+        with contextlib.suppress(Interrupted), self.interruption.held():
+            self._checkpoint()
+            saved = True
+        if saved:
+            raise Interrupted(f"interrupted after step {self.state.step} of {self.plan.num_steps}; everything so far is saved.") from None
+        latest = latest_checkpoint(self.directory.checkpoints)
+        since = f"the last checkpoint is {latest.name}" if latest else "there is no checkpoint"
+        raise Interrupted(f"interrupted again before step {self.state.step} could be saved; {since}.") from None
+
     def _steps(self) -> Iterator[Step]:
         batches = training_steps(self.rows, self.step_plan, self.objective, self.forward.facts, start_step=self.state.step)
         return train(self.forward, self.objective, batches, self.plan, self.state)
 
     def _after(self, step: Step) -> None:
-        self.progress["seconds"] += step.seconds
-        self.progress["tokens"] += step.num_tokens
         with self.interruption.held():
+            self.progress["seconds"] += step.seconds
+            self.progress["tokens"] += step.num_tokens
             self._write({"event": "step", **asdict(step)})
+            self.state.updating = False
         left = (self.plan.num_steps - step.index) * self.progress["seconds"] / step.index
         self.say(Stepped(step, self.plan.num_steps, left))
-        is_last = step.index == self.plan.num_steps
-        validated = self.validator is not None and step.index in self.validate_at
-        if validated:
-            self._validate(step)
-        due = validated if self.checkpoint_every is None else step.index % self.checkpoint_every == 0
-        if due or is_last or self.progress["stopped_early"]:
+        if self._is_due(step.index):
+            self._validate(step.index)
+        due = step.index in self.validate_at if self.checkpoint_every is None else step.index % self.checkpoint_every == 0
+        if due or step.index == self.plan.num_steps or self.progress["stopped_early"]:
             with self.interruption.held():
                 self._checkpoint()
 
-    def _validate(self, step: Step) -> None:
+    def _is_due(self, step: int) -> bool:
+        return self.validator is not None and step in self.validate_at and bool(self.progress["validated_step"] < step)
+
+    def _validate(self, step: int) -> None:
         assert self.validator is not None
         rng = torch.get_rng_state()
         loss, metrics = self.validator(self.forward, self.objective, self.step_plan.micro_batch_tokens)
         torch.set_rng_state(rng)
         value = loss if self.validator.select_by == "loss" else metrics[self.validator.select_by]
         with self.interruption.held():
+            self.progress["validated_step"] = step
             is_best = self._is_better(value, loss)
             if is_best:
-                self.progress |= {"best_step": step.index, "best_value": value, "best_loss": loss, "without_gain": 0}
-                self.directory.checkpoints.mkdir(exist_ok=True)
-                staged = self.directory.checkpoints / f".{BEST}"
-                save_trainable(staged, self.forward)
-                staged.replace(self.directory.checkpoints / BEST)
+                self.progress |= {"best_step": step, "best_value": value, "best_loss": loss, "without_gain": 0}
+                save_trainable(self.directory.checkpoints / BEST, self.forward)
             else:
                 self.progress["without_gain"] += 1
-            self._write({"event": "validation", "step": step.index, "epoch": step.epoch, "loss": loss, **metrics})
+            self._write({"event": "validation", "step": step, "epoch": step / self.plan.steps_per_epoch, "loss": loss, **metrics})
             if self.patience is not None and self.progress["without_gain"] >= self.patience:
-                self.progress["stopped_early"] = step.index < self.plan.num_steps
-        self.say(Validated(step.index, loss, metrics, is_best))
+                self.progress["stopped_early"] = step < self.plan.num_steps
+        self.say(Validated(step, loss, metrics, is_best))
         if self.progress["stopped_early"]:
-            self.say(
-                Notice(f"stopped early at step {step.index}: {self.patience} validations without a better {self.validator.select_by}.")
-            )
+            self.say(Notice(f"stopped early at step {step}: {self.patience} validations without a better {self.validator.select_by}."))
 
     def _is_better(self, value: float, loss: float) -> bool:
         assert self.validator is not None

@@ -43,9 +43,9 @@ def tune(recipe: Recipe, *, progress: Callable[[Event], None] | None = None) -> 
     Returns: the finished run.
     Raises: TunesmithError; what is wrong with the recipe, the data or the model is raised before anything is written.
     """
-    say = progress or _silence
     started = time.perf_counter()
     with Interruption() as interruption:
+        say = _checked(progress or _silence, interruption)
         task = prepare(recipe, say)
         directory = new_run_directory(recipe.name, Path(recipe.output_dir) if recipe.output_dir else None)
         write_text(directory.recipe, dump(recipe))
@@ -56,12 +56,12 @@ def tune(recipe: Recipe, *, progress: Callable[[Event], None] | None = None) -> 
 
 def resume(path: Path, *, progress: Callable[[Event], None] | None = None) -> Run:
     """Go on with a run that was interrupted, from its last checkpoint. Raises: RunError, where it is finished or its data changed."""
-    say = progress or _silence
     started = time.perf_counter()
     directory = RunDirectory(path)
     if directory.status == "done":
         raise RunError(f"{path}: is finished. `tunesmith runs show {path}` shows it.")
     with Interruption() as interruption:
+        say = _checked(progress or _silence, interruption)
         task = prepare(load(directory.recipe), say)
         if directory.read_json(directory.data) != json.loads(json.dumps(_data_facts(task))):
             raise RunError(
@@ -104,9 +104,9 @@ def _recorded(directory: RunDirectory) -> Iterator[None]:
     """Keep status.json true, whatever ends the block."""
     try:
         yield
-    except Interrupted:
+    except Interrupted as interrupted:
         directory.set_status("interrupted")
-        raise Interrupted(f"interrupted; everything so far is saved. Go on with: tunesmith runs resume {directory.path}") from None
+        raise Interrupted(f"{interrupted} Go on with: tunesmith runs resume {directory.path}") from None
     except TunesmithError as error:
         directory.set_status("failed", str(error))
         raise
@@ -168,6 +168,7 @@ def _data_facts(task: Task) -> dict[str, object]:
     """What the rows of every split came from: the same again, or a resumed run would be another run."""
     return {
         "encoder": task.encoder.fingerprint(),
+        "model": [task.model.source.sha256, task.model.source.revision],
         **{name: {**asdict(task.data.facts[name]), "encoded": asdict(task.encoded[name])} for name in task.splits},
     }
 
@@ -189,6 +190,16 @@ def _model_facts(task: Task) -> dict[str, object]:
         "trust_remote_code": source.trust_remote_code,
         "notes": list(source.notes),
     }
+
+
+def _checked(say: Say, interruption: Interruption) -> Say:
+    """Every event is a moment to stop at, where a library's own `except` has swallowed the signal's error."""
+
+    def checked(event: Event) -> None:
+        interruption.check()
+        say(event)
+
+    return checked
 
 
 def _silence(event: Event) -> None:

@@ -5,6 +5,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from typing import Any
 
 from tunesmith.core.errors import TunesmithError
 
-__all__ = ["cache_folder", "disk_errors", "file_sha256", "hash_of", "staged_folder", "write_bytes", "write_json", "write_text"]
+__all__ = ["cache_folder", "disk_errors", "file_sha256", "hash_of", "staged_file", "staged_folder", "write_bytes", "write_json", "write_text"]
 
 
 def cache_folder(*parts: str) -> Path:
@@ -31,14 +32,23 @@ def disk_errors(path: Path) -> Iterator[None]:
     """Turn a full disk, or a folder that cannot be written, into one line. Raises: TunesmithError."""
     try:
         yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    except Exception as error:
+        number = _system_error(error)
+        if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise TunesmithError(
                 f"{path}: the disk is full. Nothing half-written was kept; free some space and run the command again."
             ) from error
-        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
-            raise TunesmithError(f"{path}: cannot be written ({error.strerror}). Choose another folder.") from error
+        if number in (errno.EACCES, errno.EROFS, errno.EPERM):
+            raise TunesmithError(f"{path}: cannot be written ({os.strerror(number)}). Choose another folder.") from error
         raise
+
+
+def _system_error(error: Exception) -> int | None:
+    """The system's error number; safetensors leaves it only in its text."""
+    if isinstance(error, OSError):
+        return error.errno
+    found = re.search(r"os error (\d+)", str(error)) if type(error).__name__ == "SafetensorError" else None
+    return int(found[1]) if found else None
 
 
 @contextlib.contextmanager
@@ -67,28 +77,38 @@ def staged_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def _as_shared_as_usual(folder: Path) -> None:
-    """Give a private staging folder and its files the permissions that the user's umask asks for."""
+def _umask() -> int:
     umask = os.umask(0)
     os.umask(umask)
+    return umask
+
+
+def _as_shared_as_usual(folder: Path) -> None:
+    """Give a private staging folder and its files the permissions that the user's umask asks for."""
+    umask = _umask()
     folder.chmod(0o777 & ~umask)
     for path in folder.rglob("*"):
         path.chmod((0o777 if path.is_dir() else 0o666) & ~umask)
 
 
+@contextlib.contextmanager
+def staged_file(path: Path) -> Iterator[Path]:
+    """A path to write to, which takes the name `path` when the block ends well, and vanishes when it does not."""
+    staged = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with disk_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield staged
+            staged.chmod(0o666 & ~_umask())
+            staged.replace(path)
+    finally:
+        staged.unlink(missing_ok=True)
+
+
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a file whole: a reader sees the old content or the new, never a part."""
-    with disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-            os.chmod(name, 0o644)
-            os.replace(name, path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+    with staged_file(path) as staged:
+        staged.write_bytes(content)
 
 
 def write_text(path: Path, content: str) -> None:

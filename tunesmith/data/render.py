@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tunesmith.core.errors import ModelError, RecipeError, did_you_mean
+from tunesmith.core.errors import Interrupted, ModelError, RecipeError, did_you_mean
 from tunesmith.core.types import Chat, Completion, Example, Labelled, Message, Text
 
 __all__ = ["Piece", "Renderer", "fill"]
@@ -144,6 +144,8 @@ class Renderer:
         messages = [{"role": message.role, "content": message.content} for message in turns]
         try:
             return str(self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=asks))
+        except Interrupted:
+            raise
         except Exception as error:  # templates are programs: jinja2's errors, and whatever their code raises
             roles = ", ".join(message.role for message in turns)
             said = " ".join(str(error).split())[:160]

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from tunesmith.core.errors import RunError
-from tunesmith.core.files import staged_folder, write_json
+from tunesmith.core.files import staged_file, staged_folder, write_json
 from tunesmith.engine.loop import TrainingState
 
 __all__ = ["latest_checkpoint", "load_checkpoint", "load_trainable", "save_checkpoint", "save_trainable", "trainable_tensors"]
@@ -23,8 +23,9 @@ def trainable_tensors(forward: nn.Module) -> dict[str, Tensor]:
 
 
 def save_trainable(file: Path, forward: nn.Module) -> None:
-    """Write what trains to a safetensors file."""
-    save_file({name: tensor.contiguous() for name, tensor in trainable_tensors(forward).items()}, file)
+    """Write what trains to a safetensors file, whole."""
+    with staged_file(file) as staged:
+        save_file({name: tensor.contiguous() for name, tensor in trainable_tensors(forward).items()}, staged)
 
 
 def load_trainable(file: Path, forward: nn.Module) -> None:
@@ -57,14 +58,19 @@ def save_checkpoint(folder: Path, forward: nn.Module, state: TrainingState, prog
         write_json(
             staging / "state.json", {"schema": "tunesmith/checkpoint/1", "step": state.step, "scalars": scalars, "progress": dict(progress)}
         )
-    for old in sorted(folder.glob("step-*"))[:-keep]:
+    stale = [path for path in folder.glob(".step-*") if path.is_dir()]  # what a killed process was writing
+    for old in [*_by_step(folder)[:-keep], *stale]:
         shutil.rmtree(old, ignore_errors=True)
     return target
 
 
+def _by_step(folder: Path) -> list[Path]:
+    return sorted(folder.glob("step-*"), key=lambda path: int(path.name.removeprefix("step-")))
+
+
 def latest_checkpoint(folder: Path) -> Path | None:
     """The newest whole checkpoint, or None."""
-    found = sorted(path for path in folder.glob("step-*") if (path / "state.json").is_file())
+    found = [path for path in _by_step(folder) if (path / "state.json").is_file()]
     return found[-1] if found else None
 
 

@@ -40,7 +40,7 @@ class TrainingState:
     rng_state: Tensor = field(default_factory=torch.get_rng_state)
     """torch's generator as it was before the step at hand: a step that is interrupted starts again with the same noise."""
     updating: bool = False
-    """True while weights are being written: not a moment to stop at."""
+    """True while weights are being written, and until the caller, who has the Step then, says that it kept it: not a moment to stop at."""
 
 
 def train(
@@ -79,7 +79,6 @@ def train(
         state.optimizer.zero_grad()
         state.step += 1
         state.rng_state = torch.get_rng_state()
-        state.updating = False
         yield Step(
             index=state.step,
             loss=loss,
@@ -98,6 +97,7 @@ def _gradients(
     forward: PackedForward, objective: Objective, batches: Sequence[Batch], parameters: Sequence[nn.Parameter]
 ) -> tuple[float, dict[str, float], Sequence[Batch]]:
     """Leave the step's gradient in the parameters. Returns: the loss, the metrics' sums over the micro-batches, and these as they were run."""
+    rng_state = torch.get_rng_state()
     while True:
         try:
             with torch.no_grad():
@@ -123,6 +123,7 @@ def _gradients(
                 raise
             for p in parameters:
                 p.grad = None
+            torch.set_rng_state(rng_state)
             batches = _halved(batches)
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()

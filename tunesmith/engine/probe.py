@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from tunesmith.core.batch import Batch, collate
-from tunesmith.core.errors import ModelError
+from tunesmith.core.errors import Interrupted, ModelError
 from tunesmith.core.types import ModelFacts, Origin, Row, Segment, Targets
 from tunesmith.engine.attention import attention_calls
 from tunesmith.engine.forward import PackedForward, Paths
@@ -69,6 +69,8 @@ def _why_not_packed(trunk: nn.Module, facts: ModelFacts) -> str:
     calls = attention_calls()
     try:
         together = packed.hidden(collate(rows, facts).to(device))
+    except Interrupted:
+        raise
     except Exception as error:  # whatever a model's own code raises: it does not run packed
         return f"its attention cannot be packed: {type(error).__name__}: {error}".splitlines()[0][:160]
     if attention_calls() - calls - 1 < facts.num_layers:  # looking counts too

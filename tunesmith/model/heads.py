@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from tunesmith.core.errors import RunError
-from tunesmith.core.files import disk_errors, write_json
+from tunesmith.core.files import staged_file, write_json
 
 __all__ = ["Head", "load_heads", "save_heads", "write_label_map"]
 
@@ -109,14 +109,8 @@ def save_heads(heads: Mapping[str, nn.Module], labels: Sequence[str], file: Path
     }
     described = {name: head.settings for name, head in heads.items() if isinstance(head, Head)}
     id2label, label2id = {str(index): label for index, label in enumerate(labels)}, {label: index for index, label in enumerate(labels)}
-    staged = file.with_name(f".{file.name}.new")
-    try:
-        with disk_errors(file):
-            file.parent.mkdir(parents=True, exist_ok=True)
-            save_file(tensors, staged, metadata={"format": "pt"})
-            staged.replace(file)
-    finally:
-        staged.unlink(missing_ok=True)
+    with staged_file(file) as staged:
+        save_file(tensors, staged, metadata={"format": "pt"})
     write_json(config_file, {"heads": described, "id2label": id2label, "label2id": label2id})
 
 

@@ -24,7 +24,7 @@ from transformers.models.auto.modeling_auto import (
     MODEL_MAPPING,
 )
 
-from tunesmith.core.errors import ModelError
+from tunesmith.core.errors import Interrupted, ModelError
 from tunesmith.core.types import ModelFacts
 from tunesmith.model._quiet import quiet
 from tunesmith.model.facts import read_facts
@@ -125,6 +125,8 @@ def can_predict_tokens(config: PreTrainedConfig) -> bool:
 def _config(info: SourceInfo) -> PreTrainedConfig:
     try:
         config: PreTrainedConfig = AutoConfig.from_pretrained(info.folder, trust_remote_code=info.trust_remote_code)
+    except Interrupted:
+        raise
     except Exception as error:  # the config's own code checks its values, each in its own way
         raise ModelError(f"{info.folder / 'config.json'}: cannot be used ({_line(error)}). Save the model again.") from error
     senses = [name for key, name in (("vision_config", "images"), ("audio_config", "audio")) if getattr(config, key, None) is not None]
@@ -181,6 +183,8 @@ def _trunk(info: SourceInfo, config: PreTrainedConfig, need: Need, dtype: torch.
             trunk, loading = auto_class.from_pretrained(info.folder, attn_implementation="eager", output_loading_info=True, **options)
     except ModelError:
         raise
+    except Interrupted:
+        raise
     except Exception as error:  # each architecture, and safetensors, fails in its own way
         raise ModelError(
             f"model.source: {info.name}: {info.folder} cannot be loaded ({_line(error)}). Copy or download it again."
@@ -204,6 +208,8 @@ def _trunk(info: SourceInfo, config: PreTrainedConfig, need: Need, dtype: torch.
 def _tokenizer(info: SourceInfo) -> PreTrainedTokenizerFast:
     try:
         tokenizer: Any = AutoTokenizer.from_pretrained(info.folder, trust_remote_code=info.trust_remote_code)
+    except Interrupted:
+        raise
     except Exception as error:  # each tokenizer's reader fails in its own way
         raise ModelError(
             f"model.source: {info.name}: the tokenizer in {info.folder} cannot be loaded ({_line(error)}). It needs a tokenizer.json."

@@ -9,7 +9,7 @@ import io
 import json
 from pathlib import Path
 
-from tunesmith.core.errors import ModelError, TunesmithError
+from tunesmith.core.errors import Interrupted, ModelError, TunesmithError
 from tunesmith.core.files import staged_folder, write_json
 from tunesmith.model._quiet import quiet
 
@@ -29,6 +29,8 @@ def convert(file: Path, folder: Path) -> str | None:
         except FileExistsError:
             pass  # another process was quicker
         except TunesmithError:
+            raise
+        except Interrupted:
             raise
         except Exception as error:  # a reader of a binary format fails in many ways
             raise ModelError(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tunesmith.core.errors import FetchError, ModelError, did_you_mean
+from tunesmith.core.errors import FetchError, Interrupted, ModelError, did_you_mean
 from tunesmith.model._folder import SINGLE, check_code, check_complete, folder_licence, folder_sha256, read_config, refuse_pickles
 from tunesmith.model.source import Alias, Request, SourceInfo, aliases
 
@@ -99,6 +99,8 @@ def _download(name: str, revision: str | None, with_code: bool) -> tuple[Path, s
 
     try:
         info = HfApi().model_info(name, revision=revision, timeout=30)
+    except Interrupted:
+        raise
     except Exception as error:
         _refused(name, revision, error)
         try:
@@ -112,6 +114,8 @@ def _download(name: str, revision: str | None, with_code: bool) -> tuple[Path, s
     wanted = [file for file in files if _is_wanted(file, files, with_code)]
     try:
         folder = Path(snapshot_download(name, revision=info.sha, allow_patterns=wanted))
+    except Interrupted:
+        raise
     except Exception as error:
         _refused(name, revision, error)
         raise _unreachable(name, error) from None
