@@ -172,12 +172,13 @@ def test_a_loss_that_is_not_a_number_exits_with_4_and_says_so_in_the_run(
 def test_a_full_disk_is_said_and_leaves_no_half_written_file(
     recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import errno
+    from safetensors import SafetensorError
 
     from tunesmith.engine import checkpoints
 
-    def full(*args: object, **kwargs: object) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    def full(tensors: object, path: Path, *args: object, **kwargs: object) -> None:
+        Path(path).write_bytes(b"half")
+        raise SafetensorError("I/O error: No space left on device (os error 28)")  # as the library words it
 
     monkeypatch.setattr(checkpoints, "save_file", full)
     assert run(["tune", str(recipe), f"output_dir={tmp_path / 'out'}"]) == 1

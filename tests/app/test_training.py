@@ -97,18 +97,19 @@ def test_the_validation_loss_is_the_mean_over_its_targets(tmp_path: Path) -> Non
     assert metrics == {}
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_saves_and_the_resumed_run_ends_with_the_same_weights(tmp_path: Path, number: signal.Signals) -> None:
+@pytest.mark.parametrize(("number", "step"), [(signal.SIGINT, 5), (signal.SIGTERM, 6), (signal.SIGINT, 12)])
+def test_a_signal_saves_and_the_resumed_run_ends_with_the_same_weights(tmp_path: Path, number: signal.Signals, step: int) -> None:
+    """Steps 6 and 12 are validated: the signal comes before that."""
     whole = _fitting(tmp_path / "whole")
     whole.run()
 
-    def at_five(event: Event) -> None:
-        if isinstance(event, Stepped) and event.step.index == 5:
+    def at_step(event: Event) -> None:
+        if isinstance(event, Stepped) and event.step.index == step:
             os.kill(os.getpid(), number)
 
     with Interruption() as interruption, pytest.raises(Interrupted):
-        _fitting(tmp_path / "cut", interruption=interruption, say=at_five).run()
-    assert (tmp_path / "cut" / "checkpoints" / "step-000005").is_dir()
+        _fitting(tmp_path / "cut", interruption=interruption, say=at_step).run()
+    assert (tmp_path / "cut" / "checkpoints" / f"step-{step:06d}").is_dir()
     resumed = _fitting(tmp_path / "cut")
     resumed.run(resume=True)
 
@@ -137,6 +138,37 @@ def test_a_signal_in_the_middle_of_a_step_undoes_that_step_only(tmp_path: Path) 
     resumed = _fitting(tmp_path / "cut")
     resumed.run(resume=True)
     assert all(torch.equal(a, b) for a, b in zip(_weights(resumed), _weights(whole), strict=True))
+
+
+def test_a_second_signal_while_the_first_one_saves_is_told_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tunesmith.app import training as module
+
+    def impatient(*args: Any, **kwargs: Any) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+
+    def at_five(event: Event) -> None:
+        if isinstance(event, Stepped) and event.step.index == 5:
+            monkeypatch.setattr(module, "save_checkpoint", impatient)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with (
+        Interruption() as interruption,
+        pytest.raises(Interrupted, match=r"again before step 5 could be saved; the last checkpoint is step-000004"),
+    ):
+        _fitting(tmp_path / "cut", interruption=interruption, say=at_five).run()
+
+
+def test_without_validation_checkpoints_come_where_validations_would(tmp_path: Path) -> None:
+    seen = list[str]()
+
+    def watch(event: Event) -> None:
+        if isinstance(event, Stepped) and event.step.index == 6:
+            seen.extend(p.name for p in (tmp_path / "run" / "checkpoints").glob("step-*"))
+
+    fitting = _fitting(tmp_path / "run", say=watch)
+    fitting.validator = None
+    fitting.run()
+    assert "step-000004" in seen
 
 
 def test_a_signal_while_weights_are_written_waits_until_they_are() -> None:

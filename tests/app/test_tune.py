@@ -1,5 +1,6 @@
 """Tune, end to end, on tiny models: what it learns, what it writes, what it does when it is stopped."""
 
+import contextlib
 import csv
 import json
 import os
@@ -365,3 +366,108 @@ def test_a_damaged_cache_is_asked_again(encoder_folder: Path, reviews_csv: Path,
         file.write_bytes(b"no zip file")
     again = tune(_classifier(encoder_folder, reviews_csv, tmp_path / "two", train={"max_steps": 1}))
     assert again.report["metrics"] == first.report["metrics"]
+
+
+def test_the_head_of_an_earlier_run_is_taken_over_and_judged_as_the_base(encoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:
+    first = tune(_classifier(encoder_folder, reviews_csv, tmp_path / "first"))
+    again = tune(_classifier(Path(f"run:{first.path}"), reviews_csv, tmp_path / "second", train={"max_steps": 1, "learning_rate": 1e-9}))
+    tuned = first.report["metrics"]["accuracy"]["tuned"]["value"]
+    assert again.report["metrics"]["accuracy"]["base"]["value"] == pytest.approx(tuned, abs=0.04)
+    assert again.report["metrics"]["accuracy"]["tuned"]["value"] == pytest.approx(tuned, abs=0.04)
+    config = json.loads((again.directory.adapter / "adapter_config.json").read_text())
+    assert config["base_model_name_or_path"] == f"run:{first.path}"  # not the first base, on which peft would load it silently
+
+
+def test_a_run_can_be_used_from_another_folder(
+    encoder_folder: Path, reviews_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import shutil
+
+    here, there = tmp_path / "here", tmp_path / "there"
+    here.mkdir()
+    there.mkdir()
+    shutil.copytree(encoder_folder, here / "model")
+    shutil.copy(reviews_csv, here / "data.csv")
+    monkeypatch.chdir(here)
+    recipe = _classifier(Path("model"), Path("data.csv"), Path("out"), train={"epochs": 2, "learning_rate": 5e-3, "examples_per_step": 8})
+    with pytest.raises(Interrupted):
+        tune(recipe, progress=_stop_at(3))
+    monkeypatch.chdir(there)
+    run = resume(here / "out")
+    assert len(run.predict(["the cat is good"])) == 1
+
+
+def test_other_weights_under_the_same_name_are_not_resumed(encoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:
+    import shutil
+
+    import transformers
+
+    shutil.copytree(encoder_folder, tmp_path / "model")
+    with pytest.raises(Interrupted):
+        tune(_classifier(tmp_path / "model", reviews_csv, tmp_path / "cut"), progress=_stop_at(3))
+    torch.manual_seed(99)
+    transformers.BertModel(transformers.AutoConfig.from_pretrained(encoder_folder)).save_pretrained(tmp_path / "model")
+    with pytest.raises(RunError, match="its data or its model changed"):
+        resume(tmp_path / "cut")
+
+
+def test_a_signal_inside_a_librarys_own_except_still_stops_the_run(
+    encoder_folder: Path, reviews_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tunesmith.app import task as module
+
+    probe = module.probe
+
+    def swallowing(*args: Any) -> Any:
+        with contextlib.suppress(Exception):  # as libraries do
+            os.kill(os.getpid(), signal.SIGINT)
+        return probe(*args)
+
+    monkeypatch.setattr(module, "probe", swallowing)
+    with pytest.raises(Interrupted):
+        tune(_classifier(encoder_folder, reviews_csv, tmp_path / "out"))
+
+
+def test_a_text_longer_than_the_model_is_judged_zero_shot_too(decoder_folder: Path, tmp_path: Path) -> None:
+    rows = [{"text": " ".join(["cat"] * 80 + [str(n), mood]), "label": mood} for n in range(12) for mood in ("good", "bad")]
+    (tmp_path / "long.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    recipe = {
+        "model": str(decoder_folder),
+        "data": str(tmp_path / "long.jsonl"),
+        "train": {"max_steps": 1},
+        "output_dir": str(tmp_path / "out"),
+    }
+    report = tune(from_mapping(recipe, name="long")).report
+    assert report["baselines"]["zero_shot"]["accuracy"]["value"] >= 0
+    assert any("cut to 64 tokens" in warning for warning in report["warnings"])
+
+
+def test_the_end_of_a_taught_answer_ends_a_written_one(decoder_folder: Path, pairs_csv: Path, tmp_path: Path) -> None:
+    """A chat template that closes turns with another token than the tokenizer's end of sequence."""
+    import shutil
+
+    shutil.copytree(decoder_folder, tmp_path / "model")
+    for name in ("tokenizer_config.json", "tokenizer.json", "chat_template.jinja"):
+        file = tmp_path / "model" / name
+        if file.exists():
+            file.write_text(file.read_text().replace("{{ m.content }}</s>", "{{ m.content }} <|system|>"))
+    config = json.loads((tmp_path / "model" / "tokenizer_config.json").read_text())
+    config["additional_special_tokens"] = ["<|system|>"]
+    (tmp_path / "model" / "tokenizer_config.json").write_text(json.dumps(config))
+    run = tune(_writer(tmp_path / "model", pairs_csv, tmp_path / "out", train={"epochs": 8, "learning_rate": 1e-2, "examples_per_step": 8}))
+    assert run.report["samples"][0]["tuned"] in ("yes yes", "no no")
+    assert run.report["metrics"]["exact_match"]["tuned"]["value"] > 0.8
+
+
+def test_a_conversation_with_an_encoder_decoder_is_read(seq2seq_folder: Path, pairs_csv: Path, tmp_path: Path) -> None:
+    from tunesmith.core.types import Message
+
+    run = tune(_writer(seq2seq_folder, pairs_csv, tmp_path / "out", train={"epochs": 8, "learning_rate": 1e-2, "examples_per_step": 8}))
+    streamed = "".join(run.model.stream([Message("user", "the cat is good")]))
+    assert streamed.strip() == run.generate(["the cat is good"])[0] != ""
+
+
+def test_a_domain_that_holds_training_texts_is_said(encoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:
+    domains = {"same": {"source": str(reviews_csv), "columns": {"text": "review", "label": "sentiment"}}}
+    run = tune(_classifier(encoder_folder, reviews_csv, tmp_path / "out", train={"max_steps": 1}, evaluate={"domains": domains}))
+    assert "evaluate.domains.same: 112 of its 160 texts also stand in the training data." in run.report["warnings"]

@@ -41,6 +41,34 @@ def test_a_prompt_longer_than_the_model_loses_its_oldest_tokens() -> None:
     model = make("llama")
     facts = facts_of("llama", model)
     long = [7 + i % 60 for i in range(100)]
-    assert generate(model, [long], facts=facts, max_new_tokens=4, stop_tokens=[]) == generate(
-        model, [long[-56:]], facts=facts, max_new_tokens=4, stop_tokens=[]
-    )
+    fed = list[int]()
+    model.get_input_embeddings().register_forward_hook(lambda module, inputs, output: fed.append(inputs[0].shape[1]))
+    (answer,) = generate(model, [long], facts=facts, max_new_tokens=4, stop_tokens=[])
+    assert fed == [59]  # of 60: one is left for the answer
+    assert len(answer) == 1
+    with torch.no_grad():
+        assert answer == [int(model(torch.tensor([long[-59:]])).logits[0, -1].argmax())]
+
+
+def test_a_prompt_that_fits_is_never_cut_for_a_long_answer() -> None:
+    model = make("llama")
+    facts = facts_of("llama", model)
+    prompt = [7 + i % 60 for i in range(40)]
+    fed = list[int]()
+    model.get_input_embeddings().register_forward_hook(lambda module, inputs, output: fed.append(inputs[0].shape[1]))
+    answers = generate(model, [prompt, prompt[:5]], facts=facts, max_new_tokens=64, stop_tokens=[])
+    assert 40 in fed
+    assert [len(answer) for answer in answers] == [20, 55]
+
+
+def test_what_a_checkpoint_asks_for_is_left_out_and_comes_back_afterwards() -> None:
+    model = make("llama")
+    facts = facts_of("llama", model)
+    plain = generate(model, PROMPTS, facts=facts, max_new_tokens=6, stop_tokens=[])
+    model.generation_config.no_repeat_ngram_size = 1
+    model.generation_config.suppress_tokens = sorted({token for row in plain for token in row})
+    model.generation_config.do_sample = True
+    model.train()
+    assert generate(model, PROMPTS, facts=facts, max_new_tokens=6, stop_tokens=[]) == plain
+    assert model.generation_config.no_repeat_ngram_size == 1
+    assert model.training

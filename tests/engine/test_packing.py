@@ -29,6 +29,11 @@ def test_best_fit_fills_the_fullest_group_that_still_has_room() -> None:
     assert pack([3, 7, 4, 6], budget=10) == [[1, 0], [3, 2]]
 
 
+def test_padded_groups_count_what_padding_costs() -> None:
+    groups = pack([100, 10, 10, 10, 10, 10, 90], 200, is_padded=True)
+    assert groups == [[0, 6], [1, 2, 3, 4, 5]]
+
+
 def _plan(**changes: int) -> StepPlan:
     options = {"examples_per_step": 4, "micro_batch_tokens": 20, "seed": 3} | changes
     return StepPlan.of(len(ROWS), epochs=2, max_steps=None, **options)

@@ -36,7 +36,7 @@ class Known(nn.Module):
         first_A = batch.stream.tokens_T[starts].float() * self.scale
         return self.dropout(torch.stack([first_A, torch.zeros_like(first_A), -first_A], -1) + 1)
 
-    def logprobs(self, batch: Batch) -> tuple[Tensor, Tensor]:
+    def logprobs(self, batch: Batch, *, with_entropy: bool = True) -> tuple[Tensor, Tensor]:
         values = self.dropout(-batch.labels_N.float() / 10 * self.scale)
         return values, torch.zeros_like(values)
 
@@ -119,8 +119,8 @@ def test_no_gradient_is_kept() -> None:
     graph: list[Any] = []
 
     class Watched(Known):
-        def logprobs(self, batch: Batch) -> tuple[Tensor, Tensor]:
-            found = super().logprobs(batch)
+        def logprobs(self, batch: Batch, *, with_entropy: bool = True) -> tuple[Tensor, Tensor]:
+            found = super().logprobs(batch, with_entropy=with_entropy)
             graph.append(found[0].requires_grad)
             return found
 

@@ -17,7 +17,7 @@ from tunesmith.engine.loop import TrainingPlan, TrainingState, train
 from tunesmith.engine.optimizers import make_optimizer
 from tunesmith.engine.probe import probe
 from tunesmith.method._peft import merge_adapter
-from tunesmith.model.heads import Head
+from tunesmith.model.heads import Head, load_heads, save_heads
 
 METHODS = registry.names("method")
 FAMILIES = ["llama", "gpt2", "bert", "roberta", "bloom"]
@@ -89,6 +89,13 @@ def test_what_is_saved_and_loaded_gives_equal_outputs(method: str, family: str, 
     again, _, other, _ = _build(family, method)
     other.load(again.trunk, tmp_path / "saved")
     assert torch.equal(_outputs(again), _outputs(forward))
+    if forward.heads:
+        save_heads(dict(forward.heads.items()), ("a", "b", "c"), tmp_path / "heads.safetensors", tmp_path / "heads.json")
+        again.heads.update(load_heads(tmp_path / "heads.safetensors", tmp_path / "heads.json")[0])
+        batch = collate(random_rows((9, 14, 5), forward.facts, label=3), forward.facts)
+        with torch.no_grad():
+            assert torch.equal(again.eval().head("label", batch), forward.eval().head("label", batch))
+            assert not torch.equal(forward.head("label", batch), _build(family, method)[0].eval().head("label", batch))
 
 
 @pytest.mark.parametrize("family", ["llama", "gpt2", "bert"])

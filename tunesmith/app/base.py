@@ -53,7 +53,7 @@ def _cached(file: Path | None) -> Judgement | None:
 def _key(task: Task) -> str:
     """A hash of everything that the answers depend on; empty where the model's weights are not known by a hash."""
     source, recipe = task.model.source, task.recipe
-    if not source.sha256 or source.adapters:
+    if not source.sha256 or source.adapters or source.heads:
         return ""
     judged: Mapping[str, Any] = {
         name: [

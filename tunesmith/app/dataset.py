@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tunesmith.core.types import Example, Labelled
-from tunesmith.data import Dataset, SourceFacts, Splits, limited, read, refuse_overlap, split
+from tunesmith.data import Dataset, SourceFacts, Splits, limited, num_overlapping, read, refuse_overlap, split
 from tunesmith.recipe import DataSpec, Recipe
 
 __all__ = ["PreparedData", "prepare_data"]
@@ -51,6 +51,9 @@ def prepare_data(recipe: Recipe) -> PreparedData:
         if why_not:
             warnings.append(f"evaluate.domains.{name}: not measured: {why_not}")
             continue
+        shared = num_overlapping(splits.train, dataset.examples)
+        if shared:
+            warnings.append(f"evaluate.domains.{name}: {shared} of its {len(dataset.examples)} texts also stand in the training data.")
         domains[name], facts[name] = limited(dataset.examples, domain.limit), dataset.facts
     return PreparedData(
         limited(splits.train, spec.limit.train),

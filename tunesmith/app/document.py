@@ -177,6 +177,14 @@ def _warnings(task: Task, curves: Mapping[str, Any], fit: Fit) -> list[str]:
         found.append(curves["overfitting"]["text"])
     for facts in task.encoded.values():
         found += [f"{note}." for note in facts.notes]
+    if task.kind == "generation" and not task.recipe.evaluate.generate_limit:
+        found.append("evaluate.generate_limit is 0: no answers were written, so the metrics of text are missing.")
+    if task.kind == "classification" and task.recipe.evaluate.prompts:
+        found.append("evaluate.prompts: a classifier answers no prompts; they were passed over.")
+    if task.num_prompts_cut:
+        found.append(
+            f"{task.num_prompts_cut} prompts were longer than the model takes: their oldest tokens were left out when it answered them."
+        )
     if not task.splits["validation"].rows:
         found.append("No validation split: the weights of the last step were kept, and over-fitting could not be seen.")
     if not task.splits["test"].examples:

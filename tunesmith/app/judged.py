@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.app.judging import EncodedSplit, classify, score, write_answers, zero_shot
-from tunesmith.app.task import Say, Task
+from tunesmith.app.task import Say, Task, earlier_heads
 from tunesmith.core.events import Progress
 from tunesmith.core.files import write_json
 from tunesmith.core.types import Message, Origin, Output, Prompt, Text
@@ -47,7 +47,13 @@ def _output(entry: dict[str, Any]) -> Output:
 
 
 def judge_zero_shot(task: Task, say: Say) -> Judgement:
-    """A base model's labels without any training."""
+    """A base model's labels without any training: by the head of the run that it is, where that has the same labels, else zero-shot."""
+    earlier = earlier_heads(task)
+    if earlier:
+        task.forward.heads.update({name: head.to(task.device) for name, head in earlier.items()})
+        judgement = judge(task, say)
+        task.forward.heads.clear()
+        return judgement
     started = time.perf_counter()
     texts = [(task.recipe.data.label_texts or {}).get(label, label) for label in task.encoder.labels]
     outputs = {}

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from tunesmith.core.batch import Batch
+from tunesmith.core.errors import RecipeError
 from tunesmith.core.types import Encoder, Example, Labelled, Output, Row, Segment, Targets
 from tunesmith.engine.forward import PackedForward
 from tunesmith.engine.generate import generate
@@ -105,12 +106,18 @@ def zero_shot(
     labels = speaker.encoder.labels
     if speaker.forward.facts.has_lm_head and not speaker.forward.facts.is_encoder_decoder:
         words = [tuple(tokenizer(text, add_special_tokens=False)["input_ids"]) for text in label_texts]
-        rows = [label_rows(speaker.encoder.prompt(example), words, example) for example in examples]
+        room = speaker.encoder.max_length - max(map(len, words))
+        if room < 1 or not all(words):
+            raise RecipeError(
+                "data.label_texts: each label needs words, and fewer than the model takes. Write words that stand for the label."
+            )
+        # Of a text that is too long its end is read: there the question stands.
+        rows = [label_rows(speaker.encoder.prompt(example)[-room:], words, example) for example in examples]
         scores = torch.zeros(len(rows), len(labels), dtype=torch.float64)
         for batch, indices in _batches(speaker, rows, tick):
             with torch.no_grad():
                 speaker.forward.eval()
-                logprobs = speaker.forward.logprobs(batch)[0].double().cpu()
+                logprobs = speaker.forward.logprobs(batch, with_entropy=False)[0].double().cpu()
             sums = torch.zeros(len(batch.segments_A), dtype=torch.float64).index_add(0, batch.answers_N.cpu(), logprobs)
             scores[indices] = sums.view(len(indices), len(labels))
         return zero_shot_by_likelihood(scores.clamp(max=0.0), labels, [len(w) for w in words])

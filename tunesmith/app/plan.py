@@ -12,7 +12,7 @@ from tunesmith.engine.optimizers import moments_per_parameter
 from tunesmith.engine.packing import StepPlan
 from tunesmith.model.facts import flops_per_token, training_memory
 
-__all__ = ["Plan", "make_plan"]
+__all__ = ["Plan", "make_plan", "step_plan"]
 
 _EFFICIENCY = 0.5
 """Share of the matrix products' rate that training is assumed to reach."""
@@ -44,17 +44,24 @@ class Plan:
         return {"schema": "tunesmith/plan/1", **asdict(self)}
 
 
-def make_plan(task: Task, groups: Sequence[ParamGroup], recipe: str) -> Plan:
-    """The plan of a task whose method was applied."""
-    train, rows, facts = task.recipe.train, task.splits["train"].rows, task.model.facts
-    steps = StepPlan.of(
-        len(rows),
+def step_plan(task: Task) -> StepPlan:
+    """How the recipe cuts the training rows into steps."""
+    train = task.recipe.train
+    return StepPlan.of(
+        len(task.splits["train"].rows),
         examples_per_step=train.examples_per_step,
         micro_batch_tokens=task.micro_batch_tokens,
         epochs=train.epochs,
         max_steps=train.max_steps,
         seed=task.recipe.seed,
+        is_padded=task.forward.paths.attention == "padded",
     )
+
+
+def make_plan(task: Task, groups: Sequence[ParamGroup], recipe: str) -> Plan:
+    """The plan of a task whose method was applied."""
+    train, rows, facts = task.recipe.train, task.splits["train"].rows, task.model.facts
+    steps = step_plan(task)
     tokens_per_epoch = sum(row.num_tokens for row in rows)
     total_tokens = round(tokens_per_epoch * steps.num_steps / steps.steps_per_epoch)
     trainable = sum(p.numel() for p in {id(p): p for group in groups for p in group.params}.values())

@@ -13,17 +13,18 @@ from tunesmith.app.machine import choose_device, choose_precision
 from tunesmith.core import registry
 from tunesmith.core.errors import DataError, MethodError, ObjectiveError, RecipeError
 from tunesmith.core.events import Event, Progress, Stage, Warned
-from tunesmith.core.types import Example, Labelled, Method, Objective, ParamGroup, Text
+from tunesmith.core.types import Completion, Example, Labelled, Method, Objective, Origin, ParamGroup, Text
 from tunesmith.data import EncodedFacts, TextEncoder, encode
 from tunesmith.engine.forward import PackedForward, Paths
+from tunesmith.engine.generate import longest_prompt
 from tunesmith.engine.probe import probe
 from tunesmith.evaluation.score import metrics_for
 from tunesmith.method._peft import attach_adapter, merge_adapter
-from tunesmith.model.heads import Head, write_label_map
+from tunesmith.model.heads import Head, load_heads, write_label_map
 from tunesmith.model.load import LoadedModel, load
 from tunesmith.recipe import PluginSpec, Recipe
 
-__all__ = ["Task", "attach", "choose_objective", "load_model", "prepare", "stop_tokens"]
+__all__ = ["Task", "attach", "choose_objective", "earlier_heads", "load_model", "prepare", "stop_tokens"]
 
 Say = Callable[[Event], None]
 
@@ -50,6 +51,8 @@ class Task:
     """train, validation, test, and the domains by their names."""
     encoded: dict[str, EncodedFacts] = field(default_factory=dict)
     micro_batch_tokens: int = 2048
+    num_prompts_cut: int = 0
+    """Test rows whose prompt does not fit the model when it is to answer them."""
 
     @property
     def kind(self) -> str:
@@ -96,14 +99,21 @@ def load_model(recipe: Recipe, objective: Objective, device: torch.device, say: 
     for folder in model.source.adapters:
         attach_adapter(model.trunk, folder)
         merge_adapter(model.trunk)
+    if model.source.adapters:  # an adapter trained next belongs to this run, not to its base: peft must fail to load it there, not mislead
+        model.trunk.name_or_path = spec.source  # type: ignore[assignment]
     model.trunk.to(device)
     return model
 
 
 def stop_tokens(model: LoadedModel) -> tuple[int, ...]:
-    """The tokens that end an answer: the tokenizer's, and those that the model's makers set for generation."""
+    """The tokens that end an answer: the tokenizer's, those that the model's makers set for generation, and what closes a taught answer."""
     own = getattr(getattr(model.trunk, "generation_config", None), "eos_token_id", None)
     found = [model.tokenizer.eos_token_id, *(own if isinstance(own, list) else [own])]
+    if model.facts.has_lm_head:
+        asked = Completion("a", "b", Origin("", 1))
+        end = TextEncoder(model.tokenizer, model.facts, labelled_as="answer").encode(asked).tokens[-1]
+        if end in {*model.tokenizer.all_special_ids, *model.tokenizer.added_tokens_decoder}:
+            found.append(end)
     return tuple(dict.fromkeys(int(token) for token in found if token is not None))
 
 
@@ -130,6 +140,9 @@ def prepare(recipe: Recipe, say: Say) -> Task:
     )  # fmt: skip
     for name, examples in {"train": data.train, "validation": data.validation, "test": data.test, **data.domains}.items():
         task.splits[name], task.encoded[name] = _encode(task, name, examples)
+    if task.kind == "generation" and not model.facts.is_encoder_decoder:
+        asked = task.splits["test"].examples[: recipe.evaluate.generate_limit]
+        task.num_prompts_cut = sum(len(encoder.prompt(example)) > longest_prompt(model.facts) for example in asked)
     if not task.splits["train"].rows:
         raise DataError(
             f"{recipe.data.train}: no training row has anything left to learn. Raise model.max_length, or shorten data.template."
@@ -186,6 +199,9 @@ def attach(task: Task) -> list[ParamGroup]:
         head = Head(name, facts.hidden_size, spec.outputs, pooling=pooling, num_layers=spec.num_layers, dropout=spec.dropout).to(
             task.device
         )
+        earlier = _earlier_head(task, name)
+        if earlier is not None and earlier.settings == head.settings:
+            head.load_state_dict(earlier.state_dict())
         task.forward.heads[name] = head
         groups.append(ParamGroup(name, list(head.parameters()), lr_scale=spec.lr_scale))
     if task.encoder.labels and task.kind == "classification":
@@ -197,6 +213,21 @@ def attach(task: Task) -> list[ParamGroup]:
             f"method: {task.recipe.method.name} trains only a new head, and the objective {task.objective_name} has none. Use lora or full."
         )
     return groups
+
+
+def _earlier_head(task: Task, name: str) -> Head | None:
+    """The head of that name of the run that the model is, where it has the same labels."""
+    file = task.model.source.heads
+    if file is None:
+        return None
+    heads, labels = load_heads(file, file.with_name("heads.json"))
+    return heads.get(name) if labels == task.encoder.labels else None
+
+
+def earlier_heads(task: Task) -> dict[str, Head]:
+    """Every head of the objective that an earlier run has for it already; empty where one is missing."""
+    found = {name: _earlier_head(task, name) for name in task.objective.heads(task.encoder)}
+    return {name: head for name, head in found.items() if head is not None} if all(found.values()) else {}
 
 
 def _without_vocabulary_head(trunk: Any, groups: list[ParamGroup]) -> list[ParamGroup]:

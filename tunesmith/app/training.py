@@ -85,8 +85,8 @@ class _Overheard:
     def nll(self, batch: Batch) -> Tensor:
         return self._forward.nll(batch)
 
-    def logprobs(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        return self._forward.logprobs(batch)
+    def logprobs(self, batch: Batch, *, with_entropy: bool = True) -> tuple[Tensor, Tensor]:
+        return self._forward.logprobs(batch, with_entropy=with_entropy)
 
     def head(self, name: str, batch: Batch, at: Literal["answer", "target"] = "answer") -> Tensor:
         outputs = self._forward.head(name, batch, at)

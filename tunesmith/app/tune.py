@@ -9,12 +9,13 @@ from pathlib import Path
 
 import torch
 
+from tunesmith.app.anchor import anchored
 from tunesmith.app.base import judge_base
 from tunesmith.app.document import Times, build_document
 from tunesmith.app.interruption import Interruption
 from tunesmith.app.judged import Judgement, judge
 from tunesmith.app.machine import machine_facts, versions
-from tunesmith.app.plan import Plan, make_plan
+from tunesmith.app.plan import Plan, make_plan, step_plan
 from tunesmith.app.run import Run
 from tunesmith.app.saving import save_tuned
 from tunesmith.app.task import Say, Task, attach, prepare
@@ -27,7 +28,6 @@ from tunesmith.core.run import RunDirectory, new_run_directory
 from tunesmith.core.types import ParamGroup
 from tunesmith.engine.loop import TrainingPlan, TrainingState
 from tunesmith.engine.optimizers import make_optimizer
-from tunesmith.engine.packing import StepPlan
 from tunesmith.recipe import Recipe, dump, load
 from tunesmith.report import render
 
@@ -46,6 +46,7 @@ def tune(recipe: Recipe, *, progress: Callable[[Event], None] | None = None) -> 
     started = time.perf_counter()
     with Interruption() as interruption:
         say = _checked(progress or _silence, interruption)
+        recipe = anchored(recipe)
         task = prepare(recipe, say)
         directory = new_run_directory(recipe.name, Path(recipe.output_dir) if recipe.output_dir else None)
         write_text(directory.recipe, dump(recipe))
@@ -118,14 +119,7 @@ def _recorded(directory: RunDirectory) -> Iterator[None]:
 
 def _fit(task: Task, groups: list[ParamGroup], directory: RunDirectory, interruption: Interruption, say: Say, resumed: bool) -> Fit:
     train, rows = task.recipe.train, task.splits["train"].rows
-    steps = StepPlan.of(
-        len(rows),
-        examples_per_step=train.examples_per_step,
-        micro_batch_tokens=task.micro_batch_tokens,
-        epochs=train.epochs,
-        max_steps=train.max_steps,
-        seed=task.recipe.seed,
-    )
+    steps = step_plan(task)
     warmup = round(train.warmup_ratio * steps.num_steps)
     optimizer = make_optimizer(groups, name=train.optimizer, weight_decay=train.weight_decay, momentum=train.momentum, betas=train.betas)
     validator: Validator | None = make_validator(task)

@@ -64,7 +64,9 @@ class Tuned:
     def stream(self, messages: Iterable[Message], max_new_tokens: int | None = None) -> Iterator[str]:
         """The answer to a conversation, piece by piece."""
         self._require_language_model()
-        prompt = self.encoder.prompt(Prompt(tuple(messages), _HERE))
+        asked = Prompt(tuple(messages), _HERE)
+        reads_source = self.model.facts.is_encoder_decoder
+        prompt = self.encoder.encode(asked).source if reads_source else self.encoder.prompt(asked)
         yield from stream(
             self.model.trunk,
             prompt,

@@ -14,7 +14,17 @@ from typing import Any
 
 from tunesmith.core.errors import TunesmithError
 
-__all__ = ["cache_folder", "disk_errors", "file_sha256", "hash_of", "staged_file", "staged_folder", "write_bytes", "write_json", "write_text"]
+__all__ = [
+    "cache_folder",
+    "disk_errors",
+    "file_sha256",
+    "hash_of",
+    "staged_file",
+    "staged_folder",
+    "write_bytes",
+    "write_json",
+    "write_text",
+]
 
 
 def cache_folder(*parts: str) -> Path:

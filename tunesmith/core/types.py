@@ -283,8 +283,8 @@ class Forward(Protocol):
     def nll(self, batch: Batch) -> Tensor:
         """Weighted sum over the batch's targets of -log p(label), nats, scalar float32."""
 
-    def logprobs(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Log-probability of every label and entropy of its distribution, nats, each shape (N,), float32."""
+    def logprobs(self, batch: Batch, *, with_entropy: bool = True) -> tuple[Tensor, Tensor]:
+        """Log-probability of every label and entropy of its distribution (where wanted), nats, each shape (N,), float32."""
 
     def head(self, name: str, batch: Batch, at: Literal["answer", "target"] = "answer") -> Tensor:
         """Outputs of the head `name`, shape (A, outputs) or (N, outputs), float32."""

@@ -7,7 +7,7 @@ from tunesmith.data.prediction import example_to_predict
 from tunesmith.data.preview import preview
 from tunesmith.data.read import Dataset, SourceFacts, read
 from tunesmith.data.records import iter_records, iter_rows
-from tunesmith.data.split import Splits, content_key, limited, refuse_overlap, split
+from tunesmith.data.split import Splits, content_key, limited, num_overlapping, refuse_overlap, split
 
 __all__ = [
     "Dataset",
@@ -24,6 +24,7 @@ __all__ = [
     "iter_records",
     "iter_rows",
     "limited",
+    "num_overlapping",
     "preview",
     "read",
     "refuse_overlap",

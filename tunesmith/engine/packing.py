@@ -21,15 +21,25 @@ class StepPlan:
     micro_batch_tokens: int
     num_steps: int
     seed: int
+    is_padded: bool = False
+    """Whether a micro-batch's rows are padded to its longest."""
 
     @classmethod
     def of(
-        cls, num_rows: int, *, examples_per_step: int, micro_batch_tokens: int, epochs: float, max_steps: int | None, seed: int
+        cls,
+        num_rows: int,
+        *,
+        examples_per_step: int,
+        micro_batch_tokens: int,
+        epochs: float,
+        max_steps: int | None,
+        seed: int,
+        is_padded: bool = False,
     ) -> "StepPlan":
         """The plan of a recipe; `max_steps`, where given, is the number of steps and `epochs` is not looked at."""
         per_epoch = math.ceil(num_rows / examples_per_step)
         steps = max_steps if max_steps is not None else max(1, math.ceil(epochs * per_epoch))
-        return cls(num_rows, examples_per_step, micro_batch_tokens, steps, seed)
+        return cls(num_rows, examples_per_step, micro_batch_tokens, steps, seed, is_padded)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -37,12 +47,21 @@ class StepPlan:
         return math.ceil(self.num_rows / self.examples_per_step)
 
 
-def pack(lengths: Sequence[int], budget: int) -> list[list[int]]:
+def pack(lengths: Sequence[int], budget: int, *, is_padded: bool = False) -> list[list[int]]:
     """Group sequences so that no group holds more than `budget` tokens, but for a single longer sequence.
 
-    Best fit decreasing: the longest first, each into the fullest group that still takes it.
+    Best fit decreasing: the longest first, each into the fullest group that still takes it. Where rows are padded to the longest of their
+    group, that counts, and neighbours in length go together.
     Returns: indices into `lengths`, every one exactly once.
     """
+    if is_padded:
+        padded = list[list[int]]()
+        for index in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
+            if padded and (len(padded[-1]) + 1) * lengths[padded[-1][0]] <= budget:
+                padded[-1].append(index)
+            else:
+                padded.append([index])
+        return padded
     groups, free = list[list[int]](), list[int]()
     for index in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
         fitting = [g for g in range(len(groups)) if free[g] >= lengths[index]]
@@ -70,7 +89,7 @@ def training_steps(
             shuffled, order = epoch, np.random.default_rng((plan.seed, epoch)).permutation(plan.num_rows)
         chosen = order[place * plan.examples_per_step : (place + 1) * plan.examples_per_step]
         drawn = [objective.draw(rows[i], np.random.default_rng((plan.seed, epoch, int(i)))) for i in chosen]
-        groups = pack([row.num_tokens for row in drawn], plan.micro_batch_tokens)
+        groups = pack([row.num_tokens for row in drawn], plan.micro_batch_tokens, is_padded=plan.is_padded)
         yield [collate([drawn[i] for i in group], facts) for group in groups]
 
 

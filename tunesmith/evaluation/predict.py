@@ -70,7 +70,7 @@ def score_batches(forward: Forward, batches: Iterable[Batch], num_bytes: Sequenc
     tokens: list[int] = []
     with _evaluating(forward):
         for batch in batches:
-            logprobs_N = forward.logprobs(batch)[0].double().cpu()
+            logprobs_N = forward.logprobs(batch, with_entropy=False)[0].double().cpu()
             weights_N, rows_N = batch.weights_N.double().cpu(), batch.rows_A.cpu()[batch.answers_N.cpu()]
             zeros = torch.zeros(len(batch.rows), dtype=torch.float64)
             nats += zeros.index_add(0, rows_N, -logprobs_N * weights_N).tolist()

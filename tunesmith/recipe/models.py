@@ -27,7 +27,7 @@ class ModelSpec(Section):
     """The hub's commit, tag or branch."""
     trust_remote_code: bool = False
     """Run Python code that comes with the model. Needs `revision`, so that the code stays what you read."""
-    max_length: Positive | None = None
+    max_length: Annotated[int, Field(ge=2)] | None = None
     """The most tokens of an example; none: as many as the model takes."""
     attention: Literal["auto", "packed", "padded"] = "auto"
     """How sequences share a batch; auto: packed where a probe finds it exact for this model."""
