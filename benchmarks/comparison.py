@@ -1,0 +1,65 @@
+"""The order of the legs, the gate and the ratios: pure functions over what legs measured."""
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from benchmarks.workload import Measured
+
+__all__ = ["FINAL_TOLERANCE", "FIRST_TOLERANCE", "Gate", "Ratio", "gate", "interleaved", "ratio"]
+
+FIRST_TOLERANCE = 1e-4
+"""Nats, between the losses of the first step."""
+FINAL_TOLERANCE = 0.005
+"""Relative, between the held-out losses at the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """Whether two sides did the same work; the largest differences over all their legs."""
+
+    passed: bool
+    first_loss_difference: float
+    """Nats."""
+    held_out_loss_difference: float
+    """Relative to ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """Ours over theirs, over the repeats."""
+
+    median: float
+    min: float
+    max: float
+
+
+def interleaved(repeats: Mapping[str, int]) -> list[str]:
+    """The order of the legs: each round forwards, the next one backwards (A B B A), so that a slow drift of the machine falls on all alike.
+
+    Args:
+        repeats: how often each leg runs; one with fewer repeats stays away from the last rounds.
+    """
+    order = list[str]()
+    for round_index in range(max(repeats.values(), default=0)):
+        names = [name for name, count in repeats.items() if count > round_index]
+        order += reversed(names) if round_index % 2 else names
+    return order
+
+
+def gate(ours: Sequence[Measured], theirs: Sequence[Measured]) -> Gate:
+    """Compare every leg of one side with every leg of the other. A loss that is not finite fails."""
+    pairs = [(a, b) for a in ours for b in theirs]
+    losses = [loss for leg in (*ours, *theirs) for loss in (leg.first_loss, leg.held_out_loss)]
+    if not pairs or not all(math.isfinite(loss) for loss in losses):
+        return Gate(False, math.inf, math.inf)
+    first = max(abs(a.first_loss - b.first_loss) for a, b in pairs)
+    final = max(abs(b.held_out_loss - a.held_out_loss) / a.held_out_loss for a, b in pairs)
+    return Gate(first <= FIRST_TOLERANCE and final <= FINAL_TOLERANCE, first, final)
+
+
+def ratio(ours: Sequence[float], theirs: Sequence[float]) -> Ratio:
+    """Ours over theirs, repeat by repeat: the legs of a round ran next to each other. A round that only one side ran is left out."""
+    found = [a / b for a, b in zip(ours, theirs, strict=False)]
+    return Ratio(statistics.median(found), min(found), max(found))
