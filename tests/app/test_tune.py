@@ -1,53 +1,25 @@
-"""Tune, end to end, on tiny models: what it learns, what it writes, what it does when it is stopped."""
+"""Tune, end to end, on tiny models: what it learns and what it writes."""
 
-import contextlib
 import csv
 import json
-import os
-import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from tiny_recipes import classifier, writer
 
 import tunesmith
 from tunesmith.app.preview import preview
 from tunesmith.app.run import Run
-from tunesmith.app.tune import plan, resume, tune
-from tunesmith.core.errors import DataError, Interrupted, ModelError, ObjectiveError, RecipeError, RunError, UsageError
-from tunesmith.core.events import Event, Stage, Stepped
-from tunesmith.core.run import RunDirectory
-from tunesmith.recipe import Recipe, from_mapping
-
-
-def _classifier(model: Path, data: Path, out: Path, **changes: Any) -> Recipe:
-    recipe: dict[str, Any] = {
-        "model": str(model),
-        "data": {"train": str(data), "columns": {"text": "review", "label": "sentiment"}},
-        "method": {"name": "lora", "r": 4},
-        "train": {"epochs": 6, "learning_rate": 1e-2, "examples_per_step": 8},
-        "output_dir": str(out),
-    }
-    return from_mapping({**recipe, **changes}, name="tiny")
-
-
-def _writer(model: Path, data: Path, out: Path, **changes: Any) -> Recipe:
-    recipe: dict[str, Any] = {
-        "model": str(model),
-        "data": str(data),
-        "method": "full",  # the head of a random model is too small to say anything while it is frozen
-        "train": {"epochs": 6, "learning_rate": 1e-2, "examples_per_step": 8},
-        "evaluate": {"max_new_tokens": 4, "prompts": ["the cat is good"]},
-        "output_dir": str(out),
-    }
-    return from_mapping({**recipe, **changes}, name="tiny")
+from tunesmith.app.tune import plan, tune
+from tunesmith.core.errors import DataError, ModelError, ObjectiveError, RecipeError, UsageError
+from tunesmith.core.events import Event
+from tunesmith.recipe import from_mapping
 
 
 def test_a_classifier_learns_from_a_csv_with_columns_of_other_names(encoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:
-    run = tune(_classifier(encoder_folder, reviews_csv, tmp_path / "out"))
+    run = tune(classifier(encoder_folder, reviews_csv, tmp_path / "out"))
     report = run.report
     assert report["metrics"]["accuracy"]["tuned"]["value"] > 0.9
     assert report["metrics"]["accuracy"]["difference"]["test"] == "mcnemar"
@@ -61,7 +33,7 @@ def test_a_classifier_learns_from_a_csv_with_columns_of_other_names(encoder_fold
 
 
 def test_the_report_agrees_with_the_predictions_that_are_kept(encoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:
-    run = tune(_classifier(encoder_folder, reviews_csv, tmp_path / "out", train={"epochs": 2, "learning_rate": 5e-3}))
+    run = tune(classifier(encoder_folder, reviews_csv, tmp_path / "out", train={"epochs": 2, "learning_rate": 5e-3}))
     lines = [json.loads(line) for line in run.directory.predictions.read_text().splitlines()]
     accuracy = sum(line["tuned"]["label"] == line["reference"] for line in lines) / len(lines)
     assert accuracy == pytest.approx(run.report["metrics"]["accuracy"]["tuned"]["value"])
@@ -70,7 +42,7 @@ def test_the_report_agrees_with_the_predictions_that_are_kept(encoder_folder: Pa
 
 
 def test_the_tuned_model_loaded_again_says_what_it_said(encoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:
-    run = tune(_classifier(encoder_folder, reviews_csv, tmp_path / "out"))
+    run = tune(classifier(encoder_folder, reviews_csv, tmp_path / "out"))
     lines = [json.loads(line) for line in run.directory.predictions.read_text().splitlines()]
     rows = {f"{reviews_csv}:{n}": text for n, (text, _) in enumerate(csv.reader(reviews_csv.open()), start=1)}
     answers = Run(tmp_path / "out").predict([rows[line["row"]] for line in lines])
@@ -80,7 +52,7 @@ def test_the_tuned_model_loaded_again_says_what_it_said(encoder_folder: Path, re
 
 @pytest.mark.parametrize("method", ["full", "head", {"name": "lora", "r": 4}])
 def test_every_method_runs_and_counts_what_it_trains(method: Any, encoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:
-    run = tune(_classifier(encoder_folder, reviews_csv, tmp_path / "out", method=method, train={"max_steps": 3, "learning_rate": 1e-3}))
+    run = tune(classifier(encoder_folder, reviews_csv, tmp_path / "out", method=method, train={"max_steps": 3, "learning_rate": 1e-3}))
     cost = run.report["cost"]
     head = 32 * 2 + 2
     trunk = 64 * 32 + 64 * 32 + 2 * 32 + 2 * 32 + 2 * (4 * (32 * 32 + 32) + 32 * 48 + 48 + 48 * 32 + 32 + 4 * 32)
@@ -108,7 +80,7 @@ def test_labels_are_named_and_end_up_in_the_models_config(encoder_folder: Path, 
 
 
 def test_a_language_model_learns_to_answer(decoder_folder: Path, pairs_csv: Path, tmp_path: Path) -> None:
-    run = tune(_writer(decoder_folder, pairs_csv, tmp_path / "out"))
+    run = tune(writer(decoder_folder, pairs_csv, tmp_path / "out"))
     report = run.report
     assert report["task"]["kind"] == "generation"
     assert report["metrics"]["bits_per_byte"]["tuned"]["value"] < 0.5 * report["metrics"]["bits_per_byte"]["base"]["value"]
@@ -120,7 +92,7 @@ def test_a_language_model_learns_to_answer(decoder_folder: Path, pairs_csv: Path
 
 
 def test_perplexity_is_what_transformers_gives_on_the_scored_tokens(decoder_folder: Path, pairs_csv: Path, tmp_path: Path) -> None:
-    run = tune(_writer(decoder_folder, pairs_csv, tmp_path / "out", train={"max_steps": 1}))
+    run = tune(writer(decoder_folder, pairs_csv, tmp_path / "out", train={"max_steps": 1}))
     import transformers
 
     model = transformers.AutoModelForCausalLM.from_pretrained(decoder_folder).eval()
@@ -140,7 +112,7 @@ def test_perplexity_is_what_transformers_gives_on_the_scored_tokens(decoder_fold
 
 
 def test_an_encoder_decoder_learns_too(seq2seq_folder: Path, pairs_csv: Path, tmp_path: Path) -> None:
-    run = tune(_writer(seq2seq_folder, pairs_csv, tmp_path / "out", train={"max_steps": 6, "learning_rate": 1e-2}))
+    run = tune(writer(seq2seq_folder, pairs_csv, tmp_path / "out", train={"max_steps": 6, "learning_rate": 1e-2}))
     assert run.report["model"]["attention"] == "padded"
     assert run.report["metrics"]["perplexity"]["tuned"]["value"] < run.report["metrics"]["perplexity"]["base"]["value"]
     assert len(run.generate(["the cat is good"])) == 1
@@ -150,7 +122,7 @@ def test_raw_text_is_learned_whole(decoder_folder: Path, tmp_path: Path) -> None
     file = tmp_path / "book.jsonl"
     texts = [" ".join(["the cat sat on a mat"] * 30 + [word]) for word in "cat dog mat film good bad is was yes no".split()]
     file.write_text("\n".join(json.dumps({"text": text}) for text in texts))
-    run = tune(_writer(decoder_folder, file, tmp_path / "out", train={"max_steps": 5, "learning_rate": 1e-2}))
+    run = tune(writer(decoder_folder, file, tmp_path / "out", train={"max_steps": 5, "learning_rate": 1e-2}))
     assert run.report["task"] == {"objective": "causal_lm", "method": "full", "kind": "language_modelling"}
     assert run.report["data"]["splits"]["train"]["num_cut"] == 0  # 181 tokens on a model of 64: windows, nothing lost
     assert run.report["metrics"]["perplexity"]["tuned"]["value"] < run.report["metrics"]["perplexity"]["base"]["value"]
@@ -160,76 +132,31 @@ def test_raw_text_is_learned_whole(decoder_folder: Path, tmp_path: Path) -> None
 def test_a_classifier_on_a_language_model_is_judged_zero_shot_by_likelihood(
     decoder_folder: Path, reviews_csv: Path, tmp_path: Path
 ) -> None:
-    run = tune(_classifier(decoder_folder, reviews_csv, tmp_path / "out"))
+    run = tune(classifier(decoder_folder, reviews_csv, tmp_path / "out"))
     assert run.report["metrics"]["accuracy"]["tuned"]["value"] > 0.9
     lines = [json.loads(line) for line in run.directory.predictions.read_text().splitlines()]
     assert all(sum(line["base"]["probabilities"]) == pytest.approx(1) for line in lines)
 
 
 def test_another_run_is_a_model_to_start_from(encoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:
-    first = tune(_classifier(encoder_folder, reviews_csv, tmp_path / "first"))
+    first = tune(classifier(encoder_folder, reviews_csv, tmp_path / "first"))
     second = tune(
-        _classifier(
+        classifier(
             Path(f"run:{first.path}"), reviews_csv, tmp_path / "second", method="head", train={"max_steps": 8, "learning_rate": 1e-2}
         )
     )
-    plain = tune(_classifier(encoder_folder, reviews_csv, tmp_path / "third", method="head", train={"max_steps": 8, "learning_rate": 1e-2}))
+    plain = tune(classifier(encoder_folder, reviews_csv, tmp_path / "third", method="head", train={"max_steps": 8, "learning_rate": 1e-2}))
     assert second.report["metrics"]["accuracy"]["tuned"]["value"] > plain.report["metrics"]["accuracy"]["tuned"]["value"]
 
 
 def test_the_same_recipe_gives_the_same_report(encoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:
-    one, other = (tune(_classifier(encoder_folder, reviews_csv, tmp_path / name)).report for name in ("one", "other"))
+    one, other = (tune(classifier(encoder_folder, reviews_csv, tmp_path / name)).report for name in ("one", "other"))
     for part in ("metrics", "baselines", "confusion", "changed", "data"):
         assert one[part] == other[part], part
 
 
-def _stop_at(step: int) -> Any:
-    def listener(event: Event) -> None:
-        if isinstance(event, Stepped) and event.step.index == step:
-            os.kill(os.getpid(), signal.SIGINT)
-
-    return listener
-
-
-def test_an_interrupted_run_resumes_to_the_report_of_a_whole_one(encoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:
-    whole = tune(_classifier(encoder_folder, reviews_csv, tmp_path / "whole"))
-    with pytest.raises(Interrupted, match="tunesmith runs resume") as error:
-        tune(_classifier(encoder_folder, reviews_csv, tmp_path / "cut"), progress=_stop_at(20))
-    assert error.value.exit_code == 130
-    assert RunDirectory(tmp_path / "cut").status == "interrupted"
-    resumed = resume(tmp_path / "cut")
-    assert resumed.directory.status == "done"
-    for part in ("metrics", "confusion", "changed"):
-        assert resumed.report[part] == whole.report[part], part
-    assert [e["loss"] for e in resumed.report["curves"]["train"]] == [e["loss"] for e in whole.report["curves"]["train"]]
-
-
-def test_a_run_interrupted_before_its_first_step_resumes_too(encoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:
-    def at_base(event: Event) -> None:
-        if isinstance(event, Stage) and event.name == "base":
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    with pytest.raises(Interrupted):
-        tune(_classifier(encoder_folder, reviews_csv, tmp_path / "cut"), progress=at_base)
-    assert resume(tmp_path / "cut").report["metrics"]["accuracy"]["tuned"]["value"] > 0.9
-
-
-def test_a_run_whose_data_changed_is_not_resumed(encoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:
-    with pytest.raises(Interrupted):
-        tune(_classifier(encoder_folder, reviews_csv, tmp_path / "cut"), progress=_stop_at(3))
-    reviews_csv.write_text(reviews_csv.read_text() + "the film is film film film good,positive\n")
-    with pytest.raises(RunError, match="changed since it was begun"):
-        resume(tmp_path / "cut")
-
-
-def test_a_finished_run_is_not_resumed(encoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:
-    run = tune(_classifier(encoder_folder, reviews_csv, tmp_path / "out", train={"max_steps": 1}))
-    with pytest.raises(RunError, match="is finished"):
-        resume(run.path)
-
-
 def test_the_plan_is_what_the_run_then_does(encoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:
-    recipe = _classifier(encoder_folder, reviews_csv, tmp_path / "out", train={"epochs": 1.5, "examples_per_step": 8})
+    recipe = classifier(encoder_folder, reviews_csv, tmp_path / "out", train={"epochs": 1.5, "examples_per_step": 8})
     planned = plan(recipe)
     assert not (tmp_path / "out").exists()
     run = tune(recipe)
@@ -240,7 +167,7 @@ def test_the_plan_is_what_the_run_then_does(encoder_folder: Path, reviews_csv: P
 
 
 def test_the_preview_shows_what_is_learned(decoder_folder: Path, pairs_csv: Path, tmp_path: Path) -> None:
-    row = preview(_writer(decoder_folder, pairs_csv, tmp_path / "out"), rows=1)[0]
+    row = preview(writer(decoder_folder, pairs_csv, tmp_path / "out"), rows=1)[0]
     learned = "".join(text for text, scored in row["pieces"] if scored)
     assert learned.split() in (["yes", "yes", "</s>"], ["no", "no", "</s>"])
     assert not (tmp_path / "out").exists()
@@ -250,7 +177,7 @@ def test_a_domain_of_other_labels_is_left_out_and_said_so(encoder_folder: Path, 
     other = tmp_path / "other.jsonl"
     other.write_text("\n".join(json.dumps({"text": f"{noun} good", "label": label}) for noun in ["cat", "dog"] for label in ["yes", "no"]))
     run = tune(
-        _classifier(encoder_folder, reviews_csv, tmp_path / "out", train={"max_steps": 1}, evaluate={"domains": {"other": str(other)}})
+        classifier(encoder_folder, reviews_csv, tmp_path / "out", train={"max_steps": 1}, evaluate={"domains": {"other": str(other)}})
     )
     assert run.report["domains"] == {}
     assert any("evaluate.domains.other: not measured: its labels (no, yes) are not those" in warning for warning in run.report["warnings"])
@@ -259,7 +186,7 @@ def test_a_domain_of_other_labels_is_left_out_and_said_so(encoder_folder: Path, 
 def test_a_domain_is_measured_and_never_learned_from(encoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.jsonl"
     other.write_text("\n".join(json.dumps({"text": f"{noun} {noun} good", "label": "positive"}) for noun in "cat dog mat film".split()))
-    run = tune(_classifier(encoder_folder, reviews_csv, tmp_path / "out", evaluate={"domains": {"other": str(other)}}))
+    run = tune(classifier(encoder_folder, reviews_csv, tmp_path / "out", evaluate={"domains": {"other": str(other)}}))
     assert run.report["domains"]["other"]["rows"] == 4
     assert run.report["domains"]["other"]["metrics"]["accuracy"]["tuned"]["value"] == 1.0
     assert run.report["data"]["splits"]["other"]["labels"] == {"positive": 4}
@@ -299,7 +226,7 @@ def test_what_does_not_fit_together_is_said_before_anything_is_written(
     if changes.get("engine") and torch.cuda.is_available():
         pytest.skip("this machine has a CUDA device")
     with pytest.raises(error, match=message):
-        tune(_classifier(encoder_folder, reviews_csv, tmp_path / "out", **changes))
+        tune(classifier(encoder_folder, reviews_csv, tmp_path / "out", **changes))
     assert not (tmp_path / "out").exists()
 
 
@@ -309,31 +236,7 @@ def test_one_class_is_no_classification(encoder_folder: Path, tmp_path: Path) ->
         "review,sentiment\n" + "".join(f"the {a} {b},good\n" for a in "cat dog mat film".split() for b in "is was ran sat".split())
     )
     with pytest.raises(DataError, match="at least two classes; found only 'good'"):
-        tune(_classifier(encoder_folder, file, tmp_path / "out"))
-
-
-def test_a_signal_to_the_command_saves_and_exits_with_130(encoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:
-    """The command as a person runs it, stopped from outside."""
-    recipe = tmp_path / "r.yaml"
-    from tunesmith.recipe import dump
-
-    recipe.write_text(dump(_classifier(encoder_folder, reviews_csv, tmp_path / "out", train={"epochs": 4000, "learning_rate": 1e-4})))
-    process = subprocess.Popen([sys.executable, "-m", "tunesmith", "tune", str(recipe)], stderr=subprocess.PIPE, text=True)
-    steps = tmp_path / "out" / "steps.jsonl"
-    import time
-
-    for _ in range(600):
-        if steps.exists() and steps.stat().st_size > 2000:
-            break
-        time.sleep(0.1)
-    started = time.perf_counter()
-    process.send_signal(signal.SIGTERM)
-    _, errors = process.communicate(timeout=30)
-    assert time.perf_counter() - started < 10
-    assert process.returncode == 130
-    assert "everything so far is saved. Go on with: tunesmith runs resume" in errors
-    assert "Traceback" not in errors
-    assert any((tmp_path / "out" / "checkpoints").glob("step-*"))
+        tune(classifier(encoder_folder, file, tmp_path / "out"))
 
 
 def test_the_base_model_is_asked_the_same_only_once(
@@ -345,87 +248,37 @@ def test_the_base_model_is_asked_the_same_only_once(
     def listener(event: Event) -> None:
         said.append(str(event))
 
-    first = tune(_classifier(encoder_folder, reviews_csv, tmp_path / "one", train={"max_steps": 1}), progress=listener)
+    first = tune(classifier(encoder_folder, reviews_csv, tmp_path / "one", train={"max_steps": 1}), progress=listener)
     assert not any("come from the cache" in text for text in said)
-    again = tune(_classifier(encoder_folder, reviews_csv, tmp_path / "two", train={"max_steps": 2}), progress=listener)
+    again = tune(classifier(encoder_folder, reviews_csv, tmp_path / "two", train={"max_steps": 2}), progress=listener)
     assert any("come from the cache" in text for text in said)
     assert again.report["baselines"]["zero_shot"] == first.report["baselines"]["zero_shot"]
     said.clear()
     words = {"label_texts": {"positive": "the cat", "negative": "no dog"}}
-    other = _classifier(encoder_folder, reviews_csv, tmp_path / "three", train={"max_steps": 1})
+    other = classifier(encoder_folder, reviews_csv, tmp_path / "three", train={"max_steps": 1})
     tune(other.model_copy(update={"data": other.data.model_copy(update=words)}), progress=listener)
     assert not any("come from the cache" in text for text in said), "other words for the labels are another question"
 
 
 def test_a_damaged_cache_is_asked_again(encoder_folder: Path, reviews_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TUNESMITH_CACHE", str(tmp_path / "cache"))
-    first = tune(_classifier(encoder_folder, reviews_csv, tmp_path / "one", train={"max_steps": 1}))
+    first = tune(classifier(encoder_folder, reviews_csv, tmp_path / "one", train={"max_steps": 1}))
     for file in (tmp_path / "cache" / "base").iterdir():
         file.write_text("{}")
     for file in (tmp_path / "cache" / "encoded").iterdir():
         file.write_bytes(b"no zip file")
-    again = tune(_classifier(encoder_folder, reviews_csv, tmp_path / "two", train={"max_steps": 1}))
+    again = tune(classifier(encoder_folder, reviews_csv, tmp_path / "two", train={"max_steps": 1}))
     assert again.report["metrics"] == first.report["metrics"]
 
 
 def test_the_head_of_an_earlier_run_is_taken_over_and_judged_as_the_base(encoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:
-    first = tune(_classifier(encoder_folder, reviews_csv, tmp_path / "first"))
-    again = tune(_classifier(Path(f"run:{first.path}"), reviews_csv, tmp_path / "second", train={"max_steps": 1, "learning_rate": 1e-9}))
+    first = tune(classifier(encoder_folder, reviews_csv, tmp_path / "first"))
+    again = tune(classifier(Path(f"run:{first.path}"), reviews_csv, tmp_path / "second", train={"max_steps": 1, "learning_rate": 1e-9}))
     tuned = first.report["metrics"]["accuracy"]["tuned"]["value"]
     assert again.report["metrics"]["accuracy"]["base"]["value"] == pytest.approx(tuned, abs=0.04)
     assert again.report["metrics"]["accuracy"]["tuned"]["value"] == pytest.approx(tuned, abs=0.04)
     config = json.loads((again.directory.adapter / "adapter_config.json").read_text())
     assert config["base_model_name_or_path"] == f"run:{first.path}"  # not the first base, on which peft would load it silently
-
-
-def test_a_run_can_be_used_from_another_folder(
-    encoder_folder: Path, reviews_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import shutil
-
-    here, there = tmp_path / "here", tmp_path / "there"
-    here.mkdir()
-    there.mkdir()
-    shutil.copytree(encoder_folder, here / "model")
-    shutil.copy(reviews_csv, here / "data.csv")
-    monkeypatch.chdir(here)
-    recipe = _classifier(Path("model"), Path("data.csv"), Path("out"), train={"epochs": 2, "learning_rate": 5e-3, "examples_per_step": 8})
-    with pytest.raises(Interrupted):
-        tune(recipe, progress=_stop_at(3))
-    monkeypatch.chdir(there)
-    run = resume(here / "out")
-    assert len(run.predict(["the cat is good"])) == 1
-
-
-def test_other_weights_under_the_same_name_are_not_resumed(encoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:
-    import shutil
-
-    import transformers
-
-    shutil.copytree(encoder_folder, tmp_path / "model")
-    with pytest.raises(Interrupted):
-        tune(_classifier(tmp_path / "model", reviews_csv, tmp_path / "cut"), progress=_stop_at(3))
-    torch.manual_seed(99)
-    transformers.BertModel(transformers.AutoConfig.from_pretrained(encoder_folder)).save_pretrained(tmp_path / "model")
-    with pytest.raises(RunError, match="its data or its model changed"):
-        resume(tmp_path / "cut")
-
-
-def test_a_signal_inside_a_librarys_own_except_still_stops_the_run(
-    encoder_folder: Path, reviews_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from tunesmith.app import task as module
-
-    probe = module.probe
-
-    def swallowing(*args: Any) -> Any:
-        with contextlib.suppress(Exception):  # as libraries do
-            os.kill(os.getpid(), signal.SIGINT)
-        return probe(*args)
-
-    monkeypatch.setattr(module, "probe", swallowing)
-    with pytest.raises(Interrupted):
-        tune(_classifier(encoder_folder, reviews_csv, tmp_path / "out"))
 
 
 def test_a_text_longer_than_the_model_is_judged_zero_shot_too(decoder_folder: Path, tmp_path: Path) -> None:
@@ -454,7 +307,7 @@ def test_the_end_of_a_taught_answer_ends_a_written_one(decoder_folder: Path, pai
     config = json.loads((tmp_path / "model" / "tokenizer_config.json").read_text())
     config["additional_special_tokens"] = ["<|system|>"]
     (tmp_path / "model" / "tokenizer_config.json").write_text(json.dumps(config))
-    run = tune(_writer(tmp_path / "model", pairs_csv, tmp_path / "out", train={"epochs": 8, "learning_rate": 1e-2, "examples_per_step": 8}))
+    run = tune(writer(tmp_path / "model", pairs_csv, tmp_path / "out", train={"epochs": 8, "learning_rate": 1e-2, "examples_per_step": 8}))
     assert run.report["samples"][0]["tuned"] in ("yes yes", "no no")
     assert run.report["metrics"]["exact_match"]["tuned"]["value"] > 0.8
 
@@ -462,12 +315,12 @@ def test_the_end_of_a_taught_answer_ends_a_written_one(decoder_folder: Path, pai
 def test_a_conversation_with_an_encoder_decoder_is_read(seq2seq_folder: Path, pairs_csv: Path, tmp_path: Path) -> None:
     from tunesmith.core.types import Message
 
-    run = tune(_writer(seq2seq_folder, pairs_csv, tmp_path / "out", train={"epochs": 8, "learning_rate": 1e-2, "examples_per_step": 8}))
+    run = tune(writer(seq2seq_folder, pairs_csv, tmp_path / "out", train={"epochs": 8, "learning_rate": 1e-2, "examples_per_step": 8}))
     streamed = "".join(run.model.stream([Message("user", "the cat is good")]))
     assert streamed.strip() == run.generate(["the cat is good"])[0] != ""
 
 
 def test_a_domain_that_holds_training_texts_is_said(encoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:
     domains = {"same": {"source": str(reviews_csv), "columns": {"text": "review", "label": "sentiment"}}}
-    run = tune(_classifier(encoder_folder, reviews_csv, tmp_path / "out", train={"max_steps": 1}, evaluate={"domains": domains}))
+    run = tune(classifier(encoder_folder, reviews_csv, tmp_path / "out", train={"max_steps": 1}, evaluate={"domains": domains}))
     assert "evaluate.domains.same: 112 of its 160 texts also stand in the training data." in run.report["warnings"]
