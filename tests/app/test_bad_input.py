@@ -115,11 +115,7 @@ def test_bad_input_is_one_line_the_right_code_and_nothing_written(
     before = sorted(tmp_path.rglob("*"))
     assert run(["tune", str(recipe), *overrides]) == code
     assert re.search(message, _one_line(capsys))
-    runs = [path for path in sorted(tmp_path.rglob("*")) if path not in before]
-    if case == "a method that does not fit":  # found out after the base model was judged; the run says that it failed
-        assert json.loads((tmp_path / next(p for p in runs if p.name == "status.json")).read_text())["status"] == "failed"
-    else:
-        assert runs == []
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_an_empty_completion_names_its_row(decoder_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

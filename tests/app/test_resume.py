@@ -23,8 +23,12 @@ def test_an_interrupted_run_resumes_to_the_report_of_a_whole_one(encoder_folder:
     with pytest.raises(Interrupted, match="tunesmith runs resume") as error:
         tune(classifier(encoder_folder, reviews_csv, tmp_path / "cut"), progress=stop_at(20))
     assert error.value.exit_code == 130
-    assert RunDirectory(tmp_path / "cut").status == "interrupted"
+    directory = RunDirectory(tmp_path / "cut")
+    assert directory.status == "interrupted"
+    first_sitting = directory.seconds
     resumed = resume(tmp_path / "cut")
+    assert first_sitting > 0
+    assert resumed.report["cost"]["total_seconds"] > first_sitting + resumed.report["curves"]["train"][-1]["seconds"]
     assert resumed.directory.status == "done"
     for part in ("metrics", "confusion", "changed"):
         assert resumed.report[part] == whole.report[part], part

@@ -10,7 +10,7 @@ from tests.families import CAUSAL, ENCODER_DECODERS, ENCODERS, facts_of, make
 from tests.model.tiny import save, tokenizer
 from tunesmith.core.errors import FetchError, ModelError
 from tunesmith.core.files import file_sha256
-from tunesmith.model.load import load
+from tunesmith.model.load import describe, load
 
 IDS = torch.tensor([[5, 6, 7, 8, 9]])
 
@@ -45,6 +45,17 @@ def test_a_loaded_model_computes_what_was_saved(name: str, tmp_path: Path) -> No
     extra = {"decoder_input_ids": IDS} if name == "t5" else {}
     with torch.no_grad():
         torch.testing.assert_close(loaded.trunk(input_ids=IDS, **extra)[0], model(input_ids=IDS, **extra)[0])
+
+
+@pytest.mark.parametrize("name", ["t5", "bart"])
+def test_an_encoder_saved_without_its_decoder_loads_again(name: str, tmp_path: Path) -> None:
+    encoder = load(str(save(make(name), tmp_path / "whole")), need="encoder")
+    encoder.trunk.save_pretrained(tmp_path / "half")  # type: ignore[operator]
+    encoder.tokenizer.save_pretrained(tmp_path / "half")
+    again = load(str(tmp_path / "half"))
+    assert not again.facts.is_encoder_decoder and describe(again.source)[1].num_parameters == again.facts.num_parameters
+    with torch.no_grad():
+        torch.testing.assert_close(again.trunk(input_ids=IDS)[0], encoder.trunk(input_ids=IDS)[0])
 
 
 @pytest.mark.parametrize("name", [*ENCODERS, "llama", "gpt2", "t5", "bart"])

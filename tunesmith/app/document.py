@@ -175,8 +175,7 @@ def _warnings(task: Task, curves: Mapping[str, Any], fit: Fit) -> list[str]:
     found = list(task.data.warnings)
     if curves["overfitting"]["found"]:
         found.append(curves["overfitting"]["text"])
-    for facts in task.encoded.values():
-        found += [f"{note}." for note in facts.notes]
+    found += dict.fromkeys(f"{note}." for facts in task.encoded.values() for note in facts.notes)
     if task.kind == "generation" and not task.recipe.evaluate.generate_limit:
         found.append("evaluate.generate_limit is 0: no answers were written, so the metrics of text are missing.")
     if task.kind == "classification" and task.recipe.evaluate.prompts:

@@ -1,5 +1,6 @@
 """A recipe made ready: its data read and encoded, its model loaded, its method and objective chosen. Nothing is written yet."""
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -130,6 +131,7 @@ def prepare(recipe: Recipe, say: Say) -> Task:
     metrics, select_by = _metrics(recipe, objective_name, objective), _selection(recipe, objective)
     method: Method = registry.create("method", recipe.method.name, **recipe.method.options)
     model = load_model(recipe, objective, device, say)
+    _try_on(method, model.trunk)
     encoder = TextEncoder(model.tokenizer, model.facts, data.labels, model.facts.max_length, recipe.data.template, recipe.data.system)
     objective.heads(encoder)
     paths: Paths = probe(model.trunk, model.facts, recipe.model.attention)
@@ -179,6 +181,13 @@ def _encode(task: Task, name: str, examples: Sequence[Example]) -> tuple[Encoded
     chosen = [examples[index] for index in kept]
     references = [e.label or "" if isinstance(e, Labelled) and task.kind == "classification" else task.encoder.reference(e) for e in chosen]
     return EncodedSplit(chosen, encoded.rows, [place[index] for index in encoded.examples], references), encoded.facts
+
+
+def _try_on(method: Method, trunk: nn.Module) -> None:
+    """Apply the method to a copy without weights: what does not fit the model is said before the model is asked anything."""
+    without_weights: dict[int, Any] = {id(p): nn.Parameter(torch.empty_like(p, device="meta")) for p in trunk.parameters()}
+    without_weights |= {id(buffer): torch.empty_like(buffer, device="meta") for buffer in trunk.buffers()}
+    method.apply(copy.deepcopy(trunk, without_weights))
 
 
 def attach(task: Task) -> list[ParamGroup]:

@@ -79,7 +79,7 @@ def plan(recipe: Recipe) -> Plan:
 
 
 def _run(task: Task, directory: RunDirectory, interruption: Interruption, say: Say, started: float, *, resumed: bool = False) -> Run:
-    with _recorded(directory):
+    with _recorded(directory, started):
         say(Stage("base", "the model before tuning"))
         base = judge_base(task, directory, say)
         groups = attach(task)
@@ -92,7 +92,7 @@ def _run(task: Task, directory: RunDirectory, interruption: Interruption, say: S
         tuned = judge(task, say)
         judged_seconds = time.perf_counter() - judging
         say(Stage("report"))
-        times = Times(total_seconds=time.perf_counter() - started, evaluate_seconds=base.seconds + judged_seconds)
+        times = Times(total_seconds=directory.seconds + time.perf_counter() - started, evaluate_seconds=base.seconds + judged_seconds)
         document = build_document(task, directory, base, tuned, fit, planned, times)
         _write_predictions(task, directory, base, tuned)
         write_json(directory.report_json, document)
@@ -101,20 +101,24 @@ def _run(task: Task, directory: RunDirectory, interruption: Interruption, say: S
 
 
 @contextlib.contextmanager
-def _recorded(directory: RunDirectory) -> Iterator[None]:
+def _recorded(directory: RunDirectory, started: float) -> Iterator[None]:
     """Keep status.json true, whatever ends the block."""
+
+    def ended(status: str, message: str = "") -> None:
+        directory.set_status(status, message, sitting_seconds=time.perf_counter() - started)
+
     try:
         yield
     except Interrupted as interrupted:
-        directory.set_status("interrupted")
+        ended("interrupted")
         raise Interrupted(f"{interrupted} Go on with: tunesmith runs resume {directory.path}") from None
     except TunesmithError as error:
-        directory.set_status("failed", str(error))
+        ended("failed", str(error))
         raise
     except BaseException as error:
-        directory.set_status("failed", f"{type(error).__name__}: {error}")
+        ended("failed", f"{type(error).__name__}: {error}")
         raise
-    directory.set_status("done")
+    ended("done")
 
 
 def _fit(task: Task, groups: list[ParamGroup], directory: RunDirectory, interruption: Interruption, say: Say, resumed: bool) -> Fit:

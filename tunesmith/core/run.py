@@ -103,11 +103,16 @@ class RunDirectory:
         file = self.path / "status.json"
         return str(self.read_json(file)["status"]) if file.exists() else "unknown"
 
-    def set_status(self, status: str, message: str = "") -> None:
-        """Record how the run stands."""
-        write_json(
-            self.path / "status.json", {"status": status, "message": message, "time": datetime.now(UTC).isoformat(timespec="seconds")}
-        )
+    @property
+    def seconds(self) -> float:
+        """Wall clock of the sittings that ended before now, in seconds."""
+        file = self.path / "status.json"
+        return float(self.read_json(file).get("seconds", 0.0)) if file.exists() else 0.0
+
+    def set_status(self, status: str, message: str = "", *, sitting_seconds: float = 0.0) -> None:
+        """Record how the run stands, and add the seconds of a sitting that ends."""
+        seconds, time = self.seconds + sitting_seconds, datetime.now(UTC).isoformat(timespec="seconds")
+        write_json(self.path / "status.json", {"status": status, "message": message, "seconds": seconds, "time": time})
 
     def read_json(self, file: Path) -> Any:
         """A JSON document of this run. Raises: RunError, naming the file, where it is missing or broken."""

@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -99,9 +100,9 @@ def describe(info: SourceInfo, need: Need = "any") -> tuple[nn.Module, ModelFact
         tokenizer = _tokenizer(info)
         need = _settled_need(info, config, need)
         with torch.device("meta"):
-            module: Any = _auto_class(config, need).from_config(
-                config, trust_remote_code=info.trust_remote_code, **_no_pooler(config, need)
-            )
+            alone = _encoder_saved_alone(config)
+            options = {"trust_remote_code": info.trust_remote_code, **_no_pooler(config, need)}
+            module: Any = alone(config) if alone is not None else _auto_class(config, need).from_config(config, **options)
         module.tie_weights()
     return module, read_facts(module, tokenizer, info, pad_token_id=_ensure_pad(tokenizer, config), is_causal=is_causal(config))
 
@@ -157,6 +158,14 @@ def _auto_class(config: PreTrainedConfig, need: Need) -> Any:
     return AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
 
 
+def _encoder_saved_alone(config: PreTrainedConfig) -> type[Any] | None:
+    """The class of an encoder-decoder's encoder that was saved without its decoder, as full tuning of a classifier does."""
+    body = _body_class(config)
+    if body is None or config.is_encoder_decoder or type(config) not in MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING:
+        return None
+    return getattr(sys.modules[body.__module__], (config.architectures or [""])[0], None)
+
+
 def _no_pooler(config: PreTrainedConfig, need: Need) -> dict[str, bool]:
     """BERT's pooler would hold parameters that nothing uses."""
     body = _body_class(config) if need == "encoder" else None
@@ -173,7 +182,9 @@ def _body_class(config: PreTrainedConfig) -> type[Any] | None:
 def _trunk(info: SourceInfo, config: PreTrainedConfig, need: Need, dtype: torch.dtype, attention: str) -> Any:
     options: dict[str, Any] = {"config": config, "dtype": dtype, "use_safetensors": True, "trust_remote_code": info.trust_remote_code}
     options |= _no_pooler(config, need)
-    auto_class = _auto_class(config, need)
+    auto_class = _encoder_saved_alone(config) or _auto_class(config, need)
+    if auto_class is not AutoModel and need == "encoder":
+        options.pop("trust_remote_code")  # transformers' own class: nothing else is run
     try:
         try:
             trunk, loading = auto_class.from_pretrained(info.folder, attn_implementation=attention, output_loading_info=True, **options)
