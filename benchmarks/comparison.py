@@ -1,18 +1,18 @@
-"""The order of the legs, the gate and the ratios: pure functions over what legs measured."""
+"""The order of the legs, the gate, the target and the ratios: pure functions over what legs measured."""
 
 import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from benchmarks.workload import Measured
+from benchmarks.workload import Measured, Point
 
-__all__ = ["FINAL_TOLERANCE", "FIRST_TOLERANCE", "Gate", "Ratio", "gate", "interleaved", "ratio"]
+__all__ = ["FINAL_TOLERANCE", "FIRST_TOLERANCE", "Gate", "Ratio", "Target", "gate", "interleaved", "ratio", "seconds_to"]
 
 FIRST_TOLERANCE = 1e-4
 """Nats, between the losses of the first step."""
 FINAL_TOLERANCE = 0.005
-"""Relative, between the held-out losses at the end."""
+"""Relative, between the held-out losses at the end; and how far above its best a target lies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,28 @@ class Ratio:
     median: float
     min: float
     max: float
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a side has to reach: of a classifier an accuracy, else a held-out loss."""
+
+    loss: float | None = None
+    accuracy: float | None = None
+
+    @classmethod
+    def of(cls, best: Sequence[Measured]) -> "Target":
+        """What the peer's best configuration reaches at its end: its accuracy, or its loss and a margin of 0.5 % above."""
+        ends = [leg.curve[-1] for leg in best]
+        if ends[0].accuracy is not None:
+            return cls(accuracy=min(end.accuracy for end in ends if end.accuracy is not None))
+        return cls(loss=max(end.loss for end in ends) * (1 + FINAL_TOLERANCE))
+
+    def reached(self, point: Point) -> bool:
+        """Whether a checkpoint is there."""
+        if self.accuracy is not None:
+            return point.accuracy is not None and point.accuracy >= self.accuracy
+        return self.loss is not None and point.loss <= self.loss
 
 
 def interleaved(repeats: Mapping[str, int]) -> list[str]:
@@ -63,3 +85,8 @@ def ratio(ours: Sequence[float], theirs: Sequence[float]) -> Ratio:
     """Ours over theirs, repeat by repeat: the legs of a round ran next to each other. A round that only one side ran is left out."""
     found = [a / b for a, b in zip(ours, theirs, strict=False)]
     return Ratio(statistics.median(found), min(found), max(found))
+
+
+def seconds_to(target: Target, leg: Measured) -> float | None:
+    """Until the first checkpoint that reaches `target`; None, where none does."""
+    return next((point.seconds for point in leg.curve if target.reached(point)), None)

@@ -7,41 +7,62 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-import peft
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
-from transformers import AutoModelForCausalLM
+from safetensors.torch import load_file
+from torch import nn
 
-from benchmarks.workload import Measured, TokenRow, Workload
+from benchmarks.legs._model import load_base, score
+from benchmarks.workload import Config, Measured, Point, Settings, TokenRow, Workload
 
-__all__ = ["Clock", "held_out_loss", "main", "matmul_rate", "peak_memory_bytes", "report", "training_flops"]
+__all__ = ["Clock", "main", "matmul_rate", "peak_memory_bytes", "report", "training_flops"]
 
 _MATMUL_TOKENS = 1024
 """Rows of the matrix products that the rate is measured with: about a step's tokens."""
 
+Save = Callable[[Path], None]
+
 
 class Clock:
-    """Notes when each step ended; the timed part lies between the last step of the warm-up and the last step."""
+    """Notes when each step ended, and keeps checkpoints. It stands still while one is written."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: Settings, num_steps: int, folder: Path) -> None:
+        """The base model is loaded: time begins."""
         self.first_loss = math.nan
+        self.peak_memory_bytes = 0
+        self._settings, self._num_steps, self._folder = settings, num_steps, folder
         self._ends = list[float]()
+        count = settings.num_checkpoints
+        self._checkpoints = {math.ceil(num_steps * (index + 1) / count) for index in range(count)}
+        self._paused = 0.0
+        self._started = time.perf_counter()
 
-    def step_ended(self) -> None:
-        """Call right after each update."""
-        self._ends.append(time.perf_counter())
-
-    def seconds(self, num_warm_up_steps: int) -> float:
-        """Seconds of the steps after the warm-up."""
-        return self._ends[-1] - self._ends[num_warm_up_steps - 1]
+    def step_ended(self, save: Save) -> None:
+        """Call right after each update. `save` writes what trained to a folder."""
+        self._ends.append(time.perf_counter() - self._paused - self._started)
+        step = len(self._ends)
+        if step == self._num_steps:
+            self.peak_memory_bytes = peak_memory_bytes()
+        if step in self._checkpoints:
+            before = time.perf_counter()
+            save(self._folder / f"step-{step}")
+            self._paused += time.perf_counter() - before
 
     @property
-    def num_steps(self) -> int:
-        """Updates done."""
-        return len(self._ends)
+    def seconds(self) -> float:
+        """Seconds of the steps after the warm-up."""
+        return self._ends[-1] - self._ends[self._settings.num_warm_up_steps - 1]
+
+    def curve(self, rows: Sequence[TokenRow]) -> tuple[Point, ...]:
+        """How well each checkpoint does. Raises: ValueError, where steps are missing."""
+        if len(self._ends) != self._num_steps:
+            raise ValueError(f"{len(self._ends)} steps instead of {self._num_steps}")
+        return tuple(
+            Point(step, self._ends[step - 1], *score(self._settings, self._folder / f"step-{step}", rows))
+            for step in sorted(self._checkpoints)
+        )
 
 
 def peak_memory_bytes() -> int:
@@ -59,23 +80,14 @@ def peak_memory_bytes() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def held_out_loss(model_folder: str, adapter: Path, rows: Sequence[TokenRow]) -> float:
-    """Nats a scored token, of the base model with a saved adapter: plain transformers and peft, row by row, no padding, no packing."""
-    base: Any = AutoModelForCausalLM.from_pretrained(model_folder, dtype=torch.float32)
-    model: Any = peft.PeftModel.from_pretrained(base, str(adapter)).eval()
-    total, count = 0.0, 0
-    with torch.no_grad():
-        for row in rows:
-            tokens, scored = torch.tensor(row.tokens), torch.tensor(row.scored)
-            logits: Tensor = model(input_ids=tokens[None]).logits[0]
-            total += float(F.cross_entropy(logits[scored - 1], tokens[scored], reduction="sum"))
-            count += len(row.scored)
-    return total / count
+def _vocabulary_head(model: Any) -> nn.Module | None:
+    found: nn.Module | None = model.get_output_embeddings()
+    return found
 
 
-def _linear_shapes(model: nn.Module) -> dict[tuple[int, int], int]:
+def linear_shapes(model: nn.Module) -> dict[tuple[int, int], int]:
     """How many linear layers of each shape (outputs, inputs) a model has, the vocabulary head left out."""
-    head = model.get_output_embeddings()  # type: ignore[operator]
+    head = _vocabulary_head(model)
     shapes = dict[tuple[int, int], int]()
     for module in model.modules():
         if isinstance(module, nn.Linear) and module is not head:
@@ -101,41 +113,50 @@ def matmul_rate(shapes: dict[tuple[int, int], int], seconds_per_shape: float = 0
     return operations / elapsed
 
 
-def training_flops(base: nn.Module, num_adapter_parameters: int, num_tokens: int, num_scored_tokens: int) -> float:
-    """Operations that LoRA training needs: 2 forward and 2 backward a frozen weight and token, 6 an adapter's; the head at scored tokens only.
+def training_flops(base: nn.Module, num_adapter_parameters: int | None, num_tokens: int, num_scored_tokens: int) -> float:
+    """Operations that training needs: 2 forward and 4 backward for a weight and token, 2 backward where it is frozen; the head at scored tokens only.
 
     Attention between tokens, norms and the optimizer are left out.
+
+    Args:
+        num_adapter_parameters: of the LoRA weights that train while the model's own are frozen; None where the model's own train.
     """
-    frozen = sum(outputs * inputs * count for (outputs, inputs), count in _linear_shapes(base).items())
-    head: nn.Module = base.get_output_embeddings()  # type: ignore[operator]
-    head_weights = sum(p.numel() for p in head.parameters())
-    return num_tokens * (4.0 * frozen + 6.0 * num_adapter_parameters) + num_scored_tokens * 4.0 * head_weights
+    weights = sum(outputs * inputs * count for (outputs, inputs), count in linear_shapes(base).items())
+    head = _vocabulary_head(base)
+    head_weights = sum(p.numel() for p in head.parameters()) if head is not None else 0
+    own = 6.0 if num_adapter_parameters is None else 4.0
+    return num_tokens * (own * weights + 6.0 * (num_adapter_parameters or 0)) + num_scored_tokens * own * head_weights
 
 
-def report(
-    workload: Workload, clock: Clock, timed: Sequence[TokenRow], save: Callable[[Path], None], version: str, folder: Path
-) -> Measured:
-    """Finish a leg whose training is done: memory first, then what is computed outside the timed part."""
-    peak, settings = peak_memory_bytes(), workload.settings()
-    save(folder)
-    base: Any = AutoModelForCausalLM.from_pretrained(settings.model, dtype=torch.float32)
-    adapter = sum(tensor.numel() for tensor in peft.load_peft_weights(str(folder), device="cpu").values())
-    num_tokens, num_scored = sum(len(row.tokens) for row in timed), sum(len(row.scored) for row in timed)
+def _flops(settings: Settings, base: nn.Module, start: Path, timed: Sequence[TokenRow]) -> float | None:
+    if settings.method == "head":  # a frozen trunk's states may be kept from the first epoch on
+        return None
+    adapter = None
+    if settings.method == "lora":
+        adapter = sum(tensor.numel() for tensor in load_file(start / "adapter_model.safetensors").values())
+    return training_flops(base, adapter, sum(len(row.tokens) for row in timed), sum(len(row.scored) for row in timed))
+
+
+def report(workload: Workload, config: Config, clock: Clock, version: str) -> Measured:
+    """Finish a leg whose training is done with what is computed outside the timed part."""
+    settings = workload.settings()
+    timed = workload.in_order(config)[settings.examples_per_step * settings.num_warm_up_steps :]
+    base = load_base(settings, settings.model)
     return Measured(
         first_loss=clock.first_loss,
-        held_out_loss=held_out_loss(settings.model, folder, workload.rows("held_out")),
-        seconds=clock.seconds(settings.num_warm_up_steps),
-        num_tokens=num_tokens,
-        num_scored_tokens=num_scored,
-        peak_memory_bytes=peak,
-        matmul_flops_per_second=matmul_rate(_linear_shapes(base)),
-        flops=training_flops(base, adapter, num_tokens, num_scored),
+        curve=clock.curve(workload.held_out()),
+        seconds=clock.seconds,
+        num_tokens=sum(len(row.tokens) for row in timed),
+        num_targets=sum(row.num_targets for row in timed),
+        peak_memory_bytes=clock.peak_memory_bytes,
+        matmul_flops_per_second=matmul_rate(linear_shapes(base)),
+        flops=_flops(settings, base, workload.start, timed),
         version=version,
     )
 
 
-def main(leg: Callable[[Workload, Path], Measured]) -> None:
-    """Run a leg by its command line: the workload's folder, and a folder for the adapter and result.json."""
-    workload, folder = Workload(Path(sys.argv[1])), Path(sys.argv[2])
-    measured = leg(workload, folder / "adapter")
+def main(leg: Callable[[Workload, Path, Config], Measured]) -> None:
+    """Run a leg by its command line: the workload's folder, a folder for checkpoints and result.json, and `best` or `default`."""
+    workload, folder, config = Workload(Path(sys.argv[1])), Path(sys.argv[2]), cast(Config, sys.argv[3])
+    measured = leg(workload, folder, config)
     (folder / "result.json").write_text(json.dumps(asdict(measured)), encoding="utf-8")

@@ -1,28 +1,38 @@
-"""tunesmith, with the settings that a recipe has by default."""
+"""tunesmith, with the settings that a recipe has by default, for language models and for classifiers."""
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from peft import LoraConfig
+from safetensors.torch import load_file, save_file
 
 from benchmarks.legs._measure import Clock, main, report
-from benchmarks.workload import Measured, TokenRow, Workload
+from benchmarks.legs._model import HEAD
+from benchmarks.workload import Config, Measured, Settings, TokenRow, Workload
 from tunesmith import __version__
 from tunesmith.core.batch import Batch, collate
-from tunesmith.core.types import Origin, Row, Segment, Targets
+from tunesmith.core.types import Method, Objective, Origin, ParamGroup, Row, Segment, Targets
 from tunesmith.engine.forward import PackedForward
 from tunesmith.engine.loop import TrainingPlan, TrainingState, train
 from tunesmith.engine.optimizers import make_optimizer
-from tunesmith.engine.packing import StepPlan, pack, training_steps
+from tunesmith.engine.packing import pack
 from tunesmith.engine.probe import probe
+from tunesmith.method.full import Full
+from tunesmith.method.head import Head as HeadAlone
 from tunesmith.method.lora import LoRA
-from tunesmith.model.load import load
+from tunesmith.model.heads import Head
+from tunesmith.model.load import LoadedModel, load
+from tunesmith.objective.classify import Classify
 from tunesmith.objective.sft import SFT
 from tunesmith.recipe.models import EngineSpec
 
 
-def _row(row: TokenRow, index: int) -> Row:
+def row_of(row: TokenRow, index: int) -> Row:
+    """A row as tunesmith's own encoding makes it."""
+    if row.label >= 0:
+        return Row((Segment(row.tokens),), Origin("rows.json", index + 1), values={"label": (row.label,)})
     targets = Targets(
         positions=tuple(place - 1 for place in row.scored),
         labels=tuple(row.tokens[place] for place in row.scored),
@@ -32,40 +42,60 @@ def _row(row: TokenRow, index: int) -> Row:
     return Row((Segment(row.tokens),), Origin("rows.json", index + 1), targets)
 
 
-def leg(workload: Workload, adapter: Path) -> Measured:
-    """Train on packed micro-batches, and save the adapter."""
-    settings, token_rows = workload.settings(), workload.rows("train")
-    size, budget = settings.examples_per_step, EngineSpec().micro_batch_tokens
-    model = load(settings.model, need="lm")
+def _method(settings: Settings, start: Path) -> Method:
+    if settings.method == "lora":
+        saved = LoraConfig.from_pretrained(str(start))
+        return LoRA(r=saved.r, lora_alpha=saved.lora_alpha)
+    return Full() if settings.method == "full" else HeadAlone()
+
+
+def _ready(settings: Settings, start: Path, model: LoadedModel) -> tuple[PackedForward, Method, list[ParamGroup]]:
     forward = PackedForward(model.trunk, {}, model.facts, probe(model.trunk, model.facts))
-    saved = LoraConfig.from_pretrained(str(workload.adapter))
-    method = LoRA(r=saved.r, lora_alpha=saved.lora_alpha)
+    method = _method(settings, start)
     groups = method.apply(model.trunk)
-    method.load(model.trunk, workload.adapter)
+    if settings.method == "lora":
+        method.load(model.trunk, start)
     forward.use_fused_layers()
-    rows, objective = [_row(row, index) for index, row in enumerate(token_rows)], SFT()
-    num_steps = len(rows) // size
-    order = StepPlan.of(len(rows) - size, examples_per_step=size, micro_batch_tokens=budget, epochs=1, max_steps=None, seed=settings.seed)
+    if settings.task == "classification":
+        head = Head("label", model.facts.hidden_size, settings.num_classes, pooling="mean")
+        head.load_state_dict({f"layers.0.{name}": tensor for name, tensor in load_file(start / HEAD).items()})
+        forward.heads["label"] = head
+        groups.append(ParamGroup("label", list(head.parameters())))
+    return forward, method, groups
 
-    drawn = list[TokenRow]()
 
-    def steps() -> Iterator[list[Batch]]:
-        yield [collate([rows[i] for i in group], model.facts) for group in pack([row.num_tokens for row in rows[:size]], budget)]
-        for index, batches in enumerate(training_steps(rows[size:], order, objective, model.facts), 1):
-            if index >= settings.num_warm_up_steps:
-                drawn.extend(token_rows[row.origin.row - 1] for batch in batches for row in batch.rows)
-            yield batches
+def _steps(rows: list[Row], settings: Settings, facts: Any) -> Iterator[list[Batch]]:
+    size, budget = settings.examples_per_step, EngineSpec().micro_batch_tokens
+    for start in range(0, len(rows), size):
+        chosen = rows[start : start + size]
+        yield [collate([chosen[i] for i in group], facts) for group in pack([row.num_tokens for row in chosen], budget)]
+
+
+def leg(workload: Workload, folder: Path, config: Config) -> Measured:
+    """Train on packed micro-batches. `config` says only whose order of the rows it is: the settings are the same."""
+    settings, rows = workload.settings(), workload.in_order(config)
+    model = load(settings.model, need="lm" if settings.task == "language_model" else "encoder")
+    num_steps = len(rows) // settings.examples_per_step
+    clock = Clock(settings, num_steps, folder)
+    forward, method, groups = _ready(settings, workload.start, model)
+    objective: Objective = SFT() if settings.task == "language_model" else Classify()
+
+    def save(to: Path) -> None:
+        to.mkdir(parents=True, exist_ok=True)
+        method.save(model.trunk, to)
+        if settings.task == "classification":
+            tensors = forward.heads["label"].layers[0].state_dict()  # type: ignore[index,union-attr]
+            save_file({name: tensor.detach().contiguous() for name, tensor in tensors.items()}, to / HEAD)
 
     torch.manual_seed(settings.seed)
-    optimizer = make_optimizer(groups, name="adamw", weight_decay=0.0)
+    state = TrainingState(make_optimizer(groups, name="adamw", weight_decay=0.0))
     plan = TrainingPlan(num_steps, num_steps, settings.learning_rate, "constant", 0, settings.max_grad_norm)
-    clock = Clock()
-    for step in train(forward, objective, steps(), plan, TrainingState(optimizer)):
-        clock.step_ended()
+    steps = _steps([row_of(row, index) for index, row in enumerate(rows)], settings, model.facts)
+    for step in train(forward, objective, steps, plan, state):
         if step.index == 1:
             clock.first_loss = step.loss
-    assert clock.num_steps == num_steps, f"{clock.num_steps} steps instead of {num_steps}"
-    return report(workload, clock, drawn, lambda folder: method.save(model.trunk, folder), __version__, adapter)
+        clock.step_ended(save)
+    return report(workload, config, clock, __version__)
 
 
 if __name__ == "__main__":

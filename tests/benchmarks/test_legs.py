@@ -1,78 +1,94 @@
-"""Every leg, for real, in its own process, on a tiny random Llama."""
+"""Every leg, for real, on tiny random models: one pair in processes of its own, the others in this one."""
 
-import random
+import importlib
+from dataclasses import replace
 
 import pytest
 import torch
-import transformers
-from model.tiny import tokenizer
 
-from benchmarks.__main__ import main
+from benchmarks.benches import BENCHES, Leg
+from benchmarks.document import compare, table
+from benchmarks.environments import peer_python
 from benchmarks.legs._measure import training_flops
-from benchmarks.prepare import save_initial_adapter
-from benchmarks.sft import LEGS, BenchmarkError, compare, run_leg, table
-from benchmarks.workload import Settings, TokenRow, Workload
+from benchmarks.running import run_leg
+from benchmarks.workload import BenchmarkError
 
-SIZES = dict(
-    vocab_size=64, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
-    max_position_embeddings=64, pad_token_id=0, bos_token_id=1, eos_token_id=4,
-)  # fmt: skip
-FACTS = {"workload": {}, "machine": {}}
+FACTS = {"workload": {"title": "tiny"}, "machine": {}}
+KINDS = [(bench.settings["task"], bench.settings["method"], min(bench.settings.get("epochs", 1), 2)) for bench in BENCHES.values()]
 
 
-def _row(draw: random.Random) -> TokenRow:
-    length = draw.randint(5, 30)
-    return TokenRow(tuple(draw.randint(5, 63) for _ in range(length)), tuple(range(length - 3, length)))
+def _here(leg, workload, folder):
+    return importlib.import_module(f"benchmarks.legs.{leg.program}").leg(workload, folder / leg.name, leg.config)
 
 
-@pytest.fixture
-def workload(tmp_path):
-    torch.manual_seed(0)
-    model = str(tmp_path / "model")
-    transformers.LlamaForCausalLM(transformers.LlamaConfig(**SIZES)).save_pretrained(model)
-    tokenizer().save_pretrained(model)
-    draw, made = random.Random(0), Workload(tmp_path / "workload")
-    made.write(Settings(model), [_row(draw) for _ in range(32)], [_row(draw) for _ in range(4)])
-    save_initial_adapter(model, made.adapter, r=4)
-    return made
-
-
-def test_all_legs_do_the_same_work_and_pass_the_gate(workload, tmp_path):
-    measured = {name: [run_leg(name, workload, tmp_path / name)] for name in LEGS}
-    rows = workload.rows("train")
-    for name, [leg] in measured.items():
-        # 16 of the 32 rows are timed, each by its tokens without padding
-        assert leg.num_scored_tokens == 3 * 16, name
-        assert 0 < leg.num_tokens < sum(len(row.tokens) for row in rows), name
-        assert leg.seconds > 0, name
-        assert leg.peak_memory_bytes > 0, name
-        assert leg.matmul_flops_per_second > 0, name
-    document = compare(measured, FACTS)
+@pytest.mark.parametrize(("task", "method", "epochs"), KINDS)
+def test_ours_and_the_trainer_do_the_same_work_in_every_workload(task, method, epochs, make, tmp_path):
+    workload = make(tmp_path, task, method, epochs)
+    legs = [Leg(program, config) for config in ("best", "default") for program in ("ours", "trainer")]
+    measured = {leg.name: [_here(leg, workload, tmp_path)] for leg in legs}
+    document = compare(legs, measured, FACTS)
     assert document["passed"], table(document)
+    for leg in legs:
+        [found], timed = measured[leg.name], workload.in_order(leg.config)[8:]
+        assert found.num_tokens == sum(len(row.tokens) for row in timed)
+        assert found.num_targets == sum(row.num_targets for row in timed)
+        assert [point.step for point in found.curve] == [2 * epochs, 4 * epochs]
+        assert 0 < found.seconds < found.curve[-1].seconds
+        assert found.peak_memory_bytes > 0
+        assert found.matmul_flops_per_second > 0
+        assert (found.curve[-1].accuracy is None) == (task == "language_model")
 
 
-def test_the_gate_fails_where_a_side_starts_from_other_weights(workload, tmp_path):
-    ours = run_leg("ours", workload, tmp_path / "ours")
+def test_legs_in_processes_of_their_own_do_the_same_work(make, tmp_path):
+    workload = make(tmp_path, "language_model", "lora")
+    legs = [Leg("ours", "best"), Leg("trainer", "best")]
+    measured = {leg.name: [run_leg(leg, workload, tmp_path / leg.name)] for leg in legs}
+    assert compare(legs, measured, FACTS)["passed"]
+    assert not (tmp_path / "ours_best").exists()
+
+
+def test_the_gate_fails_where_a_side_starts_from_other_weights(make, llama, tmp_path):
+    workload, ours, theirs = make(tmp_path, "language_model", "lora"), Leg("ours", "best"), Leg("trainer", "best")
+    found = _here(ours, workload, tmp_path)
     torch.manual_seed(1)
-    transformers.LlamaForCausalLM(transformers.LlamaConfig(**SIZES)).save_pretrained(workload.settings().model)
-    theirs = run_leg("trainer_best", workload, tmp_path / "theirs")
-    assert not compare({"ours": [ours], "trainer_best": [theirs]}, FACTS)["passed"]
+    llama().save_pretrained(workload.settings().model)
+    document = compare([ours, theirs], {ours.name: [found], theirs.name: [_here(theirs, workload, tmp_path)]}, FACTS)
+    assert not document["passed"]
 
 
-def test_a_leg_that_breaks_is_told_in_a_line(workload, tmp_path):
-    (workload.adapter / "adapter_model.safetensors").unlink()
+def test_the_gate_fails_where_a_side_learns_at_another_rate(make, tmp_path):
+    workload, ours, theirs = make(tmp_path, "language_model", "lora"), Leg("ours", "best"), Leg("trainer", "best")
+    found = _here(ours, workload, tmp_path)
+    settings = workload.settings()
+    rows = workload.in_order("best")
+    order = list(range(len(rows)))
+    workload.write(replace(settings, learning_rate=0.1), rows, workload.held_out(), {"grouped": order, "shuffled": order})
+    document = compare([ours, theirs], {ours.name: [found], theirs.name: [_here(theirs, workload, tmp_path)]}, FACTS)
+    assert document["peers"]["trainer_best"]["gate"]["first_loss_difference"] < 1e-4
+    assert not document["passed"]
+
+
+def test_a_leg_that_breaks_is_told_in_a_line(make, tmp_path):
+    workload = make(tmp_path, "language_model", "lora")
+    (workload.start / "adapter_model.safetensors").unlink()
     with pytest.raises(BenchmarkError, match=r"benchmarks\.legs\.ours: exit code 1: .*adapter_model"):
-        run_leg("ours", workload, tmp_path / "ours")
+        run_leg(Leg("ours", "best"), workload, tmp_path / "leg")
 
 
-def test_operations_are_counted_by_hand():
-    model = transformers.LlamaForCausalLM(transformers.LlamaConfig(**SIZES))
+def test_operations_are_counted_by_hand(llama):
+    model = llama()
     # a layer: q and o 32 x 32, k and v 16 x 32, gate, up and down 48 x 32; the head 64 x 32
-    frozen, head = 2 * (2 * 32 * 32 + 2 * 16 * 32 + 3 * 48 * 32), 64 * 32
-    assert training_flops(model, 100, num_tokens=7, num_scored_tokens=2) == 7 * (4 * frozen + 600) + 2 * 4 * head
+    weights, head = 2 * (2 * 32 * 32 + 2 * 16 * 32 + 3 * 48 * 32), 64 * 32
+    assert training_flops(model, 100, num_tokens=7, num_scored_tokens=2) == 7 * (4 * weights + 600) + 2 * 4 * head
+    assert training_flops(model, None, num_tokens=7, num_scored_tokens=2) == 6 * (7 * weights + 2 * head)
 
 
-def test_rows_that_do_not_make_steps_are_refused(capsys):
-    with pytest.raises(SystemExit):
-        main(["sft", "--rows", "20"])
-    assert "multiple of 8, at least 24" in capsys.readouterr().err
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["lora", "full"])
+@pytest.mark.parametrize("peer", ["trainer", "trl", "llamafactory"])
+def test_a_peer_in_its_own_environment_does_the_same_work(peer, method, make, tmp_path):
+    workload, python = make(tmp_path, "language_model", method), peer_python(peer, print)
+    legs = [Leg(program, config) for config in ("best", "default") for program in ("ours", peer)]
+    measured = {leg.name: [run_leg(leg, workload, tmp_path / leg.name, *([python] if leg.program == peer else []))] for leg in legs}
+    document = compare(legs, measured, FACTS)
+    assert document["passed"], table(document)

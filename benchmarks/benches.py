@@ -1,0 +1,87 @@
+"""What can be measured: the workloads of training, with their settings and the programs that take part. Imports no torch."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks.workload import BenchmarkError, Config
+
+__all__ = ["BENCHES", "OURS", "PEER_NAMES", "Bench", "Leg"]
+
+OURS = "ours"
+PEER_NAMES = {
+    OURS: "tunesmith",
+    "trainer": "transformers Trainer + peft",
+    "trl": "TRL SFTTrainer",
+    "llamafactory": "LLaMA-Factory",
+    "lm_eval": "lm-eval, HF backend",
+}
+"""Names of the peers, which are the names of their files in `peers/` and of their modules in `legs/`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """One program in one configuration. Of ours, the settings are the same in both, and the order of the rows is the peer's."""
+
+    program: str
+    config: Config
+
+    @property
+    def name(self) -> str:
+        """Of the leg in documents: `ours_best` is ours on the rows in the order that the best configurations see them."""
+        return f"{self.program}_{self.config}"
+
+    @property
+    def title(self) -> str:
+        """For people."""
+        return f"{PEER_NAMES[self.program]}, {'beside the ' if self.program == OURS else ''}{self.config}"
+
+    @property
+    def against(self) -> str:
+        """The leg of ours that this one is compared with."""
+        return f"{OURS}_{self.config}"
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """A workload of training."""
+
+    title: str
+    settings: Mapping[str, Any]
+    peers: Sequence[str]
+    data: str
+    num_rows: int | None
+    """None: what the machine affords."""
+    num_held_out_rows: int
+
+    def legs(self, peers: Sequence[str] | None = None) -> list[Leg]:
+        """Best configurations beside each other, then the default ones. Raises: BenchmarkError, where a peer does not take part."""
+        unknown = set(peers or ()) - set(self.peers)
+        if unknown:
+            raise BenchmarkError(f"--peers: {', '.join(sorted(unknown))}: no such peer here. Peers: {', '.join(self.peers)}.")
+        programs = [OURS, *(peer for peer in self.peers if peers is None or peer in peers)]
+        configs: tuple[Config, ...] = ("best", "default")
+        return [Leg(program, config) for config in configs for program in programs]
+
+
+_LANGUAGE_MODEL = {"task": "language_model", "examples_per_step": 4, "num_warm_up_steps": 1, "num_checkpoints": 3}
+_CLASSIFIER = {"task": "classification", "examples_per_step": 32, "num_warm_up_steps": 2, "num_checkpoints": 6}
+
+
+def _tuning(title: str, method: str, learning_rate: float) -> Bench:
+    settings = {**_LANGUAGE_MODEL, "method": method, "learning_rate": learning_rate}
+    return Bench(title, settings, ("trainer", "trl", "llamafactory"), "docstrings", None, 16)
+
+
+def _classifying(title: str, method: str, learning_rate: float, num_rows: int, epochs: int = 1) -> Bench:
+    settings = {**_CLASSIFIER, "method": method, "learning_rate": learning_rate, "epochs": epochs}
+    return Bench(title, settings, ("trainer",), "movie-reviews", num_rows, 200)
+
+
+BENCHES: Mapping[str, Bench] = {
+    "sft": _tuning("Supervised tuning of SmolLM2-135M with LoRA, r = 16", "lora", 2e-4),
+    "sft-full": _tuning("Supervised tuning of SmolLM2-135M, every weight", "full", 2e-5),
+    "classify": _classifying("Classification with MiniLM, LoRA, r = 16", "lora", 5e-4, 960),
+    "classify-full": _classifying("Classification with MiniLM, every weight", "full", 5e-5, 960),
+    "frozen": _classifying("A new head on a frozen MiniLM, 10 epochs", "head", 1e-2, 480, epochs=10),
+}

@@ -1,0 +1,104 @@
+"""Run a benchmark of training: prepare, every leg in turn in its own process and its own environment, compare. Imports no torch: legs do."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.benches import OURS, Bench, Leg
+from benchmarks.comparison import interleaved
+from benchmarks.document import compare
+from benchmarks.environments import peer_python
+from benchmarks.workload import BenchmarkError, Measured, Workload
+
+__all__ = ["ROOT", "Options", "python", "pythons", "run_bench", "run_leg"]
+
+ROOT = Path(__file__).parents[1]
+_LEG_LIMIT_SECONDS = 600.0
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line asks for."""
+
+    quick: bool = False
+    num_rows: int | None = None
+    data: str | None = None
+    peers: Sequence[str] | None = None
+
+    def repeats(self, legs: Sequence[Leg]) -> dict[str, int]:
+        """Two of everything, or five, of which default configurations take part in two."""
+        return {leg.name: 2 if self.quick or leg.config == "default" else 5 for leg in legs}
+
+
+def python(executable: str, module: str, *arguments: str) -> None:
+    """Run a module of this package by some environment's Python. Raises: BenchmarkError, with the last line that it said."""
+    environment = {**os.environ, "TOKENIZERS_PARALLELISM": "false", "HF_HUB_DISABLE_TELEMETRY": "1", "TRANSFORMERS_VERBOSITY": "error"}
+    environment |= {"HF_HUB_OFFLINE": "1"} if executable != sys.executable else {}  # what a peer needs lies in the workload
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), environment.get("PYTHONPATH", "")]))
+    command = [executable, "-m", module, *arguments]
+    try:
+        done = subprocess.run(
+            command, cwd=ROOT, env=environment, timeout=_LEG_LIMIT_SECONDS, capture_output=True, text=True, encoding="utf-8", errors="replace", check=False
+        )  # fmt: skip
+    except subprocess.TimeoutExpired as error:
+        raise BenchmarkError(f"{module}: not done after {_LEG_LIMIT_SECONDS:g} s. Use fewer rows: --rows 12") from error
+    if done.returncode:
+        last = (done.stderr.strip() or "it said nothing").splitlines()[-1]
+        raise BenchmarkError(f"{module}: exit code {done.returncode}: {last}")
+
+
+def pythons(programs: Sequence[str], say: Say) -> dict[str, str]:
+    """The Python of each program; environments are made before anything is measured. Raises: BenchmarkError."""
+    return {program: sys.executable if program == OURS else peer_python(program, say) for program in dict.fromkeys(programs)}
+
+
+def run_leg(leg: Leg, workload: Workload, folder: Path, executable: str = sys.executable) -> Measured:
+    """One leg in a process of its own; its checkpoints are removed. Raises: BenchmarkError."""
+    folder.mkdir(parents=True)
+    try:
+        python(executable, f"benchmarks.legs.{leg.program}", str(workload.folder), str(folder), leg.config)
+        return Measured.from_document(json.loads((folder / "result.json").read_text(encoding="utf-8")))
+    finally:
+        shutil.rmtree(folder)
+
+
+def run_bench(bench: Bench, options: Options, say: Say) -> dict[str, Any]:
+    """The document of a benchmark. Raises: BenchmarkError."""
+    legs = {leg.name: leg for leg in bench.legs(options.peers)}
+    executables = pythons([leg.program for leg in legs.values()], say)
+    with tempfile.TemporaryDirectory(prefix="tunesmith-benchmark-") as folder:
+        workload = Workload(Path(folder) / "workload")
+        wanted = {
+            "settings": dict(bench.settings),
+            "data": options.data or bench.data,
+            "num_rows": options.num_rows or bench.num_rows,
+            "num_held_out_rows": bench.num_held_out_rows,
+        }
+        say(f"preparing {wanted['data']}")
+        python(sys.executable, "benchmarks.prepare", str(workload.folder), json.dumps(wanted))
+        facts: dict[str, Any] = json.loads((workload.folder / "facts.json").read_text(encoding="utf-8"))
+        measured: dict[str, list[Measured]] = {name: [] for name in legs}
+        order = interleaved(options.repeats(list(legs.values())))
+        for index, name in enumerate(order):
+            started, leg = time.perf_counter(), legs[name]
+            found = run_leg(leg, workload, Path(folder) / f"leg-{index}", executables[leg.program])
+            measured[name].append(found)
+            trained = found.curve[-1].seconds
+            note = " (longer than the 60 s that a leg should take: use --rows with fewer)" if trained > 60 else ""
+            say(
+                f"leg {index + 1} of {len(order)}: {leg.title}: trained {trained:.0f} s{note}, {time.perf_counter() - started:.0f} s in all"
+            )
+        return compare(list(legs.values()), measured, _facts(facts, bench, options))
+
+
+def _facts(facts: Mapping[str, Any], bench: Bench, options: Options) -> dict[str, Any]:
+    return {**facts, "workload": {"title": bench.title, "quick": options.quick, **facts["workload"]}}
