@@ -61,6 +61,13 @@ CASES: dict[str, tuple[Files, int, str]] = {
     "an unknown objective": (_overrides("objective=clasify"), 2, r'clasify.*Did you mean "classify"\?'),
     "an unknown model": (_overrides("model=./no-such-folder"), 2, r"no-such-folder"),
     "a method that does not fit": (_overrides("method.target_modules=[q_proj]"), 2, r"method\.target_modules: .*matches nothing in this model\. Its linear modules: .*query"),
+    "an unknown role of a column": (_overrides("data.columns.txt=review"), 3, r'data\.columns\.txt: no format has such a role\. Did you mean "text"\?'),
+    "broken JSON at the end of a line": (_data("d.jsonl", "\n".join([_LINES[0], '{"review": "a", "sentiment": ', _LINES[1]])), 3, r"d\.jsonl:2: broken JSON: .* column 29"),
+    "a picture called csv": (_data("d.csv", b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\xff\xfe"), 3, r"d\.csv: is not a text file"),
+    "a template that asks the same of every row": (_overrides("data.template=hello"), 2, r"data\.template: 'hello' names no column"),
+    "a rank of nothing": (_overrides("method.r=0"), 2, r"method\.r: expected at least 1, found 0"),
+    "a colon without its space": (_overrides("data.labels={negative:x}"), 2, r"data\.labels: .*expected a space after the colon: \{negative: x\}"),
+    "an output folder that is a file": (lambda folder: ["output_dir=" + _written(folder / "f.txt", ["x"])], 2, r"f\.txt: output_dir is a file"),
     "a test row that stands in train": (
         lambda folder: [*_data("d.jsonl", "\n".join(_LINES))(folder), *(["data.test=" + _written(folder / "t.jsonl", _LINES[:2])])],
         3,
@@ -165,6 +172,13 @@ def test_a_loss_that_is_not_a_number_exits_with_4_and_says_so_in_the_run(
     assert not (tmp_path / "out" / "report.json").exists()
 
 
+def test_a_validation_that_is_not_a_number_is_never_the_best(recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = ["train.learning_rate=1e30", "train.max_grad_norm=null", "train.warmup_ratio=0", "data.split.validation=4"]
+    assert run(["tune", str(recipe), *given, f"output_dir={tmp_path / 'out'}"]) == 4
+    assert re.search(r"validation after step 1: the loss is .* Lower train\.learning_rate \(now 1e\+30\)", _one_line(capsys))
+    assert not (tmp_path / "out" / "checkpoints").exists()
+
+
 def test_a_full_disk_is_said_and_leaves_no_half_written_file(
     recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -178,7 +192,7 @@ def test_a_full_disk_is_said_and_leaves_no_half_written_file(
 
     monkeypatch.setattr(checkpoints, "save_file", full)
     assert run(["tune", str(recipe), f"output_dir={tmp_path / 'out'}"]) == 1
-    assert "the disk is full" in _one_line(capsys)
+    assert re.search(r"the disk is full\. .* go on with: tunesmith runs resume .*out", _one_line(capsys))
     leftovers = [p for p in (tmp_path / "out").rglob("*") if p.name.startswith(".")]
     assert leftovers == []
 

@@ -63,7 +63,7 @@ def test_a_pulled_model_has_been_loaded_once_and_says_where_it_is(tmp_path: Path
     pulled = pull_model(str(folder), progress=events.append)
     assert pulled["folder"] == str(folder)
     assert pulled["architecture"] == "BertModel"
-    assert [event.name for event in events if isinstance(event, Stage)] == ["download", "check"]
+    assert [event.name for event in events if isinstance(event, Stage)] == ["model", "check"]
 
 
 @pytest.mark.embedded

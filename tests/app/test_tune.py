@@ -123,7 +123,7 @@ def test_raw_text_is_learned_whole(decoder_folder: Path, tmp_path: Path) -> None
     texts = [" ".join(["the cat sat on a mat"] * 30 + [word]) for word in "cat dog mat film good bad is was yes no".split()]
     file.write_text("\n".join(json.dumps({"text": text}) for text in texts))
     run = tune(writer(decoder_folder, file, tmp_path / "out", train={"max_steps": 5, "learning_rate": 1e-2}))
-    assert run.report["task"] == {"objective": "causal_lm", "method": "full", "kind": "language_modelling"}
+    assert run.report["task"] == {"objective": "causal_lm", "method": "full", "kind": "language_modelling", "base": "as_it_is"}
     assert run.report["data"]["splits"]["train"]["num_cut"] == 0  # 181 tokens on a model of 64: windows, nothing lost
     assert run.report["metrics"]["perplexity"]["tuned"]["value"] < run.report["metrics"]["perplexity"]["base"]["value"]
     assert set(run.report["metrics"]) == {"perplexity", "bits_per_byte"}
@@ -324,3 +324,26 @@ def test_a_domain_that_holds_training_texts_is_said(encoder_folder: Path, review
     domains = {"same": {"source": str(reviews_csv), "columns": {"text": "review", "label": "sentiment"}}}
     run = tune(classifier(encoder_folder, reviews_csv, tmp_path / "out", train={"max_steps": 1}, evaluate={"domains": domains}))
     assert "evaluate.domains.same: 112 of its 160 texts also stand in the training data." in run.report["warnings"]
+
+
+def test_a_run_as_base_answers_with_what_it_learned_and_is_not_called_zero_shot(
+    encoder_folder: Path, reviews_csv: Path, tmp_path: Path
+) -> None:
+    first = tune(classifier(encoder_folder, reviews_csv, tmp_path / "first"))
+    again = tune(classifier(f"run:{first.path}", reviews_csv, tmp_path / "again", train={"max_steps": 1, "learning_rate": 1e-9}))
+    assert again.report["task"]["base"] == "as_it_is"
+    assert set(again.report["baselines"]) == {"as_it_is", "majority"}
+    assert again.report["metrics"]["accuracy"]["base"]["value"] > 0.9
+    assert first.report["task"]["base"] == "zero_shot"
+
+
+def test_a_finished_run_keeps_no_checkpoints(encoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:
+    run = tune(classifier(encoder_folder, reviews_csv, tmp_path / "out", train={"max_steps": 2}))
+    assert not run.directory.checkpoints.exists()
+    assert run.predict(["the film was good"])[0]["label"] in ("positive", "negative")
+
+
+def test_a_loss_that_rose_is_told(encoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:
+    rising = {"max_steps": 8, "learning_rate": 3.0, "max_grad_norm": None, "optimizer": "sgd"}
+    run = tune(classifier(encoder_folder, reviews_csv, tmp_path / "out", train=rising))
+    assert any("The training loss rose from" in warning for warning in run.report["warnings"])

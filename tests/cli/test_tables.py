@@ -45,7 +45,7 @@ def test_a_run_without_majority_class_has_no_column_for_it() -> None:
     assert "majority" not in drawn(generation(), 140)
 
 
-@pytest.mark.parametrize("width", [80, 100, 110, 140])
+@pytest.mark.parametrize("width", [60, 80, 100, 110, 140])
 @pytest.mark.parametrize("report", [classification(), generation()], ids=["classification", "generation"])
 def test_nothing_is_cut_off(report: dict[str, object], width: int) -> None:
     text = drawn(report, width)

@@ -105,8 +105,8 @@ def test_a_wrong_window_would_be_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """The probe can fail: with the window ignored, Mistral is not exact, and is sent to the padded path."""
     from tunesmith.engine import attention as module
 
-    def causal_only(self: module.SegmentMask, start: int, end: int) -> tuple[Tensor | None, bool]:
-        return torch.ones(end - start, end, dtype=torch.bool).tril(start), False
+    def causal_only(_grid: Tensor) -> module.SegmentMask:
+        return module.SegmentMask(None, True)
 
     model = make("mistral")
     monkeypatch.setattr(module.SegmentMask, "of", causal_only)
@@ -117,7 +117,7 @@ def test_a_wrong_window_would_be_found(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_generation_is_left_on_transformers_own_attention() -> None:
     model = make("llama")
-    with attention_implementation(model, PACKED):
+    with attention_implementation(model, PACKED, 8):
         assert model.config._attn_implementation == PACKED
     assert model.config._attn_implementation == "sdpa"
 
@@ -127,4 +127,6 @@ def test_an_argument_that_the_packed_path_does_not_know_is_refused() -> None:
 
     q = torch.randn(1, 2, 4, 8)
     with pytest.raises(PackedUnsupported, match="attention with position_bias"):
-        packed_attention(nn.Module(), q, q, q, None, segment_bounds=(0, 4), segment_parents=(-1,), position_bias=torch.ones(1))
+        packed_attention(
+            nn.Module(), q, q, q, None, segment_bounds=torch.tensor([0, 4]), segment_parents=torch.tensor([-1]), position_bias=torch.ones(1)
+        )

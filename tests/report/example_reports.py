@@ -165,7 +165,7 @@ def classification() -> dict[str, Any]:
         "name": "reviews",
         "created": "2026-03-14T10:15:02+00:00",
         "status": "done",
-        "task": {"objective": "classify", "method": "lora", "kind": "classification"},
+        "task": {"objective": "classify", "method": "lora", "kind": "classification", "base": "zero_shot"},
         "metrics": {
             "accuracy": compared(0.6805, 0.8455, test="mcnemar"),
             "macro_f1": compared(0.6742, 0.8451),
@@ -289,7 +289,7 @@ def generation() -> dict[str, Any]:
         "run": "docstrings-20260315-080000",
         "directory": "runs/docstrings-20260315-080000",
         "name": "docstrings",
-        "task": {"objective": "sft", "method": "lora", "kind": "generation"},
+        "task": {"objective": "sft", "method": "lora", "kind": "generation", "base": "as_it_is"},
         "metrics": {
             "rougeL": compared(0.1712, 0.3384, 0.024, rows=100),
             "bleu": compared(2.61, 11.43, 1.9, rows=100),

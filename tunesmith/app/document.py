@@ -11,7 +11,7 @@ from tunesmith.app.judging import EncodedSplit
 from tunesmith.app.machine import machine_facts, peak_memory_bytes, versions
 from tunesmith.app.plan import Plan
 from tunesmith.app.saving import saved_bytes
-from tunesmith.app.task import Task
+from tunesmith.app.task import Task, earlier_heads
 from tunesmith.app.training import Fit
 from tunesmith.core import registry
 from tunesmith.core.run import RunDirectory
@@ -49,7 +49,7 @@ def build_document(
         "description": task.recipe.description,
         "created": datetime.now().astimezone().isoformat(timespec="seconds"),
         "status": "done",
-        "task": {"objective": task.objective_name, "method": task.recipe.method.name, "kind": task.kind},
+        "task": {"objective": task.objective_name, "method": task.recipe.method.name, "kind": task.kind, "base": _base_kind(task)},
         **_measured(task, test, base.outputs.get("test"), tuned.outputs["test"], keep_rows=False),
         "domains": domains,
         "retention": {},
@@ -69,6 +69,11 @@ def build_document(
     }
 
 
+def _base_kind(task: Task) -> str:
+    """How the base model was asked: `zero_shot` for labels that it was never taught, `as_it_is` for what it does already."""
+    return "zero_shot" if task.kind == "classification" and not earlier_heads(task) else "as_it_is"
+
+
 def _measured(
     task: Task, split: EncodedSplit, base: Sequence[Output] | None, tuned: Sequence[Output], *, keep_rows: bool = True
 ) -> dict[str, Any]:
@@ -84,7 +89,7 @@ def _measured(
         metrics[name] = compare(metric, before, _pick(tuned, shown), examples, references, seed=task.recipe.seed)
         if task.kind == "classification":
             if before is not None:
-                baselines.setdefault("zero_shot", {})[name] = metrics[name]["base"]
+                baselines.setdefault(_base_kind(task), {})[name] = metrics[name]["base"]
             most = majority(task.splits["train"].references, len(shown))
             found = evaluate_metric(metric, examples, most, references, seed=task.recipe.seed)
             baselines.setdefault("majority", {})[name] = asdict(found.interval)
@@ -173,6 +178,9 @@ def _cost(task: Task, directory: RunDirectory, fit: Fit, planned: Plan, times: T
 
 def _warnings(task: Task, curves: Mapping[str, Any], fit: Fit) -> list[str]:
     found = list(task.data.warnings)
+    losses = [step["loss"] for step in curves["train"]]
+    if len(losses) > 1 and (last := sum(losses[-5:]) / len(losses[-5:])) > 1.5 * losses[0]:
+        found.append(f"The training loss rose from {losses[0]:.3g} to {last:.3g}: lower train.learning_rate.")
     if curves["overfitting"]["found"]:
         found.append(curves["overfitting"]["text"])
     found += dict.fromkeys(f"{note}." for facts in task.encoded.values() for note in facts.notes)

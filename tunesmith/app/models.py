@@ -117,7 +117,7 @@ def _resolve(name: str, revision: str | None, progress: Say | None) -> SourceInf
 
     if progress is None:
         return resolve(Request(name, revision))
-    progress(Stage("download", name))
+    progress(Stage("model", name))
     return resolve(Request(name, revision, progress=lambda done, total: progress(Progress("download", done, total, in_bytes=True))))
 
 

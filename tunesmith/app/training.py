@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from tunesmith.app.interruption import Interruption
 from tunesmith.core.batch import Batch
-from tunesmith.core.errors import Interrupted
+from tunesmith.core.errors import Diverged, Interrupted
 from tunesmith.core.events import Event, Notice, Stepped, Validated
 from tunesmith.core.files import write_bytes
 from tunesmith.core.run import RunDirectory
@@ -188,6 +189,11 @@ class Fitting:
         rng = torch.get_rng_state()
         loss, metrics = self.validator(self.forward, self.objective, self.step_plan.micro_batch_tokens)
         torch.set_rng_state(rng)
+        if not math.isfinite(loss):
+            raise Diverged(
+                f"validation after step {step}: the loss is {loss:g}. Lower train.learning_rate (now {self.plan.learning_rate:g}), or raise"
+                " train.warmup_ratio."
+            )
         value = loss if self.validator.select_by == "loss" else metrics[self.validator.select_by]
         with self.interruption.held():
             self.progress["validated_step"] = step

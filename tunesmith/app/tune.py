@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
@@ -21,10 +22,10 @@ from tunesmith.app.saving import save_tuned
 from tunesmith.app.task import Say, Task, attach, prepare
 from tunesmith.app.training import Fit, Fitting, Validator, evenly_spaced
 from tunesmith.app.validation import make_validator
-from tunesmith.core.errors import Interrupted, RunError, TunesmithError
+from tunesmith.core.errors import DiskFull, Interrupted, RunError, TunesmithError
 from tunesmith.core.events import Event, Stage
 from tunesmith.core.files import write_json, write_text
-from tunesmith.core.run import RunDirectory, new_run_directory
+from tunesmith.core.run import RunDirectory, check_output_dir, new_run_directory
 from tunesmith.core.types import ParamGroup
 from tunesmith.engine.loop import TrainingPlan, TrainingState
 from tunesmith.engine.optimizers import make_optimizer
@@ -47,11 +48,10 @@ def tune(recipe: Recipe, *, progress: Callable[[Event], None] | None = None) -> 
     with Interruption() as interruption:
         say = _checked(progress or _silence, interruption)
         recipe = anchored(recipe)
+        if recipe.output_dir:
+            check_output_dir(Path(recipe.output_dir))
         task = prepare(recipe, say)
-        directory = new_run_directory(recipe.name, Path(recipe.output_dir) if recipe.output_dir else None)
-        write_text(directory.recipe, dump(recipe))
-        write_json(directory.environment, {"versions": versions(), "machine": machine_facts(task.device), "model": _model_facts(task)})
-        write_json(directory.data, _data_facts(task))
+        directory = _begun(task)
         return _run(task, directory, interruption, say, started)
 
 
@@ -60,7 +60,7 @@ def resume(path: Path, *, progress: Callable[[Event], None] | None = None) -> Ru
     started = time.perf_counter()
     directory = RunDirectory(path)
     if directory.status == "done":
-        raise RunError(f"{path}: is finished. `tunesmith runs show {path}` shows it.")
+        raise RunError(f"{path}: this run is finished. `tunesmith runs show {path}` shows it.")
     with Interruption() as interruption:
         say = _checked(progress or _silence, interruption)
         task = prepare(load(directory.recipe), say)
@@ -76,6 +76,20 @@ def plan(recipe: Recipe) -> Plan:
     """What `tune` would do and need: steps, tokens, memory, disk, time. Nothing is trained or written."""
     task = prepare(recipe, _silence)
     return make_plan(task, attach(task), dump(recipe))
+
+
+def _begun(task: Task) -> RunDirectory:
+    """A run's directory with what is known before it starts; none at all where that cannot be written."""
+    recipe = task.recipe
+    directory = new_run_directory(recipe.name, Path(recipe.output_dir) if recipe.output_dir else None)
+    try:
+        write_text(directory.recipe, dump(recipe))
+        write_json(directory.environment, {"versions": versions(), "machine": machine_facts(task.device), "model": _model_facts(task)})
+        write_json(directory.data, _data_facts(task))
+    except TunesmithError:
+        shutil.rmtree(directory.path, ignore_errors=True)
+        raise
+    return directory
 
 
 def _run(task: Task, directory: RunDirectory, interruption: Interruption, say: Say, started: float, *, resumed: bool = False) -> Run:
@@ -97,6 +111,7 @@ def _run(task: Task, directory: RunDirectory, interruption: Interruption, say: S
         _write_predictions(task, directory, base, tuned)
         write_json(directory.report_json, document)
         render(directory)
+    shutil.rmtree(directory.checkpoints, ignore_errors=True)  # they serve to resume, and a finished run is not resumed
     return Run(directory)
 
 
@@ -112,6 +127,10 @@ def _recorded(directory: RunDirectory, started: float) -> Iterator[None]:
     except Interrupted as interrupted:
         ended("interrupted")
         raise Interrupted(f"{interrupted} Go on with: tunesmith runs resume {directory.path}") from None
+    except DiskFull as error:
+        with contextlib.suppress(DiskFull):
+            ended("failed", str(error))
+        raise DiskFull(f"{error} Then go on with: tunesmith runs resume {directory.path}") from None
     except TunesmithError as error:
         ended("failed", str(error))
         raise

@@ -63,7 +63,11 @@ def run(arguments: Sequence[str]) -> int:
     except TunesmithError as error:
         return _failed(error, arguments)
     except typer.TyperException as error:
-        return _failed(UsageError(f"{error.format_message().rstrip('.')}. `tunesmith --help` shows what there is."), arguments)
+        said = error.format_message().rstrip(".?")
+        if not said:  # a group without its command: typer has shown its help
+            return UsageError.exit_code
+        end = "?" if error.format_message().endswith("?") else "."
+        return _failed(UsageError(f"{said}{end} `tunesmith --help` shows what there is."), arguments)
     except (KeyboardInterrupt, typer.Abort):
         sys.stderr.write("interrupted\n")
         return 130

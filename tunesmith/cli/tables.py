@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["print_facts", "print_models", "print_plan", "print_preview", "print_recipes", "print_report", "print_runs", "report_table"]
 
 
-_WIDE_ENOUGH = 110
-"""Columns that the report's table needs, a line each metric."""
+_NARROW = 76
+"""Below this many columns lists leave out what can be read elsewhere, so that no number is cut."""
 
 
 def print_report(report: Mapping[str, Any], run: RunDirectory) -> None:
@@ -39,23 +39,54 @@ def print_report(report: Mapping[str, Any], run: RunDirectory) -> None:
 def report_table(report: Mapping[str, Any], *, width: int) -> Table:
     """Metrics of the own test split, then of each domain: majority class, base, tuned, the difference with its interval and p.
 
-    Where `width` columns do not hold that, intervals stand below their values, and a data set's name above its metrics.
+    Where `width` columns do not hold that, intervals stand below their values, and a data set's name above its metrics; where they do not
+    hold that either, base, tuned and difference stand below each other.
     """
+    from rich.console import Console
+
     data = comparisons(report)
-    narrow = width < _WIDE_ENOUGH
+    unlimited = Console(width=10_000)
+    for table in (_wide(data), _narrow(data)):
+        if unlimited.measure(table).maximum <= width:
+            return table
+    return _stacked(data)
+
+
+def _columns(data: Sequence[DataSet]) -> tuple[bool, list[str]]:
     has_majority = any(line.majority for one in data for line in one.comparisons)
-    columns = ["metric", *(["majority"] if has_majority else []), "base", "tuned", "difference", "p"]
-    table = _table(*(columns if narrow else ["data", *columns]), numbers_from=1 if narrow else 2, gap=0 if narrow else 2)
+    return has_majority, ["metric", *(["majority"] if has_majority else []), "base", "tuned", "difference", "p"]
+
+
+def _wide(data: Sequence[DataSet]) -> Table:
+    has_majority, columns = _columns(data)
+    table = _table("data", *columns, numbers_from=2)
     for one in data:
-        if narrow:
-            table.add_row(_name(one).replace(" (", "\n("))
         for index, line in enumerate(one.comparisons):
-            cells = _cells(line, has_majority=has_majority)
-            if narrow:
-                table.add_row(line.title, *(cell.replace(" (", "\n(", 1) for cell in cells))
-            else:
-                table.add_row(_name(one) if index == 0 else "", line.title, *cells)
+            table.add_row(_name(one) if index == 0 else "", line.title, *_cells(line, has_majority=has_majority))
         table.add_section()
+    return table
+
+
+def _narrow(data: Sequence[DataSet]) -> Table:
+    has_majority, columns = _columns(data)
+    table = _table(*columns, numbers_from=1, gap=0)
+    for one in data:
+        table.add_row(_name(one).replace(" (", "\n("))
+        for line in one.comparisons:
+            table.add_row(line.title, *(cell.replace(" (", "\n(", 1) for cell in _cells(line, has_majority=has_majority)))
+        table.add_section()
+    return table
+
+
+def _stacked(data: Sequence[DataSet]) -> Table:
+    has_majority, columns = _columns(data)
+    table = _table("", "", numbers_from=1, header=False)
+    for one in data:
+        table.add_row(_name(one))
+        for line in one.comparisons:
+            table.add_row(f"  {line.title}")
+            for name, cell in zip(columns[1:], _cells(line, has_majority=has_majority), strict=True):
+                table.add_row(f"    {name}", cell)
     return table
 
 
@@ -72,13 +103,16 @@ def print_runs(runs: Sequence[Mapping[str, Any]]) -> None:
     if not runs:
         console(stderr=True).print("no runs yet: `tunesmith tune reviews` makes one")
         return
-    table = _table("run", "status", "task", "metric", "base", "tuned", numbers_from=4)
+    out = console()
+    is_narrow = out.width < _NARROW
+    table = _table("run", "status", *(() if is_narrow else ("task", "metric")), "base", "tuned", numbers_from=2 if is_narrow else 4)
     for run in runs:
         task, measured = run.get("task") or {}, comparisons(run)
         first = measured[0].comparisons[0] if measured else None
-        cells = [first.title, *(_value(estimate, first.decimals) for estimate in (first.base, first.tuned))] if first else []
-        table.add_row(run["run"], run["status"], " · ".join(filter(None, (task.get("objective"), task.get("method")))), *cells)
-    console().print(table)
+        values = [_value(estimate, first.decimals) for estimate in (first.base, first.tuned)] if first else []
+        did = " · ".join(filter(None, (task.get("objective"), task.get("method"))))
+        table.add_row(run["run"], run["status"], *(() if is_narrow else (did, first.title if first else "")), *values)
+    out.print(table)
 
 
 def print_recipes(recipes: Sequence[Mapping[str, str]]) -> None:
@@ -92,6 +126,11 @@ def print_recipes(recipes: Sequence[Mapping[str, str]]) -> None:
 def print_models(models: Sequence[Mapping[str, Any]]) -> None:
     """A line a model, with the columns that the first one has."""
     if not models:
+        return
+    if console().width < _NARROW:
+        for model in models:
+            print_facts(model)
+            console().print()
         return
     table = _table(*(_words(key) for key in models[0]))
     for model in models:
@@ -112,7 +151,10 @@ def print_preview(rows: Sequence[Mapping[str, Any]]) -> None:
 
     out = console()
     in_colour = out.color_system is not None
-    out.print("learned: " + ("green" if in_colour else "in ⟦ ⟧"), style="dim")
+    if any(scored for row in rows for _, scored in row["pieces"]):
+        out.print("learned: " + ("green" if in_colour else "in ⟦ ⟧"), style="dim")
+    elif any(row.get("label") is not None for row in rows):
+        out.print("learned: the label, from the whole text", style="dim")
     for row in rows:
         label = f" · label {row['label']}" if row.get("label") is not None else ""
         out.print(f"\n{row['origin']} · {count(row['num_tokens'])} tokens{label}", style="bold")
@@ -132,7 +174,7 @@ def _table(*columns: str, numbers_from: int | None = None, header: bool = True, 
     table = Table(box=SIMPLE_HEAD if header else None, show_header=header, header_style="bold", pad_edge=False, padding=(0, gap, 0, 0))
     for index, column in enumerate(columns):
         is_number = numbers_from is not None and index >= numbers_from
-        table.add_column(column, justify="right" if is_number else "left", no_wrap=index == 0)
+        table.add_column(column, justify="right" if is_number else "left", no_wrap=index == 0 or is_number)
     return table
 
 

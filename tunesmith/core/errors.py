@@ -9,6 +9,7 @@
     │   └── RunError              no such run, or a run directory that cannot be written or read
     ├── DataError             3   the data
     ├── FetchError            1   something could not be downloaded, or is not what was pinned
+    ├── DiskFull              1   no room left to write
     ├── MemoryExhausted       1   the smallest possible micro-batch does not fit
     ├── Diverged              4   the loss is no longer a number
     └── Interrupted         130   Ctrl-C or SIGTERM, after everything was saved
@@ -21,6 +22,7 @@ from collections.abc import Iterable
 
 __all__ = [
     "DataError",
+    "DiskFull",
     "Diverged",
     "FetchError",
     "Interrupted",
@@ -76,6 +78,10 @@ class DataError(TunesmithError):
 
 class FetchError(TunesmithError):
     """A download failed, or its hash is not the pinned one."""
+
+
+class DiskFull(TunesmithError):
+    """What was to be written does not fit on the disk."""
 
 
 class MemoryExhausted(TunesmithError):

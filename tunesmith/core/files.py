@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tunesmith.core.errors import TunesmithError
+from tunesmith.core.errors import DiskFull, TunesmithError
 
 __all__ = [
     "cache_folder",
@@ -45,9 +45,7 @@ def disk_errors(path: Path) -> Iterator[None]:
     except Exception as error:
         number = _system_error(error)
         if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise TunesmithError(
-                f"{path}: the disk is full. Nothing half-written was kept; free some space and run the command again."
-            ) from error
+            raise DiskFull(f"{path}: the disk is full. Nothing half-written was kept; free some space first.") from error
         if number in (errno.EACCES, errno.EROFS, errno.EPERM):
             raise TunesmithError(f"{path}: cannot be written ({os.strerror(number)}). Choose another folder.") from error
         raise

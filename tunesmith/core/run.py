@@ -10,7 +10,7 @@ from typing import Any
 from tunesmith.core.errors import RunError
 from tunesmith.core.files import write_json
 
-__all__ = ["RunDirectory", "find_run", "list_runs", "new_run_directory"]
+__all__ = ["RunDirectory", "check_output_dir", "find_run", "list_runs", "new_run_directory"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,10 +136,20 @@ class RunDirectory:
                 return
 
 
+def check_output_dir(output_dir: Path) -> None:
+    """Raises: RunError, where `output_dir` is a file, or a folder that is not empty."""
+    if (output_dir / "recipe.yaml").is_file():
+        raise RunError(f"{output_dir}: output_dir holds a run already. Name another, or go on with it: tunesmith runs resume {output_dir}")
+    if output_dir.is_dir() and any(output_dir.iterdir()):
+        raise RunError(f"{output_dir}: output_dir exists and is not empty. Name another folder.")
+    if output_dir.exists() and not output_dir.is_dir():
+        raise RunError(f"{output_dir}: output_dir is a file. Name a folder.")
+
+
 def new_run_directory(name: str, output_dir: Path | None, runs_folder: Path = Path("runs")) -> RunDirectory:
     """Make the directory of a new run: `output_dir`, or `runs/NAME-DATE-TIME`.
 
-    Raises: RunError, where `output_dir` exists and is not empty, or cannot be made.
+    Raises: RunError, where `output_dir` cannot be used or made.
     """
     if output_dir is None:
         stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
@@ -147,10 +157,7 @@ def new_run_directory(name: str, output_dir: Path | None, runs_folder: Path = Pa
         while output_dir.exists():
             number += 1
             output_dir = runs_folder / f"{name}-{stamp}-{number}"
-    if output_dir.exists() and (not output_dir.is_dir() or any(output_dir.iterdir())):
-        raise RunError(
-            f"{output_dir}: output_dir exists and is not empty. Name another, remove it, or `tunesmith runs resume {output_dir}`."
-        )
+    check_output_dir(output_dir)
     try:
         output_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:

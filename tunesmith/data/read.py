@@ -88,6 +88,10 @@ def _format(table: Table, wanted: str | None, given: dict[str, str]) -> tuple[st
         if column not in found:
             raise DataError(f'{table.facts.name}: data.columns.{role}: no column "{column}".{did_you_mean(column, found)}')
     names = [wanted] if wanted else registry.names("format")
+    known = {role for name in names for role in registry.create("format", name).roles}
+    strange = [role for role in given if role not in known]
+    if strange and not wanted:
+        raise DataError(f"{table.facts.name}: data.columns.{strange[0]}: no format has such a role.{did_you_mean(strange[0], known)}")
     fitting = []
     for name in names:
         form = registry.create("format", name)

@@ -61,6 +61,8 @@ def decode(content: bytes, name: str, line: int | None = None, before_bytes: int
     except UnicodeDecodeError as error:
         if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
             raise DataError(f"{name}: is UTF-16, not UTF-8. Convert it, for example: iconv -f UTF-16 -t UTF-8 {name} > new.csv") from None
+        if content.startswith((b"\x89PNG", b"PK\x03\x04", b"%PDF", b"\x1f\x8b")) or b"\0" in content:
+            raise DataError(f"{name}: is not a text file, whatever its name says. Name one of {', '.join(SUFFIXES)}.") from None
         line = line if line is not None else content.count(b"\n", 0, error.start) + 1
         byte = content[error.start]
         raise DataError(
@@ -131,7 +133,7 @@ def _jsonl(path: Path, name: str) -> Iterator[tuple[int, Record]]:
             value = json.loads(line)
         except json.JSONDecodeError as error:
             raise DataError(
-                f"{name}:{number}: broken JSON: {error.msg}, column {error.colno}. Each line must be one JSON object."
+                f"{name}:{number}: broken JSON: {error.msg}, column {min(error.pos, len(line.rstrip())) + 1}. Each line must be one JSON object."
             ) from None
         except RecursionError:
             raise DataError(f"{name}:{number}: JSON nested too deeply to read.") from None

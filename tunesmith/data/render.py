@@ -26,17 +26,20 @@ class Piece:
     closes: bool = False
 
 
+def _parsed(template: str) -> list[tuple[str, str | None, str | None, str | None]]:
+    try:
+        return list(string.Formatter().parse(template))
+    except ValueError as error:
+        raise RecipeError(f"data.template: cannot be read ({error}). Write {{{{ and }}}} for braces that are text.") from None
+
+
 def fill(template: str, **fields: str) -> str:
     """`template` with its `{names}` filled in; `{{` and `}}` are braces.
 
     Raises: RecipeError, for a name that the data does not have, and for a template that cannot be read.
     """
-    try:
-        parts = list(string.Formatter().parse(template))
-    except ValueError as error:
-        raise RecipeError(f"data.template: cannot be read ({error}). Write {{{{ and }}}} for braces that are text.") from None
     filled = []
-    for literal, name, spec, conversion in parts:
+    for literal, name, spec, conversion in _parsed(template):
         filled.append(literal)
         if name is None:
             continue
@@ -61,6 +64,13 @@ class Renderer:
     labels: tuple[str, ...] = ()
     template: str | None = None
     system: str | None = None
+
+    def __post_init__(self) -> None:
+        """Raises: RecipeError, for a template that cannot be read, or that is the same for every row."""
+        if self.template is not None and not any(name is not None for _, name, _, _ in _parsed(self.template)):
+            raise RecipeError(
+                f"data.template: {self.template!r} names no column, so that every row would ask the same. Write {{text}} or {{source}} where the row's text belongs."
+            )
 
     def request(self, example: Completion | Labelled) -> str:
         """What is asked: the template filled in, else the source text (two texts parted by a line break)."""

@@ -7,7 +7,9 @@ segment, where positions start at zero, so that windows, chunks and bidirectiona
 
 import contextlib
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,6 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import AttentionInterface
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
+
+from tunesmith.engine.kernels.segment_attention import batched, runs, seen, segment_attention, with_before
 
 __all__ = ["PACKED", "PackedUnsupported", "SegmentMask", "attention_calls", "attention_implementation", "packed_attention"]
 
@@ -28,60 +32,54 @@ _HARMLESS = frozenset(
 _calls = itertools.count()
 """Drawn from at every call, so that the probe can see whether a model calls at all."""
 
+_longest: ContextVar[int] = ContextVar("longest")
+"""Tokens of the stream's longest segment with those that it continues: how large a mask has to be."""
+
 
 class PackedUnsupported(RuntimeError):
     """A model asks its attention for something that the packed path does not do; the padded path does."""
 
 
+@dataclass(frozen=True, slots=True)
 class SegmentMask:
     """Which keys a query may see, by position inside a segment. Stands where transformers puts a mask tensor."""
 
-    def __init__(self, mask_function: Callable[..., Any], use_vmap: bool, device: torch.device) -> None:
-        self._mask_function, self._use_vmap, self._device = mask_function, use_vmap, device
-        self._grid_LL: Tensor | None = None
-        self._is_causal = False
-        self._is_full = False
+    grid_LL: Tensor | None
+    """True where visible; None where `is_causal` says it all."""
+    is_causal: bool
 
-    def of(self, start: int, end: int) -> tuple[Tensor | None, bool]:
-        """The mask of queries `start..end` over keys `0..end`.
-
-        Returns: (mask of shape (end - start, end), True where visible, or None; whether the mask is plainly causal from 0).
-        """
-        if self._grid_LL is None or len(self._grid_LL) < end:
-            length = end if self._grid_LL is None else max(end, 2 * len(self._grid_LL))
-            grid = sdpa_mask(
-                batch_size=1,
-                q_length=length,
-                kv_length=length,
-                mask_function=self._mask_function,
-                allow_is_causal_skip=False,
-                allow_is_bidirectional_skip=False,
-                use_vmap=self._use_vmap,
-                device=self._device,
-            )
-            assert grid is not None  # no skip was allowed
-            self._grid_LL = grid[0, 0]
-            self._is_full = bool(self._grid_LL.all())
-            self._is_causal = bool((self._grid_LL == torch.ones_like(self._grid_LL).tril()).all())
-        if self._is_full:
-            return None, False
-        if self._is_causal and start == 0:
-            return None, True
-        return self._grid_LL[start:end, :end], False
+    @classmethod
+    def of(cls, grid_LL: Tensor) -> "SegmentMask":
+        """The mask, told apart from the two plain ones: everything, and everything before."""
+        if bool(grid_LL.all()):
+            return cls(None, False)
+        if bool((grid_LL == torch.ones_like(grid_LL).tril()).all()):
+            return cls(None, True)
+        return cls(grid_LL, False)
 
 
 def _segment_mask(*, mask_function: Callable[..., Any], device: torch.device, use_vmap: bool = False, **_: Any) -> SegmentMask:
-    return SegmentMask(mask_function, use_vmap, device)
+    """transformers' own mask function, evaluated inside a segment."""
+    length = _longest.get()
+    grid = sdpa_mask(
+        batch_size=1,
+        q_length=length,
+        kv_length=length,
+        mask_function=mask_function,
+        allow_is_causal_skip=False,
+        allow_is_bidirectional_skip=False,
+        use_vmap=use_vmap,
+        device=device,
+    )
+    assert grid is not None  # no skip was allowed
+    return SegmentMask.of(grid[0, 0])
 
 
-def _windowed(length: int, window: int | None, is_causal: bool, device: torch.device) -> SegmentMask:
+def _windowed(length: int, window: int, is_causal: bool, device: torch.device) -> Tensor:
     """The mask of a model that makes none itself and only names its attention's direction and window."""
-
-    def visible(_batch: Any, _head: Any, query: Any, key: Any) -> Any:
-        seen = key <= query if is_causal else key == key
-        return seen if window is None else seen & (abs(query - key) < window)
-
-    return SegmentMask(visible, False, device)
+    place = torch.arange(length, device=device)
+    distance = place[:, None] - place[None]
+    return (distance.abs() < window) & (distance >= 0) if is_causal else distance.abs() < window
 
 
 def _attend(
@@ -95,7 +93,7 @@ def _attend(
     softcap: float | None,
     sinks: Tensor | None,
 ) -> Tensor:
-    """One segment: q (1, heads, queries, d), k and v (1, key heads, keys, d) -> (1, heads, queries, d)."""
+    """A run of segments: q (n, heads, queries, d), k and v (n, key heads, keys, d), an added mask -> (n, heads, queries, d)."""
     if softcap is None and sinks is None:
         return F.scaled_dot_product_attention(q, k, v, mask, dropout, is_causal, scale=scale, enable_gqa=q.shape[1] != k.shape[1])
     groups = q.shape[1] // k.shape[1]
@@ -104,11 +102,12 @@ def _attend(
     if softcap is not None:  # Gemma 2: a smooth bound on the scores
         scores = softcap * torch.tanh(scores / softcap)
     if is_causal:
-        mask = torch.ones(q.shape[2], k.shape[2], dtype=torch.bool, device=q.device).tril(k.shape[2] - q.shape[2])
+        future = torch.ones(q.shape[2], k.shape[2], dtype=torch.bool, device=q.device).triu(1)
+        scores = scores.masked_fill(future, float("-inf"))
     if mask is not None:
-        scores = scores.masked_fill(~mask, float("-inf"))
+        scores = scores + mask
     if sinks is not None:  # gpt-oss: one learned score a head that takes probability and gives nothing
-        sink = sinks.to(scores.dtype).reshape(1, -1, 1, 1).expand(1, -1, q.shape[2], 1)
+        sink = sinks.to(scores.dtype).reshape(1, -1, 1, 1).expand(len(q), -1, q.shape[2], 1)
         scores = torch.cat([scores, sink], -1)
     weights = torch.softmax(scores, -1, dtype=torch.float32 if scores.dtype in (torch.bfloat16, torch.float16) else None).to(q.dtype)
     if sinks is not None:
@@ -123,8 +122,8 @@ def packed_attention(
     value: Tensor,
     attention_mask: SegmentMask | Tensor | None,
     *,
-    segment_bounds: Sequence[int] | None = None,
-    segment_parents: Sequence[int] | None = None,
+    segment_bounds: Tensor | None = None,
+    segment_parents: Tensor | None = None,
     scaling: float | None = None,
     dropout: float = 0.0,
     sliding_window: int | None = None,
@@ -138,40 +137,38 @@ def packed_attention(
     Args:
         query: (1, heads, T, d); `key` and `value`: (1, key heads, T, d).
         attention_mask: what `_segment_mask` made, or None where the model makes no mask.
-        segment_bounds: S + 1 offsets into T. `segment_parents`: S indices, -1 for none.
+        segment_bounds: S + 1 offsets into T, int64, on the CPU. `segment_parents`: S indices, -1 for none.
         s_aux: attention sinks, one a head.
     Returns: (1, T, heads, d), and no weights.
     Raises: PackedUnsupported, where any other argument is set.
     """
-    next(_calls)
+    if not torch.compiler.is_compiling():
+        next(_calls)
     strange = sorted(name for name, given in others.items() if given is not None and given is not False and name not in _HARMLESS)
     if segment_bounds is None or segment_parents is None:
         raise PackedUnsupported("the model does not hand forward arguments to its attention")
-    if (
-        strange
-        or isinstance(attention_mask, Tensor)
-        or query.shape[0] != 1
-        or query.shape[2] != segment_bounds[-1]
-        or key.shape[2] != query.shape[2]
-    ):
+    has_own_shape = query.shape[0] != 1 or key.shape[2] != query.shape[2]
+    if not torch.compiler.is_compiling():  # a number of a tensor, which compiled code cannot ask for
+        has_own_shape |= query.shape[2] != int(segment_bounds[-1])
+    if strange or has_own_shape or isinstance(attention_mask, Tensor):
         raise PackedUnsupported(f"attention with {', '.join(strange) or 'a mask or shape of its own'}")
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    mask = attention_mask
-    if mask is None:
+    if attention_mask is not None:
+        grid, causal = attention_mask.grid_LL, attention_mask.is_causal
+    else:
         causal = bool(getattr(module, "is_causal", True)) if is_causal is None else is_causal
-        mask = _windowed(segment_bounds[-1], sliding_window, causal, query.device)
-    # One split, not a slice a segment: the backward pass of a slice writes zeros as long as the whole stream.
-    lengths = [end - start for start, end in itertools.pairwise(segment_bounds)]
-    queries, keys, values = (torch.split(x, lengths, 2) for x in (query, key, value))
-    outputs, chains = list[Tensor](), list[list[int]]()
-    for segment, parent in enumerate(segment_parents):
-        chain = [*chains[parent], segment] if parent >= 0 else [segment]
-        chains.append(chain)
-        k = keys[segment] if parent < 0 else torch.cat([keys[s] for s in chain], 2)
-        v = values[segment] if parent < 0 else torch.cat([values[s] for s in chain], 2)
-        seen, plainly_causal = mask.of(k.shape[2] - lengths[segment], k.shape[2])
-        outputs.append(_attend(queries[segment], k, v, seen, plainly_causal, scale, dropout, softcap, s_aux))
-    return torch.cat(outputs, 2).transpose(1, 2).contiguous(), None
+        grid = None if sliding_window is None else _windowed(_longest.get(), sliding_window, causal, query.device)
+    is_plain = dropout == 0 and softcap is None and s_aux is None
+    if is_plain and query.device.type == "cpu":
+        return segment_attention(query, key, value, segment_bounds, segment_parents, grid, causal, scale), None
+    found, outputs = list(runs(segment_bounds.tolist(), segment_parents.tolist())), list[Tensor]()
+    # One split, not a slice a run: the backward pass of a slice writes zeros as long as the whole stream.
+    parts = [torch.split(x, [run.end - run.start for run in found], 2) for x in (query, key, value)]
+    for run, own_q, own_k, own_v in zip(found, *parts, strict=True):
+        mask, is_lower = seen(run, grid, causal, query.dtype, query.device)
+        q, k, v = batched(own_q, run), with_before(key, own_k, run), with_before(value, own_v, run)
+        outputs.append(_attend(q, k, v, mask, is_lower, scale, dropout, softcap, s_aux).transpose(1, 2).flatten(0, 1))
+    return torch.cat(outputs)[None], None
 
 
 AttentionInterface.register(PACKED, packed_attention)
@@ -184,15 +181,21 @@ def attention_calls() -> int:
 
 
 @contextlib.contextmanager
-def attention_implementation(trunk: nn.Module, name: str) -> Iterator[None]:
-    """Let every attention layer of `trunk` use the implementation `name` inside the block."""
+def attention_implementation(trunk: nn.Module, name: str, longest: int) -> Iterator[None]:
+    """Let every attention layer of `trunk` use the implementation `name` inside the block.
+
+    Args:
+        longest: tokens of the longest segment, with those that it continues.
+    """
     found: list[Any] = [getattr(module, "config", None) for module in trunk.modules()]
     configs = {id(config): config for config in found if hasattr(config, "_attn_implementation_internal")}
     before = {key: config._attn_implementation_internal for key, config in configs.items()}
+    token = _longest.set(longest)
     try:
         for config in configs.values():
             config._attn_implementation_internal = name
         yield
     finally:
+        _longest.reset(token)
         for key, config in configs.items():
             config._attn_implementation_internal = before[key]

@@ -136,14 +136,14 @@ def _run_packed(module: nn.Module, batch: Batch, arguments: dict[str, Any]) -> _
         arguments["token_type_ids"] = stream.token_types_T[None]
     if batch.facts.is_causal:
         arguments["use_cache"] = False
-    with attention_implementation(module, PACKED):
+    with attention_implementation(module, PACKED, stream.longest):
         output = module(
             input_ids=stream.tokens_T[None],
             position_ids=stream.positions_T[None],
             # All ones: with no mask at all transformers would guess at packing from the positions.
             attention_mask=torch.ones_like(stream.tokens_T[None]),
-            segment_bounds=stream.bounds,
-            segment_parents=stream.parents,
+            segment_bounds=torch.tensor(stream.bounds),
+            segment_parents=torch.tensor(stream.parents),
             **arguments,
         )
     return _ran(output, lambda x: x[0])
@@ -155,10 +155,7 @@ def _padded_rows(stream: Stream, pad_token_id: int) -> tuple[Tensor, Tensor, Ten
     Returns: tokens, token types and mask, each (S, longest); and for each token of the stream its row and its column.
     """
     device = stream.tokens_T.device
-    chains = list[list[int]]()
-    for segment, parent in enumerate(stream.parents):
-        chains.append([*chains[parent], segment] if parent >= 0 else [segment])
-    bounds = stream.bounds
+    chains, bounds = stream.chains, stream.bounds
     indices = [torch.cat([torch.arange(bounds[s], bounds[s + 1], device=device) for s in chain]) for chain in chains]
     longest = max(len(i) for i in indices)
     tokens = torch.full((len(chains), longest), pad_token_id, device=device)

@@ -53,7 +53,7 @@ def classify_batches(forward: Forward, batches: Iterable[Batch], labels: Sequenc
 
 def _labelled(logits_nc: Tensor, labels: Sequence[str]) -> list[Output]:
     if not bool(torch.isfinite(logits_nc).all()):
-        raise Diverged("The model gave outputs that are not finite numbers. Train with a lower learning rate, or in precision fp32.")
+        raise Diverged("The model gave outputs that are not finite numbers. Lower train.learning_rate, or set engine.precision to fp32.")
     probabilities_nc = logits_nc.softmax(-1)
     chosen_n = probabilities_nc.argmax(-1).tolist()
     return [Output(label=labels[c], probabilities=tuple(row)) for c, row in zip(chosen_n, probabilities_nc.tolist(), strict=True)]
@@ -76,7 +76,9 @@ def score_batches(forward: Forward, batches: Iterable[Batch], num_bytes: Sequenc
             nats += zeros.index_add(0, rows_N, -logprobs_N * weights_N).tolist()
             tokens += [round(count) for count in zeros.index_add(0, rows_N, (weights_N > 0).double()).tolist()]
     if not all(torch.isfinite(torch.tensor(nats))):
-        raise Diverged("The model's likelihood of a text is not a finite number. Train with a lower learning rate, or in precision fp32.")
+        raise Diverged(
+            "The model's likelihood of a text is not a finite number. Lower train.learning_rate, or set engine.precision to fp32."
+        )
     return [Output(nll_nats=nll, num_tokens=count, num_bytes=size) for nll, count, size in zip(nats, tokens, num_bytes, strict=True)]
 
 

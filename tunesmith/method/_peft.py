@@ -35,8 +35,9 @@ def inject(trunk: nn.Module, config: PeftConfig, name: str) -> list[ParamGroup]:
     except ValueError as error:
         targets = sorted({path.rsplit(".", 1)[-1] for path, module in trunk.named_modules() if isinstance(module, nn.Linear)})
         wanted = getattr(config, "target_modules", None)
+        named = repr(wanted) if isinstance(wanted, str) else ", ".join(sorted(wanted or ()))
         raise MethodError(
-            f"method.target_modules: {wanted!r} matches nothing in this model. Its linear modules: {', '.join(targets)}."
+            f"method.target_modules: {named} matches nothing in this model. Its linear modules: {', '.join(targets)}."
         ) from error
     return [ParamGroup(name, [p for p in trunk.parameters() if p.requires_grad])]
 

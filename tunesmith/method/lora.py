@@ -13,6 +13,7 @@ from typing import ClassVar
 from peft import LoraConfig
 from torch import nn
 
+from tunesmith.core.errors import MethodError
 from tunesmith.core.types import ParamGroup
 from tunesmith.method._peft import inject, load_adapter, save_adapter
 
@@ -35,6 +36,16 @@ class LoRA:
     virtual_tokens: ClassVar[int] = 0
     mergeable: ClassVar[bool] = True
     starts_at_base: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        """Raises: MethodError, for an option out of its range."""
+        for name, value, holds, expected in (
+            ("r", self.r, self.r >= 1, "at least 1"),
+            ("lora_alpha", self.lora_alpha, self.lora_alpha > 0, "more than 0"),
+            ("lora_dropout", self.lora_dropout, 0 <= self.lora_dropout < 1, "at least 0 and less than 1"),
+        ):
+            if not holds:
+                raise MethodError(f"method.{name}: expected {expected}, found {value}.")
 
     def apply(self, trunk: nn.Module) -> list[ParamGroup]:
         """Put adapters into `trunk`, through peft.

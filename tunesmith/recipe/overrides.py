@@ -71,4 +71,7 @@ def _value(keys: Keys, text: str, *, is_text: bool) -> Any:
         if is_text:
             return text
         raise
+    if isinstance(value, Mapping) and (glued := next((str(k) for k, v in value.items() if v is None and ":" in str(k)), None)):
+        spaced = glued.replace(":", ": ", 1)
+        raise RecipeError(f"command line: {'.'.join(keys)}: {{{glued}}}: expected a space after the colon: {{{spaced}}}.")
     return text if is_text and not isinstance(value, str | None) else value

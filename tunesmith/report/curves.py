@@ -67,7 +67,7 @@ def _panel(plot: Plot, width: int, rows: Sequence[Mapping[str, Any]], best: Mapp
     values = [y for _, y in train + validation]
     low, high = min(values), max(values)
     room = 0.06 * (high - low) or abs(high) * 0.1 or 1.0
-    low = 0.0 if 0 <= low < 0.35 * high else low - room
+    low = 0.0 if 0 <= low <= 0.35 * high else max(low - room, 0.0 if low >= 0 else low - room)
     x, y = Scale(0, last, LEFT, width - MARGIN), Scale(low, high + room, BOTTOM, TOP)
     content = _frame(plot.title, x, y) + _epochs(rows, x)
     is_noisy = len(train) > 20 and plot.title != "learning rate"

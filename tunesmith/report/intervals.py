@@ -28,7 +28,8 @@ def _panel(rows: list[tuple[DataSet, Comparison]], *, is_only_data: bool) -> str
     direction = "" if first.higher_is_better else "lower is better"
     values = [end for _, c in rows for e in (c.base, c.tuned, c.majority) if e for end in e.ends]
     room = 0.05 * (max(values) - min(values)) or 0.1 * abs(values[0]) or 0.5
-    x = Scale(min(values) - room, max(values) + room, LEFT, RIGHT)
+    low = max(min(values) - room, 0.0) if min(values) >= 0 else min(values) - room
+    x = Scale(low, max(values) + room, LEFT, RIGHT)
     bottom = TITLE_HEIGHT + ROW_HEIGHT * len(rows)
     content = label(first.title + (f", {direction}" if direction and not is_only_data else ""), 0, 16, "panel-title")
     for value in ticks(x.low, x.high):

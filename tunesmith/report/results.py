@@ -162,7 +162,7 @@ def comparisons(report: Mapping[str, Any]) -> list[DataSet]:
 
 def _data_set(name: str, measured: Mapping[str, Any], *, is_own: bool) -> DataSet:
     baselines = measured.get("baselines") or {}
-    majority, zero_shot = baselines.get("majority") or {}, baselines.get("zero_shot") or {}
+    majority = baselines.get("majority") or {}
     found = []
     for metric, entry in (measured.get("metrics") or {}).items():
         difference = entry.get("difference") or {}
@@ -171,7 +171,7 @@ def _data_set(name: str, measured: Mapping[str, Any], *, is_own: bool) -> DataSe
                 metric=metric,
                 higher_is_better=bool(entry.get("higher_is_better", True)),
                 rows=entry.get("rows"),
-                base=Estimate.read(entry.get("base") or zero_shot.get(metric)),
+                base=Estimate.read(entry.get("base")),
                 tuned=Estimate.read(entry.get("tuned")),
                 difference=Estimate.read(difference),
                 p=difference.get("p"),

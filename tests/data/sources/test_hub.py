@@ -1,6 +1,8 @@
+from pathlib import Path
 from typing import Any
 
 import datasets
+import huggingface_hub
 import pytest
 
 from tunesmith.core.errors import DataError, FetchError
@@ -29,6 +31,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
         raise datasets.exceptions.DatasetNotFoundError(f"Dataset '{name}' doesn't exist on the Hub or cannot be accessed.")
 
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", lambda self, name, timeout: None)
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
     return calls
 
@@ -68,3 +71,18 @@ def test_what_the_hub_does_not_give_is_one_line(asked: list[tuple[Any, ...]], mo
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(FetchError, match="HF_HUB_OFFLINE is set"):
         read("off/line")
+
+
+def test_without_a_network_the_library_is_not_let_to_try_again_and_again(
+    asked: list[tuple[Any, ...]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def unreachable(self: huggingface_hub.HfApi, name: str, timeout: int) -> None:
+        raise OSError("[Errno -2] Name or service not known")
+
+    monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", unreachable)
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path)
+    with pytest.raises(FetchError, match=r"owner/set: .* \(\[Errno -2\] Name or service not known\)"):
+        read("owner/set")
+    assert asked == []
+    (tmp_path / "owner___set").mkdir()  # the library has it from an earlier time
+    assert len(read("owner/set").examples) == 2

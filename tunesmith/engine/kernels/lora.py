@@ -15,23 +15,75 @@ from torch import Tensor, nn
 __all__ = ["fuse_lora"]
 
 
+def _forward(x_TI: Tensor, weight_OI: Tensor, bias_O: Tensor | None, a_rI: Tensor, b_Or: Tensor, scale: float) -> tuple[Tensor, Tensor]:
+    """Returns: y and x A'."""
+    xa_Tr = x_TI @ a_rI.t()
+    return F.linear(x_TI, weight_OI, bias_O).addmm_(xa_Tr, b_Or.t(), alpha=scale), xa_Tr
+
+
+def _backward(
+    grad_TO: Tensor, x_TI: Tensor, weight_OI: Tensor, a_rI: Tensor, b_Or: Tensor, xa_Tr: Tensor, scale: float, wants_x: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Returns: the gradients of x (empty where it is not wanted), A and B."""
+    gb_Tr = grad_TO @ b_Or
+    grad_x = (grad_TO @ weight_OI).addmm_(gb_Tr, a_rI, alpha=scale) if wants_x else grad_TO.new_empty(0)
+    # x A' first: the other order, grad' x A', reads the long side of the product across its rows
+    return grad_x, (gb_Tr.t() @ x_TI).mul_(scale), (xa_Tr.t() @ grad_TO).mul_(scale).t().contiguous()
+
+
 class _FrozenLinearWithAdapter(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x_TI: Tensor, weight_OI: Tensor, bias_O: Tensor | None, a_rI: Tensor, b_Or: Tensor, scale: float) -> Tensor:
-        xa_Tr = x_TI @ a_rI.t()
+        y, xa_Tr = _forward(x_TI, weight_OI, bias_O, a_rI, b_Or, scale)
         ctx.save_for_backward(x_TI, weight_OI, a_rI, b_Or, xa_Tr)
         ctx.scale = scale
-        return F.linear(x_TI, weight_OI, bias_O).addmm_(xa_Tr, b_Or.t(), alpha=scale)
+        return y
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         x_TI, weight_OI, a_rI, b_Or, xa_Tr = ctx.saved_tensors
-        grad_TO = grads[0]
-        gb_Tr = grad_TO @ b_Or
-        grad_x = (grad_TO @ weight_OI).addmm_(gb_Tr, a_rI, alpha=ctx.scale) if ctx.needs_input_grad[0] else None
-        grad_a = (gb_Tr.t() @ x_TI).mul_(ctx.scale)
-        grad_b = (grad_TO.t() @ xa_Tr).mul_(ctx.scale)
-        return grad_x, None, None, grad_a, grad_b, None
+        wants_x = ctx.needs_input_grad[0]
+        grad_x, grad_a, grad_b = _backward(grads[0], x_TI, weight_OI, a_rI, b_Or, xa_Tr, ctx.scale, wants_x)
+        return grad_x if wants_x else None, None, None, grad_a, grad_b, None
+
+
+# The same for compiled code: operators that the compiler does not look into. Traced, the addition in place would become a copy.
+_forward_op = torch.library.custom_op("tunesmith::lora_linear", _forward, mutates_args=())
+_backward_op = torch.library.custom_op("tunesmith::lora_linear_backward", _backward, mutates_args=())
+
+
+@_forward_op.register_fake
+def _(x_TI: Tensor, weight_OI: Tensor, bias_O: Tensor | None, a_rI: Tensor, b_Or: Tensor, scale: float) -> tuple[Tensor, Tensor]:
+    return x_TI.new_empty(len(x_TI), len(weight_OI)), x_TI.new_empty(len(x_TI), len(a_rI))
+
+
+@_backward_op.register_fake
+def _(
+    grad_TO: Tensor, x_TI: Tensor, weight_OI: Tensor, a_rI: Tensor, b_Or: Tensor, xa_Tr: Tensor, scale: float, wants_x: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    return x_TI.new_empty(x_TI.shape if wants_x else 0), torch.empty_like(a_rI), torch.empty_like(b_Or)
+
+
+def _setup(ctx, inputs, output) -> None:  # type: ignore[no-untyped-def]
+    x_TI, weight_OI, _, a_rI, b_Or, ctx.scale = inputs
+    ctx.save_for_backward(x_TI, weight_OI, a_rI, b_Or, output[1])
+
+
+def _differentiate(ctx, grad_TO, _grad_xa):  # type: ignore[no-untyped-def]
+    wants_x = ctx.needs_input_grad[0]
+    grad_x, grad_a, grad_b = torch.ops.tunesmith.lora_linear_backward(grad_TO.contiguous(), *ctx.saved_tensors, ctx.scale, wants_x)
+    return grad_x if wants_x else None, None, None, grad_a, grad_b, None
+
+
+_forward_op.register_autograd(_differentiate, setup_context=_setup)
+
+
+def lora_linear(x_TI: Tensor, weight_OI: Tensor, bias_O: Tensor | None, a_rI: Tensor, b_Or: Tensor, scale: float) -> Tensor:
+    """x W' + bias + scale (x A') B', (T, O); no gradient for W and the bias."""
+    if torch.compiler.is_compiling():
+        return torch.ops.tunesmith.lora_linear(x_TI, weight_OI, bias_O, a_rI, b_Or, scale)[0]  # type: ignore[no-any-return]
+    y: Tensor = _FrozenLinearWithAdapter.apply(x_TI, weight_OI, bias_O, a_rI, b_Or, scale)  # type: ignore[no-untyped-call]
+    return y
 
 
 class Linear(peft_lora.Linear):
@@ -44,10 +96,9 @@ class Linear(peft_lora.Linear):
         adapter = self._plain_adapter() if not args and not kwargs and not torch.is_autocast_enabled(x.device.type) else None
         if adapter is None:
             return super().forward(x, *args, **kwargs)
-        base = self.get_base_layer()
-        a, b = self.lora_A[adapter].weight.to(x.dtype), self.lora_B[adapter].weight.to(x.dtype)
-        flat = x.reshape(-1, x.shape[-1])
-        y: Tensor = _FrozenLinearWithAdapter.apply(flat, base.weight, base.bias, a, b, self.scaling[adapter])  # type: ignore[no-untyped-call]
+        base: Any = self.get_base_layer()
+        a, b = (matrices[adapter].weight.to(x.dtype) for matrices in (self.lora_A, self.lora_B))
+        y = lora_linear(x.reshape(-1, x.shape[-1]), base.weight, base.bias, a, b, self.scaling[adapter])
         return y.view(*x.shape[:-1], -1)
 
     def _plain_adapter(self) -> str | None:
