@@ -5,24 +5,60 @@ import json
 import signal
 import sys
 from collections.abc import Sequence
+from typing import Any
 
+from benchmarks import results
 from benchmarks.benches import BENCHES
 from benchmarks.document import table
-from benchmarks.running import Options, run_bench
+from benchmarks.evaluation import TITLE as EVALUATION
+from benchmarks.evaluation import run_evaluation
+from benchmarks.running import Options, Say, run_bench
+from benchmarks.startup import TITLE as STARTUP
+from benchmarks.startup import run_startup
 from benchmarks.workload import BenchmarkError
+from tunesmith.core.errors import TunesmithError
+
+TITLES = {**{name: bench.title for name, bench in BENCHES.items()}, "evaluation": EVALUATION, "startup": STARTUP}
+
+
+def run(name: str, options: Options, say: Say) -> dict[str, Any]:
+    """The document of a benchmark. Raises: BenchmarkError, TunesmithError."""
+    if name == "evaluation":
+        return run_evaluation(options, say)
+    return run_startup(options, say) if name == "startup" else run_bench(BENCHES[name], options, say)
+
+
+def _run_and_print(name: str, options: Options, as_json: bool, say: Say) -> bool:
+    """Whether it ran and every gate passed. A whole run that did is written to RESULTS.md."""
+    try:
+        document = run(name, options, say)
+        if document["passed"] and not options.num_rows and not options.peers:
+            results.update(name, document)
+            say(f"written: {results.FILE}")
+    except (BenchmarkError, TunesmithError) as error:
+        say(f"error: {error}")
+        return False
+    print(json.dumps(document, indent=2) if as_json else table(document), flush=True)
+    if not document["passed"]:
+        say("error: the two sides did not do the same work: no ratio is given. Differences: see the gate above.")
+    return bool(document["passed"])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a benchmark and print it. Returns: 1 where a gate failed or a leg did not finish."""
-    described = "; ".join(f"{name}: {bench.title}" for name, bench in BENCHES.items())
+    """Run a benchmark, or all, and print it. Returns: 1 where a gate failed or a leg did not finish."""
+    described = "; ".join(f"{name}: {title}" for name, title in TITLES.items())
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("name", choices=[*BENCHES], metavar="NAME", help=described)
+    parser.add_argument("name", choices=[*TITLES, "all"], metavar="NAME", help=f"{described}; all: one after the other")
     parser.add_argument("--quick", action="store_true", help="two repeats in place of five")
     parser.add_argument("--json", action="store_true", help="print the document in place of the table")
-    parser.add_argument("--rows", type=int, metavar="N", help="training rows a leg, whole steps of them")
+    parser.add_argument("--rows", type=int, metavar="N", help="training rows a leg, whole steps of them; questions of `evaluation`")
     parser.add_argument("--data", metavar="FILE", help="docstrings, small-talk, or a .jsonl file of conversations, for sft and sft-full")
     parser.add_argument("--peers", metavar="A,B", help="only these peers")
     options = parser.parse_args(arguments)
+    if options.name == "all" and (options.rows or options.data or options.peers):
+        parser.error("all: takes --quick and --json only")
+    if options.data and options.name not in ("sft", "sft-full"):
+        parser.error(f"{options.name}: has data of its own; --data is for sft and sft-full")
 
     def say(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
@@ -30,15 +66,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # a polite end, as Ctrl-C is: the leg at hand ends too, and its folder is removed
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     wanted = Options(options.quick, options.rows, options.data, options.peers.split(",") if options.peers else None)
-    try:
-        document = run_bench(BENCHES[options.name], wanted, say)
-    except BenchmarkError as error:
-        say(f"error: {error}")
-        return 1
-    print(json.dumps(document, indent=2) if options.json else table(document))
-    if not document["passed"]:
-        say("error: the two sides did not do the same work: no ratio is given. Differences: see the gate above.")
-    return 0 if document["passed"] else 1
+    names = TITLES if options.name == "all" else [options.name]
+    passed = [_run_and_print(name, wanted, options.json, say) for name in names]
+    return 0 if all(passed) else 1
 
 
 if __name__ == "__main__":

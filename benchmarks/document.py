@@ -73,7 +73,7 @@ def cells(document: Mapping[str, Any]) -> list[list[str]]:
     names = [name for name in COLUMNS if any(peer["ratios"] is None or name in peer["ratios"] for peer in document["peers"].values())]
     if not document["passed"]:
         names = []
-    rows = [["peer", "configuration", "gate", *(f"{COLUMNS[name]}, ours : theirs" for name in names)]]
+    rows = [["peer", "configuration", "gate", *(COLUMNS[name] for name in names)]]
     for peer in document["peers"].values():
         said = "passed" if peer["gate"]["passed"] else "FAILED"
         rows.append([peer["name"], peer["config"], said, *(_ratio(peer["ratios"][name]) for name in names)])
@@ -108,4 +108,5 @@ def table(document: Mapping[str, Any]) -> str:
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     if not document["passed"]:
         lines.append("no ratio is given: a gate failed")
-    return "\n".join([document["workload"]["title"], *lines, *gate_lines(document)])
+    title = document["workload"]["title"] + (". Ratios, ours over theirs: median (least to greatest)" if document["passed"] else "")
+    return "\n".join([title, *lines, *gate_lines(document)])

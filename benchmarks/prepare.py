@@ -156,7 +156,7 @@ def prepare(folder: Path, wanted: Mapping[str, Any]) -> None:
         "workload": {
             "model": task.model.source.name,
             "model_sha256": task.model.source.sha256,
-            "data": wanted["data"],
+            "data": Path(wanted["data"]).name,
             **{name: getattr(settings, name) for name in ("task", "method", "learning_rate", "examples_per_step", "epochs")},
             "num_rows": len(train),
             "num_tokens": sum(len(row.tokens) for row in train),
