@@ -2,7 +2,10 @@
 
 import io
 import json
+import os
+import signal
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -110,30 +113,60 @@ def test_data_preview_marks_what_is_learned(monkeypatch: pytest.MonkeyPatch, cap
 def test_predict_hands_run_file_and_out_on(runs_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     seen: list[Any] = []
 
-    def predict_file(found: Any, file: Path, out: Path, *, progress: Any) -> dict[str, Any]:
-        seen.extend((found.id, file, out))
+    def predict_file(found: Any, file: Path, out: Path, *, progress: Any, **options: Any) -> dict[str, Any]:
+        seen.extend((found.id, file, out, options))
         return {"rows": 2000}
 
     fake_app(monkeypatch, "predict", predict_file=predict_file)
-    assert run(["predict", "first", "in.csv", "-o", "out.csv"]) == 0
-    assert seen == ["first-1", Path("in.csv"), Path("out.csv")]
+    assert run(["predict", "first", "in.csv", "-o", "out.csv", "--column", "text=a=b", "--max-new-tokens", "3", "--overwrite"]) == 0
+    assert seen == ["first-1", Path("in.csv"), Path("out.csv"), {"columns": {"text": "a=b"}, "max_new_tokens": 3, "overwrite": True}]
     assert capsys.readouterr().err == "2,000 rows predicted: out.csv\n"
+
+
+class FakeChat:
+    """Says how many messages it was given."""
+
+    def __init__(self, model: str, *, against: str | None, max_new_tokens: int | None) -> None:
+        assert (model, against, max_new_tokens) == ("tuned", "base", None)
+
+    def answer(self, messages: Sequence[Message], *, against: bool = False) -> Iterator[str]:
+        yield from (f"{len(messages)}", "B" if against else "T")
 
 
 def test_chat_remembers_the_conversation_and_forgets_it_at_an_empty_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    class Chat:
-        def __init__(self, model: str, *, against: str | None) -> None:
-            assert (model, against) == ("tuned", "base")
-
-        def answer(self, messages: Sequence[Message], *, against: bool = False) -> Iterator[str]:
-            yield from (f"{len(messages)}", "B" if against else "T")
-
-    fake_app(monkeypatch, "chat", Chat=Chat)
+    fake_app(monkeypatch, "chat", Chat=FakeChat)
     monkeypatch.setattr(sys, "stdin", io.StringIO("hi\nand?\n\nagain\n"))
     assert run(["chat", "tuned", "--against", "base"]) == 0
     assert capsys.readouterr().out == "base: 1B\ntuned: 1T\nbase: 3B\ntuned: 3T\nbase: 1B\ntuned: 1T\n"
+
+
+def test_chat_answers_what_stands_before_a_line_that_is_not_utf8(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake_app(monkeypatch, "chat", Chat=FakeChat)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"hi\ncaf\xe9\n"), encoding="utf-8"))
+    assert run(["chat", "tuned", "--against", "base"]) == 3
+    captured = capsys.readouterr()
+    assert captured.out == "base: 1B\ntuned: 1T\n"
+    assert captured.err == "error: standard input:2: not UTF-8. Convert it first, for example: iconv -f LATIN1 -t UTF-8 FILE\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_chat_is_130_and_one_line(
+    number: signal.Signals, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Killed(FakeChat):
+        def answer(self, messages: Sequence[Message], *, against: bool = False) -> Iterator[str]:
+            yield "half "
+            os.kill(os.getpid(), number)
+            time.sleep(5)
+
+    fake_app(monkeypatch, "chat", Chat=Killed)
+    monkeypatch.setattr(sys, "stdin", io.StringIO("hi\n"))
+    assert run(["chat", "tuned", "--against", "base"]) == 130
+    assert capsys.readouterr() == ("base: half \n", "error: interrupted.\n")
 
 
 def test_doctor_says_what_the_machine_offers(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -1,12 +1,17 @@
 """Talk to a model, tuned or not, alone or against another one."""
 
-from collections.abc import Iterator, Sequence
+from __future__ import annotations
 
-from tunesmith.app.tuned import Tuned, load_base, load_tuned
-from tunesmith.core.errors import RunError
-from tunesmith.core.run import find_run
-from tunesmith.core.types import Message
-from tunesmith.recipe import from_mapping, load
+from collections.abc import Generator, Sequence
+from typing import TYPE_CHECKING
+
+from tunesmith.app.learned import checked_length, learned, require_language_model
+from tunesmith.core.errors import RunError, UsageError
+from tunesmith.core.run import RunDirectory, find_run
+
+if TYPE_CHECKING:
+    from tunesmith.app.tuned import Tuned
+    from tunesmith.core.types import Message
 
 __all__ = ["Chat"]
 
@@ -14,31 +19,53 @@ __all__ = ["Chat"]
 class Chat:
     """One or two models that answer the same conversations."""
 
-    def __init__(self, model: str, against: str | None = None) -> None:
+    def __init__(self, model: str, against: str | None = None, *, max_new_tokens: int | None = None) -> None:
         """Load them.
 
         Args:
             model: a run's id or folder, or a model: alias, hub id, folder.
             against: another of these, or `base`: the model that the run began with.
+            max_new_tokens: where an answer is cut; None: as the recipe says.
+        Raises: UsageError, before anything is loaded, where a run is not there, or has no language model.
         """
-        self._model = _load(model)
-        self._against = None if against is None else _load_base_of(model) if against == "base" else _load(against)
+        self._max_new_tokens = checked_length(max_new_tokens)
+        run = _run_of(model)
+        if against == "base" and run is None:
+            raise UsageError(
+                f'{model}: no such run; "base" is the model that a run began with. Name a run (`tunesmith runs list`), or compare with a model by its name.'
+            )
+        other = None if against is None or against == "base" else _run_of(against)
+        self._model = _load(model, run)
+        self._against: Tuned | None = None
+        if against is not None:
+            self._against = _load_base_of(run) if run is not None and against == "base" else _load(against, other)
 
-    def answer(self, messages: Sequence[Message], *, against: bool = False) -> Iterator[str]:
-        """The next turn, piece by piece; of the other model with `against`."""
+    def answer(self, messages: Sequence[Message], *, against: bool = False) -> Generator[str, None, int | None]:
+        """The next turn, piece by piece; of the other model with `against`. Returns: at how many tokens it was cut, None where it ended."""
         chosen = self._against if against and self._against is not None else self._model
-        return chosen.stream(messages)
+        return chosen.stream(messages, self._max_new_tokens)
 
 
-def _load(name: str) -> Tuned:
+def _run_of(name: str) -> RunDirectory | None:
+    """The run of that name; None where it is a model's."""
     try:
         directory = find_run(name)
     except RunError:
         if name.startswith("run:"):
             raise
-        return load_base(from_mapping({"model": name, "data": "none"}, name="chat"))
-    return load_tuned(directory)
+        return None
+    require_language_model(learned(directory).kind)
+    return directory
 
 
-def _load_base_of(run: str) -> Tuned:
-    return load_base(load(find_run(run).recipe))
+def _load(name: str, run: RunDirectory | None) -> Tuned:
+    from tunesmith.app.tuned import load_base, load_tuned  # not before the names are checked: it imports torch
+    from tunesmith.recipe import from_mapping
+
+    return load_tuned(run) if run is not None else load_base(from_mapping({"model": name, "data": "none"}, name="chat"))
+
+
+def _load_base_of(run: RunDirectory) -> Tuned:
+    from tunesmith.app.tuned import load_base
+
+    return load_base(learned(run).recipe)

@@ -1,81 +1,222 @@
 """Predict every row of a file, of any size, with a tuned model."""
 
+import contextlib
 import csv
-import itertools
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
-from tunesmith.app.tuned import Tuned, load_tuned
-from tunesmith.core.errors import DataError, UsageError
-from tunesmith.core.events import Event, Progress, Stage
+from tunesmith.app.interruption import Interruption
+from tunesmith.app.learned import Learned, checked_length, learned
+from tunesmith.core.errors import DataError, Interrupted, UsageError
+from tunesmith.core.events import Event, Notice, Progress, Stage, Warned
 from tunesmith.core.files import staged_file
 from tunesmith.core.run import RunDirectory
-from tunesmith.core.types import Origin, Output
-from tunesmith.data import example_to_predict, iter_rows
+from tunesmith.core.types import Example, Origin, Output
+from tunesmith.data import iter_rows
+from tunesmith.data.prediction import columns_to_predict, example_to_predict
+
+if TYPE_CHECKING:
+    from tunesmith.app.tuned import Tuned
 
 __all__ = ["predict_file"]
 
-_CHUNK = 512
+_CHUNK = 4096
+_CHUNK_GENERATED = 256
+_CHUNK_CHARACTERS = 4_000_000
+"""Rows that are in memory at a time, of a classifier and of a language model, and their characters."""
+_TELL_EVERY = 10_000
 _SUFFIXES = (".csv", ".tsv", ".jsonl")
 
+Say = Callable[[Event], None]
+Record = Mapping[str, Any]
 
-def predict_file(run: RunDirectory, file: Path, out: Path, *, progress: Callable[[Event], None] | None = None) -> dict[str, Any]:
-    """Write `out`: the rows of `file` with `label` and one probability a class, or with `completion`.
 
-    The file is read and written in pieces; `out` appears whole when all is done.
-    Returns: {run, file, out, rows}.
-    Raises: UsageError, DataError.
+@dataclass(frozen=True, slots=True)
+class _Input:
+    """A file that was read once, and whose every row can be predicted."""
+
+    file: Path
+    format: str
+    located: Mapping[str, str]
+    """Role -> column that is read."""
+    columns: Sequence[str]
+    """Of all rows, in the order of appearance."""
+    num_rows: int
+
+
+def predict_file(
+    run: RunDirectory,
+    file: Path,
+    out: Path,
+    *,
+    columns: Mapping[str, str] | None = None,
+    max_new_tokens: int | None = None,
+    overwrite: bool = False,
+    progress: Say | None = None,
+) -> dict[str, Any]:
+    """Write `out`: the rows of `file` with `predicted_label` and one probability a class, or with `completion`.
+
+    The file is read twice, in pieces: first whole, so that whatever is wrong with a row is said before the model is loaded, then to predict.
+    `out`, and the folder that it is to be in, appear when all is done. Columns of the file are kept: where a name is taken, another is chosen.
+
+    Args:
+        columns: role -> column of the file, `{"text": "comment"}`; None: the recipe's where the file has them, else the usual names.
+        max_new_tokens: where an answer is cut; None: as the recipe says.
+        overwrite: whether an `out` that exists is replaced.
+        progress: is told what happens, event by event.
+    Returns: {run, file, out, rows, columns, num_too_long, num_cut}: `columns` are the names of what was added, `num_too_long` rows were
+        longer than the model reads, `num_cut` answers ended where they had to.
+    Raises: UsageError, DataError, Interrupted.
     """
-    say = progress or (lambda event: None)
+    with Interruption() as interruption:
+
+        def say(event: Event) -> None:
+            interruption.check()
+            if progress is not None:
+                progress(event)
+
+        try:
+            _check_out(out, file, overwrite)
+            known = learned(run)
+            if checked_length(max_new_tokens) is not None and known.kind == "classification":
+                raise UsageError("max_new_tokens: this run tuned a classifier, which writes no text. Leave it out.")
+            source = _examine(file, known, columns or {}, say)
+            say(Stage("model", run.id))
+            from tunesmith.app.tuned import load_tuned  # torch is not imported before all that can be checked without it
+
+            tuned = load_tuned(run)
+            say(Stage("predict", str(file)))
+            with _folder_made(out), staged_file(out) as staged:
+                summary = _write(tuned, source, staged, out.suffix, max_new_tokens, say)
+                interruption.while_busy(lambda: True)  # it is done: a signal comes too late
+        except Interrupted:
+            raise Interrupted("interrupted; nothing was written.") from None
+    return {"run": run.id, "file": str(file), "out": str(out), **summary}
+
+
+def _check_out(out: Path, file: Path, overwrite: bool) -> None:
     if out.suffix not in _SUFFIXES:
         raise UsageError(f"{out}: expected a file that ends in {', '.join(_SUFFIXES)}.")
+    if out.is_dir():
+        raise UsageError(f"{out}: is a folder. Name a file in it.")
     if out.exists() and out.resolve() == file.resolve():
         raise UsageError(f"{out}: is the file that is read. Name another to write.")
-    records = iter_rows(file)
-    say(Stage("model", run.id))
-    tuned = load_tuned(run)
-    say(Stage("predict", str(file)))
+    if out.exists() and not overwrite:
+        raise UsageError(f"{out}: exists. Name another file, or replace it with --overwrite (in Python, overwrite=True).")
+    above = next(folder for folder in out.absolute().parents if folder.exists())
+    if not above.is_dir():
+        raise UsageError(f"{out}: {above} is a file, not a folder. Name another place.")
+
+
+def _examine(file: Path, known: Learned, given: Mapping[str, str], say: Say) -> _Input:
+    """Read the whole file once and keep nothing but what it has. Raises: DataError, for the first row that cannot be predicted."""
+    say(Stage("data", str(file)))
+    located: dict[str, str] = {}
+    columns: dict[str, None] = {}
     count = 0
-    with staged_file(out) as staged:
-        with staged.open("w", encoding="utf-8", newline="") as target:
-            write = _writer(target, out.suffix)
-            for lines in _predicted(tuned, file, records):
-                for line in lines:
-                    write(line)
-                count += len(lines)
-                say(Progress("predict", count, 0))
-        if not count:
-            raise DataError(f"{file}: has no rows. Nothing was written.")
-    return {"run": run.id, "file": str(file), "out": str(out), "rows": count}
+    for row, record in iter_rows(file):
+        origin = Origin(str(file), row)
+        if not located:
+            located = columns_to_predict(list(record), origin, format=known.format, given=given, recipe=known.recipe.data.columns)
+        example_to_predict(record, origin, format=known.format, columns=located)
+        if record.keys() != columns.keys():
+            columns.update(dict.fromkeys(record))
+        count += 1
+        if count % _TELL_EVERY == 0:
+            say(Progress("data", count, 0))
+    if not count:
+        raise DataError(f"{file}: has no rows. Nothing was written.")
+    return _Input(file, known.format, located, list(columns), count)
 
 
-def _predicted(tuned: Tuned, file: Path, records: Iterable[tuple[int, Mapping[str, Any]]]) -> Iterator[list[dict[str, Any]]]:
-    iterator = iter(records)
-    while chunk := list(itertools.islice(iterator, _CHUNK)):
-        columns = tuned.recipe.data.columns
-        examples = [example_to_predict(record, Origin(str(file), row), format=tuned.format, columns=columns) for row, record in chunk]
-        outputs = tuned.outputs(examples)
-        yield [_line(dict(record), output, tuned.encoder.labels) for (_, record), output in zip(chunk, outputs, strict=True)]
+def _write(tuned: "Tuned", source: _Input, staged: Path, suffix: str, max_new_tokens: int | None, say: Say) -> dict[str, Any]:
+    added = _free_names(tuned, source.columns)
+    if added[0] not in ("predicted_label", "completion"):
+        say(Notice(f"{source.file} has a column of the usual name: what is predicted is in {', '.join(added)}"))
+    count = num_too_long = num_cut = 0
+    with staged.open("w", encoding="utf-8", newline="") as target:
+        write = _writer(target, suffix, [*source.columns, *added])
+        for chunk in _chunks(source, _CHUNK if tuned.kind == "classification" else min(_CHUNK, _CHUNK_GENERATED)):
+            said = tuned.ask([example for _, example in chunk], max_new_tokens, _tick(say, count, source.num_rows))
+            for (record, _), output in zip(chunk, said.outputs, strict=True):
+                write({**record, **dict(zip(added, _values(output), strict=True))})
+            count, num_too_long, num_cut = count + len(chunk), num_too_long + said.num_too_long, num_cut + said.num_cut
+    if num_too_long:
+        part = "end" if tuned.kind == "classification" or tuned.model.facts.is_encoder_decoder else "beginning"
+        say(Warned(f"{num_too_long:,} of {_rows(count)} {_were(num_too_long)} longer than the model reads; their {part} was left out."))
+    if num_cut:
+        limit = max_new_tokens or tuned.recipe.evaluate.max_new_tokens
+        say(Warned(f"{num_cut:,} of {_rows(count)} {_were(num_cut)} answered at a length of {limit} tokens at most, and cut there."))
+    return {"rows": count, "columns": added, "num_too_long": num_too_long, "num_cut": num_cut}
 
 
-def _line(record: dict[str, Any], output: Output, labels: tuple[str, ...]) -> dict[str, Any]:
-    if output.label is None:
-        return {**record, "completion": output.text}
-    named = {f"probability_{label}": round(p, 6) for label, p in zip(labels, output.probabilities, strict=True)}
-    return {**record, "predicted_label": output.label, **named}
+def _tick(say: Say, before: int, total: int) -> Callable[[int], None]:
+    return lambda done: say(Progress("predict", before + done, total))
 
 
-def _writer(target: IO[str], suffix: str) -> Callable[[dict[str, Any]], object]:
+def _chunks(source: _Input, num_rows: int) -> Iterator[list[tuple[Record, Example]]]:
+    chunk, num_characters = list[tuple[Record, Example]](), 0
+    for row, record in iter_rows(source.file):
+        example = example_to_predict(record, Origin(str(source.file), row), format=source.format, columns=source.located)
+        chunk.append((record, example))
+        num_characters += sum(len(value) for value in record.values() if isinstance(value, str))
+        if len(chunk) >= num_rows or num_characters >= _CHUNK_CHARACTERS:
+            yield chunk
+            chunk, num_characters = [], 0
+    if chunk:
+        yield chunk
+
+
+def _free_names(tuned: "Tuned", taken: Sequence[str]) -> list[str]:
+    """Names of the columns to add, none of which the file has."""
+    if tuned.kind == "classification":
+        usual = ["predicted_label", *(f"probability_{label}" for label in tuned.encoder.labels)]
+    else:
+        usual = ["completion" if "completion" not in taken else "predicted_completion"]
+    names, number = usual, 1
+    while set(names) & set(taken):
+        number += 1
+        names = [f"{name}_{number}" for name in usual]
+    return names
+
+
+def _values(output: Output) -> Iterable[Any]:
+    """In the order of `_free_names`."""
+    return [output.text] if output.label is None else [output.label, *(round(p, 6) for p in output.probabilities)]
+
+
+def _writer(target: IO[str], suffix: str, columns: Sequence[str]) -> Callable[[Record], object]:
     if suffix == ".jsonl":
         return lambda line: target.write(json.dumps(line, ensure_ascii=False, default=str) + "\n")
-    rows: list[csv.DictWriter[str]] = []
+    rows = csv.DictWriter(target, columns, delimiter="\t" if suffix == ".tsv" else ",")
+    rows.writeheader()
+    return lambda line: rows.writerow({name: _cell(value) for name, value in line.items()})
 
-    def write(line: dict[str, Any]) -> None:
-        if not rows:
-            rows.append(csv.DictWriter(target, list(line), delimiter="\t" if suffix == ".tsv" else ",", extrasaction="ignore"))
-            rows[0].writeheader()
-        rows[0].writerow(line)
 
-    return write
+def _cell(value: Any) -> Any:
+    """Lists and objects as JSON text."""
+    return json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, list | dict) else value
+
+
+@contextlib.contextmanager
+def _folder_made(out: Path) -> Iterator[None]:
+    """Where the block fails, the folders that were made for `out` go away again."""
+    missing = [folder for folder in out.parents if not folder.exists()]
+    try:
+        yield
+    except BaseException:
+        for folder in missing:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+        raise
+
+
+def _rows(count: int) -> str:
+    return f"{count:,} row{'' if count == 1 else 's'}"
+
+
+def _were(count: int) -> str:
+    return "was" if count == 1 else "were"

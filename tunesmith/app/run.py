@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 from tunesmith.core.run import RunDirectory, find_run
 
 if TYPE_CHECKING:
+    from tunesmith.app.learned import Learned
     from tunesmith.app.tuned import Tuned
+    from tunesmith.core.events import Event
 
 __all__ = ["Run"]
 
@@ -19,7 +21,14 @@ class Run:
     """What `tune` returns: the run's directory, its report, and the tuned model, loaded when it is first asked something."""
 
     def __init__(self, directory: RunDirectory | str | Path) -> None:
-        self.directory = directory if isinstance(directory, RunDirectory) else find_run(directory)
+        """Find a run.
+
+        Args:
+            directory: its folder, its id, or the beginning of one; a relative path means the folder that is current now.
+        Raises: RunError, where there is none, or several.
+        """
+        found = directory if isinstance(directory, RunDirectory) else find_run(directory)
+        self.directory = RunDirectory(found.path.absolute())
 
     @property
     def path(self) -> Path:
@@ -38,6 +47,12 @@ class Run:
         return document
 
     @cached_property
+    def _learned(self) -> Learned:
+        from tunesmith.app.learned import learned
+
+        return learned(self.directory)
+
+    @cached_property
     def model(self) -> Tuned:
         """The tuned model, loaded."""
         from tunesmith.app.tuned import load_tuned
@@ -47,17 +62,64 @@ class Run:
     def predict(self, texts: Sequence[str] | Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
         """Classify texts, or pairs of texts.
 
+        Args:
+            texts: a list, also where it is one text only: `predict(["..."])`. Of a text that is longer than the model reads the end is left out.
         Returns: a dict for each text: `label`, and `probabilities` by label.
-        Raises: UsageError, where the run is not a classifier's.
+        Raises: UsageError, where the run is not a classifier's, or something in `texts` is no text.
         """
-        return self.model.classify(texts)
+        from tunesmith.app.learned import checked_texts, require_classifier
+
+        checked = checked_texts(texts, "texts", pairs=True)
+        require_classifier(self._learned.kind)
+        return self.model.classify(checked)
 
     def generate(self, prompts: Sequence[str], max_new_tokens: int | None = None) -> list[str]:
         """Answer prompts, each as a conversation's first message, greedily.
 
-        Raises: UsageError, where the run is not a language model's.
+        Args:
+            prompts: a list, also where it is one prompt only: `generate(["..."])`.
+            max_new_tokens: where an answer is cut; None: as the run's recipe says.
+        Raises: UsageError, where the run is not a language model's, or something in `prompts` is no text.
         """
-        return self.model.answer(prompts, max_new_tokens)
+        from tunesmith.app.learned import checked_length, checked_texts, require_language_model
+
+        checked = checked_texts(prompts, "prompts")
+        require_language_model(self._learned.kind)
+        return self.model.answer(checked, checked_length(max_new_tokens))
+
+    def predict_file(
+        self,
+        file: str | Path,
+        out: str | Path,
+        *,
+        columns: Mapping[str, str] | None = None,
+        max_new_tokens: int | None = None,
+        overwrite: bool = False,
+        progress: Callable[[Event], None] | None = None,
+    ) -> dict[str, Any]:
+        """Predict every row of a file of any size, as `tunesmith predict` does.
+
+        Args:
+            file: csv, tsv, json, jsonl, parquet or txt.
+            out: csv, tsv or jsonl: the rows of `file` and what was predicted.
+            columns: role -> column of `file`, `{"text": "comment"}`; None: the recipe's, or the usual names.
+            max_new_tokens: where an answer is cut; None: as the run's recipe says.
+            overwrite: whether an `out` that exists is replaced.
+            progress: is told what happens, event by event.
+        Returns: {run, file, out, rows, columns, num_too_long, num_cut}; `columns` are the names of what was added.
+        Raises: UsageError, DataError, Interrupted; nothing is written then.
+        """
+        from tunesmith.app.predict import predict_file
+
+        return predict_file(
+            self.directory,
+            Path(file),
+            Path(out),
+            columns=columns,
+            max_new_tokens=max_new_tokens,
+            overwrite=overwrite,
+            progress=progress,
+        )
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r}, {self.directory.status})"

@@ -1,27 +1,38 @@
 """A tuned model, loaded from its run to be used: the base, what was trained on top, and the same renderer as in training."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tunesmith.app.judging import classify, write_answers
+from tunesmith.app.judging import classify
+from tunesmith.app.learned import learned, require_classifier, require_language_model
 from tunesmith.app.machine import choose_device, choose_precision
 from tunesmith.app.task import load_model, stop_tokens
 from tunesmith.core import registry
-from tunesmith.core.errors import UsageError
 from tunesmith.core.run import RunDirectory
-from tunesmith.core.types import Example, Labelled, Message, Method, Objective, Origin, Output, Prompt
+from tunesmith.core.types import Example, Labelled, Message, Method, Objective, Origin, Output, Prompt, Row
 from tunesmith.data import TextEncoder
 from tunesmith.engine.forward import PackedForward
-from tunesmith.engine.generate import stream
+from tunesmith.engine.generate import generate, longest_prompt, stream
 from tunesmith.engine.probe import probe
 from tunesmith.model.heads import load_heads
 from tunesmith.model.load import LoadedModel
-from tunesmith.recipe import Recipe, load
+from tunesmith.recipe import Recipe
 
-__all__ = ["Tuned", "load_base", "load_tuned"]
+__all__ = ["Said", "Tuned", "load_base", "load_tuned"]
 
 _HERE = Origin("prompt", 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a model said to examples."""
+
+    outputs: list[Output]
+    num_too_long: int
+    """Examples of which a part was left out, as the model does not read as much: the end, or the beginning of a conversation to go on with."""
+    num_cut: int
+    """Answers that had not ended when they were as long as they may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,57 +50,94 @@ class Tuned:
     format: str
     """What the training data was read as."""
 
-    def outputs(self, examples: Sequence[Example], max_new_tokens: int | None = None) -> list[Output]:
-        """Labels with probabilities for a classifier, completions for a language model."""
-        if self.kind == "classification":
-            objective: Objective = registry.create("objective", "classify")
-            rows = [row for example in examples for row in objective.encode(example, self.encoder)]
-            return classify(self, rows)
-        return write_answers(self, examples, self._length(max_new_tokens))
+    def ask(self, examples: Sequence[Example], max_new_tokens: int | None = None, tick: Callable[[int], None] = lambda done: None) -> Said:
+        """Labels with probabilities for a classifier, completions for a language model. `tick` is told how many are done."""
+        if self.kind != "classification":
+            return self._answers(examples, self._length(max_new_tokens), tick)
+        objective: Objective = registry.create("objective", "classify")
+        rows = [row for example in examples for row in objective.encode(example, self.encoder)]
+        return Said(classify(self, rows, tick), self._num_cut_at_end(examples, rows), 0)
 
     def classify(self, texts: Sequence[str] | Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
         """As `Run.predict`."""
-        if self.kind != "classification":
-            raise UsageError("this run tuned a language model: ask it with generate(prompts), or `tunesmith chat`.")
+        require_classifier(self.kind)
         pairs = [(text, None) if isinstance(text, str) else text for text in texts]
-        outputs = self.outputs([Labelled(text, None, _HERE, pair) for text, pair in pairs])
+        outputs = self.ask([Labelled(text, None, _HERE, pair) for text, pair in pairs]).outputs
         return [{"label": o.label, "probabilities": dict(zip(self.encoder.labels, o.probabilities, strict=True))} for o in outputs]
 
     def answer(self, prompts: Sequence[str], max_new_tokens: int | None = None) -> list[str]:
         """As `Run.generate`."""
-        self._require_language_model()
-        outputs = self.outputs([Prompt((Message("user", text),), _HERE) for text in prompts], max_new_tokens)
+        require_language_model(self.kind)
+        outputs = self.ask([Prompt((Message("user", text),), _HERE) for text in prompts], max_new_tokens).outputs
         return [output.text or "" for output in outputs]
 
-    def stream(self, messages: Iterable[Message], max_new_tokens: int | None = None) -> Iterator[str]:
-        """The answer to a conversation, piece by piece."""
-        self._require_language_model()
+    def stream(self, messages: Iterable[Message], max_new_tokens: int | None = None) -> Generator[str, None, int | None]:
+        """The answer to a conversation, piece by piece. Returns: at how many tokens it was cut; None where it came to its end."""
+        require_language_model(self.kind)
         asked = Prompt(tuple(messages), _HERE)
         reads_source = self.model.facts.is_encoder_decoder
-        prompt = self.encoder.encode(asked).source if reads_source else self.encoder.prompt(asked)
-        yield from stream(
+        listening = _Listening(self.model.tokenizer)
+        num_tokens = -2 if reads_source else -1  # one piece a token, one at the end, and one for a decoder's first token
+        for piece in stream(
             self.model.trunk,
-            prompt,
-            tokenizer=self.model.tokenizer,
+            self.encoder.encode(asked).source if reads_source else self.encoder.prompt(asked),
+            tokenizer=listening,
             facts=self.model.facts,
             max_new_tokens=self._length(max_new_tokens),
             stop_tokens=self.stop_tokens,
-        )
+        ):
+            num_tokens += 1
+            yield piece
+        return None if listening.last in self.stop_tokens else num_tokens
 
-    def _require_language_model(self) -> None:
-        if self.kind == "classification":
-            raise UsageError("this run tuned a classifier: ask it with predict(texts), or `tunesmith predict`.")
+    def _answers(self, examples: Sequence[Example], max_new_tokens: int, tick: Callable[[int], None]) -> Said:
+        facts = self.model.facts
+        if facts.is_encoder_decoder:
+            encoded = [self.encoder.encode(example) for example in examples]
+            prompts, num_too_long = [e.source for e in encoded], sum(e.num_cut > 0 for e in encoded)
+        else:
+            prompts = [self.encoder.prompt(example) for example in examples]
+            num_too_long = sum(len(prompt) > longest_prompt(facts) for prompt in prompts)
+        answers = generate(
+            self.model.trunk,
+            prompts,
+            facts=facts,
+            max_new_tokens=max_new_tokens,
+            stop_tokens=self.stop_tokens,
+            progress=tick,
+        )
+        num_cut = 0
+        for prompt, answer in zip(prompts, answers, strict=True):
+            used = 0 if facts.is_encoder_decoder else min(len(prompt), longest_prompt(facts)) + len(answer)
+            num_cut += len(answer) >= max_new_tokens or used >= facts.max_length
+        return Said([Output(text=self.encoder.decode(answer).strip()) for answer in answers], num_too_long, num_cut)
+
+    def _num_cut_at_end(self, examples: Sequence[Example], rows: Sequence[Row]) -> int:
+        full = (example for example, row in zip(examples, rows, strict=True) if row.num_tokens >= self.encoder.max_length)
+        return sum(self.encoder.encode(example).num_cut > 0 for example in full)
 
     def _length(self, max_new_tokens: int | None) -> int:
         return max_new_tokens or self.recipe.evaluate.max_new_tokens
 
 
+class _Listening:
+    """A tokenizer that remembers the last token that it decoded: whether an answer came to its end can be told from it."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer = tokenizer
+        self.last: int | None = None
+
+    def decode(self, tokens: Sequence[int], **options: Any) -> str:
+        """The tokenizer's own text."""
+        self.last = tokens[-1]
+        return str(self._tokenizer.decode(tokens, **options))
+
+
 def load_tuned(directory: RunDirectory) -> Tuned:
     """The model of a run as its report judged it: adapters unmerged, heads on. Raises: RunError, where the run saved none."""
-    recipe = load(directory.recipe)
-    document = directory.read_json(directory.report_json)
-    kind, format = document["task"]["kind"], directory.read_json(directory.data)["train"]["format"]
-    objective: Objective = registry.create("objective", document["task"]["objective"])
+    known = learned(directory)
+    recipe = known.recipe
+    objective: Objective = registry.create("objective", directory.read_json(directory.report_json)["task"]["objective"])
     device = choose_device(recipe.engine.device)
     model = load_model(recipe, objective, device, lambda event: None)
     paths = probe(model.trunk, model.facts, recipe.model.attention)
@@ -101,8 +149,9 @@ def load_tuned(directory: RunDirectory) -> Tuned:
     forward = PackedForward(
         model.trunk, {n: h.to(device) for n, h in heads.items()}, model.facts, paths, choose_precision(recipe.engine.precision, device)
     )
+    forward.use_fused_layers()
     encoder = TextEncoder(model.tokenizer, model.facts, labels, model.facts.max_length, recipe.data.template, recipe.data.system)
-    return Tuned(recipe, model, forward.eval(), encoder, stop_tokens(model), recipe.engine.micro_batch_tokens, kind, format)
+    return Tuned(recipe, model, forward.eval(), encoder, stop_tokens(model), recipe.engine.micro_batch_tokens, known.kind, known.format)
 
 
 def load_base(recipe: Recipe) -> Tuned:

@@ -1,53 +1,97 @@
 """Records whose answer is to be predicted: read like the training data, without the answer."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
-from tunesmith.core.errors import DataError
+from tunesmith.core.errors import DataError, UsageError, did_you_mean
 from tunesmith.core.types import Completion, Example, Labelled, Message, Origin, Prompt, Text
-from tunesmith.data.formats._columns import PAIRS, TEXTS, text_in
+from tunesmith.data.formats._columns import MESSAGES, PAIRS, SECOND_TEXTS, TEXTS, messages_in, text_in
+from tunesmith.data.formats.pairs import PairsFormat
 
-__all__ = ["example_to_predict"]
+__all__ = ["columns_to_predict", "example_to_predict"]
 
-_USUAL = {
-    "text": TEXTS,
-    "text_pair": ("text_pair", "sentence2", "hypothesis"),
-    "source": tuple(pair[0] for pair in PAIRS),
-    "prompt": ("prompt", "text"),
+_MESSAGES = {"messages": MESSAGES, "prompt": ("prompt", "text")}
+_ROLES: dict[str, dict[str, tuple[str, ...]]] = {
+    "labelled": {"text": TEXTS, "text_pair": SECOND_TEXTS},
+    "pairs": {"source": tuple(pair[0] for pair in PAIRS)},
+    "text": {"text": ("text",)},
+    "messages": _MESSAGES,
 }
+"""Format -> role -> usual names of its column."""
+
+
+def columns_to_predict(
+    columns: Collection[str], origin: Origin, *, format: str, given: Mapping[str, str], recipe: Mapping[str, str]
+) -> dict[str, str]:
+    """Role -> column of what is read: the given one, else the recipe's, else one of a usual name, else the only one.
+
+    Args:
+        columns: those of the file; `origin`: its first row.
+        format: what the training data was read as.
+        given: role -> column; it must be there. `recipe`: role -> column; counts where it is there.
+    Raises: UsageError, for a role that the format does not have; DataError, where a column is not found, or several could be meant.
+    """
+    roles, where = _ROLES.get(format, _MESSAGES), f"{origin.file}:{origin.row}"
+    for role, name in given.items():
+        if role not in roles:
+            raise UsageError(f'column {role}={name}: the run reads no "{role}".{did_you_mean(role, roles)}')
+        if name not in columns:
+            raise DataError(f'{where}: no column "{name}" to read the {role} from.{did_you_mean(name, columns)}')
+    known = {**{role: name for role, name in recipe.items() if role in roles and name in columns}, **given}
+
+    def find(role: str) -> str | None:
+        if role in known:
+            return known[role]
+        beside = PairsFormat().locate(set(columns), {}).get(role) if format == "pairs" else None
+        usual = [beside] if beside else [name for name in roles[role] if name in columns and name not in known.values()]
+        if len(usual) > 1:
+            raise DataError(f"{where}: the columns {', '.join(usual)} could each be the {role}. {_cure(role)}")
+        return usual[0] if usual else None
+
+    # A text may have a second one; a conversation or a prompt, either will do.
+    wanted = ["text"] if format == "labelled" else sorted(roles, key=lambda role: role not in given)
+    located = next(({role: column} for role in wanted if (column := find(role))), None)
+    if located is None and len(columns) == 1:
+        located = {wanted[-1]: next(iter(columns))}
+    if located is None:
+        raise DataError(_missing(wanted[-1], columns, roles, recipe, where))
+    if format == "labelled":
+        second = find("text_pair")
+        if second:
+            located["text_pair"] = second
+        elif "text_pair" in recipe:
+            raise DataError(_missing("text_pair", columns, roles, recipe, where))
+    return located
+
+
+def _missing(role: str, columns: Collection[str], roles: Mapping[str, tuple[str, ...]], recipe: Mapping[str, str], where: str) -> str:
+    names = dict.fromkeys([*([recipe[role]] if role in recipe else []), *roles[role][:2]])
+    wanted = " or ".join(f'"{name}"' for name in names)
+    return f"{where}: no column {wanted}. Found: {', '.join(map(str, columns)) or 'nothing'}. {_cure(role)}"
+
+
+def _cure(role: str) -> str:
+    return f'Say which it is: --column {role}=COLUMN (in Python, columns={{"{role}": "COLUMN"}}).'
 
 
 def example_to_predict(record: Mapping[str, Any], origin: Origin, *, format: str, columns: Mapping[str, str]) -> Example:
-    """An example without its answer.
+    """An example without its answer; of a conversation, the turns before a last one of the assistant.
 
     Args:
-        format: what the training data was read as. `columns`: role -> column, as the recipe says; usual names, or a column that stands
-            alone, do too.
-    Raises: DataError, naming row and columns, where the text is not found or empty.
+        format: what the training data was read as. `columns`: as `columns_to_predict` found them.
+    Raises: DataError, naming the row, where what is asked is missing, empty or no text.
     """
-
-    def text_of(role: str) -> str:
-        return text_in(record, _column(record, role, columns, origin), origin)
-
+    if "messages" in columns:
+        messages = messages_in(record, columns["messages"], origin)
+        asked = messages[:-1] if messages[-1].role == "assistant" else messages
+        if not asked:
+            raise DataError(f"{origin.file}:{origin.row}: no message before the assistant's, so nothing to answer. Write what is asked.")
+        return Prompt(asked, origin)
     if format == "labelled":
-        pair = text_of("text_pair") if "text_pair" in columns or "text_pair" in record else None
-        return Labelled(text_of("text"), None, origin, pair)
+        pair = text_in(record, columns["text_pair"], origin) if "text_pair" in columns else None
+        return Labelled(text_in(record, columns["text"], origin), None, origin, pair)
     if format == "pairs":
-        return Completion(text_of("source"), "", origin)
+        return Completion(text_in(record, columns["source"], origin), "", origin)
     if format == "text":
-        return Text(text_of("text"), origin)
-    messages = record.get(columns.get("messages", "messages"))
-    if isinstance(messages, list):
-        return Prompt(tuple(Message(m["role"], m["content"]) for m in messages), origin)
-    return Prompt((Message("user", text_of("prompt")),), origin)
-
-
-def _column(record: Mapping[str, Any], role: str, columns: Mapping[str, str], origin: Origin) -> str:
-    given = columns.get(role)
-    found = [name for name in ((given,) if given else _USUAL[role]) if name in record] or (list(record) if len(record) == 1 else [])
-    if not found:
-        wanted = f'"{given}"' if given else " or ".join(f'"{name}"' for name in _USUAL[role][:2])
-        raise DataError(
-            f"{origin.file}:{origin.row}: no column {wanted}. Found: {', '.join(map(str, record)) or 'nothing'}. Rename the column to predict from."
-        )
-    return found[0]
+        return Text(text_in(record, columns["text"], origin), origin)
+    return Prompt((Message("user", text_in(record, columns["prompt"], origin)),), origin)

@@ -1,18 +1,21 @@
 """What the formats share: usual names of columns, and reading a text out of a record."""
 
+import json
 from collections.abc import Collection, Mapping
 from typing import Any
 
 from tunesmith.core.errors import DataError
-from tunesmith.core.types import Origin
+from tunesmith.core.types import Message, Origin
 from tunesmith.data.table import cell, shown
 
-__all__ = ["LABELS", "MESSAGES", "PAIRS", "TEXTS", "choose", "text_in"]
+__all__ = ["LABELS", "MESSAGES", "PAIRS", "SECOND_TEXTS", "TEXTS", "choose", "messages_in", "text_in"]
 
 TEXTS = ("text", "sentence", "sentence1", "premise")
+SECOND_TEXTS = ("text_pair", "sentence2", "hypothesis")
 LABELS = ("label", "labels", "class", "category", "sentiment")
 PAIRS = (("source", "target"), ("prompt", "completion"), ("question", "answer"), ("input", "output"), ("instruction", "output"))
 MESSAGES = ("messages",)
+_ROLES = ("system", "user", "assistant")
 
 
 def choose(names: Collection[str], columns: Collection[str], taken: Collection[str]) -> str | None:
@@ -32,3 +35,33 @@ def text_in(record: Mapping[str, Any], column: str, origin: Origin) -> str:
     if not isinstance(value, str):
         raise DataError(f'{where}: the column "{column}" holds {shown(value)} ({type(value).__name__}), expected text.')
     return value
+
+
+def messages_in(record: Mapping[str, Any], column: str, origin: Origin) -> tuple[Message, ...]:
+    """The conversation in a column: a list of messages, or its JSON text. Raises: DataError, naming the row, where it is none."""
+    where = f"{origin.file}:{origin.row}"
+    if column not in record:
+        raise DataError(f'{where}: no column "{column}". Found: {", ".join(map(str, record)) or "nothing"}.')
+    value = record[column]
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except ValueError as error:
+            raise DataError(f'{where}: the column "{column}" is no JSON ({error}), expected a list of messages.') from None
+    if not isinstance(value, list | tuple) or not value:
+        raise DataError(f'{where}: the column "{column}" holds {shown(value)}, expected a list of {{"role": ..., "content": ...}}.')
+    messages = tuple(_message(item, where, number) for number, item in enumerate(value, start=1))
+    if any(message.role == "system" for message in messages[1:]):
+        raise DataError(f"{where}: a system message after the first. Only the first may be one.")
+    return messages
+
+
+def _message(item: Any, where: str, number: int) -> Message:
+    if not isinstance(item, Mapping) or "role" not in item or "content" not in item:
+        raise DataError(f'{where}: message {number} is {shown(item)}, expected {{"role": "user", "content": "..."}}.')
+    role, content = item["role"], item["content"]
+    if role not in _ROLES:
+        raise DataError(f"{where}: message {number} has the role {shown(role)}. Known: {', '.join(_ROLES)}.")
+    if not isinstance(content, str):
+        raise DataError(f"{where}: message {number} holds {shown(content)} ({type(content).__name__}), expected text.")
+    return Message(role, content)

@@ -6,13 +6,11 @@ from typing import Any, ClassVar
 
 from tunesmith.core.errors import DataError
 from tunesmith.core.types import Labelled, Origin
-from tunesmith.data.formats._columns import LABELS, TEXTS, choose, text_in
+from tunesmith.data.formats._columns import LABELS, SECOND_TEXTS, TEXTS, choose, text_in
 from tunesmith.data.labels import raw_label
 from tunesmith.data.table import cell, shown
 
 __all__ = ["LabelledFormat"]
-
-_SECOND_TEXTS = ("text_pair", "sentence2", "hypothesis")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +23,7 @@ class LabelledFormat:
     def locate(self, columns: Set[str], given: Mapping[str, str]) -> dict[str, str]:
         """The column of each role, as far as it is clear."""
         found = dict(given)
-        for role, names in (("text", TEXTS), ("label", LABELS), ("text_pair", _SECOND_TEXTS)):
+        for role, names in (("text", TEXTS), ("label", LABELS), ("text_pair", SECOND_TEXTS)):
             name = found.get(role) or choose(names, columns, found.values())
             if name:
                 found[role] = name

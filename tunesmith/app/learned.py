@@ -1,0 +1,66 @@
+"""What a run learned to do, read off its files: enough to check a question before a model is loaded."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tunesmith.core.errors import UsageError
+from tunesmith.core.run import RunDirectory
+from tunesmith.recipe import Recipe, load
+
+__all__ = ["Learned", "checked_length", "checked_texts", "learned", "require_classifier", "require_language_model"]
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """A run's recipe, its task, and the format of what it learned from."""
+
+    recipe: Recipe
+    kind: str
+    """classification, generation or language_modelling."""
+    format: str
+    """What the training data was read as."""
+
+
+def learned(directory: RunDirectory) -> Learned:
+    """Raises: RunError, where the run did not get to its report."""
+    document = directory.read_json(directory.report_json)
+    return Learned(load(directory.recipe), document["task"]["kind"], directory.read_json(directory.data)["train"]["format"])
+
+
+def require_classifier(kind: str) -> None:
+    """Raises: UsageError, where the run is a language model's."""
+    if kind != "classification":
+        raise UsageError("this run tuned a language model: ask it with generate(prompts), or `tunesmith chat`.")
+
+
+def require_language_model(kind: str) -> None:
+    """Raises: UsageError, where the run is a classifier's."""
+    if kind == "classification":
+        raise UsageError("this run tuned a classifier: ask it with predict(texts), or `tunesmith predict`.")
+
+
+def checked_length(max_new_tokens: int | None) -> int | None:
+    """`max_new_tokens`. Raises: UsageError, where it is no number of tokens."""
+    if max_new_tokens is not None and (isinstance(max_new_tokens, bool) or not isinstance(max_new_tokens, int) or max_new_tokens < 1):
+        raise UsageError(f"max_new_tokens: found {max_new_tokens!r}, expected a whole number of at least 1.")
+    return max_new_tokens
+
+
+def checked_texts(given: Any, name: str, *, pairs: bool = False) -> list[Any]:
+    """`given` as a list of texts, or, with `pairs`, of texts and pairs of texts.
+
+    Args:
+        name: what messages call it.
+    Raises: UsageError, naming index and type, where something else is in it; a text alone is no list of texts.
+    """
+    if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable) or hasattr(given, "columns"):
+        raise UsageError(
+            f"{name}: found {type(given).__name__}, expected a list of texts.{' Put the text in a list.' if isinstance(given, str) else ''}"
+        )
+    texts = list(given)
+    for index, text in enumerate(texts):
+        is_pair = pairs and isinstance(text, tuple | list) and len(text) == 2 and all(isinstance(part, str) for part in text)
+        if not isinstance(text, str) and not is_pair:
+            raise UsageError(f"{name}[{index}]: found {type(text).__name__}, expected a text{' or a pair of texts' if pairs else ''}.")
+    return texts
