@@ -77,6 +77,31 @@ def test_bar_goes_away_and_leaves_the_lines(capsys: pytest.CaptureFixture[str]) 
 def test_a_total_that_is_not_known_is_left_out(clock: list[float], capsys: pytest.CaptureFixture[str]) -> None:
     with Progress(live=False) as progress:
         progress(Stage("predict", "rows.csv"))
-        clock[0] = 11.0
+        clock[0] = 10.0
         progress(Done("predict", 5120, 0))
-    assert capsys.readouterr().err.splitlines()[-1] == "  predict 5,120"
+    assert capsys.readouterr().err.splitlines()[-1] == "  predict 5,120 · 512/s"
+
+
+def test_a_count_says_its_pace_and_the_time_left_every_ten_seconds(clock: list[float], capsys: pytest.CaptureFixture[str]) -> None:
+    with Progress(live=False) as progress:
+        progress(Stage("predict", "rows.csv"))
+        for done in range(100, 3001, 100):
+            clock[0] += 1.0
+            progress(Done("predict", done, 3000))
+    assert capsys.readouterr().err.splitlines() == [
+        "predict: rows.csv",
+        "  predict 1,000/3,000 · 100/s · 20\u202fs left",
+        "  predict 2,000/3,000 · 100/s · 10\u202fs left",
+        "  predict 3,000/3,000 · 100/s",
+    ]
+
+
+def test_a_count_that_begins_anew_has_a_pace_of_its_own(clock: list[float], capsys: pytest.CaptureFixture[str]) -> None:
+    with Progress(live=False) as progress:
+        progress(Stage("evaluate"))
+        clock[0] = 9.0
+        progress(Done("evaluate", 900, 900))
+        progress(Done("evaluate", 0, 100))
+        clock[0] = 14.0
+        progress(Done("evaluate", 20, 100))
+    assert capsys.readouterr().err.splitlines()[-1] == "  evaluate 20/100 · 4.00/s · 20\u202fs left"

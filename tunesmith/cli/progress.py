@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tunesmith.cli.output import console
 from tunesmith.core.events import Event, Notice, Stage, Stepped, Validated, Warned
@@ -23,6 +23,15 @@ _SMOOTHING = 0.9
 """Weight of the past in the shown loss and speed."""
 
 
+class _Counting(NamedTuple):
+    """What a stage counts, since when, from where, and how far it has come."""
+
+    stage: str
+    first: int
+    last: int
+    since_seconds: float
+
+
 class Progress:
     """A callable that shows each event; a context, at whose end the bar goes away."""
 
@@ -33,6 +42,7 @@ class Progress:
         self._task: Any = None
         self._stage = ""
         self._last_line_seconds = 0.0
+        self._counting = _Counting("", 0, 0, 0.0)
         self._loss = 0.0
         self._tokens_per_second = 0.0
 
@@ -48,13 +58,13 @@ class Progress:
             case Stage(name, detail):
                 self._begin(name, detail)
             case Done(stage, done, total, in_bytes):
-                self._move(stage, done, total, "", size if in_bytes else count)
+                self._move(stage, done, total, "" if in_bytes else self._pace(stage, done, total), size if in_bytes else count)
             case Stepped(step, total_steps, seconds_left):
                 self._smooth(step.loss, step.num_tokens / max(step.seconds, 1e-9), first=step.index == 1)
                 text = f"loss {significant(self._loss)} · {count(self._tokens_per_second)} tokens/s"
                 if seconds_left > 0:
                     text += f" · {duration(seconds_left)} left"
-                self._move("train", step.index, total_steps, text, count)
+                self._move("train", step.index, total_steps, text, count, ends=True)
             case Validated(step, loss, metrics, best):
                 values = ", ".join(f"{name.replace('_', ' ')} {significant(value)}" for name, value in {"loss": loss, **metrics}.items())
                 self._print(f"  validation after step {step}: {values}{' (best so far)' if best else ''}")
@@ -68,14 +78,28 @@ class Progress:
         self._stage = name
         self._print(f"{name}: {detail}" if detail else name, style="bold")
         self._last_line_seconds = time.monotonic()
+        self._counting = _Counting(name, 0, 0, self._last_line_seconds)
 
-    def _move(self, stage: str, done: int, total: int, text: str, number: Callable[[float], str]) -> None:
+    def _pace(self, stage: str, done: int, total: int) -> str:
+        """How many are done in a second, and the time left where the total is known."""
+        was, now = self._counting, time.monotonic()
+        if stage != was.stage or done < was.last:
+            was = _Counting(stage, done, done, now)
+        self._counting = was._replace(last=done)
+        seconds, counted = now - was.since_seconds, done - was.first
+        if seconds < 1 or not counted:
+            return ""
+        rate = counted / seconds
+        text = f"{count(rate) if rate >= 10 else significant(rate)}/s"
+        return text if done >= total else f"{text} · {duration((total - done) / rate)} left"
+
+    def _move(self, stage: str, done: int, total: int, text: str, number: Callable[[float], str], *, ends: bool = False) -> None:
         of = f"{number(done)}/{number(total)}" if total else number(done)
         if self._live:
             self._move_bar(stage, done, total, " · ".join(filter(None, (of, text))))
             return
         now = time.monotonic()
-        if now - self._last_line_seconds >= _LINE_EVERY_SECONDS or (done == total and text):
+        if now - self._last_line_seconds >= _LINE_EVERY_SECONDS or (ends and done == total):
             self._last_line_seconds = now
             self._print("  " + " · ".join(filter(None, (f"{stage} {of}", text))))
 
