@@ -1,8 +1,8 @@
 """tunesmith: how should I adapt this language model, and did it work?"""
 
-from typing import TYPE_CHECKING, Any
+import typing as _typing
 
-if TYPE_CHECKING:
+if _typing.TYPE_CHECKING:
     from tunesmith.api import tune
     from tunesmith.app.run import Run
 
@@ -10,7 +10,7 @@ __version__ = "0.1.0"
 __all__ = ["Run", "__version__", "tune"]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> _typing.Any:
     """Load `tune` and `Run` when they are first asked for: importing the package stays fast and needs no torch."""
     if name == "tune":
         from tunesmith.api import tune
@@ -21,3 +21,7 @@ def __getattr__(name: str) -> Any:
 
         return Run
     raise AttributeError(f"module 'tunesmith' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__doc__", "__file__", "__name__", "__path__"])

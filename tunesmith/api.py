@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.app.run import Run
+from tunesmith.app.spoken import python_words
 from tunesmith.app.tune import tune as tune_recipe
 from tunesmith.cli.notebook import NotebookProgress, in_notebook
 from tunesmith.cli.progress import Progress
@@ -44,6 +45,7 @@ def tune(
     Raises: TunesmithError, with one line that says what is wrong and what to do.
     """
     changes: dict[str, Any] = dict(sections)
+    kept: dict[str, str] = {}
     if model is not None:
         changes["model"] = model
     section = dict(data) if isinstance(data, Mapping) else {"train": data}
@@ -51,18 +53,23 @@ def tune(
     for name in ("train", "validation", "test"):
         source = section.get(name)
         if source is not None and not isinstance(source, str):
-            section[name] = str(source) if isinstance(source, Path) else _kept(source)
+            if not isinstance(source, Path):
+                section[name], shown = _kept(source)
+                kept.setdefault(section[name], shown if name == "train" else f"{name} {shown}")
+            else:
+                section[name] = str(source)
     given = {name: value for name, value in section.items() if value is not None}
     if given:
         changes["data"] = given
     if recipe is None and not {"model", "data"} <= changes.keys():
         raise UsageError('tune() needs a recipe, or model=... and data=...: tunesmith.tune(model="minilm-l6", data="reviews.csv")')
     content = parse_yaml(dump(load(recipe)), str(recipe)) if recipe is not None else {}
-    made = from_mapping(_merged(content, changes), name=Path(recipe).stem if recipe is not None else "python")
-    if progress is not None:
-        return tune_recipe(made, progress=progress)
-    with NotebookProgress() if in_notebook() else Progress() as bar:
-        return tune_recipe(made, progress=bar)
+    with python_words(kept) as spoken:
+        made = from_mapping(_merged(content, changes), name=Path(recipe).stem if recipe is not None else "python")
+        if progress is not None:
+            return tune_recipe(made, progress=spoken(progress))
+        with NotebookProgress() if in_notebook() else Progress() as bar:
+            return tune_recipe(made, progress=spoken(bar))
 
 
 def _merged(content: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -77,9 +84,10 @@ def _merged(content: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str,
     return merged
 
 
-def _kept(source: Any) -> str:
+def _kept(source: Any) -> tuple[str, str]:
     """Write data that is in memory to a file of the cache, named by its content, so that the run can be resumed and repeated.
 
+    Returns: the file, and what the caller would call the data: DataFrame, Dataset, list.
     Raises: DataError, where it is no table.
     """
     table = registry.create("data_source", "memory").read(source)
@@ -93,7 +101,7 @@ def _kept(source: Any) -> str:
     ]
     file = cache_folder("memory") / f"{table.facts.sha256[:32]}.jsonl"
     write_text(file, "\n".join(lines) + "\n")
-    return str(file)
+    return str(file), table.facts.name
 
 
 def _name_of(section: Any) -> Any:

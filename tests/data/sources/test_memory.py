@@ -27,7 +27,7 @@ def test_a_datasets_dataset_brings_the_names_of_its_classes() -> None:
 def test_other_objects_are_refused() -> None:
     with pytest.raises(DataError, match="data: found int, expected"):
         read(3)
-    with pytest.raises(DataError, match="list:2: found str, expected a dict"):
+    with pytest.raises(DataError, match="list, item 2: found str, expected a dict"):
         read([{"text": "a"}, "b"])
     with pytest.raises(DataError, match="list: holds no rows"):
         read([])

@@ -51,5 +51,5 @@ class Memory:
     @staticmethod
     def _record(item: Any, number: int) -> Record:
         if not isinstance(item, Mapping):
-            raise DataError(f'list:{number}: found {type(item).__name__}, expected a dict such as {{"text": ...}}.')
+            raise DataError(f'list, item {number}: found {type(item).__name__}, expected a dict such as {{"text": ...}}.')
         return {str(key): cell(value) for key, value in item.items()}
