@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -353,3 +354,12 @@ def test_an_answer_that_is_cut_is_marked_and_a_whole_one_is_not(
     monkeypatch.setattr(sys, "stdin", io.StringIO("the cat is good\n"))
     assert run_command(["chat", str(writer.path)]) == 0
     assert capsys.readouterr().out.split() == ["yes", "yes"]
+
+
+def test_an_answer_that_nobody_listens_to_any_more_is_not_written_on(writer: Run) -> None:
+    threads = threading.active_count()
+    answer = writer.model.stream([Message("user", "the cat is good")], max_new_tokens=50)
+    next(answer)
+    answer.close()
+    assert threading.active_count() == threads
+    assert writer.generate(["the cat is good"]) == ["yes yes"]

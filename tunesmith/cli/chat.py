@@ -11,7 +11,7 @@ from tunesmith.cli.completion import runs
 from tunesmith.cli.output import console
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     from tunesmith.core.types import Message
 
@@ -34,7 +34,7 @@ def chat(
     from tunesmith.app.interruption import Interruption
     from tunesmith.core.types import Message
 
-    with Interruption():
+    with Interruption() as interruption:
         talk = Chat(model, against=against, max_new_tokens=max_new_tokens)
         names = [model] if against is None else [against, model]
         conversations: list[list[Message]] = [[] for _ in names]
@@ -46,16 +46,20 @@ def chat(
                 messages.append(Message("user", question))
                 if len(names) > 1:
                     console().print(f"{name}: ", style="bold", end="")
-                messages.append(Message("assistant", _print(talk.answer(messages, against=name == against))))
+                with interruption.held():  # between two pieces: never while another thread waits to be listened to
+                    text = _print(talk.answer(messages, against=name == against), interruption.check)
+                messages.append(Message("assistant", text))
 
 
-def _print(answer: Generator[str, None, int | None]) -> str:
-    """Write an answer as it comes, with a mark where it was cut, and return it."""
+def _print(answer: Generator[str, None, int | None], check: Callable[[], None]) -> str:
+    """Write an answer as it comes, with a mark where it was cut, and return it. `check` is called between its pieces."""
     pieces: list[str] = []
     try:
         while True:
-            pieces.append(next(answer))
-            sys.stdout.write(pieces[-1])
+            piece = next(answer)
+            check()
+            pieces.append(piece)
+            sys.stdout.write(piece)
             sys.stdout.flush()
     except StopIteration as end:
         if end.value is not None:
@@ -63,6 +67,7 @@ def _print(answer: Generator[str, None, int | None]) -> str:
     finally:
         sys.stdout.write("\n")
         sys.stdout.flush()
+        answer.close()
     return "".join(pieces)
 
 
