@@ -101,7 +101,7 @@ def _kept(source: Any) -> tuple[str, str]:
     ]
     file = cache_folder("memory") / f"{table.facts.sha256[:32]}.jsonl"
     write_text(file, "\n".join(lines) + "\n")
-    return str(file), table.facts.name
+    return str(file.absolute()), table.facts.name
 
 
 def _name_of(section: Any) -> Any:

@@ -227,6 +227,12 @@ def test_no_column_of_the_file_is_replaced(classifier: Run, writer: Run, tmp_pat
     ]
 
 
+def test_half_of_a_character_in_another_column_is_handed_on(classifier: Run, tmp_path: Path) -> None:
+    (tmp_path / "new.jsonl").write_text('{"review": "the cat is good", "id": "\\ud83d"}')
+    predict_file(classifier.directory, tmp_path / "new.jsonl", tmp_path / "out.jsonl")
+    assert json.loads((tmp_path / "out.jsonl").read_text())["id"] == "\ud83d"
+
+
 def test_a_column_that_only_later_rows_have_is_kept_in_a_csv(classifier: Run, tmp_path: Path) -> None:
     rows = [{"review": "the cat is good"}, {"review": "a dog is bad", "tags": ["a", {"b": 1}]}]
     (tmp_path / "new.jsonl").write_text("\n".join(map(json.dumps, rows)))
@@ -280,7 +286,7 @@ def test_an_answer_is_as_long_as_is_asked_for_and_a_cut_is_counted(
     assert run_command([*command, "--max-new-tokens", "1"]) == 0
     assert json.loads((tmp_path / "o.jsonl").read_text())["completion"] == "yes"
     captured = capsys.readouterr()
-    assert "1 of 1 row was answered at a length of 1 tokens at most, and cut there" in captured.err
+    assert "1 of 1 answers cut at 1 tokens at most; --max-new-tokens" in captured.err
     assert json.loads(captured.out)["num_cut"] == 1
     assert run_command(command) == 0
     assert json.loads(capsys.readouterr().out)["num_cut"] == 0
@@ -295,6 +301,7 @@ def test_an_answer_is_as_long_as_is_asked_for_and_a_cut_is_counted(
         ("great", r"texts: found str, expected a list of texts"),
         (3, r"texts: found int, expected a list of texts"),
         ([1], r"texts\[0\]: found int, expected a text or a pair of texts"),
+        (["x", "a\ud83d"], r"texts\[1\]: holds half of a character"),
         (["x", None], r"texts\[1\]: found NoneType, expected a text"),
         (["x", ("a", 1)], r"texts\[1\]: found tuple, expected a text or a pair"),
     ],

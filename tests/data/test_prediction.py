@@ -97,3 +97,10 @@ def test_a_given_column_must_be_there_and_its_role_too() -> None:
         located("id comment", "labelled", {"text": "comments"})
     with pytest.raises(UsageError, match=r'column txt=comment: the run reads no "txt"\. Did you mean "text"\?'):
         located("id comment", "labelled", {"txt": "comment"})
+
+
+def test_half_of_a_character_is_said() -> None:
+    with pytest.raises(DataError, match=r'new\.csv:4: the column "text" holds \\ud83d, half of a character'):
+        read({"text": "a\ud83d"}, "labelled")
+    with pytest.raises(DataError, match=r"new\.csv:4: message 1 holds \\ud83d, half of a character"):
+        read({"messages": [{"role": "user", "content": "a\ud83d"}]}, "messages")

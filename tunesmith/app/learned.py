@@ -63,4 +63,7 @@ def checked_texts(given: Any, name: str, *, pairs: bool = False) -> list[Any]:
         is_pair = pairs and isinstance(text, tuple | list) and len(text) == 2 and all(isinstance(part, str) for part in text)
         if not isinstance(text, str) and not is_pair:
             raise UsageError(f"{name}[{index}]: found {type(text).__name__}, expected a text{' or a pair of texts' if pairs else ''}.")
+        for part in (text,) if isinstance(text, str) else text:
+            if not part.isascii() and any("\ud800" <= character <= "\udfff" for character in part):
+                raise UsageError(f"{name}[{index}]: holds half of a character (a lone surrogate). Decode the text as what it is.")
     return texts

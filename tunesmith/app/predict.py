@@ -137,7 +137,8 @@ def _write(tuned: "Tuned", source: _Input, staged: Path, suffix: str, max_new_to
     if added[0] not in ("predicted_label", "completion"):
         say(Notice(f"{source.file} has a column of the usual name: what is predicted is in {', '.join(added)}"))
     count = num_too_long = num_cut = 0
-    with staged.open("w", encoding="utf-8", newline="") as target:
+    # what JSON can spell and UTF-8 cannot, half of a character in a column that is only handed on, is written as JSON spells it
+    with staged.open("w", encoding="utf-8", errors="backslashreplace", newline="") as target:
         write = _writer(target, suffix, [*source.columns, *added])
         for chunk in _chunks(source, _CHUNK if tuned.kind == "classification" else min(_CHUNK, _CHUNK_GENERATED)):
             said = tuned.ask([example for _, example in chunk], max_new_tokens, _tick(say, count, source.num_rows))
@@ -149,7 +150,11 @@ def _write(tuned: "Tuned", source: _Input, staged: Path, suffix: str, max_new_to
         say(Warned(f"{num_too_long:,} of {_rows(count)} {_were(num_too_long)} longer than the model reads; their {part} was left out."))
     if num_cut:
         limit = max_new_tokens or tuned.recipe.evaluate.max_new_tokens
-        say(Warned(f"{num_cut:,} of {_rows(count)} {_were(num_cut)} answered at a length of {limit} tokens at most, and cut there."))
+        say(
+            Warned(
+                f"{num_cut:,} of {count:,} answers cut at {limit} tokens at most; --max-new-tokens (in Python, max_new_tokens=) lets them go on."
+            )
+        )
     return {"rows": count, "columns": added, "num_too_long": num_too_long, "num_cut": num_cut}
 
 

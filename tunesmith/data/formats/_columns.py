@@ -34,6 +34,7 @@ def text_in(record: Mapping[str, Any], column: str, origin: Origin) -> str:
         raise DataError(f'{where}: the column "{column}" is empty. Write its text or remove the row.')
     if not isinstance(value, str):
         raise DataError(f'{where}: the column "{column}" holds {shown(value)} ({type(value).__name__}), expected text.')
+    _check_characters(value, f'{where}: the column "{column}"')
     return value
 
 
@@ -64,4 +65,14 @@ def _message(item: Any, where: str, number: int) -> Message:
         raise DataError(f"{where}: message {number} has the role {shown(role)}. Known: {', '.join(_ROLES)}.")
     if not isinstance(content, str):
         raise DataError(f"{where}: message {number} holds {shown(content)} ({type(content).__name__}), expected text.")
+    _check_characters(content, f"{where}: message {number}")
     return Message(role, content)
+
+
+def _check_characters(text: str, place: str) -> None:
+    """JSON can spell half of a character, which no tokenizer takes."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        half = f"\\u{ord(text[error.start]):04x}"
+        raise DataError(f"{place} holds {half}, half of a character (a lone surrogate). Write the whole character, or remove it.") from None
