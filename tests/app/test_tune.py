@@ -347,3 +347,20 @@ def test_a_loss_that_rose_is_told(encoder_folder: Path, reviews_csv: Path, tmp_p
     rising = {"max_steps": 8, "learning_rate": 3.0, "max_grad_norm": None, "optimizer": "sgd"}
     run = tune(classifier(encoder_folder, reviews_csv, tmp_path / "out", train=rising))
     assert any("The training loss rose from" in warning for warning in run.report["warnings"])
+
+
+def test_the_plain_ways_give_the_same_losses(decoder_folder: Path, pairs_csv: Path, tmp_path: Path) -> None:
+    fast = tune(writer(decoder_folder, pairs_csv, tmp_path / "fast", train={"max_steps": 6}))
+    plain = tune(writer(decoder_folder, pairs_csv, tmp_path / "plain", train={"max_steps": 6}, engine={"exact_reference": True}))
+    assert (fast.report["model"]["attention"], fast.report["model"]["head"]) == ("packed", "fused")
+    assert (plain.report["model"]["attention"], plain.report["model"]["head"]) == ("padded", "model")
+    found, expected = ([step["loss"] for step in run.report["curves"]["train"]] for run in (fast, plain))
+    assert found == pytest.approx(expected, abs=1e-4)
+
+
+def test_a_head_on_a_frozen_trunk_learns_from_vectors_computed_once(encoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"method": {"name": "head"}, "train": {"epochs": 3, "learning_rate": 1e-2}}
+    fast = tune(classifier(encoder_folder, reviews_csv, tmp_path / "fast", **settings))
+    plain = tune(classifier(encoder_folder, reviews_csv, tmp_path / "plain", **settings, engine={"exact_reference": True}))
+    assert fast.report["curves"]["train"][-1]["loss"] < fast.report["curves"]["train"][0]["loss"]
+    assert fast.report["metrics"]["accuracy"]["tuned"]["value"] >= plain.report["metrics"]["accuracy"]["tuned"]["value"] - 0.05

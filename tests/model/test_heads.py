@@ -51,7 +51,7 @@ def test_gradients_reach_the_states_as_the_mean_says() -> None:
 
 def test_positions_are_read_one_by_one() -> None:
     head, x = Head("token", 8, 3), _states()
-    torch.testing.assert_close(head.at_positions(x, torch.tensor([4, 1])), head._read(x[[4, 1]]))
+    torch.testing.assert_close(head.at_positions(x, torch.tensor([4, 1])), head.read(x[[4, 1]]))
 
 
 def test_hidden_layers_are_what_the_formula_says() -> None:

@@ -28,8 +28,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """Seconds of the whole command, and of judging base and tuned."""
+    """Seconds of the whole command, of compiling, and of judging base and tuned."""
 
+    compile_seconds: float
     total_seconds: float
     evaluate_seconds: float
 
@@ -165,6 +166,7 @@ def _data(task: Task) -> dict[str, Any]:
 def _cost(task: Task, directory: RunDirectory, fit: Fit, planned: Plan, times: Times) -> dict[str, Any]:
     return {
         "train_seconds": fit.seconds,
+        "compile_seconds": times.compile_seconds,
         "evaluate_seconds": times.evaluate_seconds,
         "total_seconds": times.total_seconds,
         "tokens": fit.num_tokens,

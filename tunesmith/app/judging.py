@@ -9,13 +9,15 @@ from torch import Tensor
 
 from tunesmith.core.batch import Batch
 from tunesmith.core.errors import RecipeError
-from tunesmith.core.types import Encoder, Example, Labelled, Output, Row, Segment, Targets
+from tunesmith.core.types import Encoder, Example, Labelled, Output, Row, Segment
 from tunesmith.engine.forward import PackedForward
 from tunesmith.engine.generate import generate
 from tunesmith.engine.packing import evaluation_batches
+from tunesmith.engine.scoring import Question
+from tunesmith.engine.scoring import score as score_choices
 from tunesmith.evaluation.predict import classify_batches, score_batches, zero_shot_by_likelihood, zero_shot_by_similarity
 
-__all__ = ["EncodedSplit", "Speaker", "classify", "label_rows", "score", "write_answers", "zero_shot"]
+__all__ = ["EncodedSplit", "Speaker", "classify", "score", "write_answers", "zero_shot"]
 
 Tick = Callable[[int], None]
 
@@ -112,33 +114,12 @@ def zero_shot(
                 "data.label_texts: each label needs words, and fewer than the model takes. Write words that stand for the label."
             )
         # Of a text that is too long its end is read: there the question stands.
-        rows = [label_rows(speaker.encoder.prompt(example)[-room:], words, example) for example in examples]
-        scores = torch.zeros(len(rows), len(labels), dtype=torch.float64)
-        for batch, indices in _batches(speaker, rows, tick):
-            with torch.no_grad():
-                speaker.forward.eval()
-                logprobs = speaker.forward.logprobs(batch, with_entropy=False)[0].double().cpu()
-            sums = torch.zeros(len(batch.segments_A), dtype=torch.float64).index_add(0, batch.answers_N.cpu(), logprobs)
-            scores[indices] = sums.view(len(indices), len(labels))
+        questions = [Question(speaker.encoder.prompt(example)[-room:], words) for example in examples]
+        scores = torch.tensor(score_choices(speaker.forward, questions, progress=tick), dtype=torch.float64)
         return zero_shot_by_likelihood(scores.clamp(max=0.0), labels, [len(w) for w in words])
     texts = _embed(speaker, examples, tick)
     names = _embed(speaker, [Labelled(text, None, examples[0].origin) for text in label_texts])
     return zero_shot_by_similarity(texts, names, labels)
-
-
-def label_rows(prompt: Sequence[int], words: Sequence[Sequence[int]], example: Example) -> Row:
-    """One row that scores every label's words after one prompt, computed once: each label continues the same parent segment."""
-    segments = [Segment(tuple(prompt))]
-    positions, labels, answers = list[int](), list[int](), list[int]()
-    start = len(prompt)
-    for answer, tokens in enumerate(words):
-        segments.append(Segment(tuple(tokens), parent=0))
-        positions += [len(prompt) - 1, *range(start, start + len(tokens) - 1)]
-        labels += tokens
-        answers += [answer] * len(tokens)
-        start += len(tokens)
-    targets = Targets(tuple(positions), tuple(labels), (1.0,) * len(labels), tuple(answers))
-    return Row(tuple(segments), example.origin, targets, answers=tuple(range(1, len(words) + 1)))
 
 
 def _embed(speaker: Speaker, examples: Sequence[Example], tick: Tick = lambda done: None) -> Tensor:

@@ -134,7 +134,7 @@ def prepare(recipe: Recipe, say: Say) -> Task:
     _try_on(method, model.trunk)
     encoder = TextEncoder(model.tokenizer, model.facts, data.labels, model.facts.max_length, recipe.data.template, recipe.data.system)
     objective.heads(encoder)
-    paths: Paths = probe(model.trunk, model.facts, recipe.model.attention)
+    paths: Paths = _paths(recipe, model)
     forward = PackedForward(model.trunk, {}, model.facts, paths, choose_precision(recipe.engine.precision, device))
     task = Task(
         recipe, device, data, model, encoder, objective_name, objective, method, metrics, select_by, forward, stop_tokens(model),
@@ -183,6 +183,13 @@ def _encode(task: Task, name: str, examples: Sequence[Example]) -> tuple[Encoded
     return EncodedSplit(chosen, encoded.rows, [place[index] for index in encoded.examples], references), encoded.facts
 
 
+def _paths(recipe: Recipe, model: LoadedModel) -> Paths:
+    if recipe.engine.exact_reference:
+        why = "asked for by engine.exact_reference"
+        return Paths("padded", why, "model" if model.facts.has_lm_head else "none", why)
+    return probe(model.trunk, model.facts, recipe.model.attention)
+
+
 def _try_on(method: Method, trunk: nn.Module) -> None:
     """Apply the method to a copy without weights: what does not fit the model is said before the model is asked anything."""
     without_weights: dict[int, Any] = {id(p): nn.Parameter(torch.empty_like(p, device="meta")) for p in trunk.parameters()}
@@ -199,7 +206,8 @@ def attach(task: Task) -> list[ParamGroup]:
     torch.manual_seed(task.recipe.seed)
     groups = task.method.apply(task.model.trunk)
     task.model.trunk.to(task.device)
-    task.forward.use_fused_layers()
+    if not task.recipe.engine.exact_reference:
+        task.forward.use_fused_layers()
     if not task.objective.uses_lm_head and facts.has_lm_head:
         groups = _without_vocabulary_head(task.model.trunk, groups)
     for name, spec in task.objective.heads(task.encoder).items():
@@ -215,6 +223,8 @@ def attach(task: Task) -> list[ParamGroup]:
         groups.append(ParamGroup(name, list(head.parameters()), lr_scale=spec.lr_scale))
     if task.encoder.labels and task.kind == "classification":
         write_label_map(task.model.trunk.config, task.encoder.labels)
+    if not task.recipe.engine.exact_reference:
+        task.forward.keep_features()
     torch.manual_seed(task.recipe.seed)
     groups = [group for group in groups if group.params]
     if not groups:

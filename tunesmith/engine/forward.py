@@ -3,9 +3,10 @@
 T tokens of the stream    S segments    N scored positions    A answers    H hidden size    V vocabulary
 """
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, Self
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +16,7 @@ from torch.utils.checkpoint import checkpoint
 from tunesmith.core.batch import Batch, Stream
 from tunesmith.core.types import ModelFacts
 from tunesmith.engine.attention import PACKED, attention_implementation
+from tunesmith.engine.features import FrozenFeatures
 from tunesmith.engine.kernels.linear_cross_entropy import linear_cross_entropy
 from tunesmith.engine.kernels.lora import fuse_lora
 
@@ -34,6 +36,13 @@ class Paths:
     head_reason: str
 
 
+class UsedInTraining(Protocol):
+    """Code that stands in for the trunk's own inside a block."""
+
+    def used(self) -> contextlib.AbstractContextManager[None]:
+        """The block."""
+
+
 class PackedForward(nn.Module):
     """Implements `core.types.Forward`. DDP or FSDP may wrap it: every parameter lives in `trunk` or `heads`."""
 
@@ -45,6 +54,8 @@ class PackedForward(nn.Module):
         self.heads = nn.ModuleDict(heads)
         self.facts = facts
         self.paths = paths
+        self.features: FrozenFeatures | None = None
+        self.compiled: UsedInTraining | None = None
         self._autocast = autocast
 
     @property
@@ -84,6 +95,9 @@ class PackedForward(nn.Module):
 
     def head(self, name: str, batch: Batch, at: Literal["answer", "target"] = "answer") -> Tensor:
         """Outputs of the head `name`: (A, outputs) read from whole segments, or (N, outputs) at the scored positions, float32."""
+        if self.features is not None and at == "answer":
+            head: Any = self.heads[name]
+            return head.read(self.features.of(batch, head.pooling, lambda part: self._pooled(head, part)))  # type: ignore[no-any-return]
         with self._precision():
             hidden = self.hidden(batch)
         if hidden.dtype in (torch.bfloat16, torch.float16):
@@ -91,6 +105,24 @@ class PackedForward(nn.Module):
         if at == "target":
             return self.heads[name].at_positions(hidden, batch.predict_N)  # type: ignore[operator,no-any-return]
         return self.heads[name](hidden, batch.stream.bounds, batch.segments_A)  # type: ignore[no-any-return]
+
+    def _pooled(self, head: Any, batch: Batch) -> Tensor:
+        with self._precision():
+            hidden = self.hidden(batch)
+        hidden = hidden.float() if hidden.dtype in (torch.bfloat16, torch.float16) else hidden
+        return head.pool(hidden, batch.stream.bounds, batch.segments_A)  # type: ignore[no-any-return]
+
+    def keep_features(self) -> None:
+        """Where nothing in the trunk trains: run it without dropout, each row once, and keep what the heads read of it."""
+        if not any(p.requires_grad for p in self.trunk.parameters()):
+            self.features = FrozenFeatures()
+
+    def train(self, mode: bool = True) -> Self:
+        """Training mode, in which a trunk whose features are kept stays as in evaluation."""
+        super().train(mode)
+        if self.features is not None:
+            self.trunk.eval()
+        return self
 
     def hidden(self, batch: Batch) -> Tensor:
         """Last hidden states of the stream, (T, H), in the order of its tokens."""
@@ -115,7 +147,11 @@ class PackedForward(nn.Module):
         return self._run(self.trunk, batch).logits_LV[batch.predict_N]
 
     def _run(self, module: nn.Module, batch: Batch, **arguments: Any) -> "_Ran":
-        return _run_packed(module, batch, arguments) if self.paths.attention == "packed" else _run_padded(module, batch, arguments)
+        if self.paths.attention != "packed":
+            return _run_padded(module, batch, arguments)
+        trains = self.compiled is not None and self.training and torch.is_grad_enabled()
+        with self.compiled.used() if self.compiled is not None and trains else contextlib.nullcontext():
+            return _run_packed(module, batch, arguments)
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,33 +56,38 @@ class Head(nn.Module):
             nn.init.zeros_(layer.bias)
 
     def forward(self, hidden_TH: Tensor, bounds: Sequence[int], segments_A: Tensor) -> Tensor:
-        """Outputs read from whole segments.
+        """Outputs read from whole segments, (A, num_outputs), in the dtype of the head's weights; arguments as `pool`."""
+        return self.read(self.pool(hidden_TH, bounds, segments_A))
+
+    def pool(self, hidden_TH: Tensor, bounds: Sequence[int], segments_A: Tensor) -> Tensor:
+        """One vector a segment; no weight of the head takes part.
 
         Args:
             hidden_TH: last hidden states of the stream.
             bounds: segment s is `[bounds[s], bounds[s + 1])`; what it continues is not read.
             segments_A: the segment of each answer.
-        Returns: (A, num_outputs), in the dtype of the head's weights.
+        Returns: (A, H).
         """
         bounds_S1 = torch.tensor(bounds, device=hidden_TH.device)
         starts_A, ends_A = bounds_S1[segments_A], bounds_S1[segments_A + 1]
         if self.pooling == "first":
-            return self._read(hidden_TH[starts_A])
+            return hidden_TH[starts_A]
         if self.pooling == "last":
-            return self._read(hidden_TH[ends_A - 1])
+            return hidden_TH[ends_A - 1]
         num_segments = len(bounds) - 1
         wide = torch.promote_types(hidden_TH.dtype, torch.float32)  # sums in at least float32, whatever the states are in
         segment_of_T = torch.repeat_interleave(torch.arange(num_segments, device=hidden_TH.device), bounds_S1.diff())
         sums_SH = torch.zeros(num_segments, hidden_TH.shape[1], dtype=wide, device=hidden_TH.device).index_add(
             0, segment_of_T, hidden_TH.to(wide)
         )
-        return self._read((sums_SH / bounds_S1.diff().clamp(min=1)[:, None].to(wide))[segments_A])
+        return (sums_SH / bounds_S1.diff().clamp(min=1)[:, None].to(wide))[segments_A]
 
     def at_positions(self, hidden_TH: Tensor, predict_N: Tensor) -> Tensor:
         """Outputs read at single positions, (N, num_outputs)."""
-        return self._read(hidden_TH[predict_N])
+        return self.read(hidden_TH[predict_N])
 
-    def _read(self, vectors: Tensor) -> Tensor:
+    def read(self, vectors: Tensor) -> Tensor:
+        """Outputs of vectors (n, H), (n, num_outputs)."""
         x = vectors.to(self.layers[0].weight.dtype)  # type: ignore[arg-type]
         for layer in self.layers[:-1]:
             x = self._act(layer(self._drop(x)))

@@ -197,6 +197,10 @@ class EngineSpec(Section):
     """auto: bf16 where the device computes it faster, else fp32."""
     micro_batch_tokens: Positive = 2048
     """Tokens that are computed at a time: more is faster and takes more memory; the result is the same."""
+    compile: bool | Literal["auto"] = "auto"
+    """Compile the model's layers before training: faster steps for up to a minute's wait; auto: where the training is long enough to win."""
+    exact_reference: bool = False
+    """Compute in the plain ways, with no packing, fused layers, compiled code or kept activations: slow, to compare with."""
     num_threads: Positive | None = None
     """CPU threads; null: one a core."""
 

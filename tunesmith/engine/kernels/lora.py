@@ -97,7 +97,8 @@ class Linear(peft_lora.Linear):
         if adapter is None:
             return super().forward(x, *args, **kwargs)
         base: Any = self.get_base_layer()
-        a, b = (matrices[adapter].weight.to(x.dtype) for matrices in (self.lora_A, self.lora_B))
+        matrices: list[Any] = [self.lora_A[adapter], self.lora_B[adapter]]
+        a, b = (matrix.weight.to(x.dtype) for matrix in matrices)
         y = lora_linear(x.reshape(-1, x.shape[-1]), base.weight, base.bias, a, b, self.scaling[adapter])
         return y.view(*x.shape[:-1], -1)
 

@@ -1,0 +1,76 @@
+"""Choices scored over a tree of shared beginnings, against one plain sequence at a time."""
+
+import random
+
+import pytest
+import torch
+from families import facts_of, make
+from torch import nn
+
+from tunesmith.core.batch import Batch
+from tunesmith.engine.forward import PackedForward
+from tunesmith.engine.probe import probe
+from tunesmith.engine.scoring import Question, score
+
+
+def _questions() -> list[Question]:
+    draw = random.Random(0)
+
+    def tokens(least: int, most: int) -> list[int]:
+        return [draw.randrange(5, 60) for _ in range(draw.randint(least, most))]
+
+    few_shot = tokens(20, 20)
+    found = [Question([*few_shot, *tokens(3, 13)], [tokens(1, 3) for _ in range(4)]) for _ in range(6)]
+    nested = [Question(few_shot, [[5], [5, 6]]), Question([9, 8, 7], [[1], [1, 2], [*range(1, 12)]]), found[0]]
+    return [*found, *nested]
+
+
+def _plain(model: nn.Module, question: Question) -> list[float]:
+    found = []
+    for choice in question.choices:
+        logprobs = model(torch.tensor([[*question.prompt, *choice]])).logits[0].log_softmax(-1)
+        start = len(question.prompt) - 1
+        found.append(sum(float(logprobs[start + i, token]) for i, token in enumerate(choice)))
+    return found
+
+
+@pytest.mark.parametrize("budget", [30, 100, 8192])
+@pytest.mark.parametrize("name", ["llama", "mistral", "gemma2", "bloom"])  # packed; with a window; with a softcap; padded
+def test_scores_are_those_of_one_sequence_at_a_time_whatever_the_budget(name: str, budget: int) -> None:
+    model = make(name)
+    facts = facts_of(name, model)
+    forward = PackedForward(model, {}, facts, probe(model, facts)).eval()
+    with torch.no_grad():
+        expected = [_plain(model, question) for question in _questions()]
+    for found, wanted in zip(score(forward, _questions(), micro_batch_tokens=budget), expected, strict=True):
+        assert found == pytest.approx(wanted, abs=2e-4)
+
+
+def test_a_shared_beginning_is_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = make("llama")
+    facts = facts_of("llama", model)
+    forward = PackedForward(model, {}, facts, probe(model, facts)).eval()
+    sizes, plain = list[int](), forward.logprobs
+
+    def counted(batch: Batch, *, with_entropy: bool = True) -> tuple[torch.Tensor, torch.Tensor]:
+        sizes.append(batch.stream.num_tokens)
+        return plain(batch, with_entropy=with_entropy)
+
+    monkeypatch.setattr(forward, "logprobs", counted)
+    few_shot = list(range(5, 35))
+    questions = [Question([*few_shot, *[40 + i] * 9], [[50], [51, 52]]) for i in range(4)]
+    score(forward, questions)
+    assert sizes == [30 + 4 * (9 + 1 + 2)]
+
+
+def test_progress_counts_questions_and_an_empty_one_is_refused() -> None:
+    model = make("llama")
+    facts = facts_of("llama", model)
+    forward = PackedForward(model, {}, facts, probe(model, facts)).train()
+    seen = list[int]()
+    score(forward, _questions(), micro_batch_tokens=60, progress=seen.append)
+    assert seen == sorted(seen)
+    assert seen[-1] == len(_questions())
+    assert forward.training
+    with pytest.raises(ValueError, match="at least one token"):
+        score(forward, [Question([1], [[]])])
