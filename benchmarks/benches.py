@@ -70,7 +70,7 @@ _CLASSIFIER = {"task": "classification", "examples_per_step": 32, "num_warm_up_s
 
 def _tuning(title: str, method: str, learning_rate: float) -> Bench:
     settings = {**_LANGUAGE_MODEL, "method": method, "learning_rate": learning_rate}
-    return Bench(title, settings, ("trainer", "trl", "llamafactory"), "docstrings", None, 16)
+    return Bench(title, settings, ("trainer", "trl", "llamafactory"), "docstrings", None, 12)
 
 
 def _classifying(title: str, method: str, learning_rate: float, num_rows: int, epochs: int = 1) -> Bench:
@@ -81,7 +81,7 @@ def _classifying(title: str, method: str, learning_rate: float, num_rows: int, e
 BENCHES: Mapping[str, Bench] = {
     "sft": _tuning("Supervised tuning of SmolLM2-135M with LoRA, r = 16", "lora", 2e-4),
     "sft-full": _tuning("Supervised tuning of SmolLM2-135M, every weight", "full", 2e-5),
-    "classify": _classifying("Classification with MiniLM, LoRA, r = 16", "lora", 5e-4, 960),
-    "classify-full": _classifying("Classification with MiniLM, every weight", "full", 5e-5, 960),
+    "classify": _classifying("Classification with MiniLM, LoRA, r = 16", "lora", 5e-4, 1600),
+    "classify-full": _classifying("Classification with MiniLM, every weight", "full", 5e-5, 1600),
     "frozen": _classifying("A new head on a frozen MiniLM, 10 epochs", "head", 1e-2, 480, epochs=10),
 }

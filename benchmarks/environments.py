@@ -51,10 +51,10 @@ def peer_python(peer: str, say: Callable[[str], None]) -> str:
         try:
             say(f"making an environment for {peer}: some minutes and up to 3 GB, once ({folder})")
             _make(staging, *requirements(peer), peer)
-            os.rename(staging, folder)
-        except BaseException:
+            if not folder.exists():  # another command may have made it meanwhile
+                os.rename(staging, folder)
+        finally:
             shutil.rmtree(staging, ignore_errors=True)
-            raise
     return str(interpreter(folder))
 
 
