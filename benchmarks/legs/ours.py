@@ -61,6 +61,7 @@ def _ready(settings: Settings, start: Path, model: LoadedModel) -> tuple[PackedF
         head.load_state_dict({f"layers.0.{name}": tensor for name, tensor in load_file(start / HEAD).items()})
         forward.heads["label"] = head
         groups.append(ParamGroup("label", list(head.parameters())))
+    forward.keep_features()
     return forward, method, groups
 
 

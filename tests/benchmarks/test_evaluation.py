@@ -10,7 +10,7 @@ from transformers import AutoModelForCausalLM
 
 from benchmarks.environments import peer_python
 from benchmarks.evaluation import LEGS, compare_scored
-from benchmarks.legs.ours_evaluation import groups, leg, row_of
+from benchmarks.legs.ours_evaluation import leg
 from benchmarks.prepare_questions import questions_of
 from benchmarks.questions import Question, Questions, Scored, agreement
 from benchmarks.running import python
@@ -49,20 +49,6 @@ def test_tokens_are_counted_as_if_each_choice_were_read_alone(questions):
 
 def test_ours_equals_each_choice_read_alone(questions):
     assert [x for choices in leg(questions, "best").logprobs for x in choices] == pytest.approx(list(_alone(questions)), abs=1e-4)
-
-
-def test_a_row_holds_the_shots_once_and_each_question_once(questions):
-    row = row_of(questions.shots, questions.questions)
-    assert row.num_tokens == 5 + 3 + 7 + 2 + 7
-    assert [segment.parent for segment in row.segments] == [-1, 0, 1, 1, 1, 1, 0, 6, 6, 6, 6]
-    # the last token of the first question predicts the first token of its four choices
-    assert row.targets.positions.count(5 + 3 - 1) == 4
-
-
-def test_questions_share_the_shots_within_a_budget(questions):
-    assert [len(group) for group in groups(questions, 1000)] == [2]
-    assert [len(group) for group in groups(questions, 15)] == [1, 1]
-    assert [len(group) for group in groups(questions, 1)] == [1, 1]
 
 
 def test_agreement_counts_other_choices_and_forgives_ties():

@@ -37,6 +37,8 @@ def test_compiled_layers_give_the_plain_loss_and_gradients_on_batches_of_any_len
     assert found_loss == pytest.approx(loss, rel=1e-5)
     for ours, plain in zip(found, gradients, strict=True):
         torch.testing.assert_close(ours, plain, atol=1e-5, rtol=1e-4)
+    with torch.compiler.set_stance("fail_on_recompile"):  # one compilation serves every length
+        _step(forward, collate(random_rows((17, 3), forward.facts, seed=2), forward.facts))
     forward.eval()
     with torch.no_grad():  # evaluation goes on uncompiled
         assert torch.isfinite(forward.nll(other))

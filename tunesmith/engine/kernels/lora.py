@@ -54,7 +54,7 @@ _backward_op = torch.library.custom_op("tunesmith::lora_linear_backward", _backw
 
 @_forward_op.register_fake
 def _(x_TI: Tensor, weight_OI: Tensor, bias_O: Tensor | None, a_rI: Tensor, b_Or: Tensor, scale: float) -> tuple[Tensor, Tensor]:
-    return x_TI.new_empty(len(x_TI), len(weight_OI)), x_TI.new_empty(len(x_TI), len(a_rI))
+    return x_TI.new_empty(x_TI.shape[0], weight_OI.shape[0]), x_TI.new_empty(x_TI.shape[0], a_rI.shape[0])
 
 
 @_backward_op.register_fake
