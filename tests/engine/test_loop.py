@@ -155,6 +155,28 @@ def test_where_memory_runs_out_the_batches_are_halved_and_the_step_stays_the_sam
     assert step.grad_norm == pytest.approx(expected.grad_norm, rel=1e-5)
 
 
+def test_what_did_not_fit_is_not_tried_again() -> None:
+    most, tried = 20, list[int]()
+
+    class FewTokens(SFT):
+        def loss(self, forward: object, batch: Batch) -> Loss:
+            tried.append(batch.stream.num_tokens)
+            if batch.stream.num_tokens > most:
+                raise MemoryError
+            return super().loss(forward, batch)  # type: ignore[arg-type]
+
+    forward = _forward()
+    state = _state(forward)
+    steps = train(forward, FewTokens(), [_cut(_rows(forward), 8, forward)] * 2, PLAN, state)
+    next(steps)
+    assert tried[0] > most
+    assert state.max_micro_batch_tokens is not None
+    assert state.max_micro_batch_tokens <= most
+    tried.clear()
+    next(steps)
+    assert max(tried) <= most
+
+
 def test_an_example_that_does_not_fit_alone_is_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_SmallMemory, "limit", 0)
     forward = _forward()

@@ -106,7 +106,14 @@ def test_memory_is_the_formula_worked_by_hand(tmp_path: Path) -> None:
     attention, feed_forward = 2 * 32 * 32 + 2 * 32 * 16, 3 * 32 * 48
     assert full.activations_bytes == int(10 * 2 * 4 * (attention / 32 + feed_forward / 32 * 4 / 3 + 4 * 32))
     assert full.total_bytes == sum(
-        (full.weights_bytes, full.gradients_bytes, full.optimizer_bytes, full.activations_bytes, full.process_bytes)
+        (
+            full.weights_bytes,
+            full.gradients_bytes,
+            full.optimizer_bytes,
+            full.activations_bytes,
+            full.allocator_bytes,
+            full.process_bytes,
+        )
     )
     head = training_memory(facts, num_trainable=66, micro_batch_tokens=10, method="head", optimizer="sgd")
     assert head.activations_bytes == full.activations_bytes // 2

@@ -183,6 +183,10 @@ def _warnings(task: Task, curves: Mapping[str, Any], fit: Fit) -> list[str]:
     losses = [step["loss"] for step in curves["train"]]
     if len(losses) > 1 and (last := sum(losses[-5:]) / len(losses[-5:])) > 1.5 * losses[0]:
         found.append(f"The training loss rose from {losses[0]:.3g} to {last:.3g}: lower train.learning_rate.")
+    if fit.max_micro_batch_tokens is not None:
+        found.append(
+            f"Memory ran out with engine.micro_batch_tokens {task.micro_batch_tokens:,}: {fit.max_micro_batch_tokens:,} were computed at a time."
+        )
     if curves["overfitting"]["found"]:
         found.append(curves["overfitting"]["text"])
     found += dict.fromkeys(f"{note}." for facts in task.encoded.values() for note in facts.notes)

@@ -14,7 +14,7 @@ from torch import Tensor
 from tunesmith.app.interruption import Interruption
 from tunesmith.core.batch import Batch
 from tunesmith.core.errors import Diverged, Interrupted
-from tunesmith.core.events import Event, Notice, Stepped, Validated
+from tunesmith.core.events import Event, Notice, Stepped, Validated, Warned
 from tunesmith.core.files import write_bytes
 from tunesmith.core.run import RunDirectory
 from tunesmith.core.types import Objective, Row, Step
@@ -42,6 +42,8 @@ class Fit:
     seconds: float
     """Spent in optimizer steps, over all sittings."""
     num_tokens: int
+    max_micro_batch_tokens: int | None = None
+    """Where memory ran out: the most tokens that were computed at a time from then on."""
 
 
 def evenly_spaced(num_steps: int, count: int) -> frozenset[int]:
@@ -123,6 +125,7 @@ class Fitting:
             "seconds": 0.0,
             "tokens": 0,
             "stopped_early": False,
+            "max_micro_batch_tokens": None,
         }
     )
 
@@ -149,7 +152,9 @@ class Fitting:
         if best.is_file() and self.progress["best_step"] != self.state.step:
             load_trainable(best, self.forward)
         p = self.progress
-        return Fit(self.state.step, p["stopped_early"], p["best_step"], p["best_value"], p["seconds"], p["tokens"])
+        return Fit(
+            self.state.step, p["stopped_early"], p["best_step"], p["best_value"], p["seconds"], p["tokens"], p["max_micro_batch_tokens"]
+        )
 
     def _save_and_stop(self) -> NoReturn:
         saved = False
@@ -172,6 +177,10 @@ class Fitting:
             self.progress["tokens"] += step.num_tokens
             self._write({"event": "step", **asdict(step)})
             self.state.updating = False
+        if self.state.max_micro_batch_tokens != self.progress["max_micro_batch_tokens"]:
+            self.progress["max_micro_batch_tokens"] = self.state.max_micro_batch_tokens
+            text = f"step {step.index}: memory ran out; {self.state.max_micro_batch_tokens:,} tokens are computed at a time from here on, the steps stay the same."
+            self.say(Warned(text))
         left = (self.plan.num_steps - step.index) * self.progress["seconds"] / step.index
         self.say(Stepped(step, self.plan.num_steps, left))
         if self._is_due(step.index):
@@ -232,7 +241,8 @@ class Fitting:
             self.directory.steps.unlink(missing_ok=True)
             return
         started = time.perf_counter()
-        self.progress = load_checkpoint(path, self.forward, self.state)
+        self.progress |= load_checkpoint(path, self.forward, self.state)
+        self.state.max_micro_batch_tokens = self.progress["max_micro_batch_tokens"]
         # Steps after the checkpoint are done again: their lines go.
         kept = [event for event in self.directory.read_steps() if event.get("step", event.get("index", 0)) <= self.state.step]
         write_bytes(self.directory.steps, "".join(json.dumps(event) + "\n" for event in kept).encode())

@@ -39,6 +39,8 @@ class TrainingState:
     """Updates done so far."""
     rng_state: Tensor = field(default_factory=torch.get_rng_state)
     """torch's generator as it was before the step at hand: a step that is interrupted starts again with the same noise."""
+    max_micro_batch_tokens: int | None = None
+    """Where memory ran out: the most tokens that are computed at a time since."""
     updating: bool = False
     """True while weights are being written, and until the caller, who has the Step then, says that it kept it: not a moment to stop at."""
 
@@ -58,7 +60,7 @@ def train(
         started = time.perf_counter()
         state.rng_state = torch.get_rng_state()
         forward.train()
-        loss, metrics, batches = _gradients(forward, objective, [b.to(forward.device) for b in batches], parameters)
+        loss, metrics, batches = _gradients(forward, objective, [b.to(forward.device) for b in batches], parameters, state)
         epoch = state.step / plan.steps_per_epoch
         for group in state.optimizer.param_groups:
             if group["from_epoch"] > epoch:
@@ -94,10 +96,12 @@ def train(
 
 
 def _gradients(
-    forward: PackedForward, objective: Objective, batches: Sequence[Batch], parameters: Sequence[nn.Parameter]
+    forward: PackedForward, objective: Objective, batches: Sequence[Batch], parameters: Sequence[nn.Parameter], state: TrainingState
 ) -> tuple[float, dict[str, float], Sequence[Batch]]:
     """Leave the step's gradient in the parameters. Returns: the loss, the metrics' sums over the micro-batches, and these as they were run."""
     rng_state = torch.get_rng_state()
+    if state.max_micro_batch_tokens is not None:
+        batches = _cut(batches, state.max_micro_batch_tokens)
     while True:
         try:
             with torch.no_grad():
@@ -125,6 +129,7 @@ def _gradients(
                 p.grad = None
             torch.set_rng_state(rng_state)
             batches = _halved(batches)
+            state.max_micro_batch_tokens = max(batch.stream.num_tokens for batch in batches)
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
 
@@ -135,6 +140,18 @@ def _is_out_of_memory(error: Exception) -> bool:
         or "can't allocate memory" in str(error)
         or "not enough memory" in str(error)
     )
+
+
+def _cut(batches: Sequence[Batch], max_tokens: int) -> list[Batch]:
+    """The batches, halved until none holds more tokens, or only one row."""
+    cut, waiting = list[Batch](), list(batches)
+    while waiting:
+        batch = waiting.pop(0)
+        if batch.stream.num_tokens > max_tokens and len(batch.rows) > 1:
+            waiting[:0] = batch.split()
+        else:
+            cut.append(batch)
+    return cut
 
 
 def _halved(batches: Sequence[Batch]) -> list[Batch]:

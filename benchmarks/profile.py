@@ -1,0 +1,135 @@
+"""Where the time of tunesmith's own training steps goes: `python -m benchmarks.profile RECIPE [--tokens N] [--rounds N]`. Prints Markdown."""
+
+import argparse
+import statistics
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.profiler import ProfilerActivity, profile
+
+from benchmarks.legs._measure import linear_shapes, matmul_rate, training_flops
+from tunesmith.app.machine import machine_facts
+from tunesmith.app.task import Task, attach, prepare
+from tunesmith.core.batch import Batch, collate
+from tunesmith.engine.compiling import CompiledLayers, compile_layers
+from tunesmith.engine.packing import pack
+from tunesmith.recipe import load
+
+__all__ = ["GROUPS", "Ways", "grouped", "main"]
+
+GROUPS: Mapping[str, Sequence[str]] = {
+    "matrix products": ("aten::mm", "aten::addmm", "aten::bmm", "aten::baddbmm"),
+    "attention in segments": ("scaled_dot_product",),
+    "compiled regions": ("CompiledFxGraph",),
+    "dropout": ("bernoulli", "dropout"),
+}
+"""What an operator counts as, by a part of its name, the first that fits; anything else is `the rest`."""
+
+
+def grouped(seconds: Mapping[str, float]) -> dict[str, float]:
+    """Seconds by group, from seconds by operator."""
+    found = dict.fromkeys([*GROUPS, "the rest"], 0.0)
+    for name, spent in seconds.items():
+        found[next((group for group, parts in GROUPS.items() if any(part in name for part in parts)), "the rest")] += spent
+    return found
+
+
+@dataclass(slots=True)
+class Ways:
+    """Training steps over the same batches, with plain and with compiled layers. No weight is changed."""
+
+    task: Task
+    batches: Sequence[Batch]
+    compiled: CompiledLayers | None = None
+
+    def step(self, *, is_compiled: bool) -> float:
+        """Loss and gradients of all batches. Returns: seconds."""
+        forward, started = self.task.forward.train(), time.perf_counter()
+        forward.compiled = self.compiled if is_compiled else None
+        for batch in self.batches:
+            loss = self.task.objective.loss(forward, batch)
+            torch.stack(list(loss.sums.values())).sum().backward()  # type: ignore[no-untyped-call]
+        for p in forward.parameters():
+            p.grad = None
+        return time.perf_counter() - started
+
+    def seconds_by_operator(self, *, is_compiled: bool) -> dict[str, float]:
+        """Of one step, each operator without what it calls."""
+        with profile(activities=[ProfilerActivity.CPU]) as measured:
+            self.step(is_compiled=is_compiled)
+        return {event.key: event.self_cpu_time_total / 1e6 for event in measured.key_averages()}
+
+
+def _ways(recipe: str, tokens: int, num_rows: int) -> Ways:
+    limits = [f"data.limit.train={num_rows}", "data.limit.validation=4", "data.limit.test=4"]
+    task = prepare(load(recipe, limits), lambda _event: None)
+    attach(task)
+    rows = task.splits["train"].rows
+    batches = [collate([rows[i] for i in group], task.model.facts) for group in pack([row.num_tokens for row in rows], tokens)]
+    return Ways(task, batches)
+
+
+def _interleaved(ways: Ways, rounds: int) -> dict[bool, list[float]]:
+    kinds = [False] if ways.compiled is None else [False, True]
+    found: dict[bool, list[float]] = {kind: [] for kind in kinds}
+    for round_index in range(rounds):
+        for kind in kinds if round_index % 2 == 0 else reversed(kinds):
+            found[kind].append(ways.step(is_compiled=kind))
+    return found
+
+
+def _flops(ways: Ways) -> float:
+    task = ways.task
+    num_tokens = sum(batch.stream.num_tokens for batch in ways.batches)
+    num_scored = sum(len(batch.labels_N) for batch in ways.batches)
+    adapter = sum(p.numel() for p in task.forward.parameters() if p.requires_grad)
+    base: Any = load_base(task)
+    return training_flops(base, adapter, num_tokens, num_scored)
+
+
+def load_base(task: Task) -> torch.nn.Module:
+    """The model without adapters, to count what its layers cost."""
+    from tunesmith.model.load import load as load_model
+
+    return load_model(task.recipe.model.source, need="lm" if task.objective.uses_lm_head else "encoder").trunk
+
+
+def main(arguments: Sequence[str] | None = None, say: Callable[[str], None] = print) -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.profile", description=__doc__)
+    parser.add_argument("recipe", help="a recipe of LoRA, such as docstrings")
+    parser.add_argument("--tokens", type=int, default=1024, help="tokens of a micro-batch")
+    parser.add_argument("--rows", type=int, default=24, help="training rows")
+    parser.add_argument("--rounds", type=int, default=5, help="how often each way runs")
+    options = parser.parse_args(arguments)
+    ways = _ways(options.recipe, options.tokens, options.rows)
+    ways.step(is_compiled=False)
+    compiling = compile_layers(ways.task.forward, ways.task.objective, ways.batches[0])
+    ways.compiled, ways.task.forward.compiled = ways.task.forward.compiled, None  # type: ignore[assignment]
+    if ways.compiled is not None:
+        ways.step(is_compiled=True)
+    num_tokens = sum(batch.stream.num_tokens for batch in ways.batches)
+    rate, flops = matmul_rate(linear_shapes(load_base(ways.task))), _flops(ways)
+    machine = machine_facts(torch.device("cpu"))
+    say(
+        f"`python -m benchmarks.profile {options.recipe} --tokens {options.tokens}`: {num_tokens:,} tokens in {len(ways.batches)} micro-batches, "
+    )
+    say(f"{machine['processor']}, {machine['num_threads']} threads, matrix products at {rate / 1e9:.0f} GFLOP/s.")
+    say(f"Compiling: {compiling.reason or f'{compiling.seconds:.0f} s'}.\n")
+    say("| | tokens/s, median (least to most) | share of the matmul rate | " + " | ".join([*GROUPS, "the rest"]) + " |")
+    say("|---" * (4 + len(GROUPS)) + "|")
+    for is_compiled, seconds in _interleaved(ways, options.rounds).items():
+        speeds, median = sorted(num_tokens / s for s in seconds), statistics.median(seconds)
+        by_group = grouped(ways.seconds_by_operator(is_compiled=is_compiled))
+        whole = sum(by_group.values())
+        parts = " | ".join(f"{spent / whole:.1%}" for spent in by_group.values())
+        speed = f"{num_tokens / median:.0f} ({speeds[0]:.0f} to {speeds[-1]:.0f})"
+        say(f"| {'compiled' if is_compiled else 'plain'} | {speed} | {flops / median / rate:.0%} | {parts} |")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
