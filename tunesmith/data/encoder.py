@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 from tunesmith.core.errors import RecipeError
@@ -99,6 +100,10 @@ class TextEncoder:
 
     def fingerprint(self) -> str:
         """A hash of everything that encoding depends on but the example: tokenizer, templates, labels, lengths."""
+        return self._fingerprint
+
+    @cached_property
+    def _fingerprint(self) -> str:
         tokenizer, facts = self.tokenizer, self.facts
         own = json.loads(tokenizer.backend_tokenizer.to_str())
         own.pop("truncation", None)
