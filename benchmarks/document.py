@@ -9,7 +9,7 @@ from benchmarks.benches import OURS, PEER_NAMES, Leg
 from benchmarks.comparison import FINAL_TOLERANCE, FIRST_TOLERANCE, Gate, Target, gate, ratio, seconds_to
 from benchmarks.workload import Measured
 
-__all__ = ["COLUMNS", "SCHEMA", "cells", "compare", "gate_lines", "table"]
+__all__ = ["COLUMNS", "SCHEMA", "cells", "compare", "gate_lines", "table", "whole"]
 
 SCHEMA = "tunesmith/benchmark/1"
 COLUMNS = {
@@ -29,14 +29,23 @@ def compare(legs: Sequence[Leg], measured: Mapping[str, Sequence[Measured]], fac
     passed = bool(gates) and all(found.passed for found in gates.values())
     shares = [found.share_of_matmul_rate for leg in legs if leg.program == OURS for found in measured[leg.name]]
     known = [share for share in shares if share is not None]
+    peers = {leg.name: _peer(leg, measured, gates[leg.name], passed) for leg in theirs}
+    raw = {name: [asdict(found) for found in all_found] for name, all_found in measured.items()}
+    return whole(facts, peers, raw, passed=passed, share=statistics.median(known) if passed and known else None)
+
+
+def whole(
+    facts: Mapping[str, Any], peers: Mapping[str, Any], legs: Mapping[str, Any], *, passed: bool, share: float | None = None
+) -> dict[str, Any]:
+    """The document around the peers' entries; `legs` holds what was measured, by leg."""
     return {
         "schema": SCHEMA,
         "workload": facts["workload"],
         "machine": facts["machine"],
         "passed": passed,
-        "peers": {leg.name: _peer(leg, measured, gates[leg.name], passed) for leg in theirs},
-        "share_of_matmul_rate": statistics.median(known) if passed and known else None,
-        "legs": {name: [asdict(found) for found in all_found] for name, all_found in measured.items()},
+        "peers": peers,
+        "share_of_matmul_rate": share,
+        "legs": legs,
     }
 
 

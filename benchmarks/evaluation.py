@@ -11,7 +11,7 @@ from typing import Any
 
 from benchmarks.benches import OURS, PEER_NAMES, Leg
 from benchmarks.comparison import interleaved, ratio
-from benchmarks.document import SCHEMA
+from benchmarks.document import whole
 from benchmarks.questions import Agreement, Scored, agreement
 from benchmarks.running import Options, Say, python, pythons
 from benchmarks.workload import BenchmarkError
@@ -28,15 +28,8 @@ def compare_scored(scored: Mapping[str, Sequence[Scored]], facts: Mapping[str, A
     theirs = [leg for leg in LEGS if leg.program != OURS]
     found = {leg.name: agreement(scored[leg.against], scored[leg.name]) for leg in theirs}
     passed = all(one.passed for one in found.values())
-    return {
-        "schema": SCHEMA,
-        "workload": facts["workload"],
-        "machine": facts["machine"],
-        "passed": passed,
-        "peers": {leg.name: _peer(leg, scored, found[leg.name], passed) for leg in theirs},
-        "share_of_matmul_rate": None,
-        "legs": {name: [asdict(one) for one in all_found] for name, all_found in scored.items()},
-    }
+    peers = {leg.name: _peer(leg, scored, found[leg.name], passed) for leg in theirs}
+    return whole(facts, peers, {name: [asdict(one) for one in all_found] for name, all_found in scored.items()}, passed=passed)
 
 
 def _peer(leg: Leg, scored: Mapping[str, Sequence[Scored]], found: Agreement, passed: bool) -> dict[str, Any]:

@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch.profiler import ProfilerActivity, profile
@@ -17,6 +16,7 @@ from tunesmith.app.task import Task, attach, prepare
 from tunesmith.core.batch import Batch, collate
 from tunesmith.engine.compiling import CompiledLayers, compile_layers
 from tunesmith.engine.packing import pack
+from tunesmith.model.load import load as load_model
 from tunesmith.recipe import load
 
 __all__ = ["GROUPS", "Ways", "grouped", "main"]
@@ -82,20 +82,13 @@ def _interleaved(ways: Ways, rounds: int) -> dict[bool, list[float]]:
     return found
 
 
-def _flops(ways: Ways) -> float:
+def _flops(ways: Ways, base: torch.nn.Module) -> float:
+    """Of one step over all batches."""
     task = ways.task
     num_tokens = sum(batch.stream.num_tokens for batch in ways.batches)
     num_scored = sum(len(batch.labels_N) for batch in ways.batches)
     adapter = sum(p.numel() for p in task.forward.parameters() if p.requires_grad)
-    base: Any = load_base(task)
     return training_flops(base, adapter, num_tokens, num_scored)
-
-
-def load_base(task: Task) -> torch.nn.Module:
-    """The model without adapters, to count what its layers cost."""
-    from tunesmith.model.load import load as load_model
-
-    return load_model(task.recipe.model.source, need="lm" if task.objective.uses_lm_head else "encoder").trunk
 
 
 def main(arguments: Sequence[str] | None = None, say: Callable[[str], None] = print) -> None:
@@ -113,7 +106,8 @@ def main(arguments: Sequence[str] | None = None, say: Callable[[str], None] = pr
     if ways.compiled is not None:
         ways.step(is_compiled=True)
     num_tokens = sum(batch.stream.num_tokens for batch in ways.batches)
-    rate, flops = matmul_rate(linear_shapes(load_base(ways.task))), _flops(ways)
+    base = load_model(ways.task.recipe.model.source, need="lm" if ways.task.objective.uses_lm_head else "encoder").trunk
+    rate, flops = matmul_rate(linear_shapes(base)), _flops(ways, base)
     machine = machine_facts(torch.device("cpu"))
     say(
         f"`python -m benchmarks.profile {options.recipe} --tokens {options.tokens}`: {num_tokens:,} tokens in {len(ways.batches)} micro-batches, "

@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmarks.benches import OURS, PEER_NAMES
 from benchmarks.comparison import interleaved, ratio
-from benchmarks.document import SCHEMA
+from benchmarks.document import whole
 from benchmarks.running import Options, Say, python, pythons
 from benchmarks.workload import BenchmarkError
 
@@ -59,15 +59,7 @@ def compare_starts(seconds: Mapping[str, Sequence[float]], versions: Mapping[str
         for start in STARTS.values()
         if start.against
     }
-    return {
-        "schema": SCHEMA,
-        "workload": facts["workload"],
-        "machine": facts["machine"],
-        "passed": True,
-        "peers": peers,
-        "share_of_matmul_rate": None,
-        "legs": {name: [{"seconds": one} for one in found] for name, found in seconds.items()},
-    }
+    return whole(facts, peers, {name: [{"seconds": one} for one in found] for name, found in seconds.items()}, passed=True)
 
 
 def time_start(start: Start, executable: str, folder: Path, run: Callable[..., None] = python) -> float:

@@ -17,7 +17,7 @@ from tunesmith.engine.scoring import Question
 from tunesmith.engine.scoring import score as score_choices
 from tunesmith.evaluation.predict import classify_batches, score_batches, zero_shot_by_likelihood, zero_shot_by_similarity
 
-__all__ = ["EncodedSplit", "Speaker", "classify", "score", "write_answers", "zero_shot"]
+__all__ = ["EncodedSplit", "Speaker", "classify", "score", "write_answers", "write_answers_to", "zero_shot"]
 
 Tick = Callable[[int], None]
 
@@ -90,6 +90,13 @@ def write_answers(speaker: Speaker, examples: Sequence[Example], max_new_tokens:
     """The model's own greedy answer to each example, as text without surrounding space."""
     reads_source = speaker.forward.facts.is_encoder_decoder
     prompts = [speaker.encoder.encode(e).source if reads_source else speaker.encoder.prompt(e) for e in examples]
+    return write_answers_to(speaker, prompts, max_new_tokens, tick)[1]
+
+
+def write_answers_to(
+    speaker: Speaker, prompts: Sequence[Sequence[int]], max_new_tokens: int, tick: Tick | None = None
+) -> tuple[list[list[int]], list[Output]]:
+    """The greedy answer to each prompt (of an encoder-decoder, to each source), as its tokens and as text without surrounding space."""
     tokens = generate(
         speaker.forward.trunk,
         prompts,
@@ -98,7 +105,7 @@ def write_answers(speaker: Speaker, examples: Sequence[Example], max_new_tokens:
         stop_tokens=speaker.stop_tokens,
         progress=tick,
     )
-    return [Output(text=speaker.encoder.decode(answer).strip()) for answer in tokens]
+    return tokens, [Output(text=speaker.encoder.decode(answer).strip()) for answer in tokens]
 
 
 def zero_shot(

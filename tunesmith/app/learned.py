@@ -13,9 +13,10 @@ __all__ = ["Learned", "checked_length", "checked_texts", "learned", "require_cla
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """A run's recipe, its task, and the format of what it learned from."""
+    """A run's recipe, its objective and task, and the format of what it learned from."""
 
     recipe: Recipe
+    objective: str
     kind: str
     """classification, generation or language_modelling."""
     format: str
@@ -24,8 +25,8 @@ class Learned:
 
 def learned(directory: RunDirectory) -> Learned:
     """Raises: RunError, where the run did not get to its report."""
-    document = directory.read_json(directory.report_json)
-    return Learned(load(directory.recipe), document["task"]["kind"], directory.read_json(directory.data)["train"]["format"])
+    task = directory.read_json(directory.report_json)["task"]
+    return Learned(load(directory.recipe), task["objective"], task["kind"], directory.read_json(directory.data)["train"]["format"])
 
 
 def require_classifier(kind: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tunesmith.app.judging import classify
+from tunesmith.app.judging import classify, write_answers_to
 from tunesmith.app.learned import learned, require_classifier, require_language_model
 from tunesmith.app.machine import choose_device, choose_precision
 from tunesmith.app.task import load_model, stop_tokens
@@ -16,7 +16,7 @@ from tunesmith.core.run import RunDirectory
 from tunesmith.core.types import Example, Labelled, Message, Method, Objective, Origin, Output, Prompt, Row
 from tunesmith.data import TextEncoder
 from tunesmith.engine.forward import PackedForward
-from tunesmith.engine.generate import generate, longest_prompt, stream
+from tunesmith.engine.generate import longest_prompt, stream
 from tunesmith.engine.probe import probe
 from tunesmith.model.heads import load_heads
 from tunesmith.model.load import LoadedModel
@@ -108,19 +108,12 @@ class Tuned:
         else:
             prompts = [self.encoder.prompt(example) for example in examples]
             num_too_long = sum(len(prompt) > longest_prompt(facts) for prompt in prompts)
-        answers = generate(
-            self.model.trunk,
-            prompts,
-            facts=facts,
-            max_new_tokens=max_new_tokens,
-            stop_tokens=self.stop_tokens,
-            progress=tick,
-        )
+        answers, outputs = write_answers_to(self, prompts, max_new_tokens, tick)
         num_cut = 0
         for prompt, answer in zip(prompts, answers, strict=True):
             used = 0 if facts.is_encoder_decoder else min(len(prompt), longest_prompt(facts)) + len(answer)
             num_cut += len(answer) >= max_new_tokens or used >= facts.max_length
-        return Said([Output(text=self.encoder.decode(answer).strip()) for answer in answers], num_too_long, num_cut)
+        return Said(outputs, num_too_long, num_cut)
 
     def _num_cut_at_end(self, examples: Sequence[Example], rows: Sequence[Row]) -> int:
         full = (example for example, row in zip(examples, rows, strict=True) if row.num_tokens >= self.encoder.max_length)
@@ -166,7 +159,7 @@ def load_tuned(directory: RunDirectory) -> Tuned:
     """The model of a run as its report judged it: adapters unmerged, heads on. Raises: RunError, where the run saved none."""
     known = learned(directory)
     recipe = known.recipe
-    objective: Objective = registry.create("objective", directory.read_json(directory.report_json)["task"]["objective"])
+    objective: Objective = registry.create("objective", known.objective)
     device = choose_device(recipe.engine.device)
     model = load_model(recipe, objective, device, lambda event: None)
     paths = probe(model.trunk, model.facts, recipe.model.attention)

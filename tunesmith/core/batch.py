@@ -14,7 +14,15 @@ from torch import Tensor
 
 from tunesmith.core.types import ModelFacts, Row, Segment
 
-__all__ = ["Batch", "Stream", "collate"]
+__all__ = ["Batch", "Stream", "chains", "collate"]
+
+
+def chains(parents: Sequence[int]) -> list[list[int]]:
+    """For each segment those that it continues, the first of them first, and itself."""
+    found = list[list[int]]()
+    for segment, parent in enumerate(parents):
+        found.append([*found[parent], segment] if parent >= 0 else [segment])
+    return found
 
 
 @dataclass(frozen=True)
@@ -33,17 +41,9 @@ class Stream:
         return self.bounds[-1]
 
     @property
-    def chains(self) -> list[list[int]]:
-        """For each segment those that it continues, the first of them first, and itself."""
-        found = list[list[int]]()
-        for segment, parent in enumerate(self.parents):
-            found.append([*found[parent], segment] if parent >= 0 else [segment])
-        return found
-
-    @property
     def longest(self) -> int:
         """Tokens of the longest segment, with those that it continues."""
-        return max(sum(self.bounds[s + 1] - self.bounds[s] for s in chain) for chain in self.chains)
+        return max(sum(self.bounds[s + 1] - self.bounds[s] for s in chain) for chain in chains(self.parents))
 
     def to(self, device: torch.device | str) -> Stream:
         """The same stream on another device."""

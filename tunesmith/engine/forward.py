@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from tunesmith.core.batch import Batch, Stream
+from tunesmith.core.batch import Batch, Stream, chains
 from tunesmith.core.types import ModelFacts
 from tunesmith.engine.attention import PACKED, attention_implementation
 from tunesmith.engine.features import FrozenFeatures
@@ -98,19 +98,19 @@ class PackedForward(nn.Module):
         if self.features is not None and at == "answer":
             head: Any = self.heads[name]
             return head.read(self.features.of(batch, head.pooling, lambda part: self._pooled(head, part)))  # type: ignore[no-any-return]
-        with self._precision():
-            hidden = self.hidden(batch)
-        if hidden.dtype in (torch.bfloat16, torch.float16):
-            hidden = hidden.float()
+        hidden = self._states(batch)
         if at == "target":
             return self.heads[name].at_positions(hidden, batch.predict_N)  # type: ignore[operator,no-any-return]
         return self.heads[name](hidden, batch.stream.bounds, batch.segments_A)  # type: ignore[no-any-return]
 
     def _pooled(self, head: Any, batch: Batch) -> Tensor:
+        return head.pool(self._states(batch), batch.stream.bounds, batch.segments_A)  # type: ignore[no-any-return]
+
+    def _states(self, batch: Batch) -> Tensor:
+        """What heads read: hidden states, in at least float32."""
         with self._precision():
             hidden = self.hidden(batch)
-        hidden = hidden.float() if hidden.dtype in (torch.bfloat16, torch.float16) else hidden
-        return head.pool(hidden, batch.stream.bounds, batch.segments_A)  # type: ignore[no-any-return]
+        return hidden.float() if hidden.dtype in (torch.bfloat16, torch.float16) else hidden
 
     def keep_features(self) -> None:
         """Where nothing in the trunk trains: run it without dropout, each row once, and keep what the heads read of it."""
@@ -191,10 +191,10 @@ def _padded_rows(stream: Stream, pad_token_id: int) -> tuple[Tensor, Tensor, Ten
     Returns: tokens, token types and mask, each (S, longest); and for each token of the stream its row and its column.
     """
     device = stream.tokens_T.device
-    chains, bounds = stream.chains, stream.bounds
-    indices = [torch.cat([torch.arange(bounds[s], bounds[s + 1], device=device) for s in chain]) for chain in chains]
+    bounds = stream.bounds
+    indices = [torch.cat([torch.arange(bounds[s], bounds[s + 1], device=device) for s in chain]) for chain in chains(stream.parents)]
     longest = max(len(i) for i in indices)
-    tokens = torch.full((len(chains), longest), pad_token_id, device=device)
+    tokens = torch.full((len(indices), longest), pad_token_id, device=device)
     types, mask = torch.zeros_like(tokens), torch.zeros_like(tokens)
     rows, columns = list[Tensor](), list[Tensor]()
     for row, index in enumerate(indices):

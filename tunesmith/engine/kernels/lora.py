@@ -53,7 +53,7 @@ _backward_op = torch.library.custom_op("tunesmith::lora_linear_backward", _backw
 
 
 @_forward_op.register_fake
-def _(x_TI: Tensor, weight_OI: Tensor, bias_O: Tensor | None, a_rI: Tensor, b_Or: Tensor, scale: float) -> tuple[Tensor, Tensor]:
+def _(x_TI: Tensor, weight_OI: Tensor, _bias: Tensor | None, a_rI: Tensor, *_others: object) -> tuple[Tensor, Tensor]:
     return x_TI.new_empty(x_TI.shape[0], weight_OI.shape[0]), x_TI.new_empty(x_TI.shape[0], a_rI.shape[0])
 
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from tunesmith.core.batch import chains
+
 __all__ = ["Run", "batched", "runs", "seen", "segment_attention", "with_before"]
 
 _forward = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
@@ -39,15 +41,13 @@ class Run:
 
 def runs(bounds: Sequence[int], parents: Sequence[int]) -> Iterator[Run]:
     """The segments of a stream in their order, those of equal length side by side taken together."""
-    chains = list[tuple[int, ...]]()
     start, count = 0, 0
-    for segment, (parent, (begin, end)) in enumerate(zip(parents, itertools.pairwise(bounds), strict=True)):
-        chains.append((*chains[parent], parent) if parent >= 0 else ())
+    for parent, chain, (begin, end) in zip(parents, chains(parents), itertools.pairwise(bounds), strict=True):
         if count and (parent >= 0 or (end - begin) * count != begin - start):
             yield Run(start, begin, count, ())
             count = 0
         if parent >= 0:
-            yield Run(begin, end, 1, tuple((bounds[s], bounds[s + 1]) for s in chains[segment]))
+            yield Run(begin, end, 1, tuple((bounds[s], bounds[s + 1]) for s in chain[:-1]))
         else:
             start, count = (start, count + 1) if count else (begin, 1)
     if count:
@@ -106,9 +106,7 @@ def _attend(
 
 
 @_attend.register_fake
-def _(
-    q: Tensor, k: Tensor, v: Tensor, bounds_S1: Tensor, parents_S: Tensor, grid_LL: Tensor | None, is_causal: bool, scale: float
-) -> tuple[Tensor, Tensor]:
+def _(q: Tensor, *_others: object) -> tuple[Tensor, Tensor]:
     _, heads, num_tokens, size = q.shape
     norms = q.new_empty(1, num_tokens, heads, dtype=torch.float64 if q.dtype == torch.float64 else torch.float32)
     return q.new_empty(1, num_tokens, heads, size), norms
@@ -157,19 +155,7 @@ def _give(grad_1Thd: Tensor, part_Lhd: Tensor, run: Run, adds: bool) -> None:
 
 
 @_gradients.register_fake
-def _(
-    grad_1Thd: Tensor,
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    out: Tensor,
-    norms: Tensor,
-    bounds_S1: Tensor,
-    parents_S: Tensor,
-    grid_LL: Tensor | None,
-    is_causal: bool,
-    scale: float,
-) -> tuple[Tensor, Tensor, Tensor]:
+def _(_grad: Tensor, q: Tensor, k: Tensor, v: Tensor, *_others: object) -> tuple[Tensor, Tensor, Tensor]:
     grads = [x.new_empty(1, x.shape[2], x.shape[1], x.shape[3]) for x in (q, k, v)]
     return grads[0], grads[1], grads[2]
 
