@@ -292,3 +292,13 @@ def test_import_stays_light() -> None:
     code = "import sys, tunesmith.report; print([m for m in ('torch', 'transformers', 'matplotlib', 'jinja2', 'numpy', 'pandas') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(("asked", "column"), [("zero_shot", "Zero-shot base"), ("as_it_is", "Base")])
+def test_a_base_that_knew_the_labels_is_not_called_zero_shot(asked: str, column: str) -> None:
+    report = classification()
+    report["task"]["base"] = asked
+    html = page(report)
+    texts = Reader(html).texts
+    assert column in texts
+    assert ("zero-shot" in html.lower()) == (asked == "zero_shot")

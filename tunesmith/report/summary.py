@@ -21,6 +21,8 @@ class Summary:
     headline: str
     """The verdict in a few words."""
     sentences: tuple[str, ...]
+    base: str = "base"
+    """What the base is called: `zero-shot base` where it was asked for labels that it was never taught."""
 
     @property
     def text(self) -> str:
@@ -33,6 +35,9 @@ def sentences(report: Mapping[str, Any]) -> list[str]:
     return list(summarize(report).sentences)
 
 
+_ZERO_SHOT = "zero-shot base"
+
+
 def summarize(report: Mapping[str, Any]) -> Summary:
     """Judge a report.json by the first metric of its own test split, then tell of the other metrics, the baselines and the domains."""
     data = comparisons(report)
@@ -40,24 +45,23 @@ def summarize(report: Mapping[str, Any]) -> Summary:
     if own is None:
         return Summary("uncompared", "Not measured", (f"{_subject(report)} finished; nothing was measured on held-out data.",))
     first = own.comparisons[0]
-    is_zero_shot = (report.get("task") or {}).get("base") == "zero_shot"
-    said = [_main_sentence(_subject(report), first, own, is_zero_shot=is_zero_shot), *_majority_sentences(first), *_other_metrics(own)]
+    base = _ZERO_SHOT if (report.get("task") or {}).get("base") == "zero_shot" else "base"
+    said = [_main_sentence(_subject(report), first, own, base), *_majority_sentences(first), *_other_metrics(own)]
     foreign = [clause for d in data if not d.is_own if (clause := _domain_clause(d, first.metric))]
     if foreign:
         said.append(f"Out of its domain: {'; '.join(foreign)}.")
     if ((report.get("curves") or {}).get("overfitting") or {}).get("found"):
         said.append("Validation shows over-fitting: see the learning curves.")
     verdict: Verdict = "worse" if first.against_majority == "worse" else first.verdict
-    return Summary(verdict, _headline(first, is_zero_shot=is_zero_shot), tuple(said))
+    return Summary(verdict, _headline(first, base), tuple(said), base)
 
 
-def _headline(first: Comparison, *, is_zero_shot: bool) -> str:
+def _headline(first: Comparison, base: str) -> str:
     if first.against_majority == "worse":
         return "Below the majority class"
-    against = "zero-shot base" if is_zero_shot else "base"
     return {
-        "better": f"Better than the {against}",
-        "worse": f"Worse than the {against}",
+        "better": f"Better than the {base}",
+        "worse": f"Worse than the {base}",
         "unclear": "No clear difference from the base",
         "uncompared": "No base to compare with",
     }[first.verdict]
@@ -76,7 +80,7 @@ def _subject(report: Mapping[str, Any]) -> str:
     return text
 
 
-def _main_sentence(subject: str, c: Comparison, own: DataSet, *, is_zero_shot: bool) -> str:
+def _main_sentence(subject: str, c: Comparison, own: DataSet, base: str) -> str:
     places = c.decimals
     num_rows = c.rows or own.rows
     rows = f", on {count(num_rows)} test rows" if num_rows else ""
@@ -84,7 +88,7 @@ def _main_sentence(subject: str, c: Comparison, own: DataSet, *, is_zero_shot: b
         return f"{subject} gave no {c.title} that could be measured{rows}."
     if c.base is None or c.difference is None:
         return f"{subject} reached {c.title} {c.tuned.text(places)}{rows}; there is no base result to compare with."
-    kind = " zero-shot" if is_zero_shot else ""
+    kind = " zero-shot" if base == _ZERO_SHOT else ""
     change = f"{c.difference.change_text(places)}{', ' + c.test_text if c.test_text else ''}{rows}"
     if c.verdict == "unclear":
         return f"{subject} made no clear difference to {c.title}: {c.base.text(places)} base{kind}, {c.tuned.text(places)} tuned; {change}."
