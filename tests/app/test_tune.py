@@ -13,7 +13,7 @@ import tunesmith
 from tunesmith.app.preview import preview
 from tunesmith.app.run import Run
 from tunesmith.app.tune import plan, tune
-from tunesmith.core.errors import DataError, ModelError, ObjectiveError, RecipeError, UsageError
+from tunesmith.core.errors import DataError, MethodError, ModelError, ObjectiveError, RecipeError, UsageError
 from tunesmith.core.events import Event
 from tunesmith.recipe import from_mapping
 
@@ -48,6 +48,23 @@ def test_the_tuned_model_loaded_again_says_what_it_said(encoder_folder: Path, re
     answers = Run(tmp_path / "out").predict([rows[line["row"]] for line in lines])
     for line, answer in zip(lines, answers, strict=True):
         assert list(answer["probabilities"].values()) == pytest.approx(line["tuned"]["probabilities"], abs=1e-5)
+
+
+def test_a_base_in_int8_learns_and_is_int8_again_when_it_is_loaded(decoder_folder: Path, pairs_csv: Path, tmp_path: Path) -> None:
+    changes = {"method": {"name": "lora", "r": 4, "base_precision": "int8"}, "train": {"epochs": 2, "learning_rate": 1e-2}}
+    run = tune(writer(decoder_folder, pairs_csv, tmp_path / "out", **changes))
+    steps = [event["loss"] for event in run.directory.read_steps() if event["event"] == "step"]
+    assert steps[-1] < steps[0]
+    exact = tune(writer(decoder_folder, pairs_csv, tmp_path / "exact", **{**changes, "method": {"name": "lora", "r": 4}}))
+    first = next(event["loss"] for event in exact.directory.read_steps() if event["event"] == "step")
+    assert steps[0] == pytest.approx(first, rel=0.05)
+    assert steps[0] != first
+    assert run.report["cost"]["total_parameters"] == exact.report["cost"]["total_parameters"]
+    lines = [json.loads(line) for line in run.directory.predictions.read_text().splitlines()]
+    asked = [line for line in lines if line["tuned"]["text"] is not None]
+    prompts = {f"{pairs_csv}:{n}": text for n, (text, _) in enumerate(csv.reader(pairs_csv.open()), start=1)}
+    answers = Run(tmp_path / "out").generate([prompts[line["row"]] for line in asked])
+    assert answers == [line["tuned"]["text"] for line in asked]
 
 
 @pytest.mark.parametrize("method", ["full", "head", {"name": "lora", "r": 4}])
@@ -217,6 +234,11 @@ def test_python_needs_a_recipe_or_model_and_data() -> None:
         ({"objective": "causal_lm"}, ObjectiveError, "causal_lm learns from Text examples; the data gives Labelled"),
         ({"evaluate": {"metrics": ["rouge1"]}}, RecipeError, "evaluate.metrics: rouge1 does not fit the objective classify"),
         ({"train": {"select_by": "perplexity"}}, RecipeError, "train.select_by: perplexity is not computed at validation"),
+        (
+            {"method": {"name": "lora", "base_precision": "int8"}, "engine": {"exact_reference": True}},
+            MethodError,
+            "method.base_precision: int8 is not exact, as engine.exact_reference asks for",
+        ),
         ({"engine": {"device": "cuda"}}, UsageError, "torch sees no CUDA device"),
     ],
 )

@@ -130,6 +130,7 @@ def prepare(recipe: Recipe, say: Say) -> Task:
     objective_name, objective = choose_objective(recipe.objective, data.train)
     metrics, select_by = _metrics(recipe, objective_name, objective), _selection(recipe, objective)
     method: Method = registry.create("method", recipe.method.name, **recipe.method.options)
+    _check_precision(recipe, method, device)
     model = load_model(recipe, objective, device, say)
     _try_on(method, model.trunk)
     encoder = TextEncoder(model.tokenizer, model.facts, data.labels, model.facts.max_length, recipe.data.template, recipe.data.system)
@@ -190,6 +191,17 @@ def _paths(recipe: Recipe, model: LoadedModel) -> Paths:
     return probe(model.trunk, model.facts, recipe.model.attention)
 
 
+def _check_precision(recipe: Recipe, method: Method, device: torch.device) -> None:
+    if method.base_precision == "exact":
+        return
+    if device.type != "cpu":
+        raise MethodError(f"method.base_precision: {method.base_precision} runs on the CPU only, found {device.type}. Use exact.")
+    if recipe.engine.exact_reference:
+        raise MethodError(
+            f"method.base_precision: {method.base_precision} is not exact, as engine.exact_reference asks for. Drop one of them."
+        )
+
+
 def _try_on(method: Method, trunk: nn.Module) -> None:
     """Apply the method to a copy without weights: what does not fit the model is said before the model is asked anything."""
     without_weights: dict[int, Any] = {id(p): nn.Parameter(torch.empty_like(p, device="meta")) for p in trunk.parameters()}
@@ -208,6 +220,8 @@ def attach(task: Task) -> list[ParamGroup]:
     task.model.trunk.to(task.device)
     if not task.recipe.engine.exact_reference:
         task.forward.use_fused_layers()
+    if task.method.base_precision == "int8":
+        task.forward.use_int8_base()
     if not task.objective.uses_lm_head and facts.has_lm_head:
         groups = _without_vocabulary_head(task.model.trunk, groups)
     for name, spec in task.objective.heads(task.encoder).items():

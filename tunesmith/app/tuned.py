@@ -172,6 +172,8 @@ def load_tuned(directory: RunDirectory) -> Tuned:
         model.trunk, {n: h.to(device) for n, h in heads.items()}, model.facts, paths, choose_precision(recipe.engine.precision, device)
     )
     forward.use_fused_layers()
+    if method.base_precision == "int8":
+        forward.use_int8_base()
     encoder = TextEncoder(model.tokenizer, model.facts, labels, model.facts.max_length, recipe.data.template, recipe.data.system)
     return Tuned(recipe, model, forward.eval(), encoder, stop_tokens(model), recipe.engine.micro_batch_tokens, known.kind, known.format)
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tunesmith.core.batch import Batch
 
 __all__ = [
+    "BasePrecision",
     "Chat",
     "Completion",
     "Encoded",
@@ -194,6 +195,9 @@ class ModelFacts:
     """Parameters by part: embeddings, attention, feed_forward, norms, head, other."""
 
 
+BasePrecision = Literal["exact", "int8"]
+
+
 @dataclass(frozen=True, slots=True)
 class ParamGroup:
     """Parameters that train with the same multiple of the learning rate."""
@@ -300,6 +304,10 @@ class Method(Protocol):
     """Whether the change can be folded into the model's own weights."""
     starts_at_base: ClassVar[bool]
     """Whether the untrained method leaves the model's outputs as they are."""
+
+    @property
+    def base_precision(self) -> BasePrecision:
+        """Numbers that products with frozen weights are made in: `exact`, the model's own, or `int8`."""
 
     def apply(self, trunk: nn.Module) -> list[ParamGroup]:
         """Change `trunk` in place and return what trains. It never sees heads."""

@@ -17,6 +17,7 @@ from tunesmith.core.batch import Batch, Stream, chains
 from tunesmith.core.types import ModelFacts
 from tunesmith.engine.attention import PACKED, attention_implementation
 from tunesmith.engine.features import FrozenFeatures
+from tunesmith.engine.kernels.frozen import quantize_frozen
 from tunesmith.engine.kernels.linear_cross_entropy import linear_cross_entropy
 from tunesmith.engine.kernels.lora import fuse_lora
 
@@ -66,6 +67,10 @@ class PackedForward(nn.Module):
     def use_fused_layers(self) -> int:
         """Let the adapters in the trunk run fused where that is exact; call it after a method was applied. Returns: how many layers do."""
         return fuse_lora(self.trunk)
+
+    def use_int8_base(self) -> int:
+        """Keep the frozen linear layers of the trunk in int8 only; call it after `use_fused_layers`. Returns: how many there are."""
+        return quantize_frozen(self.trunk)
 
     def nll(self, batch: Batch) -> Tensor:
         """Weighted sum over the targets of -log p(label), nats, scalar."""

@@ -13,7 +13,7 @@ from safetensors.torch import load_model
 from torch import nn
 
 from tunesmith.core.errors import MethodError
-from tunesmith.core.types import ParamGroup
+from tunesmith.core.types import BasePrecision, ParamGroup
 
 __all__ = ["Full"]
 
@@ -25,6 +25,7 @@ class Full:
     virtual_tokens: ClassVar[int] = 0
     mergeable: ClassVar[bool] = True
     starts_at_base: ClassVar[bool] = True
+    base_precision: ClassVar[BasePrecision] = "exact"
 
     def apply(self, trunk: nn.Module) -> list[ParamGroup]:
         """Let every parameter train. Returns: one group with each of them once, tied ones too."""

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from torch import nn
 
-from tunesmith.core.types import ParamGroup
+from tunesmith.core.types import BasePrecision, ParamGroup
 
 __all__ = ["Head"]
 
@@ -23,6 +23,7 @@ class Head:
     virtual_tokens: ClassVar[int] = 0
     mergeable: ClassVar[bool] = True
     starts_at_base: ClassVar[bool] = True
+    base_precision: ClassVar[BasePrecision] = "exact"
 
     def apply(self, trunk: nn.Module) -> list[ParamGroup]:
         """Freeze `trunk`. Returns: no group; heads train as groups of their own."""

@@ -1,0 +1,85 @@
+"""Products with a frozen weight, in its own numbers or in int8.
+
+    y = x W' + bias        the gradient of x = g W        T tokens    I inputs    O outputs
+
+Int8: W is kept as diag(scale_O) Q with Q in -127..127, one scale for each of its rows, and in no other form. What it is multiplied with is rounded
+the same way, row by row, at each product. Sums are exact (int32): all of the error is in the two roundings.
+
+Source: Dettmers et al. (2022), "LLM.int8(): 8-bit Matrix Multiplication for Transformers at Scale", https://arxiv.org/abs/2208.07339, without
+its outlier columns.
+"""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+__all__ = ["Int8Linear", "frozen_gradient", "frozen_linear", "quantize_frozen", "quantized_rows"]
+
+_LARGEST = 127.0
+
+
+def quantized_rows(x_RC: Tensor) -> tuple[Tensor, Tensor]:
+    """Each row as multiples of a step of its own. Returns: the multiples, int8, (R, C), and the steps, (R,)."""
+    step_R = x_RC.abs().amax(1).clamp_(min=torch.finfo(x_RC.dtype).tiny).div_(_LARGEST)
+    return (x_RC / step_R[:, None]).round_().to(torch.int8), step_R
+
+
+def frozen_linear(x_TI: Tensor, weight_OI: Tensor, scale_O: Tensor | None, bias_O: Tensor | None) -> Tensor:
+    """x W' + bias, (T, O). `scale_O`: of an int8 weight; None for a weight in its own numbers."""
+    if scale_O is None:
+        return F.linear(x_TI, weight_OI, bias_O)
+    rounded_TI, step_T = quantized_rows(x_TI)
+    y_TO = torch._int_mm(rounded_TI, weight_OI.t()).to(x_TI.dtype).mul_(step_T[:, None]).mul_(scale_O)
+    return y_TO if bias_O is None else y_TO.add_(bias_O)
+
+
+def frozen_gradient(grad_TO: Tensor, weight_OI: Tensor, scale_O: Tensor | None) -> Tensor:
+    """g W, (T, I)."""
+    if scale_O is None:
+        return grad_TO @ weight_OI
+    rounded_TO, step_T = quantized_rows(grad_TO * scale_O)
+    return torch._int_mm(rounded_TO, weight_OI).to(grad_TO.dtype).mul_(step_T[:, None])
+
+
+class _Product(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x_TI: Tensor, weight_OI: Tensor, scale_O: Tensor, bias_O: Tensor | None) -> Tensor:
+        ctx.save_for_backward(weight_OI, scale_O)
+        return frozen_linear(x_TI, weight_OI, scale_O, bias_O)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        return frozen_gradient(grads[0], *ctx.saved_tensors), None, None, None
+
+
+class Int8Linear(nn.Module):
+    """A frozen linear layer whose weight is kept in int8."""
+
+    scale: Tensor
+
+    def __init__(self, layer: nn.Linear) -> None:
+        super().__init__()
+        self.in_features, self.out_features = layer.in_features, layer.out_features
+        weight, scale = quantized_rows(layer.weight.detach())
+        self.weight = nn.Parameter(weight, requires_grad=False)
+        self.register_buffer("scale", scale)
+        self.bias = layer.bias
+
+    def forward(self, x: Tensor) -> Tensor:
+        """As `nn.Linear`, rounded."""
+        y: Tensor = _Product.apply(x.reshape(-1, x.shape[-1]), self.weight, self.scale, self.bias)  # type: ignore[no-untyped-call]
+        return y.view(*x.shape[:-1], -1)
+
+
+def quantize_frozen(trunk: nn.Module) -> int:
+    """Keep the weight of every frozen linear layer of `trunk`, the vocabulary head's left out, in int8 only. Returns: how many layers."""
+    head = trunk.get_output_embeddings() if hasattr(trunk, "get_output_embeddings") else None  # type: ignore[operator]
+    count = 0
+    for module in list(trunk.modules()):
+        for name, child in module.named_children():
+            if type(child) is nn.Linear and child is not head and not any(p.requires_grad for p in child.parameters()):
+                setattr(module, name, Int8Linear(child))
+                count += 1
+    return count
