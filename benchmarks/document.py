@@ -5,13 +5,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from benchmarks.benches import OURS, PEER_NAMES, Leg
+from benchmarks.benches import OURS, PEER_NAMES, WAYS, Leg, Way
 from benchmarks.comparison import FINAL_TOLERANCE, FIRST_TOLERANCE, Gate, Target, gate, ratio, seconds_to
 from benchmarks.workload import Measured
 
-__all__ = ["COLUMNS", "SCHEMA", "cells", "compare", "gate_lines", "table", "whole"]
+__all__ = ["COLUMNS", "SCHEMA", "compare", "gate_lines", "table", "tables", "whole"]
 
-SCHEMA = "tunesmith/benchmark/1"
+SCHEMA = "tunesmith/benchmark/2"
+ROUNDED: Way = "int8"
 COLUMNS = {
     "tokens_per_second": "all tokens/s",
     "scored_tokens_per_second": "scored tokens/s",
@@ -23,19 +24,29 @@ COLUMNS = {
 
 
 def compare(legs: Sequence[Leg], measured: Mapping[str, Sequence[Measured]], facts: Mapping[str, Any]) -> dict[str, Any]:
-    """The document. It holds ratios only where every gate passed."""
-    theirs = [leg for leg in legs if leg.program != OURS]
-    gates = {leg.name: gate(measured[leg.against], measured[leg.name]) for leg in theirs}
-    passed = bool(gates) and all(found.passed for found in gates.values())
-    shares = [found.share_of_matmul_rate for leg in legs if leg.program == OURS for found in measured[leg.name]]
-    known = [share for share in shares if share is not None]
-    peers = {leg.name: _peer(leg, measured, gates[leg.name], passed) for leg in theirs}
+    """The document. It holds ratios only where every gate passed; what is rounded has a gate of its own kind, which keeps nothing back."""
+    pairs = [(leg, way) for leg in legs if leg.program != OURS for way in WAYS if leg.against(way) in measured]
+    gates = {(leg.name, way): gate(measured[leg.against(way)], measured[leg.name]) for leg, way in pairs}
+    exact = [found.passed for (_, way), found in gates.items() if way != ROUNDED]
+    passed = bool(exact) and all(exact)
+    peers = {
+        leg.name if way == "plain" else f"{leg.name}, {way}": _peer(leg, way, measured, gates[leg.name, way], passed) for leg, way in pairs
+    }
     raw = {name: [asdict(found) for found in all_found] for name, all_found in measured.items()}
-    return whole(facts, peers, raw, passed=passed, share=statistics.median(known) if passed and known else None)
+    return whole(facts, peers, raw, passed=passed, shares=_shares(legs, measured) if passed else {})
+
+
+def _shares(legs: Sequence[Leg], measured: Mapping[str, Sequence[Measured]]) -> dict[Way, float]:
+    """The median share of the matmul rate by the way that ours ran; none of what is rounded, whose products are not float32's."""
+    found: dict[Way, list[float]] = {way: [] for way in WAYS if way != ROUNDED}
+    for leg in legs:
+        if leg.program == OURS and leg.way in found:
+            found[leg.way] += [share for share in (one.share_of_matmul_rate for one in measured[leg.name]) if share is not None]
+    return {way: statistics.median(shares) for way, shares in found.items() if shares}
 
 
 def whole(
-    facts: Mapping[str, Any], peers: Mapping[str, Any], legs: Mapping[str, Any], *, passed: bool, share: float | None = None
+    facts: Mapping[str, Any], peers: Mapping[str, Any], legs: Mapping[str, Any], *, passed: bool, shares: Mapping[Way, float] | None = None
 ) -> dict[str, Any]:
     """The document around the peers' entries; `legs` holds what was measured, by leg."""
     return {
@@ -44,13 +55,13 @@ def whole(
         "machine": facts["machine"],
         "passed": passed,
         "peers": peers,
-        "share_of_matmul_rate": share,
+        "shares_of_matmul_rate": dict(shares or {}),
         "legs": legs,
     }
 
 
-def _peer(leg: Leg, measured: Mapping[str, Sequence[Measured]], found: Gate, passed: bool) -> dict[str, Any]:
-    ours, theirs = measured[leg.against], measured[leg.name]
+def _peer(leg: Leg, way: Way, measured: Mapping[str, Sequence[Measured]], found: Gate, passed: bool) -> dict[str, Any]:
+    ours, theirs = measured[leg.against(way)], measured[leg.name]
     target = Target.of(measured.get(f"{leg.program}_best", theirs))
 
     def of(value: Callable[[Measured], float | None]) -> dict[str, float] | None:
@@ -70,23 +81,38 @@ def _peer(leg: Leg, measured: Mapping[str, Sequence[Measured]], found: Gate, pas
         "name": PEER_NAMES[leg.program],
         "version": theirs[0].version,
         "config": leg.config,
-        "against": leg.against,
+        "way": way,
+        "against": leg.against(way),
         "gate": asdict(found),
         "target": asdict(target),
         "ratios": ratios if passed else None,
     }
 
 
-def cells(document: Mapping[str, Any]) -> list[list[str]]:
-    """A table: its head, then a row a configuration of a peer."""
-    names = [name for name in COLUMNS if any(peer["ratios"] is None or name in peer["ratios"] for peer in document["peers"].values())]
-    if not document["passed"]:
-        names = []
-    rows = [["peer", "configuration", "gate", *(COLUMNS[name] for name in names)]]
-    for peer in document["peers"].values():
-        said = "passed" if peer["gate"]["passed"] else "FAILED"
-        rows.append([peer["name"], peer["config"], said, *(_ratio(peer["ratios"][name]) for name in names)])
+def tables(document: Mapping[str, Any]) -> dict[str, list[list[str]]]:
+    """By their captions: what is exact, and what is rounded. Each has a head, then a row a configuration of a peer and way of ours."""
+    exact = [peer for peer in document["peers"].values() if peer.get("way") != ROUNDED]
+    rounded = [peer for peer in document["peers"].values() if peer.get("way") == ROUNDED]
+    found = {"": _cells(exact, document["passed"])}
+    if rounded and document["passed"]:
+        found[f"Not exact: {WAYS[ROUNDED]}"] = _cells(rounded, True)
+    return found
+
+
+def _cells(peers: Sequence[Mapping[str, Any]], passed: bool) -> list[list[str]]:
+    names = [name for name in COLUMNS if passed and any(name in peer["ratios"] for peer in peers)]
+    with_way = any("way" in peer for peer in peers)
+    rows = [["peer", "configuration", *(["ours"] if with_way else []), "gate", *(COLUMNS[name] for name in names)]]
+    for peer in peers:
+        way = [peer["way"]] if with_way else []
+        rows.append([peer["name"], peer["config"], *way, _said(peer), *(_ratio(peer["ratios"][name]) for name in names)])
     return rows
+
+
+def _said(peer: Mapping[str, Any]) -> str:
+    if peer.get("way") == ROUNDED:
+        return f"held-out loss {peer['gate']['held_out_loss_difference']:.2%} apart"
+    return "passed" if peer["gate"]["passed"] else "FAILED"
 
 
 def _ratio(found: Mapping[str, float] | None) -> str:
@@ -97,7 +123,9 @@ def gate_lines(document: Mapping[str, Any]) -> list[str]:
     """How far the two sides were apart, a line a configuration."""
     lines = list[str]()
     for peer in document["peers"].values():
-        found, who = peer["gate"], f"{peer['name']}, {peer['config']}"
+        if peer.get("way") == ROUNDED:
+            continue
+        found, who = peer["gate"], ", ".join([peer["name"], peer["config"], *([f"ours {peer['way']}"] if "way" in peer else [])])
         if "first_loss_difference" in found:
             lines.append(
                 f"gate, {who}: first-step losses differ by {found['first_loss_difference']:.1e} nats (allowed {FIRST_TOLERANCE:g}),"
@@ -105,16 +133,21 @@ def gate_lines(document: Mapping[str, Any]) -> list[str]:
             )
         elif "num_different" in found:
             lines.append(f"gate, {who}: {found['num_different']} of {found['num_items']} choices differ (allowed 0, ties apart)")
-    if document["share_of_matmul_rate"] is not None:
-        lines.append(f"share of the machine's float32 matmul rate that ours reaches: {document['share_of_matmul_rate']:.0%}")
+    if document["passed"] and Leg(OURS, "best", ROUNDED).name in document["legs"]:
+        ends = {way: document["legs"][Leg(OURS, "best", way).name][-1]["curve"][-1]["loss"] for way in ("plain", ROUNDED)}
+        lines.append(f"held-out loss at the end, nats a target: exact {ends['plain']:.4f}, {ROUNDED} {ends[ROUNDED]:.4f}")
+    for way, share in document["shares_of_matmul_rate"].items():
+        lines.append(f"share of the machine's float32 matmul rate that ours, {way}, reaches: {share:.0%}")
     return lines
 
 
 def table(document: Mapping[str, Any]) -> str:
     """The document for people."""
-    rows = cells(document)
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines = list[str]()
+    for caption, rows in tables(document).items():
+        widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+        lines += [caption] if caption else []
+        lines += ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     if not document["passed"]:
         lines.append("no ratio is given: a gate failed")
     title = document["workload"]["title"] + (". Ratios, ours over theirs: median (least to greatest)" if document["passed"] else "")

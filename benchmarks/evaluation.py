@@ -26,14 +26,14 @@ _MODULES = {OURS: "benchmarks.legs.ours_evaluation", "lm_eval": "benchmarks.legs
 def compare_scored(scored: Mapping[str, Sequence[Scored]], facts: Mapping[str, Any]) -> dict[str, Any]:
     """The document. It holds ratios only where both sides chose the same everywhere."""
     theirs = [leg for leg in LEGS if leg.program != OURS]
-    found = {leg.name: agreement(scored[leg.against], scored[leg.name]) for leg in theirs}
+    found = {leg.name: agreement(scored[leg.against()], scored[leg.name]) for leg in theirs}
     passed = all(one.passed for one in found.values())
     peers = {leg.name: _peer(leg, scored, found[leg.name], passed) for leg in theirs}
     return whole(facts, peers, {name: [asdict(one) for one in all_found] for name, all_found in scored.items()}, passed=passed)
 
 
 def _peer(leg: Leg, scored: Mapping[str, Sequence[Scored]], found: Agreement, passed: bool) -> dict[str, Any]:
-    ours, theirs = scored[leg.against], scored[leg.name]
+    ours, theirs = scored[leg.against()], scored[leg.name]
     has_memory = all(one.peak_memory_bytes for one in (*ours, *theirs))
     speed = asdict(ratio([1 / one.seconds for one in ours], [1 / one.seconds for one in theirs]))  # the tokens are the same
     memory = asdict(ratio([one.peak_memory_bytes for one in ours], [one.peak_memory_bytes for one in theirs])) if has_memory else None
@@ -41,7 +41,7 @@ def _peer(leg: Leg, scored: Mapping[str, Sequence[Scored]], found: Agreement, pa
         "name": PEER_NAMES[leg.program],
         "version": theirs[0].version,
         "config": leg.config,
-        "against": leg.against,
+        "against": leg.against(),
         "gate": asdict(found),
         "ratios": {"tokens_per_second": speed, "scored_tokens_per_second": speed, "peak_memory": memory} if passed else None,
     }

@@ -6,7 +6,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from benchmarks.document import cells, gate_lines
+from benchmarks.document import gate_lines, tables
 from tunesmith.core.files import write_text
 
 __all__ = ["FILE", "section", "update", "with_section"]
@@ -31,8 +31,11 @@ def section(name: str, document: Mapping[str, Any], today: date) -> str:
         if name in ("python", "tunesmith", "torch", "transformers", "peft")
     ]
     what = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in workload.items() if name not in _LEFT_OUT)
-    head, *rows = cells(document)
-    table = [head, ["---"] * len(head), *rows]
+    written = list[str]()
+    for caption, (head, *rows) in tables(document).items():
+        written += [f"{caption}.", ""] if caption else []
+        written += ["| " + " | ".join(row) + " |" for row in (head, ["---"] * len(head), *rows)]
+        written.append("")
     return "\n".join(
         [
             f"## `{name}`, {workload['data']}",
@@ -43,11 +46,10 @@ def section(name: str, document: Mapping[str, Any], today: date) -> str:
             "",
             f"- machine: {where}",
             f"- ours: {', '.join(versions)}",
-            *(f"- {peer['name']}, {peer['config']}: {peer['version']}" for peer in document["peers"].values()),
+            *dict.fromkeys(f"- {peer['name']}, {peer['config']}: {peer['version']}" for peer in document["peers"].values()),
             f"- workload: {what}",
             "",
-            *("| " + " | ".join(row) + " |" for row in table),
-            "",
+            *written,
             *(f"- {line}" for line in gate_lines(document)),
             "",
         ]

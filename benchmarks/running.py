@@ -65,7 +65,8 @@ def run_leg(leg: Leg, workload: Workload, folder: Path, executable: str = sys.ex
     """One leg in a process of its own; its checkpoints are removed. Raises: BenchmarkError."""
     folder.mkdir(parents=True)
     try:
-        python(executable, f"benchmarks.legs.{leg.program}", str(workload.folder), str(folder), leg.config)
+        way = [leg.way] if leg.program == OURS else []
+        python(executable, f"benchmarks.legs.{leg.program}", str(workload.folder), str(folder), leg.config, *way)
         return Measured.from_document(json.loads((folder / "result.json").read_text(encoding="utf-8")))
     finally:
         shutil.rmtree(folder)

@@ -155,8 +155,8 @@ def report(workload: Workload, config: Config, clock: Clock, version: str) -> Me
     )
 
 
-def main(leg: Callable[[Workload, Path, Config], Measured]) -> None:
-    """Run a leg by its command line: the workload's folder, a folder for checkpoints and result.json, and `best` or `default`."""
+def main(leg: Callable[..., Measured]) -> None:
+    """Run a leg by its command line: the workload's folder, a folder for checkpoints and result.json, `best` or `default`, and what else it takes."""
     workload, folder, config = Workload(Path(sys.argv[1])), Path(sys.argv[2]), cast(Config, sys.argv[3])
-    measured = leg(workload, folder, config)
+    measured = leg(workload, folder, config, *sys.argv[4:])
     (folder / "result.json").write_text(json.dumps(asdict(measured)), encoding="utf-8")

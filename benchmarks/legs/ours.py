@@ -8,12 +8,14 @@ import torch
 from peft import LoraConfig
 from safetensors.torch import load_file, save_file
 
+from benchmarks.benches import Way
 from benchmarks.legs._measure import Clock, main, report
 from benchmarks.legs._model import HEAD
-from benchmarks.workload import Config, Measured, Settings, TokenRow, Workload
+from benchmarks.workload import BenchmarkError, Config, Measured, Settings, TokenRow, Workload
 from tunesmith import __version__
 from tunesmith.core.batch import Batch, collate
 from tunesmith.core.types import Method, Objective, Origin, ParamGroup, Row, Segment, Targets
+from tunesmith.engine.compiling import compile_layers
 from tunesmith.engine.forward import PackedForward
 from tunesmith.engine.loop import TrainingPlan, TrainingState, train
 from tunesmith.engine.optimizers import make_optimizer
@@ -42,20 +44,22 @@ def row_of(row: TokenRow, index: int) -> Row:
     return Row((Segment(row.tokens),), Origin("rows.json", index + 1), targets)
 
 
-def _method(settings: Settings, start: Path) -> Method:
+def _method(settings: Settings, start: Path, way: Way) -> Method:
     if settings.method == "lora":
         saved = LoraConfig.from_pretrained(str(start))
-        return LoRA(r=saved.r, lora_alpha=saved.lora_alpha)
+        return LoRA(r=saved.r, lora_alpha=saved.lora_alpha, base_precision="int8" if way == "int8" else "exact")
     return Full() if settings.method == "full" else HeadAlone()
 
 
-def _ready(settings: Settings, start: Path, model: LoadedModel) -> tuple[PackedForward, Method, list[ParamGroup]]:
+def _ready(settings: Settings, start: Path, model: LoadedModel, way: Way) -> tuple[PackedForward, Method, list[ParamGroup]]:
     forward = PackedForward(model.trunk, {}, model.facts, probe(model.trunk, model.facts))
-    method = _method(settings, start)
+    method = _method(settings, start, way)
     groups = method.apply(model.trunk)
     if settings.method == "lora":
         method.load(model.trunk, start)
     forward.use_fused_layers()
+    if method.base_precision == "int8":
+        forward.use_int8_base()
     if settings.task == "classification":
         head = Head("label", model.facts.hidden_size, settings.num_classes, pooling="mean")
         head.load_state_dict({f"layers.0.{name}": tensor for name, tensor in load_file(start / HEAD).items()})
@@ -72,13 +76,16 @@ def _steps(rows: list[Row], settings: Settings, facts: Any) -> Iterator[list[Bat
         yield [collate([chosen[i] for i in group], facts) for group in pack([row.num_tokens for row in chosen], budget)]
 
 
-def leg(workload: Workload, folder: Path, config: Config) -> Measured:
-    """Train on packed micro-batches. `config` says only whose order of the rows it is: the settings are the same."""
+def leg(workload: Workload, folder: Path, config: Config, way: Way = "plain") -> Measured:
+    """Train on packed micro-batches. `config` says only whose order of the rows it is: the settings are the same.
+
+    Raises: BenchmarkError, where layers are to be compiled and are not.
+    """
     settings, rows = workload.settings(), workload.in_order(config)
     model = load(settings.model, need="lm" if settings.task == "language_model" else "encoder")
     num_steps = len(rows) // settings.examples_per_step
     clock = Clock(settings, num_steps, folder)
-    forward, method, groups = _ready(settings, workload.start, model)
+    forward, method, groups = _ready(settings, workload.start, model, way)
     objective: Objective = SFT() if settings.task == "language_model" else Classify()
 
     def save(to: Path) -> None:
@@ -91,7 +98,12 @@ def leg(workload: Workload, folder: Path, config: Config) -> Measured:
     torch.manual_seed(settings.seed)
     state = TrainingState(make_optimizer(groups, name="adamw", weight_decay=0.0))
     plan = TrainingPlan(num_steps, num_steps, settings.learning_rate, "constant", 0, settings.max_grad_norm)
-    steps = _steps([row_of(row, index) for index, row in enumerate(rows)], settings, model.facts)
+    encoded = [row_of(row, index) for index, row in enumerate(rows)]
+    if way != "plain":
+        compiling = compile_layers(forward, objective, next(_steps(encoded, settings, model.facts))[0])
+        if compiling.reason:
+            raise BenchmarkError(f"the layers run uncompiled ({compiling.reason})")
+    steps = _steps(encoded, settings, model.facts)
     for step in train(forward, objective, steps, plan, state):
         if step.index == 1:
             clock.first_loss = step.loss

@@ -45,9 +45,10 @@ def test_default_configurations_run_twice_whatever_the_others_do():
 def test_every_configuration_of_a_peer_has_ours_on_the_same_order_beside_it():
     for bench in BENCHES.values():
         names = [leg.name for leg in bench.legs()]
-        assert len(names) == len(set(names)) == 2 * (1 + len(bench.peers))
-        assert {leg.against for leg in bench.legs()} == {"ours_best", "ours_default"}
-    assert [leg.name for leg in BENCHES["sft"].legs(["trl"])] == ["ours_best", "trl_best", "ours_default", "trl_default"]
+        assert len(names) == len(set(names)) == 2 * (1 + len(bench.peers)) + len(bench.ways) - 1
+        assert {leg.against() for leg in bench.legs()} == {"ours_best", "ours_default"}
+    found = [leg.name for leg in BENCHES["sft"].legs(["trl"])]
+    assert found == ["ours_best", "ours_compiled_best", "ours_int8_best", "trl_best", "ours_default", "trl_default"]
     with pytest.raises(BenchmarkError, match="nobody: no such peer"):
         BENCHES["sft"].legs(["nobody"])
 
@@ -130,7 +131,7 @@ def test_document_gives_ratios_and_share_where_every_gate_passed():
     assert best["ratios"]["scored_tokens_per_second"]["median"] == 2.0
     assert best["ratios"]["peak_memory"]["median"] == 0.25
     assert best["ratios"]["time_to_target"]["median"] == 0.5
-    assert document["share_of_matmul_rate"] == 0.5
+    assert document["shares_of_matmul_rate"] == {"plain": 0.5}
     assert "2.00 (2.00 to 2.00)" in table(document)
 
 
@@ -146,9 +147,25 @@ def test_no_ratio_at_all_where_one_gate_failed():
     document = compare(LEGS, _measured(trainer_default=[_ending(2.5)]), FACTS)
     assert not document["passed"]
     assert [peer["ratios"] for peer in document["peers"].values()] == [None, None]
-    assert document["share_of_matmul_rate"] is None
+    assert document["shares_of_matmul_rate"] == {}
     assert "FAILED" in table(document)
     assert " to " not in table(document)
+
+
+def test_what_is_rounded_is_told_apart_and_keeps_nothing_back():
+    legs = [*LEGS, Leg("ours", "best", "compiled"), Leg("ours", "best", "int8")]
+    fast = replace(_ending(2.2), seconds=5.0)
+    document = compare(legs, _measured(ours_compiled_best=[LEG], ours_int8_best=[fast]), FACTS)
+    assert document["passed"]
+    assert list(document["peers"]) == ["trainer_best", "trainer_best, compiled", "trainer_best, int8", "trainer_default"]
+    assert document["peers"]["trainer_best, int8"]["ratios"]["tokens_per_second"]["median"] == 4.0
+    assert document["shares_of_matmul_rate"] == {"plain": 0.5, "compiled": 0.5}
+    exact, rounded = table(document).split("Not exact: ")
+    assert "int8" not in exact
+    assert "held-out loss 9.09% apart" in rounded
+    assert "exact 2.0000, int8 2.2000" in rounded
+    failed = compare(legs, _measured(ours_compiled_best=[_ending(2.5)], ours_int8_best=[fast]), FACTS)
+    assert not failed["passed"]
 
 
 def test_memory_is_left_out_where_the_system_does_not_say():

@@ -12,6 +12,7 @@ from benchmarks.environments import peer_python
 from benchmarks.legs._measure import training_flops
 from benchmarks.running import run_leg
 from benchmarks.workload import BenchmarkError
+from tunesmith.engine.compiling import Compiling
 
 FACTS = {"workload": {"title": "tiny"}, "machine": {}}
 KINDS = [(bench.settings["task"], bench.settings["method"], min(bench.settings.get("epochs", 1), 2)) for bench in BENCHES.values()]
@@ -37,6 +38,18 @@ def test_ours_and_the_trainer_do_the_same_work_in_every_workload(task, method, e
         assert found.peak_memory_bytes > 0
         assert found.matmul_flops_per_second > 0
         assert (found.curve[-1].accuracy is None) == (task == "language_model")
+
+
+def test_ours_on_an_int8_base_or_not_compiled_as_asked(make, tmp_path, monkeypatch):
+    workload = make(tmp_path, "language_model", "lora")
+    ours = importlib.import_module("benchmarks.legs.ours")
+    monkeypatch.setattr(ours, "compile_layers", lambda *_: Compiling("", 0.0))
+    exact, rounded = (ours.leg(workload, tmp_path / way, "best", way) for way in ("plain", "int8"))
+    assert rounded.first_loss == pytest.approx(exact.first_loss, rel=0.05)
+    assert rounded.first_loss != exact.first_loss
+    monkeypatch.setattr(ours, "compile_layers", lambda *_: Compiling("no compiler", 0.0))
+    with pytest.raises(BenchmarkError, match="run uncompiled .no compiler"):
+        ours.leg(workload, tmp_path / "compiled", "best", "compiled")
 
 
 def test_legs_in_processes_of_their_own_do_the_same_work(make, tmp_path):

@@ -20,12 +20,12 @@ DOCUMENT = {
     "passed": True,
     "peers": {
         "trl_best": {
-            "name": "TRL", "version": "trl 1.16", "config": "best",
+            "name": "TRL", "version": "trl 1.16", "config": "best", "way": "plain",
             "gate": {"passed": True, "first_loss_difference": 1e-6, "held_out_loss_difference": 1e-4},
             "ratios": {"tokens_per_second": RATIO, "peak_memory": None},
         }
     },
-    "share_of_matmul_rate": 0.5,
+    "shares_of_matmul_rate": {"plain": 0.5},
     "legs": {},
 }  # fmt: skip
 FAILED = {**DOCUMENT, "passed": False, "peers": {"trl_best": {**DOCUMENT["peers"]["trl_best"], "ratios": None}}}
@@ -48,7 +48,7 @@ def test_a_section_says_where_when_and_with_what_it_was_measured():
         "two repeats",
     ):
         assert part in text
-    assert "| TRL | best | passed | 2.00 (1.50 to 2.50) | none |" in text
+    assert "| TRL | best | plain | passed | 2.00 (1.50 to 2.50) | none |" in text
     assert "50%" in text
 
 
