@@ -14,6 +14,7 @@ from tunesmith.app.machine import choose_device, choose_precision
 from tunesmith.core import registry
 from tunesmith.core.errors import DataError, MethodError, ObjectiveError, RecipeError
 from tunesmith.core.events import Event, Progress, Stage, Warned
+from tunesmith.core.garbage import collected_later
 from tunesmith.core.types import Completion, Example, Labelled, Method, Objective, Origin, ParamGroup, Text
 from tunesmith.data import EncodedFacts, TextEncoder, encode
 from tunesmith.engine.forward import PackedForward, Paths
@@ -118,6 +119,7 @@ def stop_tokens(model: LoadedModel) -> tuple[int, ...]:
     return tuple(dict.fromkeys(int(token) for token in found if token is not None))
 
 
+@collected_later()
 def prepare(recipe: Recipe, say: Say) -> Task:
     """Read the data, load the model, encode the one for the other. Raises whatever is wrong with either, before anything is written."""
     if recipe.engine.num_threads:
