@@ -26,7 +26,7 @@ from tunesmith.model.heads import Head, load_heads, write_label_map
 from tunesmith.model.load import LoadedModel, load
 from tunesmith.recipe import PluginSpec, Recipe
 
-__all__ = ["Task", "attach", "choose_objective", "earlier_heads", "load_model", "prepare", "stop_tokens"]
+__all__ = ["Task", "attach", "choose_objective", "choose_paths", "earlier_heads", "load_model", "prepare", "stop_tokens"]
 
 Say = Callable[[Event], None]
 
@@ -136,7 +136,7 @@ def prepare(recipe: Recipe, say: Say) -> Task:
     _try_on(method, model.trunk)
     encoder = TextEncoder(model.tokenizer, model.facts, data.labels, model.facts.max_length, recipe.data.template, recipe.data.system)
     objective.heads(encoder)
-    paths: Paths = _paths(recipe, model)
+    paths = choose_paths(recipe, model)
     forward = PackedForward(model.trunk, {}, model.facts, paths, choose_precision(recipe.engine.precision, device))
     task = Task(
         recipe, device, data, model, encoder, objective_name, objective, method, metrics, select_by, forward, stop_tokens(model),
@@ -185,7 +185,8 @@ def _encode(task: Task, name: str, examples: Sequence[Example]) -> tuple[Encoded
     return EncodedSplit(chosen, encoded.rows, [place[index] for index in encoded.examples], references), encoded.facts
 
 
-def _paths(recipe: Recipe, model: LoadedModel) -> Paths:
+def choose_paths(recipe: Recipe, model: LoadedModel) -> Paths:
+    """How the recipe's model is run: as the probe finds, or the plain way. Raises: ModelError, where the recipe asks for what is not exact."""
     if recipe.engine.exact_reference:
         why = "asked for by engine.exact_reference"
         return Paths("padded", why, "model" if model.facts.has_lm_head else "none", why)
