@@ -92,14 +92,14 @@ PADDED_ONLY = frozenset({"bloom", "falcon", "gptj", "gpt_neo", "mpt", "mamba", "
 """Families whose attention cannot be packed; the probe has to send them to the padded path."""
 
 
-def make(name: str, dtype: torch.dtype = torch.float32) -> nn.Module:
-    """A seeded tiny model whose weights are large enough that attention matters."""
+def make(name: str, dtype: torch.dtype = torch.float32, *, scale: float = 4.0) -> nn.Module:
+    """A seeded tiny model whose weights are `scale` times their first ones: large enough that attention matters."""
     torch.manual_seed(0)
     model = {**CAUSAL, **ENCODERS, **ENCODER_DECODERS}[name]().to(dtype).eval()
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.dim() > 1:
-                parameter.mul_(4.0)
+                parameter.mul_(scale)
     return model
 
 

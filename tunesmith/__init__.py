@@ -13,7 +13,10 @@ __all__ = ["Run", "__version__", "tune"]
 def __getattr__(name: str) -> _typing.Any:
     """Load `tune` and `Run` when they are first asked for: importing the package stays fast and needs no torch."""
     if name == "tune":
-        from tunesmith.api import tune
+        from tunesmith.core.garbage import never_collected
+
+        with never_collected():
+            from tunesmith.api import tune
 
         return tune
     if name == "Run":

@@ -8,8 +8,6 @@ from typing import Any
 from tunesmith.app.run import Run
 from tunesmith.app.spoken import python_words
 from tunesmith.app.tune import tune as tune_recipe
-from tunesmith.cli.notebook import NotebookProgress, in_notebook
-from tunesmith.cli.progress import Progress
 from tunesmith.core import registry
 from tunesmith.core.errors import UsageError
 from tunesmith.core.events import Event
@@ -68,6 +66,9 @@ def tune(
         made = from_mapping(_merged(content, changes), name=Path(recipe).stem if recipe is not None else "python")
         if progress is not None:
             return tune_recipe(made, progress=spoken(progress))
+        from tunesmith.cli.notebook import NotebookProgress, in_notebook
+        from tunesmith.cli.progress import Progress
+
         with NotebookProgress() if in_notebook() else Progress() as bar:
             return tune_recipe(made, progress=spoken(bar))
 

@@ -1,13 +1,12 @@
-"""How soon `tunesmith tune reviews` has done its first training step: notes the time of day then, and ends."""
+"""How soon `tunesmith.tune("reviews")` has done its first training step: notes the time of day then, and ends."""
 
 import os
 import sys
 import time
 from pathlib import Path
 
-from tunesmith.app.tune import tune
+from tunesmith import tune
 from tunesmith.core.events import Event, Stepped
-from tunesmith.recipe import load
 
 
 def main() -> None:
@@ -19,7 +18,7 @@ def main() -> None:
             file.write_text(repr(time.time()), encoding="utf-8")
             os._exit(0)  # the rest of the run is not wanted, nor its goodbye
 
-    tune(load("reviews", [f"output_dir={folder / 'run'}"]), progress=progress)
+    tune("reviews", output_dir=str(folder / "run"), progress=progress)
 
 
 if __name__ == "__main__":

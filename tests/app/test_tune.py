@@ -372,10 +372,14 @@ def test_a_loss_that_rose_is_told(encoder_folder: Path, reviews_csv: Path, tmp_p
 
 
 def test_the_plain_ways_give_the_same_losses(decoder_folder: Path, pairs_csv: Path, tmp_path: Path) -> None:
-    fast = tune(writer(decoder_folder, pairs_csv, tmp_path / "fast", train={"max_steps": 6}))
-    plain = tune(writer(decoder_folder, pairs_csv, tmp_path / "plain", train={"max_steps": 6}, engine={"exact_reference": True}))
+    settings: dict[str, Any] = {"method": {"name": "lora", "r": 4}, "train": {"max_steps": 6}}
+    fast = tune(writer(decoder_folder, pairs_csv, tmp_path / "fast", **settings))
+    plain = tune(writer(decoder_folder, pairs_csv, tmp_path / "plain", **settings, engine={"exact_reference": True}))
     assert (fast.report["model"]["attention"], fast.report["model"]["head"]) == ("packed", "fused")
     assert (plain.report["model"]["attention"], plain.report["model"]["head"]) == ("padded", "model")
+    assert (fast.model.forward.paths.attention, plain.model.forward.paths.attention) == ("packed", "padded")
+    layers = [{type(m).__module__.partition(".")[0] for m in run.model.forward.modules() if hasattr(m, "lora_A")} for run in (fast, plain)]
+    assert layers == [{"tunesmith"}, {"peft"}]
     found, expected = ([step["loss"] for step in run.report["curves"]["train"]] for run in (fast, plain))
     assert found == pytest.approx(expected, abs=1e-4)
 

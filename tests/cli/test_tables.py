@@ -6,6 +6,7 @@ import pytest
 from rich.console import Console
 
 from tests.report.example_reports import classification, generation
+from tunesmith.cli.output import console
 from tunesmith.cli.tables import report_table
 
 
@@ -51,3 +52,14 @@ def test_nothing_is_cut_off(report: dict[str, object], width: int) -> None:
     text = drawn(report, width)
     assert "…" not in text
     assert max(len(line) for line in text.splitlines()) <= width
+
+
+@pytest.mark.parametrize(("no_color", "is_plain"), [("1", True), ("", False)])
+def test_no_color_leaves_no_bold_either(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], no_color: str, is_plain: bool
+) -> None:
+    monkeypatch.setenv("NO_COLOR", no_color)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    console().print("the verdict", style="bold")
+    assert ("\x1b[" not in capsys.readouterr().out) is is_plain

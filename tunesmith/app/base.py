@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from tunesmith.app.judged import Judgement, judge, judge_zero_shot, load_judgeme
 from tunesmith.app.machine import versions
 from tunesmith.app.task import Task
 from tunesmith.core.events import Event, Notice
-from tunesmith.core.files import cache_folder, file_sha256, hash_of
+from tunesmith.core.files import cache_folder, file_sha256, hash_of, hash_of_each
 from tunesmith.core.run import RunDirectory
 
 __all__ = ["judge_base"]
@@ -56,9 +56,7 @@ def _key(task: Task) -> str:
     if not source.sha256 or source.adapters or source.heads:
         return ""
     judged: Mapping[str, Any] = {
-        name: [
-            hash_of(type(e).__name__, asdict(e), r) for e, r in zip(task.splits[name].examples, task.splits[name].references, strict=True)
-        ]
+        name: hash_of_each(zip(task.splits[name].examples, task.splits[name].references, strict=True))
         for name in ("test", *task.data.domains)
     }
     asked = {"label_texts": recipe.data.label_texts, **recipe.evaluate.model_dump(include={"prompts", "max_new_tokens", "generate_limit"})}

@@ -31,7 +31,7 @@ class Judgement:
 
 def save_judgement(file: Path, judgement: Judgement) -> None:
     """Keep it as JSON, written whole."""
-    write_json(file, asdict(judgement))
+    write_json(file, asdict(judgement), indent=None)
 
 
 def load_judgement(file: Path) -> Judgement:

@@ -14,6 +14,7 @@ from tunesmith.app.machine import choose_device, choose_precision
 from tunesmith.core import registry
 from tunesmith.core.errors import DataError, MethodError, ObjectiveError, RecipeError
 from tunesmith.core.events import Event, Progress, Stage, Warned
+from tunesmith.core.garbage import collected_later
 from tunesmith.core.types import Completion, Example, Labelled, Method, Objective, Origin, ParamGroup, Text
 from tunesmith.data import EncodedFacts, TextEncoder, encode
 from tunesmith.engine.forward import PackedForward, Paths
@@ -25,7 +26,7 @@ from tunesmith.model.heads import Head, load_heads, write_label_map
 from tunesmith.model.load import LoadedModel, load
 from tunesmith.recipe import PluginSpec, Recipe
 
-__all__ = ["Task", "attach", "choose_objective", "earlier_heads", "load_model", "prepare", "stop_tokens"]
+__all__ = ["Task", "attach", "choose_objective", "choose_paths", "earlier_heads", "load_model", "prepare", "stop_tokens"]
 
 Say = Callable[[Event], None]
 
@@ -118,6 +119,7 @@ def stop_tokens(model: LoadedModel) -> tuple[int, ...]:
     return tuple(dict.fromkeys(int(token) for token in found if token is not None))
 
 
+@collected_later()
 def prepare(recipe: Recipe, say: Say) -> Task:
     """Read the data, load the model, encode the one for the other. Raises whatever is wrong with either, before anything is written."""
     if recipe.engine.num_threads:
@@ -135,7 +137,7 @@ def prepare(recipe: Recipe, say: Say) -> Task:
     _try_on(method, model.trunk)
     encoder = TextEncoder(model.tokenizer, model.facts, data.labels, model.facts.max_length, recipe.data.template, recipe.data.system)
     objective.heads(encoder)
-    paths: Paths = _paths(recipe, model)
+    paths = choose_paths(recipe, model)
     forward = PackedForward(model.trunk, {}, model.facts, paths, choose_precision(recipe.engine.precision, device))
     task = Task(
         recipe, device, data, model, encoder, objective_name, objective, method, metrics, select_by, forward, stop_tokens(model),
@@ -184,7 +186,8 @@ def _encode(task: Task, name: str, examples: Sequence[Example]) -> tuple[Encoded
     return EncodedSplit(chosen, encoded.rows, [place[index] for index in encoded.examples], references), encoded.facts
 
 
-def _paths(recipe: Recipe, model: LoadedModel) -> Paths:
+def choose_paths(recipe: Recipe, model: LoadedModel) -> Paths:
+    """How the recipe's model is run: as the probe finds, or the plain way. Raises: ModelError, where the recipe asks for what is not exact."""
     if recipe.engine.exact_reference:
         why = "asked for by engine.exact_reference"
         return Paths("padded", why, "model" if model.facts.has_lm_head else "none", why)

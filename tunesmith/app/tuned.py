@@ -10,14 +10,13 @@ from typing import Any
 from tunesmith.app.judging import classify, write_answers_to
 from tunesmith.app.learned import learned, require_classifier, require_language_model
 from tunesmith.app.machine import choose_device, choose_precision
-from tunesmith.app.task import load_model, stop_tokens
+from tunesmith.app.task import choose_paths, load_model, stop_tokens
 from tunesmith.core import registry
 from tunesmith.core.run import RunDirectory
 from tunesmith.core.types import Example, Labelled, Message, Method, Objective, Origin, Output, Prompt, Row
 from tunesmith.data import TextEncoder
 from tunesmith.engine.forward import PackedForward
 from tunesmith.engine.generate import longest_prompt, stream
-from tunesmith.engine.probe import probe
 from tunesmith.model.heads import load_heads
 from tunesmith.model.load import LoadedModel
 from tunesmith.recipe import Recipe
@@ -162,7 +161,7 @@ def load_tuned(directory: RunDirectory) -> Tuned:
     objective: Objective = registry.create("objective", known.objective)
     device = choose_device(recipe.engine.device)
     model = load_model(recipe, objective, device, lambda event: None)
-    paths = probe(model.trunk, model.facts, recipe.model.attention)
+    paths = choose_paths(recipe, model)
     method: Method = registry.create("method", recipe.method.name, **recipe.method.options)
     method.apply(model.trunk)
     method.load(model.trunk, directory.model if directory.model.is_dir() else directory.adapter)
@@ -171,7 +170,8 @@ def load_tuned(directory: RunDirectory) -> Tuned:
     forward = PackedForward(
         model.trunk, {n: h.to(device) for n, h in heads.items()}, model.facts, paths, choose_precision(recipe.engine.precision, device)
     )
-    forward.use_fused_layers()
+    if not recipe.engine.exact_reference:
+        forward.use_fused_layers()
     if method.base_precision == "int8":
         forward.use_int8_base()
     encoder = TextEncoder(model.tokenizer, model.facts, labels, model.facts.max_length, recipe.data.template, recipe.data.system)
@@ -183,6 +183,6 @@ def load_base(recipe: Recipe) -> Tuned:
     objective: Objective = registry.create("objective", "sft")
     device = choose_device(recipe.engine.device)
     model = load_model(recipe, objective, device, lambda event: None)
-    forward = PackedForward(model.trunk, {}, model.facts, probe(model.trunk, model.facts, recipe.model.attention))
+    forward = PackedForward(model.trunk, {}, model.facts, choose_paths(recipe, model))
     encoder = TextEncoder(model.tokenizer, model.facts, (), model.facts.max_length, recipe.data.template, recipe.data.system)
     return Tuned(recipe, model, forward.eval(), encoder, stop_tokens(model), recipe.engine.micro_batch_tokens, "generation", "messages")

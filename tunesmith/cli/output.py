@@ -7,7 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -32,7 +32,8 @@ def console(*, stderr: bool = False) -> Console:
 
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() or "COLUMNS" in os.environ else 140
-    return Console(stderr=stderr, highlight=False, markup=False, emoji=False, soft_wrap=True, width=width)
+    colors: Literal["auto"] | None = None if os.environ.get("NO_COLOR") else "auto"  # rich alone would leave bold
+    return Console(stderr=stderr, highlight=False, markup=False, emoji=False, soft_wrap=True, width=width, color_system=colors)
 
 
 @contextlib.contextmanager

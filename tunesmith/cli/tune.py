@@ -22,15 +22,17 @@ def tune(
 
     Writes a run folder with what was trained, predictions and a report.
     """
+    from tunesmith.core.garbage import never_collected
     from tunesmith.recipe import load
 
     loaded = load(recipe, overrides or ())
     with json_only(json) as write_document:
-        from tunesmith.app.tune import plan
-        from tunesmith.app.tune import tune as tune_now
-        from tunesmith.cli import tables
-        from tunesmith.cli.progress import Progress
-        from tunesmith.core.run import RunDirectory
+        with never_collected():
+            from tunesmith.app.tune import plan
+            from tunesmith.app.tune import tune as tune_now
+            from tunesmith.cli import tables
+            from tunesmith.cli.progress import Progress
+            from tunesmith.core.run import RunDirectory
 
         if dry_run:
             planned = plan(loaded).to_dict()

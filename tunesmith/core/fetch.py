@@ -315,6 +315,12 @@ def read_member(archive: Path | bytes, member: str) -> bytes:
             return bytes(file.read())
 
 
+def read_members(archive: Path | bytes) -> dict[str, bytes]:
+    """The content of every file of a wheel, zip or tar (a path, or its bytes), by its name. Raises: FetchError, where it is broken."""
+    with _archive(archive) as (names, opened):
+        return {name: bytes(opened(name).read()) for name in names}
+
+
 def extract(archive: Path | bytes, members: Iterable[str] | Mapping[str, str], folder: Path) -> list[Path]:
     """Copy files out of a wheel, zip or tar to below `folder`, and return their paths.
 

@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ __all__ = [
     "disk_errors",
     "file_sha256",
     "hash_of",
+    "hash_of_each",
     "staged_file",
     "staged_folder",
     "write_bytes",
@@ -124,9 +125,9 @@ def write_text(path: Path, content: str) -> None:
     write_bytes(path, content.encode("utf-8"))
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write a JSON document whole; NaN and infinities become null, as JSON has none."""
-    write_text(path, json.dumps(_finite(value), indent=1, ensure_ascii=False) + "\n")
+def write_json(path: Path, value: Any, *, indent: int | None = 1) -> None:
+    """Write a JSON document whole; NaN and infinities become null, as JSON has none. Without `indent` it is quick, and a single line."""
+    write_text(path, json.dumps(_finite(value), indent=indent, ensure_ascii=False) + "\n")
 
 
 def _finite(value: Any) -> Any:
@@ -148,3 +149,8 @@ def file_sha256(path: Path) -> str:
 def hash_of(*parts: Any) -> str:
     """A stable SHA-256, in hex, of JSON-like values: the key of a cache entry."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True, ensure_ascii=False, default=str).encode("utf-8")).hexdigest()
+
+
+def hash_of_each(items: Iterable[object]) -> str:
+    """A SHA-256, in hex, of frozen dataclasses, texts and numbers, by their repr: many times quicker than `hash_of`."""
+    return hashlib.sha256("\n".join(map(repr, items)).encode("utf-8")).hexdigest()

