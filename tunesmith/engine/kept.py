@@ -8,7 +8,6 @@ T tokens    H hidden size
 
 import contextlib
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import torch
