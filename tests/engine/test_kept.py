@@ -89,7 +89,7 @@ def _tokens_through(layer: nn.Module) -> list[int]:
 def test_two_epochs_equal_the_plain_ones_and_run_the_layers_below_once_a_row(name: str) -> None:
     targets = r".*\.1\.(mlp|attn)\.W.*" if name == "modernbert" else UPPER
     plain, forward = _prepared(name, targets), _prepared(name, targets)
-    assert keep_activations(forward, _batch(forward, _rows(forward, seed=7)), RowStore()) == ""
+    assert keep_activations(forward, _rows(forward, seed=7), RowStore()).reason == ""
     below = _tokens_through(repeated_layers(forward.trunk)[0])
     expected, found = _two_epochs(plain), _two_epochs(forward)
     assert sum(below) == sum(LENGTHS)
@@ -109,7 +109,7 @@ def _deep() -> PackedForward:
 
 def test_all_layers_below_stand_still_and_those_above_run() -> None:
     plain, forward = _deep(), _deep()
-    assert keep_activations(forward, _batch(forward, _rows(forward)), RowStore()) == ""
+    assert keep_activations(forward, _rows(forward), RowStore()).reason == ""
     ran = [_tokens_through(layer) for layer in repeated_layers(forward.trunk)]
     for ours, theirs in zip(_two_epochs(forward), _two_epochs(plain), strict=True):
         torch.testing.assert_close(ours, theirs, atol=1e-9, rtol=1e-7)
@@ -122,7 +122,7 @@ def test_where_no_layer_trains_a_final_norm_learns_from_what_leaves_the_last() -
     for one in (plain, forward):
         one.trunk.requires_grad_(False)
         one.trunk.model.norm.requires_grad_(True)  # type: ignore[union-attr]
-    assert keep_activations(forward, _batch(forward, _rows(forward)), RowStore()) == ""
+    assert keep_activations(forward, _rows(forward), RowStore()).reason == ""
     for ours, theirs in zip(_two_epochs(forward), _two_epochs(plain), strict=True):
         torch.testing.assert_close(ours, theirs, atol=1e-9, rtol=1e-7)
 
@@ -132,7 +132,7 @@ def test_the_bounds_hold_and_the_rest_is_computed_each_time(in_file: bool, tmp_p
     plain, forward = _prepared("llama"), _prepared("llama")
     a_token = forward.facts.hidden_size * 8
     store = RowStore(max_bytes=15 * a_token, folder=tmp_path if in_file else None, max_file_bytes=15 * a_token if in_file else 0)
-    assert keep_activations(forward, _batch(forward, _rows(forward)), store) == ""
+    assert keep_activations(forward, _rows(forward), store).reason == ""
     below = _tokens_through(repeated_layers(forward.trunk)[0])
     for ours, theirs in zip(_two_epochs(forward), _two_epochs(plain), strict=True):
         torch.testing.assert_close(ours, theirs, atol=1e-9, rtol=1e-7)
@@ -145,7 +145,7 @@ def test_the_bounds_hold_and_the_rest_is_computed_each_time(in_file: bool, tmp_p
 
 def test_other_tokens_are_other_rows_and_changed_weights_forget_all() -> None:
     forward = _prepared("llama")
-    assert keep_activations(forward, _batch(forward, _rows(forward)), RowStore()) == ""
+    assert keep_activations(forward, _rows(forward), RowStore()).reason == ""
     below = _tokens_through(repeated_layers(forward.trunk)[0])
     forward.eval()
 
@@ -201,11 +201,10 @@ def test_a_model_that_cannot_start_above_runs_whole(name: str, reason: str) -> N
             layer.register_forward_hook(lambda _module, _inputs, output: (output, None))
     elif name == "layerdrop":
         forward.trunk.config.layerdrop = 0.1  # type: ignore[union-attr]
-    batch = _batch(forward, _rows(forward))
-    assert reason in keep_activations(forward, batch, RowStore())
+    assert reason in keep_activations(forward, _rows(forward), RowStore()).reason
     assert forward.kept is None
     if name != "tuples":
-        assert torch.isfinite(_loss(forward, batch))
+        assert torch.isfinite(_loss(forward, _batch(forward, _rows(forward))))
 
 
 def test_frozen_layers_are_those_below_the_first_that_trains() -> None:

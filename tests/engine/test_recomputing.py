@@ -109,7 +109,7 @@ def test_a_model_without_a_list_of_like_layers_runs_as_before() -> None:
 def test_it_goes_with_layers_whose_activations_are_kept() -> None:
     forward = _prepared("llama", "lora", targets=r".*layers\.1\..*_proj")
     plain = _step(forward)
-    assert keep_activations(forward, _batch(forward), RowStore()) == ""
+    assert keep_activations(forward, _batch(forward).rows, RowStore()).reason == ""
     assert forward.recompute_layers() == 2
     for _ in range(2):
         found = _step(forward)
@@ -125,7 +125,7 @@ def test_it_goes_with_compiled_layers(targets: str, monkeypatch: pytest.MonkeyPa
     forward = _prepared("llama", "lora", dtype=torch.float32, targets=targets)
     plain = _step(forward)
     if targets != "all-linear":
-        assert keep_activations(forward, _batch(forward), RowStore()) == ""
+        assert keep_activations(forward, _batch(forward).rows, RowStore()).reason == ""
     assert forward.recompute_layers() == 3
     assert compile_layers(forward, registry.create("objective", "sft"), _batch(forward)).reason == ""
     with torch.compiler.set_stance("fail_on_recompile"):

@@ -7,7 +7,8 @@ T tokens    H hidden size
 """
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,12 +16,13 @@ from torch import Tensor, nn
 
 from tunesmith.core.batch import Batch, collate
 from tunesmith.core.errors import Interrupted
+from tunesmith.core.types import Row
 from tunesmith.engine.forward import PackedForward
 from tunesmith.engine.layers import num_frozen_layers, repeated_layers, standing_in
 from tunesmith.engine.probe import near
 from tunesmith.engine.row_store import RowStore, tokens_of
 
-__all__ = ["KeptActivations", "keep_activations"]
+__all__ = ["Keeping", "KeptActivations", "keep_activations"]
 
 
 class KeptActivations:
@@ -68,16 +70,22 @@ def _passed(hidden: Tensor, *_: Any, **__: Any) -> Tensor:
     return hidden
 
 
-def keep_activations(forward: PackedForward, batch: Batch, store: RowStore) -> str:
-    """Run the trunk's layers below the first that trains once a row from now on, where a batch's rows give the same as without.
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """What came of it."""
 
-    Returns: why not; empty where it is done.
-    """
+    reason: str
+    """Why every layer runs each time; empty where the lowest run once a row."""
+    num_layers: int
+
+
+def keep_activations(forward: PackedForward, rows: Sequence[Row], store: RowStore) -> Keeping:
+    """Run the trunk's layers below the first that trains once a row from now on, where `rows`, on which it is tried, give the same as without."""
     kept, was_training = KeptActivations(forward.trunk, store), forward.training
     reason = _why_not(forward, kept)
     if not reason:
         try:
-            reason = _difference(forward, kept, collate(batch.rows[:3], batch.facts).to(forward.device))
+            reason = _difference(forward, kept, collate(rows, forward.facts).to(forward.device))
         except Interrupted:
             raise
         except Exception as error:  # whatever a model's own code raises: its layers are not a chain of hidden states
@@ -85,7 +93,7 @@ def keep_activations(forward: PackedForward, batch: Batch, store: RowStore) -> s
         forward.train(was_training)
         store.clear()
     forward.kept = None if reason else kept
-    return reason
+    return Keeping(reason, 0 if reason else kept.num_layers)
 
 
 def _why_not(forward: PackedForward, kept: KeptActivations) -> str:
