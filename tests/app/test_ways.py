@@ -56,9 +56,7 @@ def test_layers_that_drop_out_run_each_time(encoder_folder: Path, reviews_csv: P
 
 
 @pytest.mark.parametrize("method", ["full", UPPER])
-def test_recomputed_activations_change_nothing_but_the_report(
-    decoder_folder: Path, pairs_csv: Path, tmp_path: Path, method: Any
-) -> None:
+def test_recomputed_activations_change_nothing_but_the_report(decoder_folder: Path, pairs_csv: Path, tmp_path: Path, method: Any) -> None:
     said = list[Event]()
     options = {"method": method, "engine": {"activation_checkpointing": True}}
     again = tune(_adapted(decoder_folder, pairs_csv, tmp_path / "again", **options), progress=said.append)

@@ -167,6 +167,25 @@ def test_other_tokens_are_other_rows_and_changed_weights_forget_all() -> None:
     assert sum(below) == (2 + 3 + 2) * total
 
 
+def test_what_trains_after_the_layers_gets_its_gradient_under_autocast_too() -> None:
+    """Under autocast torch remembers casted weights, those that were cast without a gradient too."""
+    config = transformers.OPTConfig(
+        vocab_size=97, hidden_size=32, ffn_dim=48, num_hidden_layers=2, num_attention_heads=4, max_position_embeddings=64,
+        word_embed_proj_dim=16, dropout=0.0, pad_token_id=0,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    forward = _adapted(transformers.OPTForCausalLM(config), "opt", r".*\.1\..*_proj")
+    forward.float()._autocast = torch.bfloat16
+    projection = forward.trunk.model.decoder.project_out  # type: ignore[union-attr]
+    projection.requires_grad_(True)
+    batch = _batch(forward, _rows(forward))
+    assert keep_activations(forward, _rows(forward), RowStore()).reason == ""
+    for _ in range(2):
+        forward.train().nll(batch).backward()
+        assert projection.weight.grad is not None
+        projection.weight.grad = None
+
+
 def _shares(layers: Any) -> None:
     """Let the second layer read something that the first left behind."""
     first, second = layers[0].forward, layers[1].forward
