@@ -10,6 +10,7 @@ from tunesmith.core.types import Row
 from tunesmith.engine.features import FrozenFeatures
 from tunesmith.engine.forward import PackedForward
 from tunesmith.engine.probe import probe
+from tunesmith.engine.row_store import RowStore
 from tunesmith.model.heads import Head
 
 
@@ -69,7 +70,7 @@ def test_a_trunk_that_trains_keeps_nothing() -> None:
 def test_what_no_longer_fits_is_computed_again() -> None:
     forward = _forward()
     rows = _rows(forward)
-    features = FrozenFeatures(max_bytes=2 * 4 * forward.facts.hidden_size)
+    features = FrozenFeatures(RowStore(max_bytes=2 * 4 * forward.facts.hidden_size))
     asked = list[int]()
 
     def compute(batch: Batch) -> Tensor:
@@ -79,4 +80,4 @@ def test_what_no_longer_fits_is_computed_again() -> None:
     for _ in range(2):
         features.of(collate(rows, forward.facts), "mean", compute)
     assert asked == [4, 2]
-    assert features.num_bytes <= features.max_bytes
+    assert features.store.num_bytes <= features.store.max_bytes

@@ -115,6 +115,9 @@ def test_memory_is_the_formula_worked_by_hand(tmp_path: Path) -> None:
             full.process_bytes,
         )
     )
+    again = training_memory(facts, num_trainable=facts.num_parameters, micro_batch_tokens=10, method="full", recomputed=True)
+    assert again.activations_bytes == full.activations_bytes // 2 + 10 * 2 * 4 * 32  # one of two layers, and what both read
+    assert again.allocator_bytes == full.allocator_bytes
     head = training_memory(facts, num_trainable=66, micro_batch_tokens=10, method="head", optimizer="sgd")
     assert head.activations_bytes == full.activations_bytes // 2
     assert head.optimizer_bytes == 4 * 66
@@ -126,6 +129,8 @@ def test_flops_are_six_a_parameter_and_token_where_everything_trains(tmp_path: P
     attention = 4 * (10 / 2) * 32 * 2
     assert flops_per_token(facts, sequence_length=10, method="full") == 6 * matrices + 3 * attention
     assert flops_per_token(facts, sequence_length=10, method="head") == 2 * matrices + attention
+    layers = 2 * (facts.parts["attention"] + facts.parts["feed_forward"]) + attention
+    assert flops_per_token(facts, sequence_length=10, method="full", recomputed=True) == 6 * matrices + 3 * attention + layers
 
 
 @pytest.mark.parametrize("name", ["llama", "bert", "gpt2"])

@@ -13,6 +13,7 @@ from tunesmith.app.plan import Plan
 from tunesmith.app.saving import saved_bytes
 from tunesmith.app.task import Task, earlier_heads
 from tunesmith.app.training import Fit
+from tunesmith.app.ways import Ways
 from tunesmith.core import registry
 from tunesmith.core.run import RunDirectory
 from tunesmith.core.types import Metric, Output
@@ -28,15 +29,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """Seconds of the whole command, of compiling, and of judging base and tuned."""
+    """Seconds of the whole command, and of judging base and tuned."""
 
-    compile_seconds: float
     total_seconds: float
     evaluate_seconds: float
 
 
 def build_document(
-    task: Task, directory: RunDirectory, base: Judgement, tuned: Judgement, fit: Fit, planned: Plan, times: Times
+    task: Task, directory: RunDirectory, base: Judgement, tuned: Judgement, fit: Fit, planned: Plan, ways: Ways, times: Times
 ) -> dict[str, Any]:
     """The document, as docs/report-format.md describes it."""
     curves = _curves(directory, fit, task)
@@ -59,7 +59,7 @@ def build_document(
         "changed": _changed(test, base, tuned),
         "samples": _samples(task, base, tuned),
         "data": _data(task),
-        "cost": _cost(task, directory, fit, planned, times),
+        "cost": _cost(task, directory, fit, planned, ways, times),
         "predicted": {"peak_memory_bytes": planned.peak_memory_bytes, "train_seconds": planned.train_seconds},
         "model": directory.read_json(directory.environment)["model"],
         "versions": versions(),
@@ -163,15 +163,17 @@ def _data(task: Task) -> dict[str, Any]:
     return data
 
 
-def _cost(task: Task, directory: RunDirectory, fit: Fit, planned: Plan, times: Times) -> dict[str, Any]:
+def _cost(task: Task, directory: RunDirectory, fit: Fit, planned: Plan, ways: Ways, times: Times) -> dict[str, Any]:
     return {
         "train_seconds": fit.seconds,
-        "compile_seconds": times.compile_seconds,
+        "compile_seconds": ways.compile_seconds,
         "evaluate_seconds": times.evaluate_seconds,
         "total_seconds": times.total_seconds,
         "tokens": fit.num_tokens,
         "tokens_per_second": fit.num_tokens / fit.seconds if fit.seconds else None,
         "peak_memory_bytes": peak_memory_bytes(task.device),
+        "activation_checkpointing": ways.activation_checkpointing,
+        "num_kept_layers": ways.num_kept_layers,
         "trainable_parameters": planned.trainable_parameters,
         "total_parameters": planned.total_parameters,
         "saved_bytes": saved_bytes(directory),

@@ -1,5 +1,6 @@
 """What machine this is, which versions run on it, and how much memory the process has taken."""
 
+import contextlib
 import os
 import platform
 import sys
@@ -12,7 +13,15 @@ import torch
 from tunesmith import __version__
 from tunesmith.core.errors import UsageError
 
-__all__ = ["choose_device", "choose_precision", "machine_facts", "matmul_flops_per_second", "peak_memory_bytes", "versions"]
+__all__ = [
+    "available_memory_bytes",
+    "choose_device",
+    "choose_precision",
+    "machine_facts",
+    "matmul_flops_per_second",
+    "peak_memory_bytes",
+    "versions",
+]
 
 _PACKAGES = (
     "torch",
@@ -45,6 +54,25 @@ def _memory_bytes() -> int:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (ValueError, OSError, AttributeError):  # not on Windows
         return 0
+
+
+_CGROUP_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+"""How much the system lets this container take, in version 2 and 1 of its interface; past it the process is killed."""
+
+
+def available_memory_bytes(device: torch.device) -> int:
+    """The most memory that this process can come to, with what it has now: of the GPU where one is used. 0 where the system does not say."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device)
+    found = [_memory_bytes()]
+    with contextlib.suppress(OSError, StopIteration):
+        free = next(line for line in Path("/proc/meminfo").read_text("utf-8").splitlines() if line.startswith("MemAvailable:"))
+        resident = int(Path("/proc/self/statm").read_text("utf-8").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        found.append(int(free.split()[1]) * 1024 + resident)
+    for file in _CGROUP_LIMITS:
+        with contextlib.suppress(OSError, ValueError):  # "max" is no number
+            found.append(int(file.read_text("utf-8")))
+    return min(found)
 
 
 def _processor() -> str:

@@ -3,13 +3,15 @@
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, Literal
 
-from tunesmith.app.machine import machine_facts, matmul_flops_per_second
+from tunesmith.app.machine import available_memory_bytes, machine_facts, matmul_flops_per_second
 from tunesmith.app.task import Task
 from tunesmith.core.types import ParamGroup
 from tunesmith.engine.optimizers import moments_per_parameter
 from tunesmith.engine.packing import StepPlan
+from tunesmith.engine.recomputing import checkpointed_layers
 from tunesmith.model.facts import flops_per_token, training_memory
 
 __all__ = ["Plan", "make_plan", "step_plan"]
@@ -32,8 +34,12 @@ class Plan:
     attention: str
     attention_reason: str
     head: str
+    activation_checkpointing: bool
+    """Whether activations are made a second time in the backward pass."""
     peak_memory_bytes: int
     memory: dict[str, int]
+    available_memory_bytes: int
+    """As much as the process can come to; 0 where the system does not say."""
     train_seconds: float
     disk_bytes: int
     machine: dict[str, Any]
@@ -70,7 +76,8 @@ def make_plan(task: Task, groups: Sequence[ParamGroup], recipe: str) -> Plan:
     longest = max(row.num_tokens for row in rows)
     batch = min(max(task.micro_batch_tokens, longest), tokens_per_epoch)
     scored = sum(len(row.targets.labels) for row in rows)
-    memory = training_memory(
+    memory_of = partial(
+        training_memory,
         facts,
         num_trainable=trainable,
         micro_batch_tokens=batch,
@@ -78,8 +85,11 @@ def make_plan(task: Task, groups: Sequence[ParamGroup], recipe: str) -> Plan:
         optimizer=train.optimizer,
         num_scored_tokens=math.ceil(batch * scored / tokens_per_epoch),
     )
+    available = available_memory_bytes(task.device)
+    recomputed = _recomputes(task, memory_of().total_bytes, available)
+    memory = memory_of(recomputed=recomputed)
     mean_length = round(tokens_per_epoch / len(rows))
-    flops = flops_per_token(facts, sequence_length=mean_length, method=kind, scored_share=scored / tokens_per_epoch)
+    flops = flops_per_token(facts, sequence_length=mean_length, method=kind, scored_share=scored / tokens_per_epoch, recomputed=recomputed)
     moments = moments_per_parameter(train.optimizer, train.momentum)
     return Plan(
         num_steps=steps.num_steps,
@@ -92,14 +102,25 @@ def make_plan(task: Task, groups: Sequence[ParamGroup], recipe: str) -> Plan:
         attention=task.forward.paths.attention,
         attention_reason=task.forward.paths.attention_reason,
         head=task.forward.paths.head,
+        activation_checkpointing=recomputed,
         peak_memory_bytes=memory.total_bytes,
         memory=asdict(memory),
+        available_memory_bytes=available,
         train_seconds=total_tokens * flops / (matmul_flops_per_second(task.device) * _EFFICIENCY),
         # what was trained, the best weights, and two checkpoints with their moments
         disk_bytes=4 * trainable * (2 + 2 * (1 + moments)),
         machine=machine_facts(task.device),
         recipe=recipe,
     )
+
+
+def _recomputes(task: Task, peak_bytes: int, available_bytes: int) -> bool:
+    """Whether the recipe asks for recomputed activations, or leaves it to the plan and memory would run out without."""
+    engine, forward = task.recipe.engine, task.forward
+    layers = checkpointed_layers(forward.trunk, is_encoder_decoder=forward.facts.is_encoder_decoder)
+    if engine.exact_reference or forward.features is not None or not layers:
+        return False
+    return engine.activation_checkpointing is True or (engine.activation_checkpointing == "auto" and 0 < available_bytes < peak_bytes)
 
 
 def _cost_kind(task: Task, trainable: int) -> Literal["full", "lora", "head"]:

@@ -4,7 +4,7 @@ import contextlib
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -22,24 +22,18 @@ from tunesmith.app.saving import save_tuned
 from tunesmith.app.task import Say, Task, attach, prepare
 from tunesmith.app.training import Fit, Fitting, Validator, evenly_spaced
 from tunesmith.app.validation import make_validator
+from tunesmith.app.ways import chosen_ways
 from tunesmith.core.errors import DiskFull, Interrupted, RunError, TunesmithError
-from tunesmith.core.events import Event, Notice, Stage, Warned
+from tunesmith.core.events import Event, Stage
 from tunesmith.core.files import write_json, write_text
 from tunesmith.core.run import RunDirectory, check_output_dir, new_run_directory
-from tunesmith.core.types import BasePrecision, ParamGroup
-from tunesmith.engine.compiling import compile_layers
+from tunesmith.core.types import ParamGroup
 from tunesmith.engine.loop import TrainingPlan, TrainingState
 from tunesmith.engine.optimizers import make_optimizer
-from tunesmith.engine.packing import training_steps
 from tunesmith.recipe import Recipe, dump, load
 from tunesmith.report import render
 
 __all__ = ["plan", "resume", "tune"]
-
-COMPILE_SECONDS = 60.0
-"""What compiling takes at worst, on two cores."""
-COMPILED_GAIN: Mapping[BasePrecision, float] = {"exact": 0.08, "int8": 0.3}
-"""Part of the training's time that compiled layers save, measured on two cores, by the base's precision."""
 
 
 def tune(recipe: Recipe, *, progress: Callable[[Event], None] | None = None) -> Run:
@@ -106,8 +100,8 @@ def _run(task: Task, directory: RunDirectory, interruption: Interruption, say: S
         groups = attach(task)
         planned = make_plan(task, groups, "")
         say(Stage("train", f"{task.recipe.method.name}, {planned.num_steps} steps"))
-        compile_seconds = _compile(task, planned, say)
-        fit = _fit(task, groups, directory, interruption, say, resumed)
+        with chosen_ways(task, planned, directory.path, say) as ways:
+            fit = _fit(task, groups, directory, interruption, say, resumed)
         save_tuned(task, directory)
         say(Stage("evaluate", "the tuned model"))
         judging = time.perf_counter()
@@ -115,30 +109,15 @@ def _run(task: Task, directory: RunDirectory, interruption: Interruption, say: S
         judged_seconds = time.perf_counter() - judging
         say(Stage("report"))
         times = Times(
-            compile_seconds=compile_seconds,
             total_seconds=directory.seconds + time.perf_counter() - started,
             evaluate_seconds=base.seconds + judged_seconds,
         )
-        document = build_document(task, directory, base, tuned, fit, planned, times)
+        document = build_document(task, directory, base, tuned, fit, planned, ways, times)
         _write_predictions(task, directory, base, tuned)
         write_json(directory.report_json, document)
         render(directory)
     shutil.rmtree(directory.checkpoints, ignore_errors=True)  # they serve to resume, and a finished run is not resumed
     return Run(directory)
-
-
-def _compile(task: Task, planned: Plan, say: Say) -> float:
-    """Compile the model's layers where the recipe asks for it, or the training is long enough to win by it. Returns: seconds."""
-    engine = task.recipe.engine
-    wins = planned.train_seconds * COMPILED_GAIN[task.method.base_precision] > COMPILE_SECONDS
-    if engine.exact_reference or task.forward.features is not None or not (engine.compile is True or (engine.compile == "auto" and wins)):
-        return 0.0
-    say(Notice("compiling the model's layers: up to a minute, the first time."))
-    batch = next(training_steps(task.splits["train"].rows, step_plan(task), task.objective, task.model.facts))[0].to(task.device)
-    found = compile_layers(task.forward, task.objective, batch)
-    if found.reason and engine.compile is True:
-        say(Warned(f"engine.compile: the layers run uncompiled ({found.reason})."))
-    return found.seconds
 
 
 @contextlib.contextmanager

@@ -1,13 +1,13 @@
 """Compiled layers: the code of one layer compiled once and shared by all of its kind, used in training steps only.
 
-A model's layers are one class called many times, so that one compilation serves them all. The first layer stays as it is: what it reads asks for
-no gradient, which would make a second compilation. Generation and evaluation run uncompiled.
+A model's layers are one class called many times, so that one compilation serves them all. Layers stay as they are up to the first that trains:
+what they read asks for no gradient, which would make a second compilation. Generation and evaluation run uncompiled.
 """
 
 import contextlib
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,8 +20,9 @@ from tunesmith.core.files import cache_folder
 from tunesmith.core.types import Objective
 from tunesmith.engine.forward import PackedForward
 from tunesmith.engine.kernels.frozen import Int8Linear
+from tunesmith.engine.layers import num_frozen_layers, repeated_layers, standing_in
 
-__all__ = ["CompiledLayers", "Compiling", "compile_layers", "repeated_layers"]
+__all__ = ["CompiledLayers", "Compiling", "compile_layers"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,30 +51,14 @@ class CompiledLayers:
     """Layers with their compiled code, which is on inside `used()` only."""
 
     def __init__(self, layers: Sequence[nn.Module]) -> None:
-        self._layers: list[Any] = list(layers)
-        for layer in self._layers:
+        self._calls: dict[nn.Module, Any] = {}
+        for layer in layers:
             layer.compile(dynamic=True, fullgraph=True)
-        self._code = [layer._compiled_call_impl for layer in self._layers]
-        for layer in self._layers:
-            layer._compiled_call_impl = None
+            self._calls[layer], layer._compiled_call_impl = layer._compiled_call_impl, None
 
-    @contextlib.contextmanager
-    def used(self) -> Iterator[None]:
+    def used(self) -> contextlib.AbstractContextManager[None]:
         """Let the layers run compiled inside the block."""
-        for layer, code in zip(self._layers, self._code, strict=True):
-            layer._compiled_call_impl = code
-        try:
-            yield
-        finally:
-            for layer in self._layers:
-                layer._compiled_call_impl = None
-
-
-def repeated_layers(trunk: nn.Module) -> list[nn.Module]:
-    """The layers of a model: the list of modules of one class that holds the most parameters; empty where there is none."""
-    lists = [list(module) for module in trunk.modules() if isinstance(module, nn.ModuleList)]
-    alike = [layers for layers in lists if len(layers) > 1 and len({type(layer) for layer in layers}) == 1]
-    return max(alike, key=lambda layers: sum(p.numel() for layer in layers for p in layer.parameters()), default=[])
+        return standing_in(self._calls)
 
 
 def compile_layers(forward: PackedForward, objective: Objective, batch: Batch) -> Compiling:
@@ -83,7 +68,8 @@ def compile_layers(forward: PackedForward, objective: Objective, batch: Batch) -
     if not reason:
         os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder("compiled")))
         plain_loss, plain = _gradients(forward, objective, batch)
-        forward.compiled = CompiledLayers(repeated_layers(forward.trunk)[1:])
+        layers = repeated_layers(forward.trunk)
+        forward.compiled = CompiledLayers(layers[num_frozen_layers(layers) + 1 :])
         try:
             loss, gradients = _gradients(forward, objective, batch)
             rounds = any(isinstance(module, Int8Linear) for module in forward.trunk.modules())
@@ -102,7 +88,10 @@ def _why_not(forward: PackedForward) -> str:
         return "its attention is padded"
     if any(isinstance(module, nn.Dropout) and module.p > 0 for module in forward.trunk.modules()):
         return "it drops out at random while it trains"
-    return "" if len(repeated_layers(forward.trunk)) > 1 else "it has no list of like layers"
+    layers = repeated_layers(forward.trunk)
+    if not layers:
+        return "it has no list of like layers"
+    return "" if num_frozen_layers(layers) + 1 < len(layers) else "fewer than two of its layers train"
 
 
 def _gradients(forward: PackedForward, objective: Objective, batch: Batch) -> tuple[float, list[Tensor]]:

@@ -4,7 +4,7 @@ T tokens of the stream    S segments    N scored positions    A answers    H hid
 """
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, Self
 
@@ -20,6 +20,7 @@ from tunesmith.engine.features import FrozenFeatures
 from tunesmith.engine.kernels.frozen import quantize_frozen
 from tunesmith.engine.kernels.linear_cross_entropy import linear_cross_entropy
 from tunesmith.engine.kernels.lora import fuse_lora
+from tunesmith.engine.recomputing import checkpointed_layers, recomputed
 
 __all__ = ["PackedForward", "Paths"]
 
@@ -44,6 +45,17 @@ class UsedInTraining(Protocol):
         """The block."""
 
 
+class StandsBelow(Protocol):
+    """What the lowest layers of the trunk say of a batch, in their place inside a block."""
+
+    def used(self, batch: Batch, run: Callable[[Batch], object]) -> contextlib.AbstractContextManager[None]:
+        """The block.
+
+        Args:
+            run: runs the trunk over rows that are not known yet.
+        """
+
+
 class PackedForward(nn.Module):
     """Implements `core.types.Forward`. DDP or FSDP may wrap it: every parameter lives in `trunk` or `heads`."""
 
@@ -56,7 +68,10 @@ class PackedForward(nn.Module):
         self.facts = facts
         self.paths = paths
         self.features: FrozenFeatures | None = None
+        self.kept: StandsBelow | None = None
         self.compiled: UsedInTraining | None = None
+        self.recomputed: Sequence[nn.Module] = ()
+        """Layers that keep what they read only, and run again in the backward pass."""
         self._autocast = autocast
 
     @property
@@ -122,6 +137,11 @@ class PackedForward(nn.Module):
         if not any(p.requires_grad for p in self.trunk.parameters()):
             self.features = FrozenFeatures()
 
+    def recompute_layers(self) -> int:
+        """Let the trunk's layers keep what they read only, and run again in the backward pass. Returns: how many do."""
+        self.recomputed = checkpointed_layers(self.trunk, is_encoder_decoder=self.facts.is_encoder_decoder)
+        return len(self.recomputed)
+
     def train(self, mode: bool = True) -> Self:
         """Training mode, in which a trunk whose features are kept stays as in evaluation."""
         super().train(mode)
@@ -152,11 +172,17 @@ class PackedForward(nn.Module):
         return self._run(self.trunk, batch).logits_LV[batch.predict_N]
 
     def _run(self, module: nn.Module, batch: Batch, **arguments: Any) -> "_Ran":
-        if self.paths.attention != "packed":
-            return _run_padded(module, batch, arguments)
-        trains = self.compiled is not None and self.training and torch.is_grad_enabled()
-        with self.compiled.used() if self.compiled is not None and trains else contextlib.nullcontext():
-            return _run_packed(module, batch, arguments)
+        is_packed = self.paths.attention == "packed"
+        run = _run_packed if is_packed else _run_padded
+        with contextlib.ExitStack() as stack:
+            if self.kept is not None:
+                stack.enter_context(self.kept.used(batch, lambda part: run(self._body(), part, {})))
+            if self.training and torch.is_grad_enabled():
+                if self.compiled is not None:
+                    stack.enter_context(self.compiled.used())
+                if self.recomputed:
+                    stack.enter_context(recomputed(self.recomputed, batch.stream.longest if is_packed else None))
+            return run(module, batch, arguments)
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +251,7 @@ def _run_padded(module: nn.Module, batch: Batch, arguments: dict[str, Any]) -> _
         arguments |= {"input_ids": tokens, "attention_mask": mask}
         if batch.facts.has_token_types:
             arguments["token_type_ids"] = types
-    if batch.facts.is_causal:
+    if batch.facts.is_causal or batch.facts.is_encoder_decoder:
         arguments["use_cache"] = False
     return _ran(module(**arguments), lambda x: x[rows_T, columns_T])
 

@@ -11,7 +11,7 @@ from tunesmith.core.types import ModelFacts, Origin, Row, Segment, Targets
 from tunesmith.engine.attention import attention_calls
 from tunesmith.engine.forward import PackedForward, Paths
 
-__all__ = ["probe"]
+__all__ = ["near", "probe"]
 
 _LENGTHS = (11, 5, 17)
 _TOLERANCE = {torch.float64: 1e-5, torch.float32: 2e-4, torch.bfloat16: 6e-2, torch.float16: 2e-2}
@@ -77,7 +77,7 @@ def _why_not_packed(trunk: nn.Module, facts: ModelFacts) -> str:
         return "its attention does not go through transformers' attention interface"
     alone = torch.cat([padded.hidden(collate([row], facts).to(device)) for row in rows])
     return (
-        "" if _near(together, alone) else f"packed hidden states differ by {(together - alone).abs().max():.2g} from one sequence at a time"
+        "" if near(together, alone) else f"packed hidden states differ by {(together - alone).abs().max():.2g} from one sequence at a time"
     )
 
 
@@ -90,10 +90,11 @@ def _why_not_fused(trunk: nn.Module, facts: ModelFacts, paths: Paths) -> str:
     batch: Batch = collate(_rows(facts), facts).to(next(trunk.parameters()).device)
     forward = PackedForward(trunk, {}, facts, paths)
     logits: Tensor = trunk.get_output_embeddings()(forward.hidden(batch)[batch.predict_N])  # type: ignore[operator]
-    return "" if _near(logits, forward._own_logits(batch)) else "the model scales, caps or shifts its logits"
+    return "" if near(logits, forward._own_logits(batch)) else "the model scales, caps or shifts its logits"
 
 
-def _near(found: Tensor, expected: Tensor) -> bool:
+def near(found: Tensor, expected: Tensor) -> bool:
+    """Whether hidden states, or logits, are the same up to the rounding of their type."""
     if found.shape != expected.shape or not torch.isfinite(expected).all():
         return False
     return bool((found - expected).abs().max() <= _TOLERANCE[expected.dtype] * expected.abs().max().clamp(min=1e-3))

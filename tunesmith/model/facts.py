@@ -188,14 +188,16 @@ def training_memory(
     optimizer: str = "adamw",
     weight_bytes: int = 4,
     num_scored_tokens: int = 0,
+    recomputed: bool = False,
 ) -> MemoryEstimate:
-    """Predict the memory of one training step, without gradient checkpointing.
+    """Predict the memory of one training step.
 
     - weights: parameters x `weight_bytes`; gradients: 4 bytes a trainable parameter; moments: two such for Adam, one for SGD with momentum and RMSprop
     - activations, a token and layer: what the backward pass of attention (inputs, q, k, v, output), of the feed-forward block (inputs,
-      pre-activation, gate and product: 4/3 of its matrices' width) and of two norms and residuals reads, each in 4 bytes. A frozen trunk keeps one layer's.
+      pre-activation, gate and product: 4/3 of its matrices' width) and of two norms and residuals reads, each in 4 bytes. A frozen trunk keeps one layer's;
+      where activations are `recomputed`, every layer keeps its input only, and one layer at a time the rest
     - logits of scored tokens: 64 MiB at most, as they are made in chunks
-    - what the allocator keeps: 0.7 of the activations
+    - what the allocator keeps: 0.7 of the activations that are made, be they kept or made again
     - the process itself: Python, torch and transformers
     """
     layers = max(1, facts.num_layers)
@@ -205,30 +207,34 @@ def training_memory(
     per_layer = 4 * (width + 4 * facts.hidden_size)
     kept_layers = 1 if method == "head" else layers
     activations = int(micro_batch_tokens * per_layer * kept_layers)
+    kept = min(activations, int(micro_batch_tokens * (per_layer + 4 * facts.hidden_size * layers))) if recomputed else activations
     logits = min(64 * 2**20, 4 * num_scored_tokens * facts.vocab_size)
     return MemoryEstimate(
         weights_bytes=facts.num_parameters * weight_bytes + (num_trainable * 4 if method != "full" else 0),
         gradients_bytes=4 * num_trainable,
         optimizer_bytes=4 * num_trainable * _MOMENTS.get(optimizer, 2),
-        activations_bytes=activations + logits,
+        activations_bytes=kept + logits,
         allocator_bytes=int(_KEPT_BY_ALLOCATOR * activations),
         process_bytes=_PROCESS_BYTES,
     )
 
 
-def flops_per_token(facts: ModelFacts, *, sequence_length: int, method: MethodKind = "lora", scored_share: float = 1.0) -> float:
+def flops_per_token(
+    facts: ModelFacts, *, sequence_length: int, method: MethodKind = "lora", scored_share: float = 1.0, recomputed: bool = False
+) -> float:
     """Floating-point operations to train on one token: 2 a matrix parameter forward, as many for the gradients of what comes before it, as many for its own.
 
     Args:
         sequence_length: tokens that a token's attention ranges over (half as many in a causal model).
         scored_share: share of tokens that reach the vocabulary head.
+        recomputed: whether layers run a second time in the backward pass.
     """
     matrices = facts.parts.get("attention", 0) + facts.parts.get("feed_forward", 0) + facts.parts.get("other", 0)
     head = facts.vocab_size * facts.hidden_size * scored_share if facts.has_lm_head else 0.0
     seen = sequence_length / 2 if facts.is_causal else sequence_length
     attention = 4 * seen * facts.hidden_size * facts.num_layers
     passes = {"full": 3, "lora": 2, "head": 1}[method]
-    return passes * (2 * (matrices + head) + attention)
+    return passes * (2 * (matrices + head) + attention) + recomputed * (2 * matrices + attention)
 
 
 def lora_parameters(trunk: nn.Module, rank: int) -> int:

@@ -1,0 +1,99 @@
+"""In which ways a training is computed: the layers that run once a row, those that run again in the backward pass, those that are compiled."""
+
+import contextlib
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from tunesmith.app.machine import available_memory_bytes
+from tunesmith.app.plan import Plan, step_plan
+from tunesmith.app.task import Task
+from tunesmith.core.events import Event, Notice, Warned
+from tunesmith.core.types import BasePrecision
+from tunesmith.engine.compiling import compile_layers
+from tunesmith.engine.kept import keep_activations
+from tunesmith.engine.packing import training_steps
+from tunesmith.engine.row_store import RowStore
+
+__all__ = ["Ways", "chosen_ways"]
+
+COMPILE_SECONDS = 60.0
+"""What compiling takes at worst, on two cores."""
+COMPILED_GAIN: Mapping[BasePrecision, float] = {"exact": 0.08, "int8": 0.3}
+"""Part of the training's time that compiled layers save, measured on two cores, by the base's precision."""
+
+_KEPT_BYTES = 2**30
+_KEPT_FILE_BYTES = 8 * 2**30
+"""The most that is kept of activations, in memory and in a file."""
+
+Say = Callable[[Event], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """What came of it."""
+
+    compile_seconds: float
+    num_kept_layers: int
+    """Layers that run once a row."""
+    activation_checkpointing: bool
+
+
+@contextlib.contextmanager
+def chosen_ways(task: Task, planned: Plan, folder: Path, say: Say) -> Iterator[Ways]:
+    """Let the model train inside the block as recipe and plan say.
+
+    Args:
+        folder: where a file of kept activations is made; it has no name there and ends with the block.
+    """
+    with _store(task, planned, folder) as store:
+        num_kept = _keep(task, planned, store, say)
+        _recompute(task, planned, say)
+        seconds = _compile(task, planned, say)
+        try:
+            yield Ways(seconds, num_kept, bool(task.forward.recomputed))
+        finally:
+            task.forward.kept, task.forward.recomputed = None, ()
+
+
+def _store(task: Task, planned: Plan, folder: Path) -> RowStore:
+    """Of the memory that the plan leaves half at most, of the disk a quarter."""
+    left = available_memory_bytes(torch.device("cpu")) - (0 if task.device.type == "cuda" else planned.peak_memory_bytes)
+    return RowStore(max(0, min(_KEPT_BYTES, left // 2)), folder, min(_KEPT_FILE_BYTES, shutil.disk_usage(folder).free // 4))
+
+
+def _keep(task: Task, planned: Plan, store: RowStore, say: Say) -> int:
+    """Keep what leaves the layers below the first that trains, where rows come more than once. Returns: how many layers these are."""
+    forward, comes_again = task.forward, planned.num_steps > planned.steps_per_epoch
+    if task.recipe.engine.exact_reference or forward.features is not None or not comes_again:
+        return 0
+    found = keep_activations(forward, task.splits["train"].rows[:3], store)
+    if found.num_layers:
+        say(Notice(f"the {found.num_layers} lowest layers do not train: they run once a row."))
+    return found.num_layers
+
+
+def _recompute(task: Task, planned: Plan, say: Say) -> None:
+    if planned.activation_checkpointing:
+        task.forward.recompute_layers()
+        say(Notice("activations are computed a second time in the backward pass: less memory, slower steps, the same result."))
+    elif task.recipe.engine.activation_checkpointing is True and not task.recipe.engine.exact_reference:
+        why = "nothing in the model trains" if task.forward.features is not None else "the model has no list of like layers"
+        say(Warned(f"engine.activation_checkpointing: activations are kept ({why})."))
+
+
+def _compile(task: Task, planned: Plan, say: Say) -> float:
+    """Compile the model's layers where the recipe asks for it, or the training is long enough to win by it. Returns: seconds."""
+    engine = task.recipe.engine
+    wins = planned.train_seconds * COMPILED_GAIN[task.method.base_precision] > COMPILE_SECONDS
+    if engine.exact_reference or task.forward.features is not None or not (engine.compile is True or (engine.compile == "auto" and wins)):
+        return 0.0
+    say(Notice("compiling the model's layers: up to a minute, the first time."))
+    batch = next(training_steps(task.splits["train"].rows, step_plan(task), task.objective, task.model.facts))[0].to(task.device)
+    found = compile_layers(task.forward, task.objective, batch)
+    if found.reason and engine.compile is True:
+        say(Warned(f"engine.compile: the layers run uncompiled ({found.reason})."))
+    return found.seconds
