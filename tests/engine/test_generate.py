@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from families import CAUSAL, PADDED_ONLY, facts_of, make
+from peft import LoraConfig, inject_adapter_in_model
 from torch import Tensor, nn
 
 from tunesmith.engine import cached
@@ -66,6 +67,19 @@ def test_every_family_that_packs_is_cached_and_says_the_argmax_step_by_step(name
     assert caches_exactly(forward)
     found = generate(forward, UNEQUAL, max_new_tokens=9, stop_tokens=[], batch_tokens=90)  # slots of 53 tokens, later more and smaller ones
     assert found == [_step_by_step(forward.trunk, prompt, 9) for prompt in UNEQUAL]
+
+
+def test_adapters_answer_unmerged() -> None:
+    forward = _forward("qwen2", torch.float64)
+    plain = generate(forward, UNEQUAL, max_new_tokens=9, stop_tokens=[])
+    torch.manual_seed(0)
+    inject_adapter_in_model(LoraConfig(r=4, lora_alpha=8, target_modules="all-linear"), forward.trunk)
+    for path, parameter in forward.trunk.named_parameters():
+        if "lora_" in path:
+            parameter.data = torch.randn_like(parameter, dtype=torch.float64) * 0.3
+    expected = [_step_by_step(forward.trunk, prompt, 9) for prompt in UNEQUAL]
+    assert forward.use_fused_layers() > 0
+    assert generate(forward, UNEQUAL, max_new_tokens=9, stop_tokens=[], batch_tokens=90) == expected != plain
 
 
 @pytest.mark.parametrize("batch_tokens", [1, 60, 130, 4096])

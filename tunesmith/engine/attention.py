@@ -20,7 +20,16 @@ from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
 from tunesmith.engine.kernels.segment_attention import batched, runs, seen, segment_attention, with_before
 
-__all__ = ["PACKED", "PackedUnsupported", "SegmentMask", "attend", "attention_calls", "attention_implementation", "packed_attention", "segment_mask"]
+__all__ = [
+    "PACKED",
+    "PackedUnsupported",
+    "SegmentMask",
+    "attend",
+    "attention_calls",
+    "attention_implementation",
+    "packed_attention",
+    "segment_mask",
+]
 
 PACKED = "tunesmith_packed"
 

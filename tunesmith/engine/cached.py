@@ -182,7 +182,7 @@ def _cached_attention(
     mask = _own_mask(cache, sliding_window, query.dtype) if attention_mask is None else attention_mask.to(query.dtype)
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     # The heads that share a key head stand as its queries: nothing is repeated.
-    grouped = query[0].transpose(0, 1).unflatten(1, (key.shape[1], -1))
+    grouped = query[0].transpose(0, 1).reshape(query.shape[2], key.shape[1], -1, query.shape[3])
     attended = attend(grouped, keys, values, mask, False, scale, 0.0, softcap, s_aux)
     return attended.flatten(1, 2)[None], None
 

@@ -29,7 +29,7 @@ def generate(
     *,
     max_new_tokens: int,
     stop_tokens: Sequence[int],
-    batch_tokens: int = 4096,
+    batch_tokens: int = 8192,
     progress: Callable[[int], None] | None = None,
 ) -> list[list[int]]:
     """The most likely continuation of each prompt, token by token, without its stop token.
@@ -244,7 +244,7 @@ class _Handed(BaseStreamer):
         self.tokens.put(None)
 
 
-def _overheard(forward: PackedForward, prompt: Sequence[int], room: int, stop_tokens: Sequence[int]) -> Iterator[int]:
+def _overheard(forward: PackedForward, prompt: Sequence[int], room: int, stop_tokens: Sequence[int]) -> Generator[int, None, None]:
     """The tokens of one answer while transformers writes it, in a thread of its own, which ends where nobody listens any more."""
     handed, failures = _Handed(), list[BaseException]()
     tokens = torch.tensor([list(prompt)], device=forward.device)
