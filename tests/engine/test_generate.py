@@ -69,6 +69,19 @@ def test_every_family_that_packs_is_cached_and_says_the_argmax_step_by_step(name
     assert found == [_step_by_step(forward.trunk, prompt, 9) for prompt in UNEQUAL]
 
 
+@pytest.mark.parametrize("name", ["llama", "mistral", "gemma3", "gpt2", "opt"])
+def test_what_prompts_begin_with_in_common_is_read_once(name: str) -> None:
+    forward = _forward(name, torch.float64)
+    assert caches_exactly(forward)
+    common = UNEQUAL[5][:12]
+    prompts = [[*common, *prompt] for prompt in (PROMPTS[0], PROMPTS[1], PROMPTS[1])] + [common]  # one twice, one that ends there
+    fed = list[int]()
+    forward.trunk.get_input_embeddings().register_forward_hook(lambda module, inputs, output: fed.append(inputs[0].shape[1]))
+    found = generate(forward, prompts, max_new_tokens=9, stop_tokens=[])
+    assert fed[0] == 11 + (1 + 5) + (1 + 2) + (1 + 2) + 1
+    assert found == [_step_by_step(forward.trunk, prompt, 9) for prompt in prompts]
+
+
 def test_adapters_answer_unmerged() -> None:
     forward = _forward("qwen2", torch.float64)
     plain = generate(forward, UNEQUAL, max_new_tokens=9, stop_tokens=[])

@@ -21,6 +21,7 @@ from tunesmith.core.batch import Stream, collate
 from tunesmith.core.types import Origin, Row, Segment
 from tunesmith.engine.attention import attend, packed_attention, segment_mask
 from tunesmith.engine.forward import PackedForward
+from tunesmith.engine.scoring import LEAST_SHARED_TOKENS, num_shared
 
 __all__ = ["Cache"]
 
@@ -45,6 +46,8 @@ class Cache:
         self._calls = itertools.count()
         self._slots: Sequence[int] = ()
         """Of the prompts that are read."""
+        self._num_shared = 0
+        """How many tokens these begin with in common: they stand in the stream once, before the rest of each."""
         self._rows_R = torch.empty(0, dtype=torch.long)
         self.places_R = torch.empty(0, dtype=torch.long)
         """Where in its slot each token of a step stands."""
@@ -68,14 +71,18 @@ class Cache:
             part[target, :, :length] = part[source, :, :length]
 
     @torch.no_grad()
-    def start(self, prompts: Sequence[Sequence[int]], slots: Sequence[int]) -> Tensor:
-        """Read each prompt into its slot. Returns: logits of the token after each, (prompts, V)."""
-        rows = [Row((Segment(tuple(prompt)),), _HERE) for prompt in prompts]
+    def start(self, prompts: Sequence[tuple[int, ...]], slots: Sequence[int]) -> Tensor:
+        """Read each prompt into its slot, what all begin with only once. Returns: logits of the token after each, (prompts, V)."""
+        shared = min(num_shared(min(prompts), max(prompts)), min(map(len, prompts)) - 1)  # what the first and the last share, all share
+        self._num_shared = shared if len(prompts) > 1 and shared >= LEAST_SHARED_TOKENS else 0
+        first = [Segment(prompts[0][:shared])] if self._num_shared else []
+        rest = [Segment(prompt[self._num_shared :], parent=len(first) - 1) for prompt in prompts]
         self._slots = slots
         for prompt, slot in zip(prompts, slots, strict=True):
             self._lengths[slot] = len(prompt)
+        batch = collate([Row((*first, *rest), _HERE)], self._forward.facts).to(self._forward.device)
         with self._used():
-            return self._forward.next_logits(collate(rows, self._forward.facts).to(self._forward.device).stream, _READING)
+            return self._forward.next_logits(batch.stream, _READING)[len(first) :]
 
     @torch.no_grad()
     def step(self, tokens: Sequence[int]) -> Tensor:
@@ -108,9 +115,11 @@ class Cache:
         index = next(self._calls)
         if index == len(self._layers):
             self._layers.append((self._empty(key_1kTd), self._empty(value_1kTd)))
-        for slot, (start, end) in zip(self._slots, itertools.pairwise(bounds), strict=True):
+        shared = self._num_shared
+        for slot, (start, end) in zip(self._slots, list(itertools.pairwise(bounds))[-len(self._slots) :], strict=True):
             for part, new in zip(self._layers[index], (key_1kTd, value_1kTd), strict=True):
-                part[slot, :, : end - start] = new[0, :, start:end]
+                part[slot, :, :shared] = new[0, :, :shared]
+                part[slot, :, shared : shared + end - start] = new[0, :, start:end]
 
     def keep_step(self, key_1kRd: Tensor, value_1kRd: Tensor) -> tuple[Tensor, Tensor]:
         """Keep what the next layer makes of a step's tokens. Returns: all that the slots hold, (R, k, K, d)."""

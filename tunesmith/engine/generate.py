@@ -22,6 +22,9 @@ from tunesmith.engine.probe import caches_exactly
 
 __all__ = ["generate", "longest_prompt", "stream"]
 
+_WORTH_COPYING = 1.25
+"""So many times more slots are worth moving answers to a new cache."""
+
 
 def generate(
     forward: PackedForward,
@@ -41,7 +44,7 @@ def generate(
         progress: called with the number of prompts done.
     """
     facts = forward.facts
-    kept = [prompt[-longest_prompt(facts) :] for prompt in prompts]
+    kept = [tuple(prompt[-longest_prompt(facts) :]) for prompt in prompts]
     answers: list[list[int]] = [[] for _ in kept]
     num_done = 0
     with _evaluating(forward.trunk):
@@ -62,7 +65,7 @@ def stream(
     Returns: at how many tokens it was cut; None where it came to its end.
     Raises: whatever the model raises.
     """
-    kept = prompt[-longest_prompt(forward.facts) :]
+    kept = tuple(prompt[-longest_prompt(forward.facts) :])
     room = _room(forward.facts, len(kept), max_new_tokens)
     text = TextIteratorStreamer(tokenizer, skip_special_tokens=True)
     tokens = list[int]()
@@ -122,7 +125,7 @@ class _Answer:
 
 
 def _write(
-    forward: PackedForward, prompts: Sequence[Sequence[int]], rooms: Sequence[int], stop_tokens: Sequence[int], batch_tokens: int
+    forward: PackedForward, prompts: Sequence[tuple[int, ...]], rooms: Sequence[int], stop_tokens: Sequence[int], batch_tokens: int
 ) -> Iterator[_Written]:
     """Tokens as they come, from slots that are filled again. The longest sequences go first, so that those of a step are alike in length."""
     sizes = [len(prompt) + room for prompt, room in zip(prompts, rooms, strict=True)]
@@ -154,10 +157,10 @@ def _write(
 
 
 def _make_room(cache: Cache, slots: list[_Answer | None], sizes: Sequence[int], waiting: Sequence[int], batch_tokens: int) -> None:
-    """Make more slots, where at least twice as many fit: what is left is shorter than what has gone."""
+    """Make more slots where more fit: what waits is shorter than what has gone. What still goes on has to be copied."""
     capacity = max([*sizes, waiting[-1]])
     num_slots = max(1, min(batch_tokens // capacity, len(sizes) + len(waiting)))
-    if num_slots >= 2 * len(slots):
+    if num_slots > len(slots) * (_WORTH_COPYING if sizes else 1):
         cache.resize(num_slots, capacity)
         slots += [None] * (num_slots - len(slots))
 
@@ -173,7 +176,7 @@ def _close_gaps(cache: Cache, slots: list[_Answer | None]) -> None:
 
 
 def _write_in_batches(
-    forward: PackedForward, prompts: Sequence[Sequence[int]], rooms: Sequence[int], stop_tokens: Sequence[int], batch_tokens: int
+    forward: PackedForward, prompts: Sequence[tuple[int, ...]], rooms: Sequence[int], stop_tokens: Sequence[int], batch_tokens: int
 ) -> Iterator[_Written]:
     """The same through transformers, in padded batches; prompts of similar length share a batch."""
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]), reverse=True)
