@@ -97,14 +97,7 @@ def write_answers_to(
     speaker: Speaker, prompts: Sequence[Sequence[int]], max_new_tokens: int, tick: Tick | None = None
 ) -> tuple[list[list[int]], list[Output]]:
     """The greedy answer to each prompt (of an encoder-decoder, to each source), as its tokens and as text without surrounding space."""
-    tokens = generate(
-        speaker.forward.trunk,
-        prompts,
-        facts=speaker.forward.facts,
-        max_new_tokens=max_new_tokens,
-        stop_tokens=speaker.stop_tokens,
-        progress=tick,
-    )
+    tokens = generate(speaker.forward, prompts, max_new_tokens=max_new_tokens, stop_tokens=speaker.stop_tokens, progress=tick)
     return tokens, [Output(text=speaker.encoder.decode(answer).strip()) for answer in tokens]
 
 

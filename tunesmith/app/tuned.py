@@ -1,8 +1,5 @@
 """A tuned model, loaded from its run to be used: the base, what was trained on top, and the same renderer as in training."""
 
-import collections
-import contextlib
-import threading
 from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -78,26 +75,13 @@ class Tuned:
         require_language_model(self.kind)
         asked = Prompt(tuple(messages), _HERE)
         reads_source = self.model.facts.is_encoder_decoder
-        listening = _Listening(self.model.tokenizer)
-        num_tokens = -2 if reads_source else -1  # one piece a token, one at the end, and one for a decoder's first token
-        pieces = stream(
-            self.model.trunk,
+        return stream(
+            self.forward,
             self.encoder.encode(asked).source if reads_source else self.encoder.prompt(asked),
-            tokenizer=listening,
-            facts=self.model.facts,
+            tokenizer=self.model.tokenizer,
             max_new_tokens=self._length(max_new_tokens),
             stop_tokens=self.stop_tokens,
         )
-        try:
-            for piece in pieces:
-                num_tokens += 1
-                yield piece
-        except BaseException:  # whoever listens has gone away
-            listening.end()
-            with contextlib.suppress(_NobodyListens):
-                collections.deque(pieces, maxlen=0)
-            raise
-        return None if listening.last in self.stop_tokens else num_tokens
 
     def _answers(self, examples: Sequence[Example], max_new_tokens: int, tick: Callable[[int], None]) -> Said:
         facts = self.model.facts
@@ -120,38 +104,6 @@ class Tuned:
 
     def _length(self, max_new_tokens: int | None) -> int:
         return max_new_tokens or self.recipe.evaluate.max_new_tokens
-
-
-class _NobodyListens(Exception):
-    """Ends an answer that is being written."""
-
-
-class _Listening:
-    """A tokenizer that remembers the last token that it decoded, and that can end the answer.
-
-    Whether an answer came to its end can be told from its last token. It is written in a thread of its own, which decodes every token.
-    """
-
-    def __init__(self, tokenizer: Any) -> None:
-        self._tokenizer = tokenizer
-        self._ends = False
-        self._thread: threading.Thread | None = None
-        self.last: int | None = None
-
-    def decode(self, tokens: Sequence[int], **options: Any) -> str:
-        """The tokenizer's own text."""
-        self._thread = threading.current_thread()
-        if self._ends:
-            self._ends = False  # what is left is decoded once more
-            raise _NobodyListens
-        self.last = tokens[-1]
-        return str(self._tokenizer.decode(tokens, **options))
-
-    def end(self) -> None:
-        """Wait until the thread has ended, at its next token: Python must not exit while it computes."""
-        self._ends = True
-        if self._thread is not None:
-            self._thread.join()
 
 
 def load_tuned(directory: RunDirectory) -> Tuned:

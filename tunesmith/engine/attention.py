@@ -20,7 +20,16 @@ from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
 from tunesmith.engine.kernels.segment_attention import batched, runs, seen, segment_attention, with_before
 
-__all__ = ["PACKED", "PackedUnsupported", "SegmentMask", "attention_calls", "attention_implementation", "packed_attention"]
+__all__ = [
+    "PACKED",
+    "PackedUnsupported",
+    "SegmentMask",
+    "attend",
+    "attention_calls",
+    "attention_implementation",
+    "packed_attention",
+    "segment_mask",
+]
 
 PACKED = "tunesmith_packed"
 
@@ -58,7 +67,7 @@ class SegmentMask:
         return cls(grid_LL, False)
 
 
-def _segment_mask(*, mask_function: Callable[..., Any], device: torch.device, use_vmap: bool = False, **_: Any) -> SegmentMask:
+def segment_mask(*, mask_function: Callable[..., Any], device: torch.device, use_vmap: bool = False, **_: Any) -> SegmentMask:
     """transformers' own mask function, evaluated inside a segment."""
     length = _longest.get()
     grid = sdpa_mask(
@@ -82,7 +91,7 @@ def _windowed(length: int, window: int, is_causal: bool, device: torch.device) -
     return (distance.abs() < window) & (distance >= 0) if is_causal else distance.abs() < window
 
 
-def _attend(
+def attend(
     q: Tensor,
     k: Tensor,
     v: Tensor,
@@ -93,11 +102,15 @@ def _attend(
     softcap: float | None,
     sinks: Tensor | None,
 ) -> Tensor:
-    """A run of segments: q (n, heads, queries, d), k and v (n, key heads, keys, d), an added mask -> (n, heads, queries, d)."""
+    """Sequences of one length: q (n, heads, queries, d), k and v (n, key heads, keys, d), an added mask -> (n, heads, queries, d).
+
+    `sinks` holds one number a head, or one a head and query.
+    """
     if softcap is None and sinks is None:
         return F.scaled_dot_product_attention(q, k, v, mask, dropout, is_causal, scale=scale, enable_gqa=q.shape[1] != k.shape[1])
     groups = q.shape[1] // k.shape[1]
-    k, v = k.repeat_interleave(groups, 1), v.repeat_interleave(groups, 1)
+    if groups > 1:
+        k, v = k.repeat_interleave(groups, 1), v.repeat_interleave(groups, 1)
     scores = q @ k.transpose(2, 3) * scale
     if softcap is not None:  # Gemma 2: a smooth bound on the scores
         scores = softcap * torch.tanh(scores / softcap)
@@ -107,7 +120,7 @@ def _attend(
     if mask is not None:
         scores = scores + mask
     if sinks is not None:  # gpt-oss: one learned score a head that takes probability and gives nothing
-        sink = sinks.to(scores.dtype).reshape(1, -1, 1, 1).expand(len(q), -1, q.shape[2], 1)
+        sink = sinks.to(scores.dtype).reshape(1, q.shape[1], -1, 1).expand(len(q), -1, q.shape[2], 1)
         scores = torch.cat([scores, sink], -1)
     weights = torch.softmax(scores, -1, dtype=torch.float32 if scores.dtype in (torch.bfloat16, torch.float16) else None).to(q.dtype)
     if sinks is not None:
@@ -136,7 +149,7 @@ def packed_attention(
 
     Args:
         query: (1, heads, T, d); `key` and `value`: (1, key heads, T, d).
-        attention_mask: what `_segment_mask` made, or None where the model makes no mask.
+        attention_mask: what `segment_mask` made, or None where the model makes no mask.
         segment_bounds: S + 1 offsets into T, int64, on the CPU. `segment_parents`: S indices, -1 for none.
         s_aux: attention sinks, one a head.
     Returns: (1, T, heads, d), and no weights.
@@ -167,12 +180,12 @@ def packed_attention(
     for run, own_q, own_k, own_v in zip(found, *parts, strict=True):
         mask, is_lower = seen(run, grid, causal, query.dtype, query.device)
         q, k, v = batched(own_q, run), with_before(key, own_k, run), with_before(value, own_v, run)
-        outputs.append(_attend(q, k, v, mask, is_lower, scale, dropout, softcap, s_aux).transpose(1, 2).flatten(0, 1))
+        outputs.append(attend(q, k, v, mask, is_lower, scale, dropout, softcap, s_aux).transpose(1, 2).flatten(0, 1))
     return torch.cat(outputs)[None], None
 
 
 AttentionInterface.register(PACKED, packed_attention)
-AttentionMaskInterface.register(PACKED, _segment_mask)
+AttentionMaskInterface.register(PACKED, segment_mask)
 
 
 def attention_calls() -> int:

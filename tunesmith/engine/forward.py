@@ -72,6 +72,8 @@ class PackedForward(nn.Module):
         self.compiled: UsedInTraining | None = None
         self.recomputed: Sequence[nn.Module] = ()
         """Layers that keep what they read only, and run again in the backward pass."""
+        self.caches_exactly: bool | None = None
+        """Whether it can generate with cached keys and values; None: not tried yet."""
         self._autocast = autocast
 
     @property
@@ -164,6 +166,14 @@ class PackedForward(nn.Module):
     def _precision(self) -> Any:
         return torch.autocast(self.device.type, dtype=self._autocast, enabled=self._autocast is not None)
 
+    def next_logits(self, stream: Stream, implementation: str = PACKED) -> Tensor:
+        """Logits of the token after each segment, (S, V), of a language model that runs packed, by an attention implementation."""
+        last_S = torch.tensor(stream.bounds[1:], device=self.device) - 1
+        if self.paths.head != "fused":
+            return _run_packed(self.trunk, stream, self.facts, implementation, {"logits_to_keep": last_S}).logits_LV
+        hidden_TH = _run_packed(self._body(), stream, self.facts, implementation, {}).last_hidden_state_TH
+        return self._vocabulary_head()(hidden_TH[last_S])  # type: ignore[no-any-return]
+
     def _own_logits(self, batch: Batch) -> Tensor:
         """The model's own logits at the scored positions, (N, V)."""
         if self.paths.attention == "packed":
@@ -173,16 +183,20 @@ class PackedForward(nn.Module):
 
     def _run(self, module: nn.Module, batch: Batch, **arguments: Any) -> "_Ran":
         is_packed = self.paths.attention == "packed"
-        run = _run_packed if is_packed else _run_padded
         with contextlib.ExitStack() as stack:
             if self.kept is not None:
-                stack.enter_context(self.kept.used(batch, lambda part: run(self._body(), part, {})))
+                stack.enter_context(self.kept.used(batch, lambda part: self._computed(self._body(), part, {})))
             if self.training and torch.is_grad_enabled():
                 if self.compiled is not None:
                     stack.enter_context(self.compiled.used())
                 if self.recomputed:
                     stack.enter_context(recomputed(self.recomputed, batch.stream.longest if is_packed else None))
-            return run(module, batch, arguments)
+            return self._computed(module, batch, arguments)
+
+    def _computed(self, module: nn.Module, batch: Batch, arguments: dict[str, Any]) -> "_Ran":
+        if self.paths.attention != "packed":
+            return _run_padded(module, batch, arguments)
+        return _run_packed(module, batch.stream, batch.facts, PACKED, arguments)
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,13 +211,12 @@ def _ran(output: Any, gather: Any) -> _Ran:
     return _Ran(empty if hidden is None else gather(hidden), empty if logits is None else gather(logits))
 
 
-def _run_packed(module: nn.Module, batch: Batch, arguments: dict[str, Any]) -> _Ran:
-    stream = batch.stream
-    if batch.facts.has_token_types:
+def _run_packed(module: nn.Module, stream: Stream, facts: ModelFacts, implementation: str, arguments: dict[str, Any]) -> _Ran:
+    if facts.has_token_types:
         arguments["token_type_ids"] = stream.token_types_T[None]
-    if batch.facts.is_causal:
+    if facts.is_causal:
         arguments["use_cache"] = False
-    with attention_implementation(module, PACKED, stream.longest):
+    with attention_implementation(module, implementation, stream.longest):
         output = module(
             input_ids=stream.tokens_T[None],
             position_ids=stream.positions_T[None],

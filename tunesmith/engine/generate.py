@@ -1,54 +1,87 @@
-"""Greedy generation in batches, through transformers' own `generate`."""
+"""Greedy generation: with cached keys and values where that is exact, else through transformers' own `generate`.
+
+A sequence that has ended leaves its slot to one that waits, so that every step has as many as fit.
+"""
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass
+from queue import SimpleQueue
 from threading import Thread
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from transformers import GenerationConfig, TextIteratorStreamer
+from transformers.generation.streamers import BaseStreamer
 
 from tunesmith.core.types import ModelFacts
+from tunesmith.engine.cached import Cache
+from tunesmith.engine.forward import PackedForward
+from tunesmith.engine.probe import caches_exactly
 
 __all__ = ["generate", "longest_prompt", "stream"]
 
+_WORTH_COPYING = 1.25
+"""So many times more slots are worth moving answers to a new cache."""
+
 
 def generate(
-    trunk: nn.Module,
+    forward: PackedForward,
     prompts: Sequence[Sequence[int]],
     *,
-    facts: ModelFacts,
     max_new_tokens: int,
     stop_tokens: Sequence[int],
-    batch_tokens: int = 4096,
+    batch_tokens: int = 8192,
     progress: Callable[[int], None] | None = None,
 ) -> list[list[int]]:
     """The most likely continuation of each prompt, token by token, without its stop token.
 
     Args:
-        trunk: a causal language model or an encoder-decoder, adapters unmerged.
+        forward: a causal language model or an encoder-decoder, adapters unmerged.
         prompts: token ids; one longer than `longest_prompt` loses its oldest tokens. An answer ends where the model's length does.
-        batch_tokens: prompt tokens run together; prompts of similar length share a batch.
+        batch_tokens: tokens of prompts and answers that are kept at a time.
         progress: called with the number of prompts done.
     """
-    kept = [prompt[-longest_prompt(facts) :] for prompt in prompts]
-    order = sorted(range(len(kept)), key=lambda i: len(kept[i]), reverse=True)
+    facts = forward.facts
+    kept = [tuple(prompt[-longest_prompt(facts) :]) for prompt in prompts]
     answers: list[list[int]] = [[] for _ in kept]
     num_done = 0
-    while order:
-        width = len(kept[order[0]])
-        room = _room(facts, width, max_new_tokens)
-        # An answer's room depends on its own prompt alone: where the model's length is near, only equal lengths share a batch.
-        alike = [i for i in order if _room(facts, len(kept[i]), max_new_tokens) == room]
-        chosen = alike[: max(1, batch_tokens // (width + room))]
-        order = [i for i in order if i not in set(chosen)]
-        for index, tokens in zip(chosen, _generate_batch(trunk, [kept[i] for i in chosen], facts, room, stop_tokens), strict=True):
-            answers[index] = tokens
-        num_done += len(chosen)
-        if progress is not None:
-            progress(num_done)
-    return answers
+    with _evaluating(forward.trunk):
+        write = _write if caches_exactly(forward) else _write_in_batches
+        for written in write(forward, kept, [_room(facts, len(p), max_new_tokens) for p in kept], stop_tokens, batch_tokens):
+            answers[written.prompt].append(written.token)
+            num_done += written.is_last
+            if written.is_last and progress is not None:
+                progress(num_done)
+    return [answer[:-1] if answer[-1] in stop_tokens else answer for answer in answers]
+
+
+def stream(
+    forward: PackedForward, prompt: Sequence[int], *, tokenizer: Any, max_new_tokens: int, stop_tokens: Sequence[int]
+) -> Generator[str, None, int | None]:
+    """The continuation of one prompt, piece by piece, as text.
+
+    Returns: at how many tokens it was cut; None where it came to its end.
+    Raises: whatever the model raises.
+    """
+    kept = tuple(prompt[-longest_prompt(forward.facts) :])
+    room = _room(forward.facts, len(kept), max_new_tokens)
+    text = TextIteratorStreamer(tokenizer, skip_special_tokens=True)
+    tokens = list[int]()
+    with _evaluating(forward.trunk):
+        if caches_exactly(forward):
+            coming = (written.token for written in _write(forward, [kept], [room], stop_tokens, 1))
+        else:
+            coming = _overheard(forward, kept, room, stop_tokens)
+        with contextlib.closing(coming):
+            for token in coming:
+                tokens.append(token)
+                text.put(torch.tensor([token]))  # type: ignore[no-untyped-call]
+                yield text.text_queue.get()
+        text.end()  # type: ignore[no-untyped-call]
+        yield text.text_queue.get()
+    return None if tokens[-1] in stop_tokens else len(tokens)
 
 
 def longest_prompt(facts: ModelFacts) -> int:
@@ -61,70 +94,179 @@ def _room(facts: ModelFacts, num_prompt_tokens: int, max_new_tokens: int) -> int
 
 
 @contextlib.contextmanager
+def _evaluating(trunk: nn.Module) -> Iterator[None]:
+    """Without dropout: the same answer every time."""
+    modes = [(module, module.training) for module in trunk.modules()]
+    trunk.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """A token of an answer; the stop token too."""
+
+    prompt: int
+    token: int
+    is_last: bool
+
+
+@dataclass(slots=True)
+class _Answer:
+    """What stands in a slot."""
+
+    prompt: int
+    room: int
+    """Tokens that it may still get."""
+    last: int = -1
+
+
+def _write(
+    forward: PackedForward, prompts: Sequence[tuple[int, ...]], rooms: Sequence[int], stop_tokens: Sequence[int], batch_tokens: int
+) -> Iterator[_Written]:
+    """Tokens as they come, from slots that are filled again. The longest sequences go first, so that those of a step are alike in length."""
+    sizes = [len(prompt) + room for prompt, room in zip(prompts, rooms, strict=True)]
+    waiting = sorted(range(len(prompts)), key=lambda i: sizes[i])
+    cache, slots = Cache(forward), list[_Answer | None]()
+    while waiting or any(slots):
+        if waiting:
+            _make_room(cache, slots, [sizes[a.prompt] for a in slots if a], [sizes[i] for i in waiting], batch_tokens)
+        free = [slot for slot, answer in enumerate(slots) if answer is None]
+        if waiting and free:
+            places = free[: len(waiting)]
+            for slot in places:
+                index = waiting.pop()
+                slots[slot] = _Answer(index, rooms[index])
+            logits = cache.start([prompts[a.prompt] for a in map(slots.__getitem__, places) if a], places)
+        else:
+            _close_gaps(cache, slots)
+            places = list(range(len(slots)))
+            logits = cache.step([answer.last for answer in slots if answer])
+        for slot, token in zip(places, logits.argmax(1).tolist(), strict=True):
+            answer = slots[slot]
+            assert answer is not None
+            answer.last = token
+            answer.room -= 1
+            is_last = answer.room == 0 or token in stop_tokens
+            if is_last:
+                slots[slot] = None
+            yield _Written(answer.prompt, token, is_last)
+
+
+def _make_room(cache: Cache, slots: list[_Answer | None], sizes: Sequence[int], waiting: Sequence[int], batch_tokens: int) -> None:
+    """Make more slots where more fit: what waits is shorter than what has gone. What still goes on has to be copied."""
+    capacity = max([*sizes, waiting[-1]])
+    num_slots = max(1, min(batch_tokens // capacity, len(sizes) + len(waiting)))
+    if num_slots > len(slots) * (_WORTH_COPYING if sizes else 1):
+        cache.resize(num_slots, capacity)
+        slots += [None] * (num_slots - len(slots))
+
+
+def _close_gaps(cache: Cache, slots: list[_Answer | None]) -> None:
+    """Put the last answers where others have ended: a step takes the first slots."""
+    while None in slots:
+        last = slots.pop()
+        if last is not None:
+            gap = slots.index(None)
+            cache.move(len(slots), gap)
+            slots[gap] = last
+
+
+def _write_in_batches(
+    forward: PackedForward, prompts: Sequence[tuple[int, ...]], rooms: Sequence[int], stop_tokens: Sequence[int], batch_tokens: int
+) -> Iterator[_Written]:
+    """The same through transformers, in padded batches; prompts of similar length share a batch."""
+    order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]), reverse=True)
+    while order:
+        width, room = len(prompts[order[0]]), rooms[order[0]]
+        # An answer's room depends on its own prompt alone: where the model's length is near, only equal lengths share a batch.
+        chosen = [i for i in order if rooms[i] == room][: max(1, batch_tokens // (width + room))]
+        order = [i for i in order if i not in set(chosen)]
+        for index, tokens in zip(chosen, _generate_batch(forward, [prompts[i] for i in chosen], room, stop_tokens), strict=True):
+            end = next((place for place, token in enumerate(tokens) if token in stop_tokens), len(tokens) - 1)
+            yield from (_Written(index, token, place == end) for place, token in enumerate(tokens[: end + 1]))
+
+
+@contextlib.contextmanager
 def _greedy(trunk: Any, facts: ModelFacts, max_new_tokens: int, stop_tokens: Sequence[int]) -> Iterator[None]:
-    """Greedy whatever the checkpoint's own generation_config asks for, without gradients or dropout: the same answer every time."""
-    own, modes = trunk.generation_config, [(module, module.training) for module in trunk.modules()]
+    """Greedy whatever the checkpoint's own generation_config asks for, without gradients."""
+    own = trunk.generation_config
     options: dict[str, Any] = {"eos_token_id": list(stop_tokens)} if stop_tokens else {}
     if facts.is_encoder_decoder:
         options["decoder_start_token_id"] = facts.decoder_start_token_id
     trunk.generation_config = GenerationConfig(  # type: ignore[no-untyped-call]
         max_new_tokens=max_new_tokens, do_sample=False, num_beams=1, pad_token_id=facts.pad_token_id, **options
     )
-    trunk.eval()
     try:
         with torch.no_grad():  # not inference_mode: what the model caches here (rotary tables) must still serve in training
             yield
     finally:
         trunk.generation_config = own
-        for module, training in modes:
-            module.training = training
 
 
 def _generate_batch(
-    trunk: nn.Module, prompts: Sequence[Sequence[int]], facts: ModelFacts, max_new_tokens: int, stop_tokens: Sequence[int]
+    forward: PackedForward, prompts: Sequence[Sequence[int]], max_new_tokens: int, stop_tokens: Sequence[int]
 ) -> list[list[int]]:
-    width = max(len(p) for p in prompts)
+    facts, width = forward.facts, max(len(p) for p in prompts)
     tokens = torch.full((len(prompts), width), facts.pad_token_id)
     mask = torch.zeros_like(tokens)
     for row, prompt in enumerate(prompts):  # a decoder goes on from the right end, an encoder starts at the left one
         place = slice(0, len(prompt)) if facts.is_encoder_decoder else slice(width - len(prompt), width)
         tokens[row, place] = torch.tensor(list(prompt))
         mask[row, place] = 1
-    device = next(trunk.parameters()).device
-    with _greedy(trunk, facts, max_new_tokens, stop_tokens):
-        output = trunk.generate(tokens.to(device), attention_mask=mask.to(device))  # type: ignore[operator]
-    new = output[:, 1 if facts.is_encoder_decoder else width :].tolist()
-    return [_until(row, stop_tokens) for row in new]
+    with _greedy(forward.trunk, facts, max_new_tokens, stop_tokens):
+        output = forward.trunk.generate(tokens.to(forward.device), attention_mask=mask.to(forward.device))  # type: ignore[operator]
+    return output[:, 1 if facts.is_encoder_decoder else width :].tolist()  # type: ignore[no-any-return]
 
 
-def _until(tokens: list[int], stop_tokens: Sequence[int]) -> list[int]:
-    for place, token in enumerate(tokens):
-        if token in stop_tokens:
-            return tokens[:place]
-    return tokens
+class _NobodyListens(Exception):
+    """Ends an answer that is being written."""
 
 
-def stream(
-    trunk: nn.Module, prompt: Sequence[int], *, tokenizer: Any, facts: ModelFacts, max_new_tokens: int, stop_tokens: Sequence[int]
-) -> Iterator[str]:
-    """The continuation of one prompt, piece by piece, as text. Raises: whatever the model raises."""
-    streamer = TextIteratorStreamer(tokenizer, skip_prompt=not facts.is_encoder_decoder, skip_special_tokens=True)
-    kept = prompt[-longest_prompt(facts) :]
-    tokens = torch.tensor([list(kept)], device=next(trunk.parameters()).device)
-    failures = list[BaseException]()
+class _Handed(BaseStreamer):
+    """Hands each token of an answer to another thread; None after the last one."""
+
+    def __init__(self) -> None:
+        self.tokens = SimpleQueue[int | None]()
+        self.nobody_listens = False
+        self._has_started = False
+
+    def put(self, value: Tensor) -> None:
+        """The prompt, or a decoder's first token; after that one token at a time."""
+        if self.nobody_listens:
+            raise _NobodyListens
+        if self._has_started:
+            self.tokens.put(int(value))
+        self._has_started = True
+
+    def end(self) -> None:
+        """Called by transformers at the end of an answer, and by the thread at its own."""
+        self.tokens.put(None)
+
+
+def _overheard(forward: PackedForward, prompt: Sequence[int], room: int, stop_tokens: Sequence[int]) -> Generator[int, None, None]:
+    """The tokens of one answer while transformers writes it, in a thread of its own, which ends where nobody listens any more."""
+    handed, failures = _Handed(), list[BaseException]()
+    tokens = torch.tensor([list(prompt)], device=forward.device)
 
     def run() -> None:
         try:
-            with _greedy(trunk, facts, _room(facts, len(kept), max_new_tokens), stop_tokens):
-                trunk.generate(tokens, attention_mask=torch.ones_like(tokens), streamer=streamer)  # type: ignore[operator]
-        except BaseException as error:  # the one who reads the pieces is told, in its own thread
+            with _greedy(forward.trunk, forward.facts, room, stop_tokens):
+                forward.trunk.generate(tokens, attention_mask=torch.ones_like(tokens), streamer=handed)  # type: ignore[operator]
+        except BaseException as error:  # the one who listens is told, in its own thread
             failures.append(error)
         finally:
-            streamer.end()  # type: ignore[no-untyped-call]
+            handed.end()
 
     thread = Thread(target=run, daemon=True)
     thread.start()
-    yield from streamer
-    thread.join()
+    try:
+        yield from iter(handed.tokens.get, None)
+    finally:
+        handed.nobody_listens = True
+        thread.join()
     if failures:
         raise failures[0]

@@ -9,9 +9,10 @@ from tunesmith.core.batch import Batch, collate
 from tunesmith.core.errors import Interrupted, ModelError
 from tunesmith.core.types import ModelFacts, Origin, Row, Segment, Targets
 from tunesmith.engine.attention import attention_calls
+from tunesmith.engine.cached import Cache
 from tunesmith.engine.forward import PackedForward, Paths
 
-__all__ = ["near", "probe"]
+__all__ = ["caches_exactly", "near", "probe"]
 
 _LENGTHS = (11, 5, 17)
 _TOLERANCE = {torch.float64: 1e-5, torch.float32: 2e-4, torch.bfloat16: 6e-2, torch.float16: 2e-2}
@@ -91,6 +92,35 @@ def _why_not_fused(trunk: nn.Module, facts: ModelFacts, paths: Paths) -> str:
     forward = PackedForward(trunk, {}, facts, paths)
     logits: Tensor = trunk.get_output_embeddings()(forward.hidden(batch)[batch.predict_N])  # type: ignore[operator]
     return "" if near(logits, forward._own_logits(batch)) else "the model scales, caps or shifts its logits"
+
+
+def caches_exactly(forward: PackedForward) -> bool:
+    """Whether the model, adapters and all, says the same with cached keys and values as it does without: tried once, on the real weights."""
+    if forward.caches_exactly is None:
+        forward.caches_exactly = forward.paths.attention == "packed" and _steps_agree(forward)
+    return forward.caches_exactly
+
+
+@torch.no_grad()
+def _steps_agree(forward: PackedForward) -> bool:
+    sequences = [row.segments[0].tokens for row in _rows(forward.facts)]
+    num_steps = min(2, min(map(len, sequences)) - 1)
+    cache = Cache(forward)
+    cache.resize(len(sequences), max(map(len, sequences)))
+    try:
+        found = [cache.start([tokens[: len(tokens) - num_steps] for tokens in sequences], range(len(sequences)))]
+        found += [cache.step([tokens[left] for tokens in sequences]) for left in range(-num_steps, 0)]
+    except Interrupted:
+        raise
+    except Exception:  # whatever a model's own code raises: it does not run this way
+        return False
+    targets = [tuple(range(len(tokens) - num_steps - 1, len(tokens))) for tokens in sequences]
+    rows = [
+        Row((Segment(tokens),), Origin("probe", 1), Targets(at, at, (1.0,) * len(at), (0,) * len(at)))
+        for tokens, at in zip(sequences, targets, strict=True)
+    ]
+    expected = forward._own_logits(collate(rows, forward.facts).to(forward.device))
+    return near(torch.stack(found, 1).flatten(0, 1), expected)
 
 
 def near(found: Tensor, expected: Tensor) -> bool:

@@ -13,10 +13,10 @@ from tunesmith.core.batch import collate
 from tunesmith.core.types import Origin, Row, Segment, Targets
 from tunesmith.engine.forward import PackedForward
 
-__all__ = ["Question", "score"]
+__all__ = ["LEAST_SHARED_TOKENS", "Question", "num_shared", "score"]
 
 _HERE = Origin("score", 1)
-_LEAST_SHARED_TOKENS = 8
+LEAST_SHARED_TOKENS = 8
 """A shorter common beginning is not worth a segment of its own."""
 _NEVER = 10**9
 
@@ -64,7 +64,7 @@ def score(
     was_training = forward.training
     forward.eval()
     try:
-        least = _LEAST_SHARED_TOKENS if forward.paths.attention == "packed" else _NEVER  # padded rows would repeat what they share
+        least = LEAST_SHARED_TOKENS if forward.paths.attention == "packed" else _NEVER  # padded rows would repeat what they share
         for group in _groups(sequences, micro_batch_tokens, least):
             batch = collate([_row(group, least)], forward.facts).to(forward.device)
             with torch.no_grad():
@@ -84,7 +84,7 @@ def _groups(sequences: Sequence[_Sequence], budget: int, least: int) -> Iterator
     """Sequences in the order of their tokens, so that neighbours share the most, as many at a time as fit the budget."""
     group, used = list[_Sequence](), 0
     for one in sorted(sequences, key=lambda s: s.tokens):
-        shared = _num_shared(group[-1].tokens, one.tokens) if group else 0
+        shared = num_shared(group[-1].tokens, one.tokens) if group else 0
         new = len(one.tokens) - (shared if shared >= least else 0)
         if group and used + new > budget:
             yield group
@@ -95,7 +95,8 @@ def _groups(sequences: Sequence[_Sequence], budget: int, least: int) -> Iterator
         yield group
 
 
-def _num_shared(a: Sequence[int], b: Sequence[int]) -> int:
+def num_shared(a: Sequence[int], b: Sequence[int]) -> int:
+    """With how many equal tokens two sequences begin."""
     for place, (x, y) in enumerate(zip(a, b, strict=False)):
         if x != y:
             return place
@@ -109,7 +110,7 @@ class _Tree:
     segments: list[Segment] = field(default_factory=list)
     starts: list[int] = field(default_factory=list)
     num_tokens: int = 0
-    least: int = _LEAST_SHARED_TOKENS
+    least: int = LEAST_SHARED_TOKENS
 
     def add(self, tokens: Sequence[int], parent: int) -> int:
         self.segments.append(Segment(tuple(tokens), parent=parent))
@@ -136,7 +137,7 @@ def _lay(
     tree: _Tree, group: Sequence[_Sequence], members: range, depth: int, parent: int, before: list[int], places: dict[int, list[int]]
 ) -> None:
     """Lay out what the members have from token `depth` on; `before` holds the places of the tokens up to there."""
-    shared = _num_shared(group[members[0]].tokens, group[members[-1]].tokens)  # sorted: what the ends share, all share
+    shared = num_shared(group[members[0]].tokens, group[members[-1]].tokens)  # sorted: what the ends share, all share
     if len(members) > 1 and shared - depth >= tree.least:
         parent = tree.add(group[members[0]].tokens[depth:shared], parent)
         before = [*before, *range(tree.starts[parent], tree.num_tokens)]
@@ -144,7 +145,7 @@ def _lay(
     start = members.start
     while start < members.stop:
         first, end = group[start].tokens, start + 1
-        while end < members.stop and _num_shared(first, group[end].tokens) - depth >= tree.least:
+        while end < members.stop and num_shared(first, group[end].tokens) - depth >= tree.least:
             end += 1
         if end - start > 1 and end - start < len(members):
             _lay(tree, group, range(start, end), depth, parent, before, places)
