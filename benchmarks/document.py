@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from benchmarks.benches import OURS, PEER_NAMES, Leg
-from benchmarks.comparison import FINAL_TOLERANCE, FIRST_TOLERANCE, Gate, Target, gate, ratio, seconds_to
+from benchmarks.comparison import FLOAT32, Gate, Target, Tolerance, gate, ratio, seconds_to
 from benchmarks.workload import Measured
 
 __all__ = ["COLUMNS", "SCHEMA", "cells", "compare", "gate_lines", "table", "whole"]
@@ -22,10 +22,12 @@ COLUMNS = {
 """Ratios, with their names for people: ours over theirs."""
 
 
-def compare(legs: Sequence[Leg], measured: Mapping[str, Sequence[Measured]], facts: Mapping[str, Any]) -> dict[str, Any]:
+def compare(
+    legs: Sequence[Leg], measured: Mapping[str, Sequence[Measured]], facts: Mapping[str, Any], allowed: Tolerance = FLOAT32
+) -> dict[str, Any]:
     """The document. It holds ratios only where every gate passed."""
     theirs = [leg for leg in legs if leg.program != OURS]
-    gates = {leg.name: gate(measured[leg.against], measured[leg.name]) for leg in theirs}
+    gates = {leg.name: gate(measured[leg.against], measured[leg.name], allowed) for leg in theirs}
     passed = bool(gates) and all(found.passed for found in gates.values())
     shares = [found.share_of_matmul_rate for leg in legs if leg.program == OURS for found in measured[leg.name]]
     known = [share for share in shares if share is not None]
@@ -100,13 +102,14 @@ def gate_lines(document: Mapping[str, Any]) -> list[str]:
         found, who = peer["gate"], f"{peer['name']}, {peer['config']}"
         if "first_loss_difference" in found:
             lines.append(
-                f"gate, {who}: first-step losses differ by {found['first_loss_difference']:.1e} nats (allowed {FIRST_TOLERANCE:g}),"
-                f" held-out losses by {found['held_out_loss_difference']:.2%} (allowed {FINAL_TOLERANCE:.1%})"
+                f"gate, {who}: first-step losses differ by {found['first_loss_difference']:.1e} nats (allowed {found['allowed']['first']:g}),"
+                f" held-out losses by {found['held_out_loss_difference']:.2%} (allowed {found['allowed']['final']:.1%})"
             )
         elif "num_different" in found:
             lines.append(f"gate, {who}: {found['num_different']} of {found['num_items']} choices differ (allowed 0, ties apart)")
     if document["share_of_matmul_rate"] is not None:
-        lines.append(f"share of the machine's float32 matmul rate that ours reaches: {document['share_of_matmul_rate']:.0%}")
+        precision = document["workload"].get("precision", "float32")
+        lines.append(f"share of the machine's {precision} matmul rate that ours reaches: {document['share_of_matmul_rate']:.0%}")
     return lines
 
 
