@@ -123,7 +123,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print; on a GPU, a whole run whose gate passed is written to RESULTS.md. Returns: 1 where it was not."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description=TITLE)
     parser.add_argument("--size", choices=list(SIZES), default="1b", help="the shape of the model")
-    parser.add_argument("--steps", type=int, metavar="N", help=f"updates of a leg, {Setup.num_warm_up_steps} of them to warm up")
+    parser.add_argument("--steps", type=int, metavar="N", help=f"updates of a leg, {Setup('1b').num_warm_up_steps} of them to warm up")
     parser.add_argument("--quick", action="store_true", help="two repeats in place of five")
     given = parser.parse_args(arguments)
     setup = Setup(given.size, **({"num_steps": given.steps} if given.steps is not None else {}))

@@ -105,7 +105,8 @@ def matmul_rate(
 ) -> float:
     """Operations a second of plain matrix products at the model's own shapes, each weighted as often as the model has it."""
     is_gpu = device is not None and device.type == "cuda"
-    num_tokens, finish = (_MATMUL_TOKENS_GPU, torch.cuda.synchronize) if is_gpu else (_MATMUL_TOKENS, lambda: None)
+    num_tokens = _MATMUL_TOKENS_GPU if is_gpu else _MATMUL_TOKENS
+    finish: Callable[[], None] = torch.cuda.synchronize if is_gpu else (lambda: None)
     operations, elapsed = 0.0, 0.0
     for (outputs, inputs), count in shapes.items():
         x, weight = (torch.randn(size, inputs, device=device, dtype=dtype) for size in (num_tokens, outputs))

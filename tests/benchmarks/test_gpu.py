@@ -1,6 +1,7 @@
 """The benchmark on a GPU, as far as a CPU can run it: both legs on a tiny model."""
 
 from dataclasses import replace
+from datetime import date
 
 import pytest
 import torch
@@ -91,3 +92,15 @@ def test_too_few_steps_are_refused():
 
     with pytest.raises(BenchmarkError, match="--steps: expected more than the 5"):
         run_gpu(Setup("tiny", num_steps=5), Options(), print)
+
+
+@pytest.mark.parametrize("size", ["1b", "8b"])
+def test_results_say_what_is_not_measured_until_it_is(size, measured):
+    text = results.FILE.read_text(encoding="utf-8")
+    assert f"<!-- gpu {size} -->" in text
+    machine = {"platform": "Linux", "processor": "Chip", "num_cores": 2, "num_threads": 2, "device": "A GPU", "versions": {}}
+    document = compare(LEGS, measured, {"machine": machine, "workload": {"title": "t", "data": size, "quick": True}}, BF16)
+    written = results.with_section(text, "gpu", size, results.section("gpu", document, date(2026, 11, 21)))
+    assert written.count(f"<!-- gpu {size} -->") == 1
+    assert f"--size {size}` measures it" not in written
+    assert "- machine: A GPU; Chip" in written
