@@ -12,6 +12,8 @@ from benchmarks.benches import BENCHES
 from benchmarks.document import table
 from benchmarks.evaluation import TITLE as EVALUATION
 from benchmarks.evaluation import run_evaluation
+from benchmarks.gpu import TITLE as GPU
+from benchmarks.gpu import Setup, run_gpu
 from benchmarks.running import Options, Say, run_bench
 from benchmarks.startup import TITLE as STARTUP
 from benchmarks.startup import run_startup
@@ -19,12 +21,15 @@ from benchmarks.workload import BenchmarkError
 from tunesmith.core.errors import TunesmithError
 
 TITLES = {**{name: bench.title for name, bench in BENCHES.items()}, "evaluation": EVALUATION, "startup": STARTUP}
+ON_GPU = {"gpu": f"{GPU}, 1B; python -m benchmarks.gpu has other sizes"}
 
 
 def run(name: str, options: Options, say: Say) -> dict[str, Any]:
     """The document of a benchmark. Raises: BenchmarkError, TunesmithError."""
     if name == "evaluation":
         return run_evaluation(options, say)
+    if name == "gpu":
+        return run_gpu(Setup("1b"), options, say)
     return run_startup(options, say) if name == "startup" else run_bench(BENCHES[name], options, say)
 
 
@@ -46,9 +51,9 @@ def _run_and_print(name: str, options: Options, as_json: bool, say: Say) -> bool
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a benchmark, or all, and print it. Returns: 1 where a gate failed or a leg did not finish."""
-    described = "; ".join(f"{name}: {title}" for name, title in TITLES.items())
+    described = "; ".join(f"{name}: {title}" for name, title in {**TITLES, **ON_GPU}.items())
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("name", choices=[*TITLES, "all"], metavar="NAME", help=f"{described}; all: one after the other")
+    parser.add_argument("name", choices=[*TITLES, *ON_GPU, "all"], metavar="NAME", help=f"{described}; all: those for a CPU")
     parser.add_argument("--quick", action="store_true", help="two repeats in place of five")
     parser.add_argument("--json", action="store_true", help="print the document in place of the table")
     parser.add_argument("--rows", type=int, metavar="N", help="training rows a leg, whole steps of them; questions of `evaluation`")

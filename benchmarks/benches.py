@@ -23,8 +23,9 @@ PEER_NAMES = {
     "trl": "TRL SFTTrainer",
     "llamafactory": "LLaMA-Factory",
     "lm_eval": "lm-eval, HF backend",
+    "loop": "plain loop, transformers + peft",
 }
-"""Names of the peers, which are the names of their files in `peers/` and of their modules in `legs/`."""
+"""Names of the programs. Peers have files of that name in `peers/`, but for the loop, which runs beside tunesmith; all have modules in `legs/`."""
 
 
 @dataclass(frozen=True, slots=True)

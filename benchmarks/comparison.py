@@ -7,12 +7,21 @@ from dataclasses import dataclass
 
 from benchmarks.workload import Measured, Point
 
-__all__ = ["FINAL_TOLERANCE", "FIRST_TOLERANCE", "Gate", "Ratio", "Target", "gate", "interleaved", "ratio", "seconds_to"]
+__all__ = ["BF16", "FLOAT32", "Gate", "Ratio", "Target", "Tolerance", "gate", "interleaved", "ratio", "seconds_to"]
 
-FIRST_TOLERANCE = 1e-4
-"""Nats, between the losses of the first step."""
-FINAL_TOLERANCE = 0.005
-"""Relative, between the held-out losses at the end; and how far above its best a target lies."""
+
+@dataclass(frozen=True, slots=True)
+class Tolerance:
+    """How far two sides may be apart."""
+
+    first: float
+    """Nats, between the losses of the first step."""
+    final: float
+    """Relative, between the held-out losses at the end; and how far above its best a target lies."""
+
+
+FLOAT32 = Tolerance(1e-4, 0.005)
+BF16 = Tolerance(1e-2, 0.005)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +33,7 @@ class Gate:
     """Nats."""
     held_out_loss_difference: float
     """Relative to ours."""
+    allowed: Tolerance
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +58,7 @@ class Target:
         ends = [leg.curve[-1] for leg in best]
         if ends[0].accuracy is not None:
             return cls(accuracy=min(end.accuracy for end in ends if end.accuracy is not None))
-        return cls(loss=max(end.loss for end in ends) * (1 + FINAL_TOLERANCE))
+        return cls(loss=max(end.loss for end in ends) * (1 + FLOAT32.final))
 
     def reached(self, point: Point) -> bool:
         """Whether a checkpoint is there."""
@@ -70,15 +80,15 @@ def interleaved(repeats: Mapping[str, int]) -> list[str]:
     return order
 
 
-def gate(ours: Sequence[Measured], theirs: Sequence[Measured]) -> Gate:
+def gate(ours: Sequence[Measured], theirs: Sequence[Measured], allowed: Tolerance = FLOAT32) -> Gate:
     """Compare every leg of one side with every leg of the other. A loss that is not finite fails."""
     pairs = [(a, b) for a in ours for b in theirs]
     losses = [loss for leg in (*ours, *theirs) for loss in (leg.first_loss, leg.held_out_loss)]
     if not pairs or not all(math.isfinite(loss) for loss in losses):
-        return Gate(False, math.inf, math.inf)
+        return Gate(False, math.inf, math.inf, allowed)
     first = max(abs(a.first_loss - b.first_loss) for a, b in pairs)
     final = max(abs(b.held_out_loss - a.held_out_loss) / a.held_out_loss for a, b in pairs)
-    return Gate(first <= FIRST_TOLERANCE and final <= FINAL_TOLERANCE, first, final)
+    return Gate(first <= allowed.first and final <= allowed.final, first, final, allowed)
 
 
 def ratio(ours: Sequence[float], theirs: Sequence[float]) -> Ratio:

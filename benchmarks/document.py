@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from benchmarks.benches import OURS, PEER_NAMES, WAYS, Leg, Way
-from benchmarks.comparison import FINAL_TOLERANCE, FIRST_TOLERANCE, Gate, Target, gate, ratio, seconds_to
+from benchmarks.comparison import FLOAT32, Gate, Target, Tolerance, gate, ratio, seconds_to
 from benchmarks.workload import Measured
 
 __all__ = ["COLUMNS", "SCHEMA", "compare", "gate_lines", "table", "tables", "whole"]
@@ -23,10 +23,12 @@ COLUMNS = {
 """Ratios, with their names for people: ours over theirs."""
 
 
-def compare(legs: Sequence[Leg], measured: Mapping[str, Sequence[Measured]], facts: Mapping[str, Any]) -> dict[str, Any]:
+def compare(
+    legs: Sequence[Leg], measured: Mapping[str, Sequence[Measured]], facts: Mapping[str, Any], allowed: Tolerance = FLOAT32
+) -> dict[str, Any]:
     """The document. It holds ratios only where every gate passed; what is rounded has a gate of its own kind, which keeps nothing back."""
     pairs = [(leg, way) for leg in legs if leg.program != OURS for way in WAYS if leg.against(way) in measured]
-    gates = {(leg.name, way): gate(measured[leg.against(way)], measured[leg.name]) for leg, way in pairs}
+    gates = {(leg.name, way): gate(measured[leg.against(way)], measured[leg.name], allowed) for leg, way in pairs}
     exact = [found.passed for (_, way), found in gates.items() if way != ROUNDED]
     passed = bool(exact) and all(exact)
     peers = {
@@ -128,16 +130,17 @@ def gate_lines(document: Mapping[str, Any]) -> list[str]:
         found, who = peer["gate"], ", ".join([peer["name"], peer["config"], *([f"ours {peer['way']}"] if "way" in peer else [])])
         if "first_loss_difference" in found:
             lines.append(
-                f"gate, {who}: first-step losses differ by {found['first_loss_difference']:.1e} nats (allowed {FIRST_TOLERANCE:g}),"
-                f" held-out losses by {found['held_out_loss_difference']:.2%} (allowed {FINAL_TOLERANCE:.1%})"
+                f"gate, {who}: first-step losses differ by {found['first_loss_difference']:.1e} nats (allowed {found['allowed']['first']:g}),"
+                f" held-out losses by {found['held_out_loss_difference']:.2%} (allowed {found['allowed']['final']:.1%})"
             )
         elif "num_different" in found:
             lines.append(f"gate, {who}: {found['num_different']} of {found['num_items']} choices differ (allowed 0, ties apart)")
     if document["passed"] and Leg(OURS, "best", ROUNDED).name in document["legs"]:
         ends = {way: document["legs"][Leg(OURS, "best", way).name][-1]["curve"][-1]["loss"] for way in ("plain", ROUNDED)}
         lines.append(f"held-out loss at the end, nats a target: exact {ends['plain']:.4f}, {ROUNDED} {ends[ROUNDED]:.4f}")
+    precision = document["workload"].get("precision", "float32")
     for way, share in document["shares_of_matmul_rate"].items():
-        lines.append(f"share of the machine's float32 matmul rate that ours, {way}, reaches: {share:.0%}")
+        lines.append(f"share of the machine's {precision} matmul rate that ours, {way}, reaches: {share:.0%}")
     return lines
 
 

@@ -24,7 +24,11 @@ def section(name: str, document: Mapping[str, Any], today: date) -> str:
     """A passed document of the benchmark `name` as Markdown, from its heading on."""
     machine, workload = document["machine"], document["workload"]
     memory = f", {machine['memory_bytes'] / 2**30:.0f} GiB" if machine.get("memory_bytes") else ""
-    where = f"{machine['processor']}, {machine['num_cores']} cores, {machine['num_threads']} threads{memory}; {machine['platform'].partition('-')[0]}"
+    on = "" if machine.get("device", "cpu") == "cpu" else f"{machine['device']}; "
+    where = (
+        on
+        + f"{machine['processor']}, {machine['num_cores']} cores, {machine['num_threads']} threads{memory}; {machine['platform'].partition('-')[0]}"
+    )
     versions = [
         f"{name} {number}"
         for name, number in machine["versions"].items()

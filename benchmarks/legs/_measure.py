@@ -19,8 +19,8 @@ from benchmarks.workload import Config, Measured, Point, Settings, TokenRow, Wor
 
 __all__ = ["Clock", "main", "matmul_rate", "peak_memory_bytes", "report", "training_flops"]
 
-_MATMUL_TOKENS = 1024
-"""Rows of the matrix products that the rate is measured with: about a step's tokens."""
+_MATMUL_TOKENS, _MATMUL_TOKENS_GPU = 1024, 8192
+"""Rows of the matrix products that the rate is measured with: about a micro-batch's tokens."""
 
 Save = Callable[[Path], None]
 
@@ -96,19 +96,30 @@ def linear_shapes(model: nn.Module) -> dict[tuple[int, int], int]:
     return shapes
 
 
-def matmul_rate(shapes: dict[tuple[int, int], int], seconds_per_shape: float = 0.2) -> float:
-    """float32 operations a second of plain matrix products at the model's own shapes, each weighted as often as the model has it."""
+def matmul_rate(
+    shapes: dict[tuple[int, int], int],
+    seconds_per_shape: float = 0.2,
+    *,
+    device: torch.device | None = None,
+    dtype: torch.dtype = torch.float32,
+) -> float:
+    """Operations a second of plain matrix products at the model's own shapes, each weighted as often as the model has it."""
+    is_gpu = device is not None and device.type == "cuda"
+    num_tokens = _MATMUL_TOKENS_GPU if is_gpu else _MATMUL_TOKENS
+    finish: Callable[[], None] = torch.cuda.synchronize if is_gpu else (lambda: None)
     operations, elapsed = 0.0, 0.0
     for (outputs, inputs), count in shapes.items():
-        x, weight = torch.randn(_MATMUL_TOKENS, inputs), torch.randn(outputs, inputs)
+        x, weight = (torch.randn(size, inputs, device=device, dtype=dtype) for size in (num_tokens, outputs))
         for _ in range(2):
             F.linear(x, weight)
+        finish()
         started, times = time.perf_counter(), list[float]()
         while time.perf_counter() - started < seconds_per_shape:
             before = time.perf_counter()
             F.linear(x, weight)
+            finish()
             times.append(time.perf_counter() - before)
-        operations += count * 2.0 * _MATMUL_TOKENS * outputs * inputs
+        operations += count * 2.0 * num_tokens * outputs * inputs
         elapsed += count * sorted(times)[len(times) // 2]
     return operations / elapsed
 

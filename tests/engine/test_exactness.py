@@ -66,7 +66,7 @@ def test_weights_of_targets_scale_their_loss() -> None:
 def test_linear_cross_entropy_equals_autograd_across_chunks(monkeypatch: pytest.MonkeyPatch, with_bias: bool) -> None:
     from tunesmith.engine.kernels import linear_cross_entropy as module
 
-    monkeypatch.setattr(module, "_CHUNK_BYTES", 4 * 23 * 3)  # three positions a chunk
+    monkeypatch.setitem(module._CHUNK_BYTES, "cpu", 4 * 23 * 3)  # three positions a chunk
     torch.manual_seed(0)
     hidden, weight = (
         torch.randn(10, 8, dtype=torch.float64, requires_grad=True),
@@ -85,9 +85,9 @@ def test_linear_cross_entropy_equals_autograd_across_chunks(monkeypatch: pytest.
 
 
 def test_entropy_and_logprobs_carry_gradients_through_checkpointed_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    from tunesmith.engine import forward as module
+    from tunesmith.engine.kernels import linear_cross_entropy as module
 
-    monkeypatch.setattr(module, "_LOGITS_BYTES", 4 * 97 * 2)
+    monkeypatch.setitem(module._CHUNK_BYTES, "cpu", 4 * 97 * 2)
     model = make("llama", torch.float64)
     facts = facts_of("llama", model)
     batch: Batch = collate(random_rows((9, 14), facts), facts)

@@ -106,7 +106,7 @@ def test_a_wrong_window_would_be_found(monkeypatch: pytest.MonkeyPatch) -> None:
     from tunesmith.engine import attention as module
 
     def causal_only(_grid: Tensor) -> module.SegmentMask:
-        return module.SegmentMask(None, True)
+        return module.SegmentMask(None, True, (-1, 0))
 
     model = make("mistral")
     monkeypatch.setattr(module.SegmentMask, "of", causal_only)

@@ -129,11 +129,11 @@ def choose_precision(wanted: str, device: torch.device) -> torch.dtype | None:
     return None
 
 
-def matmul_flops_per_second(device: torch.device) -> float:
+def matmul_flops_per_second(device: torch.device, dtype: torch.dtype = torch.float32) -> float:
     """Floating-point operations a second of a plain matrix product, measured in a few hundredths of a second: what predictions of time rest on."""
     import time
 
-    a, b = torch.randn(512, 768, device=device), torch.randn(768, 768, device=device)
+    a, b = torch.randn(512, 768, device=device, dtype=dtype), torch.randn(768, 768, device=device, dtype=dtype)
     for _ in range(3):
         a @ b
     started, count = time.perf_counter(), 0

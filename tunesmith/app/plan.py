@@ -83,6 +83,7 @@ def make_plan(task: Task, groups: Sequence[ParamGroup], recipe: str) -> Plan:
         micro_batch_tokens=batch,
         method=kind,
         optimizer=train.optimizer,
+        weight_bytes=next(task.model.trunk.parameters()).element_size(),
         num_scored_tokens=math.ceil(batch * scored / tokens_per_epoch),
     )
     available = available_memory_bytes(task.device)
@@ -106,7 +107,7 @@ def make_plan(task: Task, groups: Sequence[ParamGroup], recipe: str) -> Plan:
         peak_memory_bytes=memory.total_bytes,
         memory=asdict(memory),
         available_memory_bytes=available,
-        train_seconds=total_tokens * flops / (matmul_flops_per_second(task.device) * _EFFICIENCY),
+        train_seconds=total_tokens * flops / (matmul_flops_per_second(task.device, task.forward.computes_in) * _EFFICIENCY),
         # what was trained, the best weights, and two checkpoints with their moments
         disk_bytes=4 * trainable * (2 + 2 * (1 + moments)),
         machine=machine_facts(task.device),

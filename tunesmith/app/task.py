@@ -23,10 +23,21 @@ from tunesmith.engine.probe import probe
 from tunesmith.evaluation.score import metrics_for
 from tunesmith.method._peft import attach_adapter, merge_adapter
 from tunesmith.model.heads import Head, load_heads, write_label_map
-from tunesmith.model.load import LoadedModel, load
+from tunesmith.model.load import LoadedModel, load, store_weights
 from tunesmith.recipe import PluginSpec, Recipe
 
-__all__ = ["Task", "attach", "choose_objective", "choose_paths", "earlier_heads", "load_model", "prepare", "stop_tokens"]
+__all__ = [
+    "Task",
+    "attach",
+    "choose_objective",
+    "choose_paths",
+    "earlier_heads",
+    "leaves_frozen",
+    "load_model",
+    "place",
+    "prepare",
+    "stop_tokens",
+]
 
 Say = Callable[[Event], None]
 
@@ -80,8 +91,8 @@ def choose_objective(spec: PluginSpec | None, examples: Sequence[Example]) -> tu
     return name, objective
 
 
-def load_model(recipe: Recipe, objective: Objective, device: torch.device, say: Say) -> LoadedModel:
-    """Load the recipe's base model, with the adapters of an earlier run folded in. Raises: ModelError, FetchError."""
+def load_model(recipe: Recipe, objective: Objective, say: Say) -> LoadedModel:
+    """Load the recipe's base model in float32, on the CPU, with the adapters of an earlier run folded in. Raises: ModelError, FetchError."""
     spec = recipe.model
     say(Stage("model", spec.source))
 
@@ -103,8 +114,19 @@ def load_model(recipe: Recipe, objective: Objective, device: torch.device, say: 
         merge_adapter(model.trunk)
     if model.source.adapters:  # an adapter trained next belongs to this run, not to its base: peft must fail to load it there, not mislead
         model.trunk.name_or_path = spec.source  # type: ignore[assignment]
-    model.trunk.to(device)
     return model
+
+
+def place(trunk: nn.Module, recipe: Recipe, device: torch.device, *, is_frozen: bool) -> torch.dtype | None:
+    """Bring a model to the device in the recipe's precision: stored in bf16 where nothing of its own trains, else in float32.
+
+    Returns: the dtype that autocast is to compute in; None, where it computes in what the weights are stored in.
+    """
+    precision = choose_precision(recipe.engine.precision, device)
+    if precision is not None and is_frozen:
+        store_weights(trunk, precision)
+    trunk.to(device)
+    return None if is_frozen else precision
 
 
 def stop_tokens(model: LoadedModel) -> tuple[int, ...]:
@@ -133,12 +155,12 @@ def prepare(recipe: Recipe, say: Say) -> Task:
     metrics, select_by = _metrics(recipe, objective_name, objective), _selection(recipe, objective)
     method: Method = registry.create("method", recipe.method.name, **recipe.method.options)
     _check_precision(recipe, method, device)
-    model = load_model(recipe, objective, device, say)
-    _try_on(method, model.trunk)
+    model = load_model(recipe, objective, say)
+    autocast = place(model.trunk, recipe, device, is_frozen=leaves_frozen(method, model.trunk))
     encoder = TextEncoder(model.tokenizer, model.facts, data.labels, model.facts.max_length, recipe.data.template, recipe.data.system)
     objective.heads(encoder)
     paths = choose_paths(recipe, model)
-    forward = PackedForward(model.trunk, {}, model.facts, paths, choose_precision(recipe.engine.precision, device))
+    forward = PackedForward(model.trunk, {}, model.facts, paths, autocast)
     task = Task(
         recipe, device, data, model, encoder, objective_name, objective, method, metrics, select_by, forward, stop_tokens(model),
         micro_batch_tokens=recipe.engine.micro_batch_tokens,
@@ -205,11 +227,15 @@ def _check_precision(recipe: Recipe, method: Method, device: torch.device) -> No
         )
 
 
-def _try_on(method: Method, trunk: nn.Module) -> None:
-    """Apply the method to a copy without weights: what does not fit the model is said before the model is asked anything."""
+def leaves_frozen(method: Method, trunk: nn.Module) -> bool:
+    """Whether none of the trunk's own weights would train.
+
+    The method is applied to a copy without weights: what does not fit the model is said before the model is asked anything.
+    """
     without_weights: dict[int, Any] = {id(p): nn.Parameter(torch.empty_like(p, device="meta")) for p in trunk.parameters()}
     without_weights |= {id(buffer): torch.empty_like(buffer, device="meta") for buffer in trunk.buffers()}
     method.apply(copy.deepcopy(trunk, without_weights))
+    return not any(isinstance(p, nn.Parameter) and p.requires_grad for p in without_weights.values())
 
 
 def attach(task: Task) -> list[ParamGroup]:

@@ -22,6 +22,7 @@ from tunesmith.engine.checkpoints import latest_checkpoint, load_checkpoint, loa
 from tunesmith.engine.forward import PackedForward
 from tunesmith.engine.loop import TrainingPlan, TrainingState, train
 from tunesmith.engine.packing import StepPlan, evaluation_batches, training_steps
+from tunesmith.engine.randomness import random_state, set_random_state
 
 __all__ = ["Fit", "Fitting", "Validator", "evenly_spaced"]
 
@@ -195,9 +196,9 @@ class Fitting:
 
     def _validate(self, step: int) -> None:
         assert self.validator is not None
-        rng = torch.get_rng_state()
+        random = random_state(self.forward.device)
         loss, metrics = self.validator(self.forward, self.objective, self.step_plan.micro_batch_tokens)
-        torch.set_rng_state(rng)
+        set_random_state(random, self.forward.device)
         if not math.isfinite(loss):
             raise Diverged(
                 f"validation after step {step}: the loss is {loss:g}. Lower train.learning_rate (now {self.plan.learning_rate:g}), or raise"

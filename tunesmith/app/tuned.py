@@ -6,8 +6,8 @@ from typing import Any
 
 from tunesmith.app.judging import classify, write_answers_to
 from tunesmith.app.learned import learned, require_classifier, require_language_model
-from tunesmith.app.machine import choose_device, choose_precision
-from tunesmith.app.task import choose_paths, load_model, stop_tokens
+from tunesmith.app.machine import choose_device
+from tunesmith.app.task import choose_paths, leaves_frozen, load_model, place, stop_tokens
 from tunesmith.core import registry
 from tunesmith.core.run import RunDirectory
 from tunesmith.core.types import Example, Labelled, Message, Method, Objective, Origin, Output, Prompt, Row
@@ -112,16 +112,15 @@ def load_tuned(directory: RunDirectory) -> Tuned:
     recipe = known.recipe
     objective: Objective = registry.create("objective", known.objective)
     device = choose_device(recipe.engine.device)
-    model = load_model(recipe, objective, device, lambda event: None)
-    paths = choose_paths(recipe, model)
+    model = load_model(recipe, objective, lambda event: None)
     method: Method = registry.create("method", recipe.method.name, **recipe.method.options)
+    autocast = place(model.trunk, recipe, device, is_frozen=leaves_frozen(method, model.trunk))
+    paths = choose_paths(recipe, model)
     method.apply(model.trunk)
     method.load(model.trunk, directory.model if directory.model.is_dir() else directory.adapter)
     model.trunk.to(device).eval()
     heads, labels = load_heads(directory.heads, directory.heads_config) if directory.heads.is_file() else ({}, ())
-    forward = PackedForward(
-        model.trunk, {n: h.to(device) for n, h in heads.items()}, model.facts, paths, choose_precision(recipe.engine.precision, device)
-    )
+    forward = PackedForward(model.trunk, {n: h.to(device) for n, h in heads.items()}, model.facts, paths, autocast)
     if not recipe.engine.exact_reference:
         forward.use_fused_layers()
     if method.base_precision == "int8":
@@ -134,7 +133,8 @@ def load_base(recipe: Recipe) -> Tuned:
     """A language model before any tuning, to talk to."""
     objective: Objective = registry.create("objective", "sft")
     device = choose_device(recipe.engine.device)
-    model = load_model(recipe, objective, device, lambda event: None)
+    model = load_model(recipe, objective, lambda event: None)
+    place(model.trunk, recipe, device, is_frozen=True)
     forward = PackedForward(model.trunk, {}, model.facts, choose_paths(recipe, model))
     encoder = TextEncoder(model.tokenizer, model.facts, (), model.facts.max_length, recipe.data.template, recipe.data.system)
     return Tuned(recipe, model, forward.eval(), encoder, stop_tokens(model), recipe.engine.micro_batch_tokens, "generation", "messages")

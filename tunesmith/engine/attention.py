@@ -6,7 +6,9 @@ segment, where positions start at zero, so that windows, chunks and bidirectiona
 """
 
 import contextlib
+import functools
 import itertools
+import weakref
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -18,7 +20,8 @@ from torch import Tensor, nn
 from transformers import AttentionInterface
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
-from tunesmith.engine.kernels.segment_attention import batched, runs, seen, segment_attention, with_before
+from tunesmith.engine.kernels.segment_attention import batched, has_own_kernel, runs, seen, segment_attention, with_before
+from tunesmith.engine.kernels.varlen_attention import NO_BOUND, fits_varlen, varlen_attention
 
 __all__ = [
     "PACKED",
@@ -41,6 +44,9 @@ _HARMLESS = frozenset(
 _calls = itertools.count()
 """Drawn from at every call, so that the probe can see whether a model calls at all."""
 
+_configs: weakref.WeakKeyDictionary[nn.Module, list[Any]] = weakref.WeakKeyDictionary()
+"""The settings that a model's attention layers read, found once: a model with adapters has thousands of modules."""
+
 _longest: ContextVar[int] = ContextVar("longest")
 """Tokens of the stream's longest segment with those that it continues: how large a mask has to be."""
 
@@ -56,15 +62,27 @@ class SegmentMask:
     grid_LL: Tensor | None
     """True where visible; None where `is_causal` says it all."""
     is_causal: bool
+    window: tuple[int, int] | None
+    """How many tokens before and after itself a query sees, NO_BOUND for all of them; None where the grid is no such band."""
 
     @classmethod
     def of(cls, grid_LL: Tensor) -> "SegmentMask":
-        """The mask, told apart from the two plain ones: everything, and everything before."""
+        """The mask, told apart from the two plain ones, everything and everything before, and from bands."""
         if bool(grid_LL.all()):
-            return cls(None, False)
+            return cls(None, False, (NO_BOUND, NO_BOUND))
         if bool((grid_LL == torch.ones_like(grid_LL).tril()).all()):
-            return cls(None, True)
-        return cls(grid_LL, False)
+            return cls(None, True, (NO_BOUND, 0))
+        before, after = int(grid_LL[-1].sum()) - 1, int(grid_LL[0].sum()) - 1
+        is_band = bool((grid_LL == torch.ones_like(grid_LL).tril(after).triu(-before)).all())
+        return cls(grid_LL, False, (before, after) if is_band else None)
+
+    @classmethod
+    def named(cls, is_causal: bool, window: int | None, device: torch.device) -> "SegmentMask":
+        """That of a model that makes no mask itself and only names its attention's direction and window, the query's own place counted."""
+        if window is None:
+            return cls(None, is_causal, (NO_BOUND, 0 if is_causal else NO_BOUND))
+        grid_LL = torch.ones(_longest.get(), _longest.get(), dtype=torch.bool, device=device).tril(0 if is_causal else window - 1)
+        return cls(grid_LL.triu(1 - window), False, (window - 1, 0 if is_causal else window - 1))
 
 
 def segment_mask(*, mask_function: Callable[..., Any], device: torch.device, use_vmap: bool = False, **_: Any) -> SegmentMask:
@@ -82,13 +100,6 @@ def segment_mask(*, mask_function: Callable[..., Any], device: torch.device, use
     )
     assert grid is not None  # no skip was allowed
     return SegmentMask.of(grid[0, 0])
-
-
-def _windowed(length: int, window: int, is_causal: bool, device: torch.device) -> Tensor:
-    """The mask of a model that makes none itself and only names its attention's direction and window."""
-    place = torch.arange(length, device=device)
-    distance = place[:, None] - place[None]
-    return (distance.abs() < window) & (distance >= 0) if is_causal else distance.abs() < window
 
 
 def attend(
@@ -137,6 +148,8 @@ def packed_attention(
     *,
     segment_bounds: Tensor | None = None,
     segment_parents: Tensor | None = None,
+    segment_offsets: Tensor | None = None,
+    longest_segment: int | None = None,
     scaling: float | None = None,
     dropout: float = 0.0,
     sliding_window: int | None = None,
@@ -151,6 +164,8 @@ def packed_attention(
         query: (1, heads, T, d); `key` and `value`: (1, key heads, T, d).
         attention_mask: what `segment_mask` made, or None where the model makes no mask.
         segment_bounds: S + 1 offsets into T, int64, on the CPU. `segment_parents`: S indices, -1 for none.
+        segment_offsets: the bounds once more, int32, where the stream is; None where torch's kernel for a GPU cannot be used on it.
+        longest_segment: tokens of the longest one, beside `segment_offsets`.
         s_aux: attention sinks, one a head.
     Returns: (1, T, heads, d), and no weights.
     Raises: PackedUnsupported, where any other argument is set.
@@ -165,23 +180,33 @@ def packed_attention(
         has_own_shape |= query.shape[2] != int(segment_bounds[-1])
     if strange or has_own_shape or isinstance(attention_mask, Tensor):
         raise PackedUnsupported(f"attention with {', '.join(strange) or 'a mask or shape of its own'}")
+    if torch.is_autocast_enabled(query.device.type):  # as torch's own attention does: a rotation may have made float32 of queries and keys
+        query, key, value = (x.to(torch.get_autocast_dtype(query.device.type)) for x in (query, key, value))
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    if attention_mask is not None:
-        grid, causal = attention_mask.grid_LL, attention_mask.is_causal
-    else:
-        causal = bool(getattr(module, "is_causal", True)) if is_causal is None else is_causal
-        grid = None if sliding_window is None else _windowed(_longest.get(), sliding_window, causal, query.device)
-    is_plain = dropout == 0 and softcap is None and s_aux is None
-    if is_plain and query.device.type == "cpu":
-        return segment_attention(query, key, value, segment_bounds, segment_parents, grid, causal, scale), None
-    found, outputs = list(runs(segment_bounds.tolist(), segment_parents.tolist())), list[Tensor]()
+    mask = attention_mask
+    if mask is None:
+        mask = SegmentMask.named(bool(getattr(module, "is_causal", True)) if is_causal is None else is_causal, sliding_window, query.device)
+    if dropout == 0 and softcap is None and s_aux is None:
+        if has_own_kernel(query):
+            return segment_attention(query, key, value, segment_bounds, segment_parents, mask.grid_LL, mask.is_causal, scale), None
+        if segment_offsets is not None and longest_segment is not None and mask.window is not None and fits_varlen(query, value):
+            return varlen_attention(query, key, value, segment_offsets, longest_segment, mask.window, scale), None
+    attends = functools.partial(attend, scale=scale, dropout=dropout, softcap=softcap, sinks=s_aux)
+    return _each_run(query, key, value, segment_bounds, segment_parents, mask, attends), None
+
+
+def _each_run(
+    query: Tensor, key: Tensor, value: Tensor, bounds: Tensor, parents: Tensor, mask: SegmentMask, attends: Callable[..., Tensor]
+) -> Tensor:
+    """One call of `attends` for each run of segments."""
+    found, outputs = list(runs(bounds.tolist(), parents.tolist())), list[Tensor]()
     # One split, not a slice a run: the backward pass of a slice writes zeros as long as the whole stream.
     parts = [torch.split(x, [run.end - run.start for run in found], 2) for x in (query, key, value)]
     for run, own_q, own_k, own_v in zip(found, *parts, strict=True):
-        mask, is_lower = seen(run, grid, causal, query.dtype, query.device)
+        added, is_lower = seen(run, mask.grid_LL, mask.is_causal, query.dtype, query.device)
         q, k, v = batched(own_q, run), with_before(key, own_k, run), with_before(value, own_v, run)
-        outputs.append(attend(q, k, v, mask, is_lower, scale, dropout, softcap, s_aux).transpose(1, 2).flatten(0, 1))
-    return torch.cat(outputs)[None], None
+        outputs.append(attends(q, k, v, added, is_lower).transpose(1, 2).flatten(0, 1))
+    return torch.cat(outputs)[None]
 
 
 AttentionInterface.register(PACKED, packed_attention)
@@ -200,15 +225,17 @@ def attention_implementation(trunk: nn.Module, name: str, longest: int) -> Itera
     Args:
         longest: tokens of the longest segment, with those that it continues.
     """
-    found: list[Any] = [getattr(module, "config", None) for module in trunk.modules()]
-    configs = {id(config): config for config in found if hasattr(config, "_attn_implementation_internal")}
-    before = {key: config._attn_implementation_internal for key, config in configs.items()}
+    if trunk not in _configs:
+        found: list[Any] = [getattr(module, "config", None) for module in trunk.modules()]
+        _configs[trunk] = list({id(config): config for config in found if hasattr(config, "_attn_implementation_internal")}.values())
+    configs = _configs[trunk]
+    before = [config._attn_implementation_internal for config in configs]
     token = _longest.set(longest)
     try:
-        for config in configs.values():
+        for config in configs:
             config._attn_implementation_internal = name
         yield
     finally:
         _longest.reset(token)
-        for key, config in configs.items():
-            config._attn_implementation_internal = before[key]
+        for config, own in zip(configs, before, strict=True):
+            config._attn_implementation_internal = own

@@ -12,9 +12,13 @@ from torch import Tensor, nn
 
 from tunesmith.core.errors import RunError
 from tunesmith.core.files import staged_file, staged_folder, write_json
+from tunesmith.engine.forward import PackedForward
 from tunesmith.engine.loop import TrainingState
+from tunesmith.engine.randomness import random_state, set_random_state
 
 __all__ = ["latest_checkpoint", "load_checkpoint", "load_trainable", "save_checkpoint", "save_trainable", "trainable_tensors"]
+
+_RANDOM = "random."
 
 
 def trainable_tensors(forward: nn.Module) -> dict[str, Tensor]:
@@ -39,7 +43,7 @@ def load_trainable(file: Path, forward: nn.Module) -> None:
             tensor.copy_(saved[name])
 
 
-def save_checkpoint(folder: Path, forward: nn.Module, state: TrainingState, progress: Mapping[str, Any], *, keep: int = 2) -> Path:
+def save_checkpoint(folder: Path, forward: PackedForward, state: TrainingState, progress: Mapping[str, Any], *, keep: int = 2) -> Path:
     """Write `folder/step-NNNNNN` and remove all but the newest `keep` of its kind. `progress` is the caller's own, JSON-like.
 
     Returns: the checkpoint's folder.
@@ -54,7 +58,8 @@ def save_checkpoint(folder: Path, forward: nn.Module, state: TrainingState, prog
                     moments[f"{index}.{key}"] = value.detach().contiguous()
                 elif value is not None:
                     scalars[f"{index}.{key}"] = value
-        save_file({**moments, "rng_state": state.rng_state}, staging / "optimizer.safetensors")
+        random = state.random or random_state(forward.device)
+        save_file({**moments, **{f"{_RANDOM}{kind}": found for kind, found in random.items()}}, staging / "optimizer.safetensors")
         write_json(
             staging / "state.json", {"schema": "tunesmith/checkpoint/1", "step": state.step, "scalars": scalars, "progress": dict(progress)}
         )
@@ -74,17 +79,17 @@ def latest_checkpoint(folder: Path) -> Path | None:
     return found[-1] if found else None
 
 
-def load_checkpoint(path: Path, forward: nn.Module, state: TrainingState) -> dict[str, Any]:
+def load_checkpoint(path: Path, forward: PackedForward, state: TrainingState) -> dict[str, Any]:
     """Put weights, optimizer, random numbers and step count back. Returns: the caller's `progress`."""
     saved = json.loads((path / "state.json").read_text(encoding="utf-8"))
     load_trainable(path / "trainable.safetensors", forward)
     tensors = load_file(path / "optimizer.safetensors")
-    state.rng_state = tensors.pop("rng_state")
+    state.random = {name.removeprefix(_RANDOM): tensors.pop(name) for name in list(tensors) if name.startswith(_RANDOM)}
     moments = dict[int, dict[str, Any]]()
     for name, value in [*tensors.items(), *saved["scalars"].items()]:
         index, key = name.split(".", 1)
         moments.setdefault(int(index), {})[key] = value
     state.optimizer.load_state_dict({**state.optimizer.state_dict(), "state": moments})
     state.step = saved["step"]
-    torch.set_rng_state(state.rng_state)
+    set_random_state(state.random, forward.device)
     return dict(saved["progress"])

@@ -18,13 +18,12 @@ from tunesmith.core.types import ModelFacts
 from tunesmith.engine.attention import PACKED, attention_implementation
 from tunesmith.engine.features import FrozenFeatures
 from tunesmith.engine.kernels.frozen import quantize_frozen
-from tunesmith.engine.kernels.linear_cross_entropy import linear_cross_entropy
+from tunesmith.engine.kernels.linear_cross_entropy import linear_cross_entropy, positions_at_a_time
 from tunesmith.engine.kernels.lora import fuse_lora
+from tunesmith.engine.kernels.varlen_attention import attends_varlen
 from tunesmith.engine.recomputing import checkpointed_layers, recomputed
 
 __all__ = ["PackedForward", "Paths"]
-
-_LOGITS_BYTES = 64 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +80,11 @@ class PackedForward(nn.Module):
         """Where the trunk's weights are."""
         return next(self.trunk.parameters()).device
 
+    @property
+    def computes_in(self) -> torch.dtype:
+        """What the products of the layers are made of."""
+        return self._autocast or next(self.trunk.parameters()).dtype
+
     def use_fused_layers(self) -> int:
         """Let the adapters in the trunk run fused where that is exact; call it after a method was applied. Returns: how many layers do."""
         return fuse_lora(self.trunk)
@@ -95,7 +99,8 @@ class PackedForward(nn.Module):
         if self.paths.head == "fused" and type(head) is nn.Linear:
             with self._precision():
                 hidden = self.hidden(batch)[batch.predict_N]
-            return linear_cross_entropy(hidden.to(head.weight.dtype), head.weight, head.bias, batch.labels_N, batch.weights_N)
+            hidden = hidden.to(self._autocast or head.weight.dtype)
+            return linear_cross_entropy(hidden, head.weight, head.bias, batch.labels_N, batch.weights_N)
         logprobs, _ = self.logprobs(batch, with_entropy=False)
         return -(logprobs * batch.weights_N).sum()
 
@@ -105,7 +110,7 @@ class PackedForward(nn.Module):
             if self.paths.head != "fused":
                 return _label_logprobs(self._own_logits(batch), batch.labels_N, with_entropy)
             hidden_NH = self.hidden(batch)[batch.predict_N]
-            head, chunk = self._vocabulary_head(), max(1, _LOGITS_BYTES // (4 * self.facts.vocab_size))
+            head, chunk = self._vocabulary_head(), positions_at_a_time(self.facts.vocab_size, hidden_NH.device)
             parts = []
             for start in range(0, max(1, len(hidden_NH)), chunk):
                 part, labels = hidden_NH[start : start + chunk], batch.labels_N[start : start + chunk]
@@ -216,6 +221,9 @@ def _run_packed(module: nn.Module, stream: Stream, facts: ModelFacts, implementa
         arguments["token_type_ids"] = stream.token_types_T[None]
     if facts.is_causal:
         arguments["use_cache"] = False
+    device = stream.tokens_T.device
+    if implementation == PACKED and attends_varlen(device) and max(stream.parents) < 0:
+        arguments |= {"segment_offsets": torch.tensor(stream.bounds, dtype=torch.int32, device=device), "longest_segment": stream.longest}
     with attention_implementation(module, implementation, stream.longest):
         output = module(
             input_ids=stream.tokens_T[None],

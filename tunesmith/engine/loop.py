@@ -2,8 +2,8 @@
 
 import math
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,7 @@ from tunesmith.core.batch import Batch
 from tunesmith.core.errors import Diverged, MemoryExhausted
 from tunesmith.core.types import Objective, Step
 from tunesmith.engine.forward import PackedForward
+from tunesmith.engine.randomness import random_state, set_random_state
 from tunesmith.engine.schedules import learning_rate_multiple
 
 __all__ = ["TrainingPlan", "TrainingState", "train"]
@@ -37,8 +38,8 @@ class TrainingState:
     optimizer: Optimizer
     step: int = 0
     """Updates done so far."""
-    rng_state: Tensor = field(default_factory=torch.get_rng_state)
-    """torch's generator as it was before the step at hand: a step that is interrupted starts again with the same noise."""
+    random: Mapping[str, Tensor] | None = None
+    """The generators as they were before the step at hand, None before the first: a step that is interrupted starts again with the same noise."""
     max_micro_batch_tokens: int | None = None
     """Where memory ran out: the most tokens that are computed at a time since."""
     updating: bool = False
@@ -58,7 +59,7 @@ def train(
     parameters = [p for group in state.optimizer.param_groups for p in group["params"]]
     for batches in steps:
         started = time.perf_counter()
-        state.rng_state = torch.get_rng_state()
+        state.random = random_state(forward.device)
         forward.train()
         loss, metrics, batches = _gradients(forward, objective, [b.to(forward.device) for b in batches], parameters, state)
         epoch = state.step / plan.steps_per_epoch
@@ -80,7 +81,7 @@ def train(
         state.optimizer.step()
         state.optimizer.zero_grad()
         state.step += 1
-        state.rng_state = torch.get_rng_state()
+        state.random = random_state(forward.device)
         yield Step(
             index=state.step,
             loss=loss,
@@ -99,7 +100,7 @@ def _gradients(
     forward: PackedForward, objective: Objective, batches: Sequence[Batch], parameters: Sequence[nn.Parameter], state: TrainingState
 ) -> tuple[float, dict[str, float], Sequence[Batch]]:
     """Leave the step's gradient in the parameters. Returns: the loss, the metrics' sums over the micro-batches, and these as they were run."""
-    rng_state = torch.get_rng_state()
+    random = random_state(forward.device)
     if state.max_micro_batch_tokens is not None:
         batches = _cut(batches, state.max_micro_batch_tokens)
     while True:
@@ -110,7 +111,7 @@ def _gradients(
             for batch in batches:
                 for name, count in batch.counts.items():
                     counts[name] = counts.get(name, 0.0) + count
-            total, metrics = 0.0, dict[str, float]()
+            losses, metrics = list[Tensor](), dict[str, float]()
             for batch in batches:
                 loss = objective.loss(forward, batch)
                 parts = [value / counts[name] for name, value in loss.sums.items() if counts[name]]
@@ -118,16 +119,16 @@ def _gradients(
                     continue
                 scalar = torch.stack(parts).sum()
                 scalar.backward()  # type: ignore[no-untyped-call]
-                total += float(scalar.detach())
+                losses.append(scalar.detach())
                 for name, value in loss.metrics.items():
                     metrics[name] = metrics.get(name, 0.0) + value
-            return total, metrics, batches
+            return sum(map(float, losses), 0.0), metrics, batches  # read at the end: a GPU works on while the next batch is laid out
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
             if not _is_out_of_memory(error):
                 raise
             for p in parameters:
                 p.grad = None
-            torch.set_rng_state(rng_state)
+            set_random_state(random, forward.device)
             batches = _halved(batches)
             state.max_micro_batch_tokens = max(batch.stream.num_tokens for batch in batches)
             if torch.cuda.is_available():

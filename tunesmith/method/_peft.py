@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from peft import PeftConfig, get_peft_model_state_dict, inject_adapter_in_model, set_peft_model_state_dict
-from peft.tuners.tuners_utils import BaseTunerLayer
+from peft.tuners.tuners_utils import BaseTunerLayer, cast_adapter_dtype
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -21,8 +21,9 @@ _FILE = "adapter_model.safetensors"
 
 
 def inject(trunk: nn.Module, config: PeftConfig, name: str) -> list[ParamGroup]:
-    """Put adapters of `config` into `trunk` in place and freeze the rest. Returns: one group with the adapters' parameters.
+    """Put adapters of `config` into `trunk` in place and freeze the rest. What trains is float32 where the base is stored in less.
 
+    Returns: one group with the adapters' parameters.
     Raises: MethodError, where the model has no module that the config names.
     """
     trunk.requires_grad_(False)
@@ -39,6 +40,7 @@ def inject(trunk: nn.Module, config: PeftConfig, name: str) -> list[ParamGroup]:
         raise MethodError(
             f"method.target_modules: {named} matches nothing in this model. Its linear modules: {', '.join(targets)}."
         ) from error
+    cast_adapter_dtype(trunk, "default")
     return [ParamGroup(name, [p for p in trunk.parameters() if p.requires_grad])]
 
 

@@ -194,7 +194,7 @@ def training_memory(
 
     - weights: parameters x `weight_bytes`; gradients: 4 bytes a trainable parameter; moments: two such for Adam, one for SGD with momentum and RMSprop
     - activations, a token and layer: what the backward pass of attention (inputs, q, k, v, output), of the feed-forward block (inputs,
-      pre-activation, gate and product: 4/3 of its matrices' width) and of two norms and residuals reads, each in 4 bytes. A frozen trunk keeps one layer's;
+      pre-activation, gate and product: 4/3 of its matrices' width) and of two norms and residuals reads, each in `weight_bytes`. A frozen trunk keeps one layer's;
       where activations are `recomputed`, every layer keeps its input only, and one layer at a time the rest
     - logits of scored tokens: 64 MiB at most, as they are made in chunks
     - what the allocator keeps: 0.7 of the activations that are made, be they kept or made again
@@ -204,7 +204,7 @@ def training_memory(
     width = (facts.parts.get("attention", 0) + facts.parts.get("feed_forward", 0) * 4 / 3 + facts.parts.get("other", 0)) / (
         layers * facts.hidden_size
     )
-    per_layer = 4 * (width + 4 * facts.hidden_size)
+    per_layer = weight_bytes * (width + 4 * facts.hidden_size)
     kept_layers = 1 if method == "head" else layers
     activations = int(micro_batch_tokens * per_layer * kept_layers)
     kept = min(activations, int(micro_batch_tokens * (per_layer + 4 * facts.hidden_size * layers))) if recomputed else activations

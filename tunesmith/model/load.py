@@ -31,7 +31,7 @@ from tunesmith.model._quiet import quiet
 from tunesmith.model.facts import read_facts
 from tunesmith.model.source import Need, Progress, Request, SourceInfo, resolve
 
-__all__ = ["LoadedModel", "Pooling", "can_predict_tokens", "describe", "is_causal", "load", "load_folder"]
+__all__ = ["LoadedModel", "Pooling", "can_predict_tokens", "describe", "is_causal", "load", "load_folder", "store_weights"]
 
 Pooling = Literal["first", "mean", "last"]
 
@@ -91,6 +91,17 @@ def load_folder(
         trunk, tokenizer, info, pad_token_id=pad, is_causal=is_causal(config) and not trunk.config.is_encoder_decoder, max_length=max_length
     )
     return LoadedModel(trunk.eval(), tokenizer, facts, info, _pooling(info.folder, facts.is_causal))
+
+
+def store_weights(trunk: nn.Module, dtype: torch.dtype) -> None:
+    """Keep the weights in `dtype`, in place, but for those that the model's makers want in float32.
+
+    Buffers stay as they are: the frequencies of rotary positions lose their meaning in bfloat16.
+    """
+    kept = tuple(getattr(trunk, "_keep_in_fp32_modules_strict", None) or ())
+    for name, p in trunk.named_parameters():
+        if not any(part in name for part in kept):
+            p.data = p.data.to(dtype)
 
 
 def describe(info: SourceInfo, need: Need = "any") -> tuple[nn.Module, ModelFacts]:

@@ -143,3 +143,72 @@ def test_saving_and_merging_stay_pefts(tmp_path: object) -> None:
         expected = model(ids).logits
         merge_adapter(model)
         torch.testing.assert_close(model(ids).logits, expected, atol=2e-5, rtol=2e-5)
+
+
+def _layer_in(dtype: torch.dtype) -> peft_lora.Linear:
+    """One layer, its values the same in every dtype: the base's are those of bfloat16."""
+    torch.manual_seed(0)
+    base = nn.Linear(64, 96).requires_grad_(False)
+    layer = peft_lora.Linear(base, "default", LoraConfig(r=8), r=8, lora_alpha=16)
+    with torch.no_grad():
+        nn.init.normal_(layer.lora_B["default"].weight, std=0.1)
+        for p in base.parameters():
+            p.data = p.bfloat16().to(dtype)
+        if dtype == torch.float64:
+            layer.to(dtype)
+    return layer
+
+
+def _apart(found: torch.Tensor, exact: torch.Tensor) -> float:
+    return float((found.double() - exact).norm() / exact.norm())
+
+
+def test_on_a_base_in_bfloat16_gradients_are_as_near_to_exact_ones_as_pefts_under_autocast() -> None:
+    draw = torch.Generator().manual_seed(1)
+    x, grad = torch.randn(300, 64, generator=draw).bfloat16(), torch.randn(300, 96, generator=draw).bfloat16()
+
+    def run(dtype: torch.dtype, is_fused: bool, autocast: bool) -> list[torch.Tensor]:
+        layer, inputs = _layer_in(dtype), x.to(dtype, copy=True).requires_grad_()
+        if is_fused:
+            fuse_lora(layer)
+        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+            y = layer(inputs)
+        y.backward(grad.to(y.dtype))
+        a, b = layer.lora_A["default"].weight, layer.lora_B["default"].weight
+        assert y.dtype == dtype
+        assert a.dtype == a.grad.dtype == (torch.float64 if dtype == torch.float64 else torch.float32)
+        return [y.detach(), inputs.grad, a.grad, b.grad]
+
+    exact = run(torch.float64, is_fused=False, autocast=False)
+    ours, pefts = run(torch.bfloat16, is_fused=True, autocast=False), run(torch.bfloat16, is_fused=False, autocast=True)
+    for found, theirs, expected in zip(ours, pefts, exact, strict=True):
+        assert _apart(found, expected) < 1e-2
+        assert _apart(found, expected) < 1.25 * _apart(theirs, expected)
+
+
+def test_gradients_over_many_batches_are_summed_in_float32() -> None:
+    """Summed in bfloat16, four hundred equal gradients would stop to grow."""
+    layer = _layer_in(torch.bfloat16)
+    fuse_lora(layer)
+    x = torch.randn(16, 64).bfloat16()
+    for count in range(400):
+        layer(x).float().sum().backward()
+        if count == 0:
+            once = layer.lora_A["default"].weight.grad.clone()
+    torch.testing.assert_close(layer.lora_A["default"].weight.grad, 400 * once, rtol=1e-4, atol=1e-4)
+
+
+def test_what_is_kept_for_the_backward_pass_is_bfloat16_but_for_the_adapters_own_weights() -> None:
+    layer, kept = _layer_in(torch.bfloat16), list[torch.Tensor]()
+    fuse_lora(layer)
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        kept.append(tensor)
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        layer(torch.randn(16, 64).bfloat16())
+    own = {p.data_ptr() for name, p in layer.named_parameters() if "lora_" in name}
+    others = [tensor for tensor in kept if tensor.data_ptr() not in own]
+    assert len(others) == 3  # x, W and x A'
+    assert {tensor.dtype for tensor in others} == {torch.bfloat16}

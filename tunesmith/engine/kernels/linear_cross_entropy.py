@@ -8,9 +8,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["linear_cross_entropy"]
+from tunesmith.engine.kernels.product import product
 
-_CHUNK_BYTES = 64 * 2**20
+__all__ = ["linear_cross_entropy", "positions_at_a_time"]
+
+_CHUNK_BYTES = {"cpu": 64 * 2**20, "cuda": 512 * 2**20}
+"""Of float32 logits. A GPU reads the whole head once a chunk, which takes about a thousand positions to be worth it."""
+
+
+def positions_at_a_time(vocab_size: int, device: torch.device) -> int:
+    """How many positions' logits are made together."""
+    return max(1, _CHUNK_BYTES.get(device.type, _CHUNK_BYTES["cpu"]) // (4 * vocab_size))
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
@@ -19,15 +27,16 @@ class _LinearCrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, hidden_NH: Tensor, weight_VH: Tensor, bias_V: Tensor | None, labels_N: Tensor, weights_N: Tensor) -> Tensor:
         wants_hidden, wants_weight, wants_bias = ctx.needs_input_grad[:3]
+        accurate = torch.promote_types(hidden_NH.dtype, torch.float32)
+        head_VH = weight_VH.to(hidden_NH.dtype)
         grad_hidden = torch.empty_like(hidden_NH) if wants_hidden else None
-        grad_weight = torch.zeros_like(weight_VH) if wants_weight else None
-        grad_bias = torch.zeros_like(bias_V) if wants_bias and bias_V is not None else None
-        accurate = torch.float64 if hidden_NH.dtype == torch.float64 else torch.float32
+        grad_weight = torch.zeros_like(weight_VH, dtype=accurate) if wants_weight else None
+        grad_bias = torch.zeros_like(bias_V, dtype=accurate) if wants_bias and bias_V is not None else None
         total = torch.zeros((), dtype=accurate, device=hidden_NH.device)
-        chunk = max(1, _CHUNK_BYTES // (4 * len(weight_VH)))
+        chunk = positions_at_a_time(len(weight_VH), hidden_NH.device)
         for start in range(0, len(hidden_NH), chunk):
             part = slice(start, start + chunk)
-            logits = (hidden_NH[part] @ weight_VH.t()).to(accurate)
+            logits = product(hidden_NH[part], head_VH.t(), accurate)
             if bias_V is not None:
                 logits += bias_V
             labels, weights = labels_N[part, None], weights_N[part, None].to(accurate)
@@ -36,20 +45,25 @@ class _LinearCrossEntropy(torch.autograd.Function):
             if not (wants_hidden or wants_weight or wants_bias):
                 continue
             # d(nll)/d(logits) = softmax - one hot, weighted
-            grad = logits.sub_(norm).exp_().scatter_add_(1, labels, -torch.ones_like(norm)).mul_(weights).to(hidden_NH.dtype)
-            if grad_hidden is not None:
-                torch.matmul(grad, weight_VH, out=grad_hidden[part])
-            if grad_weight is not None:
-                grad_weight.addmm_(grad.t(), hidden_NH[part])
+            grad = logits.sub_(norm).exp_().scatter_add_(1, labels, -torch.ones_like(norm)).mul_(weights)
             if grad_bias is not None:
                 grad_bias += grad.sum(0)
+            grad = grad.to(hidden_NH.dtype)
+            if grad_hidden is not None:
+                torch.matmul(grad, head_VH, out=grad_hidden[part])
+            if grad_weight is not None and grad.dtype == accurate:
+                grad_weight.addmm_(grad.t(), hidden_NH[part])
+            elif grad_weight is not None:
+                grad_weight += product(grad.t(), hidden_NH[part], accurate)
         ctx.save_for_backward(grad_hidden, grad_weight, grad_bias)
+        ctx.dtypes = [None if x is None else x.dtype for x in (hidden_NH, weight_VH, bias_V)]
         return total
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         scale = grads[0]
-        hidden, weight, bias = (None if saved is None else saved * scale.to(saved.dtype) for saved in ctx.saved_tensors)
+        pairs = zip(ctx.saved_tensors, ctx.dtypes, strict=True)
+        hidden, weight, bias = (None if saved is None else (saved * scale.to(saved.dtype)).to(dtype) for saved, dtype in pairs)
         return hidden, weight, bias, None, None
 
 
@@ -57,7 +71,8 @@ def linear_cross_entropy(hidden_NH: Tensor, weight_VH: Tensor, bias_V: Tensor | 
     """Weighted sum of -log softmax(hidden W' + bias)[label], in nats.
 
     Args:
-        hidden_NH: hidden states at scored positions. `weight_VH`, `bias_V`: the head.
+        hidden_NH: hidden states at scored positions; products are made of numbers of its dtype, logits and gradients summed in at least float32.
+        weight_VH: the head, with `bias_V`, in the same dtype or a finer one.
         labels_N: int64. `weights_N`: float, no gradient.
     Returns: scalar, float32 (float64 for float64 input).
     """

@@ -2,7 +2,8 @@
 
     y = x W' + bias + s (x A') B'        T tokens    I inputs    O outputs    r rank    s = lora_alpha / r
 
-The backward pass keeps x and x A' only, makes no gradient for W, and multiplies the small products first.
+The backward pass keeps x and x A' only, makes no gradient for W, and multiplies the small products first. Where W is kept in bfloat16, x and y are
+too, A and B act in bfloat16, and their gradients are summed in their own float32.
 """
 
 import functools
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from torch._subclasses.functional_tensor import FunctionalTensorMode
 
 from tunesmith.engine.kernels.frozen import Int8Linear, frozen_gradient, frozen_linear
+from tunesmith.engine.kernels.product import product
 
 __all__ = ["fuse_lora"]
 
@@ -28,8 +30,8 @@ def _forward(
     x_TI: Tensor, weight_OI: Tensor, scale_O: Tensor | None, bias_O: Tensor | None, a_rI: Tensor, b_Or: Tensor, scale: float
 ) -> tuple[Tensor, Tensor]:
     """Returns: y and x A'."""
-    xa_Tr = x_TI @ a_rI.t()
-    return _plus(frozen_linear(x_TI, weight_OI, scale_O, bias_O), xa_Tr, b_Or.t(), scale, scale_O), xa_Tr
+    xa_Tr = x_TI @ a_rI.to(x_TI.dtype).t()
+    return _plus(frozen_linear(x_TI, weight_OI, scale_O, bias_O), xa_Tr, b_Or.to(x_TI.dtype).t(), scale, scale_O), xa_Tr
 
 
 def _backward(
@@ -44,10 +46,11 @@ def _backward(
     wants_x: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Returns: the gradients of x (empty where it is not wanted), A and B."""
-    gb_Tr = grad_TO @ b_Or
-    grad_x = _plus(frozen_gradient(grad_TO, weight_OI, scale_O), gb_Tr, a_rI, scale, scale_O) if wants_x else grad_TO.new_empty(0)
+    gb_Tr, a = grad_TO @ b_Or.to(x_TI.dtype), a_rI.to(x_TI.dtype)
+    grad_x = _plus(frozen_gradient(grad_TO, weight_OI, scale_O), gb_Tr, a, scale, scale_O) if wants_x else grad_TO.new_empty(0)
+    grad_a = product(gb_Tr.t(), x_TI, a_rI.dtype).mul_(scale)
     # x A' first: the other order, grad' x A', reads the long side of the product across its rows
-    return grad_x, (gb_Tr.t() @ x_TI).mul_(scale), (xa_Tr.t() @ grad_TO).mul_(scale).t().contiguous()
+    return grad_x, grad_a, product(xa_Tr.t(), grad_TO, b_Or.dtype).mul_(scale).t().contiguous()
 
 
 class _FrozenLinearWithAdapter(torch.autograd.Function):
@@ -143,8 +146,7 @@ class Linear(peft_lora.Linear):
         if adapter is None:
             return super().forward(x, *args, **kwargs)
         base: Any = self.get_base_layer()
-        matrices: list[Any] = [self.lora_A[adapter], self.lora_B[adapter]]
-        a, b = (matrix.weight.to(x.dtype) for matrix in matrices)
+        a, b = (getattr(self, name)[adapter].weight for name in ("lora_A", "lora_B"))
         scale = base.scale if isinstance(base, Int8Linear) else None
         y = lora_linear(x.reshape(-1, x.shape[-1]), base.weight, scale, base.bias, a, b, self.scaling[adapter])
         return y.view(*x.shape[:-1], -1)

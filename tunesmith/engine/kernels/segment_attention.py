@@ -12,10 +12,15 @@ from torch import Tensor
 
 from tunesmith.core.batch import chains
 
-__all__ = ["Run", "batched", "runs", "seen", "segment_attention", "with_before"]
+__all__ = ["Run", "batched", "has_own_kernel", "runs", "seen", "segment_attention", "with_before"]
 
 _forward = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
 _backward = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
+
+
+def has_own_kernel(q: Tensor) -> bool:
+    """Whether the operator below can be used."""
+    return q.device.type == "cpu"
 
 
 @dataclass(frozen=True, slots=True)
