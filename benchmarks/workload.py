@@ -141,6 +141,8 @@ class Measured:
     flops: float | None
     """Of the matrix products with weights that the timed steps need, attention left out; None where it depends on what is kept."""
     version: str
+    own_held_out_loss: float | None = None
+    """After the last update, by the program itself, as it trained; None where it trained on the exact base, as the curve is scored."""
 
     @classmethod
     def from_document(cls, found: Mapping[str, Any]) -> "Measured":

@@ -1,6 +1,7 @@
 """tunesmith, with the settings that a recipe has by default, for language models and for classifiers."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from benchmarks.legs._measure import Clock, main, report
 from benchmarks.legs._model import HEAD
 from benchmarks.workload import BenchmarkError, Config, Measured, Settings, TokenRow, Workload
 from tunesmith import __version__
+from tunesmith.app.training import Validator
 from tunesmith.core.batch import Batch, collate
 from tunesmith.core.types import Method, Objective, Origin, ParamGroup, Row, Segment, Targets
 from tunesmith.engine.compiling import compile_layers
@@ -108,7 +110,12 @@ def leg(workload: Workload, folder: Path, config: Config, way: Way = "plain") ->
         if step.index == 1:
             clock.first_loss = step.loss
         clock.step_ended(save)
-    return report(workload, config, clock, __version__)
+    measured = report(workload, config, clock, __version__)
+    if way != "int8":
+        return measured
+    held_out = [row_of(row, index) for index, row in enumerate(workload.held_out())]
+    loss, _ = Validator(held_out, "loss", False)(forward, objective, EngineSpec().micro_batch_tokens)
+    return replace(measured, own_held_out_loss=loss)
 
 
 if __name__ == "__main__":

@@ -47,6 +47,9 @@ def test_ours_on_an_int8_base_or_not_compiled_as_asked(make, tmp_path, monkeypat
     exact, rounded = (ours.leg(workload, tmp_path / way, "best", way) for way in ("plain", "int8"))
     assert rounded.first_loss == pytest.approx(exact.first_loss, rel=0.05)
     assert rounded.first_loss != exact.first_loss
+    assert exact.own_held_out_loss is None
+    assert rounded.own_held_out_loss == pytest.approx(rounded.held_out_loss, rel=0.05)
+    assert rounded.own_held_out_loss != rounded.held_out_loss
     monkeypatch.setattr(ours, "compile_layers", lambda *_: Compiling("no compiler", 0.0))
     with pytest.raises(BenchmarkError, match="run uncompiled .no compiler"):
         ours.leg(workload, tmp_path / "compiled", "best", "compiled")

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from transformers import AttentionInterface
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
+from tunesmith.engine.kernels.dropout import dropout as drop
 from tunesmith.engine.kernels.segment_attention import batched, has_own_kernel, runs, seen, segment_attention, with_before
 from tunesmith.engine.kernels.varlen_attention import NO_BOUND, fits_varlen, varlen_attention
 
@@ -117,7 +118,8 @@ def attend(
 
     `sinks` holds one number a head, or one a head and query.
     """
-    if softcap is None and sinks is None:
+    draws_fast = dropout > 0 and q.device.type == "cpu"
+    if softcap is None and sinks is None and not draws_fast:
         return F.scaled_dot_product_attention(q, k, v, mask, dropout, is_causal, scale=scale, enable_gqa=q.shape[1] != k.shape[1])
     groups = q.shape[1] // k.shape[1]
     if groups > 1:
@@ -136,7 +138,7 @@ def attend(
     weights = torch.softmax(scores, -1, dtype=torch.float32 if scores.dtype in (torch.bfloat16, torch.float16) else None).to(q.dtype)
     if sinks is not None:
         weights = weights[..., :-1]
-    return F.dropout(weights, dropout, training=dropout > 0) @ v
+    return (drop(weights, dropout) if dropout > 0 else weights) @ v
 
 
 def packed_attention(

@@ -17,6 +17,7 @@ from tunesmith.core.batch import Batch, Stream, chains
 from tunesmith.core.types import ModelFacts
 from tunesmith.engine.attention import PACKED, attention_implementation
 from tunesmith.engine.features import FrozenFeatures
+from tunesmith.engine.kernels.dropout import use_fast_dropout
 from tunesmith.engine.kernels.frozen import quantize_frozen
 from tunesmith.engine.kernels.linear_cross_entropy import linear_cross_entropy, positions_at_a_time
 from tunesmith.engine.kernels.lora import fuse_lora
@@ -86,7 +87,8 @@ class PackedForward(nn.Module):
         return self._autocast or next(self.trunk.parameters()).dtype
 
     def use_fused_layers(self) -> int:
-        """Let the adapters in the trunk run fused where that is exact; call it after a method was applied. Returns: how many layers do."""
+        """Let adapters and dropout in the trunk run fused where that is exact; call it after a method was applied. Returns: how many adapters do."""
+        use_fast_dropout(self.trunk)
         return fuse_lora(self.trunk)
 
     def use_int8_base(self) -> int:
