@@ -1,10 +1,10 @@
-"""Where the time of tunesmith's own training steps goes: `python -m benchmarks.profile RECIPE [--tokens N] [--rounds N]`. Prints Markdown."""
+"""Where the time of tunesmith's own training steps goes: `python -m benchmarks.profile RECIPE [--tokens N] [--rounds N] [--int8]`. Prints Markdown."""
 
 import argparse
 import statistics
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -19,22 +19,42 @@ from tunesmith.engine.packing import pack
 from tunesmith.model.load import load as load_model
 from tunesmith.recipe import load
 
-__all__ = ["GROUPS", "Ways", "grouped", "main"]
+__all__ = ["GROUPS", "Spent", "Ways", "grouped", "main"]
 
 GROUPS: Mapping[str, Sequence[str]] = {
+    "thin products": (),
+    "int8 products": ("aten::_int_mm",),
     "matrix products": ("aten::mm", "aten::addmm", "aten::bmm", "aten::baddbmm"),
     "attention in segments": ("scaled_dot_product",),
     "compiled regions": ("CompiledFxGraph",),
-    "dropout": ("bernoulli", "dropout"),
+    "dropout": ("bernoulli", "ropout"),
 }
-"""What an operator counts as, by a part of its name, the first that fits; anything else is `the rest`."""
+"""What an operator counts as, by a part of its name, the first that fits; anything else is `the rest`. Thin products are told by their shapes."""
+_THIN = 32
+"""A matrix product with a side of no more than this is an adapter's, and bound by memory."""
 
 
-def grouped(seconds: Mapping[str, float]) -> dict[str, float]:
-    """Seconds by group, from seconds by operator."""
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """The seconds of an operator with inputs of some shapes, without what it calls."""
+
+    operator: str
+    shapes: Sequence[Sequence[int]]
+    seconds: float
+
+    @property
+    def group(self) -> str:
+        """Of `GROUPS`, or `the rest`."""
+        found = next((group for group, parts in GROUPS.items() if any(part in self.operator for part in parts)), "the rest")
+        sides = [side for shape in self.shapes if len(shape) == 2 for side in shape]
+        return "thin products" if found == "matrix products" and sides and min(sides) <= _THIN else found
+
+
+def grouped(spent: Iterable[Spent]) -> dict[str, float]:
+    """Seconds by group."""
     found = dict.fromkeys([*GROUPS, "the rest"], 0.0)
-    for name, spent in seconds.items():
-        found[next((group for group, parts in GROUPS.items() if any(part in name for part in parts)), "the rest")] += spent
+    for one in spent:
+        found[one.group] += one.seconds
     return found
 
 
@@ -57,16 +77,17 @@ class Ways:
             p.grad = None
         return time.perf_counter() - started
 
-    def seconds_by_operator(self, *, is_compiled: bool) -> dict[str, float]:
-        """Of one step, each operator without what it calls."""
-        with profile(activities=[ProfilerActivity.CPU]) as measured:
+    def spent(self, *, is_compiled: bool) -> list[Spent]:
+        """Of one step, by operator and shapes."""
+        with profile(activities=[ProfilerActivity.CPU], record_shapes=True) as measured:
             self.step(is_compiled=is_compiled)
-        return {event.key: event.self_cpu_time_total / 1e6 for event in measured.key_averages()}
+        events = measured.key_averages(group_by_input_shape=True)
+        return [Spent(event.key, event.input_shapes, event.self_cpu_time_total / 1e6) for event in events]
 
 
-def _ways(recipe: str, tokens: int, num_rows: int) -> Ways:
+def _ways(recipe: str, tokens: int, num_rows: int, base_precision: str) -> Ways:
     limits = [f"data.limit.train={num_rows}", "data.limit.validation=4", "data.limit.test=4"]
-    task = prepare(load(recipe, limits), lambda _event: None)
+    task = prepare(load(recipe, [*limits, f"method.base_precision={base_precision}"]), lambda _event: None)
     attach(task)
     rows = task.splits["train"].rows
     batches = [collate([rows[i] for i in group], task.model.facts) for group in pack([row.num_tokens for row in rows], tokens)]
@@ -97,9 +118,10 @@ def main(arguments: Sequence[str] | None = None, say: Callable[[str], None] = pr
     parser.add_argument("recipe", help="a recipe of LoRA, such as docstrings")
     parser.add_argument("--tokens", type=int, default=1024, help="tokens of a micro-batch")
     parser.add_argument("--rows", type=int, default=24, help="training rows")
+    parser.add_argument("--int8", action="store_true", help="frozen weights in int8")
     parser.add_argument("--rounds", type=int, default=5, help="how often each way runs")
     options = parser.parse_args(arguments)
-    ways = _ways(options.recipe, options.tokens, options.rows)
+    ways = _ways(options.recipe, options.tokens, options.rows, "int8" if options.int8 else "exact")
     ways.step(is_compiled=False)
     compiling = compile_layers(ways.task.forward, ways.task.objective, ways.batches[0])
     ways.compiled, ways.task.forward.compiled = ways.task.forward.compiled, None  # type: ignore[assignment]
@@ -110,7 +132,7 @@ def main(arguments: Sequence[str] | None = None, say: Callable[[str], None] = pr
     rate, flops = matmul_rate(linear_shapes(base)), _flops(ways, base)
     machine = machine_facts(torch.device("cpu"))
     say(
-        f"`python -m benchmarks.profile {options.recipe} --tokens {options.tokens}`: {num_tokens:,} tokens in {len(ways.batches)} micro-batches, "
+        f"`python -m benchmarks.profile {options.recipe} --tokens {options.tokens}{' --int8' if options.int8 else ''}`: {num_tokens:,} tokens in {len(ways.batches)} micro-batches, "
     )
     say(f"{machine['processor']}, {machine['num_threads']} threads, matrix products at {rate / 1e9:.0f} GFLOP/s.")
     say(f"Compiling: {compiling.reason or f'{compiling.seconds:.0f} s'}.\n")
@@ -118,11 +140,12 @@ def main(arguments: Sequence[str] | None = None, say: Callable[[str], None] = pr
     say("|---" * (4 + len(GROUPS)) + "|")
     for is_compiled, seconds in _interleaved(ways, options.rounds).items():
         speeds, median = sorted(num_tokens / s for s in seconds), statistics.median(seconds)
-        by_group = grouped(ways.seconds_by_operator(is_compiled=is_compiled))
+        by_group = grouped(ways.spent(is_compiled=is_compiled))
         whole = sum(by_group.values())
         parts = " | ".join(f"{spent / whole:.1%}" for spent in by_group.values())
         speed = f"{num_tokens / median:.0f} ({speeds[0]:.0f} to {speeds[-1]:.0f})"
-        say(f"| {'compiled' if is_compiled else 'plain'} | {speed} | {flops / median / rate:.0%} | {parts} |")
+        share = "" if options.int8 else f"{flops / median / rate:.0%}"
+        say(f"| {'compiled' if is_compiled else 'plain'} | {speed} | {share} | {parts} |")
 
 
 if __name__ == "__main__":

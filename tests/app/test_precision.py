@@ -1,4 +1,4 @@
-"""bf16, on the CPU: what is stored in it, what is not, and that it learns."""
+"""bf16 and int8, on the CPU: what is stored in them, what is not, and that a model learns."""
 
 import csv
 import json
@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 import torch
+import transformers
 from safetensors.torch import load_file
 from tiny_recipes import classifier, writer
 
 from tunesmith.app.run import Run
 from tunesmith.app.task import attach, prepare
 from tunesmith.app.tune import tune
+from tunesmith.engine.kernels.frozen import Int8Linear
 
 BF16 = {"precision": "bf16"}
 
@@ -51,3 +53,41 @@ def test_a_writer_trains_in_bf16_much_as_in_float32(method: Any, decoder_folder:
     assert losses[1][0] == pytest.approx(losses[0][0], rel=1e-3)
     assert losses[1] == pytest.approx(losses[0], rel=5e-2)
     assert losses[1] != losses[0]
+
+
+def test_a_cap_on_the_logits_is_seen_though_bf16_rounds_as_much(
+    decoder_folder: Path, pairs_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = transformers.LlamaForCausalLM.forward
+
+    def capped(self: Any, *args: Any, **kwargs: Any) -> Any:
+        output = plain(self, *args, **kwargs)
+        cap = 3 * output.logits.abs().max().detach()  # the largest logit moves by 3.5 %
+        output.logits = cap * torch.tanh(output.logits / cap)
+        return output
+
+    recipe = writer(decoder_folder, pairs_csv, tmp_path / "out", method={"name": "lora", "r": 4}, engine=BF16)
+    assert prepare(recipe, lambda event: None).forward.paths.head == "fused"
+    monkeypatch.setattr(transformers.LlamaForCausalLM, "forward", capped)
+    forward = prepare(recipe, lambda event: None).forward
+    assert forward.computes_in == torch.bfloat16
+    assert (forward.paths.attention, forward.paths.head) == ("packed", "model")
+
+
+def test_a_base_in_int8_learns_and_is_int8_again_when_it_is_loaded(decoder_folder: Path, pairs_csv: Path, tmp_path: Path) -> None:
+    changes = {"method": {"name": "lora", "r": 4, "base_precision": "int8"}, "train": {"epochs": 2, "learning_rate": 1e-2}}
+    run = tune(writer(decoder_folder, pairs_csv, tmp_path / "out", **changes))
+    steps = [event["loss"] for event in run.directory.read_steps() if event["event"] == "step"]
+    assert steps[-1] < steps[0]
+    exact = tune(writer(decoder_folder, pairs_csv, tmp_path / "exact", **{**changes, "method": {"name": "lora", "r": 4}}))
+    first = next(event["loss"] for event in exact.directory.read_steps() if event["event"] == "step")
+    assert steps[0] == pytest.approx(first, rel=0.05)
+    assert steps[0] != first
+    assert run.report["cost"]["total_parameters"] == exact.report["cost"]["total_parameters"]
+    lines = [json.loads(line) for line in run.directory.predictions.read_text().splitlines()]
+    asked = [line for line in lines if line["tuned"]["text"] is not None]
+    prompts = {f"{pairs_csv}:{n}": text for n, (text, _) in enumerate(csv.reader(pairs_csv.open()), start=1)}
+    loaded = Run(tmp_path / "out")
+    assert any(isinstance(module, Int8Linear) for module in loaded.model.forward.modules())
+    answers = loaded.generate([prompts[line["row"]] for line in asked])
+    assert answers == [line["tuned"]["text"] for line in asked]

@@ -50,23 +50,6 @@ def test_the_tuned_model_loaded_again_says_what_it_said(encoder_folder: Path, re
         assert list(answer["probabilities"].values()) == pytest.approx(line["tuned"]["probabilities"], abs=1e-5)
 
 
-def test_a_base_in_int8_learns_and_is_int8_again_when_it_is_loaded(decoder_folder: Path, pairs_csv: Path, tmp_path: Path) -> None:
-    changes = {"method": {"name": "lora", "r": 4, "base_precision": "int8"}, "train": {"epochs": 2, "learning_rate": 1e-2}}
-    run = tune(writer(decoder_folder, pairs_csv, tmp_path / "out", **changes))
-    steps = [event["loss"] for event in run.directory.read_steps() if event["event"] == "step"]
-    assert steps[-1] < steps[0]
-    exact = tune(writer(decoder_folder, pairs_csv, tmp_path / "exact", **{**changes, "method": {"name": "lora", "r": 4}}))
-    first = next(event["loss"] for event in exact.directory.read_steps() if event["event"] == "step")
-    assert steps[0] == pytest.approx(first, rel=0.05)
-    assert steps[0] != first
-    assert run.report["cost"]["total_parameters"] == exact.report["cost"]["total_parameters"]
-    lines = [json.loads(line) for line in run.directory.predictions.read_text().splitlines()]
-    asked = [line for line in lines if line["tuned"]["text"] is not None]
-    prompts = {f"{pairs_csv}:{n}": text for n, (text, _) in enumerate(csv.reader(pairs_csv.open()), start=1)}
-    answers = Run(tmp_path / "out").generate([prompts[line["row"]] for line in asked])
-    assert answers == [line["tuned"]["text"] for line in asked]
-
-
 @pytest.mark.parametrize("method", ["full", "head", {"name": "lora", "r": 4}])
 def test_every_method_runs_and_counts_what_it_trains(method: Any, encoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:
     run = tune(classifier(encoder_folder, reviews_csv, tmp_path / "out", method=method, train={"max_steps": 3, "learning_rate": 1e-3}))
@@ -183,6 +166,12 @@ def test_the_plan_is_what_the_run_then_does(encoder_folder: Path, reviews_csv: P
     assert planned.num_rows == {"train": 112, "validation": 16, "test": 32}
 
 
+def test_the_plan_says_whether_rows_are_padded_and_why(seq2seq_folder: Path, decoder_folder: Path, pairs_csv: Path, tmp_path: Path) -> None:
+    padded, packed = (plan(writer(folder, pairs_csv, tmp_path / "out")) for folder in (seq2seq_folder, decoder_folder))
+    assert (padded.attention, padded.attention_reason) == ("padded", "an encoder-decoder")
+    assert packed.attention == "packed"
+
+
 def test_the_preview_shows_what_is_learned(decoder_folder: Path, pairs_csv: Path, tmp_path: Path) -> None:
     row = preview(writer(decoder_folder, pairs_csv, tmp_path / "out"), rows=1)[0]
     learned = "".join(text for text, scored in row["pieces"] if scored)
@@ -238,6 +227,11 @@ def test_python_needs_a_recipe_or_model_and_data() -> None:
             {"method": {"name": "lora", "base_precision": "int8"}, "engine": {"exact_reference": True}},
             MethodError,
             "method.base_precision: int8 is not exact, as engine.exact_reference asks for",
+        ),
+        (
+            {"method": {"name": "lora", "base_precision": "int8"}, "engine": {"precision": "bf16"}},
+            MethodError,
+            "method.base_precision: int8 goes with engine.precision: fp32, found bf16",
         ),
         ({"engine": {"device": "cuda"}}, UsageError, "torch sees no CUDA device"),
     ],

@@ -11,7 +11,7 @@ from tunesmith.app import machine
 from tunesmith.app import plan as planning
 from tunesmith.app.run import Run
 from tunesmith.app.tune import plan, resume, tune
-from tunesmith.core.errors import Interrupted
+from tunesmith.core.errors import Interrupted, MethodError
 from tunesmith.core.events import Event, Notice, Warned
 
 UPPER = {"name": "lora", "r": 4, "target_modules": r".*\.1\..*(_proj|query|value)"}
@@ -98,3 +98,27 @@ def test_available_memory_is_within_the_machine_and_the_container(tmp_path: Path
     assert machine.available_memory_bytes(cpu) > 10**6
     limit.write_text("1000000\n")
     assert machine.available_memory_bytes(cpu) == 10**6
+
+
+def test_what_has_no_effect_beside_the_plain_ways_is_said(decoder_folder: Path, pairs_csv: Path, tmp_path: Path) -> None:
+    told = list[str]()
+    engine = {"exact_reference": True, "compile": True, "activation_checkpointing": True}
+    recipe = _adapted(decoder_folder, pairs_csv, tmp_path / "out", engine=engine, train={"max_steps": 1})
+    tune(recipe, progress=lambda event: told.append(event.text) if isinstance(event, Warned) else None)
+    for name in ("compile", "activation_checkpointing"):
+        assert f"engine.{name}: true has no effect beside engine.exact_reference." in told
+
+
+def test_layers_run_once_a_row_over_an_int8_base_too(decoder_folder: Path, pairs_csv: Path, tmp_path: Path) -> None:
+    method = {**UPPER, "base_precision": "int8"}
+    kept = tune(_adapted(decoder_folder, pairs_csv, tmp_path / "kept", method=method))
+    assert kept.report["cost"]["num_kept_layers"] == 1
+    again = tune(_adapted(decoder_folder, pairs_csv, tmp_path / "again", method=method, engine={"activation_checkpointing": True}))
+    assert again.report["cost"]["activation_checkpointing"]
+    assert _losses(again) == pytest.approx(_losses(kept), rel=1e-2)
+
+
+def test_int8_is_refused_where_no_linear_layer_is_frozen(tmp_path: Path, pairs_csv: Path, decoder_folder: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr("tunesmith.engine.forward.quantize_frozen", lambda trunk: 0)
+    with pytest.raises(MethodError, match="this model has none"):
+        tune(_adapted(decoder_folder, pairs_csv, tmp_path / "out", method={**UPPER, "base_precision": "int8"}))

@@ -114,6 +114,16 @@ def test_old_checkpoints_go_and_half_written_ones_never_show(tmp_path: Path) -> 
     assert latest_checkpoint(tmp_path) == tmp_path / "step-000012"
 
 
+def test_a_checkpoint_of_another_version_is_refused(tmp_path: Path) -> None:
+    forward = _forward()
+    state = _state(forward)
+    path = save_checkpoint(tmp_path, forward, state, {})
+    file = path / "state.json"
+    file.write_text(file.read_text().replace("checkpoint/2", "checkpoint/1"))
+    with pytest.raises(RunError, match="tunesmith/checkpoint/1 was written by another version"):
+        load_checkpoint(path, forward, state)
+
+
 def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:
     save_trainable(tmp_path / "t.safetensors", nn.Linear(2, 2))
     with pytest.raises(RunError, match="does not fit the model"):

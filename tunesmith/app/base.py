@@ -60,9 +60,13 @@ def _key(task: Task) -> str:
         for name in ("test", *task.data.domains)
     }
     asked = {"label_texts": recipe.data.label_texts, **recipe.evaluate.model_dump(include={"prompts", "max_new_tokens", "generate_limit"})}
-    computed = (str(task.device), recipe.engine.precision, task.forward.paths.attention, versions())
+    computed = (str(task.device), str(task.forward.computes_in), _stored_in(task), task.forward.paths.attention, versions())
     model = (source.sha256, source.revision, recipe.model.trust_remote_code)
     return hash_of(model, task.encoder.fingerprint(), task.objective_name, json.dumps(asked, sort_keys=True), judged, computed, _code())
+
+
+def _stored_in(task: Task) -> str:
+    return str(next(task.model.trunk.parameters()).dtype)
 
 
 @cache

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from tunesmith.app.machine import available_memory_bytes, machine_facts, matmul_flops_per_second
 from tunesmith.app.task import Task
 from tunesmith.core.types import ParamGroup
+from tunesmith.engine.kernels.linear_cross_entropy import positions_at_a_time
 from tunesmith.engine.optimizers import moments_per_parameter
 from tunesmith.engine.packing import StepPlan
 from tunesmith.engine.recomputing import checkpointed_layers
@@ -85,6 +86,8 @@ def make_plan(task: Task, groups: Sequence[ParamGroup], recipe: str) -> Plan:
         optimizer=train.optimizer,
         weight_bytes=next(task.model.trunk.parameters()).element_size(),
         num_scored_tokens=math.ceil(batch * scored / tokens_per_epoch),
+        logits_bytes=4 * facts.vocab_size * positions_at_a_time(facts.vocab_size, task.device),
+        int8_base=task.method.base_precision == "int8",
     )
     available = available_memory_bytes(task.device)
     recomputed = _recomputes(task, memory_of().total_bytes, available)
@@ -108,7 +111,7 @@ def make_plan(task: Task, groups: Sequence[ParamGroup], recipe: str) -> Plan:
         memory=asdict(memory),
         available_memory_bytes=available,
         train_seconds=total_tokens * flops / (matmul_flops_per_second(task.device, task.forward.computes_in) * _EFFICIENCY),
-        # what was trained, the best weights, and two checkpoints with their moments
+        # what was trained, the best weights, and two checkpoints with their moments; a file of kept activations lives while it trains
         disk_bytes=4 * trainable * (2 + 2 * (1 + moments)),
         machine=machine_facts(task.device),
         recipe=recipe,

@@ -1,6 +1,5 @@
 """A recipe made ready: its data read and encoded, its model loaded, its method and objective chosen. Nothing is written yet."""
 
-import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,31 +9,28 @@ from torch import nn
 
 from tunesmith.app.dataset import PreparedData, prepare_data
 from tunesmith.app.judging import EncodedSplit
-from tunesmith.app.machine import choose_device, choose_precision
+from tunesmith.app.machine import choose_device
+from tunesmith.app.placing import check_precision, leaves_frozen, place
 from tunesmith.core import registry
 from tunesmith.core.errors import DataError, MethodError, ObjectiveError, RecipeError
 from tunesmith.core.events import Event, Progress, Stage, Warned
 from tunesmith.core.garbage import collected_later
 from tunesmith.core.types import Completion, Example, Labelled, Method, Objective, Origin, ParamGroup, Text
 from tunesmith.data import EncodedFacts, TextEncoder, encode
-from tunesmith.engine.forward import PackedForward, Paths
+from tunesmith.engine.forward import PackedForward
 from tunesmith.engine.generate import longest_prompt
-from tunesmith.engine.probe import probe
 from tunesmith.evaluation.score import metrics_for
 from tunesmith.method._peft import attach_adapter, merge_adapter
 from tunesmith.model.heads import Head, load_heads, write_label_map
-from tunesmith.model.load import LoadedModel, load, store_weights
+from tunesmith.model.load import LoadedModel, load
 from tunesmith.recipe import PluginSpec, Recipe
 
 __all__ = [
     "Task",
     "attach",
     "choose_objective",
-    "choose_paths",
     "earlier_heads",
-    "leaves_frozen",
     "load_model",
-    "place",
     "prepare",
     "stop_tokens",
 ]
@@ -117,18 +113,6 @@ def load_model(recipe: Recipe, objective: Objective, say: Say) -> LoadedModel:
     return model
 
 
-def place(trunk: nn.Module, recipe: Recipe, device: torch.device, *, is_frozen: bool) -> torch.dtype | None:
-    """Bring a model to the device in the recipe's precision: stored in bf16 where nothing of its own trains, else in float32.
-
-    Returns: the dtype that autocast is to compute in; None, where it computes in what the weights are stored in.
-    """
-    precision = choose_precision(recipe.engine.precision, device)
-    if precision is not None and is_frozen:
-        store_weights(trunk, precision)
-    trunk.to(device)
-    return None if is_frozen else precision
-
-
 def stop_tokens(model: LoadedModel) -> tuple[int, ...]:
     """The tokens that end an answer: the tokenizer's, those that the model's makers set for generation, and what closes a taught answer."""
     own = getattr(getattr(model.trunk, "generation_config", None), "eos_token_id", None)
@@ -154,12 +138,11 @@ def prepare(recipe: Recipe, say: Say) -> Task:
     objective_name, objective = choose_objective(recipe.objective, data.train)
     metrics, select_by = _metrics(recipe, objective_name, objective), _selection(recipe, objective)
     method: Method = registry.create("method", recipe.method.name, **recipe.method.options)
-    _check_precision(recipe, method, device)
+    check_precision(recipe, method, device)
     model = load_model(recipe, objective, say)
-    autocast = place(model.trunk, recipe, device, is_frozen=leaves_frozen(method, model.trunk))
+    paths, autocast = place(model, recipe, device, is_frozen=leaves_frozen(method, model.trunk))
     encoder = TextEncoder(model.tokenizer, model.facts, data.labels, model.facts.max_length, recipe.data.template, recipe.data.system)
     objective.heads(encoder)
-    paths = choose_paths(recipe, model)
     forward = PackedForward(model.trunk, {}, model.facts, paths, autocast)
     task = Task(
         recipe, device, data, model, encoder, objective_name, objective, method, metrics, select_by, forward, stop_tokens(model),
@@ -208,36 +191,6 @@ def _encode(task: Task, name: str, examples: Sequence[Example]) -> tuple[Encoded
     return EncodedSplit(chosen, encoded.rows, [place[index] for index in encoded.examples], references), encoded.facts
 
 
-def choose_paths(recipe: Recipe, model: LoadedModel) -> Paths:
-    """How the recipe's model is run: as the probe finds, or the plain way. Raises: ModelError, where the recipe asks for what is not exact."""
-    if recipe.engine.exact_reference:
-        why = "asked for by engine.exact_reference"
-        return Paths("padded", why, "model" if model.facts.has_lm_head else "none", why)
-    return probe(model.trunk, model.facts, recipe.model.attention)
-
-
-def _check_precision(recipe: Recipe, method: Method, device: torch.device) -> None:
-    if method.base_precision == "exact":
-        return
-    if device.type != "cpu":
-        raise MethodError(f"method.base_precision: {method.base_precision} runs on the CPU only, found {device.type}. Use exact.")
-    if recipe.engine.exact_reference:
-        raise MethodError(
-            f"method.base_precision: {method.base_precision} is not exact, as engine.exact_reference asks for. Drop one of them."
-        )
-
-
-def leaves_frozen(method: Method, trunk: nn.Module) -> bool:
-    """Whether none of the trunk's own weights would train.
-
-    The method is applied to a copy without weights: what does not fit the model is said before the model is asked anything.
-    """
-    without_weights: dict[int, Any] = {id(p): nn.Parameter(torch.empty_like(p, device="meta")) for p in trunk.parameters()}
-    without_weights |= {id(buffer): torch.empty_like(buffer, device="meta") for buffer in trunk.buffers()}
-    method.apply(copy.deepcopy(trunk, without_weights))
-    return not any(isinstance(p, nn.Parameter) and p.requires_grad for p in without_weights.values())
-
-
 def attach(task: Task) -> list[ParamGroup]:
     """Apply the method to the trunk, put the objective's heads on it, and return what trains.
 
@@ -249,8 +202,9 @@ def attach(task: Task) -> list[ParamGroup]:
     task.model.trunk.to(task.device)
     if not task.recipe.engine.exact_reference:
         task.forward.use_fused_layers()
-    if task.method.base_precision == "int8":
-        task.forward.use_int8_base()
+    task.forward.caches_exactly = None  # tried on the model before tuning
+    if task.method.base_precision == "int8" and not task.forward.use_int8_base():
+        raise MethodError("method.base_precision: int8 keeps frozen linear layers in int8, and this model has none. Use exact.")
     if not task.objective.uses_lm_head and facts.has_lm_head:
         groups = _without_vocabulary_head(task.model.trunk, groups)
     for name, spec in task.objective.heads(task.encoder).items():

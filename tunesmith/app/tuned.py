@@ -7,7 +7,8 @@ from typing import Any
 from tunesmith.app.judging import classify, write_answers_to
 from tunesmith.app.learned import learned, require_classifier, require_language_model
 from tunesmith.app.machine import choose_device
-from tunesmith.app.task import choose_paths, leaves_frozen, load_model, place, stop_tokens
+from tunesmith.app.placing import leaves_frozen, place
+from tunesmith.app.task import load_model, stop_tokens
 from tunesmith.core import registry
 from tunesmith.core.run import RunDirectory
 from tunesmith.core.types import Example, Labelled, Message, Method, Objective, Origin, Output, Prompt, Row
@@ -114,8 +115,7 @@ def load_tuned(directory: RunDirectory) -> Tuned:
     device = choose_device(recipe.engine.device)
     model = load_model(recipe, objective, lambda event: None)
     method: Method = registry.create("method", recipe.method.name, **recipe.method.options)
-    autocast = place(model.trunk, recipe, device, is_frozen=leaves_frozen(method, model.trunk))
-    paths = choose_paths(recipe, model)
+    paths, autocast = place(model, recipe, device, is_frozen=leaves_frozen(method, model.trunk))
     method.apply(model.trunk)
     method.load(model.trunk, directory.model if directory.model.is_dir() else directory.adapter)
     model.trunk.to(device).eval()
@@ -134,7 +134,7 @@ def load_base(recipe: Recipe) -> Tuned:
     objective: Objective = registry.create("objective", "sft")
     device = choose_device(recipe.engine.device)
     model = load_model(recipe, objective, lambda event: None)
-    place(model.trunk, recipe, device, is_frozen=True)
-    forward = PackedForward(model.trunk, {}, model.facts, choose_paths(recipe, model))
+    paths, _ = place(model, recipe, device, is_frozen=True)
+    forward = PackedForward(model.trunk, {}, model.facts, paths)
     encoder = TextEncoder(model.tokenizer, model.facts, (), model.facts.max_length, recipe.data.template, recipe.data.system)
     return Tuned(recipe, model, forward.eval(), encoder, stop_tokens(model), recipe.engine.micro_batch_tokens, "generation", "messages")

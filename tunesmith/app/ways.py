@@ -49,6 +49,7 @@ def chosen_ways(task: Task, planned: Plan, folder: Path, say: Say) -> Iterator[W
     Args:
         folder: where a file of kept activations is made; it has no name there and ends with the block.
     """
+    _warn_of_plain_ways(task, say)
     with _store(task, planned, folder) as store:
         num_kept = _keep(task, planned, store, say)
         _recompute(task, planned, say)
@@ -57,6 +58,13 @@ def chosen_ways(task: Task, planned: Plan, folder: Path, say: Say) -> Iterator[W
             yield Ways(seconds, num_kept, bool(task.forward.recomputed))
         finally:
             task.forward.kept, task.forward.recomputed = None, ()
+
+
+def _warn_of_plain_ways(task: Task, say: Say) -> None:
+    engine = task.recipe.engine
+    for name in ("compile", "activation_checkpointing"):
+        if engine.exact_reference and getattr(engine, name) is True:
+            say(Warned(f"engine.{name}: true has no effect beside engine.exact_reference."))
 
 
 def _store(task: Task, planned: Plan, folder: Path) -> RowStore:

@@ -19,6 +19,7 @@ from tunesmith.engine.randomness import random_state, set_random_state
 __all__ = ["latest_checkpoint", "load_checkpoint", "load_trainable", "save_checkpoint", "save_trainable", "trainable_tensors"]
 
 _RANDOM = "random."
+_SCHEMA = "tunesmith/checkpoint/2"
 
 
 def trainable_tensors(forward: nn.Module) -> dict[str, Tensor]:
@@ -60,9 +61,7 @@ def save_checkpoint(folder: Path, forward: PackedForward, state: TrainingState, 
                     scalars[f"{index}.{key}"] = value
         random = state.random or random_state(forward.device)
         save_file({**moments, **{f"{_RANDOM}{kind}": found for kind, found in random.items()}}, staging / "optimizer.safetensors")
-        write_json(
-            staging / "state.json", {"schema": "tunesmith/checkpoint/1", "step": state.step, "scalars": scalars, "progress": dict(progress)}
-        )
+        write_json(staging / "state.json", {"schema": _SCHEMA, "step": state.step, "scalars": scalars, "progress": dict(progress)})
     stale = [path for path in folder.glob(".step-*") if path.is_dir()]  # what a killed process was writing
     for old in [*_by_step(folder)[:-keep], *stale]:
         shutil.rmtree(old, ignore_errors=True)
@@ -80,8 +79,16 @@ def latest_checkpoint(folder: Path) -> Path | None:
 
 
 def load_checkpoint(path: Path, forward: PackedForward, state: TrainingState) -> dict[str, Any]:
-    """Put weights, optimizer, random numbers and step count back. Returns: the caller's `progress`."""
+    """Put weights, optimizer, random numbers and step count back.
+
+    Returns: the caller's `progress`.
+    Raises: RunError, where the checkpoint is of another version or does not fit the model.
+    """
     saved = json.loads((path / "state.json").read_text(encoding="utf-8"))
+    if saved["schema"] != _SCHEMA:
+        raise RunError(
+            f"{path}: {saved['schema']} was written by another version, this one reads {_SCHEMA}. Train anew, or go on with that version."
+        )
     load_trainable(path / "trainable.safetensors", forward)
     tensors = load_file(path / "optimizer.safetensors")
     state.random = {name.removeprefix(_RANDOM): tensors.pop(name) for name in list(tensors) if name.startswith(_RANDOM)}

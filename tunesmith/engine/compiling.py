@@ -19,7 +19,6 @@ from tunesmith.core.errors import Interrupted
 from tunesmith.core.files import cache_folder
 from tunesmith.core.types import Objective
 from tunesmith.engine.forward import PackedForward
-from tunesmith.engine.kernels.frozen import Int8Linear
 from tunesmith.engine.layers import num_frozen_layers, repeated_layers, standing_in
 
 __all__ = ["CompiledLayers", "Compiling", "compile_layers"]
@@ -73,9 +72,12 @@ def compile_layers(forward: PackedForward, objective: Objective, batch: Batch) -
         forward.compiled = CompiledLayers(layers[num_frozen_layers(layers) + 1 :])
         try:
             loss, gradients = _gradients(forward, objective, batch)
-            rounds = any(isinstance(module, Int8Linear) for module in forward.trunk.modules())
             reason = _difference(
-                plain_loss, plain, loss, gradients, _INT8 if rounds else _ALLOWED.get(forward.computes_in, _ALLOWED[torch.float32])
+                plain_loss,
+                plain,
+                loss,
+                gradients,
+                _INT8 if forward.is_rounded else _ALLOWED.get(forward.computes_in, _ALLOWED[torch.float32]),
             )
         except Interrupted:
             raise

@@ -18,7 +18,7 @@ from tunesmith.core.types import ModelFacts
 from tunesmith.engine.attention import PACKED, attention_implementation
 from tunesmith.engine.features import FrozenFeatures
 from tunesmith.engine.kernels.dropout import use_fast_dropout
-from tunesmith.engine.kernels.frozen import quantize_frozen
+from tunesmith.engine.kernels.frozen import Int8Linear, quantize_frozen
 from tunesmith.engine.kernels.linear_cross_entropy import linear_cross_entropy, positions_at_a_time
 from tunesmith.engine.kernels.lora import fuse_lora
 from tunesmith.engine.kernels.varlen_attention import attends_varlen
@@ -94,6 +94,11 @@ class PackedForward(nn.Module):
     def use_int8_base(self) -> int:
         """Keep the frozen linear layers of the trunk in int8 only; call it after `use_fused_layers`. Returns: how many there are."""
         return quantize_frozen(self.trunk)
+
+    @property
+    def is_rounded(self) -> bool:
+        """Whether some of its products are made in int8."""
+        return any(isinstance(module, Int8Linear) for module in self.trunk.modules())
 
     def nll(self, batch: Batch) -> Tensor:
         """Weighted sum over the targets of -log p(label), nats, scalar."""

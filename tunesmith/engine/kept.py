@@ -110,10 +110,12 @@ def _difference(forward: PackedForward, kept: KeptActivations, batch: Batch) -> 
     if in_training.requires_grad:
         return "what stands below its layers trains"
     with torch.no_grad():
-        if not near(in_training, kept.computed(batch, forward.eval().hidden)):
+        if not near(in_training, kept.computed(batch, forward.eval().hidden), is_rounded=forward.is_rounded):
             return "layers that do not train drop out at random"
         whole = forward.hidden(batch)
         forward.kept = kept
         for row in batch.rows:  # one at a time: nothing that a layer leaves behind for a later one is right for the batch
             forward.hidden(collate([row], batch.facts).to(forward.device))
-        return "" if near(forward.hidden(batch), whole) else "without the layers below its hidden states differ"
+        return (
+            "" if near(forward.hidden(batch), whole, is_rounded=forward.is_rounded) else "without the layers below its hidden states differ"
+        )

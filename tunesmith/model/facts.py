@@ -188,15 +188,17 @@ def training_memory(
     optimizer: str = "adamw",
     weight_bytes: int = 4,
     num_scored_tokens: int = 0,
+    logits_bytes: int = 64 * 2**20,
     recomputed: bool = False,
+    int8_base: bool = False,
 ) -> MemoryEstimate:
     """Predict the memory of one training step.
 
-    - weights: parameters x `weight_bytes`; gradients: 4 bytes a trainable parameter; moments: two such for Adam, one for SGD with momentum and RMSprop
+    - weights: parameters x `weight_bytes`, those of attention and feed-forward blocks x 1 with an `int8_base`; gradients: 4 bytes a trainable parameter; moments: two such for Adam, one for SGD with momentum and RMSprop
     - activations, a token and layer: what the backward pass of attention (inputs, q, k, v, output), of the feed-forward block (inputs,
       pre-activation, gate and product: 4/3 of its matrices' width) and of two norms and residuals reads, each in `weight_bytes`. A frozen trunk keeps one layer's;
       where activations are `recomputed`, every layer keeps its input only, and one layer at a time the rest
-    - logits of scored tokens: 64 MiB at most, as they are made in chunks
+    - logits of scored tokens: `logits_bytes` at most, as they are made in chunks
     - what the allocator keeps: 0.7 of the activations that are made, be they kept or made again
     - the process itself: Python, torch and transformers
     """
@@ -208,9 +210,10 @@ def training_memory(
     kept_layers = 1 if method == "head" else layers
     activations = int(micro_batch_tokens * per_layer * kept_layers)
     kept = min(activations, int(micro_batch_tokens * (per_layer + 4 * facts.hidden_size * layers))) if recomputed else activations
-    logits = min(64 * 2**20, 4 * num_scored_tokens * facts.vocab_size)
+    in_int8 = facts.parts.get("attention", 0) + facts.parts.get("feed_forward", 0) if int8_base else 0
+    logits = min(logits_bytes, 4 * num_scored_tokens * facts.vocab_size)
     return MemoryEstimate(
-        weights_bytes=facts.num_parameters * weight_bytes + (num_trainable * 4 if method != "full" else 0),
+        weights_bytes=(facts.num_parameters - in_int8) * weight_bytes + in_int8 + (num_trainable * 4 if method != "full" else 0),
         gradients_bytes=4 * num_trainable,
         optimizer_bytes=4 * num_trainable * _MOMENTS.get(optimizer, 2),
         activations_bytes=kept + logits,
