@@ -28,9 +28,9 @@ from tunesmith.recipe import load
 __all__ = ["conversations", "orders", "prepare", "save_start"]
 
 _MOST_TOKENS = 512
-_LM_SECONDS, _LM_SHARE = 45.0, 0.2
+_LM_SECONDS, _LM_SHARE = 36.0, 0.2
 """Rows of a language model are as many as a program that reaches a fifth of the machine's matmul rate trains on in so many seconds."""
-_LM_ROWS = (12, 64)
+_LM_ROWS = (16, 64)
 
 
 def save_start(settings: Settings, folder: Path, *, r: int = 16) -> None:

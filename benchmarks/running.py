@@ -50,7 +50,7 @@ def python(executable: str, module: str, *arguments: str) -> None:
             command, cwd=ROOT, env=environment, timeout=_LEG_LIMIT_SECONDS, capture_output=True, text=True, encoding="utf-8", errors="replace", check=False
         )  # fmt: skip
     except subprocess.TimeoutExpired as error:
-        raise BenchmarkError(f"{module}: not done after {_LEG_LIMIT_SECONDS:g} s. Use fewer rows: --rows 12") from error
+        raise BenchmarkError(f"{module}: not done after {_LEG_LIMIT_SECONDS:g} s. Use fewer rows: --rows 16") from error
     if done.returncode:
         last = (done.stderr.strip() or "it said nothing").splitlines()[-1]
         raise BenchmarkError(f"{module}: exit code {done.returncode}: {last}")
