@@ -119,7 +119,7 @@ def test_other_weights_under_the_same_name_are_not_resumed(encoder_folder: Path,
 def test_a_signal_inside_a_librarys_own_except_still_stops_the_run(
     encoder_folder: Path, reviews_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tunesmith.app import task as module
+    from tunesmith.app import placing as module
 
     probe = module.probe
 
