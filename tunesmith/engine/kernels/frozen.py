@@ -15,32 +15,67 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["Int8Linear", "frozen_gradient", "frozen_linear", "quantize_frozen", "quantized_rows"]
+from tunesmith.engine.kernels.native import kernels
+
+__all__ = [
+    "Int8Linear",
+    "frozen_gradient",
+    "frozen_linear",
+    "int8_gradient",
+    "int8_product",
+    "quantize_frozen",
+    "quantized_rows",
+    "rescaled_rows",
+]
 
 _LARGEST = 127.0
 
 
-def quantized_rows(x_RC: Tensor) -> tuple[Tensor, Tensor]:
-    """Each row as multiples of a step of its own. Returns: the multiples, int8, (R, C), and the steps, (R,)."""
+def quantized_rows(x_RC: Tensor, scale_C: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Each row, its columns times `scale_C`, as multiples of a step of its own. Returns: the multiples, int8, (R, C), and the steps, (R,)."""
+    own = kernels()
+    if own is not None and own.can_round(x_RC):
+        return own.quantize_rows(x_RC, scale_C)
+    x_RC = x_RC if scale_C is None else x_RC * scale_C
     step_R = x_RC.abs().amax(1).clamp_(min=torch.finfo(x_RC.dtype).tiny).div_(_LARGEST)
     return (x_RC / step_R[:, None]).round_().to(torch.int8), step_R
+
+
+def rescaled_rows(sums_RC: Tensor, steps_R: Tensor, scale_C: Tensor | None, bias_C: Tensor | None) -> Tensor:
+    """What the int32 sums of an int8 product stand for, in the dtype of the steps."""
+    own = kernels()
+    if own is not None and own.can_round(sums_RC.view(torch.float32)) and steps_R.dtype == torch.float32:
+        return own.rescale_rows(sums_RC, steps_R, scale_C, bias_C)
+    y_RC = sums_RC.to(steps_R.dtype).mul_(steps_R[:, None])
+    if scale_C is not None:
+        y_RC.mul_(scale_C)
+    return y_RC if bias_C is None else y_RC.add_(bias_C)
+
+
+def int8_product(x_TI: Tensor, weight_OI: Tensor) -> tuple[Tensor, Tensor]:
+    """Sums of x W' with x rounded, int32, (T, O), and the steps of x's rows, (T,)."""
+    rounded_TI, step_T = quantized_rows(x_TI)
+    return torch._int_mm(rounded_TI, weight_OI.t()), step_T
+
+
+def int8_gradient(grad_TO: Tensor, weight_OI: Tensor, scale_O: Tensor) -> tuple[Tensor, Tensor]:
+    """Sums of g W with g diag(scale) rounded, int32, (T, I), and the steps of its rows, (T,)."""
+    rounded_TO, step_T = quantized_rows(grad_TO, scale_O)
+    return torch._int_mm(rounded_TO, weight_OI), step_T
 
 
 def frozen_linear(x_TI: Tensor, weight_OI: Tensor, scale_O: Tensor | None, bias_O: Tensor | None) -> Tensor:
     """x W' + bias, (T, O). `scale_O`: of an int8 weight; None for a weight in its own numbers."""
     if scale_O is None:
         return F.linear(x_TI, weight_OI, bias_O)
-    rounded_TI, step_T = quantized_rows(x_TI)
-    y_TO = torch._int_mm(rounded_TI, weight_OI.t()).to(x_TI.dtype).mul_(step_T[:, None]).mul_(scale_O)
-    return y_TO if bias_O is None else y_TO.add_(bias_O)
+    return rescaled_rows(*int8_product(x_TI, weight_OI), scale_O, bias_O)
 
 
 def frozen_gradient(grad_TO: Tensor, weight_OI: Tensor, scale_O: Tensor | None) -> Tensor:
     """g W, (T, I)."""
     if scale_O is None:
         return grad_TO @ weight_OI
-    rounded_TO, step_T = quantized_rows(grad_TO * scale_O)
-    return torch._int_mm(rounded_TO, weight_OI).to(grad_TO.dtype).mul_(step_T[:, None])
+    return rescaled_rows(*int8_gradient(grad_TO, weight_OI, scale_O), None, None)
 
 
 class _Product(torch.autograd.Function):

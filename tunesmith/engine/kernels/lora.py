@@ -6,32 +6,32 @@ The backward pass keeps x and x A' only, makes no gradient for W, and multiplies
 too, A and B act in bfloat16, and their gradients are summed in their own float32.
 """
 
-import functools
-from collections.abc import Callable
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from peft.tuners.lora import layer as peft_lora
 from torch import Tensor, nn
-from torch._subclasses.functional_tensor import FunctionalTensorMode
 
-from tunesmith.engine.kernels.frozen import Int8Linear, frozen_gradient, frozen_linear
+from tunesmith.engine.kernels.frozen import Int8Linear, frozen_gradient, frozen_linear, int8_gradient, int8_product
+from tunesmith.engine.kernels.native import kernels
 from tunesmith.engine.kernels.product import product
 
 __all__ = ["fuse_lora"]
-
-
-def _plus(y: Tensor, left: Tensor, right: Tensor, scale: float, scale_O: Tensor | None) -> Tensor:
-    """y + scale (left right): in one product where y is one too, and as what a compiler fuses where y is the end of an int8 product."""
-    return y.addmm_(left, right, alpha=scale) if scale_O is None else y + (scale * left) @ right
 
 
 def _forward(
     x_TI: Tensor, weight_OI: Tensor, scale_O: Tensor | None, bias_O: Tensor | None, a_rI: Tensor, b_Or: Tensor, scale: float
 ) -> tuple[Tensor, Tensor]:
     """Returns: y and x A'."""
+    own = kernels()
+    if own is not None and own.can_adapt(x_TI, a_rI, b_Or):
+        if scale_O is None:
+            return own.adapter_forward(F.linear(x_TI, weight_OI, bias_O), x_TI, a_rI, b_Or, scale)
+        sums_TO, step_T = int8_product(x_TI, weight_OI)
+        return own.adapter_forward(sums_TO, x_TI, a_rI, b_Or, scale, step_T, scale_O, bias_O)
     xa_Tr = x_TI @ a_rI.to(x_TI.dtype).t()
-    return _plus(frozen_linear(x_TI, weight_OI, scale_O, bias_O), xa_Tr, b_Or.to(x_TI.dtype).t(), scale, scale_O), xa_Tr
+    return frozen_linear(x_TI, weight_OI, scale_O, bias_O).addmm_(xa_Tr, b_Or.to(x_TI.dtype).t(), alpha=scale), xa_Tr
 
 
 def _backward(
@@ -46,8 +46,17 @@ def _backward(
     wants_x: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Returns: the gradients of x (empty where it is not wanted), A and B."""
+    own = kernels()
+    if own is not None and own.can_adapt(x_TI, a_rI, b_Or):
+        sums_or_grad, step_T = None, None
+        if wants_x and scale_O is None:
+            sums_or_grad = grad_TO @ weight_OI
+        elif wants_x and scale_O is not None:
+            sums_or_grad, step_T = int8_gradient(grad_TO, weight_OI, scale_O)
+        grad_x, grad_a, grad_b = own.adapter_backward(grad_TO, x_TI, a_rI, b_Or, xa_Tr, sums_or_grad, scale, step_T)
+        return grad_TO.new_empty(0) if grad_x is None else grad_x, grad_a, grad_b
     gb_Tr, a = grad_TO @ b_Or.to(x_TI.dtype), a_rI.to(x_TI.dtype)
-    grad_x = _plus(frozen_gradient(grad_TO, weight_OI, scale_O), gb_Tr, a, scale, scale_O) if wants_x else grad_TO.new_empty(0)
+    grad_x = frozen_gradient(grad_TO, weight_OI, scale_O).addmm_(gb_Tr, a, alpha=scale) if wants_x else grad_TO.new_empty(0)
     grad_a = product(gb_Tr.t(), x_TI, a_rI.dtype).mul_(scale)
     # x A' first: the other order, grad' x A', reads the long side of the product across its rows
     return grad_x, grad_a, product(xa_Tr.t(), grad_TO, b_Or.dtype).mul_(scale).t().contiguous()
@@ -90,38 +99,25 @@ def _backward_shapes(
     return x_TI.new_empty(x_TI.shape if others[-1] else 0), torch.empty_like(a_rI), torch.empty_like(b_Or)
 
 
-def _operator(name: str, *, is_open: bool) -> Any:
-    """The same step as an operator for compiled code. `is_open`: whether the compiler looks into it."""
-    forward = torch.library.custom_op(f"tunesmith::{name}", _forward, mutates_args=())
-    backward = torch.library.custom_op(f"tunesmith::{name}_backward", _backward, mutates_args=())
-    forward.register_fake(_forward_shapes)
-    backward.register_fake(_backward_shapes)
-    if is_open:
-        for operator, written_out in ((forward, _forward), (backward, _backward)):
-            operator.register_torch_dispatch(FunctionalTensorMode, functools.partial(_written_out, written_out))
-
-    def setup(ctx, inputs, output) -> None:  # type: ignore[no-untyped-def]
-        x_TI, weight_OI, scale_O, _, a_rI, b_Or, ctx.scale = inputs
-        ctx.save_for_backward(x_TI, weight_OI, scale_O, a_rI, b_Or, output[1])
-
-    def differentiate(ctx, grad_TO, _grad_xa):  # type: ignore[no-untyped-def]
-        wants_x = ctx.needs_input_grad[0]
-        grad_x, grad_a, grad_b = backward(grad_TO.contiguous(), *ctx.saved_tensors, ctx.scale, wants_x)
-        return grad_x if wants_x else None, None, None, None, grad_a, grad_b, None
-
-    forward.register_autograd(differentiate, setup_context=setup)
-    return forward
+_operator = torch.library.custom_op("tunesmith::lora_linear", _forward, mutates_args=())
+"""The same step for compiled code, which does not look into it: a compiler would make a copy of what is added in place."""
+_operator_backward = torch.library.custom_op("tunesmith::lora_linear_backward", _backward, mutates_args=())
+_operator.register_fake(_forward_shapes)
+_operator_backward.register_fake(_backward_shapes)
 
 
-def _written_out(body: Callable[..., Any], mode: Any, _operator: Any, _types: Any, args: Any, kwargs: Any) -> Any:
-    with mode:
-        return body(*args, **kwargs)
+def _setup(ctx, inputs, output) -> None:  # type: ignore[no-untyped-def]
+    x_TI, weight_OI, scale_O, _, a_rI, b_Or, ctx.scale = inputs
+    ctx.save_for_backward(x_TI, weight_OI, scale_O, a_rI, b_Or, output[1])
 
 
-_closed = _operator("lora_linear", is_open=False)
-"""In float32 the compiler has nothing to gain: it would make a copy of what is added in place."""
-_open = _operator("int8_lora_linear", is_open=True)
-"""In int8 it joins the rounding before a product, and the scaling after it, to what stands there."""
+def _differentiate(ctx, grad_TO, _grad_xa):  # type: ignore[no-untyped-def]
+    wants_x = ctx.needs_input_grad[0]
+    grad_x, grad_a, grad_b = _operator_backward(grad_TO.contiguous(), *ctx.saved_tensors, ctx.scale, wants_x)
+    return grad_x if wants_x else None, None, None, None, grad_a, grad_b, None
+
+
+_operator.register_autograd(_differentiate, setup_context=_setup)
 
 
 def lora_linear(
@@ -129,8 +125,7 @@ def lora_linear(
 ) -> Tensor:
     """x W' + bias + scale (x A') B', (T, O); no gradient for W and the bias. `scale_O`: of an int8 W (`kernels/frozen.py`)."""
     if torch.compiler.is_compiling():
-        operator = _closed if scale_O is None else _open
-        return operator(x_TI, weight_OI, scale_O, bias_O, a_rI, b_Or, scale)[0]  # type: ignore[no-any-return]
+        return _operator(x_TI, weight_OI, scale_O, bias_O, a_rI, b_Or, scale)[0]  # type: ignore[no-any-return]
     y: Tensor = _FrozenLinearWithAdapter.apply(x_TI, weight_OI, scale_O, bias_O, a_rI, b_Or, scale)  # type: ignore[no-untyped-call]
     return y
 

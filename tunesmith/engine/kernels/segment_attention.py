@@ -1,4 +1,6 @@
-"""Attention inside the segments of a packed stream as one operator, for eager and for compiled code: flash attention on the CPU, without dropout.
+"""Attention inside the segments of a packed stream as one operator, for eager and for compiled code, on the CPU, without dropout.
+
+Where the C kernels can, they do it: segments alone, plainly causal or not, in float32. Else torch's flash attention does, run by run.
 
 T tokens of the stream    S segments    h heads    k key heads    d head size    L tokens of a segment    n segments of one length in a row
 """
@@ -11,6 +13,7 @@ import torch
 from torch import Tensor
 
 from tunesmith.core.batch import chains
+from tunesmith.engine.kernels.native import Kernels, kernels
 
 __all__ = ["Run", "batched", "has_own_kernel", "runs", "seen", "segment_attention", "with_before"]
 
@@ -94,11 +97,22 @@ def seen(
     return torch.zeros(visible.shape, dtype=dtype, device=device).masked_fill_(~visible, float("-inf")), False
 
 
+def _own(q: Tensor, bounds_S1: Tensor, parents_S: Tensor, grid_LL: Tensor | None, num_key_heads: int) -> Kernels | None:
+    """The C kernels, where they can, and there is work for every thread: one of theirs takes a key head of a segment."""
+    own = kernels()
+    if own is None or grid_LL is not None or not own.can_attend(q) or int(parents_S.max()) >= 0:
+        return None
+    return own if (len(bounds_S1) - 1) * num_key_heads >= torch.get_num_threads() else None
+
+
 @torch.library.custom_op("tunesmith::segment_attention", mutates_args=(), device_types="cpu")
 def _attend(
     q: Tensor, k: Tensor, v: Tensor, bounds_S1: Tensor, parents_S: Tensor, grid_LL: Tensor | None, is_causal: bool, scale: float
 ) -> tuple[Tensor, Tensor]:
     """Returns: (1, T, h, d), and the logarithms of the softmax's denominators, (1, T, h)."""
+    own = _own(q, bounds_S1, parents_S, grid_LL, k.shape[1])
+    if own is not None:
+        return own.attention_forward(q, k, v, bounds_S1, is_causal, scale)
     _, heads, num_tokens, size = q.shape
     out = q.new_empty(1, num_tokens, heads, size)
     norms = torch.empty(1, num_tokens, heads, dtype=torch.float64 if q.dtype == torch.float64 else torch.float32)
@@ -132,6 +146,9 @@ def _gradients(
     scale: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Returns: the gradients of q, (1, T, h, d), and of k and v, (1, T, k, d)."""
+    own = _own(q, bounds_S1, parents_S, grid_LL, k.shape[1])
+    if own is not None:
+        return own.attention_backward(grad_1Thd, q, k, v, out, norms, bounds_S1, is_causal, scale)
     found = list(runs(bounds_S1.tolist(), parents_S.tolist()))
     has_parents = any(run.before for run in found)  # their gradients are sums over all that continue them
     grads = [(torch.zeros if has_parents else torch.empty)(1, x.shape[2], x.shape[1], x.shape[3], dtype=x.dtype) for x in (q, k, v)]

@@ -1,0 +1,107 @@
+/* One tile of a matrix product, kept in registers, of which attention and thin products are made.
+
+   Everything is float32 and row-major. A "vec" is as many numbers as a register of this processor holds; compilers lower it where it is
+   wider than that. */
+
+#ifndef TUNESMITH_TILE_H
+#define TUNESMITH_TILE_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#if defined(__AVX512F__)
+#define LANES 16
+#define ROWS 12 /* 24 of 32 registers hold the tile */
+#elif defined(__AVX__)
+#define LANES 8
+#define ROWS 6 /* 12 of 16 */
+#else
+#define LANES 4
+#define ROWS 6
+#endif
+#define WIDE (2 * LANES)
+
+typedef float vec __attribute__((vector_size(4 * LANES)));
+typedef float vec_in_memory __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+typedef int32_t ints __attribute__((vector_size(4 * LANES)));
+
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE long rounded_up(long n, long multiple) { return (n + multiple - 1) / multiple * multiple; }
+INLINE long least(long a, long b) { return a < b ? a : b; }
+
+INLINE vec load(const float *p) { return *(const vec_in_memory *)p; }
+INLINE void store(float *p, vec x) { *(vec_in_memory *)p = x; }
+INLINE vec all(float x) { return x - (vec){}; }
+
+INLINE float sum_of(vec x) {
+    float s = 0;
+    for (int i = 0; i < LANES; i++) s += x[i];
+    return s;
+}
+
+INLINE float largest_of(vec x) {
+    float m = x[0];
+    for (int i = 1; i < LANES; i++) m = x[i] > m ? x[i] : m;
+    return m;
+}
+
+/* `a` where it is not a number. */
+INLINE vec larger(vec a, vec b) {
+    ints is = b > a;
+    return (vec)(((ints)b & is) | ((ints)a & ~is));
+}
+
+/* C = A B, or C += A B, for `rows` x `vecs` registers: A(i, k) = a[i * a_row + k * a_step], B(k, j) = b[k * b_row + j]. */
+INLINE void tile_of(const int rows, const int vecs, float *c, long c_row, const float *a, long a_row, long a_step, const float *b,
+                    long b_row, long depth, int adds) {
+    vec sum[ROWS][2];
+#pragma GCC unroll 16
+    for (int i = 0; i < rows; i++)
+#pragma GCC unroll 2
+        for (int j = 0; j < vecs; j++) sum[i][j] = adds ? load(c + i * c_row + j * LANES) : (vec){};
+    for (long k = 0; k < depth; k++, a += a_step, b += b_row) {
+        vec right[2];
+#pragma GCC unroll 2
+        for (int j = 0; j < vecs; j++) right[j] = load(b + j * LANES);
+#pragma GCC unroll 16
+        for (int i = 0; i < rows; i++) {
+            vec left = all(a[i * a_row]);
+#pragma GCC unroll 2
+            for (int j = 0; j < vecs; j++) sum[i][j] += left * right[j];
+        }
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < rows; i++)
+#pragma GCC unroll 2
+        for (int j = 0; j < vecs; j++) store(c + i * c_row + j * LANES, sum[i][j]);
+}
+
+#define CASE(n)                                                                                       \
+    case n:                                                                                           \
+        if (vecs == 2) tile_of(n, 2, c, c_row, a, a_row, a_step, b, b_row, depth, adds);              \
+        else tile_of(n, 1, c, c_row, a, a_row, a_step, b, b_row, depth, adds);                        \
+        break;
+
+static void tile(int rows, int vecs, float *c, long c_row, const float *a, long a_row, long a_step, const float *b, long b_row,
+                 long depth, int adds) {
+    switch (rows) {
+        CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6)
+#if ROWS > 6
+        CASE(7) CASE(8) CASE(9) CASE(10) CASE(11) CASE(12)
+#endif
+    }
+}
+
+/* The same for any number of rows, and of columns that is a multiple of LANES. */
+static void product(long rows, long columns, float *c, long c_row, const float *a, long a_row, long a_step, const float *b, long b_row,
+                    long depth, int adds) {
+    for (long i = 0; i < rows; i += ROWS)
+        for (long j = 0; j < columns; j += WIDE)
+            tile((int)least(ROWS, rows - i), columns - j >= WIDE ? 2 : 1, c + i * c_row + j, c_row, a + i * a_row, a_row, a_step, b + j,
+                 b_row, depth, adds);
+}
+
+#endif

@@ -1,0 +1,285 @@
+"""Kernels in C: compiled once on this machine, for its processor, where there is a C compiler. torch's own operators do the same elsewhere.
+
+The sources lie in `c/`. What comes out is kept in the cache, under a hash of everything that it depends on, and only if it computes what torch does.
+"""
+
+import ctypes
+import functools
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from tunesmith.core.errors import TunesmithError
+from tunesmith.core.files import cache_folder
+
+__all__ = ["Kernels", "kernels", "why_none"]
+
+_SOURCES = Path(__file__).parent / "c"
+_FLAGS = (
+    "-O3", "-march=native", "-std=gnu11", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math", "-fopenmp", "-shared", "-fPIC",
+)  # fmt: skip
+_COMPILE_SECONDS = 120
+_MAX_RANK = 64
+"""Above it the products of an adapter are no longer thin, and torch's are faster."""
+
+
+class _Missing(Exception):
+    """Why there are no kernels."""
+
+
+class Kernels:
+    """The compiled functions, for tensors. All float32 and contiguous, on the CPU, unless a method says otherwise."""
+
+    def __init__(self, file: Path) -> None:
+        self._library = ctypes.CDLL(str(file))
+        self._library.lanes.restype = ctypes.c_int64
+        self.lanes: int = self._library.lanes()
+        """Numbers in a register: sizes that it does not divide are left to torch."""
+
+    def can_attend(self, q: Tensor) -> bool:
+        """Whether queries (1, h, T, d) like these can be attended."""
+        return q.dtype == torch.float32 and q.device.type == "cpu" and q.shape[3] % self.lanes == 0
+
+    def can_adapt(self, x_TI: Tensor, a_rI: Tensor, b_Or: Tensor) -> bool:
+        """Whether an adapter of such shapes can be run."""
+        sizes_fit = len(a_rI) <= _MAX_RANK and a_rI.shape[1] % self.lanes == 0 and len(b_Or) % self.lanes == 0
+        return sizes_fit and len(x_TI) > 0 and all(x.dtype == torch.float32 and x.device.type == "cpu" for x in (x_TI, a_rI, b_Or))
+
+    def can_round(self, x_RC: Tensor) -> bool:
+        """Whether rows like these can be rounded to int8."""
+        return x_RC.dtype == torch.float32 and x_RC.device.type == "cpu" and x_RC.shape[1] % self.lanes == 0
+
+    def attention_forward(self, q: Tensor, k: Tensor, v: Tensor, bounds_S1: Tensor, is_causal: bool, scale: float) -> tuple[Tensor, Tensor]:
+        """`segment_attention` without parents and grid: (1, T, h, d), and the logarithms of the denominators, (1, T, h)."""
+        q, k, v = _rows(q, k, v)
+        _, heads, num_tokens, size = q.shape
+        out, norms = q.new_empty(1, num_tokens, heads, size), q.new_empty(1, num_tokens, heads)
+        self._run(
+            "attention_forward",
+            q,
+            k,
+            v,
+            _strides(q, k, v),
+            bounds_S1,
+            len(bounds_S1) - 1,
+            heads,
+            k.shape[1],
+            size,
+            is_causal,
+            scale,
+            out,
+            norms,
+        )
+        return out, norms
+
+    def attention_backward(
+        self,
+        grad_1Thd: Tensor,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        out: Tensor,
+        norms: Tensor,
+        bounds_S1: Tensor,
+        is_causal: bool,
+        scale: float,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The gradients of q, (1, T, h, d), and of k and v, (1, T, k, d)."""
+        q, k, v = _rows(q, k, v)
+        _, heads, _, size = q.shape
+        grads = [x.new_empty(1, x.shape[2], x.shape[1], x.shape[3]) for x in (q, k, v)]
+        self._run(
+            "attention_backward", grad_1Thd, q, k, v, out, norms, _strides(q, k, v), bounds_S1, len(bounds_S1) - 1, heads, k.shape[1], size,
+            is_causal, scale, *grads,
+        )  # fmt: skip
+        return grads[0], grads[1], grads[2]
+
+    def quantize_rows(self, x_RC: Tensor, scale_C: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Rows, their columns multiplied by `scale_C`, as multiples of a step of each row's own: int8, (R, C), and the steps, (R,)."""
+        x_RC = x_RC.contiguous()
+        rounded, steps = torch.empty_like(x_RC, dtype=torch.int8), x_RC.new_empty(len(x_RC))
+        self._run("quantize_rows", x_RC, scale_C, *x_RC.shape, rounded, steps)
+        return rounded, steps
+
+    def rescale_rows(self, sums_RC: Tensor, steps_R: Tensor, scale_C: Tensor | None, bias_C: Tensor | None) -> Tensor:
+        """sums * steps * scale + bias, in place of the int32 sums of an int8 product."""
+        y_RC = sums_RC.view(torch.float32)
+        self._run("rescale_rows", y_RC, *y_RC.shape, steps_R, scale_C, bias_C)
+        return y_RC
+
+    def adapter_forward(
+        self,
+        y_TO: Tensor,
+        x_TI: Tensor,
+        a_rI: Tensor,
+        b_Or: Tensor,
+        alpha: float,
+        steps_T: Tensor | None = None,
+        scale_O: Tensor | None = None,
+        bias_O: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """y += alpha x A' B', in place; where `steps_T` is given, y holds the int32 sums of an int8 product, rescaled first. Returns: y, x A'."""
+        y_TO, x_TI = y_TO.view(torch.float32), x_TI.contiguous()
+        xa_Tr = x_TI.new_empty(len(x_TI), len(a_rI))
+        self._run(
+            "adapter_forward", y_TO, x_TI, a_rI.contiguous(), b_Or.contiguous(), xa_Tr, *x_TI.shape, len(b_Or), len(a_rI), alpha,
+            steps_T, scale_O, bias_O,
+        )  # fmt: skip
+        return y_TO, xa_Tr
+
+    def adapter_backward(
+        self,
+        grad_TO: Tensor,
+        x_TI: Tensor,
+        a_rI: Tensor,
+        b_Or: Tensor,
+        xa_Tr: Tensor,
+        grad_x_TI: Tensor | None,
+        alpha: float,
+        steps_T: Tensor | None = None,
+    ) -> tuple[Tensor | None, Tensor, Tensor]:
+        """grad_x += alpha grad B A, in place, rescaled first where `steps_T` is given. Returns: the gradients of x, A and B."""
+        x_TI, grad_TO, a_rI, b_Or = x_TI.contiguous(), grad_TO.contiguous(), a_rI.contiguous(), b_Or.contiguous()
+        grad_x_TI = None if grad_x_TI is None else grad_x_TI.view(torch.float32)
+        grad_a, grad_b = torch.empty_like(a_rI), torch.empty_like(b_Or)
+        self._run(
+            "adapter_backward",
+            grad_TO,
+            x_TI,
+            a_rI,
+            b_Or,
+            xa_Tr,
+            grad_x_TI,
+            grad_a,
+            grad_b,
+            *x_TI.shape,
+            len(b_Or),
+            len(a_rI),
+            alpha,
+            steps_T,
+        )
+        return grad_x_TI, grad_a, grad_b
+
+    def _run(self, name: str, *arguments: Tensor | Sequence[int] | float | bool | None) -> None:
+        if getattr(self._library, name)(*map(_argument, arguments), ctypes.c_int(torch.get_num_threads())) == 1:
+            raise MemoryError(name)
+
+
+def _argument(x: Tensor | Sequence[int] | float | bool | None) -> object:
+    if x is None:
+        return ctypes.c_void_p(None)
+    if isinstance(x, Tensor):
+        return ctypes.c_void_p(x.data_ptr())
+    if isinstance(x, bool | int):
+        return ctypes.c_int64(x)
+    return ctypes.c_float(x) if isinstance(x, float) else (ctypes.c_int64 * len(x))(*x)
+
+
+def _rows(*tensors: Tensor) -> list[Tensor]:
+    """Heads' vectors in one piece each; how heads and tokens follow each other is told by strides."""
+    return [x if x.stride(3) == 1 else x.contiguous() for x in tensors]
+
+
+def _strides(*tensors: Tensor) -> list[int]:
+    return [x.stride(dimension) for x in tensors for dimension in (1, 2)]
+
+
+@functools.cache
+def _found() -> Kernels | str:
+    try:
+        return Kernels(_built())
+    except (_Missing, OSError, TunesmithError) as error:
+        return str(error)
+
+
+def kernels() -> Kernels | None:
+    """The kernels of this machine; None where there are none. The first call on a machine compiles them, which takes seconds."""
+    found = _found()
+    return None if isinstance(found, str) else found
+
+
+def why_none() -> str:
+    """Why this machine has no kernels; empty where it has."""
+    found = _found()
+    return found if isinstance(found, str) else ""
+
+
+def _built() -> Path:
+    """The compiled library. Raises: _Missing, OSError, TunesmithError."""
+    if sys.platform != "linux":
+        raise _Missing("tried on Linux only")
+    named = os.environ.get("CC", "").split()
+    compiler = next(filter(None, map(shutil.which, [*named[:1], "gcc", "cc", "clang"])), None)
+    if compiler is None:
+        raise _Missing("no C compiler was found (gcc or clang)")
+    sources = sorted(_SOURCES.iterdir())
+    file = cache_folder("kernels") / f"{_key(sources, compiler)}.so"
+    if not file.exists():
+        with tempfile.TemporaryDirectory(dir=file.parent) as folder:
+            staged = Path(folder) / file.name
+            command = [compiler, *_FLAGS, *(str(source) for source in sources if source.suffix == ".c"), "-o", str(staged), "-lm"]
+            try:
+                done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=_COMPILE_SECONDS, check=False)
+            except subprocess.TimeoutExpired as error:
+                raise _Missing(f"{compiler} was not done after {_COMPILE_SECONDS} s") from error
+            if done.returncode:
+                raise _Missing(f"{compiler}: {(done.stderr.strip() or 'it failed').splitlines()[0]}")
+            wrong = _first_wrong(Kernels(staged))
+            if wrong:
+                raise _Missing(f"what {compiler} made of {wrong} does not compute what torch does")
+            os.replace(staged, file)
+    return file
+
+
+def _key(sources: Sequence[Path], compiler: str) -> str:
+    """A hash of the sources, of the compiler, and of the processor, whose instructions the code uses."""
+    program = Path(compiler).resolve()
+    known = program.stat()
+    facts = [" ".join(_FLAGS), str(program), known.st_size, known.st_mtime_ns, platform.machine(), _processor()]
+    return hashlib.sha256(repr([*facts, *(source.read_bytes() for source in sources)]).encode()).hexdigest()[:16]
+
+
+def _processor() -> list[str]:
+    with Path("/proc/cpuinfo").open(encoding="utf-8", errors="replace") as lines:
+        told = ("model name", "flags", "Features", "CPU part")
+        return sorted({line.strip() for line in lines if line.startswith(told)})
+
+
+def _first_wrong(own: Kernels) -> str:
+    """The first kernel that does not do what torch does, tried on random numbers; empty where all do."""
+    draw, lanes = torch.Generator().manual_seed(0), own.lanes
+
+    def random(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=draw)
+
+    q, k, v, grad = random(1, 4, 37, lanes), random(1, 2, 37, lanes), random(1, 2, 37, lanes), random(1, 37, 4, lanes)
+    leaves = [x.clone().requires_grad_() for x in (q, k, v)]
+    expected = F.scaled_dot_product_attention(leaves[0], leaves[1], leaves[2], is_causal=True, enable_gqa=True).transpose(1, 2)
+    expected.backward(grad)  # type: ignore[no-untyped-call]
+    bounds = torch.tensor([0, 37])
+    out, norms = own.attention_forward(q, k, v, bounds, True, lanes**-0.5)
+    grads = own.attention_backward(grad, q, k, v, out, norms, bounds, True, lanes**-0.5)
+    if not _near(out, expected) or not all(_near(g.transpose(1, 2), x.grad) for g, x in zip(grads, leaves, strict=True)):
+        return "attention.c"
+    x, a, b, y = random(50, 2 * lanes), random(3, 2 * lanes), random(lanes, 3), random(50, lanes)
+    got_y, xa = own.adapter_forward(y.clone(), x, a, b, 0.5)
+    got = own.adapter_backward(y, x, a, b, xa, x.clone(), 0.5)
+    wanted = (x + 0.5 * y @ b @ a, 0.5 * (y @ b).t() @ x, 0.5 * y.t() @ (x @ a.t()))
+    rounded, steps = own.quantize_rows(x, None)
+    whole = own.rescale_rows(rounded.to(torch.int32), steps, None, None)
+    adapts = _near(got_y, y + 0.5 * x @ a.t() @ b.t()) and all(_near(g, w) for g, w in zip(got, wanted, strict=True))
+    return "" if adapts and bool((whole - x).abs().le(0.51 * steps[:, None]).all()) else "adapter.c"
+
+
+def _near(found: Tensor | None, expected: Tensor | None) -> bool:
+    return found is not None and expected is not None and torch.allclose(found, expected, rtol=1e-4, atol=1e-4)
