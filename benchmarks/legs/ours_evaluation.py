@@ -14,6 +14,7 @@ def leg(questions: Questions, config: Config) -> Scored:
     """Score whole prompts, shots and all; the same whatever `config` it stands beside."""
     model = load(questions.model, need="lm")
     forward = PackedForward(model.trunk, {}, model.facts, probe(model.trunk, model.facts)).eval()
+    forward.use_fused_layers()
     asked = [Question((*questions.shots, *one.question), one.choices) for one in questions.questions]
     return timed(questions, lambda: score(forward, asked), __version__)
 

@@ -144,6 +144,8 @@ def prepare(recipe: Recipe, say: Say) -> Task:
     encoder = TextEncoder(model.tokenizer, model.facts, data.labels, model.facts.max_length, recipe.data.template, recipe.data.system)
     objective.heads(encoder)
     forward = PackedForward(model.trunk, {}, model.facts, paths, autocast)
+    if not recipe.engine.exact_reference:
+        forward.use_fused_layers()
     task = Task(
         recipe, device, data, model, encoder, objective_name, objective, method, metrics, select_by, forward, stop_tokens(model),
         micro_batch_tokens=recipe.engine.micro_batch_tokens,

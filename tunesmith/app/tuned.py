@@ -136,5 +136,7 @@ def load_base(recipe: Recipe) -> Tuned:
     model = load_model(recipe, objective, lambda event: None)
     paths, _ = place(model, recipe, device, is_frozen=True)
     forward = PackedForward(model.trunk, {}, model.facts, paths)
+    if not recipe.engine.exact_reference:
+        forward.use_fused_layers()
     encoder = TextEncoder(model.tokenizer, model.facts, (), model.facts.max_length, recipe.data.template, recipe.data.system)
     return Tuned(recipe, model, forward.eval(), encoder, stop_tokens(model), recipe.engine.micro_batch_tokens, "generation", "messages")

@@ -19,6 +19,7 @@ from tunesmith.engine.attention import PACKED, attention_implementation
 from tunesmith.engine.features import FrozenFeatures
 from tunesmith.engine.kernels.dropout import use_fast_dropout
 from tunesmith.engine.kernels.frozen import Int8Linear, quantize_frozen
+from tunesmith.engine.kernels.linear import is_linear, use_fast_linear
 from tunesmith.engine.kernels.linear_cross_entropy import linear_cross_entropy, positions_at_a_time
 from tunesmith.engine.kernels.lora import fuse_lora
 from tunesmith.engine.kernels.varlen_attention import attends_varlen
@@ -87,8 +88,12 @@ class PackedForward(nn.Module):
         return self._autocast or next(self.trunk.parameters()).dtype
 
     def use_fused_layers(self) -> int:
-        """Let adapters and dropout in the trunk run fused where that is exact; call it after a method was applied. Returns: how many adapters do."""
+        """Let adapters, linear layers and dropout in the trunk run our way where that is exact; call it after a method was applied too.
+
+        Returns: how many adapters do.
+        """
         use_fast_dropout(self.trunk)
+        use_fast_linear(self.trunk)
         return fuse_lora(self.trunk)
 
     def use_int8_base(self) -> int:
@@ -103,7 +108,7 @@ class PackedForward(nn.Module):
     def nll(self, batch: Batch) -> Tensor:
         """Weighted sum over the targets of -log p(label), nats, scalar."""
         head = self._vocabulary_head()
-        if self.paths.head == "fused" and type(head) is nn.Linear:
+        if self.paths.head == "fused" and isinstance(head, nn.Linear) and is_linear(head):
             with self._precision():
                 hidden = self.hidden(batch)[batch.predict_N]
             hidden = hidden.to(self._autocast or head.weight.dtype)

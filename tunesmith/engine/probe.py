@@ -11,6 +11,7 @@ from tunesmith.core.types import ModelFacts, Origin, Row, Segment, Targets
 from tunesmith.engine.attention import attention_calls
 from tunesmith.engine.cached import Cache
 from tunesmith.engine.forward import PackedForward, Paths
+from tunesmith.engine.kernels.linear import is_linear
 
 __all__ = ["caches_exactly", "near", "probe"]
 
@@ -88,7 +89,7 @@ def _why_not_fused(trunk: nn.Module, facts: ModelFacts, paths: Paths) -> str:
     """The reason why hidden states times the head's matrix are not the model's logits; empty where they are."""
     if facts.is_encoder_decoder:
         return "an encoder-decoder"
-    if type(trunk.get_output_embeddings()) is not nn.Linear:  # type: ignore[operator]
+    if not is_linear(trunk.get_output_embeddings()):  # type: ignore[operator]
         return "its vocabulary head is not a plain linear layer"
     batch: Batch = collate(_rows(facts), facts).to(next(trunk.parameters()).device)
     forward = PackedForward(trunk, {}, facts, paths)

@@ -12,9 +12,9 @@ its outlier columns.
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tunesmith.engine.kernels.linear import is_linear, times, times_transposed
 from tunesmith.engine.kernels.native import kernels
 
 __all__ = [
@@ -67,14 +67,14 @@ def int8_gradient(grad_TO: Tensor, weight_OI: Tensor, scale_O: Tensor) -> tuple[
 def frozen_linear(x_TI: Tensor, weight_OI: Tensor, scale_O: Tensor | None, bias_O: Tensor | None) -> Tensor:
     """x W' + bias, (T, O). `scale_O`: of an int8 weight; None for a weight in its own numbers."""
     if scale_O is None:
-        return F.linear(x_TI, weight_OI, bias_O)
+        return times_transposed(x_TI, weight_OI, bias_O)
     return rescaled_rows(*int8_product(x_TI, weight_OI), scale_O, bias_O)
 
 
 def frozen_gradient(grad_TO: Tensor, weight_OI: Tensor, scale_O: Tensor | None) -> Tensor:
     """g W, (T, I)."""
     if scale_O is None:
-        return grad_TO @ weight_OI
+        return times(grad_TO, weight_OI)
     return rescaled_rows(*int8_gradient(grad_TO, weight_OI, scale_O), None, None)
 
 
@@ -114,7 +114,12 @@ def quantize_frozen(trunk: nn.Module) -> int:
     count = 0
     for module in list(trunk.modules()):
         for name, child in module.named_children():
-            if type(child) is nn.Linear and child is not head and not any(p.requires_grad for p in child.parameters()):
+            if (
+                isinstance(child, nn.Linear)
+                and is_linear(child)
+                and child is not head
+                and not any(p.requires_grad for p in child.parameters())
+            ):
                 setattr(module, name, Int8Linear(child))
                 count += 1
     return count

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tunesmith.engine.kernels.linear import times, times_transposed
 from tunesmith.engine.kernels.product import product
 
 __all__ = ["linear_cross_entropy", "positions_at_a_time"]
@@ -19,6 +20,13 @@ _CHUNK_BYTES = {"cpu": 64 * 2**20, "cuda": 512 * 2**20}
 def positions_at_a_time(vocab_size: int, device: torch.device) -> int:
     """How many positions' logits are made together."""
     return max(1, _CHUNK_BYTES.get(device.type, _CHUNK_BYTES["cpu"]) // (4 * vocab_size))
+
+
+def _logits(hidden_NH: Tensor, head_VH: Tensor, bias_V: Tensor | None, dtype: torch.dtype) -> Tensor:
+    if hidden_NH.dtype == dtype:
+        return times_transposed(hidden_NH, head_VH, None if bias_V is None else bias_V.to(dtype))
+    logits = product(hidden_NH, head_VH.t(), dtype)
+    return logits if bias_V is None else logits.add_(bias_V)
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
@@ -36,9 +44,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         chunk = positions_at_a_time(len(weight_VH), hidden_NH.device)
         for start in range(0, len(hidden_NH), chunk):
             part = slice(start, start + chunk)
-            logits = product(hidden_NH[part], head_VH.t(), accurate)
-            if bias_V is not None:
-                logits += bias_V
+            logits = _logits(hidden_NH[part], head_VH, bias_V, accurate)
             labels, weights = labels_N[part, None], weights_N[part, None].to(accurate)
             norm = logits.logsumexp(1, keepdim=True)
             total += ((norm - logits.gather(1, labels)) * weights).sum()
@@ -50,7 +56,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
                 grad_bias += grad.sum(0)
             grad = grad.to(hidden_NH.dtype)
             if grad_hidden is not None:
-                torch.matmul(grad, head_VH, out=grad_hidden[part])
+                grad_hidden[part] = times(grad, head_VH)
             if grad_weight is not None and grad.dtype == accurate:
                 grad_weight.addmm_(grad.t(), hidden_NH[part])
             elif grad_weight is not None:

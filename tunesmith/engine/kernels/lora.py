@@ -9,11 +9,11 @@ too, A and B act in bfloat16, and their gradients are summed in their own float3
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from peft.tuners.lora import layer as peft_lora
 from torch import Tensor, nn
 
 from tunesmith.engine.kernels.frozen import Int8Linear, frozen_gradient, frozen_linear, int8_gradient, int8_product
+from tunesmith.engine.kernels.linear import is_linear
 from tunesmith.engine.kernels.native import kernels
 from tunesmith.engine.kernels.product import product
 
@@ -27,7 +27,7 @@ def _forward(
     own = kernels()
     if own is not None and own.can_adapt(x_TI, a_rI, b_Or):
         if scale_O is None:
-            return own.adapter_forward(F.linear(x_TI, weight_OI, bias_O), x_TI, a_rI, b_Or, scale)
+            return own.adapter_forward(frozen_linear(x_TI, weight_OI, None, bias_O), x_TI, a_rI, b_Or, scale)
         sums_TO, step_T = int8_product(x_TI, weight_OI)
         return own.adapter_forward(sums_TO, x_TI, a_rI, b_Or, scale, step_T, scale_O, bias_O)
     xa_Tr = x_TI @ a_rI.to(x_TI.dtype).t()
@@ -50,7 +50,7 @@ def _backward(
     if own is not None and own.can_adapt(x_TI, a_rI, b_Or):
         sums_or_grad, step_T = None, None
         if wants_x and scale_O is None:
-            sums_or_grad = grad_TO @ weight_OI
+            sums_or_grad = frozen_gradient(grad_TO, weight_OI, None)
         elif wants_x and scale_O is not None:
             sums_or_grad, step_T = int8_gradient(grad_TO, weight_OI, scale_O)
         grad_x, grad_a, grad_b = own.adapter_backward(grad_TO, x_TI, a_rI, b_Or, xa_Tr, sums_or_grad, scale, step_T)
@@ -154,7 +154,7 @@ class Linear(peft_lora.Linear):
             len(active) != 1
             or self.disable_adapters
             or self.merged
-            or type(base) not in (nn.Linear, Int8Linear)
+            or not (is_linear(base) or type(base) is Int8Linear)
             or base.weight.requires_grad
         ):
             return None

@@ -1,0 +1,137 @@
+"""Linear layers in float32 on the CPU, their products by oneDNN where that is the faster one of the two that torch carries.
+
+    y = x W' + bias        the gradients: of x = g W, of W = g' x        T tokens    I inputs    O outputs
+
+torch multiplies float32 matrices by MKL, which takes its slower paths on processors that Intel did not make.
+"""
+
+import functools
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+__all__ = ["Linear", "is_linear", "prefers_onednn", "times", "times_transposed", "use_fast_linear"]
+
+
+@functools.cache
+def prefers_onednn() -> bool:
+    """Whether this machine's processor is one for which oneDNN's products are taken."""
+    if not torch.backends.mkldnn.is_available() or not hasattr(torch.ops.mkldnn, "_linear_pointwise"):  # type: ignore[no-untyped-call]
+        return False
+    try:
+        with Path("/proc/cpuinfo").open(encoding="utf-8", errors="replace") as lines:
+            return any(line.startswith("vendor_id") and "AuthenticAMD" in line for line in lines)
+    except OSError:
+        return False
+
+
+def _takes_onednn(x: Tensor, weight_OI: Tensor) -> bool:
+    return (
+        prefers_onednn()
+        and x.dtype == weight_OI.dtype == torch.float32
+        and x.device.type == weight_OI.device.type == "cpu"
+        and x.numel() > 0
+        and x.is_contiguous()
+    )
+
+
+def times_transposed(x_TI: Tensor, weight_OI: Tensor, bias_O: Tensor | None = None) -> Tensor:
+    """x W' + bias, (T, O). No gradient."""
+    if _takes_onednn(x_TI, weight_OI):
+        return torch.ops.mkldnn._linear_pointwise(x_TI, weight_OI, bias_O, "none", [], "")  # type: ignore[no-any-return]
+    return F.linear(x_TI, weight_OI, bias_O)
+
+
+def times(grad_TO: Tensor, weight_OI: Tensor) -> Tensor:
+    """g W, (T, I). No gradient."""
+    if _takes_onednn(grad_TO, weight_OI):
+        return torch.ops.mkldnn._linear_pointwise(grad_TO, weight_OI.t(), None, "none", [], "")  # type: ignore[no-any-return]
+    return grad_TO @ weight_OI
+
+
+def _gradients(
+    grad_TO: Tensor, x_TI: Tensor, weight_OI: Tensor, wants_x: bool, wants_weight: bool, wants_bias: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Returns: the gradients of x, W and the bias, each empty where it is not wanted."""
+    empty = grad_TO.new_empty(0)
+    return (
+        times(grad_TO, weight_OI) if wants_x else empty,
+        grad_TO.t() @ x_TI if wants_weight else empty,  # the one product of the three that MKL makes faster everywhere
+        grad_TO.sum(0) if wants_bias else empty,
+    )
+
+
+class _Linear(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x_TI: Tensor, weight_OI: Tensor, bias_O: Tensor | None) -> Tensor:
+        ctx.save_for_backward(x_TI if ctx.needs_input_grad[1] else None, weight_OI)
+        return times_transposed(x_TI, weight_OI, bias_O)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        x_TI, weight_OI = ctx.saved_tensors
+        found = _gradients(grads[0].contiguous(), x_TI, weight_OI, *ctx.needs_input_grad[:3])
+        return tuple(one if wanted else None for one, wanted in zip(found, ctx.needs_input_grad, strict=True))
+
+
+_operator = torch.library.custom_op("tunesmith::linear", times_transposed, mutates_args=())
+"""The same step for compiled code, which does not look into it."""
+_operator_backward = torch.library.custom_op("tunesmith::linear_backward", _gradients, mutates_args=())
+
+
+@_operator.register_fake
+def _(x_TI: Tensor, weight_OI: Tensor, _bias: Tensor | None = None) -> Tensor:
+    return x_TI.new_empty(x_TI.shape[0], weight_OI.shape[0])
+
+
+@_operator_backward.register_fake
+def _(grad_TO: Tensor, x_TI: Tensor, weight_OI: Tensor, *wanted: bool) -> tuple[Tensor, Tensor, Tensor]:
+    shapes: tuple[Any, ...] = (x_TI.shape, weight_OI.shape, weight_OI.shape[:1])
+    found = [grad_TO.new_empty(shape if wants else 0) for shape, wants in zip(shapes, wanted, strict=True)]
+    return found[0], found[1], found[2]
+
+
+def _setup(ctx, inputs, output) -> None:  # type: ignore[no-untyped-def]
+    x_TI, weight_OI, _ = inputs
+    ctx.save_for_backward(x_TI, weight_OI)
+
+
+def _differentiate(ctx, grad_TO):  # type: ignore[no-untyped-def]
+    found = _operator_backward(grad_TO.contiguous(), *ctx.saved_tensors, *ctx.needs_input_grad)
+    return tuple(one if wanted else None for one, wanted in zip(found, ctx.needs_input_grad, strict=True))
+
+
+_operator.register_autograd(_differentiate, setup_context=_setup)
+
+
+class Linear(nn.Linear):
+    """torch's layer, its name too; only who multiplies differs."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """As `nn.Linear`."""
+        if x.dtype != torch.float32 or self.weight.dtype != torch.float32 or x.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
+            return super().forward(x)
+        x_TI = x.reshape(-1, x.shape[-1])
+        if torch.compiler.is_compiling():
+            y = _operator(x_TI, self.weight, self.bias)
+        elif torch.is_grad_enabled():
+            y = _Linear.apply(x_TI, self.weight, self.bias)  # type: ignore[no-untyped-call]
+        else:
+            y = times_transposed(x_TI, self.weight, self.bias)
+        return y.view(*x.shape[:-1], -1)  # type: ignore[no-any-return]
+
+
+def is_linear(module: nn.Module | None) -> bool:
+    """Whether a module is nothing but a linear layer, torch's or the one above."""
+    return type(module) in (nn.Linear, Linear)
+
+
+def use_fast_linear(trunk: nn.Module) -> int:
+    """Let every linear layer of `trunk` multiply this way, where that is faster on this machine. Returns: how many do."""
+    layers = [module for module in trunk.modules() if is_linear(module)] if prefers_onednn() else []
+    for layer in layers:
+        layer.__class__ = Linear
+    return len(layers)
