@@ -142,7 +142,8 @@ def prepare(recipe: Recipe, say: Say) -> Task:
     model = load_model(recipe, objective, say)
     paths, autocast = place(model, recipe, device, is_frozen=leaves_frozen(method, model.trunk))
     encoder = TextEncoder(model.tokenizer, model.facts, data.labels, model.facts.max_length, recipe.data.template, recipe.data.system)
-    objective.heads(encoder)
+    if not objective.heads(encoder) and recipe.train.head_first:
+        raise RecipeError(f"{recipe.name}: train.head_first: the objective {objective_name} puts no new head on the model. Leave it out.")
     forward = PackedForward(model.trunk, {}, model.facts, paths, autocast)
     if not recipe.engine.exact_reference:
         forward.use_fused_layers()

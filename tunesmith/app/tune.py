@@ -24,10 +24,11 @@ from tunesmith.app.training import Fit, Fitting, Validator, evenly_spaced
 from tunesmith.app.validation import make_validator
 from tunesmith.app.ways import chosen_ways
 from tunesmith.core.errors import DiskFull, Interrupted, RunError, TunesmithError
-from tunesmith.core.events import Event, Stage
+from tunesmith.core.events import Event, Notice, Stage
 from tunesmith.core.files import write_json, write_text
 from tunesmith.core.run import RunDirectory, check_output_dir, new_run_directory
 from tunesmith.core.types import ParamGroup
+from tunesmith.engine.head_first import fit_heads
 from tunesmith.engine.loop import TrainingPlan, TrainingState
 from tunesmith.engine.optimizers import make_optimizer
 from tunesmith.recipe import Recipe, dump, load
@@ -100,6 +101,8 @@ def _run(task: Task, directory: RunDirectory, interruption: Interruption, say: S
         groups = attach(task)
         planned = make_plan(task, groups, "")
         say(Stage("train", f"{task.recipe.method.name}, {planned.num_steps} steps"))
+        if task.recipe.train.head_first:  # of a run that goes on too: where it has a checkpoint, that comes after
+            _fit_head(task, say)
         with chosen_ways(task, planned, directory.path, say) as ways:
             fit = _fit(task, groups, directory, interruption, say, resumed)
         save_tuned(task, directory)
@@ -143,6 +146,11 @@ def _recorded(directory: RunDirectory, started: float) -> Iterator[None]:
         ended("failed", f"{type(error).__name__}: {error}")
         raise
     ended("done")
+
+
+def _fit_head(task: Task, say: Say) -> None:
+    first, last = fit_heads(task.forward, task.objective, task.splits["train"].rows, task.micro_batch_tokens)
+    say(Notice(f"the head alone, on the model as it is: its mean training loss fell from {first:.3f} to {last:.3f} nats."))
 
 
 def _fit(task: Task, groups: list[ParamGroup], directory: RunDirectory, interruption: Interruption, say: Say, resumed: bool) -> Fit:

@@ -21,7 +21,7 @@ from transformers import AttentionInterface
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
 from tunesmith.engine.kernels.dropout import dropout as drop
-from tunesmith.engine.kernels.segment_attention import batched, has_own_kernel, runs, seen, segment_attention, with_before
+from tunesmith.engine.kernels.segment_attention import batched, can_drop, has_own_kernel, runs, seen, segment_attention, with_before
 from tunesmith.engine.kernels.varlen_attention import NO_BOUND, fits_varlen, varlen_attention
 
 __all__ = [
@@ -188,10 +188,17 @@ def packed_attention(
     mask = attention_mask
     if mask is None:
         mask = SegmentMask.named(bool(getattr(module, "is_causal", True)) if is_causal is None else is_causal, sliding_window, query.device)
-    if dropout == 0 and softcap is None and s_aux is None:
-        if has_own_kernel(query):
-            return segment_attention(query, key, value, segment_bounds, segment_parents, mask.grid_LL, mask.is_causal, scale), None
-        if segment_offsets is not None and longest_segment is not None and mask.window is not None and fits_varlen(query, value):
+    if softcap is None and s_aux is None:
+        places = segment_bounds, segment_parents, mask.grid_LL
+        if has_own_kernel(query) and (dropout == 0 or can_drop(query, key, *places)):
+            return segment_attention(query, key, value, *places, mask.is_causal, scale, dropout), None
+        if (
+            dropout == 0
+            and segment_offsets is not None
+            and longest_segment is not None
+            and mask.window is not None
+            and fits_varlen(query, value)
+        ):
             return varlen_attention(query, key, value, segment_offsets, longest_segment, mask.window, scale), None
     attends = functools.partial(attend, scale=scale, dropout=dropout, softcap=softcap, sinks=s_aux)
     return _each_run(query, key, value, segment_bounds, segment_parents, mask, attends), None

@@ -131,6 +131,8 @@ class TrainSpec(Section):
     """Validations in an epoch, evenly spaced."""
     early_stopping_patience: Positive | None = None
     """Stop after so many validations without a better one; null: never."""
+    head_first: bool = False
+    """Before training, fit a new head alone on what the model as it is says of up to 1,024 training rows, in seconds (linear probing, then fine-tuning)."""
     checkpoint_every_steps: Positive | None = None
     """Save a checkpoint to resume from this often; null: at every validation."""
     select_by: str | None = None

@@ -1,5 +1,7 @@
 """Dropout on the CPU, with random bits drawn many at a time: sixteen decide over a number. torch draws for each number alone, one after the other.
 
+The C kernels hash a number's place for them, in both passes, so that nothing is kept; where there are none, they are drawn and kept.
+
     y = x * keep / (1 - p)        keep is 0 with probability p, rounded to a multiple of 2^-16
 
 Source: Srivastava et al. (2014), "Dropout: A Simple Way to Prevent Neural Networks from Overfitting", https://jmlr.org/papers/v15/srivastava14a.html.
@@ -11,6 +13,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+
+from tunesmith.engine.kernels.native import kernels
 
 __all__ = ["draw_kept", "dropout", "use_fast_dropout"]
 
@@ -27,12 +31,20 @@ def draw_kept(shape: torch.Size, p: float) -> Tensor:
 class _Dropout(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, p: float) -> Tensor:
+        own = kernels()
+        ctx.how = None
+        if own is not None and own.can_drop(x):
+            ctx.how = p, int(torch.randint(2**62, ()))
+            return own.drop(x, *ctx.how)
         kept, ctx.scale = draw_kept(x.shape, p), 1 / (1 - p)
         ctx.save_for_backward(kept)
         return (x * kept).mul_(ctx.scale)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        own = kernels()
+        if own is not None and ctx.how is not None:
+            return own.drop(grads[0], *ctx.how), None
         (kept,) = ctx.saved_tensors
         return (grads[0] * kept).mul_(ctx.scale), None
 

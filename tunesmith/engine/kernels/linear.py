@@ -121,7 +121,7 @@ class Linear(nn.Linear):
             y = _Linear.apply(x_TI, self.weight, self.bias)  # type: ignore[no-untyped-call]
         else:
             y = times_transposed(x_TI, self.weight, self.bias)
-        return y.view(*x.shape[:-1], -1)  # type: ignore[no-any-return]
+        return y.view(*x.shape[:-1], len(self.weight))  # type: ignore[no-any-return]
 
 
 def is_linear(module: nn.Module | None) -> bool:

@@ -144,7 +144,7 @@ class Linear(peft_lora.Linear):
         a, b = (getattr(self, name)[adapter].weight for name in ("lora_A", "lora_B"))
         scale = base.scale if isinstance(base, Int8Linear) else None
         y = lora_linear(x.reshape(-1, x.shape[-1]), base.weight, scale, base.bias, a, b, self.scaling[adapter])
-        return y.view(*x.shape[:-1], -1)
+        return y.view(*x.shape[:-1], y.shape[-1])
 
     def _plain_adapter(self) -> str | None:
         """The one active adapter, where the layer is nothing but a frozen linear layer and a low-rank change."""

@@ -58,7 +58,9 @@ class Kernels:
         """Whether rows like these can be rounded to int8."""
         return x_RC.dtype == torch.float32 and x_RC.device.type == "cpu" and x_RC.shape[1] % self.lanes == 0
 
-    def attention_forward(self, q: Tensor, k: Tensor, v: Tensor, bounds_S1: Tensor, is_causal: bool, scale: float) -> tuple[Tensor, Tensor]:
+    def attention_forward(
+        self, q: Tensor, k: Tensor, v: Tensor, bounds_S1: Tensor, is_causal: bool, scale: float, dropout: float = 0.0, seed: int = 0
+    ) -> tuple[Tensor, Tensor]:
         """`segment_attention` without parents and grid: (1, T, h, d), and the logarithms of the denominators, (1, T, h)."""
         q, k, v = _rows(q, k, v)
         _, heads, num_tokens, size = q.shape
@@ -76,6 +78,8 @@ class Kernels:
             size,
             is_causal,
             scale,
+            _dropped(dropout),
+            seed,
             out,
             norms,
         )
@@ -92,6 +96,8 @@ class Kernels:
         bounds_S1: Tensor,
         is_causal: bool,
         scale: float,
+        dropout: float = 0.0,
+        seed: int = 0,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """The gradients of q, (1, T, h, d), and of k and v, (1, T, k, d)."""
         q, k, v = _rows(q, k, v)
@@ -99,9 +105,20 @@ class Kernels:
         grads = [x.new_empty(1, x.shape[2], x.shape[1], x.shape[3]) for x in (q, k, v)]
         self._run(
             "attention_backward", grad_1Thd, q, k, v, out, norms, _strides(q, k, v), bounds_S1, len(bounds_S1) - 1, heads, k.shape[1], size,
-            is_causal, scale, *grads,
+            is_causal, scale, _dropped(dropout), seed, *grads,
         )  # fmt: skip
         return grads[0], grads[1], grads[2]
+
+    def can_drop(self, x: Tensor) -> bool:
+        """Whether numbers of such a tensor can be dropped out."""
+        return x.dtype == torch.float32 and x.device.type == "cpu" and x.numel() % self.lanes == 0 and x.numel() > 0
+
+    def drop(self, x: Tensor, p: float, seed: int) -> Tensor:
+        """`x` with numbers dropped with probability `p`, in steps of 2^-16, the others scaled; the same ones for the same seed and shape."""
+        x = x.contiguous()
+        y = torch.empty_like(x)
+        self._run("drop", x, y, x.numel(), _dropped(p), seed)
+        return y
 
     def quantize_rows(self, x_RC: Tensor, scale_C: Tensor | None) -> tuple[Tensor, Tensor]:
         """Rows, their columns multiplied by `scale_C`, as multiples of a step of each row's own: int8, (R, C), and the steps, (R,)."""
@@ -182,6 +199,11 @@ def _argument(x: Tensor | Sequence[int] | float | bool | None) -> object:
     if isinstance(x, bool | int):
         return ctypes.c_int64(x)
     return ctypes.c_float(x) if isinstance(x, float) else (ctypes.c_int64 * len(x))(*x)
+
+
+def _dropped(p: float) -> int:
+    """How many of 65,536; never all."""
+    return min(round(p * 2**16), 2**16 - 1)
 
 
 def _rows(*tensors: Tensor) -> list[Tensor]:
@@ -271,6 +293,9 @@ def _first_wrong(own: Kernels) -> str:
     expected = (p @ v, ds @ k, ds.mT @ q, p.mT @ grad)
     if not all(_near(found.transpose(1, 2), wanted) for found, wanted in zip((out, *grads), expected, strict=True)):
         return "attention.c"
+    dropped = own.drop(torch.ones(64, lanes), 0.5, 7)
+    if not bool(((dropped == 0) | (dropped == 2)).all()) or not 0.3 < float(dropped.mean()) / 2 < 0.7:
+        return "dropout.c"
     x, a, b, y = random(50, 2 * lanes), random(3, 2 * lanes), random(lanes, 3), random(50, lanes)
     got_y, xa = own.adapter_forward(y.clone(), x, a, b, 0.5)
     got = own.adapter_backward(y, x, a, b, xa, x.clone(), 0.5)

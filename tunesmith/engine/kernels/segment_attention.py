@@ -1,6 +1,6 @@
-"""Attention inside the segments of a packed stream as one operator, for eager and for compiled code, on the CPU, without dropout.
+"""Attention inside the segments of a packed stream as one operator, for eager and for compiled code, on the CPU.
 
-Where the C kernels can, they do it: segments alone, plainly causal or not, in float32. Else torch's flash attention does, run by run.
+Where the C kernels can, they do it: segments alone, plainly causal or not, in float32. Else torch's flash attention does, run by run, without dropout.
 
 T tokens of the stream    S segments    h heads    k key heads    d head size    L tokens of a segment    n segments of one length in a row
 """
@@ -15,7 +15,7 @@ from torch import Tensor
 from tunesmith.core.batch import chains
 from tunesmith.engine.kernels.native import Kernels, kernels
 
-__all__ = ["Run", "batched", "has_own_kernel", "runs", "seen", "segment_attention", "with_before"]
+__all__ = ["Run", "batched", "can_drop", "has_own_kernel", "runs", "seen", "segment_attention", "with_before"]
 
 _forward = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
 _backward = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
@@ -105,14 +105,29 @@ def _own(q: Tensor, bounds_S1: Tensor, parents_S: Tensor, grid_LL: Tensor | None
     return own if (len(bounds_S1) - 1) * num_key_heads >= torch.get_num_threads() else None
 
 
+def can_drop(q: Tensor, k: Tensor, bounds_S1: Tensor, parents_S: Tensor, grid_LL: Tensor | None) -> bool:
+    """Whether `segment_attention` can drop probabilities out here."""
+    return _own(q, bounds_S1, parents_S, grid_LL, k.shape[1]) is not None
+
+
 @torch.library.custom_op("tunesmith::segment_attention", mutates_args=(), device_types="cpu")
 def _attend(
-    q: Tensor, k: Tensor, v: Tensor, bounds_S1: Tensor, parents_S: Tensor, grid_LL: Tensor | None, is_causal: bool, scale: float
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    bounds_S1: Tensor,
+    parents_S: Tensor,
+    grid_LL: Tensor | None,
+    is_causal: bool,
+    scale: float,
+    dropout: float,
+    seed: int,
 ) -> tuple[Tensor, Tensor]:
     """Returns: (1, T, h, d), and the logarithms of the softmax's denominators, (1, T, h)."""
     own = _own(q, bounds_S1, parents_S, grid_LL, k.shape[1])
     if own is not None:
-        return own.attention_forward(q, k, v, bounds_S1, is_causal, scale)
+        return own.attention_forward(q, k, v, bounds_S1, is_causal, scale, dropout, seed)
+    assert dropout == 0, "only the C kernels drop out: ask can_drop"
     _, heads, num_tokens, size = q.shape
     out = q.new_empty(1, num_tokens, heads, size)
     norms = torch.empty(1, num_tokens, heads, dtype=torch.float64 if q.dtype == torch.float64 else torch.float32)
@@ -144,11 +159,13 @@ def _gradients(
     grid_LL: Tensor | None,
     is_causal: bool,
     scale: float,
+    dropout: float,
+    seed: int,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Returns: the gradients of q, (1, T, h, d), and of k and v, (1, T, k, d)."""
     own = _own(q, bounds_S1, parents_S, grid_LL, k.shape[1])
     if own is not None:
-        return own.attention_backward(grad_1Thd, q, k, v, out, norms, bounds_S1, is_causal, scale)
+        return own.attention_backward(grad_1Thd, q, k, v, out, norms, bounds_S1, is_causal, scale, dropout, seed)
     found = list(runs(bounds_S1.tolist(), parents_S.tolist()))
     has_parents = any(run.before for run in found)  # their gradients are sums over all that continue them
     grads = [(torch.zeros if has_parents else torch.empty)(1, x.shape[2], x.shape[1], x.shape[3], dtype=x.dtype) for x in (q, k, v)]
@@ -183,23 +200,29 @@ def _(_grad: Tensor, q: Tensor, k: Tensor, v: Tensor, *_others: object) -> tuple
 
 
 def _setup(ctx, inputs, output) -> None:  # type: ignore[no-untyped-def]
-    q, k, v, bounds, parents, grid, ctx.is_causal, ctx.scale = inputs
+    q, k, v, bounds, parents, grid, *ctx.how = inputs
     ctx.save_for_backward(q, k, v, *output, bounds, parents, grid)
 
 
 def _differentiate(ctx, grad, _grad_norms):  # type: ignore[no-untyped-def]
     q, k, v, out, norms, bounds, parents, grid = ctx.saved_tensors
-    grads = torch.ops.tunesmith.segment_attention_backward(
-        grad.contiguous(), q, k, v, out, norms, bounds, parents, grid, ctx.is_causal, ctx.scale
-    )
-    return *(x.transpose(1, 2) for x in grads), None, None, None, None, None
+    grads = torch.ops.tunesmith.segment_attention_backward(grad.contiguous(), q, k, v, out, norms, bounds, parents, grid, *ctx.how)
+    return *(x.transpose(1, 2) for x in grads), None, None, None, None, None, None, None
 
 
 _attend.register_autograd(_differentiate, setup_context=_setup)
 
 
 def segment_attention(
-    q: Tensor, k: Tensor, v: Tensor, bounds_S1: Tensor, parents_S: Tensor, grid_LL: Tensor | None, is_causal: bool, scale: float
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    bounds_S1: Tensor,
+    parents_S: Tensor,
+    grid_LL: Tensor | None,
+    is_causal: bool,
+    scale: float,
+    dropout: float = 0.0,
 ) -> Tensor:
     """Each token attends inside its segment, and to the segments that it continues.
 
@@ -209,7 +232,10 @@ def segment_attention(
         grid_LL: True where a query (row) may see a key (column), by position in a segment with what it continues; None where `is_causal`
             says it all.
         scale: of the scores.
+        dropout: probability with which an attention probability is dropped, in steps of 2^-16; more than 0 only where `can_drop`. What is dropped is
+            a function of torch's generator, which takes one step.
     Returns: (1, T, h, d).
     """
-    out: Tensor = torch.ops.tunesmith.segment_attention(q, k, v, bounds_S1, parents_S, grid_LL, is_causal, scale)[0]
+    seed = int(torch.randint(2**62, ())) if dropout else 0
+    out: Tensor = torch.ops.tunesmith.segment_attention(q, k, v, bounds_S1, parents_S, grid_LL, is_causal, scale, dropout, seed)[0]
     return out

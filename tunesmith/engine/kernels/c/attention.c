@@ -2,12 +2,15 @@
 
    L tokens of a segment    d head size, a multiple of LANES
 
+   Where `dropped` is not 0, so many of 65536 probabilities are dropped (after the softmax), and the others grow by what that takes away.
+
    One task is one segment and one key head with all query heads that share it, so that no two tasks write to the same place. K (and V, for the
    backward pass) is turned once a task, keys side by side, so that all of a tile's scores come from broadcast times load.
    Source of the backward pass: Dao et al. (2022), "FlashAttention", https://arxiv.org/abs/2205.14135, appendix B. */
 
 #include <math.h>
 
+#include "dropout.h"
 #include "tile.h"
 
 /* exp(x) for x <= 0, below -87 exp(-87); 2 ulp. x = n log 2 + r, |r| <= log 2 / 2: a polynomial in r, times 2^n. Cody and Waite (1980). */
@@ -57,9 +60,11 @@ static void turn(float *turned, long width, const float *x, long x_row, long len
 
 /* Returns: 0, or 1 where memory ran out. out: (T, heads, d). norms: (T, heads), logarithms of the softmax's denominators. */
 int attention_forward(const float *q, const float *k, const float *v, const int64_t *strides, const int64_t *bounds, int64_t num_segments,
-                      int64_t heads, int64_t key_heads, int64_t size, int64_t is_causal, float scale, float *out, float *norms, int threads) {
+                      int64_t heads, int64_t key_heads, int64_t size, int64_t is_causal, float scale,
+                      int64_t dropped, int64_t seed, float *out, float *norms, int threads) {
     Place qs = {q, strides[0], strides[1]}, ks = {k, strides[2], strides[3]}, vs = {v, strides[4], strides[5]};
     long group = heads / key_heads;
+    float gain = 65536.0f / (65536 - dropped);
     int failed = 0;
 #pragma omp parallel for schedule(dynamic, 1) num_threads(threads) reduction(| : failed)
     for (long task = 0; task < num_segments * key_heads; task++) {
@@ -89,6 +94,10 @@ int attention_forward(const float *q, const float *k, const float *v, const int6
                         store(s + j, e);
                         total += e;
                     }
+                    if (dropped) {
+                        uint32_t key = row_key(seed, head, start + i + row);
+                        for (long j = 0; j < whole; j += LANES) store(s + j, load(s + j) * kept(key, j, dropped, gain));
+                    }
                     for (long j = seen; j < end; j++) s[j] = 0;
                     denominators[row] = sum_of(total);
                     norms[(start + i + row) * heads + head] = most + logf(denominators[row]);
@@ -108,10 +117,12 @@ int attention_forward(const float *q, const float *k, const float *v, const int6
 /* Returns: 0, or 1 where memory ran out. grad, out, grad_q: (T, heads, d). grad_k, grad_v: (T, key heads, d). */
 int attention_backward(const float *grad, const float *q, const float *k, const float *v, const float *out, const float *norms,
                        const int64_t *strides, const int64_t *bounds, int64_t num_segments, int64_t heads, int64_t key_heads, int64_t size,
-                       int64_t is_causal, float scale, float *grad_q, float *grad_k, float *grad_v, int threads) {
+                       int64_t is_causal, float scale, int64_t dropped, int64_t seed, float *grad_q, float *grad_k, float *grad_v,
+                       int threads) {
     Place qs = {q, strides[0], strides[1]}, ks = {k, strides[2], strides[3]}, vs = {v, strides[4], strides[5]};
     Place gs = {grad, size, heads * size}, os = {out, size, heads * size};
     long group = heads / key_heads;
+    float gain = 65536.0f / (65536 - dropped);
     int failed = 0;
 #pragma omp parallel for schedule(dynamic, 1) num_threads(threads) reduction(| : failed)
     for (long task = 0; task < num_segments * key_heads; task++) {
@@ -141,10 +152,11 @@ int attention_backward(const float *grad, const float *q, const float *k, const 
                         vec dot = {};
                         for (long c = 0; c < size; c += LANES) dot += load(g + c) * load(o + c);
                         float mean = sum_of(dot);
+                        uint32_t key = dropped ? row_key(seed, head, at + row) : 0;
                         for (long j = 0; j < seen; j += LANES) {
-                            vec e = exp_of(load(s + j) * scale - norm);
-                            store(s + j, e);
-                            store(d + j, e * (load(d + j) - mean) * scale);
+                            vec e = exp_of(load(s + j) * scale - norm), stays = dropped ? kept(key, j, dropped, gain) : all(1);
+                            store(s + j, e * stays);
+                            store(d + j, e * (load(d + j) * stays - mean) * scale);
                         }
                         for (long j = seen; j < all_seen; j++) s[j] = d[j] = 0;
                     }

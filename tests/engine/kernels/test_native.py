@@ -1,0 +1,178 @@
+"""The C kernels against the formulas in float64, how they come to be, and what happens where they do not."""
+
+import itertools
+import subprocess
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from tunesmith.engine.kernels import frozen, lora, native, segment_attention
+from tunesmith.engine.kernels.native import Kernels, kernels, why_none
+
+LENGTHS = [1, 40, 7, 7, 130, 16, 33]
+
+needs_kernels = pytest.mark.skipif(kernels() is None, reason=f"no kernels on this machine: {why_none()}")
+
+
+@pytest.fixture
+def own() -> Kernels:
+    """Those of this machine."""
+    found = kernels()
+    assert found is not None
+    return found
+
+
+def _relative(found: Tensor, expected: Tensor) -> float:
+    return float((found.double() - expected).norm() / expected.norm())
+
+
+def _attention(q: Tensor, k: Tensor, v: Tensor, bounds: list[int], is_causal: bool, scale: float) -> Tensor:
+    """Softmax attention by its formula, segment by segment."""
+    repeats, parts = q.shape[1] // k.shape[1], []
+    for start, end in itertools.pairwise(bounds):
+        one_q, one_k, one_v = (x[:, :, start:end] for x in (q, k.repeat_interleave(repeats, 1), v.repeat_interleave(repeats, 1)))
+        scores = one_q @ one_k.mT * scale
+        if is_causal:
+            scores = scores.masked_fill(torch.ones_like(scores[0, 0], dtype=torch.bool).triu(1), float("-inf"))
+        parts.append(scores.softmax(-1) @ one_v)
+    return torch.cat(parts, 2).transpose(1, 2)
+
+
+@needs_kernels
+@pytest.mark.parametrize("is_causal", [True, False])
+@pytest.mark.parametrize(("heads", "key_heads", "size"), [(9, 3, 64), (4, 4, 32), (2, 1, 16), (8, 2, 80)])
+def test_attention_and_its_gradients_are_the_formulas(own: Kernels, heads: int, key_heads: int, size: int, is_causal: bool) -> None:
+    torch.manual_seed(0)
+    bounds, total = [0, *itertools.accumulate(LENGTHS)], sum(LENGTHS)
+    q, k, v = (torch.randn(1, total, n, size).transpose(1, 2) * 2 for n in (heads, key_heads, key_heads))
+    grad = torch.randn(1, total, heads, size)
+    exact = [x.double().requires_grad_() for x in (q, k, v)]
+    expected = _attention(exact[0], exact[1], exact[2], bounds, is_causal, size**-0.5)
+    expected.backward(grad.double())
+    out, norms = own.attention_forward(q, k, v, torch.tensor(bounds), is_causal, size**-0.5)
+    grads = own.attention_backward(grad, q, k, v, out, norms, torch.tensor(bounds), is_causal, size**-0.5)
+    assert _relative(out, expected.detach()) < 1e-6
+    for found, leaf in zip(grads, exact, strict=True):
+        assert leaf.grad is not None
+        assert _relative(found.transpose(1, 2), leaf.grad) < 3e-6
+
+
+@needs_kernels
+def test_scores_of_any_size_give_finite_numbers_and_what_is_not_a_number_stays_one(own: Kernels) -> None:
+    q, k, v = (torch.randn(1, 2, 30, own.lanes) * 1e4 for _ in range(3))
+    bounds = torch.tensor([0, 30])
+    out, norms = own.attention_forward(q, k, v, bounds, True, 1.0)
+    assert torch.isfinite(out).all()
+    assert all(torch.isfinite(g).all() for g in own.attention_backward(torch.randn_like(out), q, k, v, out, norms, bounds, True, 1.0))
+    q[0, 0, 3, 2] = float("nan")
+    assert torch.isnan(own.attention_forward(q, k, v, bounds, True, 1.0)[0][0, 3, 0]).all()
+
+
+@needs_kernels
+@pytest.mark.parametrize(
+    ("num_tokens", "inputs", "outputs", "rank"), [(101, 96, 64, 16), (1, 32, 32, 4), (60, 64, 208, 33), (49, 16, 16, 1)]
+)
+def test_an_adapter_and_its_gradients_are_the_formulas(own: Kernels, num_tokens: int, inputs: int, outputs: int, rank: int) -> None:
+    torch.manual_seed(0)
+    y, x, a, b = torch.randn(num_tokens, outputs), torch.randn(num_tokens, inputs), torch.randn(rank, inputs), torch.randn(outputs, rank)
+    assert own.can_adapt(x, a, b)
+    grad, grad_x = torch.randn(num_tokens, outputs), torch.randn(num_tokens, inputs)
+    exact = [z.double() for z in (y, x, a, b, grad, grad_x)]
+    found_y, xa = own.adapter_forward(y, x, a, b, 0.5)
+    assert _relative(found_y, exact[0] + 0.5 * exact[1] @ exact[2].mT @ exact[3].mT) < 1e-6
+    assert _relative(xa, exact[1] @ exact[2].mT) < 1e-6
+    found_x, found_a, found_b = own.adapter_backward(grad, x, a, b, xa, grad_x, 0.5)
+    assert found_x is not None
+    assert _relative(found_x, exact[5] + 0.5 * exact[4] @ exact[3] @ exact[2]) < 1e-6
+    assert _relative(found_a, 0.5 * (exact[4] @ exact[3]).mT @ exact[1]) < 1e-6
+    assert _relative(found_b, 0.5 * exact[4].mT @ (exact[1] @ exact[2].mT)) < 1e-6
+    without = own.adapter_backward(grad, x, a, b, xa, None, 0.5)
+    assert without[0] is None
+    assert torch.equal(without[1], found_a)
+
+
+@needs_kernels
+@pytest.mark.parametrize("with_scale", [True, False])
+def test_rows_are_rounded_as_torch_rounds_them(own: Kernels, with_scale: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    x, scale = torch.randn(33, 48) * torch.logspace(-30, 30, 33)[:, None], torch.rand(48) if with_scale else None
+    x[4] = 0.0
+    rounded, steps = own.quantize_rows(x, scale)
+    monkeypatch.setattr(frozen, "kernels", lambda: None)
+    expected, expected_steps = frozen.quantized_rows(x, scale)
+    assert torch.equal(rounded, expected)
+    assert torch.equal(steps, expected_steps)
+
+
+@needs_kernels
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_row_with_a_number_that_is_not_finite_has_no_finite_step(own: Kernels, value: float) -> None:
+    x = torch.randn(3, 32)
+    x[1, 5] = value
+    assert torch.isfinite(own.quantize_rows(x, None)[1]).tolist() == [True, False, True]
+
+
+@needs_kernels
+def test_without_kernels_operators_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    q, k, v = (torch.randn(1, 50, n, 16).transpose(1, 2) for n in (4, 2, 2))
+    bounds, parents = torch.tensor([0, 20, 50]), torch.tensor([-1, -1])
+    x, weight, a, b = torch.randn(50, 32), torch.randn(48, 32), torch.randn(4, 32), torch.randn(48, 4)
+    int8, scale = frozen.quantized_rows(weight)
+
+    def all_of_them() -> list[Tensor]:
+        lora_forward = [lora._forward(x, w, s, None, a, b, 2.0) for w, s in ((weight, None), (int8, scale))]
+        lora_backward = [
+            lora._backward(y, x, w, s, a, b, xa, 2.0, True)
+            for (y, xa), w, s in zip(lora_forward, (weight, int8), (None, scale), strict=True)
+        ]
+        attended = segment_attention.segment_attention(q, k, v, bounds, parents, None, True, 0.25)
+        return [attended, *itertools.chain(*lora_forward, *lora_backward)]
+
+    ours = all_of_them()
+    for module in (frozen, lora, segment_attention):
+        monkeypatch.setattr(module, "kernels", lambda: None)
+    for found, expected in zip(ours, all_of_them(), strict=True):
+        assert _relative(found, expected.double()) < 2e-3  # the last bit before int8 can fall to the other side
+
+
+@pytest.fixture
+def fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """An empty cache."""
+    monkeypatch.setenv("TUNESMITH_CACHE", str(tmp_path))
+    monkeypatch.setattr(native.sys, "platform", "linux")
+    return tmp_path / "kernels"
+
+
+def test_a_machine_without_a_compiler_has_none_and_says_why(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(native.shutil, "which", lambda _name: None)
+    with pytest.raises(native._Missing, match="no C compiler was found"):
+        native._built()
+
+
+def test_a_compiler_that_fails_is_quoted_and_leaves_nothing(fresh: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    compiler = tmp_path / "compiler"
+    compiler.write_text("#!/bin/sh\necho 'unknown option' >&2\nexit 1\n")
+    compiler.chmod(0o755)
+    monkeypatch.setenv("CC", str(compiler))
+    with pytest.raises(native._Missing, match="unknown option"):
+        native._built()
+    assert list(fresh.iterdir()) == []
+
+
+@needs_kernels
+def test_code_that_computes_something_else_is_not_kept(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    right = Kernels.adapter_forward
+    monkeypatch.setattr(Kernels, "adapter_forward", lambda self, y, *others: right(self, y + 1, *others))
+    with pytest.raises(native._Missing, match=r"adapter\.c does not compute what torch does"):
+        native._built()
+    assert list(fresh.iterdir()) == []
+
+
+@needs_kernels
+def test_the_code_is_compiled_once_a_machine(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = native._built()
+    monkeypatch.setattr(subprocess, "run", lambda *_: pytest.fail("compiled a second time"))
+    assert native._built() == first
+    assert list(fresh.iterdir()) == [first]
