@@ -43,8 +43,12 @@ def _shares(legs: Sequence[Leg], measured: Mapping[str, Sequence[Measured]]) -> 
     found: dict[Way, list[float]] = {way: [] for way in WAYS if way != ROUNDED}
     for leg in legs:
         if leg.program == OURS and leg.way in found:
-            found[leg.way] += [share for share in (one.share_of_matmul_rate for one in measured[leg.name]) if share is not None]
+            found[leg.way] += _known_shares(measured[leg.name])
     return {way: statistics.median(shares) for way, shares in found.items() if shares}
+
+
+def _known_shares(measured: Sequence[Measured]) -> list[float]:
+    return [share for share in (one.share_of_matmul_rate for one in measured) if share is not None]
 
 
 def whole(
@@ -64,6 +68,7 @@ def whole(
 
 def _peer(leg: Leg, way: Way, measured: Mapping[str, Sequence[Measured]], found: Gate, passed: bool) -> dict[str, Any]:
     ours, theirs = measured[leg.against(way)], measured[leg.name]
+    shares = _known_shares(theirs)
     target = Target.of(measured.get(f"{leg.program}_best", theirs))
 
     def of(value: Callable[[Measured], float | None]) -> dict[str, float] | None:
@@ -88,6 +93,7 @@ def _peer(leg: Leg, way: Way, measured: Mapping[str, Sequence[Measured]], found:
         "gate": asdict(found),
         "target": asdict(target),
         "ratios": ratios if passed else None,
+        "share_of_matmul_rate": statistics.median(shares) if passed and shares else None,
     }
 
 
@@ -144,6 +150,9 @@ def gate_lines(document: Mapping[str, Any]) -> list[str]:
     precision = document["workload"].get("precision", "float32")
     for way, share in document["shares_of_matmul_rate"].items():
         lines.append(f"share of the machine's {precision} matmul rate that ours, {way}, reaches: {share:.0%}")
+    theirs = {f"{peer['name']}, {peer['config']}": peer.get("share_of_matmul_rate") for peer in document["peers"].values()}
+    if any(theirs.values()):
+        lines.append(f"by the same count: {'; '.join(f'{name}: {share:.0%}' for name, share in theirs.items() if share)}")
     return lines
 
 

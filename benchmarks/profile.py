@@ -22,14 +22,18 @@ from tunesmith.recipe import load
 __all__ = ["GROUPS", "Spent", "Ways", "grouped", "main"]
 
 GROUPS: Mapping[str, Sequence[str]] = {
-    "thin products": (),
+    "thin products": ("lora_linear", "_FrozenLinearWithAdapter"),
     "int8 products": ("aten::_int_mm",),
-    "matrix products": ("aten::mm", "aten::addmm", "aten::bmm", "aten::baddbmm"),
-    "attention in segments": ("scaled_dot_product",),
+    "matrix products": ("aten::mm", "aten::addmm", "aten::bmm", "aten::baddbmm", "mkldnn::_linear_pointwise"),
+    "attention in segments": ("segment_attention", "scaled_dot_product"),
     "compiled regions": ("CompiledFxGraph",),
     "dropout": ("bernoulli", "ropout"),
 }
-"""What an operator counts as, by a part of its name, the first that fits; anything else is `the rest`. Thin products are told by their shapes."""
+"""What an operator counts as, by a part of its name, the first that fits; anything else is `the rest`.
+
+Thin products are an adapter's, with int8's rounding and scaling where its base is in int8: what a LoRA layer spends beside the products that it calls,
+and matrix products of thin shapes.
+"""
 _THIN = 32
 """A matrix product with a side of no more than this is an adapter's, and bound by memory."""
 

@@ -132,6 +132,10 @@ def test_document_gives_ratios_and_share_where_every_gate_passed():
     assert best["ratios"]["peak_memory"]["median"] == 0.25
     assert best["ratios"]["time_to_target"]["median"] == 0.5
     assert document["shares_of_matmul_rate"] == {"plain": 0.5}
+    assert best["share_of_matmul_rate"] == 0.25
+    assert "reaches: 50%\nby the same count: transformers Trainer + peft, best: 25%; transformers Trainer + peft, default: 25%" in table(
+        document
+    )
     assert "2.00 (2.00 to 2.00)" in table(document)
 
 

@@ -9,7 +9,7 @@ from tunesmith import recipe
 from tunesmith.core.errors import RecipeError
 
 TRAIN_KEYS = (
-    "betas, checkpoint_every_steps, early_stopping_patience, epochs, evaluations_per_epoch, examples_per_step, learning_rate, max_grad_norm, max_steps, "
+    "betas, checkpoint_every_steps, early_stopping_patience, epochs, evaluations_per_epoch, examples_per_step, head_first, learning_rate, max_grad_norm, max_steps, "
     "momentum, optimizer, schedule, select_by, warmup_ratio, weight_decay"
 )
 TOP_KEYS = "data, description, engine, evaluate, method, model, name, objective, output_dir, seed, train"

@@ -47,6 +47,7 @@ def examine() -> dict[str, Any]:
     }
     missing = [name for name, found in facts["packages"].items() if found is None]
     facts["devices"] = [] if "torch" in missing else _devices()
+    facts["kernels"] = "none: torch is missing" if "torch" in missing else _kernels()
     facts["cached_models"] = [] if missing else _cached_models()
     facts["problems"] = [f"{name} is not installed. Install it: pip install {name}" for name in missing]
     if disk.free < _LEAST_FREE_BYTES:
@@ -96,6 +97,14 @@ def _devices() -> list[str]:
     if torch.backends.mps.is_available():
         found.append("mps")
     return found
+
+
+def _kernels() -> str:
+    """Whether the kernels in C run here; they are compiled now where they were not yet."""
+    from tunesmith.engine.kernels.native import why_none
+
+    why = why_none()
+    return f"none, slower ways take their place: {why}" if why else "compiled for this processor"
 
 
 def _cached_models() -> list[str]:

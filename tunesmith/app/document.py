@@ -29,10 +29,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """Seconds of the whole command, and of judging base and tuned."""
+    """Seconds of the whole command, of judging base and tuned, and of fitting new heads before the rest trains."""
 
     total_seconds: float
     evaluate_seconds: float
+    head_first_seconds: float
 
 
 def build_document(
@@ -167,6 +168,7 @@ def _cost(task: Task, directory: RunDirectory, fit: Fit, planned: Plan, ways: Wa
     return {
         "train_seconds": fit.seconds,
         "compile_seconds": ways.compile_seconds,
+        "head_first_seconds": times.head_first_seconds,
         "evaluate_seconds": times.evaluate_seconds,
         "total_seconds": times.total_seconds,
         "tokens": fit.num_tokens,

@@ -101,8 +101,8 @@ def _run(task: Task, directory: RunDirectory, interruption: Interruption, say: S
         groups = attach(task)
         planned = make_plan(task, groups, "")
         say(Stage("train", f"{task.recipe.method.name}, {planned.num_steps} steps"))
-        if task.recipe.train.head_first:  # of a run that goes on too: where it has a checkpoint, that comes after
-            _fit_head(task, say)
+        # of a run that goes on too: where it has a checkpoint, that comes after
+        head_seconds = _fit_head(task, say) if task.recipe.train.head_first else 0.0
         with chosen_ways(task, planned, directory.path, say) as ways:
             fit = _fit(task, groups, directory, interruption, say, resumed)
         save_tuned(task, directory)
@@ -114,6 +114,7 @@ def _run(task: Task, directory: RunDirectory, interruption: Interruption, say: S
         times = Times(
             total_seconds=directory.seconds + time.perf_counter() - started,
             evaluate_seconds=base.seconds + judged_seconds,
+            head_first_seconds=head_seconds,
         )
         document = build_document(task, directory, base, tuned, fit, planned, ways, times)
         _write_predictions(task, directory, base, tuned)
@@ -148,9 +149,12 @@ def _recorded(directory: RunDirectory, started: float) -> Iterator[None]:
     ended("done")
 
 
-def _fit_head(task: Task, say: Say) -> None:
+def _fit_head(task: Task, say: Say) -> float:
+    """Fit the heads alone. Returns: seconds."""
+    started = time.perf_counter()
     first, last = fit_heads(task.forward, task.objective, task.splits["train"].rows, task.micro_batch_tokens)
     say(Notice(f"the head alone, on the model as it is: its mean training loss fell from {first:.3f} to {last:.3f} nats."))
+    return time.perf_counter() - started
 
 
 def _fit(task: Task, groups: list[ParamGroup], directory: RunDirectory, interruption: Interruption, say: Say, resumed: bool) -> Fit:

@@ -22,7 +22,7 @@ __all__ = ["Ways", "chosen_ways"]
 
 COMPILE_SECONDS = 60.0
 """What compiling takes at worst, on two cores."""
-COMPILED_GAIN: Mapping[BasePrecision, float] = {"exact": 0.08, "int8": 0.3}
+COMPILED_GAIN: Mapping[BasePrecision, float] = {"exact": 0.07, "int8": 0.15}
 """Part of the training's time that compiled layers save, measured on two cores, by the base's precision."""
 
 _KEPT_BYTES = 2**30

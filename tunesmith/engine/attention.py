@@ -185,12 +185,12 @@ def packed_attention(
     if torch.is_autocast_enabled(query.device.type):  # as torch's own attention does: a rotation may have made float32 of queries and keys
         query, key, value = (x.to(torch.get_autocast_dtype(query.device.type)) for x in (query, key, value))
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    mask = attention_mask
-    if mask is None:
-        mask = SegmentMask.named(bool(getattr(module, "is_causal", True)) if is_causal is None else is_causal, sliding_window, query.device)
+    mask = attention_mask or SegmentMask.named(
+        getattr(module, "is_causal", True) if is_causal is None else is_causal, sliding_window, query.device
+    )
     if softcap is None and s_aux is None:
         places = segment_bounds, segment_parents, mask.grid_LL
-        if has_own_kernel(query) and (dropout == 0 or can_drop(query, key, *places)):
+        if has_own_kernel(query) and (dropout == 0 or can_drop(query, key, value, *places)):
             return segment_attention(query, key, value, *places, mask.is_causal, scale, dropout), None
         if (
             dropout == 0

@@ -1,6 +1,7 @@
 """The C kernels against the formulas in float64, how they come to be, and what happens where they do not."""
 
 import itertools
+import platform
 import subprocess
 from pathlib import Path
 
@@ -16,11 +17,24 @@ LENGTHS = [1, 40, 7, 7, 130, 16, 33]
 needs_kernels = pytest.mark.skipif(kernels() is None, reason=f"no kernels on this machine: {why_none()}")
 
 
-@pytest.fixture
-def own() -> Kernels:
-    """Those of this machine."""
-    found = kernels()
-    assert found is not None
+WIDTHS = {"own": (), "256 bits": ("-mno-avx512f",), "128 bits": ("-mno-avx512f", "-mno-avx")}
+"""Registers that the code is compiled for, beside those of this machine: what narrower processors get."""
+
+
+@pytest.fixture(scope="module", params=list(WIDTHS))
+def own(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Kernels:
+    """The kernels, for one width of registers."""
+    if request.param == "own":
+        found = kernels()
+        assert found is not None
+        return found
+    if platform.machine() not in ("x86_64", "AMD64"):
+        pytest.skip("these widths are of x86 processors")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TUNESMITH_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setattr(native, "_FLAGS", (*native._FLAGS, *WIDTHS[request.param]))
+        found = Kernels(native._built())
+    assert found.lanes == int(request.param.split()[0]) // 32
     return found
 
 
@@ -60,6 +74,15 @@ def test_attention_and_its_gradients_are_the_formulas(own: Kernels, heads: int, 
 
 
 @needs_kernels
+def test_heads_whose_values_have_a_size_of_their_own_are_left_to_torch(own: Kernels) -> None:
+    q, k, v = (torch.randn(1, 2, 9, size) for size in (64, 64, 32))
+    assert own.can_attend(q, k, k)
+    assert not own.can_attend(q, k, v)
+    assert not own.can_attend(q.double(), k.double(), k.double())
+    assert not own.can_attend(q[..., :3], k[..., :3], k[..., :3])
+
+
+@needs_kernels
 def test_scores_of_any_size_give_finite_numbers_and_what_is_not_a_number_stays_one(own: Kernels) -> None:
     q, k, v = (torch.randn(1, 2, 30, own.lanes) * 1e4 for _ in range(3))
     bounds = torch.tensor([0, 30])
@@ -68,6 +91,56 @@ def test_scores_of_any_size_give_finite_numbers_and_what_is_not_a_number_stays_o
     assert all(torch.isfinite(g).all() for g in own.attention_backward(torch.randn_like(out), q, k, v, out, norms, bounds, True, 1.0))
     q[0, 0, 3, 2] = float("nan")
     assert torch.isnan(own.attention_forward(q, k, v, bounds, True, 1.0)[0][0, 3, 0]).all()
+
+
+@needs_kernels
+@pytest.mark.parametrize("p", [0.1, 0.5, 0.9])
+def test_numbers_are_dropped_as_often_as_asked_and_without_regard_to_their_neighbours(own: Kernels, p: float) -> None:
+    x = torch.ones(1000, 1024)
+    dropped = (own.drop(x, p, 11) == 0).double()
+    p = round(p * 2**16) / 2**16
+    both = 5 * (p * p * (1 - p * p) / dropped.numel()) ** 0.5
+    assert abs(float(dropped.mean()) - p) < 5 * (p * (1 - p) / dropped.numel()) ** 0.5
+    for distance in (1, 4, own.lanes, 1024):
+        a, b = dropped.flatten()[:-distance], dropped.flatten()[distance:]
+        assert abs(float((a * b).mean()) - p * p) < both
+    other = (own.drop(x, p, 12) == 0).double()
+    assert abs(float((dropped * other).mean()) - p * p) < both
+
+
+@needs_kernels
+@pytest.mark.parametrize("is_causal", [True, False])
+def test_dropped_probabilities_are_the_same_in_both_passes_and_as_many_as_asked_for(own: Kernels, is_causal: bool) -> None:
+    torch.manual_seed(0)
+    length, size, p = 16 * own.lanes, 16 * own.lanes, 0.3
+    bounds = torch.tensor([0, length])
+    q, k, v = torch.randn(1, 2, length, size) * 0.1, torch.randn(1, 2, length, size) * 0.1, torch.randn(1, 2, length, size)
+    identity = torch.eye(length)[None, None].expand(1, 2, -1, -1).contiguous()  # as values, they let the probabilities through
+
+    def probabilities(dropout: float, seed: int) -> Tensor:
+        return own.attention_forward(q, k, identity, bounds, is_causal, size**-0.5, dropout, seed)[0].transpose(1, 2)
+
+    plain, dropped = probabilities(0.0, 0), probabilities(p, 5)
+    kept = (dropped > 0) / (1 - round(p * 2**16) / 2**16)
+    torch.testing.assert_close(dropped, plain * kept, rtol=1e-5, atol=1e-8)
+    seen = int((plain > 0).sum())
+    assert int((dropped > 0).sum()) == pytest.approx((1 - p) * seen, abs=5 * (p * (1 - p) * seen) ** 0.5)
+    for other in (dropped.flip(1), probabilities(p, 6), probabilities(p, 5 + 2**40)):  # another head's, and other seeds'
+        agree = int(((dropped > 0) == (other > 0))[plain > 0].sum())
+        chance = p * p + (1 - p) * (1 - p)
+        assert agree == pytest.approx(chance * seen, abs=7 * (chance * (1 - chance) * seen) ** 0.5)
+
+    exact = [x.double().requires_grad_() for x in (q, k, v)]
+    scores = exact[0] @ exact[1].mT * size**-0.5
+    if is_causal:
+        scores = scores.masked_fill(torch.ones(length, length, dtype=torch.bool).triu(1), float("-inf"))
+    grad = torch.randn(1, length, 2, size)
+    ((scores.softmax(-1) * kept.double()) @ exact[2]).transpose(1, 2).backward(grad.double())
+    out, norms = own.attention_forward(q, k, v, bounds, is_causal, size**-0.5, p, 5)
+    grads = own.attention_backward(grad, q, k, v, out, norms, bounds, is_causal, size**-0.5, p, 5)
+    for found, leaf in zip(grads, exact, strict=True):
+        assert leaf.grad is not None
+        assert _relative(found.transpose(1, 2), leaf.grad) < 5e-6
 
 
 @needs_kernels

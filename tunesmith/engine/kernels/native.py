@@ -45,9 +45,10 @@ class Kernels:
         self.lanes: int = self._library.lanes()
         """Numbers in a register: sizes that it does not divide are left to torch."""
 
-    def can_attend(self, q: Tensor) -> bool:
-        """Whether queries (1, h, T, d) like these can be attended."""
-        return q.dtype == torch.float32 and q.device.type == "cpu" and q.shape[3] % self.lanes == 0
+    def can_attend(self, q: Tensor, k: Tensor, v: Tensor) -> bool:
+        """Whether heads (1, h, T, d) like these can attend: keys and values of one size, as many tokens of each."""
+        fits = q.shape[0] == 1 and q.shape[2:] == k.shape[2:] == v.shape[2:] and q.shape[3] % self.lanes == 0
+        return fits and all(x.dtype == torch.float32 and x.device.type == "cpu" for x in (q, k, v))
 
     def can_adapt(self, x_TI: Tensor, a_rI: Tensor, b_Or: Tensor) -> bool:
         """Whether an adapter of such shapes can be run."""

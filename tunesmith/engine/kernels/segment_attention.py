@@ -97,17 +97,17 @@ def seen(
     return torch.zeros(visible.shape, dtype=dtype, device=device).masked_fill_(~visible, float("-inf")), False
 
 
-def _own(q: Tensor, bounds_S1: Tensor, parents_S: Tensor, grid_LL: Tensor | None, num_key_heads: int) -> Kernels | None:
+def _own(q: Tensor, k: Tensor, v: Tensor, bounds_S1: Tensor, parents_S: Tensor, grid_LL: Tensor | None) -> Kernels | None:
     """The C kernels, where they can, and there is work for every thread: one of theirs takes a key head of a segment."""
     own = kernels()
-    if own is None or grid_LL is not None or not own.can_attend(q) or int(parents_S.max()) >= 0:
+    if own is None or grid_LL is not None or not own.can_attend(q, k, v) or int(parents_S.max()) >= 0:
         return None
-    return own if (len(bounds_S1) - 1) * num_key_heads >= torch.get_num_threads() else None
+    return own if (len(bounds_S1) - 1) * k.shape[1] >= torch.get_num_threads() else None
 
 
-def can_drop(q: Tensor, k: Tensor, bounds_S1: Tensor, parents_S: Tensor, grid_LL: Tensor | None) -> bool:
+def can_drop(q: Tensor, k: Tensor, v: Tensor, bounds_S1: Tensor, parents_S: Tensor, grid_LL: Tensor | None) -> bool:
     """Whether `segment_attention` can drop probabilities out here."""
-    return _own(q, bounds_S1, parents_S, grid_LL, k.shape[1]) is not None
+    return _own(q, k, v, bounds_S1, parents_S, grid_LL) is not None
 
 
 @torch.library.custom_op("tunesmith::segment_attention", mutates_args=(), device_types="cpu")
@@ -124,7 +124,7 @@ def _attend(
     seed: int,
 ) -> tuple[Tensor, Tensor]:
     """Returns: (1, T, h, d), and the logarithms of the softmax's denominators, (1, T, h)."""
-    own = _own(q, bounds_S1, parents_S, grid_LL, k.shape[1])
+    own = _own(q, k, v, bounds_S1, parents_S, grid_LL)
     if own is not None:
         return own.attention_forward(q, k, v, bounds_S1, is_causal, scale, dropout, seed)
     assert dropout == 0, "only the C kernels drop out: ask can_drop"
@@ -163,7 +163,7 @@ def _gradients(
     seed: int,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Returns: the gradients of q, (1, T, h, d), and of k and v, (1, T, k, d)."""
-    own = _own(q, bounds_S1, parents_S, grid_LL, k.shape[1])
+    own = _own(q, k, v, bounds_S1, parents_S, grid_LL)
     if own is not None:
         return own.attention_backward(grad_1Thd, q, k, v, out, norms, bounds_S1, is_causal, scale, dropout, seed)
     found = list(runs(bounds_S1.tolist(), parents_S.tolist()))
