@@ -9,7 +9,7 @@ import contextlib
 import functools
 import itertools
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
@@ -174,14 +174,10 @@ def packed_attention(
     """
     if not torch.compiler.is_compiling():
         next(_calls)
-    strange = sorted(name for name, given in others.items() if given is not None and given is not False and name not in _HARMLESS)
     if segment_bounds is None or segment_parents is None:
         raise PackedUnsupported("the model does not hand forward arguments to its attention")
-    has_own_shape = query.shape[0] != 1 or key.shape[2] != query.shape[2]
-    if not torch.compiler.is_compiling():  # a number of a tensor, which compiled code cannot ask for
-        has_own_shape |= query.shape[2] != int(segment_bounds[-1])
-    if strange or has_own_shape or isinstance(attention_mask, Tensor):
-        raise PackedUnsupported(f"attention with {', '.join(strange) or 'a mask or shape of its own'}")
+    _refuse_strange(query, key, attention_mask, segment_bounds, others)
+    assert not isinstance(attention_mask, Tensor)
     if torch.is_autocast_enabled(query.device.type):  # as torch's own attention does: a rotation may have made float32 of queries and keys
         query, key, value = (x.to(torch.get_autocast_dtype(query.device.type)) for x in (query, key, value))
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
@@ -202,6 +198,16 @@ def packed_attention(
             return varlen_attention(query, key, value, segment_offsets, longest_segment, mask.window, scale), None
     attends = functools.partial(attend, scale=scale, dropout=dropout, softcap=softcap, sinks=s_aux)
     return _each_run(query, key, value, segment_bounds, segment_parents, mask, attends), None
+
+
+def _refuse_strange(query: Tensor, key: Tensor, mask: SegmentMask | Tensor | None, bounds_S1: Tensor, others: Mapping[str, Any]) -> None:
+    """Raises: PackedUnsupported, for a mask, a shape or an argument that the packed path does not know."""
+    strange = sorted(name for name, given in others.items() if given is not None and given is not False and name not in _HARMLESS)
+    has_own_shape = query.shape[0] != 1 or key.shape[2] != query.shape[2]
+    if not torch.compiler.is_compiling():  # a number of a tensor, which compiled code cannot ask for
+        has_own_shape |= query.shape[2] != int(bounds_S1[-1])
+    if strange or has_own_shape or isinstance(mask, Tensor):
+        raise PackedUnsupported(f"attention with {', '.join(strange) or 'a mask or shape of its own'}")
 
 
 def _each_run(
