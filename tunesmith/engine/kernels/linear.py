@@ -6,6 +6,7 @@ torch multiplies float32 matrices by MKL, which takes its slower paths on proces
 """
 
 import functools
+import os
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +16,27 @@ from torch import Tensor, nn
 
 __all__ = ["Linear", "is_linear", "prefers_onednn", "times", "times_transposed", "use_fast_linear"]
 
+_KEPT_SHAPES = 32
+
 
 @functools.cache
 def prefers_onednn() -> bool:
-    """Whether this machine's processor is one for which oneDNN's products are taken."""
+    """Whether this machine's processor is one for which oneDNN's products are taken; asked before the first of them.
+
+    oneDNN and what torch has around it keep code and buffers for the last 1,024 shapes each, about a megabyte a shape, and a packed stream has another
+    number of tokens in nearly every step. Both are told to keep as few as a step needs, unless the environment says otherwise.
+    """
     if not torch.backends.mkldnn.is_available() or not hasattr(torch.ops.mkldnn, "_linear_pointwise"):  # type: ignore[no-untyped-call]
         return False
     try:
         with Path("/proc/cpuinfo").open(encoding="utf-8", errors="replace") as lines:
-            return any(line.startswith("vendor_id") and "AuthenticAMD" in line for line in lines)
+            found = any(line.startswith("vendor_id") and "AuthenticAMD" in line for line in lines)
     except OSError:
         return False
+    if found:
+        for name in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
+            os.environ.setdefault(name, str(_KEPT_SHAPES))
+    return found
 
 
 def _takes_onednn(x: Tensor, weight_OI: Tensor) -> bool:
