@@ -42,6 +42,8 @@ class Kernels:
     def __init__(self, file: Path) -> None:
         self._library = ctypes.CDLL(str(file))
         self._library.lanes.restype = ctypes.c_int64
+        for name in ("quantize_rows", "rescale_rows", "drop"):  # they cannot fail, and say nothing
+            getattr(self._library, name).restype = None
         self.lanes: int = self._library.lanes()
         """Numbers in a register: sizes that it does not divide are left to torch."""
 
