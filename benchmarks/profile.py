@@ -4,17 +4,21 @@ import argparse
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
+from unittest.mock import patch
 
 import torch
-from torch.profiler import ProfilerActivity, profile
+from torch.profiler import ProfilerActivity, profile, record_function
 
 from benchmarks.legs._measure import linear_shapes, matmul_rate, training_flops
 from tunesmith.app.machine import machine_facts
 from tunesmith.app.task import Task, attach, prepare
 from tunesmith.core.batch import Batch, collate
 from tunesmith.engine.compiling import CompiledLayers, compile_layers
+from tunesmith.engine.kernels.native import Kernels
 from tunesmith.engine.packing import pack
 from tunesmith.model.load import load as load_model
 from tunesmith.recipe import load
@@ -22,12 +26,12 @@ from tunesmith.recipe import load
 __all__ = ["GROUPS", "Spent", "Ways", "grouped", "main"]
 
 GROUPS: Mapping[str, Sequence[str]] = {
-    "thin products": ("lora_linear", "_FrozenLinearWithAdapter"),
+    "thin products": ("lora_linear", "_FrozenLinearWithAdapter", "kernel adapter", "kernel quantize", "kernel rescale"),
     "int8 products": ("aten::_int_mm",),
-    "matrix products": ("aten::mm", "aten::addmm", "aten::bmm", "aten::baddbmm", "mkldnn::_linear_pointwise"),
-    "attention in segments": ("segment_attention", "scaled_dot_product"),
+    "matrix products": ("aten::mm", "aten::addmm", "aten::bmm", "aten::baddbmm", "kernel matmul"),
+    "attention in segments": ("segment_attention", "scaled_dot_product", "kernel attention"),
     "compiled regions": ("CompiledFxGraph",),
-    "dropout": ("bernoulli", "ropout"),
+    "dropout": ("bernoulli", "ropout", "kernel drop"),
 }
 """What an operator counts as, by a part of its name, the first that fits; anything else is `the rest`.
 
@@ -83,10 +87,23 @@ class Ways:
 
     def spent(self, *, is_compiled: bool) -> list[Spent]:
         """Of one step, by operator and shapes."""
-        with profile(activities=[ProfilerActivity.CPU], record_shapes=True) as measured:
+        with _kernels_by_name(), profile(activities=[ProfilerActivity.CPU], record_shapes=True) as measured:
             self.step(is_compiled=is_compiled)
         events = measured.key_averages(group_by_input_shape=True)
         return [Spent(event.key, event.input_shapes, event.self_cpu_time_total / 1e6) for event in events]
+
+
+@contextmanager
+def _kernels_by_name() -> Iterator[None]:
+    """Let the profiler see which kernel in C runs, as `kernel NAME`."""
+    run = Kernels.run
+
+    def named(self: Kernels, name: str, *arguments: Any) -> None:
+        with record_function(f"kernel {name}"):
+            run(self, name, *arguments)
+
+    with patch.object(Kernels, "run", named):
+        yield
 
 
 def _ways(recipe: str, tokens: int, num_rows: int, base_precision: str) -> Ways:

@@ -100,11 +100,16 @@ def _devices() -> list[str]:
 
 
 def _kernels() -> str:
-    """Whether the kernels in C run here; they are compiled now where they were not yet."""
-    from tunesmith.engine.kernels.native import why_none
+    """Whether the kernels in C run here, and how fast they are; they are compiled now where they were not yet."""
+    from tunesmith.engine.kernels.native import kernels, why_none
 
-    why = why_none()
-    return f"none, slower ways take their place: {why}" if why else "compiled for this processor"
+    own = kernels()
+    if own is None:
+        return f"none, slower ways take their place: {why_none()}"
+    rates = ", ".join(f"{name} {rate:.0f}" for name, rate in own.rates.items())
+    return (
+        f"compiled for this processor; float32 products by {'our own' if own.outruns_torch else 'torch'} (GFLOP/s when compiled: {rates})"
+    )
 
 
 def _cached_models() -> list[str]:

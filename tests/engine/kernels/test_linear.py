@@ -1,18 +1,20 @@
-"""Linear layers that multiply by oneDNN against torch's own, in every mode that a layer is used in."""
+"""Linear layers that multiply by our own kernel against torch's, in every mode that a layer is used in."""
 
 import pytest
 import torch
 from torch import nn
 
 from tunesmith.engine.kernels import linear
-from tunesmith.engine.kernels.linear import Linear, is_linear, use_fast_linear
+from tunesmith.engine.kernels.linear import Linear, is_linear, use_fast_linear, weight_gradient
+from tunesmith.engine.kernels.native import kernels, why_none
 
 
 @pytest.fixture(autouse=True)
 def _on_any_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    if not hasattr(torch.ops.mkldnn, "_linear_pointwise"):
-        pytest.skip("torch was built without oneDNN")
-    monkeypatch.setattr(linear, "prefers_onednn", lambda: True)
+    own = kernels()
+    if own is None:
+        pytest.skip(f"no kernels on this machine: {why_none()}")
+    monkeypatch.setattr(linear, "_fast", lambda: own)
 
 
 def _pair(*, bias: bool = True) -> tuple[nn.Linear, nn.Linear]:
@@ -72,8 +74,16 @@ def test_a_layer_stays_torchs_for_all_who_look() -> None:
     assert not is_linear(nn.Bilinear(2, 2, 2))
 
 
-def test_a_machine_that_prefers_the_other_library_keeps_its_layers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(linear, "prefers_onednn", lambda: False)
+def test_a_gradient_of_a_weight_is_added_to_what_there_is() -> None:
+    grad, x, there = torch.randn(5, 20), torch.randn(5, 48), torch.randn(20, 48)
+    expected = there + grad.t() @ x
+    found = weight_gradient(grad, x, into=there)
+    assert found is there
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+
+
+def test_a_machine_whose_torch_is_the_faster_one_keeps_its_layers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(linear, "_fast", lambda: None)
     layer = nn.Linear(4, 4)
     assert use_fast_linear(nn.ModuleList([layer])) == 0
     assert type(layer) is nn.Linear

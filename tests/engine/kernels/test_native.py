@@ -33,7 +33,7 @@ def own(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TUNESMITH_CACHE", str(tmp_path_factory.mktemp("cache")))
         patch.setattr(native, "_FLAGS", (*native._FLAGS, *WIDTHS[request.param]))
-        found = Kernels(native._built())
+        found = native._built()
     assert found.lanes == int(request.param.split()[0]) // 32
     return found
 
@@ -167,6 +167,68 @@ def test_an_adapter_and_its_gradients_are_the_formulas(own: Kernels, num_tokens:
 
 
 @needs_kernels
+@pytest.mark.parametrize("b_in_rows", [True, False])
+@pytest.mark.parametrize("a_in_rows", [True, False])
+@pytest.mark.parametrize(
+    ("rows", "depth", "columns"), [(2, 16, 16), (13, 48, 96), (100, 1296, 80), (37, 704, 401), (25, 32, 1024), (130, 640, 33)]
+)
+def test_products_are_the_formula(own: Kernels, rows: int, depth: int, columns: int, a_in_rows: bool, b_in_rows: bool) -> None:
+    torch.manual_seed(0)
+    a = torch.randn(rows, depth) if a_in_rows else torch.randn(depth, rows).t()
+    b = torch.randn(depth, columns) if b_in_rows else torch.randn(columns, depth).t()
+    bias, there = torch.randn(columns), torch.randn(rows, columns)
+    exact = a.double() @ b.double()
+    assert own.can_multiply(a, b)
+    assert _relative(own.matmul(a, b), exact) < 2e-6
+    assert _relative(own.matmul(a, b, bias), exact + bias) < 2e-6
+    assert own.matmul(a, b, None, into=there.clone()).sub(there).sub(exact).abs().max() < 1e-3
+
+
+@needs_kernels
+@pytest.mark.parametrize("depth", [1, 7, 655, 1279, 1281])
+def test_products_over_any_number_of_tokens_are_the_formula(own: Kernels, depth: int) -> None:
+    torch.manual_seed(0)
+    grad, x = torch.randn(depth, 40), torch.randn(depth, 64)
+    assert own.can_multiply(grad.t(), x)
+    assert _relative(own.matmul(grad.t(), x), grad.double().t() @ x.double()) < 2e-6
+    assert depth == 1 or not own.can_multiply(grad.t(), x.t().contiguous().t())  # columns are turned a square at a time
+    assert depth > 1 or torch.equal(own.matmul(grad.t(), x.t().contiguous().t()), grad.t() @ x)
+
+
+@needs_kernels
+def test_a_rows_product_does_not_depend_on_the_others_nor_on_the_number_of_threads(own: Kernels) -> None:
+    torch.manual_seed(0)
+    x, weight = torch.randn(301, 1296), torch.randn(208, 1296)
+    threads, whole = torch.get_num_threads(), own.matmul(x, weight.t())
+    for start, end in ((0, 2), (0, 13), (150, 301)):
+        assert torch.equal(own.matmul(x[start:end], weight.t()), whole[start:end])
+    try:
+        for count in (1, 3, 8):
+            torch.set_num_threads(count)
+            assert torch.equal(own.matmul(x, weight.t()), whole)
+    finally:
+        torch.set_num_threads(threads)
+
+
+@needs_kernels
+def test_what_is_not_a_number_reaches_only_its_own_row(own: Kernels) -> None:
+    x, weight = torch.randn(30, 64), torch.randn(64, 80)
+    x[7, 3] = float("nan")
+    assert torch.isnan(own.matmul(x, weight)).any(1).nonzero().flatten().tolist() == [7]
+
+
+@needs_kernels
+def test_other_products_are_left_to_torch(own: Kernels) -> None:
+    x, weight = torch.randn(4, 64), torch.randn(64, 80)
+    assert own.can_multiply(x, weight)
+    assert not own.can_multiply(x.double(), weight.double())
+    assert not own.can_multiply(x[:1], weight)
+    assert not own.can_multiply(x[:0], weight)
+    assert not own.can_multiply(x, weight[:, :2])
+    assert not own.can_multiply(torch.randn(4, 32), weight[::2, ::2])
+
+
+@needs_kernels
 @pytest.mark.parametrize("with_scale", [True, False])
 def test_rows_are_rounded_as_torch_rounds_them(own: Kernels, with_scale: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     x, scale = torch.randn(33, 48) * torch.logspace(-30, 30, 33)[:, None], torch.rand(48) if with_scale else None
@@ -246,6 +308,16 @@ def test_code_that_computes_something_else_is_not_kept(fresh: Path, monkeypatch:
 @needs_kernels
 def test_the_code_is_compiled_once_a_machine(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = native._built()
+    assert set(first.rates) == {"own", "torch"}
+    assert min(first.rates.values()) > 0
     monkeypatch.setattr(subprocess, "run", lambda *_: pytest.fail("compiled a second time"))
-    assert native._built() == first
-    assert list(fresh.iterdir()) == [first]
+    assert native._built().rates == first.rates
+
+
+@needs_kernels
+@pytest.mark.parametrize("lost", [".so", ".json"])
+def test_half_of_what_was_kept_is_made_anew(fresh: Path, lost: str) -> None:
+    native._built()
+    next(fresh.glob(f"*{lost}")).unlink()
+    assert native._built().rates
+    assert sorted(path.suffix for path in fresh.iterdir()) == [".json", ".so"]

@@ -1,66 +1,45 @@
-"""Linear layers in float32 on the CPU, their products by oneDNN where that is the faster one of the two that torch carries.
+"""Linear layers in float32 on the CPU, their products by our own kernel where it is faster than what torch carries.
 
-    y = x W' + bias        the gradients: of x = g W, of W = g' x        T tokens    I inputs    O outputs
-
-torch multiplies float32 matrices by MKL, which takes its slower paths on processors that Intel did not make.
+y = x W' + bias        the gradients: of x = g W, of W = g' x        T tokens    I inputs    O outputs
 """
 
-import functools
-import os
-from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["Linear", "is_linear", "prefers_onednn", "times", "times_transposed", "use_fast_linear"]
+from tunesmith.engine.kernels.native import Kernels, kernels
 
-_KEPT_SHAPES = 32
-
-
-@functools.cache
-def prefers_onednn() -> bool:
-    """Whether this machine's processor is one for which oneDNN's products are taken; asked before the first of them.
-
-    oneDNN and what torch has around it keep code and buffers for the last 1,024 shapes each, about a megabyte a shape, and a packed stream has another
-    number of tokens in nearly every step. Both are told to keep as few as a step needs, unless the environment says otherwise.
-    """
-    if not torch.backends.mkldnn.is_available() or not hasattr(torch.ops.mkldnn, "_linear_pointwise"):  # type: ignore[no-untyped-call]
-        return False
-    try:
-        with Path("/proc/cpuinfo").open(encoding="utf-8", errors="replace") as lines:
-            found = any(line.startswith("vendor_id") and "AuthenticAMD" in line for line in lines)
-    except OSError:
-        return False
-    if found:
-        for name in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
-            os.environ.setdefault(name, str(_KEPT_SHAPES))
-    return found
+__all__ = ["Linear", "is_linear", "times", "times_transposed", "use_fast_linear", "weight_gradient"]
 
 
-def _takes_onednn(x: Tensor, weight_OI: Tensor) -> bool:
-    return (
-        prefers_onednn()
-        and x.dtype == weight_OI.dtype == torch.float32
-        and x.device.type == weight_OI.device.type == "cpu"
-        and x.numel() > 0
-        and x.is_contiguous()
-    )
+def _fast() -> Kernels | None:
+    """The kernels, where their products are the faster ones on this machine."""
+    own = kernels()
+    return own if own is not None and own.outruns_torch else None
 
 
 def times_transposed(x_TI: Tensor, weight_OI: Tensor, bias_O: Tensor | None = None) -> Tensor:
     """x W' + bias, (T, O). No gradient."""
-    if _takes_onednn(x_TI, weight_OI):
-        return torch.ops.mkldnn._linear_pointwise(x_TI, weight_OI, bias_O, "none", [], "")  # type: ignore[no-any-return]
+    own = _fast()
+    if own is not None and own.can_multiply(x_TI, weight_OI.t()) and (bias_O is None or bias_O.is_contiguous()):
+        return own.matmul(x_TI, weight_OI.t(), bias_O)
     return F.linear(x_TI, weight_OI, bias_O)
 
 
 def times(grad_TO: Tensor, weight_OI: Tensor) -> Tensor:
     """g W, (T, I). No gradient."""
-    if _takes_onednn(grad_TO, weight_OI):
-        return torch.ops.mkldnn._linear_pointwise(grad_TO, weight_OI.t(), None, "none", [], "")  # type: ignore[no-any-return]
-    return grad_TO @ weight_OI
+    own = _fast()
+    return own.matmul(grad_TO, weight_OI) if own is not None and own.can_multiply(grad_TO, weight_OI) else grad_TO @ weight_OI
+
+
+def weight_gradient(grad_TO: Tensor, x_TI: Tensor, into: Tensor | None = None) -> Tensor:
+    """g' x, (O, I); added to `into`, in place, where it is given."""
+    own = _fast()
+    if own is not None and own.can_multiply(grad_TO.t(), x_TI) and (into is None or into.is_contiguous()):
+        return own.matmul(grad_TO.t(), x_TI, None, into)
+    return grad_TO.t() @ x_TI if into is None else into.addmm_(grad_TO.t(), x_TI)
 
 
 def _gradients(
@@ -70,7 +49,7 @@ def _gradients(
     empty = grad_TO.new_empty(0)
     return (
         times(grad_TO, weight_OI) if wants_x else empty,
-        grad_TO.t() @ x_TI if wants_weight else empty,  # the one product of the three that MKL makes faster everywhere
+        weight_gradient(grad_TO, x_TI) if wants_weight else empty,
         grad_TO.sum(0) if wants_bias else empty,
     )
 
@@ -84,7 +63,7 @@ class _Linear(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         x_TI, weight_OI = ctx.saved_tensors
-        found = _gradients(grads[0].contiguous(), x_TI, weight_OI, *ctx.needs_input_grad[:3])
+        found = _gradients(grads[0], x_TI, weight_OI, *ctx.needs_input_grad[:3])
         return tuple(one if wanted else None for one, wanted in zip(found, ctx.needs_input_grad, strict=True))
 
 
@@ -111,7 +90,7 @@ def _setup(ctx, inputs, output) -> None:  # type: ignore[no-untyped-def]
 
 
 def _differentiate(ctx, grad_TO):  # type: ignore[no-untyped-def]
-    found = _operator_backward(grad_TO.contiguous(), *ctx.saved_tensors, *ctx.needs_input_grad)
+    found = _operator_backward(grad_TO, *ctx.saved_tensors, *ctx.needs_input_grad)
     return tuple(one if wanted else None for one, wanted in zip(found, ctx.needs_input_grad, strict=True))
 
 
@@ -142,7 +121,7 @@ def is_linear(module: nn.Module | None) -> bool:
 
 def use_fast_linear(trunk: nn.Module) -> int:
     """Let every linear layer of `trunk` multiply this way, where that is faster on this machine. Returns: how many do."""
-    layers = [module for module in trunk.modules() if is_linear(module)] if prefers_onednn() else []
+    layers = [module for module in trunk.modules() if is_linear(module)] if _fast() is not None else []
     for layer in layers:
         layer.__class__ = Linear
     return len(layers)

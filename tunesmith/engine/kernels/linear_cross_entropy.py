@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tunesmith.engine.kernels.linear import times, times_transposed
+from tunesmith.engine.kernels.linear import times, times_transposed, weight_gradient
 from tunesmith.engine.kernels.product import product
 
 __all__ = ["linear_cross_entropy", "positions_at_a_time"]
@@ -58,7 +58,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
             if grad_hidden is not None:
                 grad_hidden[part] = times(grad, head_VH)
             if grad_weight is not None and grad.dtype == accurate:
-                grad_weight.addmm_(grad.t(), hidden_NH[part])
+                weight_gradient(grad, hidden_NH[part], into=grad_weight)
             elif grad_weight is not None:
                 grad_weight += product(grad.t(), hidden_NH[part], accurate)
         ctx.save_for_backward(grad_hidden, grad_weight, grad_bias)

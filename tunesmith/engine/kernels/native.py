@@ -6,12 +6,15 @@ The sources lie in `c/`. What comes out is kept in the cache, under a hash of ev
 import ctypes
 import functools
 import hashlib
+import json
+import math
 import os
 import platform
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -28,6 +31,7 @@ _FLAGS = (
     "-O3", "-march=native", "-std=gnu11", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math", "-fopenmp", "-shared", "-fPIC",
 )  # fmt: skip
 _COMPILE_SECONDS = 120
+_ROUNDS = 20
 _MAX_RANK = 64
 """Above it the products of an adapter are no longer thin, and torch's are faster."""
 
@@ -46,6 +50,13 @@ class Kernels:
             getattr(self._library, name).restype = None
         self.lanes: int = self._library.lanes()
         """Numbers in a register: sizes that it does not divide are left to torch."""
+        self.rates: dict[str, float] = {}
+        """GFLOP/s of float32 products, measured when the code was compiled: of "own" kernels, and of "torch"."""
+
+    @property
+    def outruns_torch(self) -> bool:
+        """Whether products of this code are faster than torch's on this machine."""
+        return self.rates.get("own", 0.0) > self.rates.get("torch", 0.0)
 
     def can_attend(self, q: Tensor, k: Tensor, v: Tensor) -> bool:
         """Whether heads (1, h, T, d) like these can attend: keys and values of one size, as many tokens of each."""
@@ -56,6 +67,12 @@ class Kernels:
         """Whether an adapter of such shapes can be run."""
         sizes_fit = len(a_rI) <= _MAX_RANK and a_rI.shape[1] % self.lanes == 0 and len(b_Or) % self.lanes == 0
         return sizes_fit and len(x_TI) > 0 and all(x.dtype == torch.float32 and x.device.type == "cpu" for x in (x_TI, a_rI, b_Or))
+
+    def can_multiply(self, a_RK: Tensor, b_KN: Tensor) -> bool:
+        """Whether matrices like these can be multiplied, b in rows or in columns; one row is left to torch, which reads b in place."""
+        fits = b_KN.stride(1) == 1 or (b_KN.stride(0) == 1 and len(b_KN) % self.lanes == 0)
+        is_float = all(x.dtype == torch.float32 and x.device.type == "cpu" for x in (a_RK, b_KN))
+        return is_float and fits and len(a_RK) > 1 and len(b_KN) > 0 and b_KN.shape[1] >= self.lanes
 
     def can_round(self, x_RC: Tensor) -> bool:
         """Whether rows like these can be rounded to int8."""
@@ -68,7 +85,7 @@ class Kernels:
         q, k, v = _rows(q, k, v)
         _, heads, num_tokens, size = q.shape
         out, norms = q.new_empty(1, num_tokens, heads, size), q.new_empty(1, num_tokens, heads)
-        self._run(
+        self.run(
             "attention_forward",
             q,
             k,
@@ -106,7 +123,7 @@ class Kernels:
         q, k, v = _rows(q, k, v)
         _, heads, _, size = q.shape
         grads = [x.new_empty(1, x.shape[2], x.shape[1], x.shape[3]) for x in (q, k, v)]
-        self._run(
+        self.run(
             "attention_backward", grad_1Thd, q, k, v, out, norms, _strides(q, k, v), bounds_S1, len(bounds_S1) - 1, heads, k.shape[1], size,
             is_causal, scale, _dropped(dropout), seed, *grads,
         )  # fmt: skip
@@ -120,20 +137,27 @@ class Kernels:
         """`x` with numbers dropped with probability `p`, in steps of 2^-16, the others scaled; the same ones for the same seed and shape."""
         x = x.contiguous()
         y = torch.empty_like(x)
-        self._run("drop", x, y, x.numel(), _dropped(p), seed)
+        self.run("drop", x, y, x.numel(), _dropped(p), seed)
         return y
+
+    def matmul(self, a_RK: Tensor, b_KN: Tensor, bias_N: Tensor | None = None, into: Tensor | None = None) -> Tensor:
+        """a b + bias, (R, N), or with `into` that plus a b, in place: the same to the bit however many rows there are and whatever the number of threads."""
+        c_RN = a_RK.new_empty(len(a_RK), b_KN.shape[1]) if into is None else into
+        sizes = (*a_RK.shape, b_KN.shape[1])
+        self.run("matmul", c_RN, a_RK, *a_RK.stride(), b_KN, *b_KN.stride(), bias_N, into is not None, *sizes)
+        return c_RN
 
     def quantize_rows(self, x_RC: Tensor, scale_C: Tensor | None) -> tuple[Tensor, Tensor]:
         """Rows, their columns multiplied by `scale_C`, as multiples of a step of each row's own: int8, (R, C), and the steps, (R,)."""
         x_RC = x_RC.contiguous()
         rounded, steps = torch.empty_like(x_RC, dtype=torch.int8), x_RC.new_empty(len(x_RC))
-        self._run("quantize_rows", x_RC, scale_C, *x_RC.shape, rounded, steps)
+        self.run("quantize_rows", x_RC, scale_C, *x_RC.shape, rounded, steps)
         return rounded, steps
 
     def rescale_rows(self, sums_RC: Tensor, steps_R: Tensor, scale_C: Tensor | None, bias_C: Tensor | None) -> Tensor:
         """sums * steps * scale + bias, in place of the int32 sums of an int8 product."""
         y_RC = sums_RC.view(torch.float32)
-        self._run("rescale_rows", y_RC, *y_RC.shape, steps_R, scale_C, bias_C)
+        self.run("rescale_rows", y_RC, *y_RC.shape, steps_R, scale_C, bias_C)
         return y_RC
 
     def adapter_forward(
@@ -150,7 +174,7 @@ class Kernels:
         """y += alpha x A' B', in place; where `steps_T` is given, y holds the int32 sums of an int8 product, rescaled first. Returns: y, x A'."""
         y_TO, x_TI = y_TO.view(torch.float32), x_TI.contiguous()
         xa_Tr = x_TI.new_empty(len(x_TI), len(a_rI))
-        self._run(
+        self.run(
             "adapter_forward", y_TO, x_TI, a_rI.contiguous(), b_Or.contiguous(), xa_Tr, *x_TI.shape, len(b_Or), len(a_rI), alpha,
             steps_T, scale_O, bias_O,
         )  # fmt: skip
@@ -171,7 +195,7 @@ class Kernels:
         x_TI, grad_TO, a_rI, b_Or = x_TI.contiguous(), grad_TO.contiguous(), a_rI.contiguous(), b_Or.contiguous()
         grad_x_TI = None if grad_x_TI is None else grad_x_TI.view(torch.float32)
         grad_a, grad_b = torch.empty_like(a_rI), torch.empty_like(b_Or)
-        self._run(
+        self.run(
             "adapter_backward",
             grad_TO,
             x_TI,
@@ -189,7 +213,8 @@ class Kernels:
         )
         return grad_x_TI, grad_a, grad_b
 
-    def _run(self, name: str, *arguments: Tensor | Sequence[int] | float | bool | None) -> None:
+    def run(self, name: str, *arguments: Tensor | Sequence[int] | float | bool | None) -> None:
+        """Call a function of the library by its name, in C's order of arguments. Raises: MemoryError."""
         if getattr(self._library, name)(*map(_argument, arguments), ctypes.c_int(torch.get_num_threads())) == 1:
             raise MemoryError(name)
 
@@ -221,7 +246,7 @@ def _strides(*tensors: Tensor) -> list[int]:
 @functools.cache
 def _found() -> Kernels | str:
     try:
-        return Kernels(_built())
+        return _built()
     except (_Missing, OSError, TunesmithError) as error:
         return str(error)
 
@@ -238,8 +263,8 @@ def why_none() -> str:
     return found if isinstance(found, str) else ""
 
 
-def _built() -> Path:
-    """The compiled library. Raises: _Missing, OSError, TunesmithError."""
+def _built() -> Kernels:
+    """The compiled library, with what was measured of it. Raises: _Missing, OSError, TunesmithError."""
     if sys.platform != "linux":
         raise _Missing("tried on Linux only")
     named = os.environ.get("CC", "").split()
@@ -248,21 +273,47 @@ def _built() -> Path:
         raise _Missing("no C compiler was found (gcc or clang)")
     sources = sorted(_SOURCES.iterdir())
     file = cache_folder("kernels") / f"{_key(sources, compiler)}.so"
-    if not file.exists():
-        with tempfile.TemporaryDirectory(dir=file.parent) as folder:
-            staged = Path(folder) / file.name
-            command = [compiler, *_FLAGS, *(str(source) for source in sources if source.suffix == ".c"), "-o", str(staged), "-lm"]
-            try:
-                done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=_COMPILE_SECONDS, check=False)
-            except subprocess.TimeoutExpired as error:
-                raise _Missing(f"{compiler} was not done after {_COMPILE_SECONDS} s") from error
-            if done.returncode:
-                raise _Missing(f"{compiler}: {(done.stderr.strip() or 'it failed').splitlines()[0]}")
-            wrong = _first_wrong(Kernels(staged))
-            if wrong:
-                raise _Missing(f"what {compiler} made of {wrong} does not compute what torch does")
-            os.replace(staged, file)
-    return file
+    rates = file.with_suffix(".json")
+    if not file.exists() or not rates.exists():
+        _build(file, rates, compiler, [source for source in sources if source.suffix == ".c"])
+    own = Kernels(file)
+    own.rates = json.loads(rates.read_text(encoding="utf-8"))
+    return own
+
+
+def _build(file: Path, rates: Path, compiler: str, sources: Sequence[Path]) -> None:
+    """Compiles, checks, measures, and leaves both files, or neither. Raises: _Missing, OSError."""
+    with tempfile.TemporaryDirectory(dir=file.parent) as folder:
+        staged, staged_rates = Path(folder) / file.name, Path(folder) / rates.name
+        try:
+            done = subprocess.run(
+                [compiler, *_FLAGS, *map(str, sources), "-o", str(staged), "-lm"],
+                capture_output=True, text=True, errors="replace", timeout=_COMPILE_SECONDS, check=False,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired as error:
+            raise _Missing(f"{compiler} was not done after {_COMPILE_SECONDS} s") from error
+        if done.returncode:
+            raise _Missing(f"{compiler}: {(done.stderr.strip() or 'it failed').splitlines()[0]}")
+        own = Kernels(staged)
+        wrong = _first_wrong(own)
+        if wrong:
+            raise _Missing(f"what {compiler} made of {wrong} does not compute what torch does")
+        staged_rates.write_text(json.dumps(_rates(own)), encoding="utf-8")
+        os.replace(staged_rates, rates)
+        os.replace(staged, file)
+
+
+def _rates(own: Kernels) -> dict[str, float]:
+    """GFLOP/s of float32 products at the sizes of a small model's layers, the best of some rounds in turn."""
+    x, weight = torch.ones(512, 576), torch.ones(1536, 576)
+    ways = {"own": lambda: own.matmul(x, weight.t()), "torch": lambda: x @ weight.t()}
+    seconds = dict.fromkeys(ways, math.inf)
+    for _ in range(_ROUNDS):
+        for name, way in ways.items():
+            start = time.perf_counter()
+            way()  # type: ignore[no-untyped-call]
+            seconds[name] = min(seconds[name], time.perf_counter() - start)
+    return {name: round(2e-9 * x.numel() * len(weight) / one, 1) for name, one in seconds.items()}
 
 
 def _key(sources: Sequence[Path], compiler: str) -> str:
@@ -306,6 +357,9 @@ def _first_wrong(own: Kernels) -> str:
     rounded, steps = own.quantize_rows(x, None)
     whole = own.rescale_rows(rounded.to(torch.int32), steps, None, None)
     adapts = _near(got_y, y + 0.5 * x @ a.t() @ b.t()) and all(_near(g, w) for g, w in zip(got, right, strict=True))
+    rows, columns, bias = random(2 * lanes, 3 * lanes + 1), random(3 * lanes + 1, 2 * lanes), random(3 * lanes + 1)
+    if not _near(own.matmul(x, rows, bias), x @ rows + bias) or not _near(own.matmul(y.t(), x @ columns.t()), y.t() @ x @ columns.t()):
+        return "matmul.c"
     return "" if adapts and bool((whole - x).abs().le(0.51 * steps[:, None]).all()) else "adapter.c"
 
 

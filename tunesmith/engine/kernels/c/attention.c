@@ -30,33 +30,12 @@ INLINE vec exp_of(vec x) {
     return (vec)((ints)p + ((ints)shifted << 23));
 }
 
-/* Memory that a thread keeps from call to call; its content does not. NULL where there is none left. */
-static float *scratch(size_t count) {
-    static _Thread_local float *kept;
-    static _Thread_local size_t size;
-    if (count > size) {
-        free(kept);
-        kept = NULL;
-        size = 0;
-        if (posix_memalign((void **)&kept, 64, count * sizeof(float))) return kept = NULL;
-        size = count;
-    }
-    return kept;
-}
-
 typedef struct {
     const float *at;
     long head, token; /* strides, in numbers */
 } Place;
 
 INLINE const float *of(Place x, long head, long token) { return x.at + head * x.head + token * x.token; }
-
-/* turned[c][j] = x[j][c] for L rows; zeros from L to `width`. */
-static void turn(float *turned, long width, const float *x, long x_row, long length, long size) {
-    for (long j = 0; j < length; j++)
-        for (long c = 0; c < size; c++) turned[c * width + j] = x[j * x_row + c];
-    for (long c = 0; c < size; c++) memset(turned + c * width + length, 0, (width - length) * sizeof(float));
-}
 
 /* Returns: 0, or 1 where memory ran out. out: (T, heads, d). norms: (T, heads), logarithms of the softmax's denominators. */
 int attention_forward(const float *q, const float *k, const float *v, const int64_t *strides, const int64_t *bounds, int64_t num_segments,

@@ -1,4 +1,4 @@
-/* One tile of a matrix product, kept in registers, of which attention and thin products are made.
+/* One tile of a matrix product, kept in registers, of which every product here is made.
 
    Everything is float32 and row-major. A "vec" is as many numbers as a register of this processor holds; compilers lower it where it is
    wider than that. */
@@ -54,14 +54,16 @@ INLINE vec larger(vec a, vec b) {
     return (vec)(((ints)b & is) | ((ints)a & ~is));
 }
 
-/* C = A B, or C += A B, for `rows` x `vecs` registers: A(i, k) = a[i * a_row + k * a_step], B(k, j) = b[k * b_row + j]. */
-INLINE void tile_of(const int rows, const int vecs, float *c, long c_row, const float *a, long a_row, long a_step, const float *b,
-                    long b_row, long depth, int adds) {
+/* C = start + A B for `rows` x `vecs` registers: A(i, k) = a[i * a_row + k * a_step], B(k, j) = b[k * b_row + j]. `start` can be C itself, one row for
+   all (its stride 0), or NULL: nothing. */
+INLINE void tile_of(const int rows, const int vecs, float *c, long c_row, const float *start, long start_row, const float *a, long a_row,
+                    long a_step, const float *b, long b_row, long depth) {
     vec sum[ROWS][2];
 #pragma GCC unroll 16
     for (int i = 0; i < rows; i++)
 #pragma GCC unroll 2
-        for (int j = 0; j < vecs; j++) sum[i][j] = adds ? load(c + i * c_row + j * LANES) : (vec){};
+        for (int j = 0; j < vecs; j++) sum[i][j] = start ? load(start + i * start_row + j * LANES) : (vec){};
+#pragma GCC unroll 2
     for (long k = 0; k < depth; k++, a += a_step, b += b_row) {
         vec right[2];
 #pragma GCC unroll 2
@@ -79,14 +81,14 @@ INLINE void tile_of(const int rows, const int vecs, float *c, long c_row, const 
         for (int j = 0; j < vecs; j++) store(c + i * c_row + j * LANES, sum[i][j]);
 }
 
-#define CASE(n)                                                                                       \
-    case n:                                                                                           \
-        if (vecs == 2) tile_of(n, 2, c, c_row, a, a_row, a_step, b, b_row, depth, adds);              \
-        else tile_of(n, 1, c, c_row, a, a_row, a_step, b, b_row, depth, adds);                        \
+#define CASE(n)                                                                                             \
+    case n:                                                                                                 \
+        if (vecs == 2) tile_of(n, 2, c, c_row, start, start_row, a, a_row, a_step, b, b_row, depth);        \
+        else tile_of(n, 1, c, c_row, start, start_row, a, a_row, a_step, b, b_row, depth);                  \
         break;
 
-static void tile(int rows, int vecs, float *c, long c_row, const float *a, long a_row, long a_step, const float *b, long b_row,
-                 long depth, int adds) {
+static void tile(int rows, int vecs, float *c, long c_row, const float *start, long start_row, const float *a, long a_row, long a_step,
+                 const float *b, long b_row, long depth) {
     switch (rows) {
         CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6)
 #if ROWS > 6
@@ -95,13 +97,72 @@ static void tile(int rows, int vecs, float *c, long c_row, const float *a, long 
     }
 }
 
-/* The same for any number of rows, and of columns that is a multiple of LANES. */
+/* C = A B, or C += A B, for any number of rows, and of columns that is a multiple of LANES. */
 static void product(long rows, long columns, float *c, long c_row, const float *a, long a_row, long a_step, const float *b, long b_row,
                     long depth, int adds) {
     for (long i = 0; i < rows; i += ROWS)
         for (long j = 0; j < columns; j += WIDE)
-            tile((int)least(ROWS, rows - i), columns - j >= WIDE ? 2 : 1, c + i * c_row + j, c_row, a + i * a_row, a_row, a_step, b + j,
-                 b_row, depth, adds);
+            tile((int)least(ROWS, rows - i), columns - j >= WIDE ? 2 : 1, c + i * c_row + j, c_row, adds ? c + i * c_row + j : NULL, c_row,
+                 a + i * a_row, a_row, a_step, b + j, b_row, depth);
+}
+
+#if defined(__has_builtin)
+#if __has_builtin(__builtin_shuffle)
+#define SHUFFLES
+#endif
+#endif
+
+/* A square of LANES x LANES numbers, its rows in registers, turned: first squares of 1 trade places across the diagonal, then of 2, 4, ... */
+INLINE void turn_square(vec row[LANES]) {
+#ifdef SHUFFLES
+#pragma GCC unroll 4
+    for (int side = 1; side < LANES; side *= 2) {
+        ints low, high; /* lanes of the one row, and from LANES on of the other */
+        for (int j = 0; j < LANES; j++) {
+            low[j] = j & side ? LANES + j - side : j;
+            high[j] = j & side ? LANES + j : j + side;
+        }
+#pragma GCC unroll 16
+        for (int i = 0; i < LANES; i++) {
+            if (i & side) continue;
+            vec one = row[i], other = row[i + side];
+            row[i] = __builtin_shuffle(one, other, low);
+            row[i + side] = __builtin_shuffle(one, other, high);
+        }
+    }
+#else
+    vec from[LANES];
+    memcpy(from, row, sizeof from);
+    for (int i = 0; i < LANES; i++)
+        for (int j = 0; j < LANES; j++) row[i][j] = from[j][i];
+#endif
+}
+
+/* turned[c * width + j] = x[j * x_row + c] for j < length, zeros from there to `width`. `width` and `size` are multiples of LANES. */
+static void turn(float *turned, long width, const float *x, long x_row, long length, long size) {
+    for (long j = 0; j < width; j += LANES)
+        for (long c = 0; c < size; c += LANES) {
+            vec row[LANES];
+#pragma GCC unroll 16
+            for (int i = 0; i < LANES; i++) row[i] = j + i < length ? load(x + (j + i) * x_row + c) : (vec){};
+            turn_square(row);
+#pragma GCC unroll 16
+            for (int i = 0; i < LANES; i++) store(turned + (c + i) * width + j, row[i]);
+        }
+}
+
+/* Memory that a thread keeps from call to call; its content does not. NULL where there is none left. */
+static float *scratch(size_t count) {
+    static _Thread_local float *kept;
+    static _Thread_local size_t size;
+    if (count > size) {
+        free(kept);
+        kept = NULL;
+        size = 0;
+        if (posix_memalign((void **)&kept, 64, count * sizeof(float))) return kept = NULL;
+        size = count;
+    }
+    return kept;
 }
 
 #endif
