@@ -30,6 +30,7 @@ from tunesmith.core.run import RunDirectory, check_output_dir, new_run_directory
 from tunesmith.core.types import ParamGroup
 from tunesmith.engine.head_first import fit_heads
 from tunesmith.engine.loop import TrainingPlan, TrainingState
+from tunesmith.engine.memory import give_back_freed_memory
 from tunesmith.engine.optimizers import make_optimizer
 from tunesmith.recipe import Recipe, dump, load
 from tunesmith.report import render
@@ -120,6 +121,7 @@ def _run(task: Task, directory: RunDirectory, interruption: Interruption, say: S
         _write_predictions(task, directory, base, tuned)
         write_json(directory.report_json, document)
         render(directory)
+    give_back_freed_memory()
     shutil.rmtree(directory.checkpoints, ignore_errors=True)  # they serve to resume, and a finished run is not resumed
     return Run(directory)
 

@@ -23,6 +23,7 @@ from tunesmith.engine.kernels.linear import is_linear, use_fast_linear
 from tunesmith.engine.kernels.linear_cross_entropy import linear_cross_entropy, positions_at_a_time
 from tunesmith.engine.kernels.lora import fuse_lora
 from tunesmith.engine.kernels.varlen_attention import attends_varlen
+from tunesmith.engine.memory import keep_freed_memory
 from tunesmith.engine.recomputing import checkpointed_layers, recomputed
 
 __all__ = ["PackedForward", "Paths"]
@@ -92,6 +93,7 @@ class PackedForward(nn.Module):
 
         Returns: how many adapters do.
         """
+        keep_freed_memory()
         use_fast_dropout(self.trunk)
         use_fast_linear(self.trunk)
         return fuse_lora(self.trunk)
