@@ -14,11 +14,11 @@ from tunesmith.engine.layers import repeated_layers
 from tunesmith.engine.probe import probe
 
 
-def _prepared(name: str) -> tuple[PackedForward, Batch]:
+def _prepared(name: str, method: str = "lora") -> tuple[PackedForward, Batch]:
     model = make(name)
     facts = facts_of(name, model)
     forward = PackedForward(model, {}, facts, probe(model, facts))
-    registry.create("method", "lora", r=4).apply(model)
+    registry.create("method", method, **({"r": 4} if method == "lora" else {})).apply(model)
     forward.use_fused_layers()
     return forward, collate(random_rows((9, 14, 5), facts), facts)
 
@@ -28,9 +28,12 @@ def _step(forward: PackedForward, batch: Batch) -> tuple[float, list[torch.Tenso
 
 
 @pytest.mark.slow  # a C++ compiler runs for some seconds a family
-@pytest.mark.parametrize("name", ["llama", "mistral", "qwen3", "phi", "olmo2"])
-def test_compiled_layers_give_the_plain_loss_and_gradients_on_batches_of_any_length(name: str) -> None:
-    forward, batch = _prepared(name)
+@pytest.mark.parametrize(
+    ("name", "method"),
+    [("llama", "lora"), ("llama", "full"), ("mistral", "lora"), ("qwen3", "lora"), ("phi", "lora"), ("phi", "full"), ("olmo2", "lora")],
+)
+def test_compiled_layers_give_the_plain_loss_and_gradients_on_batches_of_any_length(name: str, method: str) -> None:
+    forward, batch = _prepared(name, method)
     other = collate(random_rows((4, 21, 8, 8), forward.facts, seed=1), forward.facts)
     loss, gradients = _step(forward, other)
     assert compile_layers(forward, registry.create("objective", "sft"), batch).reason == ""

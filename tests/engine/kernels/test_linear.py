@@ -46,8 +46,9 @@ def test_values_and_gradients_are_torchs(bias: bool, trains: str) -> None:
 
 
 @pytest.mark.slow  # a C++ compiler runs
-def test_compiled_code_gives_the_same_gradients() -> None:
-    plain, fast = _pair()
+@pytest.mark.parametrize("bias", [True, False])
+def test_compiled_code_gives_the_same_gradients(bias: bool) -> None:
+    plain, fast = _pair(bias=bias)
     x = torch.randn(9, 48)
     compiled = torch.compile(lambda x: torch.tanh(fast(x)).sum(), fullgraph=True, dynamic=True)
     compiled(x).backward()

@@ -46,11 +46,10 @@ def _gradients(
     grad_TO: Tensor, x_TI: Tensor, weight_OI: Tensor, wants_x: bool, wants_weight: bool, wants_bias: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Returns: the gradients of x, W and the bias, each empty where it is not wanted."""
-    empty = grad_TO.new_empty(0)
     return (
-        times(grad_TO, weight_OI) if wants_x else empty,
-        weight_gradient(grad_TO, x_TI) if wants_weight else empty,
-        grad_TO.sum(0) if wants_bias else empty,
+        times(grad_TO, weight_OI) if wants_x else grad_TO.new_empty(0),
+        weight_gradient(grad_TO, x_TI) if wants_weight else grad_TO.new_empty(0),
+        grad_TO.sum(0) if wants_bias else grad_TO.new_empty(0),
     )
 
 
@@ -90,8 +89,9 @@ def _setup(ctx, inputs, output) -> None:  # type: ignore[no-untyped-def]
 
 
 def _differentiate(ctx, grad_TO):  # type: ignore[no-untyped-def]
-    found = _operator_backward(grad_TO, *ctx.saved_tensors, *ctx.needs_input_grad)
-    return tuple(one if wanted else None for one, wanted in zip(found, ctx.needs_input_grad, strict=True))
+    wants = (*ctx.needs_input_grad, False)[:3]  # a bias that is not there is not counted
+    found = _operator_backward(grad_TO, *ctx.saved_tensors, *wants)
+    return tuple(one if wanted else None for one, wanted in zip(found, wants, strict=True))
 
 
 _operator.register_autograd(_differentiate, setup_context=_setup)
