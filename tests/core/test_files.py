@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from tunesmith.core.files import hash_of_each
+from tunesmith.core.files import hash_of, hash_of_each
 from tunesmith.core.types import Chat, Labelled, Message, Origin, Text
 
 HERE = Origin("file", 1)
@@ -27,3 +27,7 @@ def test_examples_that_differ_in_anything_have_another_hash() -> None:
 def test_equal_examples_have_one_hash_whatever_shares_their_texts() -> None:
     text = "".join(["a", "b"])
     assert hash_of_each([Text(text, HERE), Text(text, HERE)]) == hash_of_each([Text("ab", Origin("file", 1)), Text("a" + "b", HERE)])
+
+
+def test_half_of_a_character_has_a_hash_too() -> None:
+    assert hash_of({"text": "x\ud83d"}) != hash_of({"text": "x"})

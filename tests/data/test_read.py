@@ -72,8 +72,8 @@ def test_unclear_columns_are_listed_with_the_keys_to_set() -> None:
     assert "data.columns.text=COLUMN" in message
     assert "data.format" in message
     assert "needs source, target" in refused(rows({"a": "x"}), format="pairs")
-    several = refused(rows({"instruction": "x", "input": "y", "output": "z"}))
-    assert "instruction, input, output" in several
+    several = refused(rows({"prompt": "x", "completion": "y", "question": "z", "answer": "w"}))
+    assert "prompt, completion, question, answer" in several
 
 
 def test_a_format_or_column_that_is_not_there_names_the_nearest() -> None:
@@ -107,7 +107,7 @@ def test_messages_may_be_json_text() -> None:
         ("nonsense", "is no JSON"),
         ([], "expected a list"),
         ([{"from": "human", "value": "x"}], "message 1 is"),
-        ([{"role": "human", "content": "x"}], 'has the role "human". Known: system, user, assistant'),
+        ([{"role": "human", "content": "x"}], 'has the role "human". Known: system, developer, user, assistant'),
         ([{"role": "user", "content": ["x"]}], "expected text"),
         ([{"role": "user", "content": "x"}], "no message of the assistant"),
         ([{"role": "user", "content": "x"}, {"role": "assistant", "content": " "}], "message 2 of the assistant is empty"),

@@ -148,7 +148,7 @@ def file_sha256(path: Path) -> str:
 
 def hash_of(*parts: Any) -> str:
     """A stable SHA-256, in hex, of JSON-like values: the key of a cache entry."""
-    return hashlib.sha256(json.dumps(parts, sort_keys=True, ensure_ascii=False, default=str).encode("utf-8")).hexdigest()
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, ensure_ascii=False, default=str).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def hash_of_each(items: Iterable[object]) -> str:

@@ -83,11 +83,13 @@ class Message:
 
     role: Literal["system", "user", "assistant"]
     content: str
+    learned: bool = True
+    """Of the assistant's: whether training scores it, or only reads it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chat:
-    """A conversation; the assistant's turns are what is learned."""
+    """A conversation; the assistant's turns are what is learned, but for those that are marked."""
 
     messages: tuple[Message, ...]
     origin: Origin

@@ -163,8 +163,8 @@ class TextEncoder:
         """Tokens of the pieces, and whether each is scored. Neighbours that are not scored are tokenized as one text."""
         merged = list[Piece]()
         for piece in pieces:
-            if merged and not piece.scored and not merged[-1].scored:
-                merged[-1] = Piece(merged[-1].text + piece.text)
+            if merged and not piece.scored and not merged[-1].scored and not merged[-1].closes:
+                merged[-1] = Piece(merged[-1].text + piece.text, closes=piece.closes)
             elif piece.text or piece.closes:
                 merged.append(piece)
         tokens = [] if self.tokenizer.chat_template else list(self._bos)

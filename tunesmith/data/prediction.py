@@ -5,8 +5,10 @@ from typing import Any
 
 from tunesmith.core.errors import DataError, UsageError, did_you_mean
 from tunesmith.core.types import Completion, Example, Labelled, Message, Origin, Prompt, Text
-from tunesmith.data.formats._columns import MESSAGES, PAIRS, SECOND_TEXTS, TEXTS, messages_in, text_in
+from tunesmith.data.formats._columns import CONVERSATIONS, MESSAGES, PAIRS, SECOND_TEXTS, TEXTS, messages_in, text_in
+from tunesmith.data.formats.alpaca import AlpacaFormat
 from tunesmith.data.formats.pairs import PairsFormat
+from tunesmith.data.formats.sharegpt import ShareGPTFormat
 
 __all__ = ["columns_to_predict", "example_to_predict"]
 
@@ -16,6 +18,8 @@ _ROLES: dict[str, dict[str, tuple[str, ...]]] = {
     "pairs": {"source": tuple(pair[0] for pair in PAIRS)},
     "text": {"text": ("text",)},
     "messages": _MESSAGES,
+    "sharegpt": {"conversations": CONVERSATIONS, **_MESSAGES},
+    "alpaca": {"instruction": ("instruction",), **_MESSAGES},
 }
 """Format -> role -> usual names of its column."""
 
@@ -81,8 +85,13 @@ def example_to_predict(record: Mapping[str, Any], origin: Origin, *, format: str
         format: what the training data was read as. `columns`: as `columns_to_predict` found them.
     Raises: DataError, naming the row, where what is asked is missing, empty or no text.
     """
-    if "messages" in columns:
-        messages = messages_in(record, columns["messages"], origin)
+    if "instruction" in columns:
+        return Prompt(AlpacaFormat().asked(record, origin, AlpacaFormat().locate(set(record), columns)), origin)
+    if "messages" in columns or "conversations" in columns:
+        if "messages" in columns:
+            messages = messages_in(record, columns["messages"], origin)
+        else:
+            messages = ShareGPTFormat().turns(record, origin, ShareGPTFormat().locate(set(record), columns))
         asked = messages[:-1] if messages[-1].role == "assistant" else messages
         if not asked:
             raise DataError(f"{origin.file}:{origin.row}: no message before the assistant's, so nothing to answer. Write what is asked.")

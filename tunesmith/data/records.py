@@ -1,4 +1,4 @@
-"""Rows of data files, one at a time: csv, tsv, jsonl, parquet and txt in bounded memory, json whole."""
+"""Rows of data files, packed or plain, one at a time: csv, tsv, jsonl, parquet and txt in bounded memory, json whole."""
 
 import csv
 import json
@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.core.errors import DataError, did_you_mean
+from tunesmith.data._unpacking import LONGEST_LINE, PACKED, inner_name, opened
 from tunesmith.data.table import Record
 
-__all__ = ["SUFFIXES", "decode", "iter_records", "iter_rows"]
+__all__ = ["SUFFIXES", "decode", "is_named_like_data", "iter_records", "iter_rows"]
 
 _CURE = "Convert it, for example: iconv -f LATIN1 -t UTF-8 {name} > new.csv"
 
@@ -41,12 +42,23 @@ def iter_rows(path: Path, name: str | None = None) -> Iterator[tuple[int, Record
         raise DataError(f"{shown}: is a folder, not a file.")
     if not path.is_file():
         raise DataError(f"{shown}: no such file. Check the path (relative paths start at {Path.cwd()}).")
-    reader = SUFFIXES.get(path.suffix.lower())
-    if reader is None:
-        raise DataError(f"{shown}: a file of an unknown kind; its name should end in one of {', '.join(SUFFIXES)}.")
     if path.stat().st_size == 0:
         raise DataError(f"{shown}: the file is empty (0 bytes). Check how it was written.")
+    inner = inner_name(path)
+    suffix = Path(inner).suffix.lower()
+    reader = SUFFIXES.get(suffix)
+    if reader is None:
+        ends = f"{', '.join(SUFFIXES)}, or in one of these and one of {', '.join([*PACKED, '.zip'])}"
+        raise DataError(f"{shown}: a file of an unknown kind; its name should end in one of {ends}.")
+    if suffix == ".parquet" and inner != path.name:
+        raise DataError(f"{shown}: a packed parquet file. Unpack it: parquet packs its columns itself.")
     yield from reader(path, shown)
+
+
+def is_named_like_data(path: Path) -> bool:
+    """Whether a file's name ends as one does that can be read."""
+    packed = path.suffix.lower() in PACKED and Path(path.stem).suffix.lower() in SUFFIXES
+    return packed or path.suffix.lower() in SUFFIXES or path.suffix.lower() == ".zip"
 
 
 def decode(content: bytes, name: str, line: int | None = None, before_bytes: int = 0) -> str:
@@ -73,15 +85,15 @@ def decode(content: bytes, name: str, line: int | None = None, before_bytes: int
 def _lines(path: Path, name: str) -> Iterator[str]:
     """The physical lines of a file, decoded, a byte order mark left out."""
     offset = 0
-    with path.open("rb") as file:
-        for number, raw in enumerate(file, start=1):
+    with opened(path, name) as file:
+        for number, raw in enumerate(file.lines(), start=1):
             content = raw.removeprefix(b"\xef\xbb\xbf") if number == 1 else raw
             yield decode(content, name, number, offset + len(raw) - len(content))
             offset += len(raw)
 
 
 def _delimited(path: Path, name: str, delimiter: str, quoting: Any = csv.QUOTE_MINIMAL) -> Iterator[tuple[int, Record]]:
-    csv.field_size_limit(2**31 - 1)  # texts are longer than the module's 128 kB; more than this overflows a C long on Windows
+    csv.field_size_limit(LONGEST_LINE)  # texts are longer than the module's 128 kB
     reader = csv.reader(_lines(path, name), delimiter=delimiter, quoting=quoting, strict=True)
     begin, header = 1, list[str]()
     try:
@@ -142,7 +154,9 @@ def _jsonl(path: Path, name: str) -> Iterator[tuple[int, Record]]:
 
 def _json(path: Path, name: str) -> Iterator[tuple[int, Record]]:
     try:
-        value = json.loads(decode(path.read_bytes().removeprefix(b"\xef\xbb\xbf"), name))
+        with opened(path, name) as file:
+            content = file.everything()
+        value = json.loads(decode(content.removeprefix(b"\xef\xbb\xbf"), name))
     except json.JSONDecodeError as error:
         if error.msg == "Extra data":
             raise DataError(f"{name}:{error.lineno}: more than one JSON document. Where each line is one, name the file .jsonl.") from None

@@ -117,22 +117,22 @@ class Renderer:
                         f"{self.model}: its chat template writes an earlier answer otherwise once the conversation goes on, so conversations of several "
                         "answers cannot be learned as the model will read them. Use data with one answer a conversation, or another model."
                     )
-                pieces += [Piece(whole[at:start]), Piece(whole[start:end], scored=True)]
+                pieces += [Piece(whole[at:start]), Piece(whole[start:end], scored=message.learned)]
                 at = end
         return [*pieces, Piece(whole[at:])]
 
     def answer(self, turns: Sequence[Message], answer: Message) -> Piece:
         """The answer as it follows `prompt(turns)`: its text and the end of its turn, without the white space after that."""
         if not self.tokenizer.chat_template:
-            return Piece(answer.content, scored=True, closes=True)
+            return Piece(answer.content, scored=answer.learned, closes=True)
         start, end, closed = self._answer_span(turns, answer)
-        return Piece(self._apply([*turns, answer], False)[start:end], scored=True, closes=not closed)
+        return Piece(self._apply([*turns, answer], False)[start:end], scored=answer.learned, closes=not closed)
 
     def _plain(self, turns: Sequence[Message]) -> list[Piece]:
         pieces = []
         for message in turns:
             is_answer = message.role == "assistant"
-            pieces += [Piece(message.content, scored=is_answer, closes=is_answer), Piece(_BREAK)]
+            pieces += [Piece(message.content, scored=is_answer and message.learned, closes=is_answer), Piece(_BREAK)]
         return pieces
 
     def _answer_span(self, turns: Sequence[Message], answer: Message) -> tuple[int, int, bool]:

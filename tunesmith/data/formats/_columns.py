@@ -2,20 +2,71 @@
 
 import json
 from collections.abc import Collection, Mapping
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from tunesmith.core.errors import DataError
-from tunesmith.core.types import Message, Origin
+from tunesmith.core.types import Chat, Message, Origin
 from tunesmith.data.table import cell, shown
 
-__all__ = ["LABELS", "MESSAGES", "PAIRS", "SECOND_TEXTS", "TEXTS", "choose", "messages_in", "text_in"]
+__all__ = [
+    "ALPACA_EXTRAS",
+    "CONVERSATIONS",
+    "LABELS",
+    "MESSAGES",
+    "OPENAI",
+    "PAIRS",
+    "SECOND_TEXTS",
+    "SHAREGPT",
+    "TEXTS",
+    "Spelling",
+    "chat_of",
+    "check_characters",
+    "choose",
+    "is_empty",
+    "listed",
+    "messages_in",
+    "text_in",
+]
 
 TEXTS = ("text", "sentence", "sentence1", "premise")
 SECOND_TEXTS = ("text_pair", "sentence2", "hypothesis")
 LABELS = ("label", "labels", "class", "category", "sentiment")
 PAIRS = (("source", "target"), ("prompt", "completion"), ("question", "answer"), ("input", "output"), ("instruction", "output"))
 MESSAGES = ("messages",)
-_ROLES = ("system", "user", "assistant")
+CONVERSATIONS = ("conversations",)
+ALPACA_EXTRAS = ("input", "system", "history")
+"""What stands beside instruction and output in alpaca's records, and nowhere else."""
+Role = Literal["system", "user", "assistant"]
+
+
+@dataclass(frozen=True, slots=True)
+class Spelling:
+    """How a message of a conversation is written: the names of its two keys, and of the roles."""
+
+    role: str
+    content: str
+    roles: Mapping[str, Role]
+    weight: str | None = None
+    """A key that says of the assistant's messages whether they are learned: 0 or 1."""
+    others: Mapping[str, str] = field(default_factory=dict)
+    """Roles that exist and are not read, and what they are."""
+
+
+_TOOLS = "a tool's turn, which is not read yet"
+OPENAI = Spelling(
+    "role",
+    "content",
+    {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"},
+    weight="weight",
+    others={"tool": _TOOLS, "function": _TOOLS},
+)
+SHAREGPT = Spelling(
+    "from",
+    "value",
+    {"system": "system", "human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant"},
+    others={"function_call": _TOOLS, "observation": _TOOLS, "tool": _TOOLS},
+)
 
 
 def choose(names: Collection[str], columns: Collection[str], taken: Collection[str]) -> str | None:
@@ -24,52 +75,89 @@ def choose(names: Collection[str], columns: Collection[str], taken: Collection[s
     return found[0] if len(found) == 1 else None
 
 
+def is_empty(value: Any) -> bool:
+    """Whether a cell holds nothing, or white space."""
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
 def text_in(record: Mapping[str, Any], column: str, origin: Origin) -> str:
     """The text in a column. Raises: DataError, where it is missing, empty or no text."""
     where = f"{origin.file}:{origin.row}"
     if column not in record:
         raise DataError(f'{where}: no column "{column}". Found: {", ".join(map(str, record)) or "nothing"}.')
     value = cell(record[column])
-    if value is None or (isinstance(value, str) and not value.strip()):
+    if is_empty(value):
         raise DataError(f'{where}: the column "{column}" is empty. Write its text or remove the row.')
     if not isinstance(value, str):
         raise DataError(f'{where}: the column "{column}" holds {shown(value)} ({type(value).__name__}), expected text.')
-    _check_characters(value, f'{where}: the column "{column}"')
+    check_characters(value, f'{where}: the column "{column}"')
     return value
 
 
-def messages_in(record: Mapping[str, Any], column: str, origin: Origin) -> tuple[Message, ...]:
+def messages_in(record: Mapping[str, Any], column: str, origin: Origin, spelling: Spelling = OPENAI) -> tuple[Message, ...]:
     """The conversation in a column: a list of messages, or its JSON text. Raises: DataError, naming the row, where it is none."""
     where = f"{origin.file}:{origin.row}"
     if column not in record:
         raise DataError(f'{where}: no column "{column}". Found: {", ".join(map(str, record)) or "nothing"}.')
-    value = record[column]
-    if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except ValueError as error:
-            raise DataError(f'{where}: the column "{column}" is no JSON ({error}), expected a list of messages.') from None
+    value = listed(record[column], where, column, "messages")
     if not isinstance(value, list | tuple) or not value:
-        raise DataError(f'{where}: the column "{column}" holds {shown(value)}, expected a list of {{"role": ..., "content": ...}}.')
-    messages = tuple(_message(item, where, number) for number, item in enumerate(value, start=1))
+        wanted = f'{{"{spelling.role}": ..., "{spelling.content}": ...}}'
+        raise DataError(f'{where}: the column "{column}" holds {shown(value)}, expected a list of {wanted}.')
+    messages = tuple(_message(item, where, number, spelling) for number, item in enumerate(value, start=1))
     if any(message.role == "system" for message in messages[1:]):
         raise DataError(f"{where}: a system message after the first. Only the first may be one.")
     return messages
 
 
-def _message(item: Any, where: str, number: int) -> Message:
-    if not isinstance(item, Mapping) or "role" not in item or "content" not in item:
-        raise DataError(f'{where}: message {number} is {shown(item)}, expected {{"role": "user", "content": "..."}}.')
-    role, content = item["role"], item["content"]
-    if role not in _ROLES:
-        raise DataError(f"{where}: message {number} has the role {shown(role)}. Known: {', '.join(_ROLES)}.")
+def listed(value: Any, where: str, column: str, what: str) -> Any:
+    """A column's value, read as JSON where it is text. Raises: DataError."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f'{where}: the column "{column}" is no JSON ({error}), expected a list of {what}.') from None
+
+
+def chat_of(messages: tuple[Message, ...], origin: Origin) -> Chat:
+    """The conversation as an example. Raises: DataError, naming the row, where it holds no answer to learn, or an empty one."""
+    where = f"{origin.file}:{origin.row}"
+    for number, message in enumerate(messages, start=1):
+        if message.role == "assistant" and not message.content.strip():
+            raise DataError(f"{where}: message {number} of the assistant is empty. Write it or remove the row.")
+    if not any(message.role == "assistant" for message in messages):
+        raise DataError(
+            f"{where}: no message of the assistant, so nothing to learn. Roles found: {', '.join(message.role for message in messages)}."
+        )
+    if not any(message.role == "assistant" and message.learned for message in messages):
+        raise DataError(f"{where}: every message of the assistant has the weight 0, so nothing to learn. Give one the weight 1.")
+    return Chat(messages, origin)
+
+
+def _message(item: Any, where: str, number: int, spelling: Spelling) -> Message:
+    if not isinstance(item, Mapping) or spelling.role not in item or spelling.content not in item:
+        user = next(name for name, role in spelling.roles.items() if role == "user")
+        wanted = f'{{"{spelling.role}": "{user}", "{spelling.content}": "..."}}'
+        raise DataError(f"{where}: message {number} is {shown(item)}, expected {wanted}.")
+    written, content = item[spelling.role], item[spelling.content]
+    role = spelling.roles.get(written) if isinstance(written, str) else None
+    if role is None:
+        other = f", {spelling.others[written]}" if isinstance(written, str) and written in spelling.others else ""
+        raise DataError(f"{where}: message {number} has the role {shown(written)}{other}. Known: {', '.join(spelling.roles)}.")
     if not isinstance(content, str):
         raise DataError(f"{where}: message {number} holds {shown(content)} ({type(content).__name__}), expected text.")
-    _check_characters(content, f"{where}: message {number}")
-    return Message(role, content)
+    check_characters(content, f"{where}: message {number}")
+    return Message(role, content, _is_learned(item, where, number, spelling) if role == "assistant" else True)
 
 
-def _check_characters(text: str, place: str) -> None:
+def _is_learned(item: Mapping[str, Any], where: str, number: int, spelling: Spelling) -> bool:
+    weight = item.get(spelling.weight) if spelling.weight else None
+    if weight not in (None, 0, 1):
+        raise DataError(f"{where}: message {number} has the weight {shown(weight)}, expected 0 (read only) or 1 (learned).")
+    return weight != 0
+
+
+def check_characters(text: str, place: str) -> None:
     """JSON can spell half of a character, which no tokenizer takes."""
     try:
         text.encode("utf-8")

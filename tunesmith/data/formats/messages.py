@@ -4,16 +4,15 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from tunesmith.core.errors import DataError
 from tunesmith.core.types import Chat, Origin
-from tunesmith.data.formats._columns import MESSAGES, choose, messages_in
+from tunesmith.data.formats._columns import MESSAGES, chat_of, choose, messages_in
 
 __all__ = ["MessagesFormat"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class MessagesFormat:
-    """A column messages; the assistant's turns are what is learned."""
+    """A column messages; the assistant's turns are what is learned, but for those with `"weight": 0` (OpenAI's key)."""
 
     roles: ClassVar[tuple[str, ...]] = ("messages",)
     required: ClassVar[tuple[str, ...]] = ("messages",)
@@ -29,12 +28,4 @@ class MessagesFormat:
 
     def parse(self, record: Mapping[str, Any], origin: Origin, columns: Mapping[str, str]) -> Chat:
         """Raises: DataError, naming the row, where it is no conversation, or holds no answer to learn."""
-        where, messages = f"{origin.file}:{origin.row}", messages_in(record, columns["messages"], origin)
-        for number, message in enumerate(messages, start=1):
-            if message.role == "assistant" and not message.content.strip():
-                raise DataError(f"{where}: message {number} of the assistant is empty. Write it or remove the row.")
-        if not any(message.role == "assistant" for message in messages):
-            raise DataError(
-                f"{where}: no message of the assistant, so nothing to learn. Roles found: {', '.join(message.role for message in messages)}."
-            )
-        return Chat(messages, origin)
+        return chat_of(messages_in(record, columns["messages"], origin), origin)

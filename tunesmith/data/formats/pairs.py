@@ -1,11 +1,11 @@
-"""pairs: a source text and the target text that should follow it."""
+"""pairs: a source text and the target text that should follow it; or the messages before it, and those that should follow."""
 
 from collections.abc import Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from tunesmith.core.types import Completion, Origin
-from tunesmith.data.formats._columns import PAIRS, text_in
+from tunesmith.core.types import Chat, Completion, Origin
+from tunesmith.data.formats._columns import ALPACA_EXTRAS, PAIRS, chat_of, messages_in, text_in
 
 __all__ = ["PairsFormat"]
 
@@ -27,8 +27,15 @@ class PairsFormat:
 
     def recognises(self, columns: Set[str]) -> bool:
         """Whether exactly one of the usual pairs of names is there."""
-        return set(self.required) <= set(self.locate(columns, {}))
+        is_alpaca = {"instruction", "output"} <= columns and bool(columns & set(ALPACA_EXTRAS))
+        return not is_alpaca and set(self.required) <= set(self.locate(columns, {}))
 
-    def parse(self, record: Mapping[str, Any], origin: Origin, columns: Mapping[str, str]) -> Completion:
-        """Raises: DataError, naming the row, where a text is missing or empty."""
+    def parse(self, record: Mapping[str, Any], origin: Origin, columns: Mapping[str, str]) -> Completion | Chat:
+        """A pair of texts; where both are lists of messages, a conversation whose second part is learned.
+
+        Raises: DataError, naming the row, where a text or a message is missing or empty.
+        """
+        if all(isinstance(record.get(columns[role]), list | tuple) for role in self.required):
+            before, after = (messages_in(record, columns[role], origin) for role in self.required)
+            return chat_of((*(replace(message, learned=False) for message in before), *after), origin)
         return Completion(text_in(record, columns["source"], origin), text_in(record, columns["target"], origin), origin)

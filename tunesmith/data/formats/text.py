@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from tunesmith.core.types import Origin, Text
-from tunesmith.data.formats._columns import LABELS, MESSAGES, PAIRS, choose, text_in
+from tunesmith.data.formats._columns import CONVERSATIONS, LABELS, MESSAGES, PAIRS, choose, text_in
 
 __all__ = ["TextFormat"]
 
@@ -24,7 +24,7 @@ class TextFormat:
 
     def recognises(self, columns: Set[str]) -> bool:
         """Whether there is a text, and nothing that another format would learn from it."""
-        others = {*LABELS, *MESSAGES} & columns or any(set(pair) <= columns for pair in PAIRS)
+        others = {*LABELS, *MESSAGES, *CONVERSATIONS} & columns or any(set(pair) <= columns for pair in PAIRS)
         return "text" in columns and not others
 
     def parse(self, record: Mapping[str, Any], origin: Origin, columns: Mapping[str, str]) -> Text:

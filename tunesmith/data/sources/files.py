@@ -1,4 +1,4 @@
-"""A file: csv, tsv, json (an array of objects, or {"data": [...]}), jsonl, parquet, txt."""
+"""A file: csv, tsv, json (an array of objects, or {"data": [...]}), jsonl, parquet, txt; all but parquet also packed (gz, bz2, xz, zst, zip)."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 from tunesmith.core.errors import DataError
 from tunesmith.core.files import file_sha256
 from tunesmith.core.types import Origin
-from tunesmith.data.records import SUFFIXES, iter_rows
+from tunesmith.data.records import is_named_like_data, iter_rows
 from tunesmith.data.table import Table, TableFacts
 
 __all__ = ["Files"]
@@ -25,7 +25,7 @@ class Files:
             return False
         path = Path(source).expanduser()
         is_path = isinstance(source, Path) or str(source).startswith(("/", "./", "../", "~", ".\\")) or path.is_absolute()
-        return path.is_file() or path.suffix.lower() in SUFFIXES or is_path
+        return path.is_file() or is_named_like_data(path) or is_path
 
     def read(self, source: Any) -> Table:
         """Every row of the file. Raises: DataError."""

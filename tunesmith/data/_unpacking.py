@@ -1,0 +1,131 @@
+"""The bytes of a file, packed or plain: gz, bz2, xz, zst, and zip archives of one file, unpacked while they are read and never onto the disk."""
+
+import bz2
+import gzip
+import io
+import lzma
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
+
+from tunesmith.core.errors import DataError
+
+__all__ = ["LONGEST_LINE", "PACKED", "Bytes", "inner_name", "opened"]
+
+LONGEST_LINE = 64 * 2**20
+"""Bytes. A longer line is no row of a table."""
+_FREE_BYTES = 16 * 2**20
+_MOST_TIMES = 300
+"""Above `_FREE_BYTES`, a file that unpacks to so many times its size is made to fill a memory or a disk. Texts shrink to a third to a tenth."""
+_CHUNK = 2**20
+
+
+def _zst(file: IO[bytes]) -> IO[bytes]:
+    import pyarrow as pa
+
+    return io.BufferedReader(pa.CompressedInputStream(pa.PythonFile(file, mode="r"), "zstd"))
+
+
+PACKED: dict[str, Callable[[IO[bytes]], Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open, ".zst": _zst}
+"""End of a file's name -> what unpacks it; zip beside."""
+
+
+def inner_name(path: Path) -> str:
+    """What a file is called once it is unpacked; its own name where it is not packed. Of a zip archive, its one file's.
+
+    Raises: DataError, for an archive that is broken, or holds more than one file, or none.
+    """
+    suffix = path.suffix.lower()
+    if suffix == ".zip" and path.is_file():
+        with _unpacking_fails(str(path)), zipfile.ZipFile(path) as archive:
+            return _only(archive, str(path)).filename
+    return path.stem if suffix in PACKED else path.name
+
+
+class Bytes:
+    """What can be read of an open file: lines, or all of it, never more than it may hold."""
+
+    def __init__(self, file: IO[bytes], name: str, most: int | None) -> None:
+        self._file, self._name, self._most, self._total = file, name, most, 0
+
+    def lines(self) -> Iterator[bytes]:
+        """Raises: DataError, for a line that is too long, or a file that is broken or unpacks to too much."""
+        number = 0
+        while True:
+            number += 1
+            with _unpacking_fails(self._name):
+                line = self._file.readline(LONGEST_LINE + 1)
+            if not line:
+                return
+            if len(line) > LONGEST_LINE:
+                raise DataError(
+                    f"{self._name}:{number}: a line of more than {LONGEST_LINE // 2**20} MB. Each row of a file is a line of its own."
+                )
+            yield self._counted(line)
+
+    def everything(self) -> bytes:
+        """Raises: DataError, as `lines`."""
+        chunks = list[bytes]()
+        while True:
+            with _unpacking_fails(self._name):
+                chunk = self._file.read(_CHUNK)
+            if not chunk:
+                return b"".join(chunks)
+            chunks.append(self._counted(chunk))
+
+    def _counted(self, chunk: bytes) -> bytes:
+        self._total += len(chunk)
+        if self._most is not None and self._total > self._most:
+            raise DataError(
+                f"{self._name}: unpacks to more than {_MOST_TIMES} times its size, as files do that are made to do harm. Unpack it yourself if you trust it."
+            )
+        return chunk
+
+
+@contextmanager
+def opened(path: Path, name: str) -> Iterator[Bytes]:
+    """A file's bytes, unpacked. Raises: DataError, where it is not what its name says."""
+    suffix = path.suffix.lower()
+    with ExitStack() as stack:
+        stack.enter_context(_unpacking_fails(name))
+        file: Any = stack.enter_context(path.open("rb"))
+        most = None
+        if suffix == ".zip":
+            archive = stack.enter_context(zipfile.ZipFile(file))
+            file = stack.enter_context(archive.open(_only(archive, name)))
+        elif suffix in PACKED:
+            file = stack.enter_context(PACKED[suffix](file))
+        if suffix == ".zip" or suffix in PACKED:
+            most = max(_FREE_BYTES, _MOST_TIMES * path.stat().st_size)
+        yield Bytes(file, name, most)
+
+
+def _only(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
+    """The archive's one file; what macOS adds, and folders, do not count."""
+    files = [info for info in archive.infolist() if not info.is_dir() and "__MACOSX" not in PurePosixPath(info.filename).parts]
+    if len(files) != 1:
+        named = ", ".join(info.filename for info in files[:5])
+        raise DataError(
+            f"{name}: the archive holds {len(files)} files{f' ({named})' if named else ''}, expected one. Unpack it, and name a file."
+        )
+    if files[0].flag_bits & 1:
+        raise DataError(f"{name}: the archive has a password. Unpack it, and name the file.")
+    return files[0]
+
+
+@contextmanager
+def _unpacking_fails(name: str) -> Iterator[None]:
+    """Whatever an unpacker says of a broken file, as one error."""
+    try:
+        yield
+    except (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, gzip.BadGzipFile, NotImplementedError) as error:
+        raise DataError(
+            f"{name}: cannot be unpacked ({str(error) or type(error).__name__}). It is cut off, or not what its name says."
+        ) from None
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise DataError(f"{name}: cannot be unpacked ({error}). It is cut off, or not what its name says.") from None
