@@ -62,7 +62,7 @@ def test_sharegpt() -> None:
 )
 def test_what_is_no_sharegpt_is_said(record: dict[str, Any], said: str) -> None:
     message = refused(record)
-    assert message.startswith("list:1: ") or "row" in message or ":1:" in message
+    assert message.startswith("list:1: ")
     assert said in message
 
 

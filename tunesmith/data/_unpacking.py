@@ -33,31 +33,32 @@ PACKED: dict[str, Callable[[IO[bytes]], Any]] = {".gz": gzip.open, ".bz2": bz2.o
 """End of a file's name -> what unpacks it; zip beside."""
 
 
-def inner_name(path: Path) -> str:
+def inner_name(path: Path, name: str) -> str:
     """What a file is called once it is unpacked; its own name where it is not packed. Of a zip archive, its one file's.
 
+    Args:
+        name: what messages call the file.
     Raises: DataError, for an archive that is broken, or holds more than one file, or none.
     """
     suffix = path.suffix.lower()
-    if suffix == ".zip" and path.is_file():
-        with _unpacking_fails(str(path)), zipfile.ZipFile(path) as archive:
-            return _only(archive, str(path)).filename
+    if suffix == ".zip":
+        with _unpacking_fails(name), zipfile.ZipFile(path) as archive:
+            return _only(archive, name).filename
     return path.stem if suffix in PACKED else path.name
 
 
 class Bytes:
-    """What can be read of an open file: lines, or all of it, never more than it may hold."""
+    """What can be read of an open file, while it is `opened`: lines, or all of it, never more than it may hold."""
 
     def __init__(self, file: IO[bytes], name: str, most: int | None) -> None:
         self._file, self._name, self._most, self._total = file, name, most, 0
 
     def lines(self) -> Iterator[bytes]:
-        """Raises: DataError, for a line that is too long, or a file that is broken or unpacks to too much."""
+        """Raises: DataError, for a line that is too long, or a file that unpacks to too much; an unpacker's own errors, for one that is broken."""
         number = 0
         while True:
             number += 1
-            with _unpacking_fails(self._name):
-                line = self._file.readline(LONGEST_LINE + 1)
+            line = self._file.readline(LONGEST_LINE + 1)
             if not line:
                 return
             if len(line) > LONGEST_LINE:
@@ -70,8 +71,7 @@ class Bytes:
         """Raises: DataError, as `lines`."""
         chunks = list[bytes]()
         while True:
-            with _unpacking_fails(self._name):
-                chunk = self._file.read(_CHUNK)
+            chunk = self._file.read(_CHUNK)
             if not chunk:
                 return b"".join(chunks)
             chunks.append(self._counted(chunk))
@@ -87,19 +87,17 @@ class Bytes:
 
 @contextmanager
 def opened(path: Path, name: str) -> Iterator[Bytes]:
-    """A file's bytes, unpacked. Raises: DataError, where it is not what its name says."""
+    """A file's bytes, unpacked. Raises: DataError, where it is not what its name says, also for what an unpacker says while it is read."""
     suffix = path.suffix.lower()
     with ExitStack() as stack:
         stack.enter_context(_unpacking_fails(name))
         file: Any = stack.enter_context(path.open("rb"))
-        most = None
+        most = max(_FREE_BYTES, _MOST_TIMES * path.stat().st_size) if suffix in (".zip", *PACKED) else None
         if suffix == ".zip":
             archive = stack.enter_context(zipfile.ZipFile(file))
             file = stack.enter_context(archive.open(_only(archive, name)))
         elif suffix in PACKED:
             file = stack.enter_context(PACKED[suffix](file))
-        if suffix == ".zip" or suffix in PACKED:
-            most = max(_FREE_BYTES, _MOST_TIMES * path.stat().st_size)
         yield Bytes(file, name, most)
 
 

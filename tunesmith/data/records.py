@@ -44,7 +44,7 @@ def iter_rows(path: Path, name: str | None = None) -> Iterator[tuple[int, Record
         raise DataError(f"{shown}: no such file. Check the path (relative paths start at {Path.cwd()}).")
     if path.stat().st_size == 0:
         raise DataError(f"{shown}: the file is empty (0 bytes). Check how it was written.")
-    inner = inner_name(path)
+    inner = inner_name(path, shown)
     suffix = Path(inner).suffix.lower()
     reader = SUFFIXES.get(suffix)
     if reader is None:
@@ -57,8 +57,8 @@ def iter_rows(path: Path, name: str | None = None) -> Iterator[tuple[int, Record
 
 def is_named_like_data(path: Path) -> bool:
     """Whether a file's name ends as one does that can be read."""
-    packed = path.suffix.lower() in PACKED and Path(path.stem).suffix.lower() in SUFFIXES
-    return packed or path.suffix.lower() in SUFFIXES or path.suffix.lower() == ".zip"
+    suffix = path.suffix.lower()
+    return suffix == ".zip" or (Path(path.stem).suffix.lower() if suffix in PACKED else suffix) in SUFFIXES
 
 
 def decode(content: bytes, name: str, line: int | None = None, before_bytes: int = 0) -> str:

@@ -1,7 +1,7 @@
 """What the formats share: usual names of columns, and reading a text out of a record."""
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -10,7 +10,6 @@ from tunesmith.core.types import Chat, Message, Origin
 from tunesmith.data.table import cell, shown
 
 __all__ = [
-    "ALPACA_EXTRAS",
     "CONVERSATIONS",
     "LABELS",
     "MESSAGES",
@@ -23,6 +22,7 @@ __all__ = [
     "chat_of",
     "check_characters",
     "choose",
+    "is_alpaca",
     "is_empty",
     "listed",
     "messages_in",
@@ -35,8 +35,6 @@ LABELS = ("label", "labels", "class", "category", "sentiment")
 PAIRS = (("source", "target"), ("prompt", "completion"), ("question", "answer"), ("input", "output"), ("instruction", "output"))
 MESSAGES = ("messages",)
 CONVERSATIONS = ("conversations",)
-ALPACA_EXTRAS = ("input", "system", "history")
-"""What stands beside instruction and output in alpaca's records, and nowhere else."""
 Role = Literal["system", "user", "assistant"]
 
 
@@ -73,6 +71,11 @@ def choose(names: Collection[str], columns: Collection[str], taken: Collection[s
     """The one of `names` that is among `columns` and not `taken`; None where there is none, or several."""
     found = [name for name in names if name in columns and name not in taken]
     return found[0] if len(found) == 1 else None
+
+
+def is_alpaca(columns: Set[str]) -> bool:
+    """Whether there is more than an instruction and its output, which are a pair."""
+    return {"instruction", "output"} <= columns and not columns.isdisjoint({"input", "system", "history"})
 
 
 def is_empty(value: Any) -> bool:

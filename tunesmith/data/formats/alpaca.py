@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from tunesmith.core.errors import DataError
 from tunesmith.core.types import Chat, Message, Origin
-from tunesmith.data.formats._columns import ALPACA_EXTRAS, chat_of, check_characters, is_empty, listed, text_in
+from tunesmith.data.formats._columns import chat_of, check_characters, is_alpaca, is_empty, listed, text_in
 from tunesmith.data.table import shown
 
 __all__ = ["AlpacaFormat"]
@@ -29,7 +29,7 @@ class AlpacaFormat:
 
     def recognises(self, columns: Set[str]) -> bool:
         """Whether there is more than an instruction and its output, which are a pair."""
-        return set(self.required) <= columns and bool(columns & set(ALPACA_EXTRAS))
+        return is_alpaca(columns)
 
     def asked(self, record: Mapping[str, Any], origin: Origin, columns: Mapping[str, str]) -> tuple[Message, ...]:
         """Everything before the output. Raises: DataError, naming the row."""

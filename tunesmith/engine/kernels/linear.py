@@ -20,24 +20,30 @@ def _fast() -> Kernels | None:
     return own if own is not None and own.outruns_torch else None
 
 
+def _fast_for(a_RK: Tensor, b_KN: Tensor) -> Kernels | None:
+    """The kernels, where they multiply such matrices, and faster."""
+    own = _fast()
+    return own if own is not None and own.can_multiply(a_RK, b_KN) else None
+
+
 def times_transposed(x_TI: Tensor, weight_OI: Tensor, bias_O: Tensor | None = None) -> Tensor:
     """x W' + bias, (T, O). No gradient."""
-    own = _fast()
-    if own is not None and own.can_multiply(x_TI, weight_OI.t()) and (bias_O is None or bias_O.is_contiguous()):
+    own = _fast_for(x_TI, weight_OI.t())
+    if own is not None and (bias_O is None or bias_O.is_contiguous()):
         return own.matmul(x_TI, weight_OI.t(), bias_O)
     return F.linear(x_TI, weight_OI, bias_O)
 
 
 def times(grad_TO: Tensor, weight_OI: Tensor) -> Tensor:
     """g W, (T, I). No gradient."""
-    own = _fast()
-    return own.matmul(grad_TO, weight_OI) if own is not None and own.can_multiply(grad_TO, weight_OI) else grad_TO @ weight_OI
+    own = _fast_for(grad_TO, weight_OI)
+    return grad_TO @ weight_OI if own is None else own.matmul(grad_TO, weight_OI)
 
 
 def weight_gradient(grad_TO: Tensor, x_TI: Tensor, into: Tensor | None = None) -> Tensor:
     """g' x, (O, I); added to `into`, in place, where it is given."""
-    own = _fast()
-    if own is not None and own.can_multiply(grad_TO.t(), x_TI) and (into is None or into.is_contiguous()):
+    own = _fast_for(grad_TO.t(), x_TI)
+    if own is not None and (into is None or into.is_contiguous()):
         return own.matmul(grad_TO.t(), x_TI, None, into)
     return grad_TO.t() @ x_TI if into is None else into.addmm_(grad_TO.t(), x_TI)
 

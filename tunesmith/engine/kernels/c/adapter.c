@@ -65,8 +65,7 @@ int adapter_forward(float *y, const float *x, const float *a, const float *b, fl
 #pragma omp parallel num_threads(threads)
     {
 #pragma omp for schedule(static)
-        for (long j = 0; j < inputs; j++)
-            for (long k = 0; k < width; k++) turned_a[j * width + k] = k < rank ? a[k * inputs + j] : 0;
+        for (long j = 0; j < inputs; j += LANES) turn(turned_a + j * width, width, a + j, inputs, rank, LANES);
 #pragma omp for schedule(static)
         for (long j = 0; j < outputs; j++)
             for (long k = 0; k < rank; k++) turned_b[k * outputs + j] = b[j * rank + k] * alpha;
