@@ -13,9 +13,9 @@ __all__ = ["Run", "__version__", "tune"]
 def __getattr__(name: str) -> _typing.Any:
     """Load `tune` and `Run` when they are first asked for: importing the package stays fast and needs no torch."""
     if name == "tune":
-        from tunesmith.core.garbage import collected_later
+        from tunesmith.core.garbage import never_collected
 
-        with collected_later():
+        with never_collected():
             from tunesmith.api import tune
 
         return tune

@@ -26,10 +26,14 @@ def test_a_collector_that_was_off_stays_off() -> None:
         gc.enable()
 
 
-def test_what_was_imported_is_never_searched() -> None:
+@pytest.mark.parametrize(("objects_before", "is_searched"), [(50_000, False), (200_000, True)])
+def test_what_was_imported_is_never_searched_unless_the_process_holds_much_already(monkeypatch, objects_before, is_searched) -> None:
+    kept: list[list[object]] = []
+    found = gc.get_objects
+    monkeypatch.setattr(gc, "get_objects", lambda: [None] * objects_before)
     with never_collected():
-        kept = [{"imported": index} for index in range(50)]
+        kept.append([object()])
     try:
-        assert not any(found is kept for found in gc.get_objects())
+        assert any(one is kept[0] for one in found()) is is_searched
     finally:
         gc.unfreeze()

@@ -6,6 +6,9 @@ from collections.abc import Iterator
 
 __all__ = ["collected_later", "never_collected"]
 
+_YOUNG_OBJECTS = 100_000
+"""A process with fewer objects holds little but Python itself: an interpreter begins with some 5,000, and torch brings 160,000."""
+
 
 @contextlib.contextmanager
 def collected_later() -> Iterator[None]:
@@ -21,7 +24,12 @@ def collected_later() -> Iterator[None]:
 
 @contextlib.contextmanager
 def never_collected() -> Iterator[None]:
-    """For imports: no search for garbage inside the block, and what was made in it is never searched."""
+    """For imports: no search for garbage inside the block, and what was made in it is never searched.
+
+    Python freezes all that there is or nothing: in a process that already holds much, whose cycles may yet fall apart, nothing is frozen.
+    """
+    is_young = len(gc.get_objects()) < _YOUNG_OBJECTS
     with collected_later():
         yield
-        gc.freeze()
+        if is_young:
+            gc.freeze()
