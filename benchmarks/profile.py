@@ -18,6 +18,7 @@ from tunesmith.app.machine import machine_facts
 from tunesmith.app.task import Task, attach, prepare
 from tunesmith.core.batch import Batch, collate
 from tunesmith.engine.compiling import CompiledLayers, compile_layers
+from tunesmith.engine.kernels.linear import times_transposed
 from tunesmith.engine.kernels.native import Kernels
 from tunesmith.engine.packing import pack
 from tunesmith.model.load import load as load_model
@@ -150,7 +151,8 @@ def main(arguments: Sequence[str] | None = None, say: Callable[[str], None] = pr
         ways.step(is_compiled=True)
     num_tokens = sum(batch.stream.num_tokens for batch in ways.batches)
     base = load_model(ways.task.recipe.model.source, need="lm" if ways.task.objective.uses_lm_head else "encoder").trunk
-    rate, flops = matmul_rate(linear_shapes(base)), _flops(ways, base)
+    shapes, flops = linear_shapes(base), _flops(ways, base)
+    rate = max(matmul_rate(shapes), matmul_rate(shapes, product=times_transposed))
     machine = machine_facts(torch.device("cpu"))
     say(
         f"`python -m benchmarks.profile {options.recipe} --tokens {options.tokens}{' --int8' if options.int8 else ''}`: {num_tokens:,} tokens in {len(ways.batches)} micro-batches, "

@@ -23,6 +23,7 @@ _MATMUL_TOKENS, _MATMUL_TOKENS_GPU = 1024, 8192
 """Rows of the matrix products that the rate is measured with: about a micro-batch's tokens."""
 
 Save = Callable[[Path], None]
+Product = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 class Clock:
@@ -102,8 +103,13 @@ def matmul_rate(
     *,
     device: torch.device | None = None,
     dtype: torch.dtype = torch.float32,
+    product: Product = F.linear,
 ) -> float:
-    """Operations a second of plain matrix products at the model's own shapes, each weighted as often as the model has it."""
+    """Operations a second of matrix products at the model's own shapes, each weighted as often as the model has it.
+
+    Args:
+        product: what multiplies (tokens, inputs) by the transpose of (outputs, inputs).
+    """
     is_gpu = device is not None and device.type == "cuda"
     num_tokens = _MATMUL_TOKENS_GPU if is_gpu else _MATMUL_TOKENS
     finish: Callable[[], None] = torch.cuda.synchronize if is_gpu else (lambda: None)
@@ -111,12 +117,12 @@ def matmul_rate(
     for (outputs, inputs), count in shapes.items():
         x, weight = (torch.randn(size, inputs, device=device, dtype=dtype) for size in (num_tokens, outputs))
         for _ in range(2):
-            F.linear(x, weight)
+            product(x, weight)
         finish()
         started, times = time.perf_counter(), list[float]()
         while time.perf_counter() - started < seconds_per_shape:
             before = time.perf_counter()
-            F.linear(x, weight)
+            product(x, weight)
             finish()
             times.append(time.perf_counter() - before)
         operations += count * 2.0 * num_tokens * outputs * inputs
@@ -148,11 +154,16 @@ def _flops(settings: Settings, base: nn.Module, start: Path, timed: Sequence[Tok
     return training_flops(base, adapter, sum(len(row.tokens) for row in timed), sum(len(row.scored) for row in timed))
 
 
-def report(workload: Workload, config: Config, clock: Clock, version: str) -> Measured:
-    """Finish a leg whose training is done with what is computed outside the timed part."""
+def report(workload: Workload, config: Config, clock: Clock, version: str, product: Product | None = None) -> Measured:
+    """Finish a leg whose training is done with what is computed outside the timed part.
+
+    Args:
+        product: what multiplies in this leg where it is not torch's own; the rate is that of the faster of the two.
+    """
     settings = workload.settings()
     timed = workload.in_order(config)[settings.examples_per_step * settings.num_warm_up_steps :]
     base = load_base(settings, settings.model)
+    shapes = linear_shapes(base)
     return Measured(
         first_loss=clock.first_loss,
         curve=clock.curve(workload.held_out()),
@@ -160,7 +171,7 @@ def report(workload: Workload, config: Config, clock: Clock, version: str) -> Me
         num_tokens=sum(len(row.tokens) for row in timed),
         num_targets=sum(row.num_targets for row in timed),
         peak_memory_bytes=clock.peak_memory_bytes,
-        matmul_flops_per_second=matmul_rate(linear_shapes(base)),
+        matmul_flops_per_second=max(matmul_rate(shapes, product=one) for one in (F.linear, product) if one is not None),
         flops=_flops(settings, base, workload.start, timed),
         version=version,
     )

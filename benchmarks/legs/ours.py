@@ -19,6 +19,7 @@ from tunesmith.core.batch import Batch, collate
 from tunesmith.core.types import Method, Objective, Origin, ParamGroup, Row, Segment, Targets
 from tunesmith.engine.compiling import compile_layers
 from tunesmith.engine.forward import PackedForward
+from tunesmith.engine.kernels.linear import times_transposed
 from tunesmith.engine.loop import TrainingPlan, TrainingState, train
 from tunesmith.engine.optimizers import make_optimizer
 from tunesmith.engine.packing import pack
@@ -110,7 +111,7 @@ def leg(workload: Workload, folder: Path, config: Config, way: Way = "plain") ->
         if step.index == 1:
             clock.first_loss = step.loss
         clock.step_ended(save)
-    measured = report(workload, config, clock, __version__)
+    measured = report(workload, config, clock, __version__, times_transposed)
     if way != "int8":
         return measured
     held_out = [row_of(row, index) for index, row in enumerate(workload.held_out())]

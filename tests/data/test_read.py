@@ -91,7 +91,7 @@ def test_rows_without_their_text_label_or_answer_are_named() -> None:
     assert 'list:2: the column "label" is empty' in refused(rows({"text": "a", "label": "x"}, {"text": "b", "label": None}))
     assert 'list:1: the column "target" is empty' in refused(rows({"source": "a", "target": ""}))
     assert 'list:1: the column "text" holds 7 (int), expected text' in refused(rows({"text": 7, "label": "x"}))
-    assert "expected the name or number of a class" in refused(rows({"text": "a", "label": ["x"]}))
+    assert "expected the name or number of a class" in refused(rows({"text": "a", "label": {"x": 1}}))
 
 
 def test_messages_may_be_json_text() -> None:

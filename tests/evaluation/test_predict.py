@@ -16,7 +16,7 @@ from tunesmith.core.errors import Diverged
 from tunesmith.core.types import ModelFacts, Origin, Row, Segment, Targets
 from tunesmith.engine.forward import PackedForward
 from tunesmith.engine.probe import probe
-from tunesmith.evaluation.predict import classify_batches, score_batches, zero_shot_by_likelihood, zero_shot_by_similarity
+from tunesmith.evaluation.predict import hear_head, parted, score_batches, zero_shot_by_likelihood, zero_shot_by_similarity
 
 FACTS = ModelFacts("known", "Known", "known", True, False, True, 4, 1, 50, 64, 0, False, 0, 0, 0, {})
 
@@ -54,13 +54,11 @@ def batches(*of_rows: tuple[Row, ...]) -> Iterator[Batch]:
     return (collate(some, FACTS) for some in of_rows)
 
 
-def test_labels_are_the_heads_softmax_in_row_order_without_dropout() -> None:
+def test_a_head_is_heard_in_row_order_without_dropout() -> None:
     forward = Known()
-    found = classify_batches(forward, batches((row(2, 9), row(0, 9)), (row(1, 9, 9),)), ["up", "flat", "down"])
-    assert [output.label for output in found] == ["up", "up", "up"]
-    total = math.exp(2) + 1 + math.exp(-2)
-    assert found[0].probabilities == pytest.approx((math.exp(2) / total, 1 / total, math.exp(-2) / total), abs=1e-7)
-    assert found[1].probabilities == pytest.approx((1 / 3,) * 3)
+    found = hear_head(forward, batches((row(2, 9), row(0, 9)), (row(1, 9, 9),)), "label")
+    assert [one.tolist() for one in found] == [[[3.0, 1.0, -1.0]], [[1.0, 1.0, 1.0]], [[2.0, 1.0, 0.0]]]
+    assert all(one.dtype is torch.float64 and one.shape == (1, 3) for one in found)
     assert forward.dropout.training  # a module that trained trains on
     assert not forward.frozen.training  # and one that did not, does not
 
@@ -68,16 +66,21 @@ def test_labels_are_the_heads_softmax_in_row_order_without_dropout() -> None:
 def test_answers_out_of_order_are_put_in_row_order() -> None:
     batch = collate((row(3, 9), row(0, 9)), FACTS)
     swapped = replace(batch, segments_A=batch.segments_A.flip(0), rows_A=batch.rows_A.flip(0))
-    assert classify_batches(Known(), [swapped], ["a", "b", "c"]) == classify_batches(Known(), [batch], ["a", "b", "c"])
+    for one, other in zip(hear_head(Known(), [swapped], "label"), hear_head(Known(), [batch], "label"), strict=True):
+        assert one.tolist() == other.tolist()
 
 
-def test_what_cannot_be_classified_is_refused() -> None:
-    with pytest.raises(ValueError, match="3 outputs for 2 labels"):
-        classify_batches(Known(), batches((row(1, 2),)), ["a", "b"])
+def test_a_head_that_is_read_at_every_target_is_parted_by_rows() -> None:
+    batch = collate((row(3, 9, 9), row(0, 9)), FACTS)
+    found = parted(torch.arange(6.0).reshape(3, 2), batch, "target")
+    assert [one.tolist() for one in found] == [[[0.0, 1.0], [2.0, 3.0]], [[4.0, 5.0]]]
+
+
+def test_what_cannot_be_read_off_a_head_is_refused() -> None:
     with pytest.raises(ValueError, match="exactly one answer"):
-        classify_batches(Known(), batches((replace(row(1, 2), answers=(0, 0)),)), ["a", "b", "c"])
+        hear_head(Known(), batches((replace(row(1, 2), answers=(0, 0)),)), "label")
     with pytest.raises(Diverged):
-        classify_batches(Known(float("nan")), batches((row(1, 2),)), ["a", "b", "c"])
+        hear_head(Known(float("nan")), batches((row(1, 2),)), "label")
 
 
 def test_scores_are_weighted_sums_of_each_row() -> None:

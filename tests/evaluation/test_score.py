@@ -11,7 +11,7 @@ import pytest
 from tunesmith.core import registry
 from tunesmith.core.statistics import bootstrap, compare_proportions, wilson
 from tunesmith.core.types import Chat, Completion, Example, Labelled, Message, Origin, Output, Prompt, Text
-from tunesmith.evaluation.score import changed, compare, confusion, evaluate_metric, majority, metrics_for, text_of
+from tunesmith.evaluation.score import changed, compare, confusion, evaluate_metric, metrics_for, text_of
 
 TRUE = ["neg", "pos"] * 30
 
@@ -102,13 +102,6 @@ def test_what_cannot_be_evaluated_is_refused() -> None:
         evaluate_metric(accuracy, rows(2), [Output(label="pos"), Output(text="pos")], TRUE[:2], seed=0)
     with pytest.raises(ValueError, match="reads the nll"):
         evaluate_metric(perplexity, rows(1), says(["pos"]), ["pos"], seed=0)
-
-
-def test_majority_is_the_most_frequent_label_and_of_ties_the_first_by_name() -> None:
-    assert majority(["b", "a", "b"], 3) == [Output(label="b")] * 3
-    assert majority(["b", "a"], 1)[0].label == "a"
-    with pytest.raises(ValueError, match="no training labels"):
-        majority([], 1)
 
 
 def test_confusion_has_the_truth_in_rows() -> None:

@@ -1,6 +1,6 @@
 """What each objective scores, worked by hand."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from families import facts_of, make
 from tunesmith.core import registry
 from tunesmith.core.batch import collate
 from tunesmith.core.errors import DataError
-from tunesmith.core.types import Completion, Encoded, Labelled, Origin, Text
+from tunesmith.core.types import Completion, Encoded, HeadObjective, Labelled, Origin, Output, Text
 from tunesmith.objective.causal_lm import CausalLM
 from tunesmith.objective.classify import Classify
 from tunesmith.objective.sft import SFT
@@ -104,6 +104,7 @@ def test_the_head_has_an_output_a_class_and_one_class_is_refused() -> None:
 def test_every_objective_keeps_the_contract(name: str) -> None:
     objective = registry.create("objective", name)
     assert objective.accepts
-    assert objective.fills <= {"label", "text", "nll"}
+    assert objective.fills <= {"nll", *(field.name for field in fields(Output))}
     assert registry.create("metric", objective.headline).needs in objective.fills
-    assert objective.uses_lm_head == ("label" not in objective.fills)
+    assert objective.uses_lm_head == objective.fills.issubset({"text", "nll"})
+    assert isinstance(objective, HeadObjective) == (not objective.uses_lm_head)

@@ -7,12 +7,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from tunesmith.app.judged import Judgement, judge, judge_zero_shot, load_judgement, save_judgement
+from tunesmith.app.judged import Judgement, judge, judge_untrained, load_judgement, save_judgement
 from tunesmith.app.machine import versions
 from tunesmith.app.task import Task
 from tunesmith.core.events import Event, Notice
 from tunesmith.core.files import cache_folder, file_sha256, hash_of, hash_of_each
 from tunesmith.core.run import RunDirectory
+from tunesmith.core.types import HeadObjective
 
 __all__ = ["judge_base"]
 
@@ -20,7 +21,7 @@ _PACKAGE = Path(__file__).parents[1]
 
 
 def judge_base(task: Task, directory: RunDirectory, say: Callable[[Event], None]) -> Judgement:
-    """The base model's answers: zero-shot for classifiers, as it is for language models. Call it before the method is applied.
+    """The base model's answers: zero-shot for classifiers, none for other heads, as it is for language models. Call it before the method is applied.
 
     They are kept in the run, so that a resumed run does not ask again, and in the cache under everything that they depend on.
     """
@@ -31,7 +32,7 @@ def judge_base(task: Task, directory: RunDirectory, say: Callable[[Event], None]
     file = cache_folder("base") / f"{key}.json" if key else None
     judgement = _cached(file)
     if judgement is None:
-        judgement = judge_zero_shot(task, say) if task.kind == "classification" else judge(task, say)
+        judgement = judge_untrained(task, say) if isinstance(task.objective, HeadObjective) else judge(task, say)
         if file is not None:
             save_judgement(file, judgement)
     else:

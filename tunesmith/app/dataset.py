@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tunesmith.core.types import Example, Labelled
+from tunesmith.core.types import Example
 from tunesmith.data import Dataset, SourceFacts, Splits, limited, num_overlapping, read, refuse_overlap, split
 from tunesmith.recipe import DataSpec, Recipe
 
@@ -60,7 +60,7 @@ def prepare_data(recipe: Recipe) -> PreparedData:
         limited(splits.validation, spec.limit.validation),
         limited(splits.test, spec.limit.test),
         domains,
-        labels if isinstance(train.examples[0], Labelled) else (),
+        labels,
         facts,
         tuple(warnings),
     )

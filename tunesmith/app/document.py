@@ -1,5 +1,6 @@
 """report.json: everything that a run measured, in one document."""
 
+import math
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -16,10 +17,10 @@ from tunesmith.app.training import Fit
 from tunesmith.app.ways import Ways
 from tunesmith.core import registry
 from tunesmith.core.run import RunDirectory
-from tunesmith.core.types import Metric, Output
+from tunesmith.core.types import HeadObjective, Metric, Output
 from tunesmith.data import Splits, inspect
 from tunesmith.evaluation.overfitting import overfitting
-from tunesmith.evaluation.score import changed, compare, confusion, evaluate_metric, majority, text_of
+from tunesmith.evaluation.score import changed, compare, confusion, evaluate_metric, text_of
 from tunesmith.recipe import dump
 
 __all__ = ["Times", "build_document"]
@@ -89,12 +90,15 @@ def _measured(
         examples, references = _pick(split.examples, shown), _pick(split.references, shown)
         before = _pick(base, shown) if base else None
         metrics[name] = compare(metric, before, _pick(tuned, shown), examples, references, seed=task.recipe.seed)
-        if task.kind == "classification":
-            if before is not None:
-                baselines.setdefault(_base_kind(task), {})[name] = metrics[name]["base"]
-            most = majority(task.splits["train"].references, len(shown))
-            found = evaluate_metric(metric, examples, most, references, seed=task.recipe.seed)
-            baselines.setdefault("majority", {})[name] = asdict(found.interval)
+        if not isinstance(task.objective, HeadObjective):
+            continue
+        if before is not None:
+            baselines.setdefault(_base_kind(task), {})[name] = metrics[name]["base"]
+        constant = task.objective.constant(task.splits["train"].examples, examples)
+        if constant:
+            found = evaluate_metric(metric, examples, constant, references, seed=task.recipe.seed).interval
+            if math.isfinite(found.value):  # a correlation with a constant is no number
+                baselines.setdefault("majority" if task.kind == "classification" else "constant", {})[name] = asdict(found)
     found_parts = {"metrics": metrics, "baselines": baselines}
     return {"rows": len(tuned), **found_parts} if keep_rows else found_parts
 
@@ -196,8 +200,8 @@ def _warnings(task: Task, curves: Mapping[str, Any], fit: Fit) -> list[str]:
     found += dict.fromkeys(f"{note}." for facts in task.encoded.values() for note in facts.notes)
     if task.kind == "generation" and not task.recipe.evaluate.generate_limit:
         found.append("evaluate.generate_limit is 0: no answers were written, so the metrics of text are missing.")
-    if task.kind == "classification" and task.recipe.evaluate.prompts:
-        found.append("evaluate.prompts: a classifier answers no prompts; they were passed over.")
+    if isinstance(task.objective, HeadObjective) and task.recipe.evaluate.prompts:
+        found.append(f"evaluate.prompts: a model of {task.objective_name} answers no prompts; they were passed over.")
     if task.num_prompts_cut:
         found.append(
             f"{task.num_prompts_cut} prompts were longer than the model takes: their oldest tokens were left out when it answered them."

@@ -7,13 +7,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tunesmith.app.judging import EncodedSplit, classify, score, write_answers, zero_shot
+from tunesmith.app.judging import EncodedSplit, read_head, score, write_answers, zero_shot
 from tunesmith.app.task import Say, Task, earlier_heads
 from tunesmith.core.events import Progress
 from tunesmith.core.files import write_json
-from tunesmith.core.types import Message, Origin, Output, Prompt, Text
+from tunesmith.core.types import HeadObjective, Message, Origin, Output, Prompt, Text
 
-__all__ = ["Judgement", "judge", "judge_zero_shot", "load_judgement", "save_judgement"]
+__all__ = ["Judgement", "judge", "judge_untrained", "load_judgement", "save_judgement"]
 
 SOURCELESS = Origin("prompt", 1)
 
@@ -43,17 +43,22 @@ def load_judgement(file: Path) -> Judgement:
 
 def _output(entry: dict[str, Any]) -> Output:
     nll = float("nan") if entry["nll_nats"] is None else entry["nll_nats"]  # JSON has no NaN
-    return Output(**{**entry, "probabilities": tuple(entry["probabilities"]), "nll_nats": nll})
+    tuples = {name: tuple(value) for name, value in entry.items() if isinstance(value, list)}  # nor has it tuples
+    return Output(**{**entry, **tuples, "nll_nats": nll})
 
 
-def judge_zero_shot(task: Task, say: Say) -> Judgement:
-    """A base model's labels without any training: by the head of the run that it is, where that has the same labels, else zero-shot."""
+def judge_untrained(task: Task, say: Say) -> Judgement:
+    """What a base model says without the head that is to be trained: by the head of the run that it is, where that is of the same kind; else
+    labels zero-shot; numbers, tags and spans not at all.
+    """
     earlier = earlier_heads(task)
     if earlier:
         task.forward.heads.update({name: head.to(task.device) for name, head in earlier.items()})
         judgement = judge(task, say)
         task.forward.heads.clear()
         return judgement
+    if task.kind != "classification":
+        return Judgement({})
     started = time.perf_counter()
     texts = [(task.recipe.data.label_texts or {}).get(label, label) for label in task.encoder.labels]
     outputs = {}
@@ -73,8 +78,8 @@ def judge(task: Task, say: Say) -> Judgement:
 def _outputs(task: Task, name: str, split: EncodedSplit, say: Say) -> list[Output]:
     if not split.examples:
         return []
-    if task.kind == "classification":
-        return classify(task, split.rows, _tick(say, name, len(split.rows)))
+    if isinstance(task.objective, HeadObjective):
+        return read_head(task, task.objective, split.examples, split.rows, split.owners, _tick(say, name, len(split.rows)))
     outputs = score(task, split, _tick(say, name, len(split.rows)))
     if task.kind == "generation":
         chosen = split.examples[: task.recipe.evaluate.generate_limit]
@@ -88,7 +93,7 @@ def _outputs(task: Task, name: str, split: EncodedSplit, say: Say) -> list[Outpu
 def _answers(task: Task) -> list[str]:
     """Answers to the recipe's own prompts, where the model writes."""
     asked = task.recipe.evaluate.prompts
-    if not asked or task.kind == "classification":
+    if not asked or isinstance(task.objective, HeadObjective):
         return []
     raw = task.kind == "language_modelling"  # a model of raw text goes on with it, one of conversations answers it
     examples = [Text(text, SOURCELESS) if raw else Prompt((Message("user", text),), SOURCELESS) for text in asked]

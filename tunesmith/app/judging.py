@@ -9,15 +9,15 @@ from torch import Tensor
 
 from tunesmith.core.batch import Batch
 from tunesmith.core.errors import RecipeError
-from tunesmith.core.types import Encoder, Example, Labelled, Output, Row, Segment
+from tunesmith.core.types import Encoder, Example, HeadObjective, Labelled, Output, Row, Segment
 from tunesmith.engine.forward import PackedForward
 from tunesmith.engine.generate import generate
 from tunesmith.engine.packing import evaluation_batches
 from tunesmith.engine.scoring import Question
 from tunesmith.engine.scoring import score as score_choices
-from tunesmith.evaluation.predict import classify_batches, score_batches, zero_shot_by_likelihood, zero_shot_by_similarity
+from tunesmith.evaluation.predict import hear_head, score_batches, zero_shot_by_likelihood, zero_shot_by_similarity
 
-__all__ = ["EncodedSplit", "Speaker", "classify", "score", "write_answers", "write_answers_to", "zero_shot"]
+__all__ = ["EncodedSplit", "Speaker", "read_head", "score", "write_answers", "write_answers_to", "zero_shot"]
 
 Tick = Callable[[int], None]
 
@@ -60,13 +60,20 @@ def _batches(speaker: Speaker, rows: Sequence[Row], tick: Tick) -> Iterator[tupl
         tick(done)
 
 
-def classify(speaker: Speaker, rows: Sequence[Row], tick: Tick = lambda done: None) -> list[Output]:
-    """The head's label and probabilities for each row."""
-    outputs: list[Output | None] = [None] * len(rows)
+def read_head(
+    speaker: Speaker,
+    objective: HeadObjective,
+    examples: Sequence[Example],
+    rows: Sequence[Row],
+    owners: Sequence[int],
+    tick: Tick = lambda done: None,
+) -> list[Output]:
+    """What the objective's head says to each example; `owners[i]` is the example of row i."""
+    heard = [torch.empty(0)] * len(rows)
     for batch, indices in _batches(speaker, rows, tick):
-        for index, output in zip(indices, classify_batches(speaker.forward, [batch], speaker.encoder.labels), strict=True):
-            outputs[index] = output
-    return [output for output in outputs if output is not None]
+        for index, said in zip(indices, hear_head(speaker.forward, [batch], objective.head, objective.reads), strict=True):
+            heard[index] = said
+    return objective.outputs(examples, rows, owners, heard, speaker.encoder)
 
 
 def score(speaker: Speaker, split: EncodedSplit, tick: Tick = lambda done: None) -> list[Output]:

@@ -8,7 +8,7 @@ from tunesmith.core.errors import UsageError
 from tunesmith.core.run import RunDirectory
 from tunesmith.recipe import Recipe, load
 
-__all__ = ["Learned", "checked_length", "checked_texts", "learned", "require_classifier", "require_language_model"]
+__all__ = ["Learned", "checked_given", "checked_length", "checked_texts", "learned", "require_head", "require_language_model", "writes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,7 @@ class Learned:
     recipe: Recipe
     objective: str
     kind: str
-    """classification, generation or language_modelling."""
+    """What it learned to do: one of the values of `task.KINDS`."""
     format: str
     """What the training data was read as."""
 
@@ -29,16 +29,22 @@ def learned(directory: RunDirectory) -> Learned:
     return Learned(load(directory.recipe), task["objective"], task["kind"], directory.read_json(directory.data)["train"]["format"])
 
 
-def require_classifier(kind: str) -> None:
+def writes(kind: str) -> bool:
+    """Whether a run of this kind answers with text of its own, and not with labels, numbers, tags or spans."""
+    return kind in ("generation", "language_modelling")
+
+
+def require_head(kind: str) -> None:
     """Raises: UsageError, where the run is a language model's."""
-    if kind != "classification":
+    if writes(kind):
         raise UsageError("this run tuned a language model: ask it with generate(prompts), or `tunesmith chat`.")
 
 
 def require_language_model(kind: str) -> None:
-    """Raises: UsageError, where the run is a classifier's."""
-    if kind == "classification":
-        raise UsageError("this run tuned a classifier: ask it with predict(texts), or `tunesmith predict`.")
+    """Raises: UsageError, where the run is a classifier's, or of another head."""
+    if not writes(kind):
+        what = "a classifier" if kind == "classification" else f"a head for {kind.replace('_', ' ')}"
+        raise UsageError(f"this run tuned {what}: ask it with predict(texts), or `tunesmith predict`.")
 
 
 def checked_length(max_new_tokens: int | None) -> int | None:
@@ -68,3 +74,19 @@ def checked_texts(given: Any, name: str, *, pairs: bool = False) -> list[Any]:
             if not part.isascii() and any("\ud800" <= character <= "\udfff" for character in part):
                 raise UsageError(f"{name}[{index}]: holds half of a character (a lone surrogate). Decode the text as what it is.")
     return texts
+
+
+def checked_given(given: Any, kind: str) -> list[Any]:
+    """What is to be predicted: texts or pairs of them, (question, context) for spans, lists of words for tags. Raises: UsageError."""
+    if kind == "token_classification":
+        rows = list(given) if isinstance(given, Iterable) and not isinstance(given, str | bytes | Mapping) else [given]
+        for index, words in enumerate(rows):
+            if not isinstance(words, list | tuple) or not words:
+                raise UsageError(f"texts[{index}]: found {type(words).__name__}, expected a list of words. Part the text into words first.")
+            checked_texts(words, f"texts[{index}]")
+        return rows
+    checked = checked_texts(given, "texts", pairs=True)
+    alone = next((index for index, one in enumerate(checked) if isinstance(one, str)), None)
+    if kind == "span_qa" and alone is not None:
+        raise UsageError(f"texts[{alone}]: found a text, expected a pair: (question, context).")
+    return checked

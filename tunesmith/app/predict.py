@@ -3,18 +3,19 @@
 import contextlib
 import csv
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from tunesmith.app.answers import added_columns, added_values
 from tunesmith.app.interruption import Interruption
-from tunesmith.app.learned import Learned, checked_length, learned
+from tunesmith.app.learned import Learned, checked_length, learned, writes
 from tunesmith.core.errors import DataError, Interrupted, UsageError
 from tunesmith.core.events import Event, Notice, Progress, Stage, Warned
 from tunesmith.core.files import staged_file
 from tunesmith.core.run import RunDirectory
-from tunesmith.core.types import Example, Origin, Output
+from tunesmith.core.types import Example, Origin
 from tunesmith.data import iter_rows
 from tunesmith.data.prediction import columns_to_predict, example_to_predict
 
@@ -57,7 +58,7 @@ def predict_file(
     overwrite: bool = False,
     progress: Say | None = None,
 ) -> dict[str, Any]:
-    """Write `out`: the rows of `file` with `predicted_label` and one probability a class, or with `completion`.
+    """Write `out`: the rows of `file` with what is predicted, as `added_columns` names it: of a classifier its label and one probability a class.
 
     The file is read twice, in pieces: first whole, so that whatever is wrong with a row is said before the model is loaded, then to predict.
     `out`, and the folder that it is to be in, appear when all is done. Columns of the file are kept: where a name is taken, another is chosen.
@@ -81,8 +82,8 @@ def predict_file(
         try:
             _check_out(out, file, overwrite)
             known = learned(run)
-            if checked_length(max_new_tokens) is not None and known.kind == "classification":
-                raise UsageError("max_new_tokens: this run tuned a classifier, which writes no text. Leave it out.")
+            if checked_length(max_new_tokens) is not None and not writes(known.kind):
+                raise UsageError(f"max_new_tokens: this run tuned a model for {known.kind}, which writes no text. Leave it out.")
             source = _examine(file, known, columns or {}, say)
             say(Stage("model", run.id))
             from tunesmith.app.tuned import load_tuned  # torch is not imported before all that can be checked without it
@@ -134,19 +135,19 @@ def _examine(file: Path, known: Learned, given: Mapping[str, str], say: Say) -> 
 
 def _write(tuned: "Tuned", source: _Input, staged: Path, suffix: str, max_new_tokens: int | None, say: Say) -> dict[str, Any]:
     added = _free_names(tuned, source.columns)
-    if added[0] not in ("predicted_label", "completion"):
+    if added[0] != added_columns(tuned.kind, ())[0]:
         say(Notice(f"{source.file} has a column of the usual name: what is predicted is in {', '.join(added)}"))
     count = num_too_long = num_cut = 0
     # what JSON can spell and UTF-8 cannot, half of a character in a column that is only handed on, is written as JSON spells it
     with staged.open("w", encoding="utf-8", errors="backslashreplace", newline="") as target:
         write = _writer(target, suffix, [*source.columns, *added])
-        for chunk in _chunks(source, _CHUNK if tuned.kind == "classification" else min(_CHUNK, _CHUNK_GENERATED)):
+        for chunk in _chunks(source, min(_CHUNK, _CHUNK_GENERATED) if writes(tuned.kind) else _CHUNK):
             said = tuned.ask([example for _, example in chunk], max_new_tokens, _tick(say, count, source.num_rows))
             for (record, _), output in zip(chunk, said.outputs, strict=True):
-                write({**record, **dict(zip(added, _values(output), strict=True))})
+                write({**record, **dict(zip(added, added_values(tuned.kind, output, tuned.encoder.labels), strict=True))})
             count, num_too_long, num_cut = count + len(chunk), num_too_long + said.num_too_long, num_cut + said.num_cut
     if num_too_long:
-        part = "end" if tuned.kind == "classification" or tuned.model.facts.is_encoder_decoder else "beginning"
+        part = "end" if not writes(tuned.kind) or tuned.model.facts.is_encoder_decoder else "beginning"
         say(Warned(f"{num_too_long:,} of {_rows(count)} {_were(num_too_long)} longer than the model reads; their {part} was left out."))
     if num_cut:
         limit = max_new_tokens or tuned.recipe.evaluate.max_new_tokens
@@ -177,20 +178,14 @@ def _chunks(source: _Input, num_rows: int) -> Iterator[list[tuple[Record, Exampl
 
 def _free_names(tuned: "Tuned", taken: Sequence[str]) -> list[str]:
     """Names of the columns to add, none of which the file has."""
-    if tuned.kind == "classification":
-        usual = ["predicted_label", *(f"probability_{label}" for label in tuned.encoder.labels)]
-    else:
-        usual = ["completion" if "completion" not in taken else "predicted_completion"]
+    usual = added_columns(tuned.kind, tuned.encoder.labels)
+    if usual == ["completion"] and "completion" in taken:
+        usual = ["predicted_completion"]
     names, number = usual, 1
     while set(names) & set(taken):
         number += 1
         names = [f"{name}_{number}" for name in usual]
     return names
-
-
-def _values(output: Output) -> Iterable[Any]:
-    """In the order of `_free_names`."""
-    return [output.text] if output.label is None else [output.label, *(round(p, 6) for p in output.probabilities)]
 
 
 def _writer(target: IO[str], suffix: str, columns: Sequence[str]) -> Callable[[Record], object]:

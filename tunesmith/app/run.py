@@ -59,19 +59,22 @@ class Run:
 
         return load_tuned(self.directory)
 
-    def predict(self, texts: Sequence[str] | Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
-        """Classify texts, or pairs of texts.
+    def predict(self, texts: Sequence[str] | Sequence[tuple[str, str]] | Sequence[Sequence[str]]) -> list[dict[str, Any]]:
+        """What the tuned head says to texts, or pairs of texts.
 
         Args:
             texts: a list, also where it is one text only: `predict(["..."])`. Of a text that is longer than the model reads the end is left out.
-        Returns: a dict for each text: `label`, and `probabilities` by label.
-        Raises: UsageError, where the run is not a classifier's, or something in `texts` is no text.
+                For spans, pairs of (question, context); for tags, lists of words.
+        Returns: a dict for each text: of a classifier `label` and `probabilities` by label (of one with many labels, `labels`), of a
+            regression `value`, of spans `answer`, of tags `tags`.
+        Raises: UsageError, where the run is a language model's, or something in `texts` is not of its kind.
         """
-        from tunesmith.app.learned import checked_texts, require_classifier
+        from tunesmith.app.learned import checked_given, require_head
 
-        checked = checked_texts(texts, "texts", pairs=True)
-        require_classifier(self._learned.kind)
-        return self.model.classify(checked)
+        kind = self._learned.kind
+        checked = checked_given(texts, kind)
+        require_head(kind)
+        return self.model.predict(checked)
 
     def generate(self, prompts: Sequence[str], max_new_tokens: int | None = None) -> list[str]:
         """Answer prompts, each as a conversation's first message, greedily.

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from statistics import fmean, pstdev
 from typing import Any
 
 import torch
@@ -15,7 +16,21 @@ from tunesmith.core import registry
 from tunesmith.core.errors import DataError, MethodError, ObjectiveError, RecipeError
 from tunesmith.core.events import Event, Progress, Stage, Warned
 from tunesmith.core.garbage import collected_later
-from tunesmith.core.types import Completion, Example, Labelled, Method, Objective, Origin, ParamGroup, Text
+from tunesmith.core.types import (
+    Completion,
+    Example,
+    HeadObjective,
+    Labelled,
+    Method,
+    MultiLabelled,
+    Objective,
+    Origin,
+    ParamGroup,
+    Rated,
+    SpanQuestion,
+    Tagged,
+    Text,
+)
 from tunesmith.data import EncodedFacts, TextEncoder, encode
 from tunesmith.engine.forward import PackedForward
 from tunesmith.engine.generate import longest_prompt
@@ -26,6 +41,7 @@ from tunesmith.model.load import LoadedModel, load
 from tunesmith.recipe import PluginSpec, Recipe
 
 __all__ = [
+    "KINDS",
     "Task",
     "attach",
     "choose_objective",
@@ -36,6 +52,27 @@ __all__ = [
 ]
 
 Say = Callable[[Event], None]
+
+KINDS = {
+    "label": "classification",
+    "labels": "multi_label",
+    "number": "regression",
+    "tags": "token_classification",
+    "span": "span_qa",
+    "text": "generation",
+    "nll": "language_modelling",
+}
+"""What an objective fills -> the kind of task that it is, the first that fits."""
+
+_OBJECTIVES: dict[type, str] = {
+    Labelled: "classify",
+    MultiLabelled: "multi_label",
+    Rated: "regress",
+    Tagged: "token_classify",
+    SpanQuestion: "span_qa",
+    Text: "causal_lm",
+}
+"""Kind of example -> the objective that learns from it; sft from the others."""
 
 
 @dataclass(slots=True)
@@ -65,25 +102,23 @@ class Task:
 
     @property
     def kind(self) -> str:
-        """classification, generation or language_modelling."""
-        fills = self.objective.fills
-        return "classification" if "label" in fills else "generation" if "text" in fills else "language_modelling"
+        """What the model learns to do: one of the values of `KINDS`."""
+        return next(kind for filled, kind in KINDS.items() if filled in self.objective.fills)
 
 
 def choose_objective(spec: PluginSpec | None, examples: Sequence[Example]) -> tuple[str, Objective]:
-    """The recipe's objective, or the one that fits the data: classify for labels, causal_lm for raw text, sft for the rest.
+    """The recipe's objective, or the one that fits the data: classify for labels, regress for numbers, causal_lm for raw text, sft for conversations.
 
     Raises: ObjectiveError, where the objective does not learn from such examples.
     """
     kind = type(examples[0])
-    name = spec.name if spec else {Labelled: "classify", Text: "causal_lm"}.get(kind, "sft")
+    name = spec.name if spec else _OBJECTIVES.get(kind, "sft")
     objective: Objective = registry.create("objective", name, **(spec.options if spec else {}))
     if kind not in objective.accepts:
         wanted = ", ".join(accepted.__name__ for accepted in objective.accepts)
         fitting = [n for n in registry.names("objective") if kind in registry.create("objective", n).accepts]
-        raise ObjectiveError(
-            f"objective: {name} learns from {wanted} examples; the data gives {kind.__name__}. Objectives for it: {', '.join(fitting)}."
-        )
+        cure = f"Objectives for it: {', '.join(fitting)}." if fitting else "No objective learns from those yet."
+        raise ObjectiveError(f"objective: {name} learns from {wanted} examples; the data gives {kind.__name__}. {cure}")
     return name, objective
 
 
@@ -141,7 +176,10 @@ def prepare(recipe: Recipe, say: Say) -> Task:
     check_precision(recipe, method, device)
     model = load_model(recipe, objective, say)
     paths, autocast = place(model, recipe, device, is_frozen=leaves_frozen(method, model.trunk))
-    encoder = TextEncoder(model.tokenizer, model.facts, data.labels, model.facts.max_length, recipe.data.template, recipe.data.system)
+    encoder = TextEncoder(
+        model.tokenizer, model.facts, data.labels, model.facts.max_length, recipe.data.template, recipe.data.system,
+        numbers=_numbers(data.train),
+    )  # fmt: skip
     if not objective.heads(encoder) and recipe.train.head_first:
         raise RecipeError(f"{recipe.name}: train.head_first: the objective {objective_name} puts no new head on the model. Leave it out.")
     forward = PackedForward(model.trunk, {}, model.facts, paths, autocast)
@@ -175,8 +213,8 @@ def _metrics(recipe: Recipe, name: str, objective: Objective) -> list[str]:
 
 
 def _selection(recipe: Recipe, objective: Objective) -> str:
-    """A validation computes the loss, and of the metrics those of labels: the others would need generated text."""
-    computed = metrics_for({"label"}) if "label" in objective.fills else []
+    """A validation computes the loss, and of the metrics those of a head: the others would need generated text."""
+    computed = metrics_for(objective.fills) if isinstance(objective, HeadObjective) else []
     chosen = recipe.train.select_by or (objective.headline if computed else "loss")
     if chosen != "loss" and chosen not in computed:
         raise RecipeError(f"{recipe.name}: train.select_by: {chosen} is not computed at validation. Use {', '.join(['loss', *computed])}.")
@@ -190,8 +228,15 @@ def _encode(task: Task, name: str, examples: Sequence[Example]) -> tuple[Encoded
     kept = sorted(set(encoded.examples))
     place = {index: at for at, index in enumerate(kept)}
     chosen = [examples[index] for index in kept]
-    references = [e.label or "" if isinstance(e, Labelled) and task.kind == "classification" else task.encoder.reference(e) for e in chosen]
+    reference = task.objective.reference if isinstance(task.objective, HeadObjective) else task.encoder.reference
+    references = [reference(example) for example in chosen]
     return EncodedSplit(chosen, encoded.rows, [place[index] for index in encoded.examples], references), encoded.facts
+
+
+def _numbers(examples: Sequence[Example]) -> tuple[float, float]:
+    """Mean and standard deviation of the numbers that the examples name; 0 and 1 where they name none."""
+    values = [example.value for example in examples if isinstance(example, Rated) and example.value is not None]
+    return (fmean(values), pstdev(values)) if values else (0.0, 1.0)
 
 
 def attach(task: Task) -> list[ParamGroup]:
@@ -213,15 +258,16 @@ def attach(task: Task) -> list[ParamGroup]:
     for name, spec in task.objective.heads(task.encoder).items():
         torch.manual_seed(task.recipe.seed)
         pooling = task.model.pooling if spec.pooling == "auto" else spec.pooling
-        head = Head(name, facts.hidden_size, spec.outputs, pooling=pooling, num_layers=spec.num_layers, dropout=spec.dropout).to(
-            task.device
-        )
+        head = Head(
+            name, facts.hidden_size, spec.outputs, pooling=pooling, num_layers=spec.num_layers, dropout=spec.dropout,
+            shift=spec.shift, scale=spec.scale,
+        ).to(task.device)  # fmt: skip
         earlier = _earlier_head(task, name)
         if earlier is not None and earlier.settings == head.settings:
             head.load_state_dict(earlier.state_dict())
         task.forward.heads[name] = head
         groups.append(ParamGroup(name, list(head.parameters()), lr_scale=spec.lr_scale))
-    if task.encoder.labels and task.kind == "classification":
+    if task.encoder.labels and isinstance(task.objective, HeadObjective):
         write_label_map(task.model.trunk.config, task.encoder.labels)
     if not task.recipe.engine.exact_reference:
         task.forward.keep_features()

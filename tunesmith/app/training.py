@@ -23,13 +23,14 @@ from tunesmith.engine.forward import PackedForward
 from tunesmith.engine.loop import TrainingPlan, TrainingState, train
 from tunesmith.engine.packing import StepPlan, evaluation_batches, training_steps
 from tunesmith.engine.randomness import random_state, set_random_state
+from tunesmith.evaluation.predict import parted
 
 __all__ = ["Fit", "Fitting", "Validator", "evenly_spaced"]
 
 BEST = "best.safetensors"
 
-Judge = Callable[[Sequence[tuple[int, Tensor]]], Mapping[str, float]]
-"""From (row index, head outputs) pairs to metrics."""
+Judge = Callable[[Sequence[Tensor]], Mapping[str, float]]
+"""From what the head said to each row, float64, (1, outputs) or (its targets, outputs), to metrics."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ class Validator:
         """Loss a target in nats, as the training reports it, and the metrics, in one pass over the split."""
         forward.eval()
         heard, sums, counts = _Overheard(forward), dict[str, float](), dict[str, float]()
-        outputs = list[tuple[int, Tensor]]()
+        outputs = [torch.empty(0)] * len(self.rows)
         with torch.no_grad():
             for batch, indices in evaluation_batches(self.rows, micro_batch_tokens, forward.facts):
                 batch = batch.to(forward.device)
@@ -74,8 +75,9 @@ class Validator:
                 for name, value in loss.sums.items():
                     sums[name] = sums.get(name, 0.0) + float(value)
                     counts[name] = counts.get(name, 0.0) + batch.counts[name]
-                if self.judge is not None and heard.outputs is not None:
-                    outputs += [(indices[row], heard.outputs[place].cpu()) for place, row in enumerate(batch.rows_A.tolist())]
+                if self.judge is not None:
+                    for index, said in zip(indices, parted(heard.outputs, batch, heard.at), strict=True):
+                        outputs[index] = said
         metrics = dict(self.judge(outputs)) if self.judge is not None else {}
         return sum(sums[name] / counts[name] for name in sums if counts[name]), metrics
 
@@ -84,7 +86,9 @@ class _Overheard:
     """A Forward that keeps the last head outputs, so that a loss and the metrics come from one pass."""
 
     def __init__(self, forward: PackedForward) -> None:
-        self._forward, self.outputs = forward, None if not forward.heads else torch.empty(0)
+        self._forward = forward
+        self.outputs = torch.empty(0)
+        self.at: Literal["answer", "target"] = "answer"
 
     def nll(self, batch: Batch) -> Tensor:
         return self._forward.nll(batch)
@@ -93,9 +97,8 @@ class _Overheard:
         return self._forward.logprobs(batch, with_entropy=with_entropy)
 
     def head(self, name: str, batch: Batch, at: Literal["answer", "target"] = "answer") -> Tensor:
-        outputs = self._forward.head(name, batch, at)
-        self.outputs = outputs if at == "answer" else self.outputs
-        return outputs
+        self.outputs, self.at = self._forward.head(name, batch, at), at
+        return self.outputs
 
 
 @dataclass(slots=True)

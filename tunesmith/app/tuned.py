@@ -4,15 +4,17 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tunesmith.app.judging import classify, write_answers_to
-from tunesmith.app.learned import learned, require_classifier, require_language_model
+from tunesmith.app.answers import asked, said
+from tunesmith.app.judging import read_head, write_answers_to
+from tunesmith.app.learned import learned, require_head, require_language_model
 from tunesmith.app.machine import choose_device
 from tunesmith.app.placing import leaves_frozen, place
 from tunesmith.app.task import load_model, stop_tokens
 from tunesmith.core import registry
 from tunesmith.core.run import RunDirectory
-from tunesmith.core.types import Example, Labelled, Message, Method, Objective, Origin, Output, Prompt, Row
+from tunesmith.core.types import Example, HeadObjective, Message, Method, Objective, Origin, Output, Prompt, Row
 from tunesmith.data import TextEncoder
+from tunesmith.data.encode import Watching
 from tunesmith.engine.forward import PackedForward
 from tunesmith.engine.generate import longest_prompt, stream
 from tunesmith.model.heads import load_heads
@@ -46,24 +48,30 @@ class Tuned:
     stop_tokens: tuple[int, ...]
     micro_batch_tokens: int
     kind: str
-    """classification, generation or language_modelling."""
+    """What it learned to do: one of the values of `task.KINDS`."""
     format: str
     """What the training data was read as."""
+    objective: Objective
 
     def ask(self, examples: Sequence[Example], max_new_tokens: int | None = None, tick: Callable[[int], None] = lambda done: None) -> Said:
-        """Labels with probabilities for a classifier, completions for a language model. `tick` is told how many are done."""
-        if self.kind != "classification":
+        """What the head says, or completions of a language model. `tick` is told how many are done."""
+        if not isinstance(self.objective, HeadObjective):
             return self._answers(examples, self._length(max_new_tokens), tick)
-        objective: Objective = registry.create("objective", "classify")
-        rows = [row for example in examples for row in objective.encode(example, self.encoder)]
-        return Said(classify(self, rows, tick), self._num_cut_at_end(examples, rows), 0)
+        watching = Watching(self.encoder)
+        rows, owners, num_too_long = list[Row](), list[int](), 0
+        for index, example in enumerate(examples):
+            before = watching.num_cut
+            found = self.objective.encode(example, watching)
+            rows += found
+            owners += [index] * len(found)
+            num_too_long += watching.num_cut > before
+        return Said(read_head(self, self.objective, examples, rows, owners, tick), num_too_long, 0)
 
-    def classify(self, texts: Sequence[str] | Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
+    def predict(self, given: Sequence[Any]) -> list[dict[str, Any]]:
         """As `Run.predict`."""
-        require_classifier(self.kind)
-        pairs = [(text, None) if isinstance(text, str) else text for text in texts]
-        outputs = self.ask([Labelled(text, None, _HERE, pair) for text, pair in pairs]).outputs
-        return [{"label": o.label, "probabilities": dict(zip(self.encoder.labels, o.probabilities, strict=True))} for o in outputs]
+        require_head(self.kind)
+        outputs = self.ask([asked(self.kind, one, _HERE) for one in given]).outputs
+        return [said(self.kind, output, self.encoder.labels) for output in outputs]
 
     def answer(self, prompts: Sequence[str], max_new_tokens: int | None = None) -> list[str]:
         """As `Run.generate`."""
@@ -99,10 +107,6 @@ class Tuned:
             num_cut += len(answer) >= max_new_tokens or used >= facts.max_length
         return Said(outputs, num_too_long, num_cut)
 
-    def _num_cut_at_end(self, examples: Sequence[Example], rows: Sequence[Row]) -> int:
-        full = (example for example, row in zip(examples, rows, strict=True) if row.num_tokens >= self.encoder.max_length)
-        return sum(self.encoder.encode(example).num_cut > 0 for example in full)
-
     def _length(self, max_new_tokens: int | None) -> int:
         return max_new_tokens or self.recipe.evaluate.max_new_tokens
 
@@ -111,7 +115,7 @@ def load_tuned(directory: RunDirectory) -> Tuned:
     """The model of a run as its report judged it: adapters unmerged, heads on. Raises: RunError, where the run saved none."""
     known = learned(directory)
     recipe = known.recipe
-    objective: Objective = registry.create("objective", known.objective)
+    objective: Objective = registry.create("objective", known.objective, **(recipe.objective.options if recipe.objective else {}))
     device = choose_device(recipe.engine.device)
     model = load_model(recipe, objective, lambda event: None)
     method: Method = registry.create("method", recipe.method.name, **recipe.method.options)
@@ -126,7 +130,9 @@ def load_tuned(directory: RunDirectory) -> Tuned:
     if method.base_precision == "int8":
         forward.use_int8_base()
     encoder = TextEncoder(model.tokenizer, model.facts, labels, model.facts.max_length, recipe.data.template, recipe.data.system)
-    return Tuned(recipe, model, forward.eval(), encoder, stop_tokens(model), recipe.engine.micro_batch_tokens, known.kind, known.format)
+    return Tuned(
+        recipe, model, forward.eval(), encoder, stop_tokens(model), recipe.engine.micro_batch_tokens, known.kind, known.format, objective
+    )
 
 
 def load_base(recipe: Recipe) -> Tuned:
@@ -139,4 +145,6 @@ def load_base(recipe: Recipe) -> Tuned:
     if not recipe.engine.exact_reference:
         forward.use_fused_layers()
     encoder = TextEncoder(model.tokenizer, model.facts, (), model.facts.max_length, recipe.data.template, recipe.data.system)
-    return Tuned(recipe, model, forward.eval(), encoder, stop_tokens(model), recipe.engine.micro_batch_tokens, "generation", "messages")
+    return Tuned(
+        recipe, model, forward.eval(), encoder, stop_tokens(model), recipe.engine.micro_batch_tokens, "generation", "messages", objective
+    )

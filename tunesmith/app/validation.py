@@ -9,7 +9,7 @@ from torch import Tensor
 from tunesmith.app.task import Task
 from tunesmith.app.training import Validator
 from tunesmith.core import registry
-from tunesmith.core.types import Metric, Output
+from tunesmith.core.types import HeadObjective, Metric, Output
 
 __all__ = ["make_validator"]
 
@@ -19,14 +19,14 @@ def make_validator(task: Task) -> Validator | None:
     split, select_by = task.splits["validation"], task.select_by
     if not split.rows:
         return None
-    if task.kind != "classification":
+    objective = task.objective
+    if not isinstance(objective, HeadObjective):
         return Validator(split.rows, "loss", higher_is_better=False)
     names = list(dict.fromkeys([*task.metrics, *([] if select_by == "loss" else [select_by])]))
     metrics: dict[str, Metric] = {name: registry.create("metric", name) for name in names}
 
-    def judge(logits: Sequence[tuple[int, Tensor]]) -> Mapping[str, float]:
-        said = {row: Output(label=task.encoder.labels[int(values.argmax())]) for row, values in logits}
-        outputs = [said[row] for row in range(len(split.rows))]
+    def judge(heard: Sequence[Tensor]) -> Mapping[str, float]:
+        outputs = objective.outputs(split.examples, split.rows, split.owners, heard, task.encoder)
         return {
             name: metric.value(stats(metric, outputs)) for name, metric in metrics.items()
         }  # without intervals: these wait for the test

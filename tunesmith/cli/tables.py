@@ -54,7 +54,7 @@ def report_table(report: Mapping[str, Any], *, width: int) -> Table:
 
 def _columns(data: Sequence[DataSet]) -> tuple[bool, list[str]]:
     has_majority = any(line.majority for one in data for line in one.comparisons)
-    return has_majority, ["metric", *(["majority"] if has_majority else []), "base", "tuned", "difference", "p"]
+    return has_majority, ["metric", *([_constant(data)] if has_majority else []), "base", "tuned", "difference", "p"]
 
 
 def _wide(data: Sequence[DataSet]) -> Table:
@@ -153,11 +153,11 @@ def print_preview(rows: Sequence[Mapping[str, Any]]) -> None:
     in_colour = out.color_system is not None
     if any(scored for row in rows for _, scored in row["pieces"]):
         out.print("learned: " + ("green" if in_colour else "in ⟦ ⟧"), style="dim")
-    elif any(row.get("label") is not None for row in rows):
-        out.print("learned: the label, from the whole text", style="dim")
+    elif any(row.get("answer") is not None for row in rows):
+        out.print("learned: the answer, from the whole text", style="dim")
     for row in rows:
-        label = f" · label {row['label']}" if row.get("label") is not None else ""
-        out.print(f"\n{row['origin']} · {count(row['num_tokens'])} tokens{label}", style="bold")
+        answer = f" · answer {row['answer']}" if row.get("answer") is not None else ""
+        out.print(f"\n{row['origin']} · {count(row['num_tokens'])} tokens{answer}", style="bold")
         line = Text()
         for piece, scored in row["pieces"]:
             if scored:
@@ -180,6 +180,10 @@ def _table(*columns: str, numbers_from: int | None = None, header: bool = True, 
 
 def _name(data: DataSet) -> str:
     return data.name if data.rows is None else f"{data.name} ({count(data.rows)})"
+
+
+def _constant(data: Sequence[DataSet]) -> str:
+    return "majority" if any(line.constant == "majority class" for one in data for line in one.comparisons) else "constant"
 
 
 def _cells(line: Comparison, *, has_majority: bool) -> list[str]:

@@ -14,6 +14,24 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_chec
 
 import numpy as np
 
+from tunesmith.core.encoded import Encoded, EncodedContext, EncodedWords
+from tunesmith.core.examples import (
+    Chat,
+    Completion,
+    Example,
+    Labelled,
+    Message,
+    MultiLabelled,
+    Origin,
+    Preference,
+    Prompt,
+    Rated,
+    SpanQuestion,
+    Tagged,
+    Text,
+    Unpaired,
+)
+
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
@@ -24,9 +42,12 @@ __all__ = [
     "Chat",
     "Completion",
     "Encoded",
+    "EncodedContext",
+    "EncodedWords",
     "Encoder",
     "Example",
     "Forward",
+    "HeadObjective",
     "HeadSpec",
     "Labelled",
     "Loss",
@@ -34,100 +55,23 @@ __all__ = [
     "Method",
     "Metric",
     "ModelFacts",
+    "MultiLabelled",
     "Objective",
     "Origin",
     "Output",
     "ParamGroup",
+    "Preference",
     "Prompt",
+    "Rated",
     "Row",
     "Segment",
+    "SpanQuestion",
     "Step",
+    "Tagged",
     "Targets",
     "Text",
+    "Unpaired",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Where an example was read."""
-
-    file: str
-    """The file, alias or hub id, as a person would name it."""
-    row: int
-    """1-based: the line of a line-oriented file, else the number of the record."""
-    task: str = ""
-    group: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Text:
-    """Raw text, for continued pretraining."""
-
-    text: str
-    origin: Origin
-
-
-@dataclass(frozen=True, slots=True)
-class Labelled:
-    """A text, or two, of a named class; `label` is None where it is to be predicted."""
-
-    text: str
-    label: str | None
-    origin: Origin
-    text_pair: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One turn of a conversation."""
-
-    role: Literal["system", "user", "assistant"]
-    content: str
-    learned: bool = True
-    """Of the assistant's: whether training scores it, or only reads it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Chat:
-    """A conversation; the assistant's turns are what is learned, but for those that are marked."""
-
-    messages: tuple[Message, ...]
-    origin: Origin
-
-
-@dataclass(frozen=True, slots=True)
-class Completion:
-    """A source text and the target text that should follow it."""
-
-    source: str
-    target: str
-    origin: Origin
-
-
-@dataclass(frozen=True, slots=True)
-class Prompt:
-    """A conversation that waits for the assistant's next turn."""
-
-    messages: tuple[Message, ...]
-    origin: Origin
-
-
-Example = Text | Labelled | Chat | Completion | Prompt
-
-
-@dataclass(frozen=True, slots=True)
-class Encoded:
-    """One rendered and tokenized example.
-
-    `tokens`, `token_types` and `scored` have one entry a token; `scored` marks the tokens that are learned (never the first one, which
-    nothing predicts). `source` is what an encoder-decoder reads. `num_cut` counts the tokens left out to fit the model.
-    """
-
-    tokens: tuple[int, ...]
-    token_types: tuple[int, ...]
-    scored: tuple[bool, ...]
-    source: tuple[int, ...] = ()
-    num_cut: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +168,9 @@ class HeadSpec:
     dropout: float = 0.0
     lr_scale: float = 1.0
     """Learning rate of the head, as a multiple of the recipe's."""
+    shift: float = 0.0
+    scale: float = 1.0
+    """Outputs are `shift + scale * (what the layers say)`: the unit of the data, where the head names numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,6 +207,10 @@ class Encoder(Protocol):
         """Class names in the order of a classifier's outputs; empty where the data has none."""
 
     @property
+    def numbers(self) -> tuple[float, float]:
+        """Mean and standard deviation of the training rows' numbers."""
+
+    @property
     def facts(self) -> ModelFacts:
         """Of the model that it encodes for."""
 
@@ -272,6 +223,12 @@ class Encoder(Protocol):
 
     def windows(self, example: Text) -> list[Encoded]:
         """Tokenize a text of any length into sequences of at most `max_length`, every token scored once (but the very first)."""
+
+    def words(self, words: Sequence[str]) -> EncodedWords:
+        """Tokenize a sentence that is given word by word."""
+
+    def contexts(self, question: str, context: str) -> list[EncodedContext]:
+        """Tokenize a question with its context: several overlapping windows where the context is too long for one."""
 
     def prompt(self, example: Example) -> tuple[int, ...]:
         """The tokens that the model continues when it is asked to answer `example`."""
@@ -330,7 +287,7 @@ class Objective(Protocol):
     uses_lm_head: ClassVar[bool]
     """Whether it reads the model's own vocabulary head."""
     fills: ClassVar[frozenset[str]]
-    """What its predictions hold, and so which metrics fit: `label`, `text` (generated), `nll` (of the reference)."""
+    """What its predictions hold, and so which metrics fit: fields of Output (`nll` stands for `nll_nats`)."""
     headline: ClassVar[str]
     """The metric that a report leads with."""
 
@@ -350,15 +307,46 @@ class Objective(Protocol):
         """Sums over the batch, with gradients."""
 
 
+@runtime_checkable
+class HeadObjective(Objective, Protocol):
+    """An objective whose answers are read off a head of its own, not off the model's vocabulary head."""
+
+    head: ClassVar[str]
+    """The head that is read."""
+    reads: ClassVar[Literal["answer", "target"]]
+    """Whether it is read once for a row's answer, or at the position of every target."""
+
+    def outputs(
+        self, examples: Sequence[Example], rows: Sequence[Row], owners: Sequence[int], heard: Sequence[Tensor], encoder: Encoder
+    ) -> list[Output]:
+        """One output an example.
+
+        Args:
+            owners: the example of each row.
+            heard: for each row what the head said, float64 on the CPU, shape (1, outputs), or (its targets, outputs).
+        """
+
+    def reference(self, example: Example) -> str:
+        """The right answer as text."""
+
+    def constant(self, train: Sequence[Example], asked: Sequence[Example]) -> list[Output]:
+        """What the best constant answer says, learned from `train` without reading a text: the least a model has to beat. Empty: none."""
+
+
 @dataclass(frozen=True, slots=True)
 class Output:
     """What a model said to one example.
 
-    Classifiers fill `label` and `probabilities` (in the order of the encoder's labels); language models `text` (generated) and
-    `nll_nats` with `num_tokens` and `num_bytes` (of the scored reference).
+    An objective with a head fills one of the first six; `probabilities` stand in the order of the encoder's labels. Language models fill
+    `text` (generated) and `nll_nats` with `num_tokens` and `num_bytes` (of the scored reference).
     """
 
     label: str | None = None
+    labels: tuple[str, ...] | None = None
+    tags: tuple[str, ...] | None = None
+    number: float | None = None
+    span: str | None = None
+    """A piece of the context; empty where the answer is that there is none."""
     probabilities: tuple[float, ...] = ()
     text: str | None = None
     nll_nats: float = float("nan")
@@ -370,7 +358,7 @@ class Output:
 class Metric(Protocol):
     """A number with an interval. A file in `evaluation/metrics/`."""
 
-    needs: ClassVar[Literal["label", "text", "nll"]]
+    needs: ClassVar[Literal["label", "labels", "tags", "number", "span", "text", "nll"]]
     """What it reads of an Output; a run evaluates the metrics whose need its objective fills."""
     higher_is_better: ClassVar[bool]
     is_proportion: ClassVar[bool]

@@ -11,11 +11,11 @@ from typing import Any, Literal
 
 from tunesmith.core.errors import DataError
 from tunesmith.core.files import cache_folder, file_sha256, hash_of, hash_of_each
-from tunesmith.core.types import Encoded, Encoder, Example, Objective, Origin, Row, Text
+from tunesmith.core.types import Encoded, EncodedContext, EncodedWords, Encoder, Example, Objective, Origin, Row, Text
 from tunesmith.data._cache import load_rows, save_rows
 from tunesmith.data.encoder import TextEncoder
 
-__all__ = ["EncodedFacts", "EncodedRows", "Lengths", "encode"]
+__all__ = ["EncodedFacts", "EncodedRows", "Lengths", "Watching", "encode"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,20 +55,34 @@ class EncodedRows:
     facts: EncodedFacts
 
 
-class _Watching:
-    """An encoder that remembers whether it cut anything."""
+class Watching:
+    """An encoder that counts the tokens that it cut, over all that it was asked."""
 
     def __init__(self, encoder: Encoder) -> None:
         self._encoder, self.num_cut = encoder, 0
 
     def encode(self, example: Example) -> Encoded:
+        """As the encoder's."""
         encoded = self._encoder.encode(example)
         self.num_cut += encoded.num_cut
         return encoded
 
     def windows(self, example: Text) -> list[Encoded]:
+        """As the encoder's."""
         windows = self._encoder.windows(example)
         self.num_cut += sum(window.num_cut for window in windows)
+        return windows
+
+    def words(self, words: Sequence[str]) -> EncodedWords:
+        """As the encoder's."""
+        found = self._encoder.words(words)
+        self.num_cut += found.encoded.num_cut
+        return found
+
+    def contexts(self, question: str, context: str) -> list[EncodedContext]:
+        """As the encoder's."""
+        windows = self._encoder.contexts(question, context)
+        self.num_cut += sum(window.encoded.num_cut for window in windows)
         return windows
 
     def __getattr__(self, name: str) -> Any:
@@ -123,7 +137,7 @@ def _encode(
 ) -> tuple[list[Row], list[int], int, int]:
     rows, owners, num_cut, num_too_long = list[Row](), list[int](), 0, 0
     for index, example in enumerate(examples):
-        watching = _Watching(encoder)
+        watching = Watching(encoder)
         found = objective.encode(example, watching)
         if watching.num_cut and too_long == "refuse":
             raise DataError(
@@ -169,7 +183,7 @@ def _facts(
 def _code() -> str:
     """A hash of the code that encodes, and of the versions that it works with."""
     here = Path(__file__).parent
-    own = [file_sha256(here / name) for name in ("_cache.py", "encode.py", "encoder.py", "render.py")]
+    own = [file_sha256(here / name) for name in ("_cache.py", "encode.py", "encoder.py", "located.py", "render.py")]
     versions = []
     for package in ("transformers", "tokenizers", "tunesmith"):
         try:

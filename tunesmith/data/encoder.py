@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 from tunesmith.core.errors import RecipeError
 from tunesmith.core.files import hash_of
-from tunesmith.core.types import Encoded, Example, Labelled, ModelFacts, Text
+from tunesmith.core.types import Encoded, EncodedContext, EncodedWords, Example, Labelled, ModelFacts, MultiLabelled, Rated, Text
+from tunesmith.data.located import encode_contexts, encode_words
 from tunesmith.data.render import Piece, Renderer
 
 __all__ = ["TextEncoder"]
@@ -33,6 +34,8 @@ class TextEncoder:
     system: str | None = None
     labelled_as: Literal["class", "answer"] = "class"
     """Whether a labelled text is encoded for a classifier's head, or as a request with the label's name as its answer."""
+    numbers: tuple[float, float] = (0.0, 1.0)
+    """Mean and standard deviation of the training rows' numbers: where a head that names numbers begins."""
     _renderer: Renderer = field(init=False, repr=False, compare=False)
     _anchor: str | None = field(init=False, repr=False, compare=False)
     _bos: tuple[int, ...] = field(init=False, repr=False, compare=False)
@@ -54,7 +57,7 @@ class TextEncoder:
         if isinstance(example, Text):
             tokens = self._document(example.text)
             return self._cut(tokens, [False] + [True] * (len(tokens) - 1))
-        if isinstance(example, Labelled) and self.labelled_as == "class":
+        if isinstance(example, Rated | MultiLabelled) or (isinstance(example, Labelled) and self.labelled_as == "class"):
             return self._classified(example)
         if self.facts.is_encoder_decoder:
             return self._translated(example)
@@ -71,6 +74,14 @@ class TextEncoder:
         step = self.max_length - 1
         parts = [tokens[at : at + self.max_length] for at in range(0, max(len(tokens) - 1, 1), step)]
         return [Encoded(tuple(part), (0,) * len(part), (False,) + (True,) * (len(part) - 1)) for part in parts if part]
+
+    def words(self, words: Sequence[str]) -> EncodedWords:
+        """A sentence that is given word by word, parted by spaces; cut on the right to `max_length`."""
+        return encode_words(self.tokenizer, words, self.max_length, with_types=self.facts.has_token_types)
+
+    def contexts(self, question: str, context: str) -> list[EncodedContext]:
+        """A question with its context: several overlapping windows where the context is too long for one."""
+        return encode_contexts(self.tokenizer, question, context, self.max_length, with_types=self.facts.has_token_types)
 
     def prompt(self, example: Example) -> tuple[int, ...]:
         """The tokens that the model continues when it is asked to answer `example`; never cut.
@@ -117,7 +128,7 @@ class TextEncoder:
     def _document(self, text: str) -> list[int]:
         return [*self._bos, *self._ids(text, first=True), *self._eos()]
 
-    def _classified(self, example: Labelled) -> Encoded:
+    def _classified(self, example: Labelled | Rated | MultiLabelled) -> Encoded:
         """A text, or two, for a classifier's head. A causal model, which reads the last token, gets the template and an end of sequence."""
         if self.facts.is_encoder_decoder:
             source, _, num_cut = self._special(example.text, example.text_pair)

@@ -1,14 +1,14 @@
 """From the values of a label column to the names of classes."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from tunesmith.core.errors import DataError
-from tunesmith.core.types import Labelled
+from tunesmith.core.types import Labelled, MultiLabelled, Tagged
 from tunesmith.data.table import shown
 
-__all__ = ["MOST_NUMERIC_LABELS", "name_labels", "raw_label"]
+__all__ = ["MOST_NUMERIC_LABELS", "name_all_labels", "name_labels", "name_tags", "raw_label"]
 
 MOST_NUMERIC_LABELS = 50
 """A column of more distinct numbers is a quantity, not a class."""
@@ -31,23 +31,64 @@ def name_labels(
         class_names: names that the source declares for the numbers 0, 1, ...
     Raises: DataError, for an unknown label, and for a column that holds quantities or free text.
     """
-    declared = {str(number): name for number, name in enumerate(class_names)}
-    if given is None and not declared:
-        labels = _distinct(examples, column)
-        return list(examples), labels
-    known = {raw_label(value): name for value, name in given.items()} if given is not None else {}
-    names = tuple(dict.fromkeys(known.values())) if given is not None else tuple(class_names)
-    cache: dict[str, str] = {}
-    named = []
-    for example in examples:
-        raw = example.label or ""
-        if raw not in cache:
-            cache[raw] = _name(raw, known, declared, names, example, column)
-        named.append(replace(example, label=cache[raw]))
-    return named, names
+    if given is None and not class_names:
+        return list(examples), _distinct(examples, column)
+    naming = _Naming(column, given, class_names)
+    return [replace(example, label=naming(example.label or "", example)) for example in examples], naming.names
 
 
-def _name(raw: str, known: Mapping[str, str], declared: Mapping[str, str], names: Sequence[str], example: Labelled, column: str) -> str:
+def name_all_labels(
+    examples: Sequence[MultiLabelled], column: str, given: Mapping[str, str] | None, class_names: Sequence[str] = ()
+) -> tuple[list[MultiLabelled], tuple[str, ...]]:
+    """As `name_labels`, of examples with many. Raises: DataError, for an unknown label."""
+    if given is None and not class_names:
+        return list(examples), _in_order({label for example in examples for label in example.labels or ()})
+    naming = _Naming(column, given, class_names)
+    return [
+        replace(example, labels=tuple(dict.fromkeys(naming(label, example) for label in example.labels or ()))) for example in examples
+    ], naming.names
+
+
+def name_tags(
+    examples: Sequence[Tagged], column: str, given: Mapping[str, str] | None, class_names: Sequence[str] = ()
+) -> tuple[list[Tagged], tuple[str, ...]]:
+    """As `name_labels`, of the tags of words. Raises: DataError, for an unknown tag."""
+    if given is None and not class_names:
+        return list(examples), _in_order({tag for example in examples for tag in example.tags or ()})
+    naming = _Naming(column, given, class_names)
+    return [replace(example, tags=tuple(naming(tag, example) for tag in example.tags or ())) for example in examples], naming.names
+
+
+class _Naming:
+    """From values of a column to names; each value is looked up once."""
+
+    def __init__(self, column: str, given: Mapping[str, str] | None, class_names: Sequence[str]) -> None:
+        self._column = column
+        self._declared = {str(number): name for number, name in enumerate(class_names)}
+        self._known = {raw_label(value): name for value, name in given.items()} if given is not None else {}
+        self.names = tuple(dict.fromkeys(self._known.values())) if given is not None else tuple(class_names)
+        self._found: dict[str, str] = {}
+
+    def __call__(self, raw: str, example: Labelled | MultiLabelled | Tagged) -> str:
+        if raw not in self._found:
+            self._found[raw] = _name(raw, self._known, self._declared, self.names, example, self._column)
+        return self._found[raw]
+
+
+def _in_order(values: Collection[str]) -> tuple[str, ...]:
+    """Names by the alphabet; numbers by value."""
+    numbers = {value: float(value) for value in values if re.fullmatch(r"[+-]?\d+", value)}
+    return tuple(sorted(values, key=lambda value: numbers[value])) if len(numbers) == len(values) else tuple(sorted(values))
+
+
+def _name(
+    raw: str,
+    known: Mapping[str, str],
+    declared: Mapping[str, str],
+    names: Sequence[str],
+    example: Labelled | MultiLabelled | Tagged,
+    column: str,
+) -> str:
     for value in (raw, declared.get(raw, raw)):
         if value in known:
             return known[value]

@@ -1,20 +1,43 @@
 """Records whose answer is to be predicted: read like the training data, without the answer."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from tunesmith.core.errors import DataError, UsageError, did_you_mean
-from tunesmith.core.types import Completion, Example, Labelled, Message, Origin, Prompt, Text
-from tunesmith.data.formats._columns import CONVERSATIONS, MESSAGES, PAIRS, SECOND_TEXTS, TEXTS, messages_in, text_in
+from tunesmith.core.types import (
+    Completion,
+    Example,
+    Labelled,
+    Message,
+    MultiLabelled,
+    Origin,
+    Prompt,
+    Rated,
+    SpanQuestion,
+    Tagged,
+    Text,
+)
+from tunesmith.data.formats._columns import CONVERSATIONS, MESSAGES, PAIRS, SECOND_TEXTS, TEXTS, WORDS, messages_in, text_in
+from tunesmith.data.formats._instructions import asked as instructed
+from tunesmith.data.formats._values import words_in
 from tunesmith.data.formats.alpaca import AlpacaFormat
 from tunesmith.data.formats.pairs import PairsFormat
 from tunesmith.data.formats.sharegpt import ShareGPTFormat
 
 __all__ = ["columns_to_predict", "example_to_predict"]
 
+_OF_TEXTS: dict[str, Callable[[str, Origin, str | None], Example]] = {
+    "labelled": lambda text, origin, pair: Labelled(text, None, origin, pair),
+    "rated": lambda text, origin, pair: Rated(text, None, origin, pair),
+    "multilabel": lambda text, origin, pair: MultiLabelled(text, None, origin, pair),
+}
+"""Formats of a text, or two, and something known of it -> the example without that."""
+
 _MESSAGES = {"messages": MESSAGES, "prompt": ("prompt", "text")}
 _ROLES: dict[str, dict[str, tuple[str, ...]]] = {
-    "labelled": {"text": TEXTS, "text_pair": SECOND_TEXTS},
+    **{name: {"text": TEXTS, "text_pair": SECOND_TEXTS} for name in _OF_TEXTS},
+    "tagged": {"words": WORDS},
+    "squad": {"question": ("question",), "context": ("context",)},
     "pairs": {"source": tuple(pair[0] for pair in PAIRS)},
     "text": {"text": ("text",)},
     "messages": _MESSAGES,
@@ -52,14 +75,19 @@ def columns_to_predict(
             raise DataError(f"{where}: the columns {', '.join(usual)} could each be the {role}. {_cure(role)}")
         return usual[0] if usual else None
 
+    if format == "squad":
+        missing = next((role for role in roles if find(role) is None), None)
+        if missing:
+            raise DataError(_missing(missing, columns, roles, recipe, where))
+        return {role: str(find(role)) for role in roles}
     # A text may have a second one; a conversation or a prompt, either will do.
-    wanted = ["text"] if format == "labelled" else sorted(roles, key=lambda role: role not in given)
+    wanted = ["text"] if format in _OF_TEXTS else sorted(roles, key=lambda role: role not in given)
     located = next(({role: column} for role in wanted if (column := find(role))), None)
     if located is None and len(columns) == 1:
         located = {wanted[-1]: next(iter(columns))}
     if located is None:
         raise DataError(_missing(wanted[-1], columns, roles, recipe, where))
-    if format == "labelled":
+    if format in _OF_TEXTS:
         second = find("text_pair")
         if second:
             located["text_pair"] = second
@@ -86,7 +114,7 @@ def example_to_predict(record: Mapping[str, Any], origin: Origin, *, format: str
     Raises: DataError, naming the row, where what is asked is missing, empty or no text.
     """
     if "instruction" in columns:
-        return Prompt(AlpacaFormat().asked(record, origin, AlpacaFormat().locate(set(record), columns)), origin)
+        return Prompt(instructed(record, origin, AlpacaFormat().locate(set(record), columns)), origin)
     if "messages" in columns or "conversations" in columns:
         if "messages" in columns:
             messages = messages_in(record, columns["messages"], origin)
@@ -96,9 +124,14 @@ def example_to_predict(record: Mapping[str, Any], origin: Origin, *, format: str
         if not asked:
             raise DataError(f"{origin.file}:{origin.row}: no message before the assistant's, so nothing to answer. Write what is asked.")
         return Prompt(asked, origin)
-    if format == "labelled":
+    if format in _OF_TEXTS:
         pair = text_in(record, columns["text_pair"], origin) if "text_pair" in columns else None
-        return Labelled(text_in(record, columns["text"], origin), None, origin, pair)
+        return _OF_TEXTS[format](text_in(record, columns["text"], origin), origin, pair)
+    if format == "tagged":
+        return Tagged(words_in(record, columns["words"], origin), None, origin)
+    if format == "squad":
+        question, context = (text_in(record, columns[role], origin) for role in ("question", "context"))
+        return SpanQuestion(question, context, None, origin)
     if format == "pairs":
         return Completion(text_in(record, columns["source"], origin), "", origin)
     if format == "text":

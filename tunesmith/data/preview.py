@@ -10,15 +10,26 @@ from tunesmith.data.encoder import TextEncoder
 __all__ = ["pieces", "preview"]
 
 
-def pieces(row: Row, encoder: TextEncoder) -> list[tuple[str, bool]]:
-    """The text of a row, special tokens shown, in runs of (text, whether it is learned); an encoder-decoder's source comes first."""
+def pieces(row: Row, encoder: TextEncoder, *, predicts_next: bool = True) -> list[tuple[str, bool]]:
+    """The text of a row, special tokens shown, in runs of (text, whether it is learned); an encoder-decoder's source comes first.
+
+    Args:
+        predicts_next: whether a target is the token after its position, as a language model's is, or the position itself, which a head reads.
+    """
     tokens = [token for segment in row.segments for token in segment.tokens]
-    learned = {position + 1 for position in row.targets.positions}
+    learned = {position + predicts_next for position in row.targets.positions}
     runs = [(scored, [token for _, token in run]) for scored, run in groupby(enumerate(tokens), key=lambda item: item[0] in learned)]
     found = [(encoder.spell(run), scored) for scored, run in runs]
     return [(encoder.spell(row.source.tokens), False), *found] if row.source else found
 
 
-def preview(rows: Sequence[Row], encoder: TextEncoder) -> list[dict[str, Any]]:
+def preview(rows: Sequence[Row], encoder: TextEncoder, *, predicts_next: bool = True) -> list[dict[str, Any]]:
     """For each row its `origin` (FILE:row), `num_tokens` and `pieces`."""
-    return [{"origin": f"{row.origin.file}:{row.origin.row}", "num_tokens": row.num_tokens, "pieces": pieces(row, encoder)} for row in rows]
+    return [
+        {
+            "origin": f"{row.origin.file}:{row.origin.row}",
+            "num_tokens": row.num_tokens,
+            "pieces": pieces(row, encoder, predicts_next=predicts_next),
+        }
+        for row in rows
+    ]

@@ -1,18 +1,26 @@
 """From a source to examples."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from tunesmith.core import registry
 from tunesmith.core.errors import DataError, did_you_mean
-from tunesmith.core.types import Example, Labelled
-from tunesmith.data.labels import name_labels
+from tunesmith.core.types import Example, Labelled, MultiLabelled, Tagged
+from tunesmith.data.labels import name_all_labels, name_labels, name_tags
 from tunesmith.data.sources._aliases import ALIASES
 from tunesmith.data.table import Table
 
 __all__ = ["Dataset", "SourceFacts", "read"]
+
+
+_NAMING: dict[type, tuple[Callable[..., Any], str]] = {
+    Labelled: (name_labels, "label"),
+    MultiLabelled: (name_all_labels, "labels"),
+    Tagged: (name_tags, "tags"),
+}
+"""Kind of example -> what names its labels, and the role of their column."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +70,12 @@ def read(
         for record, origin in zip(table.records, table.origins, strict=True)
     ]
     found: tuple[str, ...] = ()
-    if isinstance(examples[0], Labelled):
+    naming = _NAMING.get(type(examples[0]))
+    if naming:
+        name_them, role = naming
         given = labels if labels is None or isinstance(labels, Mapping) else {label: label for label in labels}
-        column = located["label"]
-        examples, found = name_labels(examples, column, given, table.facts.class_names.get(column, ()))
+        column = located[role]
+        examples, found = name_them(examples, column, given, table.facts.class_names.get(column, ()))
     facts = table.facts
     return Dataset(
         list(examples), SourceFacts(facts.name, facts.sha256, facts.licence, facts.citation, len(examples), name, found, facts.notes)
@@ -102,7 +112,7 @@ def _format(table: Table, wanted: str | None, given: dict[str, str]) -> tuple[st
             )
         located = {} if unknown else form.locate(set(found), given)
         complete = set(form.required) <= set(located)
-        if complete and (wanted or given or form.recognises(set(found))):
+        if complete and (wanted or ((given or form.recognises(set(found))) and _suits(form, table, located))):
             fitting.append((name, form, located))
     if len(fitting) > 1 and given:  # a file with a label: `columns.text` alone still means labelled text
         recognised = [fit for fit in fitting if set(fit[1].required) - set(given)] or fitting
@@ -110,6 +120,11 @@ def _format(table: Table, wanted: str | None, given: dict[str, str]) -> tuple[st
     if len(fitting) == 1:
         return fitting[0]
     raise DataError(_unclear(table, wanted, [fit[0] for fit in fitting]))
+
+
+def _suits(form: Any, table: Table, located: Mapping[str, str]) -> bool:
+    """Whether what is in the columns is what the format means by them, where it looks."""
+    return not hasattr(form, "suits") or bool(form.suits(table.records, located))
 
 
 def _unclear(table: Table, wanted: str | None, fitting: Sequence[str]) -> str:
@@ -121,6 +136,7 @@ def _unclear(table: Table, wanted: str | None, fitting: Sequence[str]) -> str:
     if fitting:
         return f"{table.facts.name}: the columns {columns} fit several formats. Set data.format to one of {', '.join(fitting)}."
     return (
-        f"{table.facts.name}: cannot tell what the columns {columns} mean. Set data.columns.text=COLUMN and data.columns.label=COLUMN (classes), "
-        "data.columns.source and .target (pairs), data.columns.messages (conversations), or data.format=text."
+        f"{table.facts.name}: cannot tell what the columns {columns} mean. Set data.columns.text=COLUMN with data.columns.label (a class), .labels (several) or .value (a number), "
+        "data.columns.source and .target (pairs), .instruction and .output (alpaca), .messages or .conversations, .words and .tags, "
+        "or data.format=text."
     )

@@ -9,6 +9,7 @@ from typing import Any
 from tunesmith.core.errors import DataError, did_you_mean
 from tunesmith.data._unpacking import LONGEST_LINE, PACKED, inner_name, opened
 from tunesmith.data.table import Record
+from tunesmith.data.tagged_lines import sentences
 
 __all__ = ["SUFFIXES", "decode", "is_named_like_data", "iter_records", "iter_rows"]
 
@@ -167,8 +168,23 @@ def _json(path: Path, name: str) -> Iterator[tuple[int, Record]]:
         value = value.get("data")
     if not isinstance(value, list):
         raise DataError(f'{name}: expected an array of objects, or {{"data": [...]}}.')
-    for number, item in enumerate(value, start=1):
-        yield number, _object(item, name, number)
+    number = 0
+    for place, item in enumerate(value, start=1):
+        for record in _questions(item) if isinstance(item, dict) and "paragraphs" in item else [item]:
+            number += 1
+            yield number, _object(record, name, place)
+
+
+def _questions(article: dict[str, Any]) -> list[Any]:
+    """The questions of an article of SQuAD's own files, each with its context."""
+    try:
+        return [
+            {"title": article.get("title"), "context": paragraph["context"], **question}
+            for paragraph in article["paragraphs"]
+            for question in paragraph["qas"]
+        ]
+    except (KeyError, TypeError):
+        return [article]
 
 
 def _object(value: Any, name: str, number: int) -> Record:
@@ -207,6 +223,10 @@ def _txt(path: Path, name: str) -> Iterator[tuple[int, Record]]:
         yield begin, {"text": "".join(block).rstrip()}
 
 
+def _tagged(path: Path, name: str) -> Iterator[tuple[int, Record]]:
+    return sentences(_lines(path, name), name)
+
+
 def _has_paragraphs(path: Path, name: str) -> bool:
     seen = blank = False
     for line in _lines(path, name):
@@ -227,5 +247,8 @@ SUFFIXES: dict[str, Callable[[Path, str], Iterator[tuple[int, Record]]]] = {
     ".ndjson": _jsonl,
     ".parquet": _parquet,
     ".txt": _txt,
+    ".conll": _tagged,
+    ".bio": _tagged,
+    ".iob2": _tagged,
 }
 """End of a file's name -> its reader."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tunesmith.core.errors import Interrupted, ModelError, RecipeError, did_you_mean
-from tunesmith.core.types import Chat, Completion, Example, Labelled, Message, Text
+from tunesmith.core.types import Chat, Completion, Example, Labelled, Message, MultiLabelled, Prompt, Rated
 
 __all__ = ["Piece", "Renderer", "fill"]
 
@@ -72,7 +72,7 @@ class Renderer:
                 f"data.template: {self.template!r} names no column, so that every row would ask the same. Write {{text}} or {{source}} where the row's text belongs."
             )
 
-    def request(self, example: Completion | Labelled) -> str:
+    def request(self, example: Completion | Labelled | Rated | MultiLabelled) -> str:
         """What is asked: the template filled in, else the source text (two texts parted by a line break)."""
         if isinstance(example, Completion):
             return fill(self.template, source=example.source, text=example.source) if self.template else example.source
@@ -90,8 +90,8 @@ class Renderer:
         elif isinstance(example, Labelled):
             turns = [Message("user", self.request(example))]
             answer = Message("assistant", example.label or "")
-        elif isinstance(example, Text):
-            raise TypeError("raw text is no conversation")
+        elif not isinstance(example, Chat | Prompt):
+            raise TypeError(f"{type(example).__name__} is no conversation")
         else:
             turns, answer = list(example.messages), None
             last = max((i for i, message in enumerate(turns) if message.role == "assistant"), default=-1)

@@ -13,7 +13,19 @@ from functools import lru_cache
 from typing import TypeVar
 
 from tunesmith.core.errors import DataError
-from tunesmith.core.types import Chat, Completion, Example, Labelled, Text
+from tunesmith.core.types import (
+    Chat,
+    Completion,
+    Example,
+    Labelled,
+    MultiLabelled,
+    Preference,
+    Rated,
+    SpanQuestion,
+    Tagged,
+    Text,
+    Unpaired,
+)
 from tunesmith.data.read import Dataset
 
 __all__ = ["Splits", "content_key", "limited", "num_duplicates", "num_overlapping", "refuse_overlap", "split"]
@@ -41,10 +53,16 @@ def content_key(example: Example) -> str:
     """
     if isinstance(example, Text):
         return _key(example.text)
-    if isinstance(example, Labelled):
+    if isinstance(example, Labelled | Rated | MultiLabelled):
         return _key(example.text) if example.text_pair is None else _key(example.text, example.text_pair)
     if isinstance(example, Completion):
         return _key(example.source)
+    if isinstance(example, Tagged):
+        return _key(*example.words)
+    if isinstance(example, SpanQuestion):
+        return _key(example.question, example.context)
+    if isinstance(example, Preference | Unpaired):
+        return _key(*(message.content for message in example.prompt))
     messages = example.messages
     last = (
         max((i for i, message in enumerate(messages) if message.role == "assistant"), default=len(messages))
@@ -107,7 +125,7 @@ def _take(examples: Sequence[E], count: int) -> tuple[list[E], list[E]]:
     sizes = Counter(keys)
     label_of: dict[str, str] = {}
     for key, example in zip(keys, examples, strict=True):
-        label = (example.label or "") if isinstance(example, Labelled) else ""
+        label = _label(example)
         label_of[key] = min(label_of.get(key, label), label)  # one text under two labels counts with the first by name
     strata: dict[str, list[str]] = defaultdict(list)
     for key in sorted(sizes):
@@ -122,6 +140,15 @@ def _take(examples: Sequence[E], count: int) -> tuple[list[E], list[E]]:
                 room -= sizes[key]
     chosen = [example for key, example in zip(keys, examples, strict=True) if key in taken]
     return chosen, [example for key, example in zip(keys, examples, strict=True) if key not in taken]
+
+
+def _label(example: Example) -> str:
+    """What splits keep in balance."""
+    if isinstance(example, Labelled):
+        return example.label or ""
+    if isinstance(example, MultiLabelled):
+        return "\x1f".join(sorted(example.labels or ()))
+    return str(example.is_liked) if isinstance(example, Unpaired) else ""
 
 
 def _quotas(sizes: Mapping[str, int], count: int) -> dict[str, int]:
@@ -149,6 +176,10 @@ def _answer(example: Example) -> str:
         return example.target
     if isinstance(example, Chat):
         return "\x1f".join(message.content for message in example.messages if message.role == "assistant")
+    if isinstance(example, Preference):
+        return "\x1f".join(message.content for message in (*example.chosen, *example.rejected))
+    if isinstance(example, Unpaired):
+        return "\x1f".join([str(example.is_liked), *(message.content for message in example.completion)])
     return ""
 
 

@@ -1,10 +1,11 @@
-"""What a model says to rows: labels from a head, the likelihood of a text, labels without any training.
+"""What a model says to rows: the outputs of a head, the likelihood of a text, labels without any training.
 
 n rows    c labels    h hidden size    N scored positions    A answers
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +14,7 @@ from tunesmith.core.batch import Batch
 from tunesmith.core.errors import Diverged
 from tunesmith.core.types import Forward, Output
 
-__all__ = ["classify_batches", "score_batches", "zero_shot_by_likelihood", "zero_shot_by_similarity"]
+__all__ = ["hear_head", "parted", "score_batches", "zero_shot_by_likelihood", "zero_shot_by_similarity"]
 
 SIMILARITY_SCALE = 20.0
 """What a cosine is multiplied by before the softmax: the scale that sentence-transformers trains with (MultipleNegativesRankingLoss)."""
@@ -33,30 +34,29 @@ def _evaluating(forward: Forward) -> Iterator[None]:
             module.training = training
 
 
-def classify_batches(forward: Forward, batches: Iterable[Batch], labels: Sequence[str], head: str = "label") -> list[Output]:
-    """The most probable label of each row and the probabilities of all, from the head's softmax, in the order of the rows.
+def hear_head(forward: Forward, batches: Iterable[Batch], head: str, reads: Literal["answer", "target"] = "answer") -> list[Tensor]:
+    """What a head says to each row, in the order of the rows: float64 on the CPU, (1, outputs) for its answer, or (its targets, outputs).
 
-    Raises: ValueError, where a row has not exactly one answer, or the head has not one output a label; Diverged, where an output is not finite.
+    Raises: ValueError, where the head is read once a row and a row has not exactly one answer; Diverged, where an output is not finite.
     """
-    outputs: list[Output] = []
+    heard: list[Tensor] = []
     with _evaluating(forward):
         for batch in batches:
-            logits_Ac = forward.head(head, batch)
-            if logits_Ac.shape[-1] != len(labels):
-                raise ValueError(f"the head {head} has {logits_Ac.shape[-1]} outputs for {len(labels)} labels")
-            order = batch.rows_A.cpu().argsort(stable=True)
-            if batch.rows_A.cpu()[order].tolist() != list(range(len(batch.rows))):
-                raise ValueError("a row to classify has exactly one answer")
-            outputs += _labelled(logits_Ac.cpu().double()[order], labels)
-    return outputs
+            heard += parted(forward.head(head, batch, reads), batch, reads)
+    return heard
 
 
-def _labelled(logits_nc: Tensor, labels: Sequence[str]) -> list[Output]:
-    if not bool(torch.isfinite(logits_nc).all()):
+def parted(outputs: Tensor, batch: Batch, reads: Literal["answer", "target"]) -> list[Tensor]:
+    """Outputs of a head, (A, outputs) or (N, outputs), row by row; raises as `hear_head`."""
+    if reads == "answer":
+        order = batch.rows_A.argsort(stable=True)
+        if batch.rows_A[order].tolist() != list(range(len(batch.rows))):
+            raise ValueError("a head that is read once a row needs exactly one answer in every row")
+        outputs = outputs[order]
+    if not bool(torch.isfinite(outputs).all()):
         raise Diverged("The model gave outputs that are not finite numbers. Lower train.learning_rate, or set engine.precision to fp32.")
-    probabilities_nc = logits_nc.softmax(-1)
-    chosen_n = probabilities_nc.argmax(-1).tolist()
-    return [Output(label=labels[c], probabilities=tuple(row)) for c, row in zip(chosen_n, probabilities_nc.tolist(), strict=True)]
+    sizes = [len(row.targets.positions) if reads == "target" else 1 for row in batch.rows]
+    return list(torch.split(outputs.double().cpu(), sizes))
 
 
 def score_batches(forward: Forward, batches: Iterable[Batch], num_bytes: Sequence[int]) -> list[Output]:
@@ -80,6 +80,14 @@ def score_batches(forward: Forward, batches: Iterable[Batch], num_bytes: Sequenc
             "The model's likelihood of a text is not a finite number. Lower train.learning_rate, or set engine.precision to fp32."
         )
     return [Output(nll_nats=nll, num_tokens=count, num_bytes=size) for nll, count, size in zip(nats, tokens, num_bytes, strict=True)]
+
+
+def _labelled(logits_nc: Tensor, labels: Sequence[str]) -> list[Output]:
+    if not bool(torch.isfinite(logits_nc).all()):
+        raise Diverged("The model gave outputs that are not finite numbers. Lower train.learning_rate, or set engine.precision to fp32.")
+    probabilities_nc = logits_nc.softmax(-1)
+    chosen_n = probabilities_nc.argmax(-1).tolist()
+    return [Output(label=labels[c], probabilities=tuple(row)) for c, row in zip(chosen_n, probabilities_nc.tolist(), strict=True)]
 
 
 def zero_shot_by_similarity(texts_nh: Tensor, labels_ch: Tensor, labels: Sequence[str]) -> list[Output]:

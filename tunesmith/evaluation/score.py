@@ -1,7 +1,6 @@
 """From what models said to numbers with intervals, paired comparisons, confusion matrices and the rows that changed."""
 
 import math
-from collections import Counter
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -10,9 +9,23 @@ import numpy as np
 
 from tunesmith.core import registry
 from tunesmith.core.statistics import Interval, PairedIntervals, bootstrap, compare_proportions, paired_bootstrap, wilson
-from tunesmith.core.types import Chat, Completion, Example, Labelled, Metric, Output, Prompt
+from tunesmith.core.types import (
+    Chat,
+    Completion,
+    Example,
+    Labelled,
+    Metric,
+    MultiLabelled,
+    Output,
+    Preference,
+    Prompt,
+    Rated,
+    SpanQuestion,
+    Tagged,
+    Unpaired,
+)
 
-__all__ = ["MetricResult", "changed", "compare", "confusion", "evaluate_metric", "majority", "metrics_for", "text_of"]
+__all__ = ["MetricResult", "changed", "compare", "confusion", "evaluate_metric", "metrics_for", "text_of"]
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -98,17 +111,6 @@ def _groups(examples: Sequence[Example]) -> list[Hashable] | None:
     return keys if 1 < len(set(keys)) < len(keys) else None
 
 
-def majority(train_labels: Sequence[str], num_rows: int) -> list[Output]:
-    """What a model that always answers the most frequent training label says to `num_rows` rows; of several such labels, the first by name.
-
-    Raises: ValueError, where there are no labels.
-    """
-    if not train_labels:
-        raise ValueError("no training labels to take the most frequent of")
-    counts = Counter(train_labels)
-    return [Output(label=min(counts, key=lambda label: (-counts[label], label)))] * num_rows
-
-
 def confusion(labels: Sequence[str], references: Sequence[str], predicted: Sequence[str]) -> list[list[int]]:
     """Number of rows for each true label (rows of the matrix) and predicted label (columns), in the order of `labels`.
 
@@ -127,11 +129,15 @@ def confusion(labels: Sequence[str], references: Sequence[str], predicted: Seque
 def text_of(example: Example) -> str:
     """What a model was given to read, for people: the text or texts, the source, or the last turn that is not the assistant's."""
     match example:
-        case Labelled(text=text, text_pair=pair):
+        case Labelled(text=text, text_pair=pair) | Rated(text=text, text_pair=pair) | MultiLabelled(text=text, text_pair=pair):
             return text if pair is None else f"{text}\n{pair}"
         case Completion(source=source):
             return source
-        case Chat(messages=messages) | Prompt(messages=messages):
+        case Tagged(words=words):
+            return " ".join(words)
+        case SpanQuestion(question=question, context=context):
+            return f"{question}\n{context}"
+        case Chat(messages=messages) | Prompt(messages=messages) | Preference(prompt=messages) | Unpaired(prompt=messages):
             asked = [message.content for message in messages if message.role != "assistant"]
             return asked[-1] if asked else ""
         case _:

@@ -37,8 +37,10 @@ class Head(nn.Module):
         num_layers: int = 1,
         activation: Literal["tanh", "gelu"] = "tanh",
         dropout: float = 0.0,
+        shift: float = 0.0,
+        scale: float = 1.0,
     ) -> None:
-        """Raises: ValueError, where a number is out of its range."""
+        """Outputs are `shift + scale * (what the layers say)`. Raises: ValueError, where a number is out of its range."""
         super().__init__()
         if num_outputs < 1 or num_layers < 1 or not 0 <= dropout < 1 or pooling not in ("first", "mean", "last"):
             raise ValueError(
@@ -46,6 +48,7 @@ class Head(nn.Module):
             )
         self.name, self.hidden_size, self.num_outputs = name, hidden_size, num_outputs
         self.pooling, self.num_layers, self.activation, self.dropout = pooling, num_layers, activation, dropout
+        self.shift, self.scale = shift, scale
         self.layers = nn.ModuleList(nn.Linear(hidden_size, hidden_size) for _ in range(num_layers - 1))
         self.layers.append(nn.Linear(hidden_size, num_outputs))
         self._act = nn.Tanh() if activation == "tanh" else nn.GELU()
@@ -91,12 +94,13 @@ class Head(nn.Module):
         x = vectors.to(self.layers[0].weight.dtype)  # type: ignore[arg-type]
         for layer in self.layers[:-1]:
             x = self._act(layer(self._drop(x)))
-        return self.layers[-1](self._drop(x))  # type: ignore[no-any-return]
+        outputs: Tensor = self.layers[-1](self._drop(x))
+        return outputs if (self.shift, self.scale) == (0.0, 1.0) else outputs * self.scale + self.shift
 
     @property
     def settings(self) -> dict[str, Any]:
         """What it takes to make the same head again, without its weights."""
-        names = ("name", "hidden_size", "num_outputs", "pooling", "num_layers", "activation", "dropout")
+        names = ("name", "hidden_size", "num_outputs", "pooling", "num_layers", "activation", "dropout", "shift", "scale")
         return {name: getattr(self, name) for name in names}
 
 

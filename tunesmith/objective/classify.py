@@ -5,22 +5,25 @@ loss = - sum over texts of log softmax(head(pooled hidden states))[label].
 Source: Devlin et al. (2019), "BERT", https://arxiv.org/abs/1810.04805, section 4.1.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-import numpy as np
+import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from tunesmith.core.batch import Batch
 from tunesmith.core.errors import DataError
-from tunesmith.core.types import Encoder, Example, Forward, HeadSpec, Labelled, Loss, Row, Segment
+from tunesmith.core.types import Encoder, Example, Forward, HeadSpec, Labelled, Loss, Output, Row, Segment
+from tunesmith.objective._head import HeadLoss
 
 __all__ = ["Classify"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Classify:
+class Classify(HeadLoss):
     """Learn the class of a text."""
 
     pooling: Literal["auto", "first", "mean", "last"] = "auto"
@@ -35,7 +38,8 @@ class Classify:
     accepts: ClassVar[tuple[type, ...]] = (Labelled,)
     fills: ClassVar[frozenset[str]] = frozenset({"label"})
     headline: ClassVar[str] = "accuracy"
-    uses_lm_head: ClassVar[bool] = False
+    head: ClassVar[str] = "label"
+    reads: ClassVar[Literal["answer", "target"]] = "answer"
 
     def heads(self, encoder: Encoder) -> Mapping[str, HeadSpec]:
         """One head, `label`, with an output a class. Raises: DataError, where the data has fewer than two classes."""
@@ -53,14 +57,27 @@ class Classify:
         values = {} if example.label is None else {"label": (encoder.labels.index(example.label),)}
         return [Row((Segment(encoded.tokens, encoded.token_types),), example.origin, values=values)]
 
-    def draw(self, row: Row, rng: np.random.Generator) -> Row:
-        """The row as it is: nothing is drawn."""
-        return row
-
-    def prepare(self, forward: Forward, batches: Sequence[Batch]) -> None:
-        """Nothing to prepare."""
-
     def loss(self, forward: Forward, batch: Batch) -> Loss:
         """Cross-entropy summed over the texts, in nats; a step divides it by the number of texts."""
         logits = forward.head("label", batch)
         return Loss({"answer": F.cross_entropy(logits, batch.per_answer["label"], reduction="sum")})
+
+    def outputs(
+        self, examples: Sequence[Example], rows: Sequence[Row], owners: Sequence[int], heard: Sequence[Tensor], encoder: Encoder
+    ) -> list[Output]:
+        """The most probable class, and the softmax over all."""
+        probabilities_nc = torch.cat(list(heard)).softmax(-1)
+        chosen_n = probabilities_nc.argmax(-1).tolist()
+        return [
+            Output(label=encoder.labels[c], probabilities=tuple(row)) for c, row in zip(chosen_n, probabilities_nc.tolist(), strict=True)
+        ]
+
+    def reference(self, example: Example) -> str:
+        """The class."""
+        assert isinstance(example, Labelled)
+        return example.label or ""
+
+    def constant(self, train: Sequence[Example], asked: Sequence[Example]) -> list[Output]:
+        """The most frequent class; of several, the first by name."""
+        counts = Counter(self.reference(example) for example in train)
+        return [Output(label=min(counts, key=lambda label: (-counts[label], label)))] * len(asked)

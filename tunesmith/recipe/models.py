@@ -83,7 +83,7 @@ class DataSpec(Section):
     format: FormatName | None = None
     """How a row is read; none: found from the columns."""
     columns: Names = Field(default_factory=dict)
-    """What a column is called here: `{text: review, label: sentiment}`. Roles: text, text_pair, label, source, target, messages."""
+    """What a column is called here: `{text: review, label: sentiment}`. Roles are those of the formats: text, label, source, target, messages, ... (docs/data.md)."""
     labels: Names | None = None
     """What the values of the label column mean: `{0: negative, 1: positive}`."""
     label_texts: Names | None = None

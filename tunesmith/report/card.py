@@ -12,7 +12,15 @@ from tunesmith.report.summary import summarize
 
 __all__ = ["model_card"]
 
-_PIPELINES = {"classification": "text-classification", "generation": "text-generation", "language_modelling": "text-generation"}
+_PIPELINES = {
+    "classification": "text-classification",
+    "multi_label": "text-classification",
+    "regression": "text-classification",
+    "token_classification": "token-classification",
+    "span_qa": "question-answering",
+    "generation": "text-generation",
+    "language_modelling": "text-generation",
+}
 
 
 def model_card(report: Mapping[str, Any]) -> str:
@@ -71,7 +79,7 @@ def _results(data: Sequence[DataSet]) -> list[str]:
         place = "held-out test rows of the training data" if d.is_own else "out of domain"
         rows = f", {numbers.count(d.rows)} rows" if d.rows else ""
         has_majority = any(c.majority for c in d.comparisons)
-        head = ["metric", *(["majority class"] if has_majority else []), "base", "tuned", "difference", "p"]
+        head = ["metric", *([d.comparisons[0].constant] if has_majority else []), "base", "tuned", "difference", "p"]
         body = []
         for c in d.comparisons:
             change = c.difference.change_text(c.decimals) if c.difference else numbers.MISSING

@@ -64,5 +64,5 @@ def _whisker(estimate: Estimate | None, x: Scale, y: float, kind: str) -> str:
 
 
 def _told(c: Comparison) -> str:
-    named = (("base", c.base), ("tuned", c.tuned), ("majority class", c.majority))
+    named = (("base", c.base), ("tuned", c.tuned), (c.constant, c.majority))
     return ", ".join(f"{name} {e.text(c.decimals)}" for name, e in named if e)

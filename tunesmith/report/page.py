@@ -65,6 +65,7 @@ def _context(report: Mapping[str, Any]) -> dict[str, Any]:
         "data_sets": data,
         "first": data[0].comparisons[0] if data else None,
         "has_majority": any(c.majority for d in data for c in d.comparisons),
+        "constant": data[0].comparisons[0].constant if data else "",
         "has_p": any(c.p is not None for d in data for c in d.comparisons),
         "interval_panels": interval_panels(data),
         "curve_panels": curve_panels(report.get("curves") or {}),

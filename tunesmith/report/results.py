@@ -20,6 +20,16 @@ _TITLES = {
     "bleu": "BLEU",
     "chrf": "chrF",
     "exact_match": "exact match",
+    "pearson": "Pearson's r",
+    "spearman": "Spearman's rho",
+    "rmse": "root mean squared error",
+    "mae": "mean absolute error",
+    "labels_micro_f1": "micro-F1",
+    "labels_jaccard": "Jaccard index",
+    "labels_exact_match": "exact match of labels",
+    "entity_f1": "entity F1",
+    "squad_f1": "F1 (SQuAD)",
+    "squad_exact_match": "exact match (SQuAD)",
     "bits_per_byte": "bits per byte",
 }
 
@@ -88,6 +98,9 @@ class Comparison:
     p: float | None
     test: str
     majority: Estimate | None
+    """What always giving the same answer scores."""
+    constant: str = "majority class"
+    """What that answer is called."""
 
     @property
     def title(self) -> str:
@@ -162,7 +175,8 @@ def comparisons(report: Mapping[str, Any]) -> list[DataSet]:
 
 def _data_set(name: str, measured: Mapping[str, Any], *, is_own: bool) -> DataSet:
     baselines = measured.get("baselines") or {}
-    majority = baselines.get("majority") or {}
+    is_class = bool(baselines.get("majority"))
+    majority = baselines.get("majority") or baselines.get("constant") or {}
     found = []
     for metric, entry in (measured.get("metrics") or {}).items():
         difference = entry.get("difference") or {}
@@ -177,6 +191,7 @@ def _data_set(name: str, measured: Mapping[str, Any], *, is_own: bool) -> DataSe
                 p=difference.get("p"),
                 test=str(difference.get("test") or ""),
                 majority=Estimate.read(majority.get(metric)),
+                constant="majority class" if is_class else "constant answer",
             )
         )
     numbers_of_rows = {c.rows for c in found if c.rows}

@@ -17,7 +17,7 @@ class Summary:
     """The verdict of a run."""
 
     verdict: Verdict
-    """Of the first metric on the run's own test split; `worse`, too, where the majority class beats the tuned model."""
+    """Of the first metric on the run's own test split; `worse`, too, where the constant answer (of classes, the majority class) beats the tuned model."""
     headline: str
     """The verdict in a few words."""
     sentences: tuple[str, ...]
@@ -58,7 +58,7 @@ def summarize(report: Mapping[str, Any]) -> Summary:
 
 def _headline(first: Comparison, base: str) -> str:
     if first.against_majority == "worse":
-        return "Below the majority class"
+        return f"Below the {first.constant}"
     return {
         "better": f"Better than the {base}",
         "worse": f"Worse than the {base}",
@@ -102,11 +102,12 @@ def _majority_sentences(c: Comparison) -> list[str]:
     if c.majority is None or c.tuned is None:
         return []
     value = fixed(c.majority.value, c.decimals)
+    always = "answering the most frequent label" if c.constant == "majority class" else "giving the best constant answer"
     if c.against_majority == "worse":
-        return [f"Always answering the most frequent label would score {value}: better than the tuned model."]
+        return [f"Always {always} would score {value}: better than the tuned model."]
     if c.against_majority == "unclear":
-        return [f"It is not clearly better than always answering the most frequent label ({value})."]
-    return [f"Always answering the most frequent label scores {value}."]
+        return [f"It is not clearly better than always {always} ({value})."]
+    return [f"Always {always} scores {value}."]
 
 
 def _other_metrics(own: DataSet) -> list[str]:
@@ -134,7 +135,7 @@ def _domain_clause(data: DataSet, metric: str) -> str:
         words = {"better": f"better on {data.name}, {moved}", "worse": f"worse on {data.name}, {moved}"}
         text = f"{words.get(c.verdict, f'no clear difference on {data.name}, {moved}')}: {change}"
     if c.against_majority == "worse" and c.majority is not None:
-        text += f", below the majority class ({fixed(c.majority.value, places)})"
+        text += f", below the {c.constant} ({fixed(c.majority.value, places)})"
     return text
 
 

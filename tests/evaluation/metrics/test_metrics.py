@@ -11,7 +11,7 @@ from rouge_score.rouge_scorer import RougeScorer
 from sklearn import metrics as sklearn_metrics
 
 from tunesmith.core import registry
-from tunesmith.core.types import Completion, Metric, Origin, Output
+from tunesmith.core.types import Completion, Example, Metric, MultiLabelled, Origin, Output, SpanQuestion, Tagged
 from tunesmith.evaluation.metrics._labels import label_code
 
 EXAMPLE = Completion("", "", Origin("made", 1))
@@ -28,10 +28,9 @@ CORPUS = [
 ]
 
 
-def stats_of(metric: Metric, outputs: Sequence[Output], references: Sequence[str]) -> Any:
-    return np.array(
-        [metric.stats(EXAMPLE, output, reference) for output, reference in zip(outputs, references, strict=True)], dtype=np.float64
-    )
+def stats_of(metric: Metric, outputs: Sequence[Output], references: Sequence[str], examples: Sequence[Example] = ()) -> Any:
+    rows = zip(examples or [EXAMPLE] * len(outputs), outputs, references, strict=True)
+    return np.array([metric.stats(*row) for row in rows], dtype=np.float64)
 
 
 def value_of(name: str, outputs: Sequence[Output], references: Sequence[str]) -> float:
@@ -152,13 +151,30 @@ def test_perplexity_overflows_to_infinity_and_nothing_scored_is_not_a_number() -
 
 # Conformance: what holds for every metric found, those of other packages too.
 
-REFERENCES = ["the first answer", "another reply of several words", "a third one", "the first answer", "yes"]
+TEXTS = ["the first answer", "another reply of several words", "a third one", "the first answer", "yes"]
+LABELS = [("a",), ("a", "b"), ("c",), ("b",), ("a", "c")]
+TAGS = [("B-X", "I-X", "O"), ("O", "B-Y"), ("B-Y",), ("B-X", "O"), ("O", "B-X")]
+NUMBERS = [1.0, 2.5, 4.0, 3.5, -1.0]
+HERE = EXAMPLE.origin
+EXAMPLES: dict[str, list[Example]] = {
+    "labels": [MultiLabelled("t", labels, HERE) for labels in LABELS],
+    "tags": [Tagged(("w",) * len(tags), tags, HERE) for tags in TAGS],
+    "span": [SpanQuestion("q", text, ((0, text),), HERE) for text in TEXTS],
+}
 GOOD = {
-    "label": [Output(label=text) for text in REFERENCES],
-    "text": [Output(text=text) for text in REFERENCES],
+    "labels": [Output(labels=labels) for labels in LABELS],
+    "tags": [Output(tags=tags) for tags in TAGS],
+    "number": [Output(number=number + 0.1 * (-1) ** at) for at, number in enumerate(NUMBERS)],
+    "span": [Output(span=text) for text in TEXTS],
+    "label": [Output(label=text) for text in TEXTS],
+    "text": [Output(text=text) for text in TEXTS],
     "nll": [Output(nll_nats=0.1 * (i + 1), num_tokens=4, num_bytes=16) for i in range(5)],
 }
 BAD = {
+    "labels": [Output(labels=labels) for labels in [("b",), ("c",), (), ("a",), ("b",)]],
+    "tags": [Output(tags=("O",) * len(tags)) for tags in TAGS],
+    "number": [Output(number=number) for number in [3.0, -2.0, 0.0, 0.5, 4.0]],
+    "span": [Output(span=text) for text in ["zzz", "", "0 1 2", "!!", "qqq qq"]],
     "label": [Output(label=text) for text in ["yes", "the first answer", "another reply", "a third one", "another reply"]],
     "text": [Output(text=text) for text in ["zzz", "", "0 1 2", "!!", "qqq qq"]],
     "nll": [Output(nll_nats=9.0 + i, num_tokens=4, num_bytes=16) for i in range(5)],
@@ -166,10 +182,16 @@ BAD = {
 every_metric = pytest.mark.parametrize("name", registry.names("metric"))
 
 
+def of(metric: Metric, *sides: dict[str, list[Output]]) -> Any:
+    """What the metric makes of all rows of the sides, one after the other."""
+    references = [repr(number) for number in NUMBERS] if metric.needs == "number" else TEXTS
+    return np.concatenate([stats_of(metric, side[metric.needs], references, EXAMPLES.get(metric.needs, ())) for side in sides])
+
+
 @every_metric
 def test_a_metric_prefers_the_better_outputs(name: str) -> None:
     metric: Metric = registry.create("metric", name)
-    good, bad = (value_of(name, outputs[metric.needs], REFERENCES) for outputs in (GOOD, BAD))
+    good, bad = (metric.value(of(metric, side)) for side in (GOOD, BAD))
     assert math.isfinite(good)
     assert math.isfinite(bad)
     assert (good > bad) == metric.higher_is_better
@@ -179,7 +201,7 @@ def test_a_metric_prefers_the_better_outputs(name: str) -> None:
 @every_metric
 def test_a_metric_does_not_mind_the_order_of_rows(name: str) -> None:
     metric: Metric = registry.create("metric", name)
-    stats_nk = np.concatenate([stats_of(metric, outputs[metric.needs], REFERENCES) for outputs in (GOOD, BAD)])
+    stats_nk = of(metric, GOOD, BAD)
     shuffled = stats_nk[np.random.default_rng(0).permutation(len(stats_nk))]
     assert metric.value(shuffled) == pytest.approx(metric.value(stats_nk), abs=1e-12)
     assert metric.value(np.concatenate([stats_nk, stats_nk])) == pytest.approx(metric.value(stats_nk), abs=1e-9)
@@ -189,8 +211,8 @@ def test_a_metric_does_not_mind_the_order_of_rows(name: str) -> None:
 def test_a_metric_takes_one_row_and_a_proportion_is_the_mean_of_zeros_and_ones(name: str) -> None:
     metric: Metric = registry.create("metric", name)
     assert isinstance(metric, Metric)
-    stats_nk = stats_of(metric, [*GOOD[metric.needs], *BAD[metric.needs]], REFERENCES * 2)
-    assert math.isfinite(metric.value(stats_nk[:1]))
+    stats_nk = of(metric, GOOD, BAD)
+    assert math.isfinite(metric.value(stats_nk[:1])) or name in ("pearson", "spearman")  # there is no correlation in one row
     if metric.is_proportion:
         assert set(stats_nk.ravel()) <= {0.0, 1.0}
         assert metric.value(stats_nk) == pytest.approx(float(stats_nk.mean()))

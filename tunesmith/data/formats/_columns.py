@@ -15,16 +15,24 @@ __all__ = [
     "MESSAGES",
     "OPENAI",
     "PAIRS",
+    "SCORES",
     "SECOND_TEXTS",
     "SHAREGPT",
+    "TAGS",
     "TEXTS",
+    "WORDS",
     "Spelling",
     "chat_of",
     "check_characters",
     "choose",
     "is_alpaca",
     "is_empty",
+    "is_judged",
+    "is_list",
+    "is_preference",
+    "is_unpaired",
     "listed",
+    "locate_texts",
     "messages_in",
     "text_in",
 ]
@@ -32,6 +40,9 @@ __all__ = [
 TEXTS = ("text", "sentence", "sentence1", "premise")
 SECOND_TEXTS = ("text_pair", "sentence2", "hypothesis")
 LABELS = ("label", "labels", "class", "category", "sentiment")
+SCORES = ("score", "rating", "similarity_score", "value")
+WORDS = ("words", "tokens")
+TAGS = ("tags", "ner_tags", "pos_tags")
 PAIRS = (("source", "target"), ("prompt", "completion"), ("question", "answer"), ("input", "output"), ("instruction", "output"))
 MESSAGES = ("messages",)
 CONVERSATIONS = ("conversations",)
@@ -73,14 +84,44 @@ def choose(names: Collection[str], columns: Collection[str], taken: Collection[s
     return found[0] if len(found) == 1 else None
 
 
+def locate_texts(columns: Collection[str], given: Mapping[str, str], role: str, names: Collection[str]) -> dict[str, str]:
+    """The columns of a text, of what is known of it (`role`, usually called one of `names`), and of a second text, as far as they are clear."""
+    found = dict(given)
+    for wanted, usual in (("text", TEXTS), (role, names), ("text_pair", SECOND_TEXTS)):
+        name = found.get(wanted) or choose(usual, columns, found.values())
+        if name:
+            found[wanted] = name
+    return found
+
+
+def is_preference(columns: Set[str]) -> bool:
+    """Whether there are two answers, of which one was liked better."""
+    return {"chosen", "rejected"} <= columns or {"preferred_output", "non_preferred_output"} <= columns
+
+
+def is_unpaired(columns: Set[str]) -> bool:
+    """Whether there is one answer, and whether it was liked."""
+    return "kto_tag" in columns or {"prompt", "completion", "label"} <= columns
+
+
+def is_judged(columns: Set[str]) -> bool:
+    """Whether there is a judgement of answers, not only an answer to learn."""
+    return is_preference(columns) or is_unpaired(columns)
+
+
 def is_alpaca(columns: Set[str]) -> bool:
     """Whether there is more than an instruction and its output, which are a pair."""
-    return {"instruction", "output"} <= columns and not columns.isdisjoint({"input", "system", "history"})
+    return {"instruction", "output"} <= columns and not columns.isdisjoint({"input", "system", "history"}) and not is_judged(columns)
 
 
 def is_empty(value: Any) -> bool:
     """Whether a cell holds nothing, or white space."""
     return value is None or (isinstance(value, str) and not value.strip())
+
+
+def is_list(value: Any) -> bool:
+    """Whether a cell holds a list, or the JSON text of one."""
+    return isinstance(value, list | tuple) or (isinstance(value, str) and value.strip()[:1] == "[" and value.strip()[-1:] == "]")
 
 
 def text_in(record: Mapping[str, Any], column: str, origin: Origin) -> str:

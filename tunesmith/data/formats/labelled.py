@@ -1,14 +1,15 @@
 """labelled: a text, or two, and the name of its class."""
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from tunesmith.core.errors import DataError
 from tunesmith.core.types import Labelled, Origin
-from tunesmith.data.formats._columns import LABELS, SECOND_TEXTS, TEXTS, choose, text_in
+from tunesmith.data.formats._columns import LABELS, is_list, locate_texts, text_in
+from tunesmith.data.formats._values import are_quantities
 from tunesmith.data.labels import raw_label
-from tunesmith.data.table import cell, shown
+from tunesmith.data.table import Record, cell, shown
 
 __all__ = ["LabelledFormat"]
 
@@ -22,16 +23,15 @@ class LabelledFormat:
 
     def locate(self, columns: Set[str], given: Mapping[str, str]) -> dict[str, str]:
         """The column of each role, as far as it is clear."""
-        found = dict(given)
-        for role, names in (("text", TEXTS), ("label", LABELS), ("text_pair", SECOND_TEXTS)):
-            name = found.get(role) or choose(names, columns, found.values())
-            if name:
-                found[role] = name
-        return found
+        return locate_texts(columns, given, "label", LABELS)
 
     def recognises(self, columns: Set[str]) -> bool:
         """Whether there is one text and one label."""
         return set(self.required) <= set(self.locate(columns, {}))
+
+    def suits(self, records: Sequence[Record], columns: Mapping[str, str]) -> bool:
+        """Whether the labels are neither lists nor quantities."""
+        return not is_list(records[0].get(columns["label"])) and not are_quantities([record.get(columns["label"]) for record in records])
 
     def parse(self, record: Mapping[str, Any], origin: Origin, columns: Mapping[str, str]) -> Labelled:
         """The example with its label as the file has it. Raises: DataError, naming the row, where something is missing."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from tunesmith.core.types import Chat, Origin
-from tunesmith.data.formats._columns import MESSAGES, chat_of, choose, messages_in
+from tunesmith.data.formats._columns import MESSAGES, chat_of, choose, is_judged, messages_in
 
 __all__ = ["MessagesFormat"]
 
@@ -24,7 +24,7 @@ class MessagesFormat:
 
     def recognises(self, columns: Set[str]) -> bool:
         """Whether there is a column messages."""
-        return "messages" in self.locate(columns, {})
+        return "messages" in self.locate(columns, {}) and not is_judged(columns)
 
     def parse(self, record: Mapping[str, Any], origin: Origin, columns: Mapping[str, str]) -> Chat:
         """Raises: DataError, naming the row, where it is no conversation, or holds no answer to learn."""

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from tunesmith.core.errors import DataError
 from tunesmith.core.types import Chat, Message, Origin
-from tunesmith.data.formats._columns import CONVERSATIONS, SHAREGPT, chat_of, choose, is_empty, messages_in, text_in
+from tunesmith.data.formats._columns import CONVERSATIONS, SHAREGPT, chat_of, choose, is_empty, is_judged, messages_in, text_in
 
 __all__ = ["ShareGPTFormat"]
 
@@ -25,7 +25,7 @@ class ShareGPTFormat:
 
     def recognises(self, columns: Set[str]) -> bool:
         """Whether there is a column conversations."""
-        return "conversations" in self.locate(columns, {})
+        return "conversations" in self.locate(columns, {}) and not is_judged(columns)
 
     def turns(self, record: Mapping[str, Any], origin: Origin, columns: Mapping[str, str]) -> tuple[Message, ...]:
         """Every turn, the system message first. Raises: DataError, naming the row."""

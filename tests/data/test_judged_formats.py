@@ -1,0 +1,125 @@
+"""Judged answers: the documented shapes of TRL, OpenAI, LLaMA-Factory and hh-rlhf."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tunesmith.core.errors import DataError
+from tunesmith.core.types import Message, Preference, Unpaired
+from tunesmith.data import read
+
+
+def one(record: dict[str, Any], **options: Any) -> Any:
+    found = read([record], **options)
+    return found.examples[0], found.facts.format
+
+
+def user(text: str) -> dict[str, str]:
+    return {"role": "user", "content": text}
+
+
+def assistant(text: str) -> dict[str, str]:
+    return {"role": "assistant", "content": text}
+
+
+BLUE = Preference((Message("user", "Sky?"),), (Message("assistant", "Blue."),), (Message("assistant", "Green."),), None)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        pytest.param({"prompt": "Sky?", "chosen": "Blue.", "rejected": "Green."}, id="trl-text"),
+        pytest.param({"prompt": [user("Sky?")], "chosen": [assistant("Blue.")], "rejected": [assistant("Green.")]}, id="trl-messages"),
+        pytest.param({"chosen": [user("Sky?"), assistant("Blue.")], "rejected": [user("Sky?"), assistant("Green.")]}, id="trl-implicit"),
+        pytest.param(
+            {"prompt": "Sky?", "chosen": [user("Sky?"), assistant("Blue.")], "rejected": [user("Sky?"), assistant("Green.")]}, id="both"
+        ),
+        pytest.param(
+            {
+                "input": {"messages": [user("Sky?")], "tools": [], "parallel_tool_calls": True},
+                "preferred_output": [assistant("Blue.")],
+                "non_preferred_output": [assistant("Green.")],
+            },
+            id="openai",
+        ),
+        pytest.param({"instruction": "Sky?", "input": "", "chosen": "Blue.", "rejected": "Green."}, id="llama-factory-alpaca"),
+        pytest.param(
+            {
+                "conversations": [{"from": "human", "value": "Sky?"}],
+                "chosen": {"from": "gpt", "value": "Blue."},
+                "rejected": {"from": "gpt", "value": "Green."},
+            },
+            id="llama-factory-sharegpt",
+        ),
+        pytest.param({"chosen": "\n\nHuman: Sky?\n\nAssistant: Blue.", "rejected": "\n\nHuman: Sky?\n\nAssistant: Green."}, id="hh-rlhf"),
+    ],
+)
+def test_every_documented_shape_of_a_preference(record: dict[str, Any]) -> None:
+    example, form = one(record)
+    assert form == "preference"
+    assert (example.prompt, example.chosen, example.rejected) == (BLUE.prompt, BLUE.chosen, BLUE.rejected)
+
+
+def test_dialogues_part_where_they_differ() -> None:
+    shared = "\n\nHuman: Hi\n\nAssistant: Hello\n\nHuman: Sky?"
+    example, _ = one({"chosen": f"{shared}\n\nAssistant: Blue.", "rejected": f"{shared}\n\nAssistant: Green."})
+    assert [message.content for message in example.prompt] == ["Hi", "Hello", "Sky?"]
+    assert (example.chosen[0].content, example.rejected[0].content) == ("Blue.", "Green.")
+
+
+@pytest.mark.parametrize(
+    ("record", "liked"),
+    [
+        pytest.param({"prompt": "Sky?", "completion": "Blue.", "label": True}, True, id="trl-text"),
+        pytest.param({"prompt": [user("Sky?")], "completion": [assistant("Blue.")], "label": False}, False, id="trl-messages"),
+        pytest.param({"messages": [user("Sky?"), assistant("Blue.")], "kto_tag": True}, True, id="llama-factory-openai"),
+        pytest.param({"instruction": "Sky?", "input": "", "output": "Blue.", "kto_tag": False}, False, id="llama-factory-alpaca"),
+        pytest.param(
+            {"conversations": [{"from": "human", "value": "Sky?"}, {"from": "gpt", "value": "Blue."}], "kto_tag": "true"},
+            True,
+            id="sharegpt",
+        ),
+    ],
+)
+def test_every_documented_shape_of_a_single_judgement(record: dict[str, Any], liked: bool) -> None:
+    example, form = one(record)
+    assert form == "unpaired"
+    assert isinstance(example, Unpaired)
+    assert (example.prompt, example.completion, example.is_liked) == (BLUE.prompt, BLUE.chosen, liked)
+
+
+@pytest.mark.parametrize(
+    ("record", "said"),
+    [
+        ({"prompt": "Sky?", "chosen": "Blue.", "rejected": "Blue."}, "are the same, so nothing can be learned"),
+        ({"chosen": "Blue.", "rejected": "Green."}, "no prompt, and the two answers have none in common"),
+        ({"prompt": "Sky?", "chosen": "Blue.", "rejected": ""}, 'the column "rejected" is empty'),
+        ({"prompt": "Sky?", "chosen": [user("Why?")], "rejected": "Green."}, "does not end with an answer of the assistant"),
+        ({"prompt": "Sky?", "completion": "Blue.", "label": "perhaps"}, "expected true or false"),
+        ({"instruction": "Sky?", "kto_tag": True}, "no prompt with its completion"),
+        (
+            {
+                "input": {"messages": [user("Sky?")], "tools": [{}]},
+                "preferred_output": [assistant("a")],
+                "non_preferred_output": [assistant("b")],
+            },
+            "names tools",
+        ),
+    ],
+)
+def test_what_cannot_be_right_is_refused_with_its_row(record: dict[str, Any], said: str) -> None:
+    with pytest.raises(DataError, match=said) as caught:
+        read([record])
+    assert "list:1" in str(caught.value)
+
+
+def test_no_objective_learns_from_preferences_yet(tmp_path: Path) -> None:
+    from tunesmith.app.task import choose_objective
+    from tunesmith.core.errors import ObjectiveError
+
+    file = tmp_path / "a.jsonl"
+    file.write_text(json.dumps({"prompt": "Sky?", "chosen": "Blue.", "rejected": "Green."}), encoding="utf-8")
+    with pytest.raises(ObjectiveError, match="gives Preference. No objective learns from those yet"):
+        choose_objective(None, read(file).examples)

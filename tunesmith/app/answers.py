@@ -1,0 +1,58 @@
+"""What is asked of a run with a head and what it says, as a Python caller and the columns of a predicted file have it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from tunesmith.core.types import Example, Labelled, MultiLabelled, Origin, Output, Rated, SpanQuestion, Tagged
+
+__all__ = ["added_columns", "added_values", "asked", "said"]
+
+_PROBABILITY_DIGITS = 6
+
+
+def asked(kind: str, given: Any, origin: Origin) -> Example:
+    """The example that a text, a pair of texts, a list of words, or (question, context) is for a run of this kind."""
+    if kind == "token_classification":
+        return Tagged(tuple(given), None, origin)
+    text, pair = (given, None) if isinstance(given, str) else given
+    if kind == "span_qa":
+        return SpanQuestion(text, pair or "", None, origin)
+    if kind == "regression":
+        return Rated(text, None, origin, pair)
+    if kind == "multi_label":
+        return MultiLabelled(text, None, origin, pair)
+    return Labelled(text, None, origin, pair)
+
+
+def said(kind: str, output: Output, labels: Sequence[str]) -> dict[str, Any]:
+    """What was said, by names."""
+    if kind == "regression":
+        return {"value": output.number}
+    if kind == "span_qa":
+        return {"answer": output.span}
+    if kind == "token_classification":
+        return {"tags": list(output.tags or ())}
+    probabilities = dict(zip(labels, output.probabilities, strict=True))
+    if kind == "multi_label":
+        return {"labels": list(output.labels or ()), "probabilities": probabilities}
+    return {"label": output.label, "probabilities": probabilities}
+
+
+def added_columns(kind: str, labels: Sequence[str]) -> list[str]:
+    """Usual names of the columns that a predicted file gets beside its own, in the order of `added_values`."""
+    probabilities = [f"probability_{label}" for label in labels]
+    return {
+        "classification": ["predicted_label", *probabilities],
+        "multi_label": ["predicted_labels", *probabilities],
+        "regression": ["predicted_value"],
+        "token_classification": ["predicted_tags"],
+        "span_qa": ["predicted_answer"],
+    }.get(kind, ["completion"])
+
+
+def added_values(kind: str, output: Output, labels: Sequence[str]) -> list[Any]:
+    """In the order of `added_columns`."""
+    if kind in ("generation", "language_modelling"):
+        return [output.text]
+    first, *more = said(kind, output, labels).values()
+    return [first, *(round(p, _PROBABILITY_DIGITS) for probabilities in more for p in probabilities.values())]

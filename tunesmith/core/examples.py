@@ -1,0 +1,154 @@
+"""One example of every kind: what a row of data says, whatever file it was in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = [
+    "Chat",
+    "Completion",
+    "Example",
+    "Labelled",
+    "Message",
+    "MultiLabelled",
+    "Origin",
+    "Preference",
+    "Prompt",
+    "Rated",
+    "SpanQuestion",
+    "Tagged",
+    "Text",
+    "Unpaired",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where an example was read."""
+
+    file: str
+    """The file, alias or hub id, as a person would name it."""
+    row: int
+    """1-based: the line of a line-oriented file, else the number of the record."""
+    task: str = ""
+    group: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Raw text, for continued pretraining."""
+
+    text: str
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """A text, or two, of a named class; `label` is None where it is to be predicted."""
+
+    text: str
+    label: str | None
+    origin: Origin
+    text_pair: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+    learned: bool = True
+    """Of the assistant's: whether training scores it, or only reads it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chat:
+    """A conversation; the assistant's turns are what is learned, but for those that are marked."""
+
+    messages: tuple[Message, ...]
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """A source text and the target text that should follow it."""
+
+    source: str
+    target: str
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A conversation that waits for the assistant's next turn."""
+
+    messages: tuple[Message, ...]
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class Rated:
+    """A text, or two, and a number; `value` is None where it is to be predicted."""
+
+    text: str
+    value: float | None
+    origin: Origin
+    text_pair: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MultiLabelled:
+    """A text, or two, of any number of classes, none among them; `labels` is None where they are to be predicted."""
+
+    text: str
+    labels: tuple[str, ...] | None
+    origin: Origin
+    text_pair: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tagged:
+    """Words, and a tag for each; `tags` is None where they are to be predicted."""
+
+    words: tuple[str, ...]
+    tags: tuple[str, ...] | None
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class SpanQuestion:
+    """A question whose answer is a piece of its context.
+
+    `answers` are (first character, text), several where people marked different pieces; empty where the context holds none; None where
+    it is to be predicted.
+    """
+
+    question: str
+    context: str
+    answers: tuple[tuple[int, str], ...] | None
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class Preference:
+    """A conversation that may go on in two ways, one of which is liked better."""
+
+    prompt: tuple[Message, ...]
+    chosen: tuple[Message, ...]
+    rejected: tuple[Message, ...]
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class Unpaired:
+    """A conversation, one way that it went on, and whether that was liked."""
+
+    prompt: tuple[Message, ...]
+    completion: tuple[Message, ...]
+    is_liked: bool
+    origin: Origin
+
+
+Example = Text | Labelled | Chat | Completion | Prompt | Rated | MultiLabelled | Tagged | SpanQuestion | Preference | Unpaired

@@ -1,0 +1,76 @@
+"""unpaired: a prompt, one completion, and whether people liked it."""
+
+from collections.abc import Mapping, Set
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from tunesmith.core.errors import DataError
+from tunesmith.core.types import Message, Origin, Unpaired
+from tunesmith.data.formats._columns import SHAREGPT, is_empty, is_unpaired, messages_in, text_in
+from tunesmith.data.formats._instructions import asked
+from tunesmith.data.formats._liked import completion_of, message_list
+from tunesmith.data.table import cell, shown
+
+__all__ = ["UnpairedFormat"]
+
+_JUDGED: dict[Any, bool] = {True: True, False: False, "true": True, "false": False, "1": True, "0": False}
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnpairedFormat:
+    """Columns prompt, completion and label (true or false); or kto_tag beside messages, conversations, or instruction and output.
+
+    Source: the documentation of TRL's data (unpaired preference) and of LLaMA-Factory's (kto_tag).
+    """
+
+    roles: ClassVar[tuple[str, ...]] = (
+        "prompt",
+        "completion",
+        "label",
+        "messages",
+        "conversations",
+        "instruction",
+        "input",
+        "output",
+        "system",
+    )
+    required: ClassVar[tuple[str, ...]] = ("label",)
+
+    def locate(self, columns: Set[str], given: Mapping[str, str]) -> dict[str, str]:
+        """The column of each role, where there is one."""
+        found = {role: role for role in self.roles if role in columns and role not in given.values()}
+        if "kto_tag" in columns:
+            found["label"] = "kto_tag"
+        return {**found, **given}
+
+    def recognises(self, columns: Set[str]) -> bool:
+        """Whether there is a kto_tag, or a prompt with a completion and a label."""
+        return is_unpaired(columns)
+
+    def parse(self, record: Mapping[str, Any], origin: Origin, columns: Mapping[str, str]) -> Unpaired:
+        """Raises: DataError, naming the row, where something is missing, or the label is neither true nor false."""
+        where, column = f"{origin.file}:{origin.row}", columns["label"]
+        value = cell(record.get(column))
+        liked = _JUDGED.get(value.lower() if isinstance(value, str) else value) if isinstance(value, str | int | float) else None
+        if liked is None:
+            raise DataError(
+                f'{where}: the column "{column}" holds {shown(value)}, expected true or false: whether the completion was liked.'
+            )
+        prompt, completion = self._turns(record, origin, columns)
+        return Unpaired(prompt, completion, liked, origin)
+
+    def _turns(
+        self, record: Mapping[str, Any], origin: Origin, columns: Mapping[str, str]
+    ) -> tuple[tuple[Message, ...], tuple[Message, ...]]:
+        for role, spelling in (("messages", None), ("conversations", SHAREGPT)):
+            if role in columns:
+                found = messages_in(record, columns[role], origin, spelling) if spelling else messages_in(record, columns[role], origin)
+                return found[:-1], completion_of(found[-1:], origin, columns[role])
+        if {"instruction", "output"} <= columns.keys():
+            return asked(record, origin, columns), (Message("assistant", text_in(record, columns["output"], origin)),)
+        if not {"prompt", "completion"} <= columns.keys() or is_empty(record.get(columns["prompt"])):
+            raise DataError(
+                f"{origin.file}:{origin.row}: no prompt with its completion beside the label. Set data.columns.prompt and .completion."
+            )
+        answer = message_list(record, columns["completion"], origin, "assistant")
+        return message_list(record, columns["prompt"], origin, "user"), completion_of(answer, origin, columns["completion"])
