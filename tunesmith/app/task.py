@@ -15,7 +15,7 @@ from tunesmith.core import registry
 from tunesmith.core.errors import DataError, MethodError, ObjectiveError, RecipeError
 from tunesmith.core.events import Event, Progress, Stage, Warned
 from tunesmith.core.garbage import collected_later
-from tunesmith.core.types import Completion, Example, Labelled, Method, Objective, Origin, ParamGroup, Text
+from tunesmith.core.types import Completion, Example, Labelled, Method, Objective, Origin, ParamGroup, Text, Tokens
 from tunesmith.data import EncodedFacts, TextEncoder, encode
 from tunesmith.engine.forward import PackedForward
 from tunesmith.engine.generate import longest_prompt
@@ -23,7 +23,7 @@ from tunesmith.evaluation.score import metrics_for
 from tunesmith.method._peft import attach_adapter, merge_adapter
 from tunesmith.model.heads import Head, load_heads, write_label_map
 from tunesmith.model.load import LoadedModel, load
-from tunesmith.recipe import PluginSpec, Recipe
+from tunesmith.recipe import PluginSpec, Recipe, source_name
 
 __all__ = [
     "Task",
@@ -71,12 +71,12 @@ class Task:
 
 
 def choose_objective(spec: PluginSpec | None, examples: Sequence[Example]) -> tuple[str, Objective]:
-    """The recipe's objective, or the one that fits the data: classify for labels, causal_lm for raw text, sft for the rest.
+    """The recipe's objective, or the one that fits the data: classify for labels, causal_lm for raw text and for tokens that are all learned, sft for the rest.
 
     Raises: ObjectiveError, where the objective does not learn from such examples.
     """
     kind = type(examples[0])
-    name = spec.name if spec else {Labelled: "classify", Text: "causal_lm"}.get(kind, "sft")
+    name = spec.name if spec else _usual_objective(examples[0])
     objective: Objective = registry.create("objective", name, **(spec.options if spec else {}))
     if kind not in objective.accepts:
         wanted = ", ".join(accepted.__name__ for accepted in objective.accepts)
@@ -85,6 +85,12 @@ def choose_objective(spec: PluginSpec | None, examples: Sequence[Example]) -> tu
             f"objective: {name} learns from {wanted} examples; the data gives {kind.__name__}. Objectives for it: {', '.join(fitting)}."
         )
     return name, objective
+
+
+def _usual_objective(example: Example) -> str:
+    if isinstance(example, Tokens):
+        return "sft" if example.num_asked > 1 else "causal_lm"
+    return {Labelled: "classify", Text: "causal_lm"}.get(type(example), "sft")
 
 
 def load_model(recipe: Recipe, objective: Objective, say: Say) -> LoadedModel:
@@ -131,7 +137,7 @@ def prepare(recipe: Recipe, say: Say) -> Task:
     if recipe.engine.num_threads:
         torch.set_num_threads(recipe.engine.num_threads)
     device = choose_device(recipe.engine.device)
-    say(Stage("data", recipe.data.train))
+    say(Stage("data", source_name(recipe.data.train)))
     data = prepare_data(recipe)
     for warning in data.warnings:
         say(Warned(warning))
@@ -158,7 +164,7 @@ def prepare(recipe: Recipe, say: Say) -> Task:
         task.num_prompts_cut = sum(len(encoder.prompt(example)) > longest_prompt(model.facts) for example in asked)
     if not task.splits["train"].rows:
         raise DataError(
-            f"{recipe.data.train}: no training row has anything left to learn. Raise model.max_length, or shorten data.template."
+            f"{source_name(recipe.data.train)}: no training row has anything left to learn. Raise model.max_length, or shorten data.template."
         )
     return task
 

@@ -44,6 +44,7 @@ __all__ = [
     "Step",
     "Targets",
     "Text",
+    "Tokens",
 ]
 
 
@@ -112,7 +113,22 @@ class Prompt:
     origin: Origin
 
 
-Example = Text | Labelled | Chat | Completion | Prompt
+(frozen=True, slots=True)
+class Tokens:
+    """Tokens that are ready for the model, and for each whether it is learned; at least one is."""
+
+    tokens: tuple[int, ...]
+    scored: tuple[bool, ...]
+    origin: Origin
+
+    @property
+    def num_asked(self) -> int:
+        """How many tokens come before the last run of learned ones: what the model reads before it answers."""
+        last = max(place for place, learned in enumerate(self.scored) if learned)
+        return max((place + 1 for place, learned in enumerate(self.scored[:last]) if not learned), default=0)
+
+
+Example = Text | Labelled | Chat | Completion | Prompt | Tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,8 +286,8 @@ class Encoder(Protocol):
     def encode(self, example: Example) -> Encoded:
         """Render and tokenize; cut to `max_length`, counting what was cut."""
 
-    def windows(self, example: Text) -> list[Encoded]:
-        """Tokenize a text of any length into sequences of at most `max_length`, every token scored once (but the very first)."""
+    def windows(self, example: Text | Tokens) -> list[Encoded]:
+        """A text, or tokens, of any length as sequences of at most `max_length`, every token that is learned scored once (but the very first)."""
 
     def prompt(self, example: Example) -> tuple[int, ...]:
         """The tokens that the model continues when it is asked to answer `example`."""

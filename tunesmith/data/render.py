@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tunesmith.core.errors import Interrupted, ModelError, RecipeError, did_you_mean
-from tunesmith.core.types import Chat, Completion, Example, Labelled, Message, Text
+from tunesmith.core.types import Chat, Completion, Example, Labelled, Message, Text, Tokens
 
 __all__ = ["Piece", "Renderer", "fill"]
 
@@ -90,8 +90,8 @@ class Renderer:
         elif isinstance(example, Labelled):
             turns = [Message("user", self.request(example))]
             answer = Message("assistant", example.label or "")
-        elif isinstance(example, Text):
-            raise TypeError("raw text is no conversation")
+        elif isinstance(example, Text | Tokens):
+            raise TypeError("raw text is no conversation, and neither are tokens")
         else:
             turns, answer = list(example.messages), None
             last = max((i for i, message in enumerate(turns) if message.role == "assistant"), default=-1)

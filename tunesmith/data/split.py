@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import TypeVar
 
 from tunesmith.core.errors import DataError
-from tunesmith.core.types import Chat, Completion, Example, Labelled, Text
+from tunesmith.core.types import Chat, Completion, Example, Labelled, Text, Tokens
 from tunesmith.data.read import Dataset
 
 __all__ = ["Splits", "content_key", "limited", "num_duplicates", "num_overlapping", "refuse_overlap", "split"]
@@ -37,7 +37,7 @@ class Splits:
 def content_key(example: Example) -> str:
     """SHA-256 of what the model is shown: NFC, case-folded, runs of white space made one space.
 
-    Of a pair that is its source, of a conversation everything before its last answer: an answer differs, the question still leaks.
+    Of a pair that is its source, of a conversation (or its tokens) everything before its last answer: an answer differs, the question still leaks.
     """
     if isinstance(example, Text):
         return _key(example.text)
@@ -45,6 +45,8 @@ def content_key(example: Example) -> str:
         return _key(example.text) if example.text_pair is None else _key(example.text, example.text_pair)
     if isinstance(example, Completion):
         return _key(example.source)
+    if isinstance(example, Tokens):  # where every token is learned, all of them; a single beginning is no question
+        return _key(" ".join(map(str, example.tokens[: example.num_asked] if example.num_asked > 1 else example.tokens)))
     messages = example.messages
     last = (
         max((i for i, message in enumerate(messages) if message.role == "assistant"), default=len(messages))
@@ -147,6 +149,8 @@ def num_duplicates(examples: Iterable[Example]) -> int:
 def _answer(example: Example) -> str:
     if isinstance(example, Completion):
         return example.target
+    if isinstance(example, Tokens):
+        return " ".join(map(str, example.tokens[example.num_asked :]))
     if isinstance(example, Chat):
         return "\x1f".join(message.content for message in example.messages if message.role == "assistant")
     return ""

@@ -10,7 +10,7 @@ import numpy as np
 
 from tunesmith.core import registry
 from tunesmith.core.statistics import Interval, PairedIntervals, bootstrap, compare_proportions, paired_bootstrap, wilson
-from tunesmith.core.types import Chat, Completion, Example, Labelled, Metric, Output, Prompt
+from tunesmith.core.types import Chat, Completion, Example, Labelled, Metric, Output, Prompt, Tokens
 
 __all__ = ["MetricResult", "changed", "compare", "confusion", "evaluate_metric", "majority", "metrics_for", "text_of"]
 
@@ -125,12 +125,14 @@ def confusion(labels: Sequence[str], references: Sequence[str], predicted: Seque
 
 
 def text_of(example: Example) -> str:
-    """What a model was given to read, for people: the text or texts, the source, or the last turn that is not the assistant's."""
+    """What a model was given to read, for people: the text or texts, the source, the last turn that is not the assistant's, or the tokens' numbers."""
     match example:
         case Labelled(text=text, text_pair=pair):
             return text if pair is None else f"{text}\n{pair}"
         case Completion(source=source):
             return source
+        case Tokens(tokens=tokens):
+            return " ".join(map(str, tokens[: example.num_asked] if example.num_asked > 1 else tokens))
         case Chat(messages=messages) | Prompt(messages=messages):
             asked = [message.content for message in messages if message.role != "assistant"]
             return asked[-1] if asked else ""

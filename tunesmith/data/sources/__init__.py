@@ -1,4 +1,5 @@
 """Where records come from: one file a source.
 
-A source has `rank` (lower ones are asked first), `claims(source) -> bool` and `read(source) -> Table`.
+A source that a plain text or an object names has `rank` (lower ones are asked first), `claims(source) -> bool` and `read(source) -> Table`.
+One with required options is named by a mapping of its options, such as `{url: ..., sha256: ...}`, and has `read` alone.
 """
