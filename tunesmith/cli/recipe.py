@@ -57,7 +57,9 @@ def schema() -> None:
 @app.command("import")
 def import_(
     file: Annotated[Path, typer.Argument(help="A training file of LLaMA-Factory (YAML or JSON) or of axolotl (YAML).")],
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="File to write the recipe to; without it, it is printed.", show_default=False)] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="File to write the recipe to; without it, it is printed.", show_default=False)
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file to write where it exists.")] = False,
     json: JsonOption = False,
 ) -> None:

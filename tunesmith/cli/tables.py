@@ -17,7 +17,17 @@ if TYPE_CHECKING:
     from tunesmith.recipe import Recipe
     from tunesmith.recipe.importing import Left
 
-__all__ = ["print_facts", "print_left", "print_models", "print_plan", "print_preview", "print_recipes", "print_report", "print_runs", "report_table"]
+__all__ = [
+    "print_facts",
+    "print_left",
+    "print_models",
+    "print_plan",
+    "print_preview",
+    "print_recipes",
+    "print_report",
+    "print_runs",
+    "report_table",
+]
 
 
 _NARROW = 76

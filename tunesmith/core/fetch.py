@@ -157,7 +157,9 @@ def fetch_url(url: str, sha256: str, *, most_bytes: int, settings: IndexSettings
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise FetchError(f"{url}: cannot be fetched: {_reason(error)}. Check the address, the network and the proxy.") from None
     if found != sha256:
-        raise FetchError(f"{url} has SHA-256 {found}, not the pinned {sha256}, and was not kept. Look at what it holds now before you pin that.")
+        raise FetchError(
+            f"{url} has SHA-256 {found}, not the pinned {sha256}, and was not kept. Look at what it holds now before you pin that."
+        )
     return path
 
 

@@ -113,7 +113,7 @@ class Prompt:
     origin: Origin
 
 
-(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Tokens:
     """Tokens that are ready for the model, and for each whether it is learned; at least one is."""
 

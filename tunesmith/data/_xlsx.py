@@ -77,7 +77,9 @@ def _header(cells: Mapping[int, Any], where: str) -> dict[int, str]:
 def _record(cells: Mapping[int, Any], header: Mapping[int, str], where: str) -> Record:
     strange = next((column for column in cells if column not in header), None)
     if strange is not None:
-        raise DataError(f"{where}: the cell in column {_letters(strange)} stands below no name in the header. Name the column, or empty the cell.")
+        raise DataError(
+            f"{where}: the cell in column {_letters(strange)} stands below no name in the header. Name the column, or empty the cell."
+        )
     return {title: cells.get(column) for column, title in header.items()}
 
 
@@ -105,7 +107,9 @@ class _Book:
         with self.archive.open(info) as file:
             yield from Bytes(file, self.name, most_bytes(info.compress_size)).chunks()
 
-    def parse(self, member: str, start: Callable[..., None], end: Callable[..., None] = lambda tag: None, text: Any = None) -> Iterator[None]:
+    def parse(
+        self, member: str, start: Callable[..., None], end: Callable[..., None] = lambda tag: None, text: Any = None
+    ) -> Iterator[None]:
         """Feed a file to expat, and stop after each part of it. `start` takes (tag, attributes), `end` a tag, both without name spaces."""
         parser = expat.ParserCreate(namespace_separator=" ")
         parser.buffer_text = True
@@ -200,7 +204,9 @@ def _read_strings(book: _Book) -> None:
             total += 64 + sum(map(len, parts))
             parts.clear()
             if total > _MOST_STRINGS_BYTES:
-                raise DataError(f"{book.name}: more than {_MOST_STRINGS_BYTES // 2**20} MB of text. Save it as csv, which is read row by row.")
+                raise DataError(
+                    f"{book.name}: more than {_MOST_STRINGS_BYTES // 2**20} MB of text. Save it as csv, which is read row by row."
+                )
 
     def text(data: str) -> None:
         if state["text"] and not state["phonetic"]:
@@ -273,7 +279,9 @@ class _Reader:
     def _value(self, text: str) -> Any:
         """What a cell holds; None where it is empty. Raises: DataError, naming the row."""
         if self.is_formula and not text and self.kind not in ("str", "inlineStr"):
-            raise DataError(f"{self.where}: the cell {self.cell} holds a formula without its value. Open the workbook and save it, so that it is computed.")
+            raise DataError(
+                f"{self.where}: the cell {self.cell} holds a formula without its value. Open the workbook and save it, so that it is computed."
+            )
         if self.kind in ("inlineStr", "str"):
             return _unescaped(text) or None
         if not text:
@@ -289,7 +297,9 @@ class _Reader:
                 return self.book.strings[int(text)] or None
             value = number(text)
         except (ValueError, IndexError, OverflowError):
-            raise DataError(f"{self.where}: the cell {self.cell} holds {text[:40]!r}, which is nothing that its kind may hold. Save the workbook again.") from None
+            raise DataError(
+                f"{self.where}: the cell {self.cell} holds {text[:40]!r}, which is nothing that its kind may hold. Save the workbook again."
+            ) from None
         is_date = self.style < len(self.book.is_date) and self.book.is_date[self.style]
         return moment(value, self.book.from_1904) if is_date else value
 

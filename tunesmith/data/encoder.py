@@ -127,7 +127,9 @@ class TextEncoder:
         """The example's tokens. Raises: DataError, where the model has no such token, or reads a source and writes a target."""
         where = f"{example.origin.file}:{example.origin.row}"
         if self.facts.is_encoder_decoder:
-            raise DataError(f"{where}: {self.facts.name} reads a source and writes a target; tokens of one sequence are for causal models. Bring pairs of texts.")
+            raise DataError(
+                f"{where}: {self.facts.name} reads a source and writes a target; tokens of one sequence are for causal models. Bring pairs of texts."
+            )
         strange = next((token for token in example.tokens if not 0 <= token < self.facts.vocab_size), None)
         if strange is not None:
             raise DataError(

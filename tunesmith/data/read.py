@@ -82,12 +82,13 @@ def _table(source: Any) -> Table:
     if is_named_by_mapping(source):
         table: Table = registry.create("data_source", registry.named_by("data_source", source), **source).read(source)
         return table
-    by_name = [name for name in registry.names("data_source") if not any(o.required for o in registry.describe("data_source", name).options)]
+    by_name = [
+        name for name in registry.names("data_source") if not any(o.required for o in registry.describe("data_source", name).options)
+    ]
     plugins = [registry.create("data_source", name) for name in by_name]
     for plugin in sorted(plugins, key=lambda plugin: int(plugin.rank)):
         if plugin.claims(source):
-            table = plugin.read(source)
-            return table
+            return plugin.read(source)  # type: ignore[no-any-return]
     raise DataError(f"{source}: no such file or folder (looked in {Path.cwd()}), and no alias.{did_you_mean(str(source), ALIASES)}")
 
 

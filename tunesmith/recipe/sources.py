@@ -47,7 +47,9 @@ def _read(value: Any) -> str | dict[str, Any]:
         return value
     if not isinstance(value, Mapping):
         found = '""' if value == "" else shown(value)
-        raise PydanticCustomError(TEXT, "{text}", {"text": f"expected text, or a mapping such as {{url: ..., sha256: ...}}, found {found}."})
+        raise PydanticCustomError(
+            TEXT, "{text}", {"text": f"expected text, or a mapping such as {{url: ..., sha256: ...}}, found {found}."}
+        )
     options = {str(key): item for key, item in value.items()}
     try:
         return dict(PluginSpec.resolve("data_source", named_by("data_source", options), **options).options)

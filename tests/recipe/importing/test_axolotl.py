@@ -160,7 +160,11 @@ def test_an_unknown_key_is_listed_and_one_without_a_value_is_not(tmp_path: Path)
         ({"type": "chat_template", "message_field_role": "role", "message_field_content": "content"}, "messages", {}),
         ({"type": "completion"}, "text", {}),
         ({"type": "completion", "field": "body"}, "text", {"text": "body"}),
-        ({"type": {"field_instruction": "q", "field_output": "a", "system_prompt": "Be brief."}}, "alpaca", {"instruction": "q", "output": "a"}),
+        (
+            {"type": {"field_instruction": "q", "field_output": "a", "system_prompt": "Be brief."}},
+            "alpaca",
+            {"instruction": "q", "output": "a"},
+        ),
         ({}, "pretokenized", {}),
     ],
 )
@@ -174,12 +178,27 @@ def test_raw_text_is_continued_pretraining_and_all_else_learns_answers(tmp_path:
         recipe, _ = data(tmp_path, **entry)
         assert recipe.objective is not None
         assert recipe.objective.name == objective
-    recipe, _ = imported(tmp_path, {**MINIMAL, "datasets": None, "pretraining_dataset": [{"path": "owner/web", "name": "en", "text_column": "body"}]})
-    assert (recipe.data.train, recipe.data.columns, recipe.objective and recipe.objective.name) == ("owner/web/en", {"text": "body"}, "causal_lm")
+    recipe, _ = imported(
+        tmp_path, {**MINIMAL, "datasets": None, "pretraining_dataset": [{"path": "owner/web", "name": "en", "text_column": "body"}]}
+    )
+    assert (recipe.data.train, recipe.data.columns, recipe.objective and recipe.objective.name) == (
+        "owner/web/en",
+        {"text": "body"},
+        "causal_lm",
+    )
 
 
 def test_what_a_data_set_says_and_a_recipe_does_not_is_listed(tmp_path: Path) -> None:
-    _, made = data(tmp_path, type="chat_template", roles_to_train=[], train_on_eos="turn", roles={"user": ["customer"]}, field_system="persona", shards=4, odd=1)
+    _, made = data(
+        tmp_path,
+        type="chat_template",
+        roles_to_train=[],
+        train_on_eos="turn",
+        roles={"user": ["customer"]},
+        field_system="persona",
+        shards=4,
+        odd=1,
+    )
     found = left(made)
     assert {f"datasets[0].{key}" for key in ("roles_to_train", "train_on_eos", "roles", "field_system", "shards", "odd")} <= set(found)
     _, made = data(tmp_path, type="oasst_best_of")
@@ -198,7 +217,9 @@ def test_names_configurations_splits_and_files(tmp_path: Path) -> None:
 
 
 def test_further_data_sets_are_listed_with_how_to_mix_them(tmp_path: Path) -> None:
-    recipe, made = imported(tmp_path, {**MINIMAL, "datasets": [{"path": "a/b", "type": "alpaca"}, {"path": "c/d", "type": "alpaca", "split": "test"}]})
+    recipe, made = imported(
+        tmp_path, {**MINIMAL, "datasets": [{"path": "a/b", "type": "alpaca"}, {"path": "c/d", "type": "alpaca", "split": "test"}]}
+    )
     assert recipe.data.train == "a/b"
     assert "data.mix" in left(made)["datasets[1]"]
     assert "c/d:test" in left(made)["datasets[1]"]

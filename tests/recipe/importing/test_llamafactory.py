@@ -55,10 +55,17 @@ ddp_timeout: 180000000
 INFO: dict[str, Any] = {
     "identity": {"file_name": "identity.json"},
     "alpaca_en_demo": {"file_name": "alpaca_en_demo.json"},
-    "renamed": {"file_name": "rows.jsonl", "columns": {"prompt": "question", "query": "context", "response": "answer", "system": "persona"}},
+    "renamed": {
+        "file_name": "rows.jsonl",
+        "columns": {"prompt": "question", "query": "context", "response": "answer", "system": "persona"},
+    },
     "raw": {"file_name": "wiki.txt", "columns": {"prompt": "text"}},
     "raw_renamed": {"hf_hub_url": "owner/wiki", "subset": "en", "split": "validation", "columns": {"prompt": "body"}},
-    "human_gpt": {"hf_hub_url": "owner/chats", "formatting": "sharegpt", "columns": {"messages": "turns", "system": "persona", "tools": "tools"}},
+    "human_gpt": {
+        "hf_hub_url": "owner/chats",
+        "formatting": "sharegpt",
+        "columns": {"messages": "turns", "system": "persona", "tools": "tools"},
+    },
     "openai": {
         "file_name": "chats.jsonl",
         "formatting": "sharegpt",
@@ -122,7 +129,15 @@ def test_what_the_documented_example_says_and_a_recipe_does_not_is_listed(tmp_pa
     assert "data/alpaca_en_demo.json" in found["dataset"]
     assert "model.revision" in found["trust_remote_code"]
     assert "chat template" in found["template"]
-    assert {"do_train", "overwrite_cache", "preprocessing_num_workers", "logging_steps", "plot_loss", "overwrite_output_dir", "ddp_timeout"} <= set(found)
+    assert {
+        "do_train",
+        "overwrite_cache",
+        "preprocessing_num_workers",
+        "logging_steps",
+        "plot_loss",
+        "overwrite_output_dir",
+        "ddp_timeout",
+    } <= set(found)
     assert "# Not carried over:" in made.text
     assert "alpaca_en_demo" in made.text
 
@@ -256,7 +271,9 @@ def test_optimizers_schedules_and_clipping(keys: dict[str, Any], expected: tuple
 
 
 def test_full_tuning_in_float16_on_four_bits_says_what_it_cannot(tmp_path: Path) -> None:
-    recipe, made = imported(tmp_path, {**MINIMAL, "finetuning_type": "full", "fp16": True, "quantization_bit": 4, "lora_rank": 8, "use_dora": False})
+    recipe, made = imported(
+        tmp_path, {**MINIMAL, "finetuning_type": "full", "fp16": True, "quantization_bit": 4, "lora_rank": 8, "use_dora": False}
+    )
     assert (recipe.method.name, recipe.engine.precision) == ("full", "auto")
     assert {"fp16", "quantization_bit", "lora_rank"} <= set(left(made))
     assert "use_dora" not in left(made)  # off there, absent here

@@ -45,7 +45,9 @@ class PretokenizedFormat:
         }
         for role, numbers in beside.items():
             if len(numbers) != len(tokens):
-                raise DataError(f"{where}: {len(numbers)} {columns[role]} beside {len(tokens)} {columns['input_ids']}. Each token needs one.")
+                raise DataError(
+                    f"{where}: {len(numbers)} {columns[role]} beside {len(tokens)} {columns['input_ids']}. Each token needs one."
+                )
         labels, mask = beside.get("labels", tokens), beside.get("attention_mask", [1] * len(tokens))
         for place, (token, label) in enumerate(zip(tokens, labels, strict=True)):
             if label not in (token, _NOT_LEARNED):
@@ -78,5 +80,7 @@ class PretokenizedFormat:
         """Where the tokens begin and end that are no padding."""
         kept = [place for place, value in enumerate(mask) if value]
         if not kept or set(mask) - {0, 1} or kept[-1] - kept[0] + 1 != len(kept):
-            raise DataError(f"{where}: attention_mask is {shown(list(mask))}, expected ones, and zeros only for padding before or behind them.")
+            raise DataError(
+                f"{where}: attention_mask is {shown(list(mask))}, expected ones, and zeros only for padding before or behind them."
+            )
         return kept[0], kept[-1] + 1

@@ -10,7 +10,7 @@ from tunesmith.core.types import Origin
 from tunesmith.data.records import iter_rows
 from tunesmith.data.table import Record, Table, TableFacts
 
-__all__ = ["hash_of_files", "table_of_rows"]
+__all__ = ["hash_of_files", "table_of_rows", "whole_path"]
 
 
 def table_of_rows(path: Path, shown: str, sha256: str | None = None, *, sheet: str | None = None, notes: Sequence[str] = ()) -> Table:
@@ -35,3 +35,8 @@ def table_of_rows(path: Path, shown: str, sha256: str | None = None, *, sheet: s
 def hash_of_files(files: Iterable[tuple[str, str]]) -> str:
     """SHA-256, in hex, of several files: of their names and hashes, in their order."""
     return hashlib.sha256("".join(f"{name}\0{sha256}\n" for name, sha256 in files).encode()).hexdigest()
+
+
+def whole_path(name: str) -> str:
+    """A file's path from the root, so that it is found from any folder."""
+    return str(Path(name).expanduser().absolute())

@@ -33,7 +33,7 @@ class Globs:
     def read(self, source: Any) -> Table:
         """Every row of every file. Raises: DataError, where no file matches, or one is broken."""
         pattern = str(source)
-        matches = sorted(glob.glob(str(Path(source).expanduser()), recursive=True))
+        matches = sorted(glob.iglob(str(Path(source).expanduser()), recursive=True))  # noqa: PTH207  (a pattern from the root, too)
         paths = [Path(match) for match in matches if Path(match).is_file()]
         if not paths:
             found = f"matches only folders ({', '.join(matches[:3])})" if matches else f"no file matches (looked in {Path.cwd()})"

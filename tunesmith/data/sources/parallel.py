@@ -9,7 +9,7 @@ from tunesmith.core.errors import DataError
 from tunesmith.core.files import file_sha256
 from tunesmith.core.types import Origin
 from tunesmith.data.records import iter_lines
-from tunesmith.data.sources._rows import hash_of_files
+from tunesmith.data.sources._rows import hash_of_files, whole_path
 from tunesmith.data.table import Record, Table, TableFacts
 
 __all__ = ["Parallel"]
@@ -23,6 +23,10 @@ class Parallel:
     """The file of source texts, one a line."""
     target: str
     """The file of target texts, as many lines."""
+
+    def whole_paths(self) -> dict[str, str]:
+        """The options that are paths, from the root."""
+        return {"source": whole_path(self.source), "target": whole_path(self.target)}
 
     def read(self, source: Any) -> Table:
         """Every pair, with the columns source and target.

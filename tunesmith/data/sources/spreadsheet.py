@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.core.errors import DataError
-from tunesmith.data.sources._rows import table_of_rows
+from tunesmith.data.sources._rows import table_of_rows, whole_path
 from tunesmith.data.table import Table
 
 __all__ = ["Spreadsheet"]
@@ -19,6 +19,10 @@ class Spreadsheet:
     """The workbook, an .xlsx file."""
     sheet: str
     """The sheet's name, as its tab shows it."""
+
+    def whole_paths(self) -> dict[str, str]:
+        """The option that is a path, from the root."""
+        return {"file": whole_path(self.file)}
 
     def read(self, source: Any) -> Table:
         """Every row of the sheet. Raises: DataError, where there is no such file or sheet, or a row is broken."""

@@ -17,10 +17,12 @@ from typing import Any
 from tunesmith.core.errors import DataError, UsageError, did_you_mean
 from tunesmith.core.files import hash_of
 from tunesmith.core.types import Origin
+from tunesmith.data.sources._rows import whole_path
 from tunesmith.data.table import Record, Table, TableFacts
 
 __all__ = ["Sql"]
 
+_SQLITE = "sqlite:///"
 _TOKEN = re.compile(
     r"""(?P<space>\s+|--[^\n]*|/\*.*?\*/)|(?P<quoted>'(?:[^']|'')*'|"(?:[^"]|"")*"|(?P<dollar>\$\w*\$).*?(?P=dollar))|(?P<end>;)|(?P<word>\w+|.)""",
     re.DOTALL,
@@ -39,6 +41,13 @@ class Sql:
     def __post_init__(self) -> None:
         """Raises: ValueError, for a query that is not one SELECT."""
         _check_query(self.query)
+
+    def whole_paths(self) -> dict[str, str]:
+        """An SQLite file's address, with its path from the root."""
+        if not self.sql.startswith(_SQLITE):
+            return {}
+        path, mark, options = self.sql.removeprefix(_SQLITE).partition("?")
+        return {"sql": f"{_SQLITE}{urllib.parse.quote(whole_path(urllib.parse.unquote(path)))}{mark}{options}"}
 
     def read(self, source: Any) -> Table:
         """Every row. Raises: DataError, where the database or the query fails, or gives no rows; UsageError, where a package is missing."""
@@ -81,9 +90,9 @@ def _without_password(address: str) -> str:
 
 def _sqlite(address: str, shown: str, query: str) -> Iterator[Sequence[Any]]:
     """The names of the columns, then each row."""
-    if not address.startswith("sqlite:///"):
+    if not address.startswith(_SQLITE):
         raise DataError(f"{shown}: expected sqlite:///FILE (three slashes, four before an absolute path).")
-    path = Path(urllib.parse.unquote(address.removeprefix("sqlite:///").partition("?")[0])).expanduser()
+    path = Path(urllib.parse.unquote(address.removeprefix(_SQLITE).partition("?")[0])).expanduser()
     if not path.is_file():
         raise DataError(f"{shown}: no such file. Check the path (relative paths start at {Path.cwd()}).")
     try:
@@ -112,7 +121,9 @@ def _postgresql(address: str, shown: str, query: str) -> Iterator[Sequence[Any]]
         import sqlalchemy
         from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError
     except ModuleNotFoundError as error:
-        raise UsageError(f"{shown}: needs the package {error.name}, which is not installed. Install it: pip install tunesmith[sql]") from error
+        raise UsageError(
+            f"{shown}: needs the package {error.name}, which is not installed. Install it: pip install tunesmith[sql]"
+        ) from error
     try:
         url = sqlalchemy.make_url(address)
         if url.drivername == "postgresql":
@@ -121,7 +132,9 @@ def _postgresql(address: str, shown: str, query: str) -> Iterator[Sequence[Any]]
             url = url.set(password=os.environ["PGPASSWORD"])  # not every driver looks there itself
         engine = sqlalchemy.create_engine(url)
     except ModuleNotFoundError as error:
-        raise UsageError(f"{shown}: needs the package {error.name}, which is not installed. Install it: pip install {error.name}") from error
+        raise UsageError(
+            f"{shown}: needs the package {error.name}, which is not installed. Install it: pip install {error.name}"
+        ) from error
     except NoSuchModuleError as error:
         raise UsageError(f"{shown}: {error}. Write postgresql://USER@HOST/DATABASE.") from None
     except SQLAlchemyError as error:

@@ -33,6 +33,10 @@ class Url:
         if self.most_mb < 1:
             raise ValueError(f"most_mb: expected at least 1, found {self.most_mb}.")
 
+    def whole_paths(self) -> dict[str, str]:
+        """No option is a path."""
+        return {}
+
     def read(self, source: Any) -> Table:
         """Every row of the file. Raises: FetchError, where it cannot be had; DataError, where it cannot be read."""
         path = fetch_url(self.url, self.sha256.lower(), most_bytes=self.most_mb * 10**6)

@@ -68,8 +68,14 @@ _OUTSIDE: dict[str, tuple[str, str]] = {
     "load_in_8bit": _QUANTIZED,
     "gptq": _QUANTIZED,
     "train_on_inputs": ("prompts are read, never learned", "leave it out there too when you compare"),
-    "chat_template_jinja": ("conversations are written in the tokenizer's own chat template", "put it into the model's tokenizer_config.json"),
-    "special_tokens": ("tokens are the tokenizer's own", "nothing for a pad_token, as rows are not padded; change others in the model's tokenizer_config.json"),
+    "chat_template_jinja": (
+        "conversations are written in the tokenizer's own chat template",
+        "put it into the model's tokenizer_config.json",
+    ),
+    "special_tokens": (
+        "tokens are the tokenizer's own",
+        "nothing for a pad_token, as rows are not padded; change others in the model's tokenizer_config.json",
+    ),
     "tokens": ("tokens are the tokenizer's own", "add them to the model's tokenizer first"),
     "added_tokens_overrides": ("tokens are the tokenizer's own", "add them to the model's tokenizer first"),
     "plugins": _NO_CODE,
@@ -98,7 +104,11 @@ def carry(draft: Draft) -> None:
         raise draft.refusal("base_model", "missing. Name the model to start from.")
     draft.put("model.source", name)
     carry_trust(draft, "revision_of_model")
-    draft.put("model.max_length", draft.number("sequence_len", 512, whole=True, least=2), "" if draft.has("sequence_len") else "sequence_len is not given: the default there.")
+    draft.put(
+        "model.max_length",
+        draft.number("sequence_len", 512, whole=True, least=2),
+        "" if draft.has("sequence_len") else "sequence_len is not given: the default there.",
+    )
     _carry_data(draft)
     _carry_method(draft)
     form = draft.values["data"].get("format")
@@ -134,7 +144,11 @@ def _carry_data(draft: Draft) -> None:
     _carry_splits(draft)
     template = draft.text("chat_template")
     if template and template != "tokenizer_default":
-        draft.leave("chat_template", "conversations are written in the tokenizer's own chat template", "compare with `tunesmith data preview FILE`; an instruct model's own is the one it knows")
+        draft.leave(
+            "chat_template",
+            "conversations are written in the tokenizer's own chat template",
+            "compare with `tunesmith data preview FILE`; an instruct model's own is the one it knows",
+        )
     if system := draft.text("default_system_message"):
         draft.put("data.system", system)
 
@@ -146,7 +160,9 @@ def _carry_splits(draft: Draft) -> None:
         one, *others = evaluated
         draft.put("data.validation", source_of(draft, one), "test_datasets there: measured while it trains.")
         for other in others:
-            draft.leave(other.name, "validation is one set", f"name {source_of(draft, other)} in evaluate.domains", value=other.entry.get("path"))
+            draft.leave(
+                other.name, "validation is one set", f"name {source_of(draft, other)} in evaluate.domains", value=other.entry.get("path")
+            )
     elif size:
         draft.put("data.split.validation", float(size))
     else:
@@ -167,15 +183,27 @@ def _entries(draft: Draft, key: str) -> list[dict[str, Any]]:
 def _carry_method(draft: Draft) -> None:
     adapter = draft.text("adapter")
     modules, linear = draft.take("lora_target_modules", []), draft.is_on("lora_target_linear")
-    rank, alpha, dropout = draft.number("lora_r", 8, whole=True, least=1), draft.number("lora_alpha", None), draft.number("lora_dropout", 0.0, least=0)
+    rank, alpha, dropout = (
+        draft.number("lora_r", 8, whole=True, least=1),
+        draft.number("lora_alpha", None),
+        draft.number("lora_dropout", 0.0, least=0),
+    )
     if adapter is None:
         draft.put("method.name", "full", "No adapter: all weights train.")
         return
     if adapter not in ("lora", "qlora"):
-        raise draft.refusal("adapter", f"{adapter} is not imported; lora, qlora and none are. `tunesmith recipe schema` lists the methods here.")
-    draft.put("method.name", "lora", "qlora there: LoRA on a base of 4 bits; here the base keeps its own precision." if adapter == "qlora" else "")
+        raise draft.refusal(
+            "adapter", f"{adapter} is not imported; lora, qlora and none are. `tunesmith recipe schema` lists the methods here."
+        )
+    draft.put(
+        "method.name", "lora", "qlora there: LoRA on a base of 4 bits; here the base keeps its own precision." if adapter == "qlora" else ""
+    )
     draft.put("method.r", rank, "" if draft.has("lora_r") else "lora_r is not given: peft's default.")
-    draft.put("method.lora_alpha", float(alpha if alpha is not None else 8), "" if alpha is not None else "lora_alpha is not given: peft's default.")
+    draft.put(
+        "method.lora_alpha",
+        float(alpha if alpha is not None else 8),
+        "" if alpha is not None else "lora_alpha is not given: peft's default.",
+    )
     draft.put("method.lora_dropout", float(dropout))
     if linear or modules == "all-linear" or not modules:
         draft.put("method.target_modules", "all-linear", "" if linear or modules else "No layers are named there.")
@@ -200,9 +228,15 @@ def _carry_training(draft: Draft) -> None:
         draft.put("train.examples_per_step", draft.number("batch_size", whole=True, least=1), "batch_size there.")
     else:
         times = draft.number("gradient_accumulation_steps", 1, whole=True, least=1)
-        draft.put("train.examples_per_step", at_once * times, f"micro_batch_size {at_once} x gradient_accumulation_steps {times}, on one device; with more, times their number.")
+        draft.put(
+            "train.examples_per_step",
+            at_once * times,
+            f"micro_batch_size {at_once} x gradient_accumulation_steps {times}, on one device; with more, times their number.",
+        )
     if draft.take("sample_packing"):
-        draft.comments["train.examples_per_step"] += " With sample_packing one of the micro-batch there holds several examples: steps here are smaller."
+        draft.comments["train.examples_per_step"] += (
+            " With sample_packing one of the micro-batch there holds several examples: steps here are smaller."
+        )
     times = draft.number("evals_per_epoch", None, whole=True, least=0)
     if times:
         draft.put("train.evaluations_per_epoch", times)

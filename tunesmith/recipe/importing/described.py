@@ -19,7 +19,22 @@ _ALPACA = {"instruction": "prompt", "input": "query", "output": "response", "sys
 _TAGS = {"role_tag": "from", "content_tag": "value", "user_tag": "human", "assistant_tag": "gpt", "system_tag": "system"}
 _OPENAI = ("role", "content", "user", "assistant")
 _PICTURES = ("images", "videos", "audios")
-_READ = ("hf_hub_url", "ms_hub_url", "om_hub_url", "script_url", "cloud_file_name", "file_name", "formatting", "ranking", "subset", "split", "folder", "num_samples", "columns", "tags")
+_READ = (
+    "hf_hub_url",
+    "ms_hub_url",
+    "om_hub_url",
+    "script_url",
+    "cloud_file_name",
+    "file_name",
+    "formatting",
+    "ranking",
+    "subset",
+    "split",
+    "folder",
+    "num_samples",
+    "columns",
+    "tags",
+)
 
 
 class Described:
@@ -51,7 +66,9 @@ def find_described(draft: Draft, names: list[str], key: str) -> list[Described]:
     file = next((folder / _FILE for folder in folders if (folder / _FILE).is_file()), None)
     if file is None:
         tried = ", ".join(f"{folder}/" for folder in folders)
-        raise draft.refusal(key, f"the data is described in {_FILE}, which is in none of {tried}. Put it beside the file, or set dataset_dir to its folder.")
+        raise draft.refusal(
+            key, f"the data is described in {_FILE}, which is in none of {tried}. Put it beside the file, or set dataset_dir to its folder."
+        )
     try:
         entries = json.loads(file.read_text(encoding="utf-8-sig"))
     except json.JSONDecodeError as error:
@@ -65,7 +82,7 @@ def find_described(draft: Draft, names: list[str], key: str) -> list[Described]:
         if name not in entries:
             raise draft.refusal(key, f'{file} describes no "{name}".{did_you_mean(name, entries)}')
         if not isinstance(entries[name], dict):
-            raise RecipeError(f"{file}: {name}: expected an object such as {{\"file_name\": ...}}.")
+            raise RecipeError(f'{file}: {name}: expected an object such as {{"file_name": ...}}.')
         found.append(Described(name, entries[name], file.parent, str(file)))
     return found
 
@@ -76,9 +93,19 @@ def source_of(draft: Draft, one: Described) -> str:
     if entry.get("hf_hub_url"):
         subset, split = entry.get("subset"), entry.get("split") or "train"
         if entry.get("folder"):
-            draft.leave(f"{one.name}.folder", "a folder of a hub's data set is not picked out", "set data.train to the files in it", value=entry["folder"])
+            draft.leave(
+                f"{one.name}.folder",
+                "a folder of a hub's data set is not picked out",
+                "set data.train to the files in it",
+                value=entry["folder"],
+            )
         return str(entry["hf_hub_url"]) + (f"/{subset}" if subset else "") + (f":{split}" if split != "train" else "")
-    for key, what in (("ms_hub_url", "ModelScope's hub"), ("om_hub_url", "Modelers' hub"), ("cloud_file_name", "cloud storage"), ("script_url", "a loading script, which would run its code,")):
+    for key, what in (
+        ("ms_hub_url", "ModelScope's hub"),
+        ("om_hub_url", "Modelers' hub"),
+        ("cloud_file_name", "cloud storage"),
+        ("script_url", "a loading script, which would run its code,"),
+    ):
         if entry.get(key) and not (key != "script_url" and entry.get("file_name")):
             raise one.refusal(key, f"{what} is not read here. Download the rows, and give their file as file_name")
     if not isinstance(entry.get("file_name"), str):
@@ -87,7 +114,10 @@ def source_of(draft: Draft, one: Described) -> str:
     if path.is_dir():
         endings = sorted({file.suffix for file in path.iterdir() if file.suffix in (".json", ".jsonl", ".csv", ".parquet", ".txt")})
         if len(endings) != 1:
-            raise one.refusal("file_name", f"the folder {path} holds files of {len(endings)} kinds ({', '.join(endings) or 'none that is read'}), expected one kind")
+            raise one.refusal(
+                "file_name",
+                f"the folder {path} holds files of {len(endings)} kinds ({', '.join(endings) or 'none that is read'}), expected one kind",
+            )
         return f"{local_path(path)}/*{endings[0]}"
     return local_path(path)
 
@@ -99,7 +129,9 @@ def carry_format(draft: Draft, one: Described, *, is_text: bool) -> None:
         raise one.refusal(key, "preferences are not trained here yet; what is: answers (stage: sft) and raw text (stage: pt)")
     for key in _PICTURES:
         if one.columns.get(key):
-            draft.leave(f"{one.name}.columns.{key}", "only text is read", "train on the rows without, or leave these out", value=one.columns[key])
+            draft.leave(
+                f"{one.name}.columns.{key}", "only text is read", "train on the rows without, or leave these out", value=one.columns[key]
+            )
     if one.columns.get("tools"):
         draft.leave(f"{one.name}.columns.tools", "tools are not read yet", "leave out rows that call tools", value=one.columns["tools"])
     formatting = one.entry.get("formatting") or "alpaca"
@@ -130,10 +162,19 @@ def _carry_conversations(draft: Draft, one: Described) -> None:
         if column != "messages":
             draft.put("data.columns", {"messages": column})
         if system:
-            draft.leave(f"{one.name}.columns.system", "the format messages has its system message among the messages", "put it first in each conversation, or set data.system for all", value=system)
+            draft.leave(
+                f"{one.name}.columns.system",
+                "the format messages has its system message among the messages",
+                "put it first in each conversation, or set data.system for all",
+                value=system,
+            )
     elif spelled[:2] == ("from", "value") and spelled[2] in ("human", "user") and spelled[3] in ("gpt", "assistant"):
         draft.put("data.format", "sharegpt")
-        columns = {role: name for role, name, usual in (("conversations", column, "conversations"), ("system", system, "system")) if name and name != usual}
+        columns = {
+            role: name
+            for role, name, usual in (("conversations", column, "conversations"), ("system", system, "system"))
+            if name and name != usual
+        }
         if columns:
             draft.put("data.columns", columns)
     else:

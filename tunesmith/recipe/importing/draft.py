@@ -120,7 +120,11 @@ class Draft:
         """`leave` every key that was not read."""
         for key in self.given:
             if key not in self.seen:
-                self.leave(key, "not known here, or without a counterpart", "look up what it does there; `tunesmith recipe schema` lists every key here")
+                self.leave(
+                    key,
+                    "not known here, or without a counterpart",
+                    "look up what it does there; `tunesmith recipe schema` lists every key here",
+                )
 
     def refusal(self, key: str, text: str) -> RecipeError:
         """An error about a key, with its line where it can be found."""

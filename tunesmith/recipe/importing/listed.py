@@ -37,8 +37,14 @@ _FIELDS: dict[str, tuple[str, str]] = {
     "train_on_eot": ("the end of each learned turn is learned", ""),
     "shards": ("the whole set is read", "set data.limit.train"),
     "trust_remote_code": ("code that comes with data never runs", "use a version of it in parquet, or a file"),
-    "message_field_training": ("what is learned of a conversation is said otherwise", 'give messages that are only read `"weight": 0` in the format messages'),
-    "message_field_training_detail": ("a turn is learned whole, or not", 'give messages that are only read `"weight": 0` in the format messages'),
+    "message_field_training": (
+        "what is learned of a conversation is said otherwise",
+        'give messages that are only read `"weight": 0` in the format messages',
+    ),
+    "message_field_training_detail": (
+        "a turn is learned whole, or not",
+        'give messages that are only read `"weight": 0` in the format messages',
+    ),
 }
 
 
@@ -63,10 +69,16 @@ def source_of(draft: Draft, one: Listed) -> str:
     if chosen:
         path = str(chosen[0])
         if len(chosen) > 1:
-            draft.leave(f"{one.name}.data_files", f"of {len(chosen)} files the first is carried over", "name them by a pattern, such as data/*.jsonl", value=", ".join(map(str, chosen[1:])))
+            draft.leave(
+                f"{one.name}.data_files",
+                f"of {len(chosen)} files the first is carried over",
+                "name them by a pattern, such as data/*.jsonl",
+                value=", ".join(map(str, chosen[1:])),
+            )
     if "://" in path:
         raise draft.refusal(
-            f"{one.key}.path", f"{path}: a file at an address is read by its hash. Download it and name the file, or write data.train: {{url: ..., sha256: ...}}."
+            f"{one.key}.path",
+            f"{path}: a file at an address is read by its hash. Download it and name the file, or write data.train: {{url: ..., sha256: ...}}.",
         )
     for local in (Path(path).expanduser(), Path(draft.where).parent / path):
         if local.is_dir():
@@ -108,10 +120,16 @@ def carry_format(draft: Draft, one: Listed) -> None:
 def _carry_type(draft: Draft, one: Listed, kind: str) -> None:
     known = _TYPES.get(kind) or _TYPES.get(kind.partition(":")[0])
     if known is None:
-        draft.leave(f"{one.name}.type", "this form of rows is not known here", "set data.format and data.columns: see docs/data.md", value=kind)
+        draft.leave(
+            f"{one.name}.type", "this form of rows is not known here", "set data.format and data.columns: see docs/data.md", value=kind
+        )
         return
     form, roles = known
-    why = f"{kind} there writes prompts of its own around the columns; here the tokenizer's chat template does." if form in ("alpaca", "pairs") else ""
+    why = (
+        f"{kind} there writes prompts of its own around the columns; here the tokenizer's chat template does."
+        if form in ("alpaca", "pairs")
+        else ""
+    )
     draft.put("data.format", form, why)
     columns = {role: column for role, column in roles.items() if role != column}
     if columns:
@@ -132,7 +150,12 @@ def _carry_own_prompt(draft: Draft, one: Listed, kind: Mapping[str, Any]) -> Non
             continue
         prompt = key in ("format", "no_input_format", "system_format")
         reason = "the tokenizer's own chat template writes the turns" if prompt else "not known here, or without a counterpart"
-        draft.leave(f"{one.name}.type.{key}", reason, "compare with `tunesmith data preview FILE`" if prompt else "look up what it does there", value=value)
+        draft.leave(
+            f"{one.name}.type.{key}",
+            reason,
+            "compare with `tunesmith data preview FILE`" if prompt else "look up what it does there",
+            value=value,
+        )
 
 
 def _carry_conversations(draft: Draft, one: Listed) -> set[str]:
@@ -154,15 +177,47 @@ def _carry_conversations(draft: Draft, one: Listed) -> set[str]:
         if column != "messages":
             draft.put("data.columns", {"messages": column})
         if entry.get("field_system"):
-            draft.leave(f"{one.name}.field_system", "the format messages has its system message among the messages", "put it first in each conversation, or set data.system for all", value=entry["field_system"])
+            draft.leave(
+                f"{one.name}.field_system",
+                "the format messages has its system message among the messages",
+                "put it first in each conversation, or set data.system for all",
+                value=entry["field_system"],
+            )
     if (role, content) not in (("from", "value"), ("role", "content")):
-        draft.leave(f"{one.name}.message_property_mappings", "messages are read as {role, content}, or as {from, value}", "rename the keys in the file", value=f"{role}, {content}")
+        draft.leave(
+            f"{one.name}.message_property_mappings",
+            "messages are read as {role, content}, or as {from, value}",
+            "rename the keys in the file",
+            value=f"{role}, {content}",
+        )
     roles = entry.get("roles") or {}
-    strange = [name for target, names in roles.items() for name in (names or []) if name not in _USUAL_ROLES.get(target, set())] if isinstance(roles, Mapping) else []
+    strange = (
+        [name for target, names in roles.items() for name in (names or []) if name not in _USUAL_ROLES.get(target, set())]
+        if isinstance(roles, Mapping)
+        else []
+    )
     if strange:
-        draft.leave(f"{one.name}.roles", "roles are user, human, assistant, gpt and system", "rename them in the file", value=", ".join(map(str, strange)))
+        draft.leave(
+            f"{one.name}.roles",
+            "roles are user, human, assistant, gpt and system",
+            "rename them in the file",
+            value=", ".join(map(str, strange)),
+        )
     trained = entry.get("roles_to_train")
     trained = [trained] if isinstance(trained, str) else trained
     if isinstance(trained, list) and trained not in (["assistant"], ["gpt"]):
-        draft.leave(f"{one.name}.roles_to_train", "the assistant's turns are learned, all of them", "leave it out there too when you compare", value=", ".join(map(str, trained)) or "none")
-    return {"field_messages", "message_property_mappings", "message_field_role", "message_field_content", "field_system", "roles", "roles_to_train"}
+        draft.leave(
+            f"{one.name}.roles_to_train",
+            "the assistant's turns are learned, all of them",
+            "leave it out there too when you compare",
+            value=", ".join(map(str, trained)) or "none",
+        )
+    return {
+        "field_messages",
+        "message_property_mappings",
+        "message_field_role",
+        "message_field_content",
+        "field_system",
+        "roles",
+        "roles_to_train",
+    }

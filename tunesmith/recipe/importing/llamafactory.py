@@ -58,7 +58,10 @@ _OUTSIDE: dict[str, tuple[str, str]] = {
     "quantization_method": ("the base keeps its own precision", "leave it out"),
     "double_quantization": ("the base keeps its own precision", "leave it out"),
     "rope_scaling": ("positions are those that the model was trained with", "choose a model with a longer context"),
-    "adapter_name_or_path": ("an adapter to go on from is a model here", "set model.source to its folder: it is folded into its base first"),
+    "adapter_name_or_path": (
+        "an adapter to go on from is a model here",
+        "set model.source to its folder: it is folded into its base first",
+    ),
     "use_dora": _ANOTHER_ADAPTER,
     "use_rslora": _ANOTHER_ADAPTER,
     "pissa_init": _ANOTHER_ADAPTER,
@@ -75,7 +78,9 @@ def carry(draft: Draft) -> None:
     """Fill a draft from the keys of LLaMA-Factory. Raises: RecipeError, for what is not trained here."""
     stage = draft.text("stage", "sft") or "sft"
     if stage not in _STAGES:
-        raise draft.refusal("stage", f"{stage}: rewards and preferences (rm, ppo, dpo, kto) are not trained here yet; imported are sft and pt.")
+        raise draft.refusal(
+            "stage", f"{stage}: rewards and preferences (rm, ppo, dpo, kto) are not trained here yet; imported are sft and pt."
+        )
     _carry_model(draft)
     _carry_data(draft, is_text=stage == "pt")
     _carry_method(draft)
@@ -94,7 +99,11 @@ def _carry_model(draft: Draft) -> None:
         raise draft.refusal("model_name_or_path", "missing. Name the model to start from.")
     draft.put("model.source", name)
     carry_trust(draft, "model_revision")
-    draft.put("model.max_length", draft.number("cutoff_len", 2048, whole=True, least=2), "" if draft.has("cutoff_len") else "cutoff_len is not given: the default there.")
+    draft.put(
+        "model.max_length",
+        draft.number("cutoff_len", 2048, whole=True, least=2),
+        "" if draft.has("cutoff_len") else "cutoff_len is not given: the default there.",
+    )
 
 
 def _carry_data(draft: Draft, *, is_text: bool) -> None:
@@ -105,18 +114,28 @@ def _carry_data(draft: Draft, *, is_text: bool) -> None:
     draft.put("data.train", source_of(draft, first))
     carry_format(draft, first, is_text=is_text)
     for one in others:
-        draft.leave("dataset", f"{one.name} is a further data set; the first, {first.name}, is data.train", _mixed(draft, one), value=one.name)
+        draft.leave(
+            "dataset", f"{one.name} is a further data set; the first, {first.name}, is data.train", _mixed(draft, one), value=one.name
+        )
     if not others:
         draft.seen.update(("mix_strategy", "interleave_probs"))
     else:
-        draft.leave_known({key: ("of several data sets the first is carried over", "give each its share in data.mix") for key in ("mix_strategy", "interleave_probs")})
+        draft.leave_known(
+            dict.fromkeys(
+                ("mix_strategy", "interleave_probs"), ("of several data sets the first is carried over", "give each its share in data.mix")
+            )
+        )
     _carry_limits(draft, first)
     _carry_splits(draft, first, is_text=is_text)
     if system := draft.text("default_system"):
         draft.put("data.system", system)
     template = draft.text("template")
     if template and not is_text:
-        draft.leave("template", "conversations are written in the tokenizer's own chat template", "compare with `tunesmith data preview FILE`; an instruct model's own is the one it knows")
+        draft.leave(
+            "template",
+            "conversations are written in the tokenizer's own chat template",
+            "compare with `tunesmith data preview FILE`; an instruct model's own is the one it knows",
+        )
     elif template:
         draft.leave("template", "raw text is in no template", "")
 
@@ -161,15 +180,21 @@ def _carry_method(draft: Draft) -> None:
     kind = draft.text("finetuning_type", "lora")
     if kind == "full":
         draft.put("method.name", "full")
-        draft.leave_known({key: ("all weights train", "") for key in ("lora_rank", "lora_alpha", "lora_dropout", "lora_target")})
+        draft.leave_known(dict.fromkeys(("lora_rank", "lora_alpha", "lora_dropout", "lora_target"), ("all weights train", "")))
         return
     if kind != "lora":
-        raise draft.refusal("finetuning_type", f"{kind} is not imported; lora and full are. `tunesmith recipe schema` lists the methods here.")
+        raise draft.refusal(
+            "finetuning_type", f"{kind} is not imported; lora and full are. `tunesmith recipe schema` lists the methods here."
+        )
     rank = draft.number("lora_rank", 8, whole=True, least=1)
     targets = _listed(draft, "lora_target") or ["all"]
     draft.put("method.name", "lora")
     draft.put("method.r", rank, "" if draft.has("lora_rank") else "lora_rank is not given: the default there.")
-    draft.put("method.lora_alpha", float(draft.number("lora_alpha", 2 * rank)), "" if draft.has("lora_alpha") else "lora_alpha is not given: twice the rank, as there.")
+    draft.put(
+        "method.lora_alpha",
+        float(draft.number("lora_alpha", 2 * rank)),
+        "" if draft.has("lora_alpha") else "lora_alpha is not given: twice the rank, as there.",
+    )
     draft.put("method.lora_dropout", float(draft.number("lora_dropout", 0.0, least=0)))
     draft.put("method.target_modules", "all-linear" if "all" in targets else targets)
 
@@ -185,7 +210,11 @@ def _carry_training(draft: Draft) -> None:
     carry_clipping(draft)
     at_once = draft.number("per_device_train_batch_size", 8, whole=True, least=1)
     times = draft.number("gradient_accumulation_steps", 1, whole=True, least=1)
-    draft.put("train.examples_per_step", at_once * times, f"per_device_train_batch_size {at_once} x gradient_accumulation_steps {times}, on one device; with more, times their number.")
+    draft.put(
+        "train.examples_per_step",
+        at_once * times,
+        f"per_device_train_batch_size {at_once} x gradient_accumulation_steps {times}, on one device; with more, times their number.",
+    )
     saved = draft.number("save_steps", None)
     if saved is not None and saved >= 1:
         draft.put("train.checkpoint_every_steps", int(saved))

@@ -5,7 +5,18 @@ Source: transformers, documentation of TrainingArguments.
 
 from tunesmith.recipe.importing.draft import Draft
 
-__all__ = ["MODEL_OUTSIDE", "NOTHING_TO_DO", "carry_adam", "carry_clipping", "carry_optimizer", "carry_schedule", "carry_steps", "carry_trust", "carry_warmup", "carry_weights"]
+__all__ = [
+    "MODEL_OUTSIDE",
+    "NOTHING_TO_DO",
+    "carry_adam",
+    "carry_clipping",
+    "carry_optimizer",
+    "carry_schedule",
+    "carry_steps",
+    "carry_trust",
+    "carry_warmup",
+    "carry_weights",
+]
 
 _PLAIN = ("adamw_torch", "adamw_torch_fused", "adamw_hf", "adamw_apex_fused", "adamw")
 _SCHEDULES = ("constant", "linear", "cosine")
@@ -25,7 +36,10 @@ MODEL_OUTSIDE: dict[str, tuple[str, str]] = {
     "run_name": ("a run is named by its recipe and the time", ""),
     "save_total_limit": ("the best weights and the latest checkpoint are kept", ""),
     "load_best_model_at_end": ("the best weights are always kept", ""),
-    "resume_from_checkpoint": ("checkpoints of other programs are not read", "a run that was interrupted goes on with `tunesmith runs resume RUN`"),
+    "resume_from_checkpoint": (
+        "checkpoints of other programs are not read",
+        "a run that was interrupted goes on with `tunesmith runs resume RUN`",
+    ),
     "group_by_length": ("rows are packed without padding", ""),
     "tf32": (NOTHING_TO_DO, ""),
     "dataloader_num_workers": ("rows are encoded once, before training", ""),
@@ -34,7 +48,10 @@ MODEL_OUTSIDE: dict[str, tuple[str, str]] = {
     "hub_model_id": ("nothing is uploaded", "upload the run's adapter/ or model/ folder with `hf upload`"),
     "neftune_noise_alpha": ("no noise is added to embeddings", "expect other results, or leave it out there too when you compare"),
     "label_smoothing_factor": ("labels are not smoothed", "expect other results, or leave it out there too when you compare"),
-    "metric_for_best_model": ("the best weights are those of the lowest validation loss, or of the objective's first metric", "set train.select_by to change that"),
+    "metric_for_best_model": (
+        "the best weights are those of the lowest validation loss, or of the objective's first metric",
+        "set train.select_by to change that",
+    ),
     "torch_compile": ("compiled where the training is long enough to win", "set engine.compile to force it"),
 }
 """Keys of transformers' Trainer that have no place in a recipe, with the reason and what to do."""
@@ -72,7 +89,11 @@ def carry_clipping(draft: Draft) -> None:
 
 def carry_steps(draft: Draft, epochs: float, epochs_key: str) -> None:
     """How long to train."""
-    draft.put("train.epochs", float(draft.number(epochs_key, epochs)), "" if draft.has(epochs_key) else f"{epochs_key} is not given: the default there.")
+    draft.put(
+        "train.epochs",
+        float(draft.number(epochs_key, epochs)),
+        "" if draft.has(epochs_key) else f"{epochs_key} is not given: the default there.",
+    )
     steps = draft.number("max_steps", None, whole=True)
     if steps is not None and steps > 0:
         draft.put("train.max_steps", steps)
@@ -90,7 +111,9 @@ def carry_schedule(draft: Draft, key: str, default: str) -> str:
         draft.put("train.schedule", nearest, f"{name} there, which is not here.")
         draft.leave(key, "the schedules here are constant, linear and cosine", f"train.schedule is {nearest}")
     if draft.has(f"{key}_kwargs"):
-        draft.leave(f"{key}_kwargs", "the schedules here have no options of their own", "train.schedule goes to zero, cosine in half a wave")
+        draft.leave(
+            f"{key}_kwargs", "the schedules here have no options of their own", "train.schedule goes to zero, cosine in half a wave"
+        )
     return name
 
 
@@ -108,7 +131,11 @@ def carry_warmup(draft: Draft, schedule: str, default: float) -> None:
         draft.put("train.warmup_ratio", round(min(steps / total, 1.0), 4), f"warmup_steps {steps:g} of max_steps {total}.")
     elif steps:
         draft.put("train.warmup_ratio", 0.05, f"warmup_steps {steps:g} there; a share of all steps here.")
-        draft.leave("warmup_steps", "the warm-up is a share of all steps here", "`tunesmith tune FILE --dry-run` prints the steps; set train.warmup_ratio to warmup_steps divided by them")
+        draft.leave(
+            "warmup_steps",
+            "the warm-up is a share of all steps here",
+            "`tunesmith tune FILE --dry-run` prints the steps; set train.warmup_ratio to warmup_steps divided by them",
+        )
     else:
         draft.put("train.warmup_ratio", float(ratio), "" if draft.has("warmup_ratio") else "Not given: the default there.")
 
@@ -117,7 +144,11 @@ def carry_weights(draft: Draft) -> None:
     """Numbers that the model computes in. Both switches off, or `auto`: as the device is best at."""
     bf16, fp16 = draft.take("bf16", False), draft.take("fp16", False)
     if fp16 is True and bf16 is not True:
-        draft.leave("fp16", "float16 needs its losses scaled, which is not done here", "engine.precision is auto: bf16 where the device is faster in it, else fp32")
+        draft.leave(
+            "fp16",
+            "float16 needs its losses scaled, which is not done here",
+            "engine.precision is auto: bf16 where the device is faster in it, else fp32",
+        )
     elif bf16 not in (False, "auto"):
         draft.put("engine.precision", "bf16")
 
@@ -132,5 +163,7 @@ def carry_trust(draft: Draft, revision_key: str) -> None:
             draft.put("model.trust_remote_code", True)
         else:
             draft.leave(
-                "trust_remote_code", "code that comes with a model runs only at a commit that you name", "most models need none; else set model.revision and model.trust_remote_code"
+                "trust_remote_code",
+                "code that comes with a model runs only at a commit that you name",
+                "most models need none; else set model.revision and model.trust_remote_code",
             )
