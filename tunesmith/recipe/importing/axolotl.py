@@ -74,7 +74,7 @@ _OUTSIDE: dict[str, tuple[str, str]] = {
     ),
     "special_tokens": (
         "tokens are the tokenizer's own",
-        "nothing for a pad_token, as rows are not padded; change others in the model's tokenizer_config.json",
+        "change them in the model's tokenizer_config.json",
     ),
     "tokens": ("tokens are the tokenizer's own", "add them to the model's tokenizer first"),
     "added_tokens_overrides": ("tokens are the tokenizer's own", "add them to the model's tokenizer first"),
@@ -119,7 +119,11 @@ def carry(draft: Draft) -> None:
     draft.put("seed", seed, "" if draft.has("seed") else "seed is not given: the default there.")
     if folder := draft.text("output_dir"):
         draft.put("output_dir", folder)
-    draft.leave_known(_OUTSIDE)
+    if isinstance(tokens := draft.take("special_tokens"), dict) and set(tokens) <= {"pad_token"}:
+        draft.leave("special_tokens", "rows are not padded")
+        draft.leave_known({key: why for key, why in _OUTSIDE.items() if key != "special_tokens"})
+    else:
+        draft.leave_known(_OUTSIDE)
     for key in draft.given:
         if key.startswith(_TRACKERS):
             draft.leave(key, "no tracking service is told of a run")
@@ -235,7 +239,7 @@ def _carry_training(draft: Draft) -> None:
         )
     if draft.take("sample_packing"):
         draft.comments["train.examples_per_step"] += (
-            " With sample_packing one of the micro-batch there holds several examples: steps here are smaller."
+            " With sample_packing each of them is a sequence of several rows there, so that steps here are smaller."
         )
     times = draft.number("evals_per_epoch", None, whole=True, least=0)
     if times:

@@ -1,5 +1,6 @@
 """A recipe in the making: values with the reason for each, and the keys of the other program's file that have no place in it."""
 
+import json
 import re
 import textwrap
 from collections.abc import Iterator, Mapping
@@ -14,6 +15,7 @@ from tunesmith.recipe.text import write_yaml
 __all__ = ["Draft", "Imported", "Left", "local_path"]
 
 _WIDTH = 110
+_MOST_SHOWN = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +108,7 @@ class Draft:
         self.seen.add(key)
         found = self.given.get(key) if value is None else value
         if found is not None:
-            self.left.append(Left(key, shown(found), reason, cure))
+            self.left.append(Left(key, _short(found), reason, cure))
 
     def leave_known(self, reasons: Mapping[str, tuple[str, str]]) -> None:
         """`leave` those of the keys that are given; switches that are off say nothing."""
@@ -146,6 +148,13 @@ def local_path(path: Path) -> str:
     return (whole.relative_to(Path.cwd()) if whole.is_relative_to(Path.cwd()) else whole).as_posix()
 
 
+def _short(value: Any) -> str:
+    if not isinstance(value, Mapping | list):
+        return shown(value)
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= _MOST_SHOWN else f"{text[: _MOST_SHOWN - 3]}..."
+
+
 def _lines(values: Mapping[str, Any], comments: Mapping[str, str], above: str = "", indent: str = "") -> Iterator[str]:
     for key, value in values.items():
         path = f"{above}{key}"
@@ -159,4 +168,9 @@ def _lines(values: Mapping[str, Any], comments: Mapping[str, str], above: str = 
 
 
 def _comment(text: str, start: str) -> str:
-    return textwrap.fill(" ".join(text.split()), _WIDTH, initial_indent=start, subsequent_indent=start, break_long_words=False) + "\n"
+    return (
+        textwrap.fill(
+            " ".join(text.split()), _WIDTH, initial_indent=start, subsequent_indent=start, break_long_words=False, break_on_hyphens=False
+        )
+        + "\n"
+    )
