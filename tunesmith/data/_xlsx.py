@@ -195,22 +195,24 @@ def _read_strings(book: _Book) -> None:
         state["text"] = tag == "t"
 
     def end(tag: str) -> None:
-        nonlocal total
         state["text"] = False
         if tag == "rPh":
             state["phonetic"] = False
         if tag == "si":
             book.strings.append(_unescaped("".join(parts)))
-            total += 64 + sum(map(len, parts))
             parts.clear()
-            if total > _MOST_STRINGS_BYTES:
-                raise DataError(
-                    f"{book.name}: more than {_MOST_STRINGS_BYTES // 2**20} MB of text. Save it as csv, which is read row by row."
-                )
+            count(64)  # what an empty text takes
+
+    def count(size: int) -> None:
+        nonlocal total
+        total += size
+        if total > _MOST_STRINGS_BYTES:
+            raise DataError(f"{book.name}: more than {_MOST_STRINGS_BYTES // 2**20} MB of text. Save it as csv, which is read row by row.")
 
     def text(data: str) -> None:
         if state["text"] and not state["phonetic"]:
             parts.append(data)
+            count(len(data))
 
     if "xl/sharedStrings.xml" in book.archive.NameToInfo:
         _run(book.parse("xl/sharedStrings.xml", start, end, text))
