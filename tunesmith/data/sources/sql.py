@@ -137,7 +137,7 @@ def _postgresql(address: str, shown: str, query: str) -> Iterator[Sequence[Any]]
         ) from error
     except NoSuchModuleError as error:
         raise UsageError(f"{shown}: {error}. Write postgresql://USER@HOST/DATABASE.") from None
-    except SQLAlchemyError as error:
+    except (SQLAlchemyError, ValueError) as error:  # a port that is no number
         raise DataError(f"{shown}: cannot be read as an address ({_first_line(error)}).") from None
     try:
         with engine.connect().execution_options(postgresql_readonly=True, stream_results=True, no_parameters=True) as connection:
