@@ -201,6 +201,8 @@ def test_what_a_data_set_says_and_a_recipe_does_not_is_listed(tmp_path: Path) ->
     )
     found = left(made)
     assert {f"datasets[0].{key}" for key in ("roles_to_train", "train_on_eos", "roles", "field_system", "shards", "odd")} <= set(found)
+    _, made = data(tmp_path, type="chat_template", roles={"user": "customer", "assistant": ["gpt"]})
+    assert next(one.value for one in made.left if one.key == "datasets[0].roles") == '"customer"'
     _, made = data(tmp_path, type="oasst_best_of")
     assert "set data.format" in left(made)["datasets[0].type"]
     _, made = data(tmp_path, type={"format": "User: {instruction}\nAssistant:"})

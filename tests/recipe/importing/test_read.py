@@ -13,6 +13,13 @@ from tunesmith.recipe.importing import import_recipe
 AXOLOTL = "base_model: m\ndatasets: [{path: a/b, type: alpaca}]\nlearning_rate: 1e-4\nmystery: 7\n"
 
 
+BOMB = (
+    "a0: &a0 [x, x, x, x, x, x, x, x, x]\n"
+    + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12))
+    + "base_model: *a11\n"
+)
+
+
 @pytest.fixture
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
@@ -31,6 +38,8 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("a.json", '{\n"a": 1,}', r"a\.json:2: not valid JSON"),
         ("a.json", "[" * 100_000, "nested too deeply"),
         ("a.yaml", "x" * 2**21, "smaller"),
+        ("a.yaml", BOMB, "its aliases .* unfold to more than"),
+        ("a.yaml", "base_model: &m [*m]\n", r"a\.yaml"),
     ],
 )
 def test_a_file_of_neither_is_refused_in_one_line(name: str, text: str, said: str, tmp_path: Path) -> None:

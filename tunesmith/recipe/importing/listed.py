@@ -29,6 +29,15 @@ _TYPES: dict[str, tuple[str, dict[str, str]]] = {
 """type -> the format here, and role -> column."""
 _USUAL_ROLES = {"user": {"human", "user"}, "assistant": {"gpt", "assistant", "model"}, "system": {"system"}, "tool": {"tool"}}
 _READ = ("path", "type", "name", "split", "data_files", "ds_type")
+_CONVERSATION = (
+    "field_messages",
+    "message_property_mappings",
+    "message_field_role",
+    "message_field_content",
+    "field_system",
+    "roles",
+    "roles_to_train",
+)
 _FIELDS: dict[str, tuple[str, str]] = {
     "conversation": ("conversations are written in the tokenizer's own chat template", ""),
     "chat_template": ("conversations are written in the tokenizer's own chat template", ""),
@@ -190,34 +199,21 @@ def _carry_conversations(draft: Draft, one: Listed) -> set[str]:
             "rename the keys in the file",
             value=f"{role}, {content}",
         )
-    roles = entry.get("roles") or {}
-    strange = (
-        [name for target, names in roles.items() for name in (names or []) if name not in _USUAL_ROLES.get(target, set())]
-        if isinstance(roles, Mapping)
-        else []
-    )
+    _leave_roles(draft, one)
+    return set(_CONVERSATION)
+
+
+def _leave_roles(draft: Draft, one: Listed) -> None:
+    """Roles that are called otherwise, or others than the assistant's that are learned."""
+    roles, strange = one.entry.get("roles"), list[str]()
+    for target, names in roles.items() if isinstance(roles, Mapping) else ():
+        given = names if isinstance(names, list) else [names]
+        strange += [str(name) for name in given if name is not None and str(name) not in _USUAL_ROLES.get(str(target), set())]
     if strange:
-        draft.leave(
-            f"{one.name}.roles",
-            "roles are user, human, assistant, gpt and system",
-            "rename them in the file",
-            value=", ".join(map(str, strange)),
-        )
-    trained = entry.get("roles_to_train")
+        reason, cure = "roles are user, human, assistant, gpt and system", "rename them in the file"
+        draft.leave(f"{one.name}.roles", reason, cure, value=", ".join(strange))
+    trained = one.entry.get("roles_to_train")
     trained = [trained] if isinstance(trained, str) else trained
     if isinstance(trained, list) and trained not in (["assistant"], ["gpt"]):
-        draft.leave(
-            f"{one.name}.roles_to_train",
-            "the assistant's turns are learned, all of them",
-            "leave it out there too when you compare",
-            value=", ".join(map(str, trained)) or "none",
-        )
-    return {
-        "field_messages",
-        "message_property_mappings",
-        "message_field_role",
-        "message_field_content",
-        "field_system",
-        "roles",
-        "roles_to_train",
-    }
+        reason, cure = "the assistant's turns are learned, all of them", "leave it out there too when you compare"
+        draft.leave(f"{one.name}.roles_to_train", reason, cure, value=", ".join(map(str, trained)) or "none")
