@@ -38,5 +38,6 @@ def hash_of_files(files: Iterable[tuple[str, str]]) -> str:
 
 
 def whole_path(name: str) -> str:
-    """A file's path from the root, so that it is found from any folder."""
-    return str(Path(name).expanduser().absolute())
+    """A file's path from the root, so that it is found from any folder; the name as it is, where there is no such file."""
+    path = Path(name).expanduser()
+    return str(path.absolute()) if path.exists() else name

@@ -47,7 +47,9 @@ class Sql:
         if not self.sql.startswith(_SQLITE):
             return {}
         path, mark, options = self.sql.removeprefix(_SQLITE).partition("?")
-        return {"sql": f"{_SQLITE}{urllib.parse.quote(whole_path(urllib.parse.unquote(path)))}{mark}{options}"}
+        name = urllib.parse.unquote(path)
+        whole = whole_path(name)
+        return {"sql": f"{_SQLITE}{urllib.parse.quote(whole)}{mark}{options}"} if whole != name else {}
 
     def read(self, source: Any) -> Table:
         """Every row. Raises: DataError, where the database or the query fails, or gives no rows; UsageError, where a package is missing."""
