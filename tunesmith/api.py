@@ -12,6 +12,7 @@ from tunesmith.core import registry
 from tunesmith.core.errors import UsageError
 from tunesmith.core.events import Event
 from tunesmith.core.files import cache_folder, write_text
+from tunesmith.data import is_named_by_mapping
 from tunesmith.recipe import dump, from_mapping, load
 from tunesmith.recipe.text import parse_yaml
 
@@ -50,7 +51,7 @@ def tune(
     section |= {name: source for name, source in (("validation", validation), ("test", test)) if source is not None}
     for name in ("train", "validation", "test"):
         source = section.get(name)
-        if source is not None and not isinstance(source, str):
+        if source is not None and not isinstance(source, str) and not is_named_by_mapping(source):
             if not isinstance(source, Path):
                 section[name], shown = _kept(source)
                 kept.setdefault(section[name], shown if name == "train" else f"{name} {shown}")
@@ -73,13 +74,14 @@ def tune(
             return tune_recipe(made, progress=spoken(bar))
 
 
-def _merged(content: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """`content` with `changes`: sections are merged key by key; another method or objective replaces the old one with its options."""
+def _merged(content: Mapping[str, Any], changes: Mapping[str, Any], section: str = "") -> dict[str, Any]:
+    """`content` with `changes`: sections are merged key by key; another method, objective or source of data replaces the old one with its options."""
     merged = dict(content)
     for name, value in changes.items():
         old = merged.get(name)
         replaces = name in ("method", "objective") and _name_of(value) not in (None, _name_of(old))
-        merged[name] = _merged(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) and not replaces else value
+        replaces = replaces or (section == "data" and name in ("train", "validation", "test"))
+        merged[name] = _merged(old, value, name) if isinstance(old, Mapping) and isinstance(value, Mapping) and not replaces else value
         if name == "model" and isinstance(old, Mapping) and isinstance(value, str):
             merged[name] = {**old, "source": value}
     return merged

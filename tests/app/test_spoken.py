@@ -44,6 +44,17 @@ def test_a_recipes_key_is_said_as_an_argument_too() -> None:
     assert text.endswith('In Python: tune(..., data={"train": ..., "columns": {"text": ...}}).')
 
 
+def test_a_mapping_of_texts_names_a_source_and_replaces_the_recipes_own(tmp_path: Path) -> None:
+    pair = {"source": "none.en", "target": "none.de"}
+    text, details = refused({"train": pair})
+    assert text.startswith("none.en: no such file")
+    assert details == ["none.en"]
+    file = tmp_path / "other.yaml"
+    file.write_text("model: m\ndata: {train: {file: a.xlsx, sheet: One}}\n")
+    text, _ = refused({"train": pair}, recipe=file)
+    assert text.startswith("none.en: no such file")
+
+
 def test_a_file_that_is_named_like_a_key_is_none() -> None:
     with pytest.raises(DataError, match=r"^train\.csv:3: broken\. See data\.txt\.$"), python_words({}):
         raise DataError("train.csv:3: broken. See data.txt.")

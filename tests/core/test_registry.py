@@ -148,3 +148,23 @@ def test_every_plug_in_describes_itself(kind: str) -> None:
         described = registry.describe(kind, name)
         assert described.title, f"{kind} {name} has no docstring"
         assert all(option.doc for option in described.options), f"{kind} {name}: an option without a docstring"
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        ({"url": 1, "sha256": 2}, "url"),
+        ({"sha256": 2}, "url"),
+        ({"url": 1, "odd": 3}, "url"),
+        ({"source": 1}, "parallel"),
+        ({"sql": 1, "query": 2, "file": 3}, "sql"),
+    ],
+)
+def test_a_mapping_is_meant_for_the_plug_in_whose_required_options_it_holds(options: dict[str, int], name: str) -> None:
+    assert registry.named_by("data_source", options) == name
+
+
+@pytest.mark.parametrize("options", [{}, {"odd": 1}, {"url": 1, "sql": 2}])
+def test_a_mapping_that_could_be_meant_for_none_or_two_is_refused(options: dict[str, int]) -> None:
+    with pytest.raises(UsageError, match=r"names no data source\. Known: .*\{url: \.\.\., sha256: \.\.\.\}"):
+        registry.named_by("data_source", options)

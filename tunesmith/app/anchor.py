@@ -1,7 +1,11 @@
 """Relative paths of a recipe, made whole, so that its run can be resumed and used from any folder."""
 
+import glob
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+from tunesmith.core import registry
 from tunesmith.core.run import find_run
 from tunesmith.recipe import Recipe
 
@@ -21,10 +25,17 @@ def anchored(recipe: Recipe) -> Recipe:
     )
 
 
-def _whole(source: str | None) -> str | None:
+def _whole(source: str | Mapping[str, Any] | None) -> str | Mapping[str, Any] | None:
     if source is None:
         return None
+    if isinstance(source, Mapping):
+        options = dict(source)
+        whole: dict[str, Any] = options | registry.create("data_source", registry.named_by("data_source", options), **options).whole_paths()
+        return whole
     if source.startswith("run:"):
         return f"run:{find_run(source).path.resolve()}"
     path = Path(source).expanduser()
-    return str(path.resolve()) if path.exists() else source
+    if path.exists():
+        return str(path.resolve())
+    is_pattern = glob.has_magic(source) and next(glob.iglob(str(path), recursive=True), None) is not None  # noqa: PTH207  (a pattern from the root, too)
+    return str(path.absolute()) if is_pattern else source

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from tunesmith.core.types import Example
 from tunesmith.data import Dataset, SourceFacts, Splits, limited, num_overlapping, read, refuse_overlap, split
-from tunesmith.recipe import DataSpec, Recipe
+from tunesmith.recipe import DataSpec, Recipe, Source
 
 __all__ = ["PreparedData", "prepare_data"]
 
@@ -78,6 +78,6 @@ def _not_comparable(domain: Dataset, train: Dataset) -> str:
     return ""
 
 
-def _more(spec: DataSpec, source: str, train: Dataset) -> Dataset:
+def _more(spec: DataSpec, source: Source, train: Dataset) -> Dataset:
     """A validation or test source of its own, read as the training data was."""
     return read(source, format=train.facts.format, columns=spec.columns, labels=spec.labels or train.facts.labels or None)

@@ -30,6 +30,7 @@ from tunesmith.core.types import (
     SpanQuestion,
     Tagged,
     Text,
+    Tokens,
 )
 from tunesmith.data import EncodedFacts, TextEncoder, encode
 from tunesmith.engine.forward import PackedForward
@@ -38,7 +39,7 @@ from tunesmith.evaluation.score import metrics_for
 from tunesmith.method._peft import attach_adapter, merge_adapter
 from tunesmith.model.heads import Head, load_heads, write_label_map
 from tunesmith.model.load import LoadedModel, load
-from tunesmith.recipe import PluginSpec, Recipe
+from tunesmith.recipe import PluginSpec, Recipe, source_name
 
 __all__ = [
     "KINDS",
@@ -107,12 +108,12 @@ class Task:
 
 
 def choose_objective(spec: PluginSpec | None, examples: Sequence[Example]) -> tuple[str, Objective]:
-    """The recipe's objective, or the one that fits the data: classify for labels, regress for numbers, causal_lm for raw text, sft for conversations.
+    """The recipe's objective, or the one that fits the data: classify for labels, causal_lm for raw text and for tokens that are all learned, sft for the rest.
 
     Raises: ObjectiveError, where the objective does not learn from such examples.
     """
     kind = type(examples[0])
-    name = spec.name if spec else _OBJECTIVES.get(kind, "sft")
+    name = spec.name if spec else _usual_objective(examples[0])
     objective: Objective = registry.create("objective", name, **(spec.options if spec else {}))
     if kind not in objective.accepts:
         wanted = ", ".join(accepted.__name__ for accepted in objective.accepts)
@@ -120,6 +121,12 @@ def choose_objective(spec: PluginSpec | None, examples: Sequence[Example]) -> tu
         cure = f"Objectives for it: {', '.join(fitting)}." if fitting else "No objective learns from those yet."
         raise ObjectiveError(f"objective: {name} learns from {wanted} examples; the data gives {kind.__name__}. {cure}")
     return name, objective
+
+
+def _usual_objective(example: Example) -> str:
+    if isinstance(example, Tokens):
+        return "sft" if example.num_asked > 1 else "causal_lm"
+    return _OBJECTIVES.get(type(example), "sft")
 
 
 def load_model(recipe: Recipe, objective: Objective, say: Say) -> LoadedModel:
@@ -166,7 +173,7 @@ def prepare(recipe: Recipe, say: Say) -> Task:
     if recipe.engine.num_threads:
         torch.set_num_threads(recipe.engine.num_threads)
     device = choose_device(recipe.engine.device)
-    say(Stage("data", recipe.data.train))
+    say(Stage("data", source_name(recipe.data.train)))
     data = prepare_data(recipe)
     for warning in data.warnings:
         say(Warned(warning))
@@ -196,7 +203,7 @@ def prepare(recipe: Recipe, say: Say) -> Task:
         task.num_prompts_cut = sum(len(encoder.prompt(example)) > longest_prompt(model.facts) for example in asked)
     if not task.splits["train"].rows:
         raise DataError(
-            f"{recipe.data.train}: no training row has anything left to learn. Raise model.max_length, or shorten data.template."
+            f"{source_name(recipe.data.train)}: no training row has anything left to learn. Raise model.max_length, or shorten data.template."
         )
     return task
 

@@ -15,8 +15,19 @@ if TYPE_CHECKING:
 
     from tunesmith.core.run import RunDirectory
     from tunesmith.recipe import Recipe
+    from tunesmith.recipe.importing import Left
 
-__all__ = ["print_facts", "print_models", "print_plan", "print_preview", "print_recipes", "print_report", "print_runs", "report_table"]
+__all__ = [
+    "print_facts",
+    "print_left",
+    "print_models",
+    "print_plan",
+    "print_preview",
+    "print_recipes",
+    "print_report",
+    "print_runs",
+    "report_table",
+]
 
 
 _NARROW = 76
@@ -165,6 +176,18 @@ def print_preview(rows: Sequence[Mapping[str, Any]]) -> None:
             else:
                 line.append(piece)
         out.print(line)
+
+
+def print_left(left: Sequence[Left], *, stderr: bool) -> None:
+    """What an import did not carry over: first the keys that need something done, then the others."""
+    out = console(stderr=stderr)
+    if not left:
+        out.print("everything was carried over")
+        return
+    table = _table("not carried over", "value", "why", "what to do")
+    for one in sorted(left, key=lambda one: not one.cure):
+        table.add_row(one.key, one.value, one.reason, one.cure or "nothing")
+    out.print(table, soft_wrap=False)
 
 
 def _table(*columns: str, numbers_from: int | None = None, header: bool = True, gap: int = 2) -> Table:

@@ -19,6 +19,7 @@ __all__ = [
     "SpanQuestion",
     "Tagged",
     "Text",
+    "Tokens",
     "Unpaired",
 ]
 
@@ -89,6 +90,21 @@ class Prompt:
 
 
 @dataclass(frozen=True, slots=True)
+class Tokens:
+    """Tokens that are ready for the model, and for each whether it is learned; at least one is."""
+
+    tokens: tuple[int, ...]
+    scored: tuple[bool, ...]
+    origin: Origin
+
+    @property
+    def num_asked(self) -> int:
+        """How many tokens come before the last run of learned ones: what the model reads before it answers."""
+        last = max(place for place, learned in enumerate(self.scored) if learned)
+        return max((place + 1 for place, learned in enumerate(self.scored[:last]) if not learned), default=0)
+
+
+@dataclass(frozen=True, slots=True)
 class Rated:
     """A text, or two, and a number; `value` is None where it is to be predicted."""
 
@@ -151,4 +167,4 @@ class Unpaired:
     origin: Origin
 
 
-Example = Text | Labelled | Chat | Completion | Prompt | Rated | MultiLabelled | Tagged | SpanQuestion | Preference | Unpaired
+Example = Text | Labelled | Chat | Completion | Prompt | Tokens | Rated | MultiLabelled | Tagged | SpanQuestion | Preference | Unpaired

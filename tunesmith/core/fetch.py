@@ -34,12 +34,12 @@ from typing import Any, BinaryIO
 from tunesmith.core.errors import FetchError
 from tunesmith.core.files import cache_folder, disk_errors, file_sha256
 
-__all__ = ["IndexSettings", "Progress", "extract", "fetch_package", "index_settings", "list_members", "read_member"]
+__all__ = ["IndexSettings", "Progress", "extract", "fetch_package", "fetch_url", "index_settings", "list_members", "read_member"]
 
 Progress = Callable[[int, int], None]
 """Called with the bytes done and the bytes in all (0 where the server does not say)."""
 
-_ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
+_ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1, */*;q=0.05"
 _CHUNK_BYTES = 1 << 18
 _PAUSES_SECONDS = (0.0, 0.5, 1.5)
 """Before each attempt; a server that answers "no" is not asked again."""
@@ -135,6 +135,34 @@ def fetch_package(
     )
 
 
+def fetch_url(url: str, sha256: str, *, most_bytes: int, settings: IndexSettings | None = None) -> Path:
+    """The file at an https address, from the cache or from there; redirects to anything but https are not followed.
+
+    Args:
+        sha256: the pinned hash of the file, in hex.
+        most_bytes: a larger file is refused, as soon as that is seen.
+        settings: proxy, certificates and timeout; None: as pip is set to.
+    Raises: FetchError, where the address is not https or holds a password, or the file is not there, too large, or has another hash.
+    """
+    parts = urllib.parse.urlsplit(url)
+    if parts.scheme != "https" or not parts.hostname:
+        raise FetchError(f"{_shown(url)}: not an https address, expected one such as https://example.org/rows.jsonl.")
+    if parts.username or parts.password:
+        raise FetchError(f"{_shown(url)}: a login in an address ends up in reports. Take it out, and write it to ~/.netrc.")
+    path = cache_folder("downloads", sha256) / (re.sub(r"[^\w.-]", "_", _filename(url))[-100:] or "file")
+    if path.is_file() and file_sha256(path) == sha256:
+        return path
+    try:
+        found = _download(url, path, sha256, None, settings or index_settings(), most_bytes, https_only=True)
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise FetchError(f"{url}: cannot be fetched: {_reason(error)}. Check the address, the network and the proxy.") from None
+    if found != sha256:
+        raise FetchError(
+            f"{url} has SHA-256 {found}, not the pinned {sha256}, and was not kept. Look at what it holds now before you pin that."
+        )
+    return path
+
+
 def _places(project: str, settings: IndexSettings) -> Iterator[tuple[str, str]]:
     """(the place as its user wrote it, its page that lists the project's files)"""
     for place in settings.find_links:
@@ -200,15 +228,26 @@ def _links(content: bytes, content_type: str, address: str) -> list[str]:
     return [urllib.parse.urljoin(base, href) for href in page.hrefs]
 
 
-def _download(url: str, path: Path, sha256: str, progress: Progress | None, settings: IndexSettings) -> str:
+def _download(
+    url: str,
+    path: Path,
+    sha256: str,
+    progress: Progress | None,
+    settings: IndexSettings,
+    most_bytes: int | None = None,
+    *,
+    https_only: bool = False,
+) -> str:
     """Write `url` to `path` where its hash is `sha256`; return its hash either way."""
     with disk_errors(path):
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     partial = Path(name)
     try:
-        with os.fdopen(handle, "wb") as file, _open(url, settings) as answer:
+        with os.fdopen(handle, "wb") as file, _open(url, settings, https_only=https_only) as answer:
             digest, done, total = hashlib.sha256(), 0, int(answer.headers.get("Content-Length") or 0)
             while chunk := answer.read(_CHUNK_BYTES):
+                if most_bytes is not None and max(done + len(chunk), total) > most_bytes:
+                    raise ValueError(f"it has {max(done + len(chunk), total)} bytes or more, and {most_bytes} are allowed")
                 with disk_errors(path):
                     file.write(chunk)
                 digest.update(chunk)
@@ -227,13 +266,24 @@ def _download(url: str, path: Path, sha256: str, progress: Progress | None, sett
         partial.unlink(missing_ok=True)
 
 
-def _open(url: str, settings: IndexSettings) -> Any:
+class _HttpsOnly(urllib.request.HTTPRedirectHandler):
+    """Follows a redirect to https, and refuses any other."""
+
+    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> urllib.request.Request | None:
+        if not newurl.startswith("https://"):
+            raise urllib.error.HTTPError(req.full_url, code, f"redirects to {_shown(newurl)}, which is not https", headers, fp)
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _open(url: str, settings: IndexSettings, *, https_only: bool = False) -> Any:
     """The opened address (http, https or file), asked several times where the connection fails. Raises: OSError."""
     parts = urllib.parse.urlsplit(url)
     context = ssl.create_default_context(cafile=settings.cert if settings.cert and Path(settings.cert).is_file() else None)
     if parts.hostname in settings.trusted_hosts or parts.netloc.rpartition("@")[2] in settings.trusted_hosts:
         context = ssl._create_unverified_context()  # what pip's trusted-host means; the pinned hash still holds
     handlers: list[urllib.request.BaseHandler] = [urllib.request.HTTPSHandler(context=context)]
+    if https_only:
+        handlers.append(_HttpsOnly())
     if settings.proxy:
         handlers.append(urllib.request.ProxyHandler({"http": settings.proxy, "https": settings.proxy}))
     request = urllib.request.Request(_without_login(url), headers={"Accept": _ACCEPT, "User-Agent": "tunesmith"})

@@ -9,7 +9,7 @@ import importlib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.machinery import ModuleSpec, PathFinder
@@ -19,7 +19,7 @@ from typing import Any
 
 from tunesmith.core.errors import UsageError, did_you_mean
 
-__all__ = ["ENTRY_POINT_GROUPS", "KINDS", "Description", "Option", "create", "describe", "names"]
+__all__ = ["ENTRY_POINT_GROUPS", "KINDS", "Description", "Option", "create", "describe", "named_by", "names"]
 
 KINDS = {
     "method": "tunesmith.method",
@@ -106,6 +106,23 @@ def create(kind: str, name: str, **options: Any) -> Any:
         return getattr(loaded, attribute or _public_name(list(loaded.__all__), module))(**options)
     except ValueError as error:
         raise UsageError(f"{kind} {name}: {error}") from error
+
+
+def named_by(kind: str, options: Collection[str]) -> str:
+    """The plug-in of `kind` that a mapping without a name is meant for: the one of which it holds the most required options.
+
+    Plug-ins without a required option are never meant. What is missing, or too much, `create` says.
+    Raises: UsageError, where no plug-in, or more than one, fits.
+    """
+    required = {name: [option.name for option in describe(kind, name).options if option.required] for name in names(kind)}
+    found = {name: len(set(wanted) & set(options)) for name, wanted in required.items() if set(wanted) & set(options)}
+    best = [name for name, number in found.items() if number == max(found.values())]
+    if len(best) > 1:
+        best = [name for name in best if set(required[name]) <= set(options)]
+    if len(best) == 1:
+        return best[0]
+    forms = ", ".join(f"{{{', '.join(f'{key}: ...' for key in wanted)}}}" for wanted in required.values() if wanted)
+    raise UsageError(f"a mapping of {', '.join(map(str, options)) or 'nothing'} names no {kind.replace('_', ' ')}. Known: {forms}.")
 
 
 def _locate(kind: str, name: str) -> tuple[str, str]:

@@ -29,6 +29,7 @@ from tunesmith.core.examples import (
     SpanQuestion,
     Tagged,
     Text,
+    Tokens,
     Unpaired,
 )
 
@@ -70,6 +71,7 @@ __all__ = [
     "Tagged",
     "Targets",
     "Text",
+    "Tokens",
     "Unpaired",
 ]
 
@@ -221,8 +223,8 @@ class Encoder(Protocol):
     def encode(self, example: Example) -> Encoded:
         """Render and tokenize; cut to `max_length`, counting what was cut."""
 
-    def windows(self, example: Text) -> list[Encoded]:
-        """Tokenize a text of any length into sequences of at most `max_length`, every token scored once (but the very first)."""
+    def windows(self, example: Text | Tokens) -> list[Encoded]:
+        """A text, or tokens, of any length as sequences of at most `max_length`, every token that is learned scored once (but the very first)."""
 
     def words(self, words: Sequence[str]) -> EncodedWords:
         """Tokenize a sentence that is given word by word."""

@@ -5,7 +5,7 @@ from tunesmith.data.encoder import TextEncoder
 from tunesmith.data.inspect import inspect
 from tunesmith.data.prediction import example_to_predict
 from tunesmith.data.preview import preview
-from tunesmith.data.read import Dataset, SourceFacts, read
+from tunesmith.data.read import Dataset, SourceFacts, is_named_by_mapping, read
 from tunesmith.data.records import iter_records, iter_rows
 from tunesmith.data.split import Splits, content_key, limited, num_overlapping, refuse_overlap, split
 
@@ -21,6 +21,7 @@ __all__ = [
     "encode",
     "example_to_predict",
     "inspect",
+    "is_named_by_mapping",
     "iter_records",
     "iter_rows",
     "limited",

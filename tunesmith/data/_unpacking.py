@@ -13,7 +13,7 @@ from typing import IO, Any
 
 from tunesmith.core.errors import DataError
 
-__all__ = ["LONGEST_LINE", "PACKED", "Bytes", "inner_name", "opened"]
+__all__ = ["LONGEST_LINE", "PACKED", "Bytes", "inner_name", "most_bytes", "opened", "unpacking_fails"]
 
 LONGEST_LINE = 64 * 2**20
 """Bytes. A longer line is no row of a table."""
@@ -42,7 +42,7 @@ def inner_name(path: Path, name: str) -> str:
     """
     suffix = path.suffix.lower()
     if suffix == ".zip":
-        with _unpacking_fails(name), zipfile.ZipFile(path) as archive:
+        with unpacking_fails(name), zipfile.ZipFile(path) as archive:
             return _only(archive, name).filename
     return path.stem if suffix in PACKED else path.name
 
@@ -69,12 +69,12 @@ class Bytes:
 
     def everything(self) -> bytes:
         """Raises: DataError, as `lines`."""
-        chunks = list[bytes]()
-        while True:
-            chunk = self._file.read(_CHUNK)
-            if not chunk:
-                return b"".join(chunks)
-            chunks.append(self._counted(chunk))
+        return b"".join(self.chunks())
+
+    def chunks(self) -> Iterator[bytes]:
+        """Raises: DataError, as `lines`."""
+        while chunk := self._file.read(_CHUNK):
+            yield self._counted(chunk)
 
     def _counted(self, chunk: bytes) -> bytes:
         self._total += len(chunk)
@@ -90,15 +90,20 @@ def opened(path: Path, name: str) -> Iterator[Bytes]:
     """A file's bytes, unpacked. Raises: DataError, where it is not what its name says, also for what an unpacker says while it is read."""
     suffix = path.suffix.lower()
     with ExitStack() as stack:
-        stack.enter_context(_unpacking_fails(name))
+        stack.enter_context(unpacking_fails(name))
         file: Any = stack.enter_context(path.open("rb"))
-        most = max(_FREE_BYTES, _MOST_TIMES * path.stat().st_size) if suffix in (".zip", *PACKED) else None
+        most = most_bytes(path.stat().st_size) if suffix in (".zip", *PACKED) else None
         if suffix == ".zip":
             archive = stack.enter_context(zipfile.ZipFile(file))
             file = stack.enter_context(archive.open(_only(archive, name)))
         elif suffix in PACKED:
             file = stack.enter_context(PACKED[suffix](file))
         yield Bytes(file, name, most)
+
+
+def most_bytes(num_packed: int) -> int:
+    """How many bytes so many packed ones may unpack to."""
+    return max(_FREE_BYTES, _MOST_TIMES * num_packed)
 
 
 def _only(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
@@ -115,7 +120,7 @@ def _only(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
 
 
 @contextmanager
-def _unpacking_fails(name: str) -> Iterator[None]:
+def unpacking_fails(name: str) -> Iterator[None]:
     """Whatever an unpacker says of a broken file, as one error."""
     try:
         yield

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from tunesmith.core.errors import DataError
 from tunesmith.core.files import cache_folder, file_sha256, hash_of, hash_of_each
-from tunesmith.core.types import Encoded, EncodedContext, EncodedWords, Encoder, Example, Objective, Origin, Row, Text
+from tunesmith.core.types import Encoded, EncodedContext, EncodedWords, Encoder, Example, Objective, Origin, Row, Text, Tokens
 from tunesmith.data._cache import load_rows, save_rows
 from tunesmith.data.encoder import TextEncoder
 
@@ -67,7 +67,7 @@ class Watching:
         self.num_cut += encoded.num_cut
         return encoded
 
-    def windows(self, example: Text) -> list[Encoded]:
+    def windows(self, example: Text | Tokens) -> list[Encoded]:
         """As the encoder's."""
         windows = self._encoder.windows(example)
         self.num_cut += sum(window.num_cut for window in windows)

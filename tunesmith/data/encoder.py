@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
-from tunesmith.core.errors import RecipeError
+from tunesmith.core.errors import DataError, RecipeError
 from tunesmith.core.files import hash_of
-from tunesmith.core.types import Encoded, EncodedContext, EncodedWords, Example, Labelled, ModelFacts, MultiLabelled, Rated, Text
+from tunesmith.core.types import Encoded, EncodedContext, EncodedWords, Example, Labelled, ModelFacts, MultiLabelled, Rated, Text, Tokens
 from tunesmith.data.located import encode_contexts, encode_words
 from tunesmith.data.render import Piece, Renderer
 
@@ -54,6 +54,8 @@ class TextEncoder:
 
     def encode(self, example: Example) -> Encoded:
         """Render and tokenize; cut on the right to `max_length`, counting what was cut."""
+        if isinstance(example, Tokens):
+            return self._cut(self._ready(example), example.scored)
         if isinstance(example, Text):
             tokens = self._document(example.text)
             return self._cut(tokens, [False] + [True] * (len(tokens) - 1))
@@ -65,15 +67,17 @@ class TextEncoder:
         tokens, scored = self._tokens(self._renderer.prompt(turns) + ([self._renderer.answer(turns, answer)] if answer else []))
         return self._cut(tokens, scored)
 
-    def windows(self, example: Text) -> list[Encoded]:
-        """A text of any length, and the end-of-sequence token after it, as sequences of at most `max_length`.
+    def windows(self, example: Text | Tokens) -> list[Encoded]:
+        """A text of any length, and the end-of-sequence token after it, or tokens as they are, as sequences of at most `max_length`.
 
         Each sequence begins with the last token of the one before, so that every token but the very first is scored, once.
         """
-        tokens = self._document(example.text)
+        tokens = self._document(example.text) if isinstance(example, Text) else self._ready(example)
+        scored = (True,) * len(tokens) if isinstance(example, Text) else example.scored
         step = self.max_length - 1
-        parts = [tokens[at : at + self.max_length] for at in range(0, max(len(tokens) - 1, 1), step)]
-        return [Encoded(tuple(part), (0,) * len(part), (False,) + (True,) * (len(part) - 1)) for part in parts if part]
+        starts = [at for at in range(0, max(len(tokens) - 1, 1), step) if tokens[at : at + self.max_length]]
+        parts = [(tuple(tokens[at : at + self.max_length]), tuple(scored[at + 1 : at + self.max_length])) for at in starts]
+        return [Encoded(part, (0,) * len(part), (False, *learned)) for part, learned in parts]
 
     def words(self, words: Sequence[str]) -> EncodedWords:
         """A sentence that is given word by word, parted by spaces; cut on the right to `max_length`."""
@@ -88,6 +92,8 @@ class TextEncoder:
 
         Of raw text that is the text itself; of an encoder-decoder its decoder's first token (`source` of `encode` is what it reads).
         """
+        if isinstance(example, Tokens):
+            return tuple(self._ready(example)[: example.num_asked])
         if isinstance(example, Text):
             return (*self._bos, *self._ids(example.text, first=True))
         if self.facts.is_encoder_decoder:
@@ -96,6 +102,9 @@ class TextEncoder:
 
     def reference(self, example: Example) -> str:
         """The answer that `example` holds to its own `prompt`; of raw text, the text."""
+        if isinstance(example, Tokens):
+            at = example.num_asked
+            return self.decode([token for token, learned in zip(example.tokens[at:], example.scored[at:], strict=True) if learned])
         if isinstance(example, Text):
             return example.text
         answer = self._renderer.conversation(example)[1]
@@ -120,10 +129,25 @@ class TextEncoder:
         own.pop("truncation", None)
         own.pop("padding", None)
         special = {name: str(value) for name, value in tokenizer.special_tokens_map.items()}
-        model = (facts.is_causal, facts.is_encoder_decoder, facts.has_token_types, facts.decoder_start_token_id)
+        model = (facts.is_causal, facts.is_encoder_decoder, facts.has_token_types, facts.decoder_start_token_id, facts.vocab_size)
         return hash_of(
             own, special, tokenizer.chat_template, self.labels, self.max_length, self.template, self.system, self.labelled_as, model
         )
+
+    def _ready(self, example: Tokens) -> Sequence[int]:
+        """The example's tokens. Raises: DataError, where the model has no such token, or reads a source and writes a target."""
+        where = f"{example.origin.file}:{example.origin.row}"
+        if self.facts.is_encoder_decoder:
+            raise DataError(
+                f"{where}: {self.facts.name} reads a source and writes a target; tokens of one sequence are for causal models. Bring pairs of texts."
+            )
+        strange = next((token for token in example.tokens if not 0 <= token < self.facts.vocab_size), None)
+        if strange is not None:
+            raise DataError(
+                f"{where}: the token {strange} is none of {self.facts.name}, which has 0 to {self.facts.vocab_size - 1}. "
+                "Use the model whose tokenizer made these rows, or bring the texts."
+            )
+        return example.tokens
 
     def _document(self, text: str) -> list[int]:
         return [*self._bos, *self._ids(text, first=True), *self._eos()]

@@ -12,7 +12,7 @@ from tunesmith.data.labels import name_all_labels, name_labels, name_tags
 from tunesmith.data.sources._aliases import ALIASES
 from tunesmith.data.table import Table
 
-__all__ = ["Dataset", "SourceFacts", "read"]
+__all__ = ["Dataset", "SourceFacts", "is_named_by_mapping", "read"]
 
 
 _NAMING: dict[type, tuple[Callable[..., Any], str]] = {
@@ -56,7 +56,8 @@ def read(
     """Read every example of `source`.
 
     Args:
-        source: an alias, a file, a folder with one folder a class, a hub id, a pandas DataFrame, a datasets.Dataset, a list of dicts.
+        source: an alias, a file, a folder with one folder a class, a hub id, a mapping such as {"url": ..., "sha256": ...},
+            a pandas DataFrame, a datasets.Dataset, a list of dicts.
         format: how a record is read; None: found from the columns.
         columns: role -> column, where a column has another name.
         labels: raw value -> name of the class, or the names alone; None: as found.
@@ -82,12 +83,22 @@ def read(
     )
 
 
+def is_named_by_mapping(source: Any) -> bool:
+    """Whether `source` holds the options of a data source, not data: `{"url": ..., "sha256": ...}`."""
+    return isinstance(source, Mapping) and all(isinstance(value, str | int | float | None) for value in source.values())
+
+
 def _table(source: Any) -> Table:
-    plugins = [registry.create("data_source", name) for name in registry.names("data_source")]
+    if is_named_by_mapping(source):
+        table: Table = registry.create("data_source", registry.named_by("data_source", source), **source).read(source)
+        return table
+    by_name = [
+        name for name in registry.names("data_source") if not any(o.required for o in registry.describe("data_source", name).options)
+    ]
+    plugins = [registry.create("data_source", name) for name in by_name]
     for plugin in sorted(plugins, key=lambda plugin: int(plugin.rank)):
         if plugin.claims(source):
-            table: Table = plugin.read(source)
-            return table
+            return plugin.read(source)  # type: ignore[no-any-return]
     raise DataError(f"{source}: no such file or folder (looked in {Path.cwd()}), and no alias.{did_you_mean(str(source), ALIASES)}")
 
 

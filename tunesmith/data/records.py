@@ -1,4 +1,4 @@
-"""Rows of data files, packed or plain, one at a time: csv, tsv, jsonl, parquet and txt in bounded memory, json whole."""
+"""Rows of data files, packed or plain, one at a time: csv, tsv, jsonl, parquet, txt and xlsx in bounded memory, json whole."""
 
 import csv
 import json
@@ -8,10 +8,11 @@ from typing import Any
 
 from tunesmith.core.errors import DataError, did_you_mean
 from tunesmith.data._unpacking import LONGEST_LINE, PACKED, inner_name, opened
+from tunesmith.data._xlsx import sheet_rows
 from tunesmith.data.table import Record
 from tunesmith.data.tagged_lines import sentences
 
-__all__ = ["SUFFIXES", "decode", "is_named_like_data", "iter_records", "iter_rows"]
+__all__ = ["SUFFIXES", "decode", "is_named_like_data", "iter_lines", "iter_records", "iter_rows"]
 
 _CURE = "Convert it, for example: iconv -f LATIN1 -t UTF-8 {name} > new.csv"
 
@@ -31,29 +32,40 @@ def iter_records(path: str | Path, columns: Iterable[str] = ()) -> Iterator[Reco
         yield record
 
 
-def iter_rows(path: Path, name: str | None = None) -> Iterator[tuple[int, Record]]:
-    """(row, record) of a file; row is the line where the record begins (csv, tsv, jsonl, txt), else its number, from 1.
+def iter_rows(path: Path, name: str | None = None, *, sheet: str | None = None) -> Iterator[tuple[int, Record]]:
+    """(row, record) of a file; row is the line where the record begins (csv, tsv, jsonl, txt) or the sheet's row (xlsx), else its number, from 1.
 
     Args:
         name: what messages call the file; None: its path.
+        sheet: of an .xlsx file, the sheet to read; None: its first.
     Raises: DataError.
     """
     shown = name or str(path)
-    if path.is_dir():
-        raise DataError(f"{shown}: is a folder, not a file.")
-    if not path.is_file():
-        raise DataError(f"{shown}: no such file. Check the path (relative paths start at {Path.cwd()}).")
-    if path.stat().st_size == 0:
-        raise DataError(f"{shown}: the file is empty (0 bytes). Check how it was written.")
+    _require_content(path, shown)
     inner = inner_name(path, shown)
     suffix = Path(inner).suffix.lower()
     reader = SUFFIXES.get(suffix)
     if reader is None:
         ends = f"{', '.join(SUFFIXES)}, or in one of these and one of {', '.join([*PACKED, '.zip'])}"
         raise DataError(f"{shown}: a file of an unknown kind; its name should end in one of {ends}.")
-    if suffix == ".parquet" and inner != path.name:
-        raise DataError(f"{shown}: a packed parquet file. Unpack it: parquet packs its columns itself.")
-    yield from reader(path, shown)
+    if suffix in (".parquet", ".xlsx") and inner != path.name:
+        raise DataError(f"{shown}: a packed {suffix[1:]} file. Unpack it: such files are packed themselves.")
+    yield from sheet_rows(path, shown, sheet) if sheet is not None else reader(path, shown)
+
+
+def iter_lines(path: Path, name: str) -> Iterator[str]:
+    """The lines of a text file, packed or plain, whatever its name, with their line ends. Raises: DataError."""
+    _require_content(path, name)
+    yield from _lines(path, name)
+
+
+def _require_content(path: Path, name: str) -> None:
+    if path.is_dir():
+        raise DataError(f"{name}: is a folder, not a file.")
+    if not path.is_file():
+        raise DataError(f"{name}: no such file. Check the path (relative paths start at {Path.cwd()}).")
+    if path.stat().st_size == 0:
+        raise DataError(f"{name}: the file is empty (0 bytes). Check how it was written.")
 
 
 def is_named_like_data(path: Path) -> bool:
@@ -250,5 +262,6 @@ SUFFIXES: dict[str, Callable[[Path, str], Iterator[tuple[int, Record]]]] = {
     ".conll": _tagged,
     ".bio": _tagged,
     ".iob2": _tagged,
+    ".xlsx": sheet_rows,
 }
 """End of a file's name -> its reader."""

@@ -24,6 +24,7 @@ from tunesmith.core.types import (
     SpanQuestion,
     Tagged,
     Text,
+    Tokens,
     Unpaired,
 )
 from tunesmith.data.read import Dataset
@@ -49,7 +50,7 @@ class Splits:
 def content_key(example: Example) -> str:
     """SHA-256 of what the model is shown: NFC, case-folded, runs of white space made one space.
 
-    Of a pair that is its source, of a conversation everything before its last answer: an answer differs, the question still leaks.
+    Of a pair that is its source, of a conversation (or its tokens) everything before its last answer: an answer differs, the question still leaks.
     """
     if isinstance(example, Text):
         return _key(example.text)
@@ -63,6 +64,8 @@ def content_key(example: Example) -> str:
         return _key(example.question, example.context)
     if isinstance(example, Preference | Unpaired):
         return _key(*(message.content for message in example.prompt))
+    if isinstance(example, Tokens):  # where every token is learned, all of them; a single beginning is no question
+        return _key(" ".join(map(str, example.tokens[: example.num_asked] if example.num_asked > 1 else example.tokens)))
     messages = example.messages
     last = (
         max((i for i, message in enumerate(messages) if message.role == "assistant"), default=len(messages))
@@ -174,6 +177,8 @@ def num_duplicates(examples: Iterable[Example]) -> int:
 def _answer(example: Example) -> str:
     if isinstance(example, Completion):
         return example.target
+    if isinstance(example, Tokens):
+        return " ".join(map(str, example.tokens[example.num_asked :]))
     if isinstance(example, Chat):
         return "\x1f".join(message.content for message in example.messages if message.role == "assistant")
     if isinstance(example, Preference):

@@ -22,6 +22,7 @@ from tunesmith.core.types import (
     Rated,
     SpanQuestion,
     Tagged,
+    Tokens,
     Unpaired,
 )
 
@@ -127,7 +128,7 @@ def confusion(labels: Sequence[str], references: Sequence[str], predicted: Seque
 
 
 def text_of(example: Example) -> str:
-    """What a model was given to read, for people: the text or texts, the source, or the last turn that is not the assistant's."""
+    """What a model was given to read, for people: the text or texts, the source, the last turn that is not the assistant's, or the tokens' numbers."""
     match example:
         case Labelled(text=text, text_pair=pair) | Rated(text=text, text_pair=pair) | MultiLabelled(text=text, text_pair=pair):
             return text if pair is None else f"{text}\n{pair}"
@@ -137,6 +138,8 @@ def text_of(example: Example) -> str:
             return " ".join(words)
         case SpanQuestion(question=question, context=context):
             return f"{question}\n{context}"
+        case Tokens(tokens=tokens):
+            return " ".join(map(str, tokens[: example.num_asked] if example.num_asked > 1 else tokens))
         case Chat(messages=messages) | Prompt(messages=messages) | Preference(prompt=messages) | Unpaired(prompt=messages):
             asked = [message.content for message in messages if message.role != "assistant"]
             return asked[-1] if asked else ""

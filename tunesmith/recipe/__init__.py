@@ -3,6 +3,7 @@
 from tunesmith.recipe.loading import dump, from_mapping, load, parse, shipped_recipes
 from tunesmith.recipe.models import DataSpec, DomainSpec, EngineSpec, EvaluateSpec, Limit, ModelSpec, Recipe, Split, TrainSpec
 from tunesmith.recipe.plugins import PluginSpec
+from tunesmith.recipe.sources import Source, source_name
 
 __all__ = [
     "DataSpec",
@@ -13,6 +14,7 @@ __all__ = [
     "ModelSpec",
     "PluginSpec",
     "Recipe",
+    "Source",
     "Split",
     "TrainSpec",
     "dump",
@@ -20,4 +22,5 @@ __all__ = [
     "load",
     "parse",
     "shipped_recipes",
+    "source_name",
 ]

@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field, field_validator
 from tunesmith.recipe.messages import shown
 from tunesmith.recipe.plugins import PluginSpec, check_name, plugin
 from tunesmith.recipe.section import Names, Section
+from tunesmith.recipe.sources import Source
 
 __all__ = ["DataSpec", "DomainSpec", "EngineSpec", "EvaluateSpec", "Limit", "ModelSpec", "Recipe", "Split", "TrainSpec"]
 
@@ -74,11 +75,12 @@ class DataSpec(Section):
 
     shorthand: ClassVar[str | None] = "train"
 
-    train: str = Field(min_length=1)
-    """An alias, a file, a folder with one folder a class, or a hub id. Relative paths start at the current folder."""
-    validation: str | None = None
+    train: Source
+    """An alias, a file or several (`data/*.jsonl`), a folder with one folder a class, a hub id, or a mapping: an address, a query, a sheet, two parallel files.
+    Relative paths start at the current folder."""
+    validation: Source | None = None
     """A source of its own for validation; none: split off `train`."""
-    test: str | None = None
+    test: Source | None = None
     """A source of its own for the test; none: split off `train`."""
     format: FormatName | None = None
     """How a row is read; none: found from the columns."""
@@ -161,8 +163,8 @@ class DomainSpec(Section):
 
     shorthand: ClassVar[str | None] = "source"
 
-    source: str = Field(min_length=1)
-    """An alias, a file, a folder or a hub id."""
+    source: Source
+    """As `data.train`."""
     columns: Names = Field(default_factory=dict)
     """As `data.columns`."""
     labels: Names | None = None

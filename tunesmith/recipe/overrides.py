@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tunesmith.core.errors import RecipeError
-from tunesmith.recipe.places import PLUGIN_KEYS, section_at, takes_only_text
+from tunesmith.recipe.places import PLUGIN_KEYS, section_at, takes_only_text, takes_source
 from tunesmith.recipe.text import parse_yaml
 
 __all__ = ["apply", "split"]
@@ -35,7 +35,7 @@ def apply(values: dict[str, Any], overrides: Sequence[tuple[Keys, str]]) -> None
         for depth in range(1, len(keys)):
             here[keys[depth - 1]] = here = _mapping(here.get(keys[depth - 1]), keys[:depth])
         plugin = str(values[keys[0]].get("name")) if keys[0] in PLUGIN_KEYS else ""
-        here[keys[-1]] = _value(keys, text, is_text=takes_only_text(keys, plugin))
+        here[keys[-1]] = _source(keys, text) if takes_source(keys) else _value(keys, text, is_text=takes_only_text(keys, plugin))
 
 
 def _names_plugin(keys: Keys) -> bool:
@@ -62,6 +62,11 @@ def _mapping(value: Any, keys: Keys) -> dict[str, Any]:
     if section is None or section.shorthand is None:
         raise RecipeError(f"command line: {'.'.join(keys)}: {value!r} has no keys of its own.")
     return {section.shorthand: value}
+
+
+def _source(keys: Keys, text: str) -> Any:
+    """A text as it is written (`*.jsonl` is no YAML), or what `{url: ..., sha256: ...}` holds; `null` is none."""
+    return _value(keys, text, is_text=not text.lstrip().startswith("{"))
 
 
 def _value(keys: Keys, text: str, *, is_text: bool) -> Any:

@@ -1,14 +1,15 @@
 """Which section or value stands at a key of a recipe, read off the models."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any, get_args, get_origin
+from typing import Annotated, Any, get_args, get_origin
 
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.registry import describe, names
 from tunesmith.recipe.models import Recipe
 from tunesmith.recipe.section import Section
+from tunesmith.recipe.sources import SourceMark
 
-__all__ = ["PLUGIN_KEYS", "keys_everywhere", "section_at", "takes_only_text"]
+__all__ = ["PLUGIN_KEYS", "keys_everywhere", "section_at", "takes_only_text", "takes_source"]
 
 PLUGIN_KEYS = ("method", "objective")
 """The keys of a recipe whose value is a plug-in of that kind."""
@@ -29,6 +30,11 @@ def takes_only_text(keys: Sequence[str], plugin: str = "") -> bool:
         return any(option.name == keys[1] and option.annotation in ("str", "str | None") for option in options)
     kinds = {get_origin(kind) or kind for kind in _parts(_annotation_at(keys))}
     return str in kinds and not kinds & {int, float, bool, list, dict, tuple}
+
+
+def takes_source(keys: Sequence[str]) -> bool:
+    """Whether a source of data stands at `keys`: a text, or a mapping."""
+    return any(isinstance(part, SourceMark) for part in _parts(_annotation_at(keys)))
 
 
 def keys_everywhere() -> dict[str, str]:
@@ -55,7 +61,7 @@ def _annotation_at(keys: Sequence[str]) -> Any:
         mapping = next((part for part in _parts(annotation) if get_origin(part) is dict), None)
         if section is not None:
             field = section.model_fields.get(key)
-            annotation = field.annotation if field else None
+            annotation = Annotated[field.annotation, *field.metadata] if field and field.metadata else field.annotation if field else None
         else:
             annotation = get_args(mapping)[1] if mapping is not None else None
     return annotation

@@ -14,7 +14,7 @@ from tunesmith.core.errors import TunesmithError, did_you_mean
 from tunesmith.core.registry import Description, Option, describe, names
 from tunesmith.recipe.messages import AT_KEY, TEXT, UNKNOWN_OPTION, explain, shown
 
-__all__ = ["PluginSpec", "check_name", "option_type", "plugin"]
+__all__ = ["PluginSpec", "check_name", "described_schema", "option_type", "plugin"]
 
 _TYPES = {
     "int": int,
@@ -76,7 +76,7 @@ class plugin:
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         """A name, or one of the plug-ins with its options."""
         described = [describe(self.kind, name) for name in names(self.kind)]
-        return {"anyOf": [{"enum": [one.name for one in described]}, *(_json_schema(one) for one in described)]}
+        return {"anyOf": [{"enum": [one.name for one in described]}, *(_named_schema(one) for one in described)]}
 
     def _read(self, value: Any) -> PluginSpec:
         if isinstance(value, PluginSpec):
@@ -118,14 +118,22 @@ def option_type(option: Option) -> TypeAdapter[Any]:
         raise TypeError(f"option {option.name}: the type {option.annotation} cannot stand in a recipe ({error})") from error
 
 
-def _json_schema(description: Description) -> JsonSchemaValue:
-    properties: dict[str, Any] = {"name": {"const": description.name}}
+def described_schema(description: Description) -> JsonSchemaValue:
+    """A mapping of a plug-in's options."""
+    properties: dict[str, Any] = {}
     for option in description.options:
         properties[option.name] = {"description": option.doc, **option_type(option).json_schema()}
         if not option.required:
             properties[option.name]["default"] = option.default
-    required = ["name", *(option.name for option in description.options if option.required)]
+    required = [option.name for option in description.options if option.required]
     return {"title": description.title, "type": "object", "properties": properties, "required": required, "additionalProperties": False}
+
+
+def _named_schema(description: Description) -> JsonSchemaValue:
+    schema = described_schema(description)
+    schema["properties"] = {"name": {"const": description.name}, **schema["properties"]}
+    schema["required"] = ["name", *schema["required"]]
+    return schema
 
 
 def _checked(option: Option, value: Any) -> Any:

@@ -1,4 +1,6 @@
 """Where records come from: one file a source.
 
-A source has `rank` (lower ones are asked first), `claims(source) -> bool` and `read(source) -> Table`.
+A source that a plain text or an object names has `rank` (lower ones are asked first), `claims(source) -> bool` and `read(source) -> Table`.
+One with required options is named by a mapping of its options, such as `{url: ..., sha256: ...}`, and has
+`read`, and `whole_paths() -> dict`, the options that are paths, from the root.
 """

@@ -1,14 +1,13 @@
-"""A file: csv, tsv, json (an array of objects, or {"data": [...]}), jsonl, parquet, txt; all but parquet also packed (gz, bz2, xz, zst, zip)."""
+"""A file: csv, tsv, json (an array of objects, or {"data": [...]}), jsonl, parquet, txt, xlsx; text files also packed (gz, bz2, xz, zst, zip)."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tunesmith.core.errors import DataError
-from tunesmith.core.files import file_sha256
-from tunesmith.core.types import Origin
-from tunesmith.data.records import is_named_like_data, iter_rows
-from tunesmith.data.table import Table, TableFacts
+from tunesmith.data.records import is_named_like_data
+from tunesmith.data.sources._rows import table_of_rows
+from tunesmith.data.sources._workbook import other_sheets
+from tunesmith.data.table import Table
 
 __all__ = ["Files"]
 
@@ -30,10 +29,4 @@ class Files:
     def read(self, source: Any) -> Table:
         """Every row of the file. Raises: DataError."""
         path = Path(source).expanduser()
-        records, origins = [], []
-        for row, record in iter_rows(path, str(source)):
-            records.append(record)
-            origins.append(Origin(str(source), row))
-        if not records:
-            raise DataError(f"{source}: the file holds no rows{' below its header' if path.suffix in ('.csv', '.tsv') else ''}.")
-        return Table(records, origins, TableFacts(str(source), file_sha256(path)))
+        return table_of_rows(path, str(source), notes=other_sheets(path, str(source)))

@@ -1,0 +1,43 @@
+"""What the sources share that read files: rows with the place where each was found."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from tunesmith.core.errors import DataError
+from tunesmith.core.files import file_sha256
+from tunesmith.core.types import Origin
+from tunesmith.data.records import iter_rows
+from tunesmith.data.table import Record, Table, TableFacts
+
+__all__ = ["hash_of_files", "table_of_rows", "whole_path"]
+
+
+def table_of_rows(path: Path, shown: str, sha256: str | None = None, *, sheet: str | None = None, notes: Sequence[str] = ()) -> Table:
+    """Every row of a file.
+
+    Args:
+        shown: what origins and messages call the file.
+        sha256: of the file, where it is known already.
+        sheet: of a workbook, the sheet to read; None: the first.
+    Raises: DataError, where the file or a row is broken, or there is none.
+    """
+    records, origins = list[Record](), list[Origin]()
+    for row, record in iter_rows(path, shown, sheet=sheet):
+        records.append(record)
+        origins.append(Origin(shown, row))
+    if not records:
+        headed = path.suffix.lower() in (".csv", ".tsv", ".xlsx")
+        raise DataError(f"{shown}: the file holds no rows{' below its header' if headed else ''}.")
+    return Table(records, origins, TableFacts(shown, sha256 or file_sha256(path), notes=tuple(notes)))
+
+
+def hash_of_files(files: Iterable[tuple[str, str]]) -> str:
+    """SHA-256, in hex, of several files: of their names and hashes, in their order."""
+    return hashlib.sha256("".join(f"{name}\0{sha256}\n" for name, sha256 in files).encode()).hexdigest()
+
+
+def whole_path(name: str) -> str:
+    """A file's path from the root, so that it is found from any folder; the name as it is, where there is no such file."""
+    path = Path(name).expanduser()
+    return str(path.absolute()) if path.exists() else name

@@ -1,0 +1,48 @@
+"""Several files by a pattern, `data/*.jsonl`, read one after the other in the order of their names; `**` stands for folders of any depth."""
+
+import glob
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tunesmith.core.errors import DataError
+from tunesmith.core.types import Origin
+from tunesmith.data.records import is_named_like_data
+from tunesmith.data.sources._rows import hash_of_files, table_of_rows
+from tunesmith.data.table import Record, Table, TableFacts
+
+__all__ = ["Globs"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Globs:
+    """Read every file that a pattern matches; each row's origin names its own file."""
+
+    rank = 25
+
+    def claims(self, source: Any) -> bool:
+        """Whether `source` holds `*` or `?`, or is named like data and holds `[...]`, and is no file itself.
+
+        `imdb:train[:10%]` is a part of a hub data set, not a pattern.
+        """
+        if not isinstance(source, str | Path) or Path(source).expanduser().exists():
+            return False
+        text = str(source)
+        return "://" not in text and (not {"*", "?"}.isdisjoint(text) or ("[" in text and is_named_like_data(Path(text))))
+
+    def read(self, source: Any) -> Table:
+        """Every row of every file. Raises: DataError, where no file matches, or one is broken."""
+        pattern = str(source)
+        matches = sorted(glob.iglob(str(Path(source).expanduser()), recursive=True))  # noqa: PTH207  (a pattern from the root, too)
+        paths = [Path(match) for match in matches if Path(match).is_file()]
+        if not paths:
+            found = f"matches only folders ({', '.join(matches[:3])})" if matches else f"no file matches (looked in {Path.cwd()})"
+            raise DataError(f"{pattern}: {found}. Check the pattern; `**/*.jsonl` looks into folders of any depth.")
+        records, origins, hashes = list[Record](), list[Origin](), list[tuple[str, str]]()
+        for path in paths:
+            table = table_of_rows(path, str(path))
+            records += table.records
+            origins += table.origins
+            hashes.append((path.name, table.facts.sha256))
+        files = "1 file" if len(paths) == 1 else f"{len(paths)} files, {paths[0]} to {paths[-1]}"
+        return Table(records, origins, TableFacts(pattern, hash_of_files(hashes), notes=(f"{pattern}: read {files}",)))
