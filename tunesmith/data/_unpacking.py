@@ -4,6 +4,8 @@ import bz2
 import gzip
 import io
 import lzma
+import stat
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -13,9 +15,9 @@ from typing import IO, Any
 
 from tunesmith.core.errors import DataError
 
-__all__ = ["LONGEST_LINE", "PACKED", "Bytes", "inner_name", "opened"]
+__all__ = ["LONGEST_LINE", "PACKED", "Bytes", "inner_name", "most_bytes", "opened", "refuse_too_much"]
 
-LONGEST_LINE = 64 * 2**20
+LONGEST_LINE = 32 * 2**20
 """Bytes. A longer line is no row of a table."""
 _FREE_BYTES = 16 * 2**20
 _MOST_TIMES = 300
@@ -42,13 +44,13 @@ def inner_name(path: Path, name: str) -> str:
     """
     suffix = path.suffix.lower()
     if suffix == ".zip":
-        with _unpacking_fails(name), zipfile.ZipFile(path) as archive:
+        with _unpacking_fails(name), path.open("rb") as file, _archive(file, name) as archive:
             return _only(archive, name).filename
     return path.stem if suffix in PACKED else path.name
 
 
 class Bytes:
-    """What can be read of an open file, while it is `opened`: lines, or all of it, never more than it may hold."""
+    """What can be read of an open file, while it is `opened`: lines, or chunks of a megabyte, never more than it may hold."""
 
     def __init__(self, file: IO[bytes], name: str, most: int | None) -> None:
         self._file, self._name, self._most, self._total = file, name, most, 0
@@ -67,21 +69,15 @@ class Bytes:
                 )
             yield self._counted(line)
 
-    def everything(self) -> bytes:
+    def chunks(self) -> Iterator[bytes]:
         """Raises: DataError, as `lines`."""
-        chunks = list[bytes]()
-        while True:
-            chunk = self._file.read(_CHUNK)
-            if not chunk:
-                return b"".join(chunks)
-            chunks.append(self._counted(chunk))
+        while chunk := self._file.read(_CHUNK):
+            yield self._counted(chunk)
 
     def _counted(self, chunk: bytes) -> bytes:
         self._total += len(chunk)
-        if self._most is not None and self._total > self._most:
-            raise DataError(
-                f"{self._name}: unpacks to more than {_MOST_TIMES} times its size, as files do that are made to do harm. Unpack it yourself if you trust it."
-            )
+        if self._most is not None:
+            refuse_too_much(self._total, self._most, self._name)
         return chunk
 
 
@@ -92,13 +88,42 @@ def opened(path: Path, name: str) -> Iterator[Bytes]:
     with ExitStack() as stack:
         stack.enter_context(_unpacking_fails(name))
         file: Any = stack.enter_context(path.open("rb"))
-        most = max(_FREE_BYTES, _MOST_TIMES * path.stat().st_size) if suffix in (".zip", *PACKED) else None
+        most = most_bytes(path.stat().st_size) if suffix in (".zip", *PACKED) else None
         if suffix == ".zip":
-            archive = stack.enter_context(zipfile.ZipFile(file))
-            file = stack.enter_context(archive.open(_only(archive, name)))
+            archive = stack.enter_context(_archive(file, name))
+            file = stack.enter_context(_member(archive, name))
         elif suffix in PACKED:
             file = stack.enter_context(PACKED[suffix](file))
         yield Bytes(file, name, most)
+
+
+def most_bytes(num_packed: int) -> int:
+    """How many bytes so many packed ones may unpack to."""
+    return max(_FREE_BYTES, _MOST_TIMES * num_packed)
+
+
+def refuse_too_much(num_bytes: int, most: int, name: str) -> None:
+    """Raise DataError where a packed file gives more bytes than `most`."""
+    if num_bytes > most:
+        raise DataError(
+            f"{name}: unpacks to more than {_MOST_TIMES} times its size, as files do that are made to do harm. Unpack it yourself if you trust it."
+        )
+
+
+def _archive(file: IO[bytes], name: str) -> zipfile.ZipFile:
+    """Raises: DataError, for whatever else than BadZipFile the module lets through of a broken directory."""
+    try:
+        return zipfile.ZipFile(file)
+    except (ValueError, OverflowError, struct.error) as error:
+        raise DataError(f"{name}: cannot be unpacked ({error}). It is cut off, or not what its name says.") from None
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> IO[bytes]:
+    """The archive's one file, opened. Raises: DataError."""
+    try:
+        return archive.open(_only(archive, name))
+    except (ValueError, OverflowError, struct.error) as error:
+        raise DataError(f"{name}: cannot be unpacked ({error}). It is cut off, or not what its name says.") from None
 
 
 def _only(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
@@ -111,12 +136,18 @@ def _only(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
         )
     if files[0].flag_bits & 1:
         raise DataError(f"{name}: the archive has a password. Unpack it, and name the file.")
+    if stat.S_ISLNK(files[0].external_attr >> 16):
+        raise DataError(f"{name}: the archive holds a link ({files[0].filename}), expected a file. Unpack it, and name the file.")
+    # nothing is written to where a name leads, but an honest archive has none that leads out of it
+    parts = files[0].filename.replace("\\", "/").split("/")
+    if ".." in parts or parts[0] == "" or ":" in parts[0]:
+        raise DataError(f"{name}: the archive's file is called {files[0].filename}, a name that leads out of it. Pack it anew if you trust it.")
     return files[0]
 
 
 @contextmanager
 def _unpacking_fails(name: str) -> Iterator[None]:
-    """Whatever an unpacker says of a broken file, as one error."""
+    """Whatever an unpacker says of a broken file, or the system of one that cannot be read, as one error."""
     try:
         yield
     except (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, gzip.BadGzipFile, NotImplementedError) as error:
@@ -125,5 +156,5 @@ def _unpacking_fails(name: str) -> Iterator[None]:
         ) from None
     except OSError as error:
         if error.errno is not None:
-            raise
+            raise DataError(f"{name}: cannot be read ({error.strerror}).") from None
         raise DataError(f"{name}: cannot be unpacked ({error}). It is cut off, or not what its name says.") from None
