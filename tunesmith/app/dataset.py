@@ -87,7 +87,7 @@ def _left_out(read_from: Sequence[Dataset]) -> list[str]:
     """What was left out as invalid, a line a source."""
     return [
         f"data.skip_invalid: {dataset.facts.name}: {dataset.facts.num_invalid:,} of {dataset.facts.num_rows + dataset.facts.num_invalid:,} rows "
-        f"are invalid and were left out; the first: {dataset.invalid[0].message} All stand in the run's quarantine.jsonl."
+        f"are invalid and were left out; the first: {dataset.invalid[0].message} A run keeps them all in its quarantine.jsonl."
         for dataset in read_from
         if dataset.invalid
     ]
