@@ -95,4 +95,10 @@ def _left_out(read_from: Sequence[Dataset]) -> list[str]:
 
 def _more(spec: DataSpec, source: str, train: Dataset) -> Dataset:
     """A validation or test source of its own, read as the training data was."""
-    return read(source, format=train.facts.format, columns=spec.columns, labels=spec.labels or train.facts.labels or None, skip_invalid=spec.skip_invalid)
+    return read(
+        source,
+        format=train.facts.format,
+        columns=spec.columns,
+        labels=spec.labels or train.facts.labels or None,
+        skip_invalid=spec.skip_invalid,
+    )

@@ -16,7 +16,17 @@ if TYPE_CHECKING:
 
     from tunesmith.core.errors import TunesmithError
 
-__all__ = ["JsonOption", "Overrides", "SkipInvalidOption", "console", "error_document", "json_only", "one_line", "print_json", "with_skip_invalid"]
+__all__ = [
+    "JsonOption",
+    "Overrides",
+    "SkipInvalidOption",
+    "console",
+    "error_document",
+    "json_only",
+    "one_line",
+    "print_json",
+    "with_skip_invalid",
+]
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout; everything else goes to stderr.")]
 
@@ -27,7 +37,8 @@ Overrides = Annotated[
 
 
 SkipInvalidOption = Annotated[
-    bool, typer.Option("--skip-invalid", help="Leave out rows that are broken or make no example, and count them; else the first is an error.")
+    bool,
+    typer.Option("--skip-invalid", help="Leave out rows that are broken or make no example, and count them; else the first is an error."),
 ]
 
 

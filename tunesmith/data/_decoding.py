@@ -54,7 +54,9 @@ def decode(content: bytes, name: str, line: int | None = None, before_bytes: int
     line = line if line is not None else content.count(b"\n", 0, at) + 1
     byte, place = content[at], f"at offset {before_bytes + at}"
     if byte == 0:
-        raise DataError(f"{name}:{line}: a NUL byte (0x00) {place}, which no text holds. Remove it, for example: tr -d '\\000' < {name} > new.csv")
+        raise DataError(
+            f"{name}:{line}: a NUL byte (0x00) {place}, which no text holds. Remove it, for example: tr -d '\\000' < {name} > new.csv"
+        )
     raise DataError(
         f"{name}:{line}: not UTF-8: byte 0x{byte:02x} {place}. Convert it, for example: iconv -f LATIN1 -t UTF-8 {name} > new.csv"
     )

@@ -15,14 +15,17 @@ from typing import IO, Any
 
 from tunesmith.core.errors import DataError
 
-__all__ = ["LONGEST_LINE", "PACKED", "Bytes", "inner_name", "most_bytes", "opened", "refuse_too_much"]
+__all__ = ["LONGEST_LINE", "PACKED", "Bytes", "inner_name", "opened", "refuse_too_much"]
 
 LONGEST_LINE = 32 * 2**20
 """Bytes. A longer line is no row of a table."""
 _FREE_BYTES = 16 * 2**20
 _MOST_TIMES = 300
 """Above `_FREE_BYTES`, a file that unpacks to so many times its size is made to fill a memory or a disk. Texts shrink to a third to a tenth."""
+_SUSPICIOUS_TIMES = 100
+_MOST_TRIED_BYTES = 400 * 2**20
 _CHUNK = 2**20
+"""Also about as many packed bytes as an unpacker takes at a time, before any of them comes out."""
 
 
 def _zst(file: IO[bytes]) -> IO[bytes]:
@@ -52,8 +55,9 @@ def inner_name(path: Path, name: str) -> str:
 class Bytes:
     """What can be read of an open file, while it is `opened`: lines, or chunks of a megabyte, never more than it may hold."""
 
-    def __init__(self, file: IO[bytes], name: str, most: int | None) -> None:
-        self._file, self._name, self._most, self._total = file, name, most, 0
+    def __init__(self, file: IO[bytes], name: str, num_packed: Callable[[], int] | None) -> None:
+        """`num_packed` tells how many packed bytes were read so far; None: the file is not packed."""
+        self._file, self._name, self._num_packed, self._total, self._ask_at = file, name, num_packed, 0, 0
 
     def lines(self) -> Iterator[bytes]:
         """Raises: DataError, for a line that is too long, or a file that unpacks to too much; an unpacker's own errors, for one that is broken."""
@@ -76,35 +80,50 @@ class Bytes:
 
     def _counted(self, chunk: bytes) -> bytes:
         self._total += len(chunk)
-        if self._most is not None:
-            refuse_too_much(self._total, self._most, self._name)
+        if self._num_packed is not None and self._total >= self._ask_at:
+            refuse_too_much(self._total, self._num_packed(), self._name)
+            self._ask_at = self._total + _CHUNK
         return chunk
+
+    def try_out(self) -> None:
+        """Read the beginning, for as long as it unpacks suspiciously well. Raises: DataError, where it unpacks to too much."""
+        for _ in self.chunks():
+            is_suspicious = self._num_packed is not None and self._total > _SUSPICIOUS_TIMES * (self._num_packed() - _CHUNK)
+            if self._total > (_MOST_TRIED_BYTES if is_suspicious else _FREE_BYTES // 2):
+                return
 
 
 @contextmanager
 def opened(path: Path, name: str) -> Iterator[Bytes]:
-    """A file's bytes, unpacked. Raises: DataError, where it is not what its name says, also for what an unpacker says while it is read."""
+    """A file's bytes, unpacked. Raises: DataError, where it is not what its name says, also for what an unpacker says while it is read.
+
+    Of a packed file the beginning is unpacked twice: what is made to do harm is told before any of it is kept.
+    """
+    if path.suffix.lower() in (".zip", *PACKED):
+        with _open(path, name) as file:
+            file.try_out()
+    with _open(path, name) as file:
+        yield file
+
+
+@contextmanager
+def _open(path: Path, name: str) -> Iterator[Bytes]:
     suffix = path.suffix.lower()
     with ExitStack() as stack:
         stack.enter_context(_unpacking_fails(name))
-        file: Any = stack.enter_context(path.open("rb"))
-        most = most_bytes(path.stat().st_size) if suffix in (".zip", *PACKED) else None
+        packed: IO[bytes] = stack.enter_context(path.open("rb"))
+        file = packed
         if suffix == ".zip":
-            archive = stack.enter_context(_archive(file, name))
+            archive = stack.enter_context(_archive(packed, name))
             file = stack.enter_context(_member(archive, name))
         elif suffix in PACKED:
-            file = stack.enter_context(PACKED[suffix](file))
-        yield Bytes(file, name, most)
+            file = stack.enter_context(PACKED[suffix](packed))
+        yield Bytes(file, name, packed.tell if file is not packed else None)
 
 
-def most_bytes(num_packed: int) -> int:
-    """How many bytes so many packed ones may unpack to."""
-    return max(_FREE_BYTES, _MOST_TIMES * num_packed)
-
-
-def refuse_too_much(num_bytes: int, most: int, name: str) -> None:
-    """Raise DataError where a packed file gives more bytes than `most`."""
-    if num_bytes > most:
+def refuse_too_much(num_bytes: int, num_packed: int, name: str) -> None:
+    """Raise DataError where so many packed bytes gave more than honest ones do."""
+    if num_bytes > max(_FREE_BYTES, _MOST_TIMES * num_packed):
         raise DataError(
             f"{name}: unpacks to more than {_MOST_TIMES} times its size, as files do that are made to do harm. Unpack it yourself if you trust it."
         )
@@ -141,7 +160,9 @@ def _only(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
     # nothing is written to where a name leads, but an honest archive has none that leads out of it
     parts = files[0].filename.replace("\\", "/").split("/")
     if ".." in parts or parts[0] == "" or ":" in parts[0]:
-        raise DataError(f"{name}: the archive's file is called {files[0].filename}, a name that leads out of it. Pack it anew if you trust it.")
+        raise DataError(
+            f"{name}: the archive's file is called {files[0].filename}, a name that leads out of it. Pack it anew if you trust it."
+        )
     return files[0]
 
 

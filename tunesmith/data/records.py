@@ -10,7 +10,7 @@ from typing import Any
 from tunesmith.core.errors import DataError, did_you_mean
 from tunesmith.data._decoding import BOM, decode, is_other_kind
 from tunesmith.data._json import array_items, document
-from tunesmith.data._unpacking import PACKED, inner_name, most_bytes, opened, refuse_too_much
+from tunesmith.data._unpacking import PACKED, inner_name, opened, refuse_too_much
 from tunesmith.data.quarantine import InvalidRow, Quarantine
 from tunesmith.data.table import Record, shown
 
@@ -77,7 +77,7 @@ def _require_content(path: Path, name: str) -> None:
             raise DataError(f"{name}: a link to {shown(str(path.readlink()))}, which is not there.") from None
         raise DataError(f"{name}: no such file. Check the path (relative paths start at {Path.cwd()}).") from None
     except (OSError, ValueError) as error:  # links in a circle, a folder that may not be entered, a name that is too long or has a NUL
-        raise DataError(f"{shown(name, 200)}: cannot be read ({getattr(error, 'strerror', None) or error}). Check the path.") from None
+        raise DataError(f"{name[:200]}: cannot be read ({getattr(error, 'strerror', None) or error}). Check the path.") from None
     if stat.S_ISDIR(mode):
         raise DataError(f"{name}: is a folder, not a file.")
     if not stat.S_ISREG(mode):
@@ -265,17 +265,17 @@ def _parquet(path: Path, name: str) -> Iterator[Item]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    number, num_bytes, most = 0, 0, most_bytes(path.stat().st_size)
+    number, num_bytes, num_packed = 0, 0, path.stat().st_size
     try:
         with path.open("rb") as opened_file, pq.ParquetFile(opened_file) as file:
             _check_columns(file.schema_arrow.names, name)
             groups = [file.metadata.row_group(index).total_byte_size for index in range(file.metadata.num_row_groups)]
-            refuse_too_much(sum(groups), most, name)
+            refuse_too_much(sum(groups), num_packed, name)
             # one row may be as large as its group: a page of one value that a thousand rows repeat
             size = min(1024, max(32, _BATCH_BYTES // max(1, *groups, 1)))
             for batch in file.iter_batches(batch_size=size):
                 num_bytes += batch.nbytes
-                refuse_too_much(num_bytes, most, name)
+                refuse_too_much(num_bytes, num_packed, name)
                 for record in batch.to_pylist():
                     number += 1
                     yield number, record

@@ -83,7 +83,12 @@ def parse_yaml(text: str, where: str) -> Any:
         raise RecipeError(f"{where}: not valid YAML: {' '.join(str(error).split())}.") from None
     except RecursionError:
         raise RecipeError(f"{where}: not valid YAML: nested too deeply.") from None
-    except (ValueError, TypeError, OverflowError, KeyError) as error:  # what a tag asks for, and the text is not: `!!int many`, 5,000 digits
+    except (
+        ValueError,
+        TypeError,
+        OverflowError,
+        KeyError,
+    ) as error:  # what a tag asks for, and the text is not: `!!int many`, 5,000 digits
         raise RecipeError(f"{where}: not valid YAML: {str(error)[:160]}.") from None
 
 

@@ -68,7 +68,7 @@ JSON_LINES = {
     "an array spread over lines": Case(file("a.jsonl", json.dumps([ROW], indent=1)), r"a\.jsonl:1: broken JSON: .*Each line must be one JSON object", file("a.json", json.dumps([ROW], indent=1))),
     "objects without a key": Case(jsonl({}, {}), r"cannot tell what the columns nothing mean", GOOD),
     "nothing but blank lines": Case(file("a.jsonl", " \n\n  \n"), r"the file holds no rows", file("a.jsonl", f"\n\n{LINE}\n\n")),
-    "a NUL byte in a line": Case(file("a.jsonl", f'{LINE}\n{{"text": "x\0y"}}\n'), r"a\.jsonl:2: a NUL byte \(0x00\) at offset 53", jsonl({**ROW, "text": "a NUL, spelled: \u0000"})),
+    "a NUL byte in a line": Case(file("a.jsonl", f'{LINE}\n{{"text": "x\0y"}}\n'), r"a\.jsonl:2: a NUL byte \(0x00\) at offset 52", jsonl({**ROW, "text": "a NUL, spelled: \u0000"})),
     "half of a character in a text": Case(jsonl({**ROW, "text": "x\ud800"}), r'a\.jsonl:1: the column "text" holds \\ud800, half of a character', jsonl({**ROW, "text": "\U0001f600"})),
     "half of a character in a label": Case(jsonl({**ROW, "label": "\udc00"}), r'a\.jsonl:1: the column "label" holds \\udc00', jsonl({**ROW, "label": "\U0001f600"})),
     "a label that is NaN": Case(jsonl(ROW, '{"text": "x", "label": NaN}'), r'a\.jsonl:2: the column "label" is empty', jsonl({**ROW, "label": 1})),
@@ -80,7 +80,7 @@ JSON_LINES = {
     "a text of white space": Case(jsonl(ROW, {**ROW, "text": " \n"}), r'a\.jsonl:2: the column "text" is empty', jsonl({**ROW, "text": " x\n"})),
     "a line of 100 MB": Case(f.repeated("a.jsonl", b'{"text": "', b"x", 100 * 2**20, b'"}\n'), r"a\.jsonl:1: a line of more than 32 MB", f.repeated("a.jsonl", b'{"text": "', b"x", 2**20, b'"}\n'), is_heavy=True),
     "a line of millions of lists": Case(f.repeated("a.jsonl", b'{"text": [', b"[],", 8_000_000, b"1]}\n"), r"a\.jsonl:1: more than 2,000,000 values in one row", f.repeated("a.jsonl", b'{"text": "x", "more": [', b"[],", 100_000, b"1]}\n"), is_heavy=True),
-    "a million columns": Case(lambda root: jsonl({f"column {n}": n for n in range(300_000)})(root), r"cannot tell what the columns column 0, .*, and 299,970 more mean", jsonl({**ROW, **{f"column {n}": n for n in range(1000)}}), is_heavy=True),
+    "a million columns": Case(jsonl({f"column {n}": n for n in range(300_000)}), r"cannot tell what the columns column 0, .*, and 299,970 more mean", jsonl({**ROW, **{f"column {n}": n for n in range(1000)}}), is_heavy=True),
 }  # fmt: skip
 
 ENCODINGS = {
@@ -138,7 +138,7 @@ TABLES = {
     "a csv line of 100 MB": Case(f.repeated("a.csv", b"text,label\n", b"x", 100 * 2**20, b",good\n"), r"a\.csv:2: a line of more than 32 MB", f.repeated("a.csv", b"text,label\n", b"x", 2**20, b",good\n"), is_heavy=True),
     "a field of 20 MB": Case(f.repeated("a.csv", b"text,label\n", b"x", 20 * 2**20, b",good\n"), r"a\.csv:2: broken csv \(field larger", f.repeated("a.csv", b"text,label\n", b"x", 10 * 2**20, b",good\n"), is_heavy=True),
     "a row of millions of fields": Case(f.repeated("a.csv", b"text,label\n", b"ab,", 8_000_000), r"a\.csv:2: more than 100,000 fields in one row", GOOD_CSV, is_heavy=True),
-    "a header of 100,000 columns": Case(lambda root: file("a.csv", ",".join(f"c{n}" for n in range(100_000)) + "\n" + ",".join("1" * 100_000))(root), r"cannot tell what the columns c0, .*, and 99,970 more mean", GOOD_CSV, is_heavy=True),
+    "a header of 100,000 columns": Case(file("a.csv", ",".join(f"c{n}" for n in range(100_000)) + "\n" + ",".join("1" * 100_000)), r"cannot tell what the columns c0, .*, and 99,970 more mean", GOOD_CSV, is_heavy=True),
     "tabs too many": Case(file("a.tsv", "text\tlabel\nfine\tgood\na\tb\tc\n"), r"a\.tsv:3: 3 fields where the header has 2", file("a.tsv", 'text\tlabel\n"well said\tgood\n')),
     "a label nan among numbers": Case(file("a.csv", "text,label\na,0\nb,1\nc,nan\n"), r'a\.csv:4: the column "label" holds "nan", no number', file("a.csv", "text,label\na,no\nb,yes\nc,nan\n")),
     "labels that are quantities": Case(file("a.csv", "text,label\na,0.5\nb,0.25\n"), r'a\.csv: the column "label" holds numbers such as 0\.5, not classes', file("a.csv", "text,label\na,0.0\nb,1.0\n")),
@@ -165,8 +165,8 @@ PACKED = {
     "a zip that leads to a drive": Case(file("a.zip", f.zipped(("C:\\rows.csv", CSV.encode()))), r"a\.zip: .*a name that leads out of it", file("a.zip", f.zipped(("C/rows.csv", CSV.encode())))),
     "a zip of a link": Case(file("a.zip", f.zipped(("rows.csv", b"/etc/passwd"), mode=0o120777)), r"a\.zip: the archive holds a link \(rows\.csv\)", file("a.zip", f.zipped(("rows.csv", CSV.encode()), mode=0o100644))),
     "a zip in a zip": Case(file("a.zip", f.zipped(("b.zip", f.zipped(("a.csv", CSV.encode()))))), r"a\.zip: a file of an unknown kind", file("a.zip", f.zipped(("a.csv", CSV.encode())))),
-    "a gz bomb": Case(f.bomb("a.csv.gz", gzip.compress, b"\0" * 2**20, 300, b"text\n"), r"a\.csv\.gz:2: a line of more than 32 MB", file("a.csv.gz", gzip.compress(CSV.encode())), is_heavy=True),
-    "a gz bomb of lines": Case(f.bomb("a.csv.gz", gzip.compress, b"a" * 99 + b"\n", 3_000_000, b"text\n"), r"a\.csv\.gz: unpacks to more than 300 times its size", file("a.csv.gz", gzip.compress(b"text\n" + b"the same line\n" * 20_000)), is_heavy=True),
+    "a gz bomb": Case(f.bomb("a.csv.gz", gzip.compress, b"\0" * 2**20, 300, b"text\n"), r"a\.csv\.gz: unpacks to more than 300 times its size", file("a.csv.gz", gzip.compress(CSV.encode())), is_heavy=True),
+    "a gz bomb of lines": Case(f.bomb("a.csv.gz", gzip.compress, b"a\n", 100_000_000, b"text\n"), r"a\.csv\.gz: unpacks to more than 300 times its size", file("a.csv.gz", gzip.compress(b"text\n" + b"the same line\n" * 20_000)), is_heavy=True),
     "an xz bomb": Case(f.bomb("a.jsonl.xz", lambda content: lzma.compress(content, preset=1), b'{"text": "a"}\n', 10_000_000), r"a\.jsonl\.xz: unpacks to more than 300 times its size", file("a.jsonl.xz", lzma.compress(LINE.encode())), is_heavy=True),
     "a zst bomb": Case(f.bomb("a.txt.zst", f.zst, b"word\n", 40_000_000), r"a\.txt\.zst: unpacks to more than 300 times its size", file("a.txt.zst", f.zst(b"one\ntwo\n")), is_heavy=True),
     "a zip bomb": Case(f.bomb("a.zip", lambda content: f.zipped(("a.csv", content)), b"a\n", 100_000_000, b"text\n"), r"a\.zip: unpacks to more than 300 times its size", file("a.zip", f.zipped(("a.csv", CSV.encode()))), is_heavy=True),
@@ -234,9 +234,7 @@ def _recipe(broken: str | bytes, said: str, sound: str = SMALL) -> Case:
     return Case(file("a.yaml", broken), said, file("a.yaml", sound), _load, RecipeError)
 
 
-_LAUGHS = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
-    f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 10)
-)
+_LAUGHS = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 10))
 RECIPES = {
     "aliases that explode": _recipe(SMALL + _LAUGHS, r"a\.yaml:\d+: not valid YAML: its aliases stand for more than 100,000 values", "model: &m minilm-l6\ndata: movie-reviews\ndescription: *m\n"),
     "aliases that explode in a key that is known": _recipe(_LAUGHS.replace("a9:", "data:") + "model: m\n", r"a\.yaml:\d+: not valid YAML: its aliases"),

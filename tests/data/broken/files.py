@@ -89,7 +89,11 @@ def zipped(*members: tuple[str, bytes], mode: int = 0, password: bool = False) -
 
 def bomb(name: str, pack: Callable[[bytes], bytes], part: bytes, times: int, begin: bytes = b"") -> Build:
     """A packed file that unpacks to `begin` and `times` times `part`."""
-    return lambda folder: file(name, pack(begin + part * times))(folder)
+
+    def build(folder: Path) -> Path:
+        return file(name, pack(begin + part * times))(folder)
+
+    return build
 
 
 def parquet(columns: dict[str, Sequence[Any]], name: str = "a.parquet", cut: int | None = None) -> Build:

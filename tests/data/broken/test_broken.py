@@ -11,15 +11,15 @@ from pathlib import Path
 import pytest
 
 from tests.data.broken.cases import CASES, _read
-from tunesmith.core.errors import DataError, TunesmithError
+from tunesmith.core.errors import DataError
 from tunesmith.data import read
 
 ROOT = Path(__file__).parents[3]
 MOST_SECONDS = 5.0
 MOST_MEGABYTES = 500
 
-_CHILD = """
-import json, resource, sys, time
+_CHILD = r"""
+import json, re, resource, sys, time
 from pathlib import Path
 from tests.data.broken.cases import CASES
 from tunesmith.core.errors import TunesmithError
@@ -30,7 +30,8 @@ try:
     case.act(Path(sys.argv[2]))
 except TunesmithError as error:
     kind, said = type(error).__name__, str(error)
-megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+# not ru_maxrss: a process begins with its parent's
+megabytes = int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1]) / 1024
 print(json.dumps({"kind": kind, "said": said, "seconds": time.perf_counter() - started, "megabytes": megabytes}))
 """
 
@@ -70,7 +71,9 @@ def test_what_is_made_to_fill_a_memory_is_refused_in_little_of_it(name: str, tmp
     case = CASES[name]
     path = case.broken(tmp_path)
     command = [sys.executable, "-c", _CHILD, name, str(path)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False)
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=120, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     found = json.loads(done.stdout)
     path.unlink()
@@ -92,11 +95,13 @@ def test_skipping_what_is_invalid_ends_in_rows_or_in_one_line(name: str, tmp_pat
     """Whatever is skipped is told: no row is left out without being among the invalid ones, and a broken file stays an error."""
     may_run(name)
     path = CASES[name].broken(tmp_path)
+    said = list[str]()
     try:
         found = read(path, skip_invalid=True)
-    except TunesmithError as error:
-        assert isinstance(error, DataError)
-        assert is_one_line(str(error))
+    except DataError as error:
+        said.append(str(error))
+    if said:
+        assert is_one_line(said[0])
         return
     assert found.examples
     assert found.invalid
