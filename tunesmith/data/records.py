@@ -118,53 +118,60 @@ class _Fed:
 
     def __init__(self, path: Path, name: str, delimiter: str) -> None:
         self._raw, self._name, self._delimiter = _raw_lines(path, name), name, delimiter.encode()
-        self._again = list[tuple[int, str, DataError | None]]()
-        self.taken = list[tuple[int, str, DataError | None]]()
+        self._again = list[str]()
+        self.taken = list[str]()
+        """The lines of the row, as text; bytes that are not UTF-8 are spelled out."""
         self.number = 0
+        """Of the last line taken."""
+        self.bad: dict[int, DataError] = {}
+        """Line -> what is wrong with its bytes."""
 
-    def __iter__(self) -> "_Fed":
-        return self
+    def lines(self) -> Iterator[str]:
+        """Every line, from where it was left."""
+        while self._again:
+            yield self._take(self._again.pop(), self.number + 1)
+        for number, offset, content in self._raw:
+            try:
+                if b"\0" in content:
+                    raise ValueError
+                line = content.decode("utf-8")
+            except ValueError:
+                line = self._bad_line(content, number, offset)
+            if len(content) > _MANY_BYTES and content.count(self._delimiter) > _MOST_FIELDS:
+                raise DataError(f"{self._name}:{number}: more than {_MOST_FIELDS:,} fields in one row. Each row is one example.")
+            yield self._take(line, number)
 
-    def __next__(self) -> str:
-        self.taken.append(self._again.pop() if self._again else self._decoded(*next(self._raw)))
-        self.number = self.taken[-1][0]
-        return self.taken[-1][1]
-
-    def begin(self) -> int:
-        """The line where the next row begins; what was taken is forgotten."""
-        self.taken.clear()
-        return self.number + 1
-
-    def bad(self) -> DataError | None:
-        """What is wrong with the bytes of the first bad line of those taken."""
-        return next((error for _, _, error in self.taken if error is not None), None)
-
-    def text(self) -> str:
-        """The lines taken."""
-        return "".join(line for _, line, _ in self.taken)
+    def bad_in(self, row: int) -> DataError | None:
+        """What is wrong with the bytes of the row that begins at line `row`, and ends with the last line taken."""
+        return next((error for number, error in self.bad.items() if row <= number <= self.number), None) if self.bad else None
 
     def put_back(self) -> None:
         """All taken lines but the first are to be read again: a quote that is never closed has swallowed them."""
         self._again += reversed(self.taken[1:])
-        self.number = self.taken[0][0]
+        self.number -= len(self.taken) - 1
 
-    def _decoded(self, number: int, offset: int, content: bytes) -> tuple[int, str, DataError | None]:
-        if len(content) > _MANY_BYTES and content.count(self._delimiter) > _MOST_FIELDS:
-            raise DataError(f"{self._name}:{number}: more than {_MOST_FIELDS:,} fields in one row. Each row is one example.")
+    def _take(self, line: str, number: int) -> str:
+        self.taken.append(line)
+        self.number = number
+        return line
+
+    def _bad_line(self, content: bytes, number: int, offset: int) -> str:
         try:
-            return number, decode(content, self._name, number, offset), None
+            return decode(content, self._name, number, offset)
         except DataError as error:
             if number == 1:
                 raise
-            return number, _readable(content), error
+            self.bad[number] = error
+            return _readable(content)
 
 
 def _delimited(path: Path, name: str, delimiter: str, quoting: Any = csv.QUOTE_MINIMAL) -> Iterator[Item]:
     csv.field_size_limit(_LONGEST_FIELD)  # texts are longer than the module's 128 kB
-    lines, header = _Fed(path, name, delimiter), list[str]()
-    reader = csv.reader(lines, delimiter=delimiter, quoting=quoting, strict=True)
+    fed, header = _Fed(path, name, delimiter), list[str]()
+    reader = csv.reader(fed.lines(), delimiter=delimiter, quoting=quoting, strict=True)
     while True:
-        row = lines.begin()
+        row = fed.number + 1
+        fed.taken.clear()
         try:
             fields = next(reader)
         except StopIteration:
@@ -173,26 +180,28 @@ def _delimited(path: Path, name: str, delimiter: str, quoting: Any = csv.QUOTE_M
             refusal = DataError(f"{name}:{row}: broken csv ({error}). {_csv_cure(error)}")
             if not header:
                 raise refusal from None
-            yield row, InvalidRow.of(refusal, name, row, lines.taken[0][1].rstrip("\r\n"))
-            lines.put_back()
-            reader = csv.reader(lines, delimiter=delimiter, quoting=quoting, strict=True)
+            yield row, InvalidRow.of(refusal, name, row, fed.taken[0].rstrip("\r\n"))
+            fed.put_back()
+            reader = csv.reader(fed.lines(), delimiter=delimiter, quoting=quoting, strict=True)
             continue
-        bad = lines.bad()
-        if bad is not None and fields:
-            yield row, InvalidRow.of(bad, name, row, lines.text().rstrip("\r\n"))
-        elif not fields:
+        if not fields:
             continue
-        elif not header:
+        wrong = fed.bad_in(row)
+        if wrong is None and not header:
             header = [field.strip() for field in fields]
             _check_header(header, name)
-        elif len(fields) == len(header):
+        elif wrong is None and len(fields) == len(header):
             yield row, dict(zip(header, fields, strict=True))
         else:
-            part = "a tab" if delimiter == "\t" else repr(delimiter)
-            ragged = DataError(
-                f"{name}:{row}: {len(fields)} fields where the header has {len(header)}. Quote fields that hold {part} or a line break."
+            yield (
+                row,
+                InvalidRow.of(wrong or _ragged(fields, header, delimiter, f"{name}:{row}"), name, row, "".join(fed.taken).rstrip("\r\n")),
             )
-            yield row, InvalidRow.of(ragged, name, row, lines.text().rstrip("\r\n"))
+
+
+def _ragged(fields: list[str], header: list[str], delimiter: str, place: str) -> DataError:
+    part = "a tab" if delimiter == "\t" else repr(delimiter)
+    return DataError(f"{place}: {len(fields)} fields where the header has {len(header)}. Quote fields that hold {part} or a line break.")
 
 
 def _csv_cure(error: csv.Error) -> str:
