@@ -106,7 +106,7 @@ def test_what_a_mac_adds_to_an_archive_does_not_count(tmp_path: Path) -> None:
 def test_a_name_in_an_archive_leads_nowhere(tmp_path: Path) -> None:
     path = tmp_path / "rows.zip"
     path.write_bytes(_zip(CSV, "../../escaped.csv"))
-    assert len(list(iter_rows(path))) == 2
+    assert "a name that leads out of it" in refused(path)
     assert sorted(file.name for file in tmp_path.rglob("*")) == ["rows.zip"]
     assert not (tmp_path.parent / "escaped.csv").exists()
 
@@ -129,9 +129,9 @@ def test_parquet_packs_itself(tmp_path: Path) -> None:
     ("ending", "line", "said"),
     [
         ("csv.xz", b"a" * 999 + b"\n", "unpacks to more than 300 times its size"),
-        ("csv.zst", b"\0" * 2**20, "a line of more than 64 MB"),
-        ("csv.gz", b"\0" * 2**20, "a line of more than 64 MB"),
-        ("zip", b"\0" * 2**20, "a line of more than 64 MB"),
+        ("csv.zst", b"\0" * 2**20, "unpacks to more than 300 times its size"),
+        ("csv.gz", b"\0" * 2**20, "unpacks to more than 300 times its size"),
+        ("zip", b"\0" * 2**20, "unpacks to more than 300 times its size"),
     ],
 )
 def test_a_file_made_to_fill_the_memory_does_not(ending: str, line: bytes, said: str, tmp_path: Path) -> None:

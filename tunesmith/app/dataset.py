@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tunesmith.core.types import Example
-from tunesmith.data import Dataset, SourceFacts, Splits, limited, num_overlapping, read, refuse_overlap, split
+from tunesmith.data import Dataset, InvalidRow, SourceFacts, Splits, limited, num_overlapping, read, refuse_overlap, split
 from tunesmith.recipe import DataSpec, Recipe, Source
 
 __all__ = ["PreparedData", "prepare_data"]
@@ -23,6 +23,8 @@ class PreparedData:
     """Of the source that each split, and each domain, was taken from."""
     warnings: tuple[str, ...]
     """What the recipe asks for and these data do not allow, one line each."""
+    invalid: tuple[InvalidRow, ...] = ()
+    """The rows that were left out, where the recipe asks for that."""
 
 
 def prepare_data(recipe: Recipe) -> PreparedData:
@@ -31,7 +33,7 @@ def prepare_data(recipe: Recipe) -> PreparedData:
     Raises: DataError, FetchError, UsageError.
     """
     spec = recipe.data
-    train = read(spec.train, format=spec.format, columns=spec.columns, labels=spec.labels, task=recipe.name)
+    train = read(spec.train, format=spec.format, columns=spec.columns, labels=spec.labels, task=recipe.name, skip_invalid=spec.skip_invalid)
     labels = train.facts.labels
     own = {
         name: _more(spec, source, train) for name, source in (("validation", spec.validation), ("test", spec.test)) if source is not None
@@ -45,8 +47,10 @@ def prepare_data(recipe: Recipe) -> PreparedData:
     refuse_overlap(splits, spec.allow_overlap)
     facts = {name: own[name].facts if name in own else train.facts for name in ("train", "validation", "test")}
     domains, warnings = dict[str, Sequence[Example]](), list[str]()
+    read_from = [train, *own.values()]
     for name, domain in recipe.evaluate.domains.items():
-        dataset = read(domain.source, format=domain.format, columns=domain.columns, labels=domain.labels)
+        dataset = read(domain.source, format=domain.format, columns=domain.columns, labels=domain.labels, skip_invalid=spec.skip_invalid)
+        read_from.append(dataset)
         why_not = _not_comparable(dataset, train)
         if why_not:
             warnings.append(f"evaluate.domains.{name}: not measured: {why_not}")
@@ -62,7 +66,8 @@ def prepare_data(recipe: Recipe) -> PreparedData:
         domains,
         labels,
         facts,
-        tuple(warnings),
+        tuple(warnings + _left_out(read_from)),
+        tuple(row for dataset in read_from for row in dataset.invalid),
     )
 
 
@@ -78,6 +83,22 @@ def _not_comparable(domain: Dataset, train: Dataset) -> str:
     return ""
 
 
+def _left_out(read_from: Sequence[Dataset]) -> list[str]:
+    """What was left out as invalid, a line a source."""
+    return [
+        f"data.skip_invalid: {dataset.facts.name}: {dataset.facts.num_invalid:,} of {dataset.facts.num_rows + dataset.facts.num_invalid:,} rows "
+        f"are invalid and were left out; the first: {dataset.invalid[0].message} A run keeps them all in its quarantine.jsonl."
+        for dataset in read_from
+        if dataset.invalid
+    ]
+
+
 def _more(spec: DataSpec, source: Source, train: Dataset) -> Dataset:
     """A validation or test source of its own, read as the training data was."""
-    return read(source, format=train.facts.format, columns=spec.columns, labels=spec.labels or train.facts.labels or None)
+    return read(
+        source,
+        format=train.facts.format,
+        columns=spec.columns,
+        labels=spec.labels or train.facts.labels or None,
+        skip_invalid=spec.skip_invalid,
+    )

@@ -28,6 +28,7 @@ from tunesmith.core.events import Event, Notice, Stage
 from tunesmith.core.files import write_json, write_text
 from tunesmith.core.run import RunDirectory, check_output_dir, new_run_directory
 from tunesmith.core.types import ParamGroup
+from tunesmith.data import write_quarantine
 from tunesmith.engine.head_first import fit_heads
 from tunesmith.engine.loop import TrainingPlan, TrainingState
 from tunesmith.engine.memory import give_back_freed_memory
@@ -89,6 +90,8 @@ def _begun(task: Task) -> RunDirectory:
         write_text(directory.recipe, dump(recipe))
         write_json(directory.environment, {"versions": versions(), "machine": machine_facts(task.device), "model": _model_facts(task)})
         write_json(directory.data, _data_facts(task))
+        if task.data.invalid:
+            write_quarantine(directory.quarantine, task.data.invalid)
     except TunesmithError:
         shutil.rmtree(directory.path, ignore_errors=True)
         raise

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from tunesmith.cli.completion import recipes
-from tunesmith.cli.output import JsonOption, Overrides, json_only
+from tunesmith.cli.output import JsonOption, Overrides, SkipInvalidOption, json_only, with_skip_invalid
 
 __all__ = ["app"]
 
@@ -24,12 +24,13 @@ def preview(
     recipe: Annotated[str, typer.Argument(help="A recipe file, or the name of one that comes with tunesmith.", autocompletion=recipes)],
     overrides: Overrides = None,
     rows: Annotated[int, typer.Option(min=1, help="Rows to show.")] = 3,
+    skip_invalid: SkipInvalidOption = False,
     json: JsonOption = False,
 ) -> None:
     """Show training rows as the model reads them: the template filled in, and in colour the tokens that are learned."""
     from tunesmith.recipe import load
 
-    loaded = load(recipe, overrides or ())
+    loaded = load(recipe, with_skip_invalid(overrides, skip_invalid))
     with json_only(json) as write_document:
         from tunesmith.app.preview import preview as preview_rows
         from tunesmith.cli import tables

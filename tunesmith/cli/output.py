@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -16,7 +16,17 @@ if TYPE_CHECKING:
 
     from tunesmith.core.errors import TunesmithError
 
-__all__ = ["JsonOption", "Overrides", "console", "error_document", "json_only", "one_line", "print_json"]
+__all__ = [
+    "JsonOption",
+    "Overrides",
+    "SkipInvalidOption",
+    "console",
+    "error_document",
+    "json_only",
+    "one_line",
+    "print_json",
+    "with_skip_invalid",
+]
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout; everything else goes to stderr.")]
 
@@ -24,6 +34,17 @@ Overrides = Annotated[
     list[str] | None,
     typer.Argument(metavar="KEY=VALUE", help="Changes to the recipe: train.epochs=3, data.columns.text=review.", show_default=False),
 ]
+
+
+SkipInvalidOption = Annotated[
+    bool,
+    typer.Option("--skip-invalid", help="Leave out rows that are broken or make no example, and count them; else the first is an error."),
+]
+
+
+def with_skip_invalid(overrides: Sequence[str] | None, skip_invalid: bool) -> Sequence[str]:
+    """The overrides of a recipe, and what `--skip-invalid` stands for."""
+    return [*(overrides or ()), *(["data.skip_invalid=true"] if skip_invalid else [])]
 
 
 def console(*, stderr: bool = False) -> Console:

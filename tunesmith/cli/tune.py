@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from tunesmith.cli.completion import recipes
-from tunesmith.cli.output import JsonOption, Overrides, json_only
+from tunesmith.cli.output import JsonOption, Overrides, SkipInvalidOption, json_only, with_skip_invalid
 
 __all__ = ["tune"]
 
@@ -16,6 +16,7 @@ def tune(
     recipe: Annotated[str, typer.Argument(help="A recipe file, or the name of one that comes with tunesmith.", autocompletion=recipes)],
     overrides: Overrides = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the resolved recipe and the plan.")] = False,
+    skip_invalid: SkipInvalidOption = False,
     json: JsonOption = False,
 ) -> None:
     """Train a model on your data, and measure it before and after on data that it has not seen.
@@ -25,7 +26,7 @@ def tune(
     from tunesmith.core.garbage import never_collected
     from tunesmith.recipe import load
 
-    loaded = load(recipe, overrides or ())
+    loaded = load(recipe, with_skip_invalid(overrides, skip_invalid))
     with json_only(json) as write_document:
         with never_collected():
             from tunesmith.app.tune import plan

@@ -18,6 +18,7 @@ The number is the exit code of the command line. A message is one line: where, w
 """
 
 import difflib
+import itertools
 from collections.abc import Iterable
 
 __all__ = [
@@ -36,6 +37,11 @@ __all__ = [
     "UsageError",
     "did_you_mean",
 ]
+
+
+_MOST_KNOWN = 1000
+"""A file may have a million columns, and comparing a word with each takes a millisecond."""
+_MOST_LISTED = 60
 
 
 class TunesmithError(Exception):
@@ -102,10 +108,11 @@ class Interrupted(TunesmithError):
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return ` Did you mean "x"? Known: a, b, c.`, leaving the question out where nothing is near."""
-    names = sorted(known)
+    names = sorted(itertools.islice(known, _MOST_KNOWN))
     near = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
     if not near:  # "lora_rank" is nearer to "r" than any ratio of letters says
         parts = [name for name in names if len(name) > 2 and (name in word or word in name)]
         near = parts[:1]
     question = f' Did you mean "{near[0]}"?' if near else ""
-    return f"{question} Known: {', '.join(names)}." if names else question
+    listed = f"{', '.join(names[:_MOST_LISTED])}, ..." if len(names) > _MOST_LISTED else ", ".join(names)
+    return f"{question} Known: {listed}." if names else question

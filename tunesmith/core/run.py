@@ -22,7 +22,7 @@ class RunDirectory:
     data.json          sources, hashes, rows                   heads.safetensors   new heads, with labels in heads.json
     steps.jsonl        one line a step or validation           checkpoints/        step-000123/: to resume from
     predictions.jsonl  test rows, base and tuned               report.json, report.html, README.md (model card)
-    status.json        running, done, failed, interrupted
+    status.json        running, done, failed, interrupted      quarantine.jsonl    rows left out as invalid, where there were any
     """
 
     path: Path
@@ -46,6 +46,11 @@ class RunDirectory:
     def data(self) -> Path:
         """Data facts."""
         return self.path / "data.json"
+
+    @property
+    def quarantine(self) -> Path:
+        """One JSON line a row that was left out as invalid: file, row, reason, raw."""
+        return self.path / "quarantine.jsonl"
 
     @property
     def steps(self) -> Path:

@@ -5,6 +5,7 @@ from tunesmith.data.encoder import TextEncoder
 from tunesmith.data.inspect import inspect
 from tunesmith.data.prediction import example_to_predict
 from tunesmith.data.preview import preview
+from tunesmith.data.quarantine import InvalidRow, Quarantine, write_quarantine
 from tunesmith.data.read import Dataset, SourceFacts, is_named_by_mapping, read
 from tunesmith.data.records import iter_records, iter_rows
 from tunesmith.data.split import Splits, content_key, limited, num_overlapping, refuse_overlap, split
@@ -13,7 +14,9 @@ __all__ = [
     "Dataset",
     "EncodedFacts",
     "EncodedRows",
+    "InvalidRow",
     "Lengths",
+    "Quarantine",
     "SourceFacts",
     "Splits",
     "TextEncoder",
@@ -30,4 +33,5 @@ __all__ = [
     "read",
     "refuse_overlap",
     "split",
+    "write_quarantine",
 ]

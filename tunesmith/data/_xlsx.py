@@ -17,7 +17,7 @@ from typing import Any
 from xml.parsers import expat
 
 from tunesmith.core.errors import DataError, did_you_mean
-from tunesmith.data._unpacking import Bytes, most_bytes, unpacking_fails
+from tunesmith.data._unpacking import Bytes, unpacking_fails
 from tunesmith.data._xlsx_values import has_time, moment, number
 from tunesmith.data.table import Record
 
@@ -105,7 +105,7 @@ class _Book:
         if info.flag_bits & 1:
             raise DataError(f"{self.name}: the workbook has a password. Save it without.")
         with self.archive.open(info) as file:
-            yield from Bytes(file, self.name, most_bytes(info.compress_size)).chunks()
+            yield from Bytes(file, self.name, lambda: info.compress_size).chunks()
 
     def parse(
         self, member: str, start: Callable[..., None], end: Callable[..., None] = lambda tag: None, text: Any = None

@@ -44,6 +44,7 @@ def inspect(splits: Splits, encoded: Mapping[str, EncodedFacts], sources: Mappin
             "labels": {label: labels[label] for label in [*order, *sorted(set(labels) - set(order))]},
             "num_cut": facts.num_cut if facts else 0,
             "num_dropped": facts.num_dropped if facts else 0,
+            "num_invalid": source.num_invalid if source else 0,
             "notes": [*(source.notes if source else ()), *(facts.notes if facts else ())],
         }
     licences = dict.fromkeys(facts.licence for facts in sources.values() if facts.licence)

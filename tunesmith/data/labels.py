@@ -1,17 +1,23 @@
 """From the values of a label column to the names of classes."""
 
 import re
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import TypeVar
 
 from tunesmith.core.errors import DataError
 from tunesmith.core.types import Labelled, MultiLabelled, Tagged
+from tunesmith.data.quarantine import InvalidRow, Quarantine
 from tunesmith.data.table import shown
 
 __all__ = ["MOST_NUMERIC_LABELS", "name_all_labels", "name_labels", "name_tags", "raw_label"]
 
+E = TypeVar("E", Labelled, MultiLabelled, Tagged)
+
 MOST_NUMERIC_LABELS = 50
 """A column of more distinct numbers is a quantity, not a class."""
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_NO_NUMBERS = ("nan", "inf", "+inf", "-inf", "infinity", "-infinity")
 
 
 def raw_label(value: str | int | float) -> str:
@@ -21,7 +27,11 @@ def raw_label(value: str | int | float) -> str:
 
 
 def name_labels(
-    examples: Sequence[Labelled], column: str, given: Mapping[str, str] | None, class_names: Sequence[str] = ()
+    examples: Sequence[Labelled],
+    column: str,
+    given: Mapping[str, str] | None,
+    class_names: Sequence[str] = (),
+    quarantine: Quarantine | None = None,
 ) -> tuple[list[Labelled], tuple[str, ...]]:
     """Examples with their labels named, and the names in the order of a classifier's outputs.
 
@@ -29,34 +39,57 @@ def name_labels(
         column: what the label column is called, for messages.
         given: raw value -> name; None: the source's class names, or the values themselves, sorted (numbers by value).
         class_names: names that the source declares for the numbers 0, 1, ...
+        quarantine: takes the rows whose label is unknown; None: the first of them is an error.
     Raises: DataError, for an unknown label, and for a column that holds quantities or free text.
     """
     if given is None and not class_names:
-        return list(examples), _distinct(examples, column)
+        kept = _numbers(examples, column, quarantine)
+        return kept, _distinct(kept, column)
     naming = _Naming(column, given, class_names)
-    return [replace(example, label=naming(example.label or "", example)) for example in examples], naming.names
+    return _named(examples, lambda e: replace(e, label=naming(e.label or "", e)), quarantine), naming.names
 
 
 def name_all_labels(
-    examples: Sequence[MultiLabelled], column: str, given: Mapping[str, str] | None, class_names: Sequence[str] = ()
+    examples: Sequence[MultiLabelled],
+    column: str,
+    given: Mapping[str, str] | None,
+    class_names: Sequence[str] = (),
+    quarantine: Quarantine | None = None,
 ) -> tuple[list[MultiLabelled], tuple[str, ...]]:
     """As `name_labels`, of examples with many. Raises: DataError, for an unknown label."""
     if given is None and not class_names:
         return list(examples), _in_order({label for example in examples for label in example.labels or ()})
     naming = _Naming(column, given, class_names)
-    return [
-        replace(example, labels=tuple(dict.fromkeys(naming(label, example) for label in example.labels or ()))) for example in examples
-    ], naming.names
+    return _named(
+        examples, lambda e: replace(e, labels=tuple(dict.fromkeys(naming(label, e) for label in e.labels or ()))), quarantine
+    ), naming.names
 
 
 def name_tags(
-    examples: Sequence[Tagged], column: str, given: Mapping[str, str] | None, class_names: Sequence[str] = ()
+    examples: Sequence[Tagged],
+    column: str,
+    given: Mapping[str, str] | None,
+    class_names: Sequence[str] = (),
+    quarantine: Quarantine | None = None,
 ) -> tuple[list[Tagged], tuple[str, ...]]:
     """As `name_labels`, of the tags of words. Raises: DataError, for an unknown tag."""
     if given is None and not class_names:
         return list(examples), _in_order({tag for example in examples for tag in example.tags or ()})
     naming = _Naming(column, given, class_names)
-    return [replace(example, tags=tuple(naming(tag, example) for tag in example.tags or ())) for example in examples], naming.names
+    return _named(examples, lambda e: replace(e, tags=tuple(naming(tag, e) for tag in e.tags or ())), quarantine), naming.names
+
+
+def _named(examples: Sequence[E], name: Callable[[E], E], quarantine: Quarantine | None) -> list[E]:
+    """Each example as `name` makes it; those that it refuses go into `quarantine`, where there is one. Raises: DataError."""
+    named = []
+    for example in examples:
+        try:
+            named.append(name(example))
+        except DataError as error:
+            _refuse(error, example, quarantine)
+    if not named and quarantine is not None:
+        quarantine.refuse_all(examples[0].origin.file)
+    return named
 
 
 class _Naming:
@@ -105,14 +138,40 @@ def _name(
     )
 
 
+def _refuse(error: DataError, example: Labelled | MultiLabelled | Tagged, quarantine: Quarantine | None) -> None:
+    if quarantine is None:
+        raise error
+    raw = {name: value for name, value in asdict(example).items() if name != "origin"}
+    quarantine.add(InvalidRow.of(error, example.origin.file, example.origin.row, raw))
+
+
+def _numbers(examples: Sequence[Labelled], column: str, quarantine: Quarantine | None) -> list[Labelled]:
+    """The examples without those whose label says that a number is missing, as programs write it, where all others are numbers."""
+    labels = {example.label or "" for example in examples}
+    missing = {label for label in labels if label.casefold() in _NO_NUMBERS}
+    if not missing or not all(_NUMBER.fullmatch(label) for label in labels - missing):
+        return list(examples)
+    kept = []
+    for example in examples:
+        if example.label not in missing:
+            kept.append(example)
+            continue
+        where = f"{example.origin.file}:{example.origin.row}"
+        error = DataError(f'{where}: the column "{column}" holds {shown(example.label)}, no number, expected one as in the other rows.')
+        _refuse(error, example, quarantine)
+    if not kept and quarantine is not None:
+        quarantine.refuse_all(examples[0].origin.file)
+    return kept
+
+
 def _distinct(examples: Sequence[Labelled], column: str) -> tuple[str, ...]:
     values = list(dict.fromkeys(example.label or "" for example in examples))
     file = examples[0].origin.file
-    numbers = {value: float(value) for value in values if re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", value)}
+    numbers = {value: float(value) for value in values if _NUMBER.fullmatch(value)}
     if len(numbers) == len(values):
         fraction = next((value for value, number in numbers.items() if not number.is_integer()), None)
         if fraction is not None or len(values) > MOST_NUMERIC_LABELS:
-            found = f"such as {fraction}" if fraction is not None else f"({len(values)} different ones)"
+            found = f"such as {fraction[:30]}" if fraction is not None else f"({len(values)} different ones)"
             raise DataError(
                 f'{file}: the column "{column}" holds numbers {found}, not classes. Name a column of classes with data.columns.label.'
             )

@@ -9,10 +9,11 @@ from tunesmith.core import registry
 from tunesmith.core.errors import DataError, did_you_mean
 from tunesmith.core.types import Example, Labelled, MultiLabelled, Tagged
 from tunesmith.data.labels import name_all_labels, name_labels, name_tags
+from tunesmith.data.quarantine import InvalidRow, Quarantine
 from tunesmith.data.sources._aliases import ALIASES
-from tunesmith.data.table import Table
+from tunesmith.data.table import Table, listed_names
 
-__all__ = ["Dataset", "SourceFacts", "is_named_by_mapping", "read"]
+__all__ = ["Dataset", "SourceFacts", "find_format", "is_named_by_mapping", "read"]
 
 
 _NAMING: dict[type, tuple[Callable[..., Any], str]] = {
@@ -35,6 +36,8 @@ class SourceFacts:
     format: str
     labels: tuple[str, ...]
     notes: tuple[str, ...]
+    num_invalid: int = 0
+    """Rows that were left out, where that was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,8 @@ class Dataset:
 
     examples: list[Example]
     facts: SourceFacts
+    invalid: tuple[InvalidRow, ...] = ()
+    """The rows that were left out, where that was asked for."""
 
 
 def read(
@@ -52,6 +57,7 @@ def read(
     columns: Mapping[str, str] | None = None,
     labels: Mapping[str, str] | Sequence[str] | None = None,
     task: str = "",
+    skip_invalid: bool = False,
 ) -> Dataset:
     """Read every example of `source`.
 
@@ -62,25 +68,42 @@ def read(
         columns: role -> column, where a column has another name.
         labels: raw value -> name of the class, or the names alone; None: as found.
         task: recorded in each example's origin.
+        skip_invalid: whether a row that is broken, or makes no example, is left out and kept in `Dataset.invalid`; else it is an error.
     Raises: DataError, FetchError; UsageError, for an unknown format.
     """
-    table = _table(source)
-    name, form, located = _format(table, format, dict(columns or {}))
-    examples = [
-        form.parse(record, replace(origin, task=task) if task else origin, located)
-        for record, origin in zip(table.records, table.origins, strict=True)
-    ]
+    quarantine = Quarantine() if skip_invalid else None
+    table = _table(source, quarantine)
+    name, form, located = find_format(table, format, dict(columns or {}))
+    examples = _parsed(table, form, located, task, quarantine)
     found: tuple[str, ...] = ()
     naming = _NAMING.get(type(examples[0]))
     if naming:
         name_them, role = naming
         given = labels if labels is None or isinstance(labels, Mapping) else {label: label for label in labels}
         column = located[role]
-        examples, found = name_them(examples, column, given, table.facts.class_names.get(column, ()))
-    facts = table.facts
+        examples, found = name_them(examples, column, given, table.facts.class_names.get(column, ()), quarantine)
+    facts, invalid = table.facts, tuple(quarantine.rows) if quarantine else ()
+    notes = (*facts.notes, quarantine.summary(facts.name)) if quarantine and invalid else facts.notes
     return Dataset(
-        list(examples), SourceFacts(facts.name, facts.sha256, facts.licence, facts.citation, len(examples), name, found, facts.notes)
+        list(examples),
+        SourceFacts(facts.name, facts.sha256, facts.licence, facts.citation, len(examples), name, found, notes, len(invalid)),
+        invalid,
     )
+
+
+def _parsed(table: Table, form: Any, located: Mapping[str, str], task: str, quarantine: Quarantine | None) -> list[Any]:
+    """The example of each record; those that make none go into `quarantine`, where there is one. Raises: DataError."""
+    examples = []
+    for record, origin in zip(table.records, table.origins, strict=True):
+        try:
+            examples.append(form.parse(record, replace(origin, task=task) if task else origin, located))
+        except DataError as error:
+            if quarantine is None:
+                raise
+            quarantine.add(InvalidRow.of(error, origin.file, origin.row, record))
+    if not examples and quarantine is not None:
+        quarantine.refuse_all(table.facts.name)
+    return examples
 
 
 def is_named_by_mapping(source: Any) -> bool:
@@ -88,22 +111,26 @@ def is_named_by_mapping(source: Any) -> bool:
     return isinstance(source, Mapping) and all(isinstance(value, str | int | float | None) for value in source.values())
 
 
-def _table(source: Any) -> Table:
+def _table(source: Any, quarantine: Quarantine | None) -> Table:
     if is_named_by_mapping(source):
-        table: Table = registry.create("data_source", registry.named_by("data_source", source), **source).read(source)
-        return table
+        return _read_by(registry.create("data_source", registry.named_by("data_source", source), **source), source, quarantine)
     by_name = [
         name for name in registry.names("data_source") if not any(o.required for o in registry.describe("data_source", name).options)
     ]
     plugins = [registry.create("data_source", name) for name in by_name]
     for plugin in sorted(plugins, key=lambda plugin: int(plugin.rank)):
         if plugin.claims(source):
-            return plugin.read(source)  # type: ignore[no-any-return]
+            return _read_by(plugin, source, quarantine)
     raise DataError(f"{source}: no such file or folder (looked in {Path.cwd()}), and no alias.{did_you_mean(str(source), ALIASES)}")
 
 
-def _format(table: Table, wanted: str | None, given: dict[str, str]) -> tuple[str, Any, dict[str, str]]:
-    """The format's name, the format, and its columns."""
+def _read_by(plugin: Any, source: Any, quarantine: Quarantine | None) -> Table:
+    table: Table = plugin.read(source, quarantine) if getattr(plugin, "quarantines", False) else plugin.read(source)
+    return table
+
+
+def find_format(table: Table, wanted: str | None, given: dict[str, str]) -> tuple[str, Any, dict[str, str]]:
+    """The format's name, the format, and its columns, by the columns of all records. Raises: DataError, where it is not clear; UsageError."""
     found = table.columns
     for role, column in given.items():
         if column not in found:
@@ -139,7 +166,7 @@ def _suits(form: Any, table: Table, located: Mapping[str, str]) -> bool:
 
 
 def _unclear(table: Table, wanted: str | None, fitting: Sequence[str]) -> str:
-    columns = ", ".join(table.columns)
+    columns = listed_names(table.columns)
     if wanted:
         form = registry.create("format", wanted)
         keys = " ".join(f"data.columns.{role}=COLUMN" for role in form.required)

@@ -15,6 +15,8 @@ from tunesmith.core.types import Chat, Completion, Example, Labelled, Message, M
 __all__ = ["Piece", "Renderer", "fill"]
 
 _BREAK = "\n\n"
+_MOST_CHARACTERS = 64 * 2**20
+"""That a template may make of one row: four times the longest text that is read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,7 @@ def fill(template: str, **fields: str) -> str:
 
     Raises: RecipeError, for a name that the data does not have, and for a template that cannot be read.
     """
-    filled = []
+    filled, size = list[str](), 0
     for literal, name, spec, conversion in _parsed(template):
         filled.append(literal)
         if name is None:
@@ -47,6 +49,9 @@ def fill(template: str, **fields: str) -> str:
             raise RecipeError(
                 f"data.template: the data has no {{{name}}}.{did_you_mean(name, fields)} Write {{{{ and }}}} for braces that are text."
             )
+        size += len(fields[name])
+        if size > _MOST_CHARACTERS:
+            raise RecipeError(f"data.template: makes more than {_MOST_CHARACTERS:,} characters of one row. Name each column once.")
         filled.append(fields[name])
     return "".join(filled)
 

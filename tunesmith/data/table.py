@@ -1,13 +1,13 @@
 """What a source hands over: records as they were found, where each was found, and facts about the whole."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from tunesmith.core.types import Origin
 
-__all__ = ["Record", "Table", "TableFacts", "cell", "shown"]
+__all__ = ["Record", "Table", "TableFacts", "cell", "listed_names", "shown"]
 
 Record = dict[str, Any]
 """Column name -> value, as the file holds it."""
@@ -52,8 +52,18 @@ def cell(value: Any) -> Any:
     return value
 
 
+def listed_names(names: Iterable[Any], most: int = 30) -> str:
+    """Names of columns as a message lists them: the first ones, each cut where it is long."""
+    found = list(names)
+    listed = ", ".join(" ".join(str(name)[:60].split()) for name in found[:most]) or "nothing"
+    return f"{listed}, and {len(found) - most:,} more" if len(found) > most else listed
+
+
 def shown(value: Any, limit: int = 60) -> str:
     """A value as a one-line message shows it: quoted, cut to `limit` characters."""
-    text = " ".join(value.split()) if isinstance(value, str) else " ".join(repr(value).split())
+    try:
+        text = " ".join((value[: 50 * limit] if isinstance(value, str) else repr(value)).split())
+    except (RecursionError, ValueError):  # nested too deeply, or a number of too many digits
+        return type(value).__name__
     text = text if len(text) <= limit else text[: limit - 1] + "…"
     return f'"{text}"' if isinstance(value, str) else text

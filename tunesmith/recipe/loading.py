@@ -13,7 +13,7 @@ from tunesmith.recipe.messages import AT_KEY, UNKNOWN_OPTION, explain, nearest
 from tunesmith.recipe.models import Recipe
 from tunesmith.recipe.overrides import apply, split
 from tunesmith.recipe.places import keys_everywhere, section_at
-from tunesmith.recipe.text import parse_yaml, write_yaml
+from tunesmith.recipe.text import MOST_CHARACTERS, parse_yaml, write_yaml
 
 __all__ = ["dump", "from_mapping", "load", "parse", "shipped_recipes"]
 
@@ -36,7 +36,7 @@ def load(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
         return parse((_shipped() / f"{text}.yaml").read_text(encoding="utf-8"), name=name, where=text, overrides=overrides)
     path = Path(name_or_path)
     try:
-        content = path.read_bytes().decode("utf-8-sig")
+        content = _content(path, text)
     except FileNotFoundError:
         raise RecipeError(
             f"{text}: no such recipe file, and no shipped recipe of that name.{did_you_mean(text, shipped_recipes())}"
@@ -48,6 +48,17 @@ def load(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
             f"{text}: cannot be read ({error.strerror}). A recipe is a YAML file or one of: {', '.join(shipped_recipes())}."
         ) from None
     return parse(content, name=name, where=text, overrides=overrides)
+
+
+def _content(path: Path, name: str) -> str:
+    """The text of a recipe file. Raises: RecipeError, OSError, UnicodeDecodeError."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise RecipeError(f"{name}: is a pipe or a device, not a file. Write the recipe into a file first.")
+    with path.open("rb") as file:
+        content = file.read(4 * MOST_CHARACTERS + 1)
+    if len(content) > 4 * MOST_CHARACTERS:
+        raise RecipeError(f"{name}: more than {4 * MOST_CHARACTERS:,} bytes, expected a recipe: a page of keys and values.")
+    return content.decode("utf-8-sig")
 
 
 def parse(text: str, *, name: str, where: str = "", overrides: Sequence[str] = ()) -> Recipe:

@@ -102,6 +102,8 @@ class DataSpec(Section):
     """What becomes of an example longer than the model takes."""
     allow_overlap: bool = False
     """Go on though a test text also stands in the training data."""
+    skip_invalid: bool = False
+    """Leave out rows that are broken or make no example, count them, and keep them in the run's `quarantine.jsonl`; else the first one is an error."""
 
 
 class TrainSpec(Section):

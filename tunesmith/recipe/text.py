@@ -8,7 +8,11 @@ import yaml
 
 from tunesmith.core.errors import RecipeError
 
-__all__ = ["parse_yaml", "write_yaml"]
+__all__ = ["MOST_CHARACTERS", "parse_yaml", "write_yaml"]
+
+MOST_CHARACTERS = 200_000
+"""Of a recipe; those that people write have thousands. The parser takes seconds for these."""
+_MOST_VALUES = 100_000
 
 _FLOAT = re.compile(r"^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$|^[-+]?\.(inf|Inf|INF)$|^\.(nan|NaN|NAN)$")
 _RESOLVERS = [
@@ -66,9 +70,11 @@ for _tag, _pattern, _first in _RESOLVERS:
 
 
 def parse_yaml(text: str, where: str) -> Any:
-    """The value that `text` holds. Raises: RecipeError, naming the line, where it is not YAML."""
+    """The value that `text` holds. Raises: RecipeError, naming the line, where it is not YAML, or is made to fill a memory."""
+    if len(text) > MOST_CHARACTERS:
+        raise RecipeError(f"{where}: more than {MOST_CHARACTERS:,} characters, expected a recipe: a page of keys and values.")
     try:
-        return yaml.load(text, _Loader)  # a subclass of SafeLoader
+        return _value(text, where)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f":{mark.line + 1}" if mark else ""
@@ -77,6 +83,47 @@ def parse_yaml(text: str, where: str) -> Any:
         raise RecipeError(f"{where}: not valid YAML: {' '.join(str(error).split())}.") from None
     except RecursionError:
         raise RecipeError(f"{where}: not valid YAML: nested too deeply.") from None
+    except (
+        ValueError,
+        TypeError,
+        OverflowError,
+        KeyError,
+    ) as error:  # what a tag asks for, and the text is not: `!!int many`, 5,000 digits
+        raise RecipeError(f"{where}: not valid YAML: {str(error)[:160]}.") from None
+
+
+def _value(text: str, where: str) -> Any:
+    """As yaml.load; the tree is looked at before it becomes values."""
+    loader = _Loader(text)  # a subclass of SafeLoader
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        _refuse_explosion(node, where)
+        return loader.construct_document(node)
+    finally:
+        loader.dispose()
+
+
+def _refuse_explosion(root: yaml.Node, where: str) -> None:
+    """Raise RecipeError where aliases stand for more values than a recipe has, or for what holds them: ten lines can stand for billions."""
+    sizes: dict[int, int] = {}
+
+    def size(node: yaml.Node) -> int:
+        if id(node) in sizes:
+            if not sizes[id(node)]:
+                raise RecipeError(f"{where}:{node.start_mark.line + 1}: not valid YAML: an alias stands inside of what it stands for.")
+            return sizes[id(node)]
+        sizes[id(node)] = 0
+        inner = [part for pair in node.value for part in pair] if isinstance(node, yaml.MappingNode) else node.value
+        total = 1 + (sum(map(size, inner)) if isinstance(node, yaml.CollectionNode) else 0)
+        if total > _MOST_VALUES:
+            line = node.start_mark.line + 1
+            raise RecipeError(f"{where}:{line}: not valid YAML: its aliases stand for more than {_MOST_VALUES:,} values. Write them out.")
+        sizes[id(node)] = total
+        return total
+
+    size(root)
 
 
 def write_yaml(value: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from tunesmith.core.errors import DataError
 from tunesmith.core.types import Chat, Message, Origin
-from tunesmith.data.table import cell, shown
+from tunesmith.data.table import cell, listed_names, shown
 
 __all__ = [
     "CONVERSATIONS",
@@ -128,7 +128,7 @@ def text_in(record: Mapping[str, Any], column: str, origin: Origin) -> str:
     """The text in a column. Raises: DataError, where it is missing, empty or no text."""
     where = f"{origin.file}:{origin.row}"
     if column not in record:
-        raise DataError(f'{where}: no column "{column}". Found: {", ".join(map(str, record)) or "nothing"}.')
+        raise DataError(f'{where}: no column "{column}". Found: {listed_names(record)}.')
     value = cell(record[column])
     if is_empty(value):
         raise DataError(f'{where}: the column "{column}" is empty. Write its text or remove the row.')
@@ -142,7 +142,7 @@ def messages_in(record: Mapping[str, Any], column: str, origin: Origin, spelling
     """The conversation in a column: a list of messages, or its JSON text. Raises: DataError, naming the row, where it is none."""
     where = f"{origin.file}:{origin.row}"
     if column not in record:
-        raise DataError(f'{where}: no column "{column}". Found: {", ".join(map(str, record)) or "nothing"}.')
+        raise DataError(f'{where}: no column "{column}". Found: {listed_names(record)}.')
     value = listed(record[column], where, column, "messages")
     if not isinstance(value, list | tuple) or not value:
         wanted = f'{{"{spelling.role}": ..., "{spelling.content}": ...}}'

@@ -7,26 +7,38 @@ from pathlib import Path
 from tunesmith.core.errors import DataError
 from tunesmith.core.files import file_sha256
 from tunesmith.core.types import Origin
+from tunesmith.data.quarantine import Quarantine
 from tunesmith.data.records import iter_rows
 from tunesmith.data.table import Record, Table, TableFacts
 
 __all__ = ["hash_of_files", "table_of_rows", "whole_path"]
 
 
-def table_of_rows(path: Path, shown: str, sha256: str | None = None, *, sheet: str | None = None, notes: Sequence[str] = ()) -> Table:
+def table_of_rows(
+    path: Path,
+    shown: str,
+    sha256: str | None = None,
+    *,
+    sheet: str | None = None,
+    notes: Sequence[str] = (),
+    quarantine: Quarantine | None = None,
+) -> Table:
     """Every row of a file.
 
     Args:
         shown: what origins and messages call the file.
         sha256: of the file, where it is known already.
         sheet: of a workbook, the sheet to read; None: the first.
+        quarantine: takes the rows that cannot be read; None: the first of them is an error.
     Raises: DataError, where the file or a row is broken, or there is none.
     """
     records, origins = list[Record](), list[Origin]()
-    for row, record in iter_rows(path, shown, sheet=sheet):
+    for row, record in iter_rows(path, shown, sheet=sheet, quarantine=quarantine):
         records.append(record)
         origins.append(Origin(shown, row))
     if not records:
+        if quarantine is not None:
+            quarantine.refuse_all(shown)
         headed = path.suffix.lower() in (".csv", ".tsv", ".xlsx")
         raise DataError(f"{shown}: the file holds no rows{' below its header' if headed else ''}.")
     return Table(records, origins, TableFacts(shown, sha256 or file_sha256(path), notes=tuple(notes)))

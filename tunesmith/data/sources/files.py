@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+from tunesmith.data.quarantine import Quarantine
 from tunesmith.data.records import is_named_like_data
+from tunesmith.data.sources._paths import expanded, is_file
 from tunesmith.data.sources._rows import table_of_rows
 from tunesmith.data.sources._workbook import other_sheets
 from tunesmith.data.table import Table
@@ -17,16 +19,17 @@ class Files:
     """Read one file, its kind told by the end of its name."""
 
     rank = 30
+    quarantines: ClassVar[bool] = True
 
     def claims(self, source: Any) -> bool:
         """Whether `source` is a file, or is named like one or like a path."""
         if not isinstance(source, str | Path):
             return False
-        path = Path(source).expanduser()
+        path = expanded(source)
         is_path = isinstance(source, Path) or str(source).startswith(("/", "./", "../", "~", ".\\")) or path.is_absolute()
-        return path.is_file() or is_named_like_data(path) or is_path
+        return is_file(path) or is_named_like_data(path) or is_path
 
-    def read(self, source: Any) -> Table:
-        """Every row of the file. Raises: DataError."""
-        path = Path(source).expanduser()
-        return table_of_rows(path, str(source), notes=other_sheets(path, str(source)))
+    def read(self, source: Any, quarantine: Quarantine | None = None) -> Table:
+        """Every row of the file; those that cannot be read go into `quarantine`, where there is one. Raises: DataError."""
+        path = expanded(source)
+        return table_of_rows(path, str(source), notes=other_sheets(path, str(source)), quarantine=quarantine)

@@ -7,6 +7,7 @@ from typing import Any
 
 from tunesmith.core.errors import DataError
 from tunesmith.core.types import Origin
+from tunesmith.data.quarantine import Quarantine
 from tunesmith.data.records import is_named_like_data
 from tunesmith.data.sources._rows import hash_of_files, table_of_rows
 from tunesmith.data.table import Record, Table, TableFacts
@@ -19,6 +20,7 @@ class Globs:
     """Read every file that a pattern matches; each row's origin names its own file."""
 
     rank = 25
+    quarantines = True
 
     def claims(self, source: Any) -> bool:
         """Whether `source` holds `*` or `?`, or is named like data and holds `[...]`, and is no file itself.
@@ -30,8 +32,8 @@ class Globs:
         text = str(source)
         return "://" not in text and (not {"*", "?"}.isdisjoint(text) or ("[" in text and is_named_like_data(Path(text))))
 
-    def read(self, source: Any) -> Table:
-        """Every row of every file. Raises: DataError, where no file matches, or one is broken."""
+    def read(self, source: Any, quarantine: Quarantine | None = None) -> Table:
+        """Every row of every file; those that cannot be read go into `quarantine`, where there is one. Raises: DataError, where no file matches, or one is broken."""
         pattern = str(source)
         matches = sorted(glob.iglob(str(Path(source).expanduser()), recursive=True))  # noqa: PTH207  (a pattern from the root, too)
         paths = [Path(match) for match in matches if Path(match).is_file()]
@@ -40,7 +42,7 @@ class Globs:
             raise DataError(f"{pattern}: {found}. Check the pattern; `**/*.jsonl` looks into folders of any depth.")
         records, origins, hashes = list[Record](), list[Origin](), list[tuple[str, str]]()
         for path in paths:
-            table = table_of_rows(path, str(path))
+            table = table_of_rows(path, str(path), quarantine=quarantine)
             records += table.records
             origins += table.origins
             hashes.append((path.name, table.facts.sha256))

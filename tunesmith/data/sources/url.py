@@ -6,9 +6,10 @@ followed. Nothing is fetched that a recipe does not name.
 
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from tunesmith.core.fetch import fetch_url
+from tunesmith.data.quarantine import Quarantine
 from tunesmith.data.sources._rows import table_of_rows
 from tunesmith.data.table import Table
 
@@ -26,6 +27,8 @@ class Url:
     most_mb: int = 1024
     """A larger file is refused."""
 
+    quarantines: ClassVar[bool] = True
+
     def __post_init__(self) -> None:
         """Raises: ValueError, for what is no hash, or no size."""
         if not re.fullmatch(r"[0-9a-fA-F]{64}", self.sha256):
@@ -37,7 +40,7 @@ class Url:
         """No option is a path."""
         return {}
 
-    def read(self, source: Any) -> Table:
-        """Every row of the file. Raises: FetchError, where it cannot be had; DataError, where it cannot be read."""
+    def read(self, source: Any, quarantine: Quarantine | None = None) -> Table:
+        """Every row of the file; those that cannot be read go into `quarantine`, where there is one. Raises: FetchError, where it cannot be had; DataError, where it cannot be read."""
         path = fetch_url(self.url, self.sha256.lower(), most_bytes=self.most_mb * 10**6)
-        return table_of_rows(path, self.url, self.sha256.lower())
+        return table_of_rows(path, self.url, self.sha256.lower(), quarantine=quarantine)
