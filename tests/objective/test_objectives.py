@@ -104,6 +104,6 @@ def test_the_head_has_an_output_a_class_and_one_class_is_refused() -> None:
 def test_every_objective_keeps_the_contract(name: str) -> None:
     objective = registry.create("objective", name)
     assert objective.accepts
-    assert objective.fills <= {"label", "text", "nll"}
+    assert objective.fills <= {"label", "text", "nll", "masked"}
     assert registry.create("metric", objective.headline).needs in objective.fills
     assert objective.uses_lm_head == ("label" not in objective.fills)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from tunesmith.core.run import find_run
+from tunesmith.data.sources._aliases import DOCUMENTS
 from tunesmith.recipe import Recipe
 
 __all__ = ["anchored"]
@@ -10,7 +11,14 @@ __all__ = ["anchored"]
 
 def anchored(recipe: Recipe) -> Recipe:
     """The recipe with every source that is a file or folder here, or a run, under its whole path. Aliases and hub ids stay."""
-    data = recipe.data.model_copy(update={name: _whole(getattr(recipe.data, name)) for name in ("train", "validation", "test")})
+    mix = {
+        name: entry.model_copy(
+            update={"source": _whole(entry.source or name), "validation": _whole(entry.validation), "test": _whole(entry.test)}
+        )
+        for name, entry in recipe.data.mix.items()
+    }
+    own = {name: _whole(getattr(recipe.data, name)) for name in ("train", "validation", "test")}
+    data = recipe.data.model_copy(update={**own, "mix": mix})
     domains = {name: spec.model_copy(update={"source": _whole(spec.source)}) for name, spec in recipe.evaluate.domains.items()}
     return recipe.model_copy(
         update={
@@ -26,5 +34,7 @@ def _whole(source: str | None) -> str | None:
         return None
     if source.startswith("run:"):
         return f"run:{find_run(source).path.resolve()}"
+    if source.startswith(DOCUMENTS):
+        return f"{DOCUMENTS}{_whole(source.removeprefix(DOCUMENTS))}"
     path = Path(source).expanduser()
     return str(path.resolve()) if path.exists() else source

@@ -1,8 +1,9 @@
 """From the recipe's data section to examples, split. No torch here."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
+from tunesmith.app.mixture import MixedSet, as_task, read_mixture
 from tunesmith.core.types import Example, Labelled
 from tunesmith.data import Dataset, SourceFacts, Splits, limited, num_overlapping, read, refuse_overlap, split
 from tunesmith.recipe import DataSpec, Recipe
@@ -23,6 +24,8 @@ class PreparedData:
     """Of the source that each split, and each domain, was taken from."""
     warnings: tuple[str, ...]
     """What the recipe asks for and these data do not allow, one line each."""
+    sets: Mapping[str, MixedSet] = field(default_factory=dict)
+    """The data sets of a mixture, by name; empty where there is none."""
 
 
 def prepare_data(recipe: Recipe) -> PreparedData:
@@ -31,10 +34,40 @@ def prepare_data(recipe: Recipe) -> PreparedData:
     Raises: DataError, FetchError, UsageError.
     """
     spec = recipe.data
-    train = read(spec.train, format=spec.format, columns=spec.columns, labels=spec.labels, task=recipe.name)
-    labels = train.facts.labels
+    if spec.mix:
+        mixture = read_mixture(spec)
+        whole, used, labels, facts, sets = mixture.whole, mixture.used, mixture.labels, dict(mixture.facts), mixture.sets
+    else:
+        train, whole, facts = _read(spec, recipe.name)
+        used = Splits(
+            limited(whole.train, spec.limit.train),
+            limited(whole.validation, spec.limit.validation),
+            limited(whole.test, spec.limit.test),
+        )
+        kind = type(train.examples[0])
+        labels, sets = train.facts.labels if kind is Labelled else (), {}
+    refuse_overlap(whole, spec.allow_overlap)
+    known = sets or {"": MixedSet(kind, train.facts, labels, spec.template, 1.0)}
+    domains, warnings = dict[str, Sequence[Example]](), list[str]()
+    for name, domain in recipe.evaluate.domains.items():
+        dataset = read(domain.source, format=domain.format, columns=domain.columns, labels=domain.labels)
+        task, why_not = _comparable(dataset, known)
+        if why_not:
+            warnings.append(f"evaluate.domains.{name}: not measured: {why_not}")
+            continue
+        shared = num_overlapping(whole.train, dataset.examples)
+        if shared:
+            warnings.append(f"evaluate.domains.{name}: {shared} of its {len(dataset.examples)} texts also stand in the training data.")
+        chosen = limited(dataset.examples, domain.limit)
+        domains[name], facts[name] = as_task(chosen, task) if task else chosen, dataset.facts
+    return PreparedData(used.train, used.validation, used.test, domains, labels, facts, tuple(warnings), sets)
+
+
+def _read(spec: DataSpec, name: str) -> tuple[Dataset, Splits, dict[str, SourceFacts]]:
+    """The one training source, its splits, and what each was taken from."""
+    train = read(spec.train, format=spec.format, columns=spec.columns, labels=spec.labels, task=name)
     own = {
-        name: _more(spec, source, train) for name, source in (("validation", spec.validation), ("test", spec.test)) if source is not None
+        part: _more(spec, source, train) for part, source in (("validation", spec.validation), ("test", spec.test)) if source is not None
     }
     parts = split(train, validation=0 if "validation" in own else spec.split.validation, test=0 if "test" in own else spec.split.test)
     splits = Splits(
@@ -42,40 +75,25 @@ def prepare_data(recipe: Recipe) -> PreparedData:
         own["validation"].examples if "validation" in own else parts.validation,
         own["test"].examples if "test" in own else parts.test,
     )
-    refuse_overlap(splits, spec.allow_overlap)
-    facts = {name: own[name].facts if name in own else train.facts for name in ("train", "validation", "test")}
-    domains, warnings = dict[str, Sequence[Example]](), list[str]()
-    for name, domain in recipe.evaluate.domains.items():
-        dataset = read(domain.source, format=domain.format, columns=domain.columns, labels=domain.labels)
-        why_not = _not_comparable(dataset, train)
-        if why_not:
-            warnings.append(f"evaluate.domains.{name}: not measured: {why_not}")
-            continue
-        shared = num_overlapping(splits.train, dataset.examples)
-        if shared:
-            warnings.append(f"evaluate.domains.{name}: {shared} of its {len(dataset.examples)} texts also stand in the training data.")
-        domains[name], facts[name] = limited(dataset.examples, domain.limit), dataset.facts
-    return PreparedData(
-        limited(splits.train, spec.limit.train),
-        limited(splits.validation, spec.limit.validation),
-        limited(splits.test, spec.limit.test),
-        domains,
-        labels if isinstance(train.examples[0], Labelled) else (),
-        facts,
-        tuple(warnings),
+    return train, splits, {part: own[part].facts if part in own else train.facts for part in ("train", "validation", "test")}
+
+
+def _comparable(domain: Dataset, known: Mapping[str, MixedSet]) -> tuple[str, str]:
+    """The task whose examples a domain's are like, and why it cannot be measured with what was learned; empty where it can."""
+    kind = type(domain.examples[0])
+    alike = {name: one for name, one in known.items() if one.kind is kind}
+    if not alike:
+        kinds = " and ".join(dict.fromkeys(one.kind.__name__ for one in known.values()))
+        return "", f"{domain.facts.name} gives {kind.__name__} examples, the training data {kinds}. Set its columns or its format."
+    for name, one in alike.items():
+        if set(domain.facts.labels) <= set(one.facts.labels):
+            return name, ""
+    labels = next(iter(alike.values())).facts.labels
+    strange = next(label for label in domain.facts.labels if label not in labels)
+    return (
+        "",
+        f"its labels ({', '.join(domain.facts.labels)}) are not those of the training data ({', '.join(labels)}). Set its labels, such as {{{strange}: {labels[0]}}}.",
     )
-
-
-def _not_comparable(domain: Dataset, train: Dataset) -> str:
-    """Why a domain cannot be measured with what was learned; empty where it can."""
-    kinds = type(domain.examples[0]).__name__, type(train.examples[0]).__name__
-    if kinds[0] != kinds[1]:
-        return f"{domain.facts.name} gives {kinds[0]} examples, the training data {kinds[1]}. Set its columns or its format."
-    strange = [label for label in domain.facts.labels if label not in train.facts.labels]
-    if strange:
-        known, found = ", ".join(train.facts.labels), ", ".join(domain.facts.labels)
-        return f"its labels ({found}) are not those of the training data ({known}). Set its labels, such as {{{strange[0]}: {train.facts.labels[0]}}}."
-    return ""
 
 
 def _more(spec: DataSpec, source: str, train: Dataset) -> Dataset:

@@ -18,7 +18,7 @@ class Learned:
     recipe: Recipe
     objective: str
     kind: str
-    """classification, generation or language_modelling."""
+    """classification, generation, language_modelling or masked_language_modelling."""
     format: str
     """What the training data was read as."""
 
@@ -39,6 +39,10 @@ def require_language_model(kind: str) -> None:
     """Raises: UsageError, where the run is a classifier's."""
     if kind == "classification":
         raise UsageError("this run tuned a classifier: ask it with predict(texts), or `tunesmith predict`.")
+    if kind == "masked_language_modelling":
+        raise UsageError(
+            "this run tuned an encoder to fill in masked words: it writes no text. Tune a classifier on it: tunesmith tune RECIPE model=run:ID."
+        )
 
 
 def checked_length(max_new_tokens: int | None) -> int | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from tunesmith.app.interruption import Interruption
-from tunesmith.app.learned import Learned, checked_length, learned
+from tunesmith.app.learned import Learned, checked_length, learned, require_language_model
 from tunesmith.core.errors import DataError, Interrupted, UsageError
 from tunesmith.core.events import Event, Notice, Progress, Stage, Warned
 from tunesmith.core.files import staged_file
@@ -81,6 +81,8 @@ def predict_file(
         try:
             _check_out(out, file, overwrite)
             known = learned(run)
+            if known.kind != "classification":
+                require_language_model(known.kind)
             if checked_length(max_new_tokens) is not None and known.kind == "classification":
                 raise UsageError("max_new_tokens: this run tuned a classifier, which writes no text. Leave it out.")
             source = _examine(file, known, columns or {}, say)

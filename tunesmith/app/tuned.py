@@ -4,11 +4,11 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tunesmith.app.judging import classify, write_answers_to
+from tunesmith.app.judging import choose, classify, write_answers_to
 from tunesmith.app.learned import learned, require_classifier, require_language_model
 from tunesmith.app.machine import choose_device
 from tunesmith.app.placing import leaves_frozen, place
-from tunesmith.app.task import load_model, stop_tokens
+from tunesmith.app.task import load_model, make_encoder, stop_tokens
 from tunesmith.core import registry
 from tunesmith.core.run import RunDirectory
 from tunesmith.core.types import Example, Labelled, Message, Method, Objective, Origin, Output, Prompt, Row
@@ -46,7 +46,7 @@ class Tuned:
     stop_tokens: tuple[int, ...]
     micro_batch_tokens: int
     kind: str
-    """classification, generation or language_modelling."""
+    """classification, generation, language_modelling or masked_language_modelling."""
     format: str
     """What the training data was read as."""
 
@@ -86,6 +86,8 @@ class Tuned:
 
     def _answers(self, examples: Sequence[Example], max_new_tokens: int, tick: Callable[[int], None]) -> Said:
         facts = self.model.facts
+        if all(self.encoder.choices(example) for example in examples):  # one of them is the answer, not what it would write itself
+            return Said([Output(text=output.text) for output in choose(self, examples, tick)], 0, 0)
         if facts.is_encoder_decoder:
             encoded = [self.encoder.encode(example) for example in examples]
             prompts, num_too_long = [e.source for e in encoded], sum(e.num_cut > 0 for e in encoded)
@@ -125,7 +127,7 @@ def load_tuned(directory: RunDirectory) -> Tuned:
         forward.use_fused_layers()
     if method.base_precision == "int8":
         forward.use_int8_base()
-    encoder = TextEncoder(model.tokenizer, model.facts, labels, model.facts.max_length, recipe.data.template, recipe.data.system)
+    encoder = make_encoder(model, recipe, labels)
     return Tuned(recipe, model, forward.eval(), encoder, stop_tokens(model), recipe.engine.micro_batch_tokens, known.kind, known.format)
 
 
@@ -138,5 +140,5 @@ def load_base(recipe: Recipe) -> Tuned:
     forward = PackedForward(model.trunk, {}, model.facts, paths)
     if not recipe.engine.exact_reference:
         forward.use_fused_layers()
-    encoder = TextEncoder(model.tokenizer, model.facts, (), model.facts.max_length, recipe.data.template, recipe.data.system)
+    encoder = make_encoder(model, recipe, ())
     return Tuned(recipe, model, forward.eval(), encoder, stop_tokens(model), recipe.engine.micro_batch_tokens, "generation", "messages")

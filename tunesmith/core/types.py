@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BasePrecision",
     "Chat",
+    "Choice",
     "Completion",
     "Encoded",
     "Encoder",
@@ -44,6 +45,7 @@ __all__ = [
     "Step",
     "Targets",
     "Text",
+    "WordWindow",
 ]
 
 
@@ -105,6 +107,16 @@ class Completion:
 
 
 @dataclass(frozen=True, slots=True)
+class Choice:
+    """A question and the answers to choose among; `answer` is the place of the right one, from 0, None where it is to be predicted."""
+
+    question: str
+    choices: tuple[str, ...]
+    answer: int | None
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
 class Prompt:
     """A conversation that waits for the assistant's next turn."""
 
@@ -112,7 +124,7 @@ class Prompt:
     origin: Origin
 
 
-Example = Text | Labelled | Chat | Completion | Prompt
+Example = Text | Labelled | Chat | Completion | Choice | Prompt
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +140,15 @@ class Encoded:
     scored: tuple[bool, ...]
     source: tuple[int, ...] = ()
     num_cut: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class WordWindow:
+    """A part of a text as an encoder reads it, special tokens included; `words` numbers the word of each token, -1 for special ones."""
+
+    tokens: tuple[int, ...]
+    token_types: tuple[int, ...]
+    words: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +186,8 @@ class Row:
     answers: tuple[int, ...] = (0,)
     values: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     source: Segment | None = None
+    words: tuple[int, ...] = ()
+    """Where tokens are masked: for each token of the row the number of its word, -1 for special tokens."""
 
     @property
     def num_tokens(self) -> int:
@@ -273,11 +296,24 @@ class Encoder(Protocol):
     def windows(self, example: Text) -> list[Encoded]:
         """Tokenize a text of any length into sequences of at most `max_length`, every token scored once (but the very first)."""
 
+    @property
+    def mask_token_id(self) -> int | None:
+        """The token that stands for one to be filled in; None where the tokenizer has none."""
+
+    def word_windows(self, example: Text) -> list[WordWindow]:
+        """Tokenize a text of any length into sequences of at most `max_length`, none of which overlap, with the words that tokens belong to."""
+
     def prompt(self, example: Example) -> tuple[int, ...]:
         """The tokens that the model continues when it is asked to answer `example`."""
 
     def reference(self, example: Example) -> str:
         """The answer that `example` holds to its own `prompt`."""
+
+    def choices(self, example: Example) -> tuple[str, ...]:
+        """The answers that `example` is judged among, by their likelihood; empty where its answer is open."""
+
+    def answers(self, example: Example) -> list[tuple[int, ...]]:
+        """The tokens of each of `choices(example)` as they follow `prompt(example)`, the end of the turn included."""
 
     def decode(self, tokens: Sequence[int]) -> str:
         """Text of `tokens`, without special tokens."""
@@ -330,7 +366,7 @@ class Objective(Protocol):
     uses_lm_head: ClassVar[bool]
     """Whether it reads the model's own vocabulary head."""
     fills: ClassVar[frozenset[str]]
-    """What its predictions hold, and so which metrics fit: `label`, `text` (generated), `nll` (of the reference)."""
+    """What its predictions hold, and so which metrics fit: `label`, `text` (generated), `nll` (of the reference), `masked` (of masked tokens)."""
     headline: ClassVar[str]
     """The metric that a report leads with."""
 
@@ -370,7 +406,7 @@ class Output:
 class Metric(Protocol):
     """A number with an interval. A file in `evaluation/metrics/`."""
 
-    needs: ClassVar[Literal["label", "text", "nll"]]
+    needs: ClassVar[Literal["label", "text", "nll", "masked"]]
     """What it reads of an Output; a run evaluates the metrics whose need its objective fills."""
     higher_is_better: ClassVar[bool]
     is_proportion: ClassVar[bool]

@@ -7,9 +7,11 @@ from tunesmith.data.prediction import example_to_predict
 from tunesmith.data.preview import preview
 from tunesmith.data.read import Dataset, SourceFacts, read
 from tunesmith.data.records import iter_records, iter_rows
+from tunesmith.data.render import Asked
 from tunesmith.data.split import Splits, content_key, limited, num_overlapping, refuse_overlap, split
 
 __all__ = [
+    "Asked",
     "Dataset",
     "EncodedFacts",
     "EncodedRows",

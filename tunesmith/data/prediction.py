@@ -5,8 +5,9 @@ from typing import Any
 
 from tunesmith.core.errors import DataError, UsageError, did_you_mean
 from tunesmith.core.types import Completion, Example, Labelled, Message, Origin, Prompt, Text
-from tunesmith.data.formats._columns import CONVERSATIONS, MESSAGES, PAIRS, SECOND_TEXTS, TEXTS, messages_in, text_in
+from tunesmith.data.formats._columns import CHOICES, CONVERSATIONS, MESSAGES, PAIRS, QUESTIONS, SECOND_TEXTS, TEXTS, messages_in, text_in
 from tunesmith.data.formats.alpaca import AlpacaFormat
+from tunesmith.data.formats.choices import ChoicesFormat
 from tunesmith.data.formats.pairs import PairsFormat
 from tunesmith.data.formats.sharegpt import ShareGPTFormat
 
@@ -16,6 +17,7 @@ _MESSAGES = {"messages": MESSAGES, "prompt": ("prompt", "text")}
 _ROLES: dict[str, dict[str, tuple[str, ...]]] = {
     "labelled": {"text": TEXTS, "text_pair": SECOND_TEXTS},
     "pairs": {"source": tuple(pair[0] for pair in PAIRS)},
+    "choices": {"question": QUESTIONS, "choices": (*CHOICES, "A")},
     "text": {"text": ("text",)},
     "messages": _MESSAGES,
     "sharegpt": {"conversations": CONVERSATIONS, **_MESSAGES},
@@ -52,8 +54,9 @@ def columns_to_predict(
             raise DataError(f"{where}: the columns {', '.join(usual)} could each be the {role}. {_cure(role)}")
         return usual[0] if usual else None
 
-    # A text may have a second one; a conversation or a prompt, either will do.
-    wanted = ["text"] if format == "labelled" else sorted(roles, key=lambda role: role not in given)
+    # A text may have a second one, a question has choices; a conversation or a prompt, either will do.
+    first = {"labelled": "text", "choices": "question"}.get(format)
+    wanted = [first] if first else sorted(roles, key=lambda role: role not in given)
     located = next(({role: column} for role in wanted if (column := find(role))), None)
     if located is None and len(columns) == 1:
         located = {wanted[-1]: next(iter(columns))}
@@ -65,6 +68,11 @@ def columns_to_predict(
             located["text_pair"] = second
         elif "text_pair" in recipe:
             raise DataError(_missing("text_pair", columns, roles, recipe, where))
+    if format == "choices":
+        choices = find("choices")
+        if choices is None:
+            raise DataError(_missing("choices", columns, roles, recipe, where))
+        located["choices"] = choices
     return located
 
 
@@ -99,6 +107,8 @@ def example_to_predict(record: Mapping[str, Any], origin: Origin, *, format: str
     if format == "labelled":
         pair = text_in(record, columns["text_pair"], origin) if "text_pair" in columns else None
         return Labelled(text_in(record, columns["text"], origin), None, origin, pair)
+    if format == "choices":
+        return ChoicesFormat().asked(record, origin, columns)
     if format == "pairs":
         return Completion(text_in(record, columns["source"], origin), "", origin)
     if format == "text":

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import TypeVar
 
 from tunesmith.core.errors import DataError
-from tunesmith.core.types import Chat, Completion, Example, Labelled, Text
+from tunesmith.core.types import Chat, Choice, Completion, Example, Labelled, Text
 from tunesmith.data.read import Dataset
 
 __all__ = ["Splits", "content_key", "limited", "num_duplicates", "num_overlapping", "refuse_overlap", "split"]
@@ -37,12 +37,14 @@ class Splits:
 def content_key(example: Example) -> str:
     """SHA-256 of what the model is shown: NFC, case-folded, runs of white space made one space.
 
-    Of a pair that is its source, of a conversation everything before its last answer: an answer differs, the question still leaks.
+    Of a pair that is its source, of a question with choices both, of a conversation everything before its last answer: an answer differs, the question still leaks.
     """
     if isinstance(example, Text):
         return _key(example.text)
     if isinstance(example, Labelled):
         return _key(example.text) if example.text_pair is None else _key(example.text, example.text_pair)
+    if isinstance(example, Choice):
+        return _key(example.question, *example.choices)
     if isinstance(example, Completion):
         return _key(example.source)
     messages = example.messages
@@ -145,6 +147,8 @@ def num_duplicates(examples: Iterable[Example]) -> int:
 
 
 def _answer(example: Example) -> str:
+    if isinstance(example, Choice):
+        return "" if example.answer is None else example.choices[example.answer]
     if isinstance(example, Completion):
         return example.target
     if isinstance(example, Chat):

@@ -1,15 +1,29 @@
 """What a recipe says, as pydantic models: frozen, strict, every unknown key refused."""
 
 import re
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
-from tunesmith.recipe.messages import shown
+from tunesmith.recipe.messages import AT_KEY, shown
 from tunesmith.recipe.plugins import PluginSpec, check_name, plugin
 from tunesmith.recipe.section import Names, Section
 
-__all__ = ["DataSpec", "DomainSpec", "EngineSpec", "EvaluateSpec", "Limit", "ModelSpec", "Recipe", "Split", "TrainSpec"]
+__all__ = [
+    "Chunk",
+    "DataSpec",
+    "DomainSpec",
+    "EngineSpec",
+    "EvaluateSpec",
+    "Limit",
+    "MixBy",
+    "MixEntry",
+    "ModelSpec",
+    "Recipe",
+    "Split",
+    "TrainSpec",
+]
 
 Positive = Annotated[int, Field(ge=1)]
 FormatName = Annotated[str, BeforeValidator(lambda value: check_name("format", value))]
@@ -69,13 +83,72 @@ class Split(Section):
         return value
 
 
+class MixEntry(Section):
+    """One data set of a mixture. A plain number is its weight."""
+
+    shorthand: ClassVar[str | None] = "weight"
+
+    weight: float = Field(default=1.0, gt=0)
+    """Its share beside the others' (`mix_by: weights`), or how many times an epoch passes over it (`mix_by: epochs`)."""
+    source: str | None = Field(default=None, min_length=1)
+    """An alias, a file, a folder or a hub id; none: the entry's name."""
+    validation: str | None = None
+    """As `data.validation`, for this set."""
+    test: str | None = None
+    """As `data.test`, for this set."""
+    format: FormatName | None = None
+    """As `data.format`, for this set."""
+    columns: Names = Field(default_factory=dict)
+    """As `data.columns`, for this set."""
+    labels: Names | None = None
+    """As `data.labels`, for this set; the names are what a language model answers with."""
+    template: str | None = None
+    """How a language model is asked a row of this set."""
+    limit: Limit = Limit()
+    """The most rows to use of this set; what is left out is as `data.limit` says."""
+
+
+class MixBy(Section):
+    """What makes the shares of a mixture. A plain word is the rule."""
+
+    shorthand: ClassVar[str | None] = "rule"
+
+    rule: Literal["weights", "temperature", "epochs"] = "weights"
+    """weights: each set's share of an epoch's rows is its weight beside the others'; temperature: proportional to rows ** (1 / temperature); epochs: an epoch
+    passes over each set as many times as its weight says."""
+    temperature: float = Field(default=1.0, gt=0)
+    """T of the rule temperature: 1 shares by size, larger values favour small sets."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _implied(cls, value: Any) -> Any:
+        return {"rule": "temperature", **value} if isinstance(value, dict) and set(value) == {"temperature"} else value
+
+
+class Chunk(Section):
+    """How texts longer than the model are cut into windows, for raw text."""
+
+    length: Annotated[int, Field(ge=2)] | None = None
+    """The most tokens of a window; none: `model.max_length`."""
+    overlap: Positive = 1
+    """Tokens of the window before that a window begins with: read there, learned and measured once."""
+
+
+def _wrong(key: str, text: str) -> PydanticCustomError:
+    return PydanticCustomError(AT_KEY, "{text}", {"key": key, "text": text})
+
+
 class DataSpec(Section):
     """The data. A plain text is the training source."""
 
     shorthand: ClassVar[str | None] = "train"
 
-    train: str = Field(min_length=1)
-    """An alias, a file, a folder with one folder a class, or a hub id. Relative paths start at the current folder."""
+    train: str | None = Field(default=None, min_length=1)
+    """An alias, a file, a folder with one folder a class or of documents, or a hub id. Relative paths start at the current folder. This or `mix` must be there."""
+    mix: dict[str, MixEntry] = Field(default_factory=dict)
+    """Several data sets trained as one, by name, in place of `train`: `{docstrings: 0.9, small-talk: 0.1}`."""
+    mix_by: MixBy = MixBy()
+    """How the sets of `mix` share an epoch: weights, epochs, or `{temperature: T}`."""
     validation: str | None = None
     """A source of its own for validation; none: split off `train`."""
     test: str | None = None
@@ -83,7 +156,7 @@ class DataSpec(Section):
     format: FormatName | None = None
     """How a row is read; none: found from the columns."""
     columns: Names = Field(default_factory=dict)
-    """What a column is called here: `{text: review, label: sentiment}`. Roles: text, text_pair, label, source, target, messages."""
+    """What a column is called here: `{text: review, label: sentiment}`. Roles: text, text_pair, label, source, target, messages, question, choices, answer."""
     labels: Names | None = None
     """What the values of the label column mean: `{0: negative, 1: positive}`."""
     label_texts: Names | None = None
@@ -98,8 +171,37 @@ class DataSpec(Section):
     """What to hold out."""
     too_long: Literal["cut", "drop", "refuse"] = "cut"
     """What becomes of an example longer than the model takes."""
+    chunk: Chunk = Chunk()
+    """How long raw texts are cut into windows."""
     allow_overlap: bool = False
     """Go on though a test text also stands in the training data."""
+
+    @model_validator(mode="after")
+    def _one_kind_of_source(self) -> Self:
+        if not self.mix:
+            if self.train is None:
+                raise _wrong("train", "missing.")
+            if self.mix_by != MixBy():
+                raise _wrong("mix_by", "says how the sets of data.mix share an epoch, and there is no data.mix.")
+            return self
+        if self.train is not None:
+            raise _wrong("mix", f"stands beside data.train ({shown(self.train)}). Leave one of them out: data.train=null or data.mix={{}}.")
+        for key in ("validation", "test", "format", "columns", "labels", "label_texts", "template"):
+            if getattr(self, key):
+                name = next(iter(self.mix))
+                raise _wrong(key, f"belongs to the sets of data.mix, each its own: data.mix.{name}.{key}.")
+        weighed = next((name for name, entry in self.mix.items() if entry.weight != 1), None)
+        if self.mix_by.rule == "temperature" and weighed is not None:
+            raise _wrong(
+                f"mix.{weighed}.weight",
+                "has no meaning beside data.mix_by.temperature, which makes the shares from the sizes. Leave it out.",
+            )
+        return self
+
+    @property
+    def named(self) -> str:
+        """What is trained on, for people: the source, or the names of the mixture's sets."""
+        return self.train or " + ".join(self.mix)
 
 
 class TrainSpec(Section):
@@ -188,6 +290,8 @@ class EvaluateSpec(Section):
     """Test rows for which answers are generated."""
     samples: Annotated[int, Field(ge=0)] = 8
     """Test rows shown side by side in the report."""
+    continuations: Annotated[int, Field(ge=0)] = 0
+    """Held-out raw texts whose beginning the model goes on with, side by side; the report says how much of that stands in the training texts."""
 
 
 class EngineSpec(Section):

@@ -12,7 +12,12 @@ from tunesmith.report.summary import summarize
 
 __all__ = ["model_card"]
 
-_PIPELINES = {"classification": "text-classification", "generation": "text-generation", "language_modelling": "text-generation"}
+_PIPELINES = {
+    "classification": "text-classification",
+    "generation": "text-generation",
+    "language_modelling": "text-generation",
+    "masked_language_modelling": "fill-mask",
+}
 
 
 def model_card(report: Mapping[str, Any]) -> str:
@@ -68,7 +73,7 @@ def _one_line(value: Any) -> Any:
 def _results(data: Sequence[DataSet]) -> list[str]:
     parts = ["## Results"] if data else []
     for d in data:
-        place = "held-out test rows of the training data" if d.is_own else "out of domain"
+        place = "held-out test rows of the training data" if d.is_own else d.place
         rows = f", {numbers.count(d.rows)} rows" if d.rows else ""
         has_majority = any(c.majority for c in d.comparisons)
         head = ["metric", *(["majority class"] if has_majority else []), "base", "tuned", "difference", "p"]

@@ -10,11 +10,14 @@ from tunesmith.core.types import Chat, Message, Origin
 from tunesmith.data.table import cell, shown
 
 __all__ = [
+    "ANSWERS",
+    "CHOICES",
     "CONVERSATIONS",
     "LABELS",
     "MESSAGES",
     "OPENAI",
     "PAIRS",
+    "QUESTIONS",
     "SECOND_TEXTS",
     "SHAREGPT",
     "TEXTS",
@@ -23,6 +26,7 @@ __all__ = [
     "check_characters",
     "choose",
     "is_alpaca",
+    "is_choices",
     "is_empty",
     "listed",
     "messages_in",
@@ -35,6 +39,9 @@ LABELS = ("label", "labels", "class", "category", "sentiment")
 PAIRS = (("source", "target"), ("prompt", "completion"), ("question", "answer"), ("input", "output"), ("instruction", "output"))
 MESSAGES = ("messages",)
 CONVERSATIONS = ("conversations",)
+QUESTIONS = ("question", "ctx")
+CHOICES = ("choices", "endings", "options")
+ANSWERS = ("answer", "answerKey", "label")
 Role = Literal["system", "user", "assistant"]
 
 
@@ -76,6 +83,12 @@ def choose(names: Collection[str], columns: Collection[str], taken: Collection[s
 def is_alpaca(columns: Set[str]) -> bool:
     """Whether there is more than an instruction and its output, which are a pair."""
     return {"instruction", "output"} <= columns and not columns.isdisjoint({"input", "system", "history"})
+
+
+def is_choices(columns: Set[str]) -> bool:
+    """Whether a question comes with answers to choose among, so that question and answer are no pair."""
+    has_choices = not columns.isdisjoint(CHOICES) or {"A", "B"} <= columns
+    return has_choices and not columns.isdisjoint(QUESTIONS) and not columns.isdisjoint(ANSWERS)
 
 
 def is_empty(value: Any) -> bool:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from tunesmith.core.types import Chat, Completion, Origin
-from tunesmith.data.formats._columns import PAIRS, chat_of, is_alpaca, messages_in, text_in
+from tunesmith.data.formats._columns import PAIRS, chat_of, is_alpaca, is_choices, messages_in, text_in
 
 __all__ = ["PairsFormat"]
 
@@ -26,8 +26,8 @@ class PairsFormat:
         return {**(usual if given or len(found) == 1 else {}), **given}
 
     def recognises(self, columns: Set[str]) -> bool:
-        """Whether exactly one of the usual pairs of names is there."""
-        return not is_alpaca(columns) and set(self.required) <= set(self.locate(columns, {}))
+        """Whether exactly one of the usual pairs of names is there, and no choices beside it."""
+        return not is_alpaca(columns) and not is_choices(columns) and set(self.required) <= set(self.locate(columns, {}))
 
     def parse(self, record: Mapping[str, Any], origin: Origin, columns: Mapping[str, str]) -> Completion | Chat:
         """A pair of texts; where both are lists of messages, a conversation whose second part is learned.

@@ -1,0 +1,105 @@
+"""From the sets of `data.mix` to examples, split set by set, each with the name of its set as its task. No torch here."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from tunesmith.core.files import hash_of
+from tunesmith.core.types import Example, Labelled
+from tunesmith.data import Dataset, SourceFacts, Splits, limited, read, split
+from tunesmith.recipe import DataSpec, Limit, MixEntry
+
+__all__ = ["MixedSet", "Mixture", "as_task", "read_mixture"]
+
+
+@dataclass(frozen=True, slots=True)
+class MixedSet:
+    """One data set of a mixture."""
+
+    kind: type[Example]
+    facts: SourceFacts
+    labels: tuple[str, ...]
+    """Of its classes; empty where its examples are not labelled."""
+    template: str | None
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class Mixture:
+    """The sets by name, their examples one set after the other, and the facts of each split."""
+
+    sets: Mapping[str, MixedSet]
+    whole: Splits
+    """Before limits."""
+    used: Splits
+    facts: Mapping[str, SourceFacts]
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The classes, where every set has the same."""
+        found = [one.labels for one in self.sets.values()]
+        return found[0] if all(set(labels) == set(found[0]) for labels in found) else ()
+
+
+def read_mixture(spec: DataSpec) -> Mixture:
+    """Read and split every set of the mixture. Raises: DataError, FetchError, UsageError."""
+    sets, wholes, used = dict[str, MixedSet](), list[Splits](), list[Splits]()
+    facts: dict[str, list[SourceFacts]] = {"train": [], "validation": [], "test": []}
+    for name, entry in spec.mix.items():
+        train = read(entry.source or name, format=entry.format, columns=entry.columns, labels=entry.labels, task=name)
+        own = {
+            part: _own(entry, source, train, name) for part, source in (("validation", entry.validation), ("test", entry.test)) if source
+        }
+        parts = split(train, validation=0 if "validation" in own else spec.split.validation, test=0 if "test" in own else spec.split.test)
+        whole = replace(parts, **{part: dataset.examples for part, dataset in own.items()})
+        kind = type(train.examples[0])
+        labels = train.facts.labels if kind is Labelled else ()
+        sets[name] = MixedSet(kind, train.facts, labels, entry.template, entry.weight)
+        wholes.append(whole)
+        used.append(_limited(whole, _limits(entry, spec)))
+        for part, found in facts.items():
+            found.append(own[part].facts if part in own else train.facts)
+    return Mixture(sets, _joined(wholes), _joined(used), {part: _joined_facts(found) for part, found in facts.items()})
+
+
+def as_task(examples: Sequence[Example], task: str) -> list[Example]:
+    """The examples as those of a task."""
+    return [replace(example, origin=replace(example.origin, task=task)) for example in examples]
+
+
+def _own(entry: MixEntry, source: str, train: Dataset, task: str) -> Dataset:
+    """A validation or test source of a set's own, read as its training data was."""
+    labels = entry.labels or train.facts.labels or None
+    return read(source, format=train.facts.format, columns=entry.columns, labels=labels, task=task)
+
+
+def _limits(entry: MixEntry, spec: DataSpec) -> Limit:
+    """The set's own limits, and the mixture's for each that it does not have."""
+    return spec.limit.model_copy(update={key: value for key, value in entry.limit.model_dump().items() if value is not None})
+
+
+def _limited(splits: Splits, limit: Limit) -> Splits:
+    return Splits(limited(splits.train, limit.train), limited(splits.validation, limit.validation), limited(splits.test, limit.test))
+
+
+def _joined(parts: Sequence[Splits]) -> Splits:
+    return Splits(
+        [example for part in parts for example in part.train],
+        [example for part in parts for example in part.validation],
+        [example for part in parts for example in part.test],
+    )
+
+
+def _joined_facts(found: Sequence[SourceFacts]) -> SourceFacts:
+    def once(texts: Sequence[str | None]) -> str | None:
+        return "; ".join(dict.fromkeys(text for text in texts if text)) or None
+
+    return SourceFacts(
+        name=" + ".join(dict.fromkeys(facts.name for facts in found)),
+        sha256=hash_of([facts.sha256 for facts in found]),
+        licence=once([facts.licence for facts in found]),
+        citation=once([facts.citation for facts in found]),
+        num_rows=sum(facts.num_rows for facts in found),
+        format="mix",
+        labels=(),
+        notes=tuple(dict.fromkeys(note for facts in found for note in facts.notes)),
+    )
