@@ -113,12 +113,16 @@ class _Text(HTMLParser):
     def _line(self, tag: str) -> None:
         if tag in self._APART:
             self.parts.append("\n\n")
-        elif tag in self._BLOCKS:
+        elif tag in self._BLOCKS and not self._at_line_start():
             self.parts.append("\n")
 
     def handle_data(self, data: str) -> None:
         if not self._unseen:
-            self.parts.append(data if self._kept_spaces else re.sub(r"\s+", " ", data))
+            text = data if self._kept_spaces else re.sub(r"\s+", " ", data)
+            self.parts.append(text.lstrip() if self._at_line_start() and not self._kept_spaces else text)
+
+    def _at_line_start(self) -> bool:
+        return next((part.endswith("\n") for part in reversed(self.parts) if part), True)
 
 
 def html_text(page: str) -> str:
@@ -126,8 +130,8 @@ def html_text(page: str) -> str:
     parser = _Text()
     parser.feed(page)
     parser.close()
-    lines = [line.strip() if not line.startswith("    ") else line.rstrip() for line in "".join(parser.parts).split("\n")]
-    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
+    lines = [line.rstrip() for line in "".join(parser.parts).split("\n")]
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip("\n")
 
 
 def _docx(path: Path, name: str) -> Iterator[str]:

@@ -157,11 +157,13 @@ GOOD = {
     "label": [Output(label=text) for text in REFERENCES],
     "text": [Output(text=text) for text in REFERENCES],
     "nll": [Output(nll_nats=0.1 * (i + 1), num_tokens=4, num_bytes=16) for i in range(5)],
+    "masked": [Output(nll_nats=0.1 * (i + 1), num_tokens=4, num_bytes=16) for i in range(5)],
 }
 BAD = {
     "label": [Output(label=text) for text in ["yes", "the first answer", "another reply", "a third one", "another reply"]],
     "text": [Output(text=text) for text in ["zzz", "", "0 1 2", "!!", "qqq qq"]],
     "nll": [Output(nll_nats=9.0 + i, num_tokens=4, num_bytes=16) for i in range(5)],
+    "masked": [Output(nll_nats=9.0 + i, num_tokens=4, num_bytes=16) for i in range(5)],
 }
 every_metric = pytest.mark.parametrize("name", registry.names("metric"))
 
