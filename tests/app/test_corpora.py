@@ -21,7 +21,7 @@ def corpus(tmp_path: Path) -> Path:
     folder, draw = tmp_path / "corpus", random.Random(0)
     folder.mkdir()
     for number in range(20):
-        words = [f"the {draw.choice(['cat', 'dog', 'film'])} is very {draw.choice(['good', 'bad'])} ." for _ in range(8 + number)]
+        words = [f"the {draw.choice(['cat', 'dog', 'film'])} is very {draw.choice(['good', 'bad'])} on" for _ in range(8 + number)]
         text = " ".join(words)
         kind = (".txt", ".md", ".html")[number % 3]
         (folder / f"{number}{kind}").write_text(f"<p>{text}</p>" if kind == ".html" else text)

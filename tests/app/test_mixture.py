@@ -28,6 +28,15 @@ def quiz_jsonl(tmp_path: Path) -> Path:
     return file
 
 
+@pytest.fixture
+def talk_csv(pairs_csv: Path) -> Path:
+    """80 questions, none of them a text of the reviews."""
+    rows = list(csv.reader(pairs_csv.open()))
+    with pairs_csv.open("w", newline="") as target:
+        csv.writer(target).writerows([rows[0], *([f"says {question}", answer] for question, answer in rows[1:])])
+    return pairs_csv
+
+
 def mixture(model: Path, mix: dict[str, Any], out: Path, **changes: Any) -> Recipe:
     recipe: dict[str, Any] = {
         "model": str(model),
@@ -50,9 +59,9 @@ def three(reviews: Path, pairs: Path, quiz: Path) -> dict[str, Any]:
 
 
 def test_labels_pairs_and_choices_train_as_one_and_are_measured_each(
-    decoder_folder: Path, reviews_csv: Path, pairs_csv: Path, quiz_jsonl: Path, tmp_path: Path
+    decoder_folder: Path, reviews_csv: Path, talk_csv: Path, quiz_jsonl: Path, tmp_path: Path
 ) -> None:
-    run = tune(mixture(decoder_folder, three(reviews_csv, pairs_csv, quiz_jsonl), tmp_path / "out"))
+    run = tune(mixture(decoder_folder, three(reviews_csv, talk_csv, quiz_jsonl), tmp_path / "out"))
     report = run.report
     tasks = report["tasks"]
     assert report["task"]["objective"] == "sft"
@@ -81,8 +90,8 @@ def test_labels_pairs_and_choices_train_as_one_and_are_measured_each(
     assert Run(tmp_path / "out").generate(["the cat is good"])
 
 
-def test_a_plan_says_how_often_the_rows_of_each_set_come(decoder_folder: Path, reviews_csv: Path, pairs_csv: Path, tmp_path: Path) -> None:
-    mix = {"main": {"source": str(pairs_csv), "weight": 0.9}, "rehearsal": {"source": str(reviews_csv), "weight": 0.1}}
+def test_a_plan_says_how_often_the_rows_of_each_set_come(decoder_folder: Path, reviews_csv: Path, talk_csv: Path, tmp_path: Path) -> None:
+    mix = {"main": {"source": str(talk_csv), "weight": 0.9}, "rehearsal": {"source": str(reviews_csv), "weight": 0.1}}
     mix["rehearsal"]["columns"] = {"text": "review", "label": "sentiment"}
     planned = plan(mixture(decoder_folder, mix, tmp_path / "out", train={"epochs": 2, "examples_per_step": 8}))
     assert planned.tasks["main"] == {"train_rows": 56, "rows_per_epoch": 56, "share": 56 / 62, "rows_seen": 112}
@@ -95,9 +104,9 @@ def test_a_plan_says_how_often_the_rows_of_each_set_come(decoder_folder: Path, r
     [("epochs", [56, 112]), ({"temperature": 2}, [79, 112]), ("weights", [112, 112])],  # 112 x sqrt(56 / 112) = 79.2
 )
 def test_the_rule_makes_the_shares(
-    rule: Any, takes: list[int], decoder_folder: Path, reviews_csv: Path, pairs_csv: Path, tmp_path: Path
+    rule: Any, takes: list[int], decoder_folder: Path, reviews_csv: Path, talk_csv: Path, tmp_path: Path
 ) -> None:
-    mix = {"talk": {"source": str(pairs_csv)}, "mood": {"source": str(reviews_csv), "columns": {"text": "review", "label": "sentiment"}}}
+    mix = {"talk": {"source": str(talk_csv)}, "mood": {"source": str(reviews_csv), "columns": {"text": "review", "label": "sentiment"}}}
     planned = plan(mixture(decoder_folder, mix, tmp_path / "out", data={"mix_by": rule}))
     assert [task["rows_per_epoch"] for task in planned.tasks.values()] == takes
 
@@ -132,13 +141,13 @@ def test_sets_with_the_same_classes_train_a_classifier(encoder_folder: Path, rev
 
 
 def test_a_domain_is_measured_as_the_task_that_it_is_like(
-    decoder_folder: Path, reviews_csv: Path, pairs_csv: Path, quiz_jsonl: Path, tmp_path: Path
+    decoder_folder: Path, reviews_csv: Path, talk_csv: Path, quiz_jsonl: Path, tmp_path: Path
 ) -> None:
     other = tmp_path / "other.csv"
     other.write_text("text,label\nthe dog says good,positive\na mat says bad,negative\n")
     recipe = mixture(
         decoder_folder,
-        three(reviews_csv, pairs_csv, quiz_jsonl),
+        three(reviews_csv, talk_csv, quiz_jsonl),
         tmp_path / "out",
         evaluate={"domains": {"other": {"source": str(other)}, "texts": {"source": str(other), "format": "text"}}},
         train={"max_steps": 2},
@@ -149,14 +158,28 @@ def test_a_domain_is_measured_as_the_task_that_it_is_like(
     assert any("texts: not measured" in warning for warning in report["warnings"])
 
 
-def test_a_row_of_one_set_in_the_test_of_another_is_refused(decoder_folder: Path, pairs_csv: Path, tmp_path: Path) -> None:
-    mix = {"one": {"source": str(pairs_csv)}, "two": {"source": str(pairs_csv), "test": str(pairs_csv)}}
+def test_a_row_of_one_set_in_the_test_of_another_is_refused(decoder_folder: Path, talk_csv: Path, tmp_path: Path) -> None:
+    mix = {"one": {"source": str(talk_csv)}, "two": {"source": str(talk_csv), "test": str(talk_csv)}}
     with pytest.raises(DataError, match=r"rows of test also stand in train"):
         plan(mixture(decoder_folder, mix, tmp_path / "out"))
 
 
-def test_one_set_in_two_wordings_is_split_alike(decoder_folder: Path, pairs_csv: Path, tmp_path: Path) -> None:
-    mix = {"one": {"source": str(pairs_csv)}, "two": {"source": str(pairs_csv), "template": "the very {source}"}}
+def test_what_one_set_holds_out_no_other_learns(decoder_folder: Path, pairs_csv: Path, tmp_path: Path) -> None:
+    rows = list(csv.reader(pairs_csv.open()))
+    held = tmp_path / "held.csv"
+    held.write_text(f"question,answer\n{rows[1][0]},yes\n{rows[2][0]},no\nthe mat,no\n")
+    other = tmp_path / "other.csv"
+    other.write_text("question,answer\n" + "".join(f"says {n * 'very '}good,yes\n" for n in range(20)))
+    mix = {"one": {"source": str(pairs_csv)}, "two": {"source": str(other), "test": str(held)}}
+    report = tune(mixture(decoder_folder, mix, tmp_path / "out", train={"max_steps": 1})).report
+    left_out = [warning for warning in report["warnings"] if "rows were left out: another set holds their texts out" in warning]
+    assert left_out
+    assert all(warning.startswith("data.mix.one: ") for warning in left_out)
+    assert report["data"]["duplicates"]["across"]["train/test"] == 0
+
+
+def test_one_set_in_two_wordings_is_split_alike(decoder_folder: Path, talk_csv: Path, tmp_path: Path) -> None:
+    mix = {"one": {"source": str(talk_csv)}, "two": {"source": str(talk_csv), "template": "the very {source}"}}
     assert plan(mixture(decoder_folder, mix, tmp_path / "out")).num_rows == {"train": 112, "validation": 16, "test": 32}
 
 
@@ -169,9 +192,9 @@ def test_classes_that_differ_make_no_classifier(encoder_folder: Path, reviews_cs
 
 
 def test_a_metric_of_one_task_may_be_asked_for_and_an_unknown_one_is_refused(
-    decoder_folder: Path, reviews_csv: Path, pairs_csv: Path, quiz_jsonl: Path, tmp_path: Path
+    decoder_folder: Path, reviews_csv: Path, talk_csv: Path, quiz_jsonl: Path, tmp_path: Path
 ) -> None:
-    mix = three(reviews_csv, pairs_csv, quiz_jsonl)
+    mix = three(reviews_csv, talk_csv, quiz_jsonl)
     recipe = mixture(decoder_folder, mix, tmp_path / "out", evaluate={"metrics": ["accuracy", "chrf"]}, train={"max_steps": 1})
     tasks = tune(recipe).report["tasks"]
     assert [list(task["metrics"]) for task in tasks.values()] == [["accuracy"], ["chrf"], ["accuracy"]]

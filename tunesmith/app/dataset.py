@@ -37,6 +37,7 @@ def prepare_data(recipe: Recipe) -> PreparedData:
     if spec.mix:
         mixture = read_mixture(spec)
         whole, used, labels, facts, sets = mixture.whole, mixture.used, mixture.labels, dict(mixture.facts), mixture.sets
+        warnings = list(mixture.notes)
     else:
         train, whole, facts = _read(spec, recipe.name)
         used = Splits(
@@ -45,10 +46,10 @@ def prepare_data(recipe: Recipe) -> PreparedData:
             limited(whole.test, spec.limit.test),
         )
         kind = type(train.examples[0])
-        labels, sets = train.facts.labels if kind is Labelled else (), {}
-    refuse_overlap(whole, spec.allow_overlap)
+        labels, sets, warnings = train.facts.labels if kind is Labelled else (), {}, []
+        refuse_overlap(whole, spec.allow_overlap)
     known = sets or {"": MixedSet(kind, train.facts, labels, spec.template, 1.0)}
-    domains, warnings = dict[str, Sequence[Example]](), list[str]()
+    domains = dict[str, Sequence[Example]]()
     for name, domain in recipe.evaluate.domains.items():
         dataset = read(domain.source, format=domain.format, columns=domain.columns, labels=domain.labels)
         task, why_not = _comparable(dataset, known)

@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from tunesmith.core.errors import DataError
 from tunesmith.core.files import hash_of
 from tunesmith.core.types import Example, Labelled
-from tunesmith.data import Dataset, SourceFacts, Splits, limited, read, split
+from tunesmith.data import Dataset, SourceFacts, Splits, content_key, limited, read, refuse_overlap, split
 from tunesmith.recipe import DataSpec, Limit, MixEntry
 
 __all__ = ["MixedSet", "Mixture", "as_task", "read_mixture"]
@@ -32,6 +33,8 @@ class Mixture:
     """Before limits."""
     used: Splits
     facts: Mapping[str, SourceFacts]
+    notes: tuple[str, ...]
+    """What was left out so that no text stands in the training rows of one set and the held-out rows of another."""
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -41,8 +44,11 @@ class Mixture:
 
 
 def read_mixture(spec: DataSpec) -> Mixture:
-    """Read and split every set of the mixture. Raises: DataError, FetchError, UsageError."""
-    sets, wholes, used = dict[str, MixedSet](), list[Splits](), list[Splits]()
+    """Read and split every set of the mixture, and leave out what one set would learn and another is judged by.
+
+    Raises: DataError, FetchError, UsageError.
+    """
+    sets, wholes = dict[str, MixedSet](), list[Splits]()
     facts: dict[str, list[SourceFacts]] = {"train": [], "validation": [], "test": []}
     for name, entry in spec.mix.items():
         train = read(entry.source or name, format=entry.format, columns=entry.columns, labels=entry.labels, task=name)
@@ -51,14 +57,18 @@ def read_mixture(spec: DataSpec) -> Mixture:
         }
         parts = split(train, validation=0 if "validation" in own else spec.split.validation, test=0 if "test" in own else spec.split.test)
         whole = replace(parts, **{part: dataset.examples for part, dataset in own.items()})
+        refuse_overlap(whole, spec.allow_overlap)
         kind = type(train.examples[0])
         labels = train.facts.labels if kind is Labelled else ()
         sets[name] = MixedSet(kind, train.facts, labels, entry.template, entry.weight)
         wholes.append(whole)
-        used.append(_limited(whole, _limits(entry, spec)))
         for part, found in facts.items():
             found.append(own[part].facts if part in own else train.facts)
-    return Mixture(sets, _joined(wholes), _joined(used), {part: _joined_facts(found) for part, found in facts.items()})
+    notes = list[str]()
+    if not spec.allow_overlap:
+        wholes = [_without_leaks(name, at, wholes, notes) for at, name in enumerate(spec.mix)]
+    used = [_limited(whole, _limits(entry, spec)) for whole, entry in zip(wholes, spec.mix.values(), strict=True)]
+    return Mixture(sets, _joined(wholes), _joined(used), {part: _joined_facts(found) for part, found in facts.items()}, tuple(notes))
 
 
 def as_task(examples: Sequence[Example], task: str) -> list[Example]:
@@ -70,6 +80,24 @@ def _own(entry: MixEntry, source: str, train: Dataset, task: str) -> Dataset:
     """A validation or test source of a set's own, read as its training data was."""
     labels = entry.labels or train.facts.labels or None
     return read(source, format=train.facts.format, columns=entry.columns, labels=labels, task=task)
+
+
+def _without_leaks(name: str, at: int, wholes: Sequence[Splits], notes: list[str]) -> Splits:
+    """A set without the training rows whose text another set holds out, and without the validation rows whose text another tests on."""
+    others = [whole for place, whole in enumerate(wholes) if place != at]
+    tested = {content_key(example) for whole in others for example in whole.test}
+    validated = {content_key(example) for whole in others for example in whole.validation}
+    own, held_out = wholes[at], tested | validated
+    train = [example for example in own.train if content_key(example) not in held_out]
+    validation = [example for example in own.validation if content_key(example) not in tested]
+    for part, before, after in (("training", own.train, train), ("validation", own.validation, validation)):
+        if len(after) < len(before):
+            notes.append(f"data.mix.{name}: {len(before) - len(after)} {part} rows were left out: another set holds their texts out.")
+        if before and not after:
+            raise DataError(
+                f"data.mix.{name}: every text of its {part} rows is held out in another set. Leave out one of the two, or set data.allow_overlap=true."
+            )
+    return replace(own, train=train, validation=validation)
 
 
 def _limits(entry: MixEntry, spec: DataSpec) -> Limit:
