@@ -16,7 +16,14 @@ from tunesmith.core.errors import Diverged
 from tunesmith.core.types import ModelFacts, Origin, Row, Segment, Targets
 from tunesmith.engine.forward import PackedForward
 from tunesmith.engine.probe import probe
-from tunesmith.evaluation.predict import hear_head, parted, score_batches, zero_shot_by_likelihood, zero_shot_by_similarity
+from tunesmith.evaluation.predict import (
+    choose_by_likelihood,
+    hear_head,
+    parted,
+    score_batches,
+    zero_shot_by_likelihood,
+    zero_shot_by_similarity,
+)
 
 FACTS = ModelFacts("known", "Known", "known", True, False, True, 4, 1, 50, 64, 0, False, 0, 0, 0, {})
 
@@ -155,3 +162,18 @@ def test_zero_shot_by_likelihood_refuses_negated_scores_and_labels_without_token
         zero_shot_by_likelihood(torch.tensor([[-2.0, -3.0]]), ["a", "b"], [1, 0])
     with pytest.raises(Diverged):
         zero_shot_by_likelihood(torch.tensor([[-2.0, -math.inf]]), ["a", "b"], [1, 1])
+
+
+def test_the_likeliest_answer_is_chosen_per_token_whatever_the_number_of_answers() -> None:
+    # means: -1.0 and -0.9; then -2.0, -0.5 and -1.0
+    one, other = choose_by_likelihood([[-2.0, -3.6], [-2.0, -1.0, -3.0]], [[2, 4], [1, 2, 3]], [("short", "a longer one"), ("x", "y", "z")])
+    assert (one.label, other.label) == ("a longer one", "y")
+    assert one.probabilities == pytest.approx((1 / (1 + math.exp(0.1)), 1 / (1 + math.exp(-0.1))))
+    assert sum(other.probabilities) == pytest.approx(1)
+
+
+def test_scores_that_do_not_fit_their_answers_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"2 scores and lengths \[1\] for 2 answers"):
+        choose_by_likelihood([[-1.0, -2.0]], [[1]], [("x", "y")])
+    with pytest.raises(Diverged):
+        choose_by_likelihood([[-math.inf, float("nan")]], [[1, 1]], [("x", "y")])

@@ -22,7 +22,7 @@ def test_it_parses_and_says_what_it_is_for(name: str) -> None:
 
 
 @pytest.mark.embedded
-@pytest.mark.parametrize("name", ["reviews", "docstrings", "small-talk"])
+@pytest.mark.parametrize("name", ["reviews", "docstrings", "small-talk", "multi-task", "domain-corpus", "writing-style"])
 def test_it_takes_two_steps_on_a_tiny_model(name: str, tiny_models: dict[str, Path], tmp_path: Path) -> None:
     overrides = [
         "data.limit={train: 64, validation: 8, test: 12}",

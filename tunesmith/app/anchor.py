@@ -7,6 +7,7 @@ from typing import Any
 
 from tunesmith.core import registry
 from tunesmith.core.run import find_run
+from tunesmith.data.sources._aliases import DOCUMENTS
 from tunesmith.recipe import Recipe
 
 __all__ = ["anchored"]
@@ -14,7 +15,14 @@ __all__ = ["anchored"]
 
 def anchored(recipe: Recipe) -> Recipe:
     """The recipe with every source that is a file or folder here, or a run, under its whole path. Aliases and hub ids stay."""
-    data = recipe.data.model_copy(update={name: _whole(getattr(recipe.data, name)) for name in ("train", "validation", "test")})
+    mix = {
+        name: entry.model_copy(
+            update={"source": _whole(entry.source or name), "validation": _whole(entry.validation), "test": _whole(entry.test)}
+        )
+        for name, entry in recipe.data.mix.items()
+    }
+    own = {name: _whole(getattr(recipe.data, name)) for name in ("train", "validation", "test")}
+    data = recipe.data.model_copy(update={**own, "mix": mix})
     domains = {name: spec.model_copy(update={"source": _whole(spec.source)}) for name, spec in recipe.evaluate.domains.items()}
     return recipe.model_copy(
         update={
@@ -34,6 +42,8 @@ def _whole(source: str | Mapping[str, Any] | None) -> str | Mapping[str, Any] | 
         return whole
     if source.startswith("run:"):
         return f"run:{find_run(source).path.resolve()}"
+    if source.startswith(DOCUMENTS):
+        return f"{DOCUMENTS}{_whole(source.removeprefix(DOCUMENTS))}"
     path = Path(source).expanduser()
     if path.exists():
         return str(path.resolve())

@@ -60,7 +60,10 @@ def _key(task: Task) -> str:
         name: hash_of_each(zip(task.splits[name].examples, task.splits[name].references, strict=True))
         for name in ("test", *task.data.domains)
     }
-    asked = {"label_texts": recipe.data.label_texts, **recipe.evaluate.model_dump(include={"prompts", "max_new_tokens", "generate_limit"})}
+    asked = {
+        "label_texts": recipe.data.label_texts,
+        **recipe.evaluate.model_dump(include={"prompts", "max_new_tokens", "generate_limit", "continuations"}),
+    }
     computed = (str(task.device), str(task.forward.computes_in), _stored_in(task), task.forward.paths.attention, versions())
     model = (source.sha256, source.revision, recipe.model.trust_remote_code)
     return hash_of(model, task.encoder.fingerprint(), task.objective_name, json.dumps(asked, sort_keys=True), judged, computed, _code())

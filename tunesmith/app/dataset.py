@@ -1,8 +1,9 @@
 """From the recipe's data section to examples, split. No torch here."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
+from tunesmith.app.mixture import MixedSet, as_task, read_mixture
 from tunesmith.core.types import Example
 from tunesmith.data import Dataset, InvalidRow, SourceFacts, Splits, limited, num_overlapping, read, refuse_overlap, split
 from tunesmith.recipe import DataSpec, Recipe, Source
@@ -25,6 +26,8 @@ class PreparedData:
     """What the recipe asks for and these data do not allow, one line each."""
     invalid: tuple[InvalidRow, ...] = ()
     """The rows that were left out, where the recipe asks for that."""
+    sets: Mapping[str, MixedSet] = field(default_factory=dict)
+    """The data sets of a mixture, by name; empty where there is none."""
 
 
 def prepare_data(recipe: Recipe) -> PreparedData:
@@ -33,10 +36,53 @@ def prepare_data(recipe: Recipe) -> PreparedData:
     Raises: DataError, FetchError, UsageError.
     """
     spec = recipe.data
-    train = read(spec.train, format=spec.format, columns=spec.columns, labels=spec.labels, task=recipe.name, skip_invalid=spec.skip_invalid)
-    labels = train.facts.labels
+    if spec.mix:
+        mixture = read_mixture(spec)
+        whole, used, labels, facts, sets = mixture.whole, mixture.used, mixture.labels, dict(mixture.facts), mixture.sets
+        warnings, read_from = list(mixture.notes), list(mixture.read_from)
+    else:
+        read_from, whole, facts = _read(spec, recipe.name)
+        used = Splits(
+            limited(whole.train, spec.limit.train),
+            limited(whole.validation, spec.limit.validation),
+            limited(whole.test, spec.limit.test),
+        )
+        train = read_from[0]
+        kind = type(train.examples[0])
+        labels, sets, warnings = train.facts.labels, {}, []
+        refuse_overlap(whole, spec.allow_overlap)
+    known = sets or {"": MixedSet(kind, train.facts, labels, spec.template, 1.0)}
+    domains = dict[str, Sequence[Example]]()
+    for name, domain in recipe.evaluate.domains.items():
+        dataset = read(domain.source, format=domain.format, columns=domain.columns, labels=domain.labels, skip_invalid=spec.skip_invalid)
+        read_from.append(dataset)
+        task, why_not = _comparable(dataset, known)
+        if why_not:
+            warnings.append(f"evaluate.domains.{name}: not measured: {why_not}")
+            continue
+        shared = num_overlapping(whole.train, dataset.examples)
+        if shared:
+            warnings.append(f"evaluate.domains.{name}: {shared} of its {len(dataset.examples)} texts also stand in the training data.")
+        chosen = limited(dataset.examples, domain.limit)
+        domains[name], facts[name] = as_task(chosen, task) if task else chosen, dataset.facts
+    return PreparedData(
+        used.train,
+        used.validation,
+        used.test,
+        domains,
+        labels,
+        facts,
+        tuple(warnings + _left_out(read_from)),
+        tuple(row for dataset in read_from for row in dataset.invalid),
+        sets,
+    )
+
+
+def _read(spec: DataSpec, name: str) -> tuple[list[Dataset], Splits, dict[str, SourceFacts]]:
+    """The training source and those of the other splits' own, the splits, and what each was taken from."""
+    train = read(spec.train, format=spec.format, columns=spec.columns, labels=spec.labels, task=name, skip_invalid=spec.skip_invalid)
     own = {
-        name: _more(spec, source, train) for name, source in (("validation", spec.validation), ("test", spec.test)) if source is not None
+        part: _more(spec, source, train) for part, source in (("validation", spec.validation), ("test", spec.test)) if source is not None
     }
     parts = split(train, validation=0 if "validation" in own else spec.split.validation, test=0 if "test" in own else spec.split.test)
     splits = Splits(
@@ -44,43 +90,29 @@ def prepare_data(recipe: Recipe) -> PreparedData:
         own["validation"].examples if "validation" in own else parts.validation,
         own["test"].examples if "test" in own else parts.test,
     )
-    refuse_overlap(splits, spec.allow_overlap)
-    facts = {name: own[name].facts if name in own else train.facts for name in ("train", "validation", "test")}
-    domains, warnings = dict[str, Sequence[Example]](), list[str]()
-    read_from = [train, *own.values()]
-    for name, domain in recipe.evaluate.domains.items():
-        dataset = read(domain.source, format=domain.format, columns=domain.columns, labels=domain.labels, skip_invalid=spec.skip_invalid)
-        read_from.append(dataset)
-        why_not = _not_comparable(dataset, train)
-        if why_not:
-            warnings.append(f"evaluate.domains.{name}: not measured: {why_not}")
-            continue
-        shared = num_overlapping(splits.train, dataset.examples)
-        if shared:
-            warnings.append(f"evaluate.domains.{name}: {shared} of its {len(dataset.examples)} texts also stand in the training data.")
-        domains[name], facts[name] = limited(dataset.examples, domain.limit), dataset.facts
-    return PreparedData(
-        limited(splits.train, spec.limit.train),
-        limited(splits.validation, spec.limit.validation),
-        limited(splits.test, spec.limit.test),
-        domains,
-        labels,
-        facts,
-        tuple(warnings + _left_out(read_from)),
-        tuple(row for dataset in read_from for row in dataset.invalid),
+    return (
+        [train, *own.values()],
+        splits,
+        {part: own[part].facts if part in own else train.facts for part in ("train", "validation", "test")},
     )
 
 
-def _not_comparable(domain: Dataset, train: Dataset) -> str:
-    """Why a domain cannot be measured with what was learned; empty where it can."""
-    kinds = type(domain.examples[0]).__name__, type(train.examples[0]).__name__
-    if kinds[0] != kinds[1]:
-        return f"{domain.facts.name} gives {kinds[0]} examples, the training data {kinds[1]}. Set its columns or its format."
-    strange = [label for label in domain.facts.labels if label not in train.facts.labels]
-    if strange:
-        known, found = ", ".join(train.facts.labels), ", ".join(domain.facts.labels)
-        return f"its labels ({found}) are not those of the training data ({known}). Set its labels, such as {{{strange[0]}: {train.facts.labels[0]}}}."
-    return ""
+def _comparable(domain: Dataset, known: Mapping[str, MixedSet]) -> tuple[str, str]:
+    """The task whose examples a domain's are like, and why it cannot be measured with what was learned; empty where it can."""
+    kind = type(domain.examples[0])
+    alike = {name: one for name, one in known.items() if one.kind is kind}
+    if not alike:
+        kinds = " and ".join(dict.fromkeys(one.kind.__name__ for one in known.values()))
+        return "", f"{domain.facts.name} gives {kind.__name__} examples, the training data {kinds}. Set its columns or its format."
+    for name, one in alike.items():
+        if set(domain.facts.labels) <= set(one.facts.labels):
+            return name, ""
+    labels = next(iter(alike.values())).facts.labels
+    strange = next(label for label in domain.facts.labels if label not in labels)
+    return (
+        "",
+        f"its labels ({', '.join(domain.facts.labels)}) are not those of the training data ({', '.join(labels)}). Set its labels, such as {{{strange}: {labels[0]}}}.",
+    )
 
 
 def _left_out(read_from: Sequence[Dataset]) -> list[str]:

@@ -1,31 +1,30 @@
 """report.json: everything that a run measured, in one document."""
 
-import math
 import shlex
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
-from tunesmith.app.judged import Judgement
+from tunesmith.app.copied import copied
+from tunesmith.app.judged import Judgement, beginning
 from tunesmith.app.judging import EncodedSplit
 from tunesmith.app.machine import machine_facts, peak_memory_bytes, versions
+from tunesmith.app.measured import base_kind, measured, measured_tasks, pick
 from tunesmith.app.plan import Plan
 from tunesmith.app.saving import saved_bytes
-from tunesmith.app.task import Task, earlier_heads
+from tunesmith.app.task import Task
 from tunesmith.app.training import Fit
 from tunesmith.app.ways import Ways
-from tunesmith.core import registry
 from tunesmith.core.run import RunDirectory
-from tunesmith.core.types import HeadObjective, Metric, Output
+from tunesmith.core.types import Example, HeadObjective, Output
 from tunesmith.data import Splits, inspect
 from tunesmith.evaluation.overfitting import overfitting
-from tunesmith.evaluation.score import changed, compare, confusion, evaluate_metric, text_of
+from tunesmith.evaluation.score import changed, confusion, text_of
 from tunesmith.recipe import dump
 
 __all__ = ["Times", "build_document"]
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +42,10 @@ def build_document(
     """The document, as docs/report-format.md describes it."""
     curves = _curves(directory, fit, task)
     test = task.splits["test"]
-    domains = {name: _measured(task, task.splits[name], base.outputs.get(name), tuned.outputs[name]) for name in task.data.domains}
+    domains = {
+        name: {"rows": len(tuned.outputs[name]), **measured(task, task.splits[name], base.outputs.get(name), tuned.outputs[name])}
+        for name in task.data.domains
+    }
     return {
         "schema": "tunesmith/tune/1",
         "run": directory.id,
@@ -52,14 +54,16 @@ def build_document(
         "description": task.recipe.description,
         "created": datetime.now().astimezone().isoformat(timespec="seconds"),
         "status": "done",
-        "task": {"objective": task.objective_name, "method": task.recipe.method.name, "kind": task.kind, "base": _base_kind(task)},
-        **_measured(task, test, base.outputs.get("test"), tuned.outputs["test"], keep_rows=False),
+        "task": {"objective": task.objective_name, "method": task.recipe.method.name, "kind": task.kind, "base": base_kind(task)},
+        **measured(task, test, base.outputs.get("test"), tuned.outputs["test"]),
+        "tasks": measured_tasks(task, base, tuned, fit.steps),
         "domains": domains,
         "retention": {},
         "curves": curves,
         "confusion": _confusion(task, test, base, tuned),
-        "changed": _changed(test, base, tuned),
+        "changed": _changed(task, base, tuned),
         "samples": _samples(task, base, tuned),
+        "copied": copied(task, base, tuned),
         "data": _data(task),
         "cost": _cost(task, directory, fit, planned, ways, times),
         "predicted": {"peak_memory_bytes": planned.peak_memory_bytes, "train_seconds": planned.train_seconds},
@@ -70,37 +74,6 @@ def build_document(
         "command": f"tunesmith tune {shlex.quote(str(directory.recipe))} output_dir={shlex.quote(str(directory.path) + '-again')}",
         "warnings": _warnings(task, curves, fit),
     }
-
-
-def _base_kind(task: Task) -> str:
-    """How the base model was asked: `zero_shot` for labels that it was never taught, `as_it_is` for what it does already."""
-    return "zero_shot" if task.kind == "classification" and not earlier_heads(task) else "as_it_is"
-
-
-def _measured(
-    task: Task, split: EncodedSplit, base: Sequence[Output] | None, tuned: Sequence[Output], *, keep_rows: bool = True
-) -> dict[str, Any]:
-    """`metrics` and `baselines` of a test split or a domain, and `rows` for a domain."""
-    metrics, baselines = dict[str, Any](), dict[str, dict[str, Any]]()
-    for name in task.metrics if tuned else ():
-        metric: Metric = registry.create("metric", name)
-        shown = [i for i, output in enumerate(tuned) if metric.needs != "text" or output.text is not None]
-        if not shown:
-            continue
-        examples, references = _pick(split.examples, shown), _pick(split.references, shown)
-        before = _pick(base, shown) if base else None
-        metrics[name] = compare(metric, before, _pick(tuned, shown), examples, references, seed=task.recipe.seed)
-        if not isinstance(task.objective, HeadObjective):
-            continue
-        if before is not None:
-            baselines.setdefault(_base_kind(task), {})[name] = metrics[name]["base"]
-        constant = task.objective.constant(task.splits["train"].examples, examples)
-        if constant:
-            found = evaluate_metric(metric, examples, constant, references, seed=task.recipe.seed).interval
-            if math.isfinite(found.value):  # a correlation with a constant is no number
-                baselines.setdefault("majority" if task.kind == "classification" else "constant", {})[name] = asdict(found)
-    found_parts = {"metrics": metrics, "baselines": baselines}
-    return {"rows": len(tuned), **found_parts} if keep_rows else found_parts
 
 
 def _curves(directory: RunDirectory, fit: Fit, task: Task) -> dict[str, Any]:
@@ -131,18 +104,14 @@ def _confusion(task: Task, test: EncodedSplit, base: Judgement, tuned: Judgement
     return {"labels": list(task.encoder.labels), "base": matrix(base.outputs.get("test")), "tuned": matrix(tuned.outputs["test"])}
 
 
-def _changed(test: EncodedSplit, base: Judgement, tuned: Judgement) -> dict[str, Any] | None:
-    before, after = base.outputs.get("test"), tuned.outputs["test"]
-    if not before or not after:
+def _changed(task: Task, base: Judgement, tuned: Judgement) -> dict[str, Any] | None:
+    test, before, after = task.splits["test"], base.outputs.get("test"), tuned.outputs["test"]
+    if not before or not after or task.kind == "language_modelling":  # a text goes on in many ways: none is better for being like its own
         return None
     rows = [i for i, output in enumerate(after) if output.label is not None or output.text is not None]
     if not rows:
         return None
-    return changed(_pick(test.examples, rows), _pick(before, rows), _pick(after, rows), _pick(test.references, rows))
-
-
-def _pick(items: Sequence[T], rows: Sequence[int]) -> list[T]:
-    return [items[row] for row in rows]
+    return changed(pick(test.examples, rows), pick(before, rows), pick(after, rows), pick(test.references, rows))
 
 
 def _samples(task: Task, base: Judgement, tuned: Judgement) -> list[dict[str, Any]]:
@@ -150,14 +119,27 @@ def _samples(task: Task, base: Judgement, tuned: Judgement) -> list[dict[str, An
         {"prompt": prompt, "reference": None, "base": before, "tuned": after}
         for prompt, before, after in zip(task.recipe.evaluate.prompts, base.answers, tuned.answers, strict=False)
     ]
-    if task.kind != "generation":
+    if task.kind not in ("generation", "language_modelling") or not base.outputs.get("test"):
         return samples
     test, before, after = task.splits["test"], base.outputs["test"], tuned.outputs["test"]
-    for index in range(min(task.recipe.evaluate.samples, len(after))):
-        if after[index].text is not None:
-            said = {"base": before[index].text, "tuned": after[index].text}
-            samples.append({"prompt": text_of(test.examples[index]), "reference": test.references[index], **said})
+    for index in _shown(test.examples, after)[: task.recipe.evaluate.samples]:
+        said = {"base": before[index].text, "tuned": after[index].text}
+        asked, reference = text_of(test.examples[index]), test.references[index]
+        if task.kind == "language_modelling":
+            asked, rest = beginning(test.examples[index])
+            reference = " ".join(rest.split()[: task.recipe.evaluate.max_new_tokens])
+        samples.append({"prompt": asked, "reference": reference, **said})
     return samples
+
+
+def _shown(examples: Sequence[Example], outputs: Sequence[Output]) -> list[int]:
+    """Places of the rows that were answered; of a mixture the first of each task, then the second of each."""
+    turns, places = Counter[str](), list[tuple[int, int]]()
+    for index, (example, output) in enumerate(zip(examples, outputs, strict=True)):
+        if output.text is not None:
+            places.append((turns[example.origin.task], index))
+            turns[example.origin.task] += 1
+    return [index for _, index in sorted(places)]
 
 
 def _data(task: Task) -> dict[str, Any]:

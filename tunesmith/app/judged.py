@@ -7,15 +7,20 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tunesmith.app.judging import EncodedSplit, read_head, score, write_answers, zero_shot
-from tunesmith.app.task import Say, Task, earlier_heads
+from tunesmith.app.judging import EncodedSplit, choose, read_head, score, write_answers, zero_shot
+from tunesmith.app.learned import writes
+from tunesmith.app.task import Say, Task, earlier_heads, rows_to_answer
 from tunesmith.core.events import Progress
 from tunesmith.core.files import write_json
-from tunesmith.core.types import HeadObjective, Message, Origin, Output, Prompt, Text
+from tunesmith.core.types import Example, HeadObjective, Message, Origin, Output, Prompt, Text
+from tunesmith.evaluation.copying import first_words
+from tunesmith.evaluation.score import text_of
 
-__all__ = ["Judgement", "judge", "judge_untrained", "load_judgement", "save_judgement"]
+__all__ = ["Judgement", "beginning", "judge", "judge_untrained", "load_judgement", "save_judgement"]
 
 SOURCELESS = Origin("prompt", 1)
+BEGINNING_WORDS = 40
+"""Of a held-out text that the model goes on with, half of its words at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,18 +87,39 @@ def _outputs(task: Task, name: str, split: EncodedSplit, say: Say) -> list[Outpu
         return read_head(task, task.objective, split.examples, split.rows, split.owners, _tick(say, name, len(split.rows)))
     outputs = score(task, split, _tick(say, name, len(split.rows)))
     if task.kind == "generation":
-        chosen = split.examples[: task.recipe.evaluate.generate_limit]
-        tick = _tick(say, f"{name}, answers", len(chosen))
-        written = write_answers(task, chosen, task.recipe.evaluate.max_new_tokens, tick)
-        for index, answer in enumerate(written):
-            outputs[index] = replace(outputs[index], text=answer.text)
+        closed = [row for row, example in enumerate(split.examples) if task.encoder.choices(example)]
+        said = choose(task, [split.examples[row] for row in closed], _tick(say, f"{name}, choices", len(closed)))
+        for row, choice in zip(closed, said, strict=True):
+            outputs[row] = replace(outputs[row], label=choice.label, probabilities=choice.probabilities, text=choice.text)
+        asked = rows_to_answer(task, split.examples)
+        tick = _tick(say, f"{name}, answers", len(asked))
+        written = write_answers(task, [split.examples[row] for row in asked], task.recipe.evaluate.max_new_tokens, tick)
+        for row, answer in zip(asked, written, strict=True):
+            outputs[row] = replace(outputs[row], text=answer.text)
+    if task.kind == "language_modelling" and name == "test":
+        for row, text in enumerate(_continued(task, split.examples[: task.recipe.evaluate.continuations], say)):
+            outputs[row] = replace(outputs[row], text=text)
     return outputs
+
+
+def _continued(task: Task, examples: Sequence[Example], say: Say) -> list[str]:
+    """How the model goes on with the first words of each text."""
+    if not examples:
+        return []
+    begun = [Text(beginning(example)[0], example.origin) for example in examples]
+    written = write_answers(task, begun, task.recipe.evaluate.max_new_tokens, _tick(say, "continuations", len(begun)))
+    return [answer.text or "" for answer in written]
+
+
+def beginning(example: Example) -> tuple[str, str]:
+    """A held-out text, cut behind the words that the model is to go on with."""
+    return first_words(text_of(example), BEGINNING_WORDS)
 
 
 def _answers(task: Task) -> list[str]:
     """Answers to the recipe's own prompts, where the model writes."""
     asked = task.recipe.evaluate.prompts
-    if not asked or isinstance(task.objective, HeadObjective):
+    if not asked or not writes(task.kind):
         return []
     raw = task.kind == "language_modelling"  # a model of raw text goes on with it, one of conversations answers it
     examples = [Text(text, SOURCELESS) if raw else Prompt((Message("user", text),), SOURCELESS) for text in asked]

@@ -8,16 +8,16 @@ import torch
 from torch import Tensor
 
 from tunesmith.core.batch import Batch
-from tunesmith.core.errors import RecipeError
-from tunesmith.core.types import Encoder, Example, HeadObjective, Labelled, Output, Row, Segment
+from tunesmith.core.errors import DataError, RecipeError
+from tunesmith.core.types import Encoder, Example, HeadObjective, Labelled, Output, Row, Segment, Targets
 from tunesmith.engine.forward import PackedForward
 from tunesmith.engine.generate import generate
 from tunesmith.engine.packing import evaluation_batches
 from tunesmith.engine.scoring import Question
 from tunesmith.engine.scoring import score as score_choices
-from tunesmith.evaluation.predict import hear_head, score_batches, zero_shot_by_likelihood, zero_shot_by_similarity
+from tunesmith.evaluation.predict import choose_by_likelihood, hear_head, score_batches, zero_shot_by_likelihood, zero_shot_by_similarity
 
-__all__ = ["EncodedSplit", "Speaker", "read_head", "score", "write_answers", "write_answers_to", "zero_shot"]
+__all__ = ["EncodedSplit", "Speaker", "choose", "read_head", "score", "write_answers", "write_answers_to", "zero_shot"]
 
 Tick = Callable[[int], None]
 
@@ -91,6 +91,54 @@ def score(speaker: Speaker, split: EncodedSplit, tick: Tick = lambda done: None)
                 num_bytes=sofar.num_bytes + output.num_bytes,
             )
     return per_example
+
+
+def choose(speaker: Speaker, examples: Sequence[Example], tick: Tick = lambda done: None) -> list[Output]:
+    """The likeliest of the answers that each example is judged among: as `label`, with the probabilities of all, and as `text`.
+
+    Answers are rendered as in training, the end of the turn included. Raises: DataError, where an answer leaves no room for its question.
+    """
+    if not examples:
+        return []
+    found = [speaker.encoder.answers(example) for example in examples]
+    for example, answers in zip(examples, found, strict=True):
+        if max(map(len, answers)) >= speaker.encoder.max_length:
+            raise DataError(
+                f"{example.origin.file}:{example.origin.row}: an answer to choose is as long as the model reads ({speaker.encoder.max_length} tokens). "
+                "Raise model.max_length, or leave the row out."
+            )
+    if speaker.forward.facts.is_encoder_decoder:
+        nats = _translation_scores(speaker, examples, found, tick)
+    else:  # of a question that is too long its end is read
+        questions = [
+            Question(speaker.encoder.prompt(example)[-(speaker.encoder.max_length - max(map(len, answers))) :], answers)
+            for example, answers in zip(examples, found, strict=True)
+        ]
+        nats = score_choices(speaker.forward, questions, progress=tick)
+    choices = [speaker.encoder.choices(example) for example in examples]
+    outputs = choose_by_likelihood(nats, [[len(answer) for answer in answers] for answers in found], choices)
+    return [replace(output, text=output.label) for output in outputs]
+
+
+def _translation_scores(
+    speaker: Speaker, examples: Sequence[Example], found: Sequence[Sequence[tuple[int, ...]]], tick: Tick
+) -> list[list[float]]:
+    """The log-likelihood of each answer, nats, of an encoder-decoder that reads the question as its source."""
+    rows, owners = list[Row](), list[int]()
+    for index, (example, answers) in enumerate(zip(examples, found, strict=True)):
+        source, start = Segment(speaker.encoder.encode(example).source), speaker.encoder.prompt(example)
+        for answer in answers:
+            positions = tuple(range(len(start) - 1, len(start) - 1 + len(answer)))
+            targets = Targets(positions, answer, (1.0,) * len(answer), (0,) * len(answer))
+            rows.append(Row((Segment((*start, *answer)),), example.origin, targets, source=source))
+            owners.append(index)
+    scores, by_row = [list[float]() for _ in examples], [0.0] * len(rows)
+    for batch, indices in _batches(speaker, rows, lambda done: tick(done * len(examples) // len(rows))):
+        for index, output in zip(indices, score_batches(speaker.forward, [batch], [0] * len(indices)), strict=True):
+            by_row[index] = -output.nll_nats
+    for owner, nats in zip(owners, by_row, strict=True):
+        scores[owner].append(nats)
+    return scores
 
 
 def write_answers(speaker: Speaker, examples: Sequence[Example], max_new_tokens: int, tick: Tick | None = None) -> list[Output]:

@@ -36,12 +36,18 @@ def writes(kind: str) -> bool:
 
 def require_head(kind: str) -> None:
     """Raises: UsageError, where the run is a language model's."""
+    if kind == "masked_language_modelling":
+        require_language_model(kind)
     if writes(kind):
         raise UsageError("this run tuned a language model: ask it with generate(prompts), or `tunesmith chat`.")
 
 
 def require_language_model(kind: str) -> None:
-    """Raises: UsageError, where the run is a classifier's, or of another head."""
+    """Raises: UsageError, where the run is a classifier's, of another head, or of an encoder that fills in words."""
+    if kind == "masked_language_modelling":
+        raise UsageError(
+            "this run tuned an encoder to fill in masked words: it writes no text. Tune a classifier on it: tunesmith tune RECIPE model=run:ID."
+        )
     if not writes(kind):
         what = "a classifier" if kind == "classification" else f"a head for {kind.replace('_', ' ')}"
         raise UsageError(f"this run tuned {what}: ask it with predict(texts), or `tunesmith predict`.")

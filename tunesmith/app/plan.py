@@ -1,17 +1,19 @@
 """What a run would do and need, before it does it."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any, Literal
 
 from tunesmith.app.machine import available_memory_bytes, machine_facts, matmul_flops_per_second
 from tunesmith.app.task import Task
-from tunesmith.core.types import ParamGroup
+from tunesmith.core.types import ParamGroup, Row
+from tunesmith.data.mixing import rows_per_epoch
 from tunesmith.engine.kernels.linear_cross_entropy import positions_at_a_time
 from tunesmith.engine.optimizers import moments_per_parameter
-from tunesmith.engine.packing import StepPlan
+from tunesmith.engine.packing import Part, StepPlan, rows_seen
 from tunesmith.engine.recomputing import checkpointed_layers
 from tunesmith.model.facts import flops_per_token, training_memory
 
@@ -45,6 +47,8 @@ class Plan:
     disk_bytes: int
     machine: dict[str, Any]
     recipe: str
+    tasks: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Of each set of a mixture: its training rows, those of an epoch, their share, and those of the whole training."""
 
     def to_dict(self) -> dict[str, Any]:
         """For `--json`."""
@@ -62,20 +66,37 @@ def step_plan(task: Task) -> StepPlan:
         max_steps=train.max_steps,
         seed=task.recipe.seed,
         is_padded=task.forward.paths.attention == "padded",
+        parts=_parts(task),
     )
+
+
+def _parts(task: Task) -> list[Part]:
+    """The sets of a mixture, whose rows stand one set after the other; none without a mixture."""
+    sets, by = task.data.sets, task.recipe.data.mix_by
+    if not sets:
+        return []
+    counted = Counter(row.origin.task for row in task.splits["train"].rows)
+    counts = {name: counted[name] for name in sets}
+    takes = rows_per_epoch(counts, {name: one.weight for name, one in sets.items()}, by.rule, by.temperature)
+    parts, start = list[Part](), 0
+    for name, count in counts.items():
+        parts.append(Part(start, count, takes[name]))
+        start += count
+    return parts
 
 
 def make_plan(task: Task, groups: Sequence[ParamGroup], recipe: str) -> Plan:
     """The plan of a task whose method was applied."""
     train, rows, facts = task.recipe.train, task.splits["train"].rows, task.model.facts
     steps = step_plan(task)
-    tokens_per_epoch = sum(row.num_tokens for row in rows)
+    all_tokens = sum(row.num_tokens for row in rows)
+    tokens_per_epoch = _tokens_per_epoch(rows, steps)
     total_tokens = round(tokens_per_epoch * steps.num_steps / steps.steps_per_epoch)
     trainable = sum(p.numel() for p in {id(p): p for group in groups for p in group.params}.values())
     total = sum(p.numel() for p in task.forward.parameters())
     kind = _cost_kind(task, trainable)
     longest = max(row.num_tokens for row in rows)
-    batch = min(max(task.micro_batch_tokens, longest), tokens_per_epoch)
+    batch = min(max(task.micro_batch_tokens, longest), all_tokens)
     scored = sum(len(row.targets.labels) for row in rows)
     memory_of = partial(
         training_memory,
@@ -85,15 +106,15 @@ def make_plan(task: Task, groups: Sequence[ParamGroup], recipe: str) -> Plan:
         method=kind,
         optimizer=train.optimizer,
         weight_bytes=next(task.model.trunk.parameters()).element_size(),
-        num_scored_tokens=math.ceil(batch * scored / tokens_per_epoch),
+        num_scored_tokens=math.ceil(batch * scored / all_tokens),
         logits_bytes=4 * facts.vocab_size * positions_at_a_time(facts.vocab_size, task.device),
         int8_base=task.method.base_precision == "int8",
     )
     available = available_memory_bytes(task.device)
     recomputed = _recomputes(task, memory_of().total_bytes, available)
     memory = memory_of(recomputed=recomputed)
-    mean_length = round(tokens_per_epoch / len(rows))
-    flops = flops_per_token(facts, sequence_length=mean_length, method=kind, scored_share=scored / tokens_per_epoch, recomputed=recomputed)
+    mean_length = round(all_tokens / len(rows))
+    flops = flops_per_token(facts, sequence_length=mean_length, method=kind, scored_share=scored / all_tokens, recomputed=recomputed)
     moments = moments_per_parameter(train.optimizer, train.momentum)
     return Plan(
         num_steps=steps.num_steps,
@@ -115,7 +136,27 @@ def make_plan(task: Task, groups: Sequence[ParamGroup], recipe: str) -> Plan:
         disk_bytes=4 * trainable * (2 + 2 * (1 + moments)),
         machine=machine_facts(task.device),
         recipe=recipe,
+        tasks=_tasks(task, steps),
     )
+
+
+def _tokens_per_epoch(rows: Sequence[Row], steps: StepPlan) -> int:
+    """Of a mixture as its sets have on average."""
+    parts = steps.parts or (Part(0, len(rows), len(rows)),)
+    return round(sum(p.per_epoch / p.num_rows * sum(row.num_tokens for row in rows[p.start : p.start + p.num_rows]) for p in parts))
+
+
+def _tasks(task: Task, steps: StepPlan) -> dict[str, dict[str, Any]]:
+    seen = rows_seen(steps, steps.num_steps)
+    return {
+        name: {
+            "train_rows": part.num_rows,
+            "rows_per_epoch": part.per_epoch,
+            "share": part.per_epoch / steps.rows_per_epoch,
+            "rows_seen": rows,
+        }
+        for name, part, rows in zip(task.data.sets, steps.parts, seen, strict=True)
+    }
 
 
 def _recomputes(task: Task, peak_bytes: int, available_bytes: int) -> bool:

@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from tunesmith.app.answers import added_columns, added_values
 from tunesmith.app.interruption import Interruption
-from tunesmith.app.learned import Learned, checked_length, learned, writes
+from tunesmith.app.learned import Learned, checked_length, learned, require_language_model, writes
 from tunesmith.core.errors import DataError, Interrupted, UsageError
 from tunesmith.core.events import Event, Notice, Progress, Stage, Warned
 from tunesmith.core.files import staged_file
@@ -82,6 +82,8 @@ def predict_file(
         try:
             _check_out(out, file, overwrite)
             known = learned(run)
+            if known.kind == "masked_language_modelling":
+                require_language_model(known.kind)
             if checked_length(max_new_tokens) is not None and not writes(known.kind):
                 raise UsageError(f"max_new_tokens: this run tuned a model for {known.kind}, which writes no text. Leave it out.")
             source = _examine(file, known, columns or {}, say)

@@ -1,6 +1,7 @@
 """A recipe made ready: its data read and encoded, its model loaded, its method and objective chosen. Nothing is written yet."""
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean, pstdev
 from typing import Any
@@ -9,6 +10,7 @@ import torch
 from torch import nn
 
 from tunesmith.app.dataset import PreparedData, prepare_data
+from tunesmith.app.fitting import fitting_metrics
 from tunesmith.app.judging import EncodedSplit
 from tunesmith.app.machine import choose_device
 from tunesmith.app.placing import check_precision, leaves_frozen, place
@@ -32,14 +34,14 @@ from tunesmith.core.types import (
     Text,
     Tokens,
 )
-from tunesmith.data import EncodedFacts, TextEncoder, encode
+from tunesmith.data import Asked, EncodedFacts, TextEncoder, encode
 from tunesmith.engine.forward import PackedForward
 from tunesmith.engine.generate import longest_prompt
 from tunesmith.evaluation.score import metrics_for
 from tunesmith.method._peft import attach_adapter, merge_adapter
 from tunesmith.model.heads import Head, load_heads, write_label_map
 from tunesmith.model.load import LoadedModel, load
-from tunesmith.recipe import PluginSpec, Recipe, source_name
+from tunesmith.recipe import PluginSpec, Recipe
 
 __all__ = [
     "KINDS",
@@ -48,13 +50,16 @@ __all__ = [
     "choose_objective",
     "earlier_heads",
     "load_model",
+    "make_encoder",
     "prepare",
+    "rows_to_answer",
     "stop_tokens",
 ]
 
 Say = Callable[[Event], None]
 
 KINDS = {
+    "masked": "masked_language_modelling",
     "label": "classification",
     "labels": "multi_label",
     "number": "regression",
@@ -107,26 +112,34 @@ class Task:
         return next(kind for filled, kind in KINDS.items() if filled in self.objective.fills)
 
 
-def choose_objective(spec: PluginSpec | None, examples: Sequence[Example]) -> tuple[str, Objective]:
+def choose_objective(spec: PluginSpec | None, examples: Sequence[Example], labels: Sequence[str] | None = None) -> tuple[str, Objective]:
     """The recipe's objective, or the one that fits the data: classify for labels, causal_lm for raw text and for tokens that are all learned, sft for the rest.
+
+    Args:
+        labels: of the classes, where the examples are labelled; empty where the sets of a mixture have different ones.
 
     Raises: ObjectiveError, where the objective does not learn from such examples.
     """
-    kind = type(examples[0])
-    name = spec.name if spec else _usual_objective(examples[0])
+    kinds = list(dict.fromkeys(type(example) for example in examples))
+    name = spec.name if spec else _usual_objective(kinds, examples[0], labels)
     objective: Objective = registry.create("objective", name, **(spec.options if spec else {}))
-    if kind not in objective.accepts:
+    kind = next((found for found in kinds if found not in objective.accepts), None)
+    if kind is not None:
         wanted = ", ".join(accepted.__name__ for accepted in objective.accepts)
         fitting = [n for n in registry.names("objective") if kind in registry.create("objective", n).accepts]
         cure = f"Objectives for it: {', '.join(fitting)}." if fitting else "No objective learns from those yet."
         raise ObjectiveError(f"objective: {name} learns from {wanted} examples; the data gives {kind.__name__}. {cure}")
+    if "label" in objective.fills and labels == ():
+        raise ObjectiveError(f"objective: {name} needs the same classes in every set of data.mix. Set their labels, or use sft.")
     return name, objective
 
 
-def _usual_objective(example: Example) -> str:
-    if isinstance(example, Tokens):
-        return "sft" if example.num_asked > 1 else "causal_lm"
-    return _OBJECTIVES.get(type(example), "sft")
+def _usual_objective(kinds: Sequence[type[Example]], first: Example, labels: Sequence[str] | None) -> str:
+    if len(kinds) > 1 or (kinds == [Labelled] and labels == ()):
+        return "sft"
+    if isinstance(first, Tokens):
+        return "sft" if first.num_asked > 1 else "causal_lm"
+    return _OBJECTIVES.get(kinds[0], "sft")
 
 
 def load_model(recipe: Recipe, objective: Objective, say: Say) -> LoadedModel:
@@ -144,7 +157,7 @@ def load_model(recipe: Recipe, objective: Objective, say: Say) -> LoadedModel:
             progress=lambda done, total: say(Progress("model", done, total, in_bytes=True)),
         )
 
-    model = options("lm" if objective.uses_lm_head else "any")
+    model = options(getattr(objective, "need", "lm" if objective.uses_lm_head else "any"))
     if model.facts.is_encoder_decoder and not objective.uses_lm_head:
         model = options("encoder")
     for folder in model.source.adapters:
@@ -153,6 +166,21 @@ def load_model(recipe: Recipe, objective: Objective, say: Say) -> LoadedModel:
     if model.source.adapters:  # an adapter trained next belongs to this run, not to its base: peft must fail to load it there, not mislead
         model.trunk.name_or_path = spec.source  # type: ignore[assignment]
     return model
+
+
+def make_encoder(
+    model: LoadedModel,
+    recipe: Recipe,
+    labels: Sequence[str],
+    tasks: Mapping[str, Asked] | None = None,
+    numbers: tuple[float, float] = (0.0, 1.0),
+) -> TextEncoder:
+    """The encoder of a model for a recipe's data, in training and after."""
+    data = recipe.data
+    return TextEncoder(
+        model.tokenizer, model.facts, tuple(labels), model.facts.max_length, data.template, data.system,
+        tasks=tasks or {}, window_tokens=data.chunk.length or 0, overlap_tokens=data.chunk.overlap, numbers=numbers,
+    )  # fmt: skip
 
 
 def stop_tokens(model: LoadedModel) -> tuple[int, ...]:
@@ -173,20 +201,18 @@ def prepare(recipe: Recipe, say: Say) -> Task:
     if recipe.engine.num_threads:
         torch.set_num_threads(recipe.engine.num_threads)
     device = choose_device(recipe.engine.device)
-    say(Stage("data", source_name(recipe.data.train)))
+    say(Stage("data", recipe.data.named))
     data = prepare_data(recipe)
     for warning in data.warnings:
         say(Warned(warning))
-    objective_name, objective = choose_objective(recipe.objective, data.train)
-    metrics, select_by = _metrics(recipe, objective_name, objective), _selection(recipe, objective)
+    objective_name, objective = choose_objective(recipe.objective, data.train, data.labels if data.sets else None)
+    metrics, select_by = _metrics(recipe, objective_name, objective, data), _selection(recipe, objective)
     method: Method = registry.create("method", recipe.method.name, **recipe.method.options)
     check_precision(recipe, method, device)
     model = load_model(recipe, objective, say)
     paths, autocast = place(model, recipe, device, is_frozen=leaves_frozen(method, model.trunk))
-    encoder = TextEncoder(
-        model.tokenizer, model.facts, data.labels, model.facts.max_length, recipe.data.template, recipe.data.system,
-        numbers=_numbers(data.train),
-    )  # fmt: skip
+    tasks = {name: Asked(one.template, one.labels) for name, one in data.sets.items()}
+    encoder = make_encoder(model, recipe, data.labels, tasks, numbers=_numbers(data.train))
     if not objective.heads(encoder) and recipe.train.head_first:
         raise RecipeError(f"{recipe.name}: train.head_first: the objective {objective_name} puts no new head on the model. Leave it out.")
     forward = PackedForward(model.trunk, {}, model.facts, paths, autocast)
@@ -199,24 +225,40 @@ def prepare(recipe: Recipe, say: Say) -> Task:
     for name, examples in {"train": data.train, "validation": data.validation, "test": data.test, **data.domains}.items():
         task.splits[name], task.encoded[name] = _encode(task, name, examples)
     if task.kind == "generation" and not model.facts.is_encoder_decoder:
-        asked = task.splits["test"].examples[: recipe.evaluate.generate_limit]
-        task.num_prompts_cut = sum(len(encoder.prompt(example)) > longest_prompt(model.facts) for example in asked)
-    if not task.splits["train"].rows:
-        raise DataError(
-            f"{source_name(recipe.data.train)}: no training row has anything left to learn. Raise model.max_length, or shorten data.template."
-        )
+        test = task.splits["test"].examples
+        prompts = (encoder.prompt(test[row]) for row in rows_to_answer(task, test))
+        task.num_prompts_cut = sum(len(prompt) > longest_prompt(model.facts) for prompt in prompts)
+    learned = {row.origin.task for row in task.splits["train"].rows}
+    missing = next((f"data.mix.{name}" for name in data.sets if name not in learned), "" if learned else recipe.data.named)
+    if missing:
+        raise DataError(f"{missing}: no training row has anything left to learn. Raise model.max_length, or shorten data.template.")
     return task
 
 
-def _metrics(recipe: Recipe, name: str, objective: Objective) -> list[str]:
-    fitting = metrics_for(objective.fills)
+def _metrics(recipe: Recipe, name: str, objective: Objective, data: PreparedData) -> list[str]:
+    """The metrics of all test rows together. Raises: RecipeError, for one that fits neither them nor a set of the mixture."""
+    fitting = fitting_metrics(objective, data.train, is_mixed=bool(data.sets))
+    by_set = [[example for example in data.train if example.origin.task == one] for one in data.sets]
+    known = {*fitting, *(metric for examples in by_set for metric in fitting_metrics(objective, examples, is_mixed=True))}
     for wanted in recipe.evaluate.metrics or ():
-        if wanted not in fitting:
+        if wanted not in known:
             raise RecipeError(
-                f"{recipe.name}: evaluate.metrics: {wanted} does not fit the objective {name}. Fitting: {', '.join(fitting)}."
+                f"{recipe.name}: evaluate.metrics: {wanted} does not fit the objective {name}. Fitting: {', '.join(sorted(known))}."
             )
-    first = [objective.headline] if objective.headline in fitting else []
-    return list(recipe.evaluate.metrics or dict.fromkeys([*first, *fitting]))
+    return [wanted for wanted in recipe.evaluate.metrics or () if wanted in fitting] or fitting
+
+
+def rows_to_answer(task: Task, examples: Sequence[Example]) -> list[int]:
+    """Places of the examples that a language model is to answer in its own words: the first `evaluate.generate_limit`, of a mixture those of each
+    set, and none whose answers are given to choose among.
+    """
+    taken, rows = Counter[str](), list[int]()
+    for row, example in enumerate(examples):
+        name = example.origin.task if task.data.sets else ""
+        if taken[name] < task.recipe.evaluate.generate_limit and not task.encoder.choices(example):
+            taken[name] += 1
+            rows.append(row)
+    return rows
 
 
 def _selection(recipe: Recipe, objective: Objective) -> str:

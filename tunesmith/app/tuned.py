@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from tunesmith.app.answers import asked, said
-from tunesmith.app.judging import read_head, write_answers_to
+from tunesmith.app.judging import choose, read_head, write_answers_to
 from tunesmith.app.learned import learned, require_head, require_language_model
 from tunesmith.app.machine import choose_device
 from tunesmith.app.placing import leaves_frozen, place
-from tunesmith.app.task import load_model, stop_tokens
+from tunesmith.app.task import load_model, make_encoder, stop_tokens
 from tunesmith.core import registry
 from tunesmith.core.run import RunDirectory
 from tunesmith.core.types import Example, HeadObjective, Message, Method, Objective, Origin, Output, Prompt, Row
@@ -94,6 +94,8 @@ class Tuned:
 
     def _answers(self, examples: Sequence[Example], max_new_tokens: int, tick: Callable[[int], None]) -> Said:
         facts = self.model.facts
+        if all(self.encoder.choices(example) for example in examples):  # one of them is the answer, not what it would write itself
+            return Said([Output(text=output.text) for output in choose(self, examples, tick)], 0, 0)
         if facts.is_encoder_decoder:
             encoded = [self.encoder.encode(example) for example in examples]
             prompts, num_too_long = [e.source for e in encoded], sum(e.num_cut > 0 for e in encoded)
@@ -129,7 +131,7 @@ def load_tuned(directory: RunDirectory) -> Tuned:
         forward.use_fused_layers()
     if method.base_precision == "int8":
         forward.use_int8_base()
-    encoder = TextEncoder(model.tokenizer, model.facts, labels, model.facts.max_length, recipe.data.template, recipe.data.system)
+    encoder = make_encoder(model, recipe, labels)
     return Tuned(
         recipe, model, forward.eval(), encoder, stop_tokens(model), recipe.engine.micro_batch_tokens, known.kind, known.format, objective
     )
@@ -144,7 +146,7 @@ def load_base(recipe: Recipe) -> Tuned:
     forward = PackedForward(model.trunk, {}, model.facts, paths)
     if not recipe.engine.exact_reference:
         forward.use_fused_layers()
-    encoder = TextEncoder(model.tokenizer, model.facts, (), model.facts.max_length, recipe.data.template, recipe.data.system)
+    encoder = make_encoder(model, recipe, ())
     return Tuned(
         recipe, model, forward.eval(), encoder, stop_tokens(model), recipe.engine.micro_batch_tokens, "generation", "messages", objective
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Encoded", "EncodedContext", "EncodedWords"]
+__all__ = ["Encoded", "EncodedContext", "EncodedWords", "WordWindow"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,3 +37,12 @@ class EncodedContext:
     encoded: Encoded
     first: int
     spans: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WordWindow:
+    """A part of a text as an encoder reads it, special tokens included; `words` numbers the word of each token, -1 for special ones."""
+
+    tokens: tuple[int, ...]
+    token_types: tuple[int, ...]
+    words: tuple[int, ...]

@@ -7,6 +7,7 @@ from typing import Literal
 
 __all__ = [
     "Chat",
+    "Choice",
     "Completion",
     "Example",
     "Labelled",
@@ -78,6 +79,16 @@ class Completion:
 
     source: str
     target: str
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A question and the answers to choose among; `answer` is the place of the right one, from 0, None where it is to be predicted."""
+
+    question: str
+    choices: tuple[str, ...]
+    answer: int | None
     origin: Origin
 
 
@@ -167,4 +178,6 @@ class Unpaired:
     origin: Origin
 
 
-Example = Text | Labelled | Chat | Completion | Prompt | Tokens | Rated | MultiLabelled | Tagged | SpanQuestion | Preference | Unpaired
+Example = (
+    Text | Labelled | Chat | Completion | Choice | Prompt | Tokens | Rated | MultiLabelled | Tagged | SpanQuestion | Preference | Unpaired
+)

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_chec
 
 import numpy as np
 
-from tunesmith.core.encoded import Encoded, EncodedContext, EncodedWords
+from tunesmith.core.encoded import Encoded, EncodedContext, EncodedWords, WordWindow
 from tunesmith.core.examples import (
     Chat,
+    Choice,
     Completion,
     Example,
     Labelled,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BasePrecision",
     "Chat",
+    "Choice",
     "Completion",
     "Encoded",
     "EncodedContext",
@@ -73,6 +75,7 @@ __all__ = [
     "Text",
     "Tokens",
     "Unpaired",
+    "WordWindow",
 ]
 
 
@@ -111,6 +114,8 @@ class Row:
     answers: tuple[int, ...] = (0,)
     values: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     source: Segment | None = None
+    words: tuple[int, ...] = ()
+    """Where tokens are masked: for each token of the row the number of its word, -1 for special tokens."""
 
     @property
     def num_tokens(self) -> int:
@@ -232,11 +237,24 @@ class Encoder(Protocol):
     def contexts(self, question: str, context: str) -> list[EncodedContext]:
         """Tokenize a question with its context: several overlapping windows where the context is too long for one."""
 
+    @property
+    def mask_token_id(self) -> int | None:
+        """The token that stands for one to be filled in; None where the tokenizer has none."""
+
+    def word_windows(self, example: Text) -> list[WordWindow]:
+        """Tokenize a text of any length into sequences of at most `max_length`, none of which overlap, with the words that tokens belong to."""
+
     def prompt(self, example: Example) -> tuple[int, ...]:
         """The tokens that the model continues when it is asked to answer `example`."""
 
     def reference(self, example: Example) -> str:
         """The answer that `example` holds to its own `prompt`."""
+
+    def choices(self, example: Example) -> tuple[str, ...]:
+        """The answers that `example` is judged among, by their likelihood; empty where its answer is open."""
+
+    def answers(self, example: Example) -> list[tuple[int, ...]]:
+        """The tokens of each of `choices(example)` as they follow `prompt(example)`, the end of the turn included."""
 
     def decode(self, tokens: Sequence[int]) -> str:
         """Text of `tokens`, without special tokens."""
@@ -289,7 +307,7 @@ class Objective(Protocol):
     uses_lm_head: ClassVar[bool]
     """Whether it reads the model's own vocabulary head."""
     fills: ClassVar[frozenset[str]]
-    """What its predictions hold, and so which metrics fit: fields of Output (`nll` stands for `nll_nats`)."""
+    """What its predictions hold, and so which metrics fit: fields of Output (`nll` and `masked`, of masked tokens, stand for `nll_nats`)."""
     headline: ClassVar[str]
     """The metric that a report leads with."""
 
@@ -360,7 +378,7 @@ class Output:
 class Metric(Protocol):
     """A number with an interval. A file in `evaluation/metrics/`."""
 
-    needs: ClassVar[Literal["label", "labels", "tags", "number", "span", "text", "nll"]]
+    needs: ClassVar[Literal["label", "labels", "tags", "number", "span", "text", "nll", "masked"]]
     """What it reads of an Output; a run evaluates the metrics whose need its objective fills."""
     higher_is_better: ClassVar[bool]
     is_proportion: ClassVar[bool]

@@ -8,9 +8,11 @@ from tunesmith.data.preview import preview
 from tunesmith.data.quarantine import InvalidRow, Quarantine, write_quarantine
 from tunesmith.data.read import Dataset, SourceFacts, is_named_by_mapping, read
 from tunesmith.data.records import iter_records, iter_rows
+from tunesmith.data.render import Asked
 from tunesmith.data.split import Splits, content_key, limited, num_overlapping, refuse_overlap, split
 
 __all__ = [
+    "Asked",
     "Dataset",
     "EncodedFacts",
     "EncodedRows",

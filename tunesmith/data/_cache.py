@@ -48,6 +48,7 @@ def save_rows(path: Path, rows: Sequence[Row], owners: Sequence[int], examples: 
         for name in ("positions", "labels", "weights", "answers"):
             ragged.add(f"target.{name}", getattr(row.targets, name))
         ragged.add("answers", row.answers)
+        ragged.add("words", row.words)
         ragged.add("source", row.source.tokens if row.source else ())
         for name in names:
             ragged.add(f"value.{name}", row.values[name])
@@ -80,8 +81,8 @@ def _rows(arrays: dict[str, Array], meta: dict[str, Any], owners: list[int], exa
     targets = zip(*(parts(f"target.{name}") for name in ("positions", "labels", "weights", "answers")), strict=True)
     values = {name: parts(f"value.{name}") for name in meta["names"]}
     rows = []
-    for at, (owner, parents, target, answers, source) in enumerate(
-        zip(owners, parts("parents"), targets, parts("answers"), parts("source"), strict=True)
+    for at, (owner, parents, target, answers, source, words) in enumerate(
+        zip(owners, parts("parents"), targets, parts("answers"), parts("source"), parts("words"), strict=True)
     ):
         segments = tuple(Segment(next(tokens), next(types), parent) for parent in parents)
         rows.append(
@@ -92,6 +93,7 @@ def _rows(arrays: dict[str, Array], meta: dict[str, Any], owners: list[int], exa
                 answers,
                 {name: numbers[at] for name, numbers in values.items()},
                 Segment(source) if meta["has_source"][at] else None,
+                words,
             )
         )
     return rows

@@ -1,16 +1,29 @@
 """Examples to tokens: the one encoder, for training, evaluation and chat alike."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
 from tunesmith.core.errors import DataError, RecipeError
 from tunesmith.core.files import hash_of
-from tunesmith.core.types import Encoded, EncodedContext, EncodedWords, Example, Labelled, ModelFacts, MultiLabelled, Rated, Text, Tokens
+from tunesmith.core.types import (
+    Encoded,
+    EncodedContext,
+    EncodedWords,
+    Example,
+    Labelled,
+    Message,
+    ModelFacts,
+    MultiLabelled,
+    Rated,
+    Text,
+    Tokens,
+    WordWindow,
+)
 from tunesmith.data.located import encode_contexts, encode_words
-from tunesmith.data.render import Piece, Renderer
+from tunesmith.data.render import Asked, Piece, Renderer
 
 __all__ = ["TextEncoder"]
 
@@ -34,6 +47,12 @@ class TextEncoder:
     system: str | None = None
     labelled_as: Literal["class", "answer"] = "class"
     """Whether a labelled text is encoded for a classifier's head, or as a request with the label's name as its answer."""
+    tasks: Mapping[str, Asked] = field(default_factory=dict)
+    """How the examples of each task of a mixture are asked, by the task's name."""
+    window_tokens: int = 0
+    """Tokens of a window of a long text; 0: `max_length`."""
+    overlap_tokens: int = 1
+    """Tokens of the window before that a window begins with: read there, and not learned again."""
     numbers: tuple[float, float] = (0.0, 1.0)
     """Mean and standard deviation of the training rows' numbers: where a head that names numbers begins."""
     _renderer: Renderer = field(init=False, repr=False, compare=False)
@@ -46,7 +65,15 @@ class TextEncoder:
         if not 2 <= length <= self.facts.max_length:
             raise RecipeError(f"model.max_length: {length}; {self.facts.name} takes 2 to {self.facts.max_length} tokens.")
         object.__setattr__(self, "max_length", length)
-        object.__setattr__(self, "_renderer", Renderer(self.tokenizer, self.facts.name, self.labels, self.template, self.system))
+        window = self.window_tokens or length
+        if window > length or not 1 <= self.overlap_tokens < window:
+            raise RecipeError(
+                f"data.chunk: windows of {window} tokens that overlap by {self.overlap_tokens}; expected at most {length} tokens (model.max_length), "
+                "and an overlap of at least 1 and less than a window."
+            )
+        object.__setattr__(
+            self, "_renderer", Renderer(self.tokenizer, self.facts.name, self.labels, self.template, self.system, self.tasks)
+        )
         object.__setattr__(self, "_anchor", self._find_anchor())
         bos = self.tokenizer.bos_token_id
         has_bos = bos is not None and self.tokenizer("a", add_special_tokens=True, verbose=False)["input_ids"][:1] == [bos]
@@ -68,16 +95,21 @@ class TextEncoder:
         return self._cut(tokens, scored)
 
     def windows(self, example: Text | Tokens) -> list[Encoded]:
-        """A text of any length, and the end-of-sequence token after it, or tokens as they are, as sequences of at most `max_length`.
+        """A text of any length, and the end-of-sequence token after it, or tokens as they are, as sequences of at most `window_tokens`.
 
-        Each sequence begins with the last token of the one before, so that every token but the very first is scored, once.
+        Each sequence begins with the last `overlap_tokens` of the one before, which are read there and not scored: every token but the very
+        first is scored once.
         """
         tokens = self._document(example.text) if isinstance(example, Text) else self._ready(example)
-        scored = (True,) * len(tokens) if isinstance(example, Text) else example.scored
-        step = self.max_length - 1
-        starts = [at for at in range(0, max(len(tokens) - 1, 1), step) if tokens[at : at + self.max_length]]
-        parts = [(tuple(tokens[at : at + self.max_length]), tuple(scored[at + 1 : at + self.max_length])) for at in starts]
-        return [Encoded(part, (0,) * len(part), (False, *learned)) for part, learned in parts]
+        learned = (True,) * len(tokens) if isinstance(example, Text) else example.scored
+        size, overlap = self.window_tokens or self.max_length, self.overlap_tokens
+        found = list[Encoded]()
+        for at in range(0, max(len(tokens) - overlap, 1), size - overlap):
+            part = tokens[at : at + size]
+            num_read = min(overlap if at else 1, len(part))
+            scored = (False,) * num_read + tuple(learned[at + num_read : at + len(part)])
+            found.append(Encoded(tuple(part), (0,) * len(part), scored))
+        return [window for window in found if window.tokens]
 
     def words(self, words: Sequence[str]) -> EncodedWords:
         """A sentence that is given word by word, parted by spaces; cut on the right to `max_length`."""
@@ -86,6 +118,25 @@ class TextEncoder:
     def contexts(self, question: str, context: str) -> list[EncodedContext]:
         """A question with its context: several overlapping windows where the context is too long for one."""
         return encode_contexts(self.tokenizer, question, context, self.max_length, with_types=self.facts.has_token_types)
+
+    @property
+    def mask_token_id(self) -> int | None:
+        """The token that stands for one to be filled in; None where the tokenizer has none."""
+        return None if self.tokenizer.mask_token_id is None else int(self.tokenizer.mask_token_id)
+
+    def word_windows(self, example: Text) -> list[WordWindow]:
+        """A text of any length as sequences of at most `window_tokens`, each with the tokenizer's special tokens, none of which overlap."""
+        size = self.window_tokens or self.max_length
+        found = self.tokenizer(
+            example.text, truncation=True, max_length=size, return_overflowing_tokens=True,
+            return_token_type_ids=self.facts.has_token_types, verbose=False,
+        )  # fmt: skip
+        windows = []
+        for number, tokens in enumerate(found["input_ids"]):
+            types = found["token_type_ids"][number] if self.facts.has_token_types else (0,) * len(tokens)
+            words = tuple(-1 if word is None else int(word) for word in found.word_ids(number))
+            windows.append(WordWindow(tuple(tokens), tuple(types), words))
+        return windows
 
     def prompt(self, example: Example) -> tuple[int, ...]:
         """The tokens that the model continues when it is asked to answer `example`; never cut.
@@ -110,6 +161,19 @@ class TextEncoder:
         answer = self._renderer.conversation(example)[1]
         return answer.content if answer else ""
 
+    def choices(self, example: Example) -> tuple[str, ...]:
+        """The answers that `example` is judged among, by their likelihood; empty where its answer is open."""
+        return self._renderer.choices(example)
+
+    def answers(self, example: Example) -> list[tuple[int, ...]]:
+        """The tokens of each of `choices(example)` as they follow `prompt(example)`, the end of the turn included."""
+        found = self.choices(example)
+        if self.facts.is_encoder_decoder:
+            return [tuple(self._target(text)) for text in found]
+        turns, _ = self._renderer.conversation(example)
+        pieces = (self._renderer.answer(turns, Message("assistant", text)) for text in found)
+        return [(*self._ids(piece.text, first=False), *(self._eos() if piece.closes else ())) for piece in pieces]
+
     def decode(self, tokens: Sequence[int]) -> str:
         """Text of `tokens`, without special tokens."""
         return str(self.tokenizer.decode(list(tokens), skip_special_tokens=True, clean_up_tokenization_spaces=False))
@@ -130,9 +194,10 @@ class TextEncoder:
         own.pop("padding", None)
         special = {name: str(value) for name, value in tokenizer.special_tokens_map.items()}
         model = (facts.is_causal, facts.is_encoder_decoder, facts.has_token_types, facts.decoder_start_token_id, facts.vocab_size)
-        return hash_of(
-            own, special, tokenizer.chat_template, self.labels, self.max_length, self.template, self.system, self.labelled_as, model
-        )
+        tasks = {name: (asked.template, asked.labels) for name, asked in self.tasks.items()}
+        windows = (self.window_tokens, self.overlap_tokens)
+        rendering = (self.labels, self.max_length, self.template, self.system, self.labelled_as, tasks, windows)
+        return hash_of(own, special, tokenizer.chat_template, rendering, model)
 
     def _ready(self, example: Tokens) -> Sequence[int]:
         """The example's tokens. Raises: DataError, where the model has no such token, or reads a source and writes a target."""
@@ -185,14 +250,15 @@ class TextEncoder:
         """For an encoder-decoder: the source with its special tokens, and the decoder's start, the target and its end."""
         turns, answer = self._renderer.conversation(example)
         source, _, num_cut = self._special("\n\n".join(turn.content for turn in turns), None)
-        target = list(self._call(answer.content, None)["input_ids"]) if answer else []
-        eos = self._eos()
-        if answer and target[-1:] != eos:
-            target += eos
-        whole = [*self._decoder_start(), *target]
+        whole = [*self._decoder_start(), *(self._target(answer.content) if answer else ())]
         tokens = whole[: self.max_length]
         scored = (False,) + (True,) * (len(tokens) - 1)
         return Encoded(tuple(tokens), (0,) * len(tokens), scored, source=source, num_cut=num_cut + len(whole) - len(tokens))
+
+    def _target(self, text: str) -> list[int]:
+        """What an encoder-decoder is to write, with its end."""
+        target, eos = list(self._call(text, None)["input_ids"]), self._eos()
+        return target if target[-1:] == eos else target + eos
 
     def _tokens(self, pieces: Sequence[Piece]) -> tuple[list[int], list[bool]]:
         """Tokens of the pieces, and whether each is scored. Neighbours that are not scored are tokenized as one text."""

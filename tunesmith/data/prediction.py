@@ -17,10 +17,22 @@ from tunesmith.core.types import (
     Tagged,
     Text,
 )
-from tunesmith.data.formats._columns import CONVERSATIONS, MESSAGES, PAIRS, SECOND_TEXTS, TEXTS, WORDS, messages_in, text_in
+from tunesmith.data.formats._columns import (
+    CHOICES,
+    CONVERSATIONS,
+    MESSAGES,
+    PAIRS,
+    QUESTIONS,
+    SECOND_TEXTS,
+    TEXTS,
+    WORDS,
+    messages_in,
+    text_in,
+)
 from tunesmith.data.formats._instructions import asked as instructed
 from tunesmith.data.formats._values import words_in
 from tunesmith.data.formats.alpaca import AlpacaFormat
+from tunesmith.data.formats.choices import ChoicesFormat
 from tunesmith.data.formats.pairs import PairsFormat
 from tunesmith.data.formats.sharegpt import ShareGPTFormat
 
@@ -39,6 +51,7 @@ _ROLES: dict[str, dict[str, tuple[str, ...]]] = {
     "tagged": {"words": WORDS},
     "squad": {"question": ("question",), "context": ("context",)},
     "pairs": {"source": tuple(pair[0] for pair in PAIRS)},
+    "choices": {"question": QUESTIONS, "choices": (*CHOICES, "A")},
     "text": {"text": ("text",)},
     "messages": _MESSAGES,
     "sharegpt": {"conversations": CONVERSATIONS, **_MESSAGES},
@@ -80,8 +93,9 @@ def columns_to_predict(
         if missing:
             raise DataError(_missing(missing, columns, roles, recipe, where))
         return {role: str(find(role)) for role in roles}
-    # A text may have a second one; a conversation or a prompt, either will do.
-    wanted = ["text"] if format in _OF_TEXTS else sorted(roles, key=lambda role: role not in given)
+    # A text may have a second one, a question has choices; a conversation or a prompt, either will do.
+    first = "text" if format in _OF_TEXTS else "question" if format == "choices" else None
+    wanted = [first] if first else sorted(roles, key=lambda role: role not in given)
     located = next(({role: column} for role in wanted if (column := find(role))), None)
     if located is None and len(columns) == 1:
         located = {wanted[-1]: next(iter(columns))}
@@ -93,6 +107,11 @@ def columns_to_predict(
             located["text_pair"] = second
         elif "text_pair" in recipe:
             raise DataError(_missing("text_pair", columns, roles, recipe, where))
+    if format == "choices":
+        choices = find("choices")
+        if choices is None:
+            raise DataError(_missing("choices", columns, roles, recipe, where))
+        located["choices"] = choices
     return located
 
 
@@ -132,6 +151,8 @@ def example_to_predict(record: Mapping[str, Any], origin: Origin, *, format: str
     if format == "squad":
         question, context = (text_in(record, columns[role], origin) for role in ("question", "context"))
         return SpanQuestion(question, context, None, origin)
+    if format == "choices":
+        return ChoicesFormat().asked(record, origin, columns)
     if format == "pairs":
         return Completion(text_in(record, columns["source"], origin), "", origin)
     if format == "text":

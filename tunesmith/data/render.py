@@ -5,14 +5,14 @@ each answer closed by the end-of-sequence token.
 """
 
 import string
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from tunesmith.core.errors import Interrupted, ModelError, RecipeError, did_you_mean
-from tunesmith.core.types import Chat, Completion, Example, Labelled, Message, MultiLabelled, Prompt, Rated
+from tunesmith.core.types import Chat, Choice, Completion, Example, Labelled, Message, MultiLabelled, Prompt, Rated
 
-__all__ = ["Piece", "Renderer", "fill"]
+__all__ = ["Asked", "Piece", "Renderer", "fill"]
 
 _BREAK = "\n\n"
 _MOST_CHARACTERS = 64 * 2**20
@@ -28,26 +28,28 @@ class Piece:
     closes: bool = False
 
 
-def _parsed(template: str) -> list[tuple[str, str | None, str | None, str | None]]:
+def _parsed(template: str, key: str) -> list[tuple[str, str | None, str | None, str | None]]:
     try:
         return list(string.Formatter().parse(template))
     except ValueError as error:
-        raise RecipeError(f"data.template: cannot be read ({error}). Write {{{{ and }}}} for braces that are text.") from None
+        raise RecipeError(f"{key}: cannot be read ({error}). Write {{{{ and }}}} for braces that are text.") from None
 
 
-def fill(template: str, **fields: str) -> str:
+def fill(template: str, *, key: str = "data.template", **fields: str) -> str:
     """`template` with its `{names}` filled in; `{{` and `}}` are braces.
 
+    Args:
+        key: what messages call the template.
     Raises: RecipeError, for a name that the data does not have, and for a template that cannot be read.
     """
     filled, size = list[str](), 0
-    for literal, name, spec, conversion in _parsed(template):
+    for literal, name, spec, conversion in _parsed(template, key):
         filled.append(literal)
         if name is None:
             continue
         if spec or conversion or name not in fields:
             raise RecipeError(
-                f"data.template: the data has no {{{name}}}.{did_you_mean(name, fields)} Write {{{{ and }}}} for braces that are text."
+                f"{key}: the data has no {{{name}}}.{did_you_mean(name, fields)} Write {{{{ and }}}} for braces that are text."
             )
         size += len(fields[name])
         if size > _MOST_CHARACTERS:
@@ -56,11 +58,19 @@ def fill(template: str, **fields: str) -> str:
     return "".join(filled)
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """How the examples of one data set of a mixture are asked, and, where they are labelled, the labels they are judged among."""
+
+    template: str | None = None
+    labels: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True)
 class Renderer:
     """Examples to pieces of text.
 
-    `template` words the user's turn of pairs and of labelled texts; `system` opens every conversation that has no system message.
+    `template` words the user's turn of pairs, of labelled texts and of questions with choices; `system` opens every conversation that has no system message.
     """
 
     tokenizer: Any
@@ -69,24 +79,46 @@ class Renderer:
     labels: tuple[str, ...] = ()
     template: str | None = None
     system: str | None = None
+    tasks: Mapping[str, Asked] = field(default_factory=dict)
+    """Of the examples whose origin names one of these tasks: in place of `template` and `labels`."""
 
     def __post_init__(self) -> None:
         """Raises: RecipeError, for a template that cannot be read, or that is the same for every row."""
-        if self.template is not None and not any(name is not None for _, name, _, _ in _parsed(self.template)):
-            raise RecipeError(
-                f"data.template: {self.template!r} names no column, so that every row would ask the same. Write {{text}} or {{source}} where the row's text belongs."
-            )
+        for key, template in {
+            "data.template": self.template,
+            **{f"data.mix.{name}.template": t.template for name, t in self.tasks.items()},
+        }.items():
+            if template is not None and not any(name is not None for _, name, _, _ in _parsed(template, key)):
+                raise RecipeError(
+                    f"{key}: {template!r} names no column, so that every row would ask the same. Write {{text}} or {{source}} where the row's text belongs."
+                )
 
-    def request(self, example: Completion | Labelled | Rated | MultiLabelled) -> str:
-        """What is asked: the template filled in, else the source text (two texts parted by a line break)."""
+    def request(self, example: Completion | Labelled | Rated | MultiLabelled | Choice) -> str:
+        """What is asked: the template filled in, else the source text (two texts parted by a line break, choices as a list below their question)."""
+        task = example.origin.task
+        asked = self.tasks.get(task) or Asked(self.template, self.labels)
         if isinstance(example, Completion):
-            return fill(self.template, source=example.source, text=example.source) if self.template else example.source
-        fields = {"text": example.text, "labels": ", ".join(self.labels)}
-        if example.text_pair is not None:
-            fields["text_pair"] = example.text_pair
-        if self.template:
-            return fill(self.template, **fields)
-        return example.text if example.text_pair is None else f"{example.text}\n{example.text_pair}"
+            fields = {"source": example.source, "text": example.source}
+            plain = example.source
+        elif isinstance(example, Choice):
+            listed = "\n".join(f"- {choice}" for choice in example.choices)
+            fields = {"question": example.question, "choices": listed, "text": example.question}
+            plain = f"{example.question}\n{listed}"
+        else:
+            fields = {"text": example.text, "labels": ", ".join(asked.labels)}
+            plain = example.text if example.text_pair is None else f"{example.text}\n{example.text_pair}"
+            if example.text_pair is not None:
+                fields["text_pair"] = example.text_pair
+        if not asked.template:
+            return plain
+        return fill(asked.template, key=f"data.mix.{task}.template" if task in self.tasks else "data.template", **fields)
+
+    def choices(self, example: Example) -> tuple[str, ...]:
+        """The answers that an example is judged among: its own, or the labels of its task in a mixture; empty where its answer is open."""
+        if isinstance(example, Choice):
+            return example.choices
+        task = self.tasks.get(example.origin.task) if isinstance(example, Labelled) else None
+        return task.labels if task else ()
 
     def conversation(self, example: Example) -> tuple[list[Message], Message | None]:
         """The turns before the last answer, and that answer, None where there is none."""
@@ -95,6 +127,9 @@ class Renderer:
         elif isinstance(example, Labelled):
             turns = [Message("user", self.request(example))]
             answer = Message("assistant", example.label or "")
+        elif isinstance(example, Choice):
+            turns = [Message("user", self.request(example))]
+            answer = Message("assistant", "" if example.answer is None else example.choices[example.answer])
         elif not isinstance(example, Chat | Prompt):
             raise TypeError(f"{type(example).__name__} is no conversation")
         else:

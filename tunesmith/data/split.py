@@ -15,6 +15,7 @@ from typing import TypeVar
 from tunesmith.core.errors import DataError
 from tunesmith.core.types import (
     Chat,
+    Choice,
     Completion,
     Example,
     Labelled,
@@ -50,12 +51,15 @@ class Splits:
 def content_key(example: Example) -> str:
     """SHA-256 of what the model is shown: NFC, case-folded, runs of white space made one space.
 
-    Of a pair that is its source, of a conversation (or its tokens) everything before its last answer: an answer differs, the question still leaks.
+    Of a pair that is its source, of a question with choices both, of a conversation (or its tokens) everything before its last answer: an answer differs,
+    the question still leaks.
     """
     if isinstance(example, Text):
         return _key(example.text)
     if isinstance(example, Labelled | Rated | MultiLabelled):
         return _key(example.text) if example.text_pair is None else _key(example.text, example.text_pair)
+    if isinstance(example, Choice):
+        return _key(example.question, *example.choices)
     if isinstance(example, Completion):
         return _key(example.source)
     if isinstance(example, Tagged):
@@ -175,6 +179,8 @@ def num_duplicates(examples: Iterable[Example]) -> int:
 
 
 def _answer(example: Example) -> str:
+    if isinstance(example, Choice):
+        return "" if example.answer is None else example.choices[example.answer]
     if isinstance(example, Completion):
         return example.target
     if isinstance(example, Tokens):

@@ -4,7 +4,7 @@ T tokens of the stream    S segments    N scored positions    A answers    H hid
 """
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, Self
 
@@ -195,6 +195,9 @@ class PackedForward(nn.Module):
 
     def _own_logits(self, batch: Batch) -> Tensor:
         """The model's own logits at the scored positions, (N, V)."""
+        if self.paths.attention == "packed" and not self.facts.is_causal:
+            with _only_at(self._body(), batch):
+                return self._run(self.trunk, batch).logits_LV
         if self.paths.attention == "packed":
             logits_to_keep = {"logits_to_keep": batch.predict_N}
             return self._run(self.trunk, batch, **logits_to_keep).logits_LV
@@ -216,6 +219,22 @@ class PackedForward(nn.Module):
         if self.paths.attention != "packed":
             return _run_padded(module, batch, arguments)
         return _run_packed(module, batch.stream, batch.facts, PACKED, arguments)
+
+
+@contextlib.contextmanager
+def _only_at(body: nn.Module, batch: Batch) -> Iterator[None]:
+    """Let what reads the hidden states of `body` see the scored positions of `batch` alone: an encoder's vocabulary head takes no `logits_to_keep`."""
+
+    def keep(module: nn.Module, arguments: Any, output: Any) -> Any:
+        if output.last_hidden_state.shape[1] == batch.stream.num_tokens:  # else it runs for what is kept below, over other rows
+            output.last_hidden_state = output.last_hidden_state[:, batch.predict_N]
+        return output
+
+    handle = body.register_forward_hook(keep)
+    try:
+        yield
+    finally:
+        handle.remove()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,14 +2,26 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from tunesmith.core.batch import Batch, collate
 from tunesmith.core.types import ModelFacts, Objective, Row
 
-__all__ = ["StepPlan", "evaluation_batches", "pack", "training_steps"]
+__all__ = ["Part", "StepPlan", "evaluation_batches", "pack", "rows_seen", "training_steps"]
+
+Array = np.ndarray[Any, np.dtype[np.int64]]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The rows of one data set of a mixture: `num_rows` from `start` on, of which an epoch takes `per_epoch`."""
+
+    start: int
+    num_rows: int
+    per_epoch: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +35,8 @@ class StepPlan:
     seed: int
     is_padded: bool = False
     """Whether a micro-batch's rows are padded to its longest."""
+    parts: tuple[Part, ...] = ()
+    """Of a mixture, whose rows do not all come once an epoch."""
 
     @classmethod
     def of(
@@ -35,16 +49,22 @@ class StepPlan:
         max_steps: int | None,
         seed: int,
         is_padded: bool = False,
+        parts: Sequence[Part] = (),
     ) -> "StepPlan":
         """The plan of a recipe; `max_steps`, where given, is the number of steps and `epochs` is not looked at."""
-        per_epoch = math.ceil(num_rows / examples_per_step)
-        steps = max_steps if max_steps is not None else max(1, math.ceil(epochs * per_epoch))
-        return cls(num_rows, examples_per_step, micro_batch_tokens, steps, seed, is_padded)
+        plan = cls(num_rows, examples_per_step, micro_batch_tokens, 0, seed, is_padded, tuple(parts))
+        steps = max_steps if max_steps is not None else max(1, math.ceil(epochs * plan.steps_per_epoch))
+        return replace(plan, num_steps=steps)
+
+    @property
+    def rows_per_epoch(self) -> int:
+        """All of them once, or what the parts of a mixture take."""
+        return sum(part.per_epoch for part in self.parts) if self.parts else self.num_rows
 
     @property
     def steps_per_epoch(self) -> int:
-        """Steps that see every row once; the last one may be smaller."""
-        return math.ceil(self.num_rows / self.examples_per_step)
+        """Steps that see an epoch's rows; the last one may be smaller."""
+        return math.ceil(self.rows_per_epoch / self.examples_per_step)
 
 
 def pack(lengths: Sequence[int], budget: int, *, is_padded: bool = False) -> list[list[int]]:
@@ -82,15 +102,47 @@ def training_steps(
 
     Rows are shuffled anew each epoch.
     """
-    shuffled, order = -1, np.empty(0, dtype=np.int64)
+    shuffled, order, passes = -1, np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
     for step in range(start_step, plan.num_steps):
         epoch, place = divmod(step, plan.steps_per_epoch)
         if epoch != shuffled:
-            shuffled, order = epoch, np.random.default_rng((plan.seed, epoch)).permutation(plan.num_rows)
-        chosen = order[place * plan.examples_per_step : (place + 1) * plan.examples_per_step]
-        drawn = [objective.draw(rows[i], np.random.default_rng((plan.seed, epoch, int(i)))) for i in chosen]
+            shuffled, (order, passes) = epoch, _epoch(plan, epoch)
+        at = slice(place * plan.examples_per_step, (place + 1) * plan.examples_per_step)
+        drawn = [
+            objective.draw(rows[i], np.random.default_rng((plan.seed, int(n), int(i)))) for i, n in zip(order[at], passes[at], strict=True)
+        ]
         groups = pack([row.num_tokens for row in drawn], plan.micro_batch_tokens, is_padded=plan.is_padded)
         yield [collate([drawn[i] for i in group], facts) for group in groups]
+
+
+def _epoch(plan: StepPlan, epoch: int) -> tuple[Array, Array]:
+    """The rows of an epoch, in order, and for each the pass over its data set that it belongs to.
+
+    A part of a mixture goes through its rows in passes, each in an order of its own: no row comes again before all others came.
+    """
+    if not plan.parts:
+        return np.random.default_rng((plan.seed, epoch)).permutation(plan.num_rows), np.full(plan.num_rows, epoch)
+    rows, passes = list[Array](), list[Array]()
+    for number, part in enumerate(plan.parts):
+        places = np.arange(epoch * part.per_epoch, (epoch + 1) * part.per_epoch)
+        at_pass, place = np.divmod(places, part.num_rows)
+        orders = {n: np.random.default_rng((plan.seed, number, int(n))).permutation(part.num_rows) for n in np.unique(at_pass)}
+        rows.append(part.start + np.array([orders[n][p] for n, p in zip(at_pass, place, strict=True)], dtype=np.int64))
+        passes.append(at_pass)
+    order = np.random.default_rng((plan.seed, epoch)).permutation(plan.rows_per_epoch)
+    return np.concatenate(rows)[order], np.concatenate(passes)[order]
+
+
+def rows_seen(plan: StepPlan, num_steps: int) -> list[int]:
+    """How many rows of each part of a mixture the first `num_steps` steps see."""
+    if not plan.parts:
+        return []
+    epochs, steps = divmod(num_steps, plan.steps_per_epoch)
+    last = _epoch(plan, epochs)[0][: steps * plan.examples_per_step]
+    ends = [(part.start, part.start + part.num_rows) for part in plan.parts]
+    return [
+        epochs * part.per_epoch + int(((last >= start) & (last < end)).sum()) for part, (start, end) in zip(plan.parts, ends, strict=True)
+    ]
 
 
 def evaluation_batches(rows: Sequence[Row], micro_batch_tokens: int, facts: ModelFacts) -> Iterator[tuple[Batch, list[int]]]:

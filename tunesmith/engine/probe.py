@@ -91,6 +91,8 @@ def _why_not_fused(trunk: nn.Module, facts: ModelFacts, paths: Paths) -> str:
         return "an encoder-decoder"
     if not is_linear(trunk.get_output_embeddings()):  # type: ignore[operator]
         return "its vocabulary head is not a plain linear layer"
+    if trunk.get_output_embeddings().in_features != facts.hidden_size:  # type: ignore[operator]
+        return "its vocabulary head reads vectors of another width"
     batch: Batch = collate(_rows(facts), facts).to(next(trunk.parameters()).device)
     forward = PackedForward(trunk, {}, facts, paths)
     logits: Tensor = trunk.get_output_embeddings()(forward.hidden(batch)[batch.predict_N])  # type: ignore[operator]

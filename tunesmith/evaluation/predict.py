@@ -14,7 +14,7 @@ from tunesmith.core.batch import Batch
 from tunesmith.core.errors import Diverged
 from tunesmith.core.types import Forward, Output
 
-__all__ = ["hear_head", "parted", "score_batches", "zero_shot_by_likelihood", "zero_shot_by_similarity"]
+__all__ = ["choose_by_likelihood", "hear_head", "parted", "score_batches", "zero_shot_by_likelihood", "zero_shot_by_similarity"]
 
 SIMILARITY_SCALE = 20.0
 """What a cosine is multiplied by before the softmax: the scale that sentence-transformers trains with (MultipleNegativesRankingLoss)."""
@@ -88,6 +88,27 @@ def _labelled(logits_nc: Tensor, labels: Sequence[str]) -> list[Output]:
     probabilities_nc = logits_nc.softmax(-1)
     chosen_n = probabilities_nc.argmax(-1).tolist()
     return [Output(label=labels[c], probabilities=tuple(row)) for c, row in zip(chosen_n, probabilities_nc.tolist(), strict=True)]
+
+
+def choose_by_likelihood(
+    scores: Sequence[Sequence[float]], lengths: Sequence[Sequence[int]], choices: Sequence[Sequence[str]]
+) -> list[Output]:
+    """Each row gets the answer that the model finds likeliest, per token of the answer; probabilities are the softmax of those means.
+
+    As `zero_shot_by_likelihood`, where every row has answers of its own.
+
+    Args:
+        scores: log-likelihood of each answer of each row, nats, a sum over tokens.
+        lengths: number of tokens of each answer.
+        choices: the answers as text.
+    Raises: ValueError, where the numbers of answers differ; Diverged, where a likelihood is not finite.
+    """
+    outputs = list[Output]()
+    for nats, counts, texts in zip(scores, lengths, choices, strict=True):
+        if not len(nats) == len(counts) == len(texts) or min(counts, default=0) < 1:
+            raise ValueError(f"{len(nats)} scores and lengths {list(counts)} for {len(texts)} answers")
+        outputs += _labelled(torch.tensor([nats], dtype=torch.float64) / torch.tensor(counts, dtype=torch.float64), texts)
+    return outputs
 
 
 def zero_shot_by_similarity(texts_nh: Tensor, labels_ch: Tensor, labels: Sequence[str]) -> list[Output]:

@@ -11,6 +11,7 @@ from tunesmith.core import registry
 from tunesmith.core.statistics import Interval, PairedIntervals, bootstrap, compare_proportions, paired_bootstrap, wilson
 from tunesmith.core.types import (
     Chat,
+    Choice,
     Completion,
     Example,
     Labelled,
@@ -41,7 +42,7 @@ class MetricResult:
 
 
 def metrics_for(needs: Collection[str]) -> list[str]:
-    """Names of the metrics, built in and installed, that read one of `needs` ("label", "text", "nll"), sorted."""
+    """Names of the metrics, built in and installed, that read one of `needs` ("label", "text", "nll", "masked"), sorted."""
     return [name for name in registry.names("metric") if registry.create("metric", name).needs in needs]
 
 
@@ -100,7 +101,7 @@ def _stats(metric: Metric, examples: Sequence[Example], outputs: Sequence[Output
     if not outputs:
         raise ValueError("no rows to evaluate")
     for row, output in enumerate(outputs):
-        read = output.nll_nats if metric.needs == "nll" else getattr(output, metric.needs)
+        read = output.nll_nats if metric.needs in ("nll", "masked") else getattr(output, metric.needs)
         if read is None or read != read:
             raise ValueError(f"{type(metric).__name__} reads the {metric.needs} of an output, and output {row} has none")
     return np.array([metric.stats(*row) for row in zip(examples, outputs, references, strict=True)], dtype=np.float64)
@@ -128,12 +129,16 @@ def confusion(labels: Sequence[str], references: Sequence[str], predicted: Seque
 
 
 def text_of(example: Example) -> str:
-    """What a model was given to read, for people: the text or texts, the source, the last turn that is not the assistant's, or the tokens' numbers."""
+    """What a model was given to read, for people: the text or texts, the source, the question with its choices, the last turn that is not the
+    assistant's, or the tokens' numbers.
+    """
     match example:
         case Labelled(text=text, text_pair=pair) | Rated(text=text, text_pair=pair) | MultiLabelled(text=text, text_pair=pair):
             return text if pair is None else f"{text}\n{pair}"
         case Completion(source=source):
             return source
+        case Choice(question=question, choices=choices):
+            return "\n".join([question, *(f"- {choice}" for choice in choices)])
         case Tagged(words=words):
             return " ".join(words)
         case SpanQuestion(question=question, context=context):
@@ -158,7 +163,7 @@ def changed(
     """
     if base is None or not tuned:
         return None
-    of_labels = tuned[0].label is not None
+    of_labels = all(output.label is not None for output in tuned)
     gains = _label_gains(base, tuned, references) if of_labels else _text_gains(examples, base, tuned, references)
     confidences = [max(output.probabilities, default=math.nan) for output in tuned]
 

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from peft import PeftConfig, get_peft_model_state_dict, inject_adapter_in_model, set_peft_model_state_dict
 from peft.tuners.tuners_utils import BaseTunerLayer, cast_adapter_dtype
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -56,9 +57,17 @@ def save_adapter(trunk: nn.Module, folder: Path) -> None:
     save_file({_PREFIX + name: tensor.detach().contiguous() for name, tensor in tensors.items()}, folder / _FILE)
 
 
-def load_adapter(trunk: nn.Module, folder: Path) -> None:
-    """Give the adapters in `trunk` the tensors of `folder`. Raises: MethodError, where they do not fit."""
-    tensors = {name.removeprefix(_PREFIX): tensor for name, tensor in load_file(folder / _FILE).items()}
+def load_adapter(trunk: nn.Module, folder: Path, within: str = "") -> None:
+    """Give the adapters in `trunk` the tensors of `folder`. Raises: MethodError, where they do not fit.
+
+    Args:
+        within: what the names of the trunk's tensors begin with in the file; others are left out.
+    """
+    tensors = {
+        name.removeprefix(_PREFIX + within): tensor
+        for name, tensor in load_file(folder / _FILE).items()
+        if name.startswith(_PREFIX + within)
+    }
     own = get_peft_model_state_dict(trunk)
     if own.keys() != tensors.keys() or any(own[name].shape != tensor.shape for name, tensor in tensors.items()):
         raise MethodError(
@@ -68,10 +77,20 @@ def load_adapter(trunk: nn.Module, folder: Path) -> None:
 
 
 def attach_adapter(trunk: nn.Module, folder: Path) -> None:
-    """Put an adapter that peft, or we, saved into `trunk`, by the config that lies beside it."""
+    """Put an adapter that peft, or we, saved into `trunk`, by the config that lies beside it.
+
+    One that was trained on the trunk with a head on it (an encoder that learned to fill in words, say) comes without what belongs to that head.
+    """
     config: Any = PeftConfig.from_pretrained(str(folder))
+    within = f"{getattr(trunk, 'base_model_prefix', '')}."
+    with safe_open(folder / _FILE, framework="pt") as file:
+        has_head = any(name.startswith(_PREFIX + within) for name in file.keys())  # noqa: SIM118  (no mapping)
+    if not has_head or hasattr(trunk, within[:-1]):
+        within = ""
+    elif isinstance(config.target_modules, set | list):
+        config.target_modules = {name.removeprefix(within) for name in config.target_modules if "." not in name or name.startswith(within)}
     inject(trunk, config, "adapter")
-    load_adapter(trunk, folder)
+    load_adapter(trunk, folder, within)
 
 
 def merge_adapter(trunk: nn.Module) -> None:

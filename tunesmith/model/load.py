@@ -13,6 +13,7 @@ from transformers import (
     AutoConfig,
     AutoModel,
     AutoModelForCausalLM,
+    AutoModelForMaskedLM,
     AutoModelForSeq2SeqLM,
     AutoTokenizer,
     PreTrainedConfig,
@@ -20,6 +21,7 @@ from transformers import (
 )
 from transformers.models.auto.modeling_auto import (
     MODEL_FOR_CAUSAL_LM_MAPPING,
+    MODEL_FOR_MASKED_LM_MAPPING,
     MODEL_FOR_MASKED_LM_MAPPING_NAMES,
     MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING,
     MODEL_MAPPING,
@@ -64,7 +66,7 @@ def load(
 
     Args:
         source: an alias, a folder, a .gguf file, a run, or a hub id.
-        need: "lm": the whole language model; "encoder": the module that gives hidden states, with no head; "any": the first that it can.
+        need: "lm": the whole language model; "mlm": an encoder with its masked-LM head; "encoder": the module that gives hidden states, with no head; "any": the first that it can.
         max_length: the most tokens of a sequence, at most the model's own; None: as the model's tokenizer and settings say.
     Raises: ModelError, where there is no such model, or not of that kind; FetchError, where it cannot be fetched.
     """
@@ -158,7 +160,12 @@ def _settled_need(info: SourceInfo, config: PreTrainedConfig, need: Need) -> Nee
     if need == "lm" and not can_predict_tokens(config):
         raise ModelError(
             f"model.source: {info.name}: is an encoder ({config.model_type}) and cannot write text. Decoder-only and encoder-decoder models can "
-            "(Llama, Qwen, Gemma, GPT-2, T5, BART, ...), smollm2-135m-instruct among them; an encoder can classify."
+            "(Llama, Qwen, Gemma, GPT-2, T5, BART, ...), smollm2-135m-instruct among them; an encoder can classify, or learn raw text with objective: masked_lm."
+        )
+    if need == "mlm" and (config.is_encoder_decoder or is_causal(config) or type(config) not in MODEL_FOR_MASKED_LM_MAPPING):
+        raise ModelError(
+            f"model.source: {info.name}: fills in no masked words ({config.model_type}). The objective masked_lm takes encoders such as bert-base-uncased or "
+            "roberta-base; a model that writes text learns raw text with causal_lm."
         )
     return need
 
@@ -166,6 +173,8 @@ def _settled_need(info: SourceInfo, config: PreTrainedConfig, need: Need) -> Nee
 def _auto_class(config: PreTrainedConfig, need: Need) -> Any:
     if need == "encoder":
         return AutoModel
+    if need == "mlm":
+        return AutoModelForMaskedLM
     return AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
 
 
@@ -218,6 +227,11 @@ def _trunk(info: SourceInfo, config: PreTrainedConfig, need: Need, dtype: torch.
         missing = sorted(set(loading["missing_keys"]) & {f"encoder.{name}" for name, _ in trunk.named_parameters()})
     else:
         missing = sorted(loading["missing_keys"])
+    if missing and need == "mlm":
+        raise ModelError(
+            f"model.source: {info.name}: was saved without a masked-LM head (its weights lack {missing[0]} and {len(missing) - 1} more tensors that a {type(trunk).__name__} needs). "
+            "Name a model that was pretrained with one, such as bert-base-uncased."
+        )
     if missing or mismatched:
         what = f"lack {missing[0]}" if missing else f"have another shape of {mismatched[0]}"
         count = len(missing) + len(mismatched)

@@ -10,8 +10,8 @@ from tunesmith.core.errors import ModelError
 
 __all__ = ["Alias", "ModelSource", "Need", "Request", "SourceInfo", "aliases", "resolve"]
 
-Need = Literal["lm", "encoder", "any"]
-"""What a model is loaded for: to predict tokens, to give hidden states, or the first of the two that it can."""
+Need = Literal["lm", "mlm", "encoder", "any"]
+"""What a model is loaded for: to predict tokens, to fill in masked ones, to give hidden states, or the first of predicting and hidden states that it can."""
 
 Progress = Callable[[int, int], None]
 

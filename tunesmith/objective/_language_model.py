@@ -15,6 +15,8 @@ class LanguageModelLoss:
     """Negative log-likelihood of the scored tokens through the model's own vocabulary head; needs no other head."""
 
     uses_lm_head: ClassVar[bool] = True
+    need: ClassVar[str] = "lm"
+    """What a model is loaded for: `lm`, to go on with text, or `mlm`, to fill it in."""
 
     def heads(self, encoder: Encoder) -> Mapping[str, HeadSpec]:
         """None."""

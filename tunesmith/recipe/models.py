@@ -1,16 +1,30 @@
 """What a recipe says, as pydantic models: frozen, strict, every unknown key refused."""
 
 import re
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
-from tunesmith.recipe.messages import shown
+from tunesmith.recipe.messages import AT_KEY, shown
 from tunesmith.recipe.plugins import PluginSpec, check_name, plugin
 from tunesmith.recipe.section import Names, Section
-from tunesmith.recipe.sources import Source
+from tunesmith.recipe.sources import Source, source_name
 
-__all__ = ["DataSpec", "DomainSpec", "EngineSpec", "EvaluateSpec", "Limit", "ModelSpec", "Recipe", "Split", "TrainSpec"]
+__all__ = [
+    "Chunk",
+    "DataSpec",
+    "DomainSpec",
+    "EngineSpec",
+    "EvaluateSpec",
+    "Limit",
+    "MixBy",
+    "MixEntry",
+    "ModelSpec",
+    "Recipe",
+    "Split",
+    "TrainSpec",
+]
 
 Positive = Annotated[int, Field(ge=1)]
 FormatName = Annotated[str, BeforeValidator(lambda value: check_name("format", value))]
@@ -70,14 +84,73 @@ class Split(Section):
         return value
 
 
+class MixEntry(Section):
+    """One data set of a mixture. A plain number is its weight."""
+
+    shorthand: ClassVar[str | None] = "weight"
+
+    weight: float = Field(default=1.0, gt=0)
+    """Its share beside the others' (`mix_by: weights`), or how many times an epoch passes over it (`mix_by: epochs`)."""
+    source: Source | None = None
+    """As `data.train`, for this set; none: the entry's name."""
+    validation: Source | None = None
+    """As `data.validation`, for this set."""
+    test: Source | None = None
+    """As `data.test`, for this set."""
+    format: FormatName | None = None
+    """As `data.format`, for this set."""
+    columns: Names = Field(default_factory=dict)
+    """As `data.columns`, for this set."""
+    labels: Names | None = None
+    """As `data.labels`, for this set; the names are what a language model answers with."""
+    template: str | None = None
+    """How a language model is asked a row of this set."""
+    limit: Limit = Limit()
+    """The most rows to use of this set; what is left out is as `data.limit` says."""
+
+
+class MixBy(Section):
+    """What makes the shares of a mixture. A plain word is the rule."""
+
+    shorthand: ClassVar[str | None] = "rule"
+
+    rule: Literal["weights", "temperature", "epochs"] = "weights"
+    """weights: each set's share of an epoch's rows is its weight beside the others'; temperature: proportional to rows ** (1 / temperature); epochs: an epoch
+    passes over each set as many times as its weight says."""
+    temperature: float = Field(default=1.0, gt=0)
+    """T of the rule temperature: 1 shares by size, larger values favour small sets."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _implied(cls, value: Any) -> Any:
+        return {"rule": "temperature", **value} if isinstance(value, dict) and set(value) == {"temperature"} else value
+
+
+class Chunk(Section):
+    """How texts longer than the model are cut into windows, for raw text."""
+
+    length: Annotated[int, Field(ge=2)] | None = None
+    """The most tokens of a window; none: `model.max_length`."""
+    overlap: Positive = 1
+    """Tokens of the window before that a window begins with: read there, learned and measured once."""
+
+
+def _wrong(key: str, text: str) -> PydanticCustomError:
+    return PydanticCustomError(AT_KEY, "{text}", {"key": key, "text": text})
+
+
 class DataSpec(Section):
     """The data. A plain text is the training source."""
 
     shorthand: ClassVar[str | None] = "train"
 
-    train: Source
-    """An alias, a file or several (`data/*.jsonl`), a folder with one folder a class, a hub id, or a mapping: an address, a query, a sheet, two parallel files.
-    Relative paths start at the current folder."""
+    train: Source | None = None
+    """An alias, a file or several (`data/*.jsonl`), a folder with one folder a class or of documents, a hub id, or a mapping: an address, a query, a sheet, two
+    parallel files. Relative paths start at the current folder. This or `mix` must be there."""
+    mix: dict[str, MixEntry] = Field(default_factory=dict)
+    """Several data sets trained as one, by name, in place of `train`: `{docstrings: 0.9, small-talk: 0.1}`."""
+    mix_by: MixBy = MixBy()
+    """How the sets of `mix` share an epoch: weights, epochs, or `{temperature: T}`."""
     validation: Source | None = None
     """A source of its own for validation; none: split off `train`."""
     test: Source | None = None
@@ -100,10 +173,39 @@ class DataSpec(Section):
     """What to hold out."""
     too_long: Literal["cut", "drop", "refuse"] = "cut"
     """What becomes of an example longer than the model takes."""
+    chunk: Chunk = Chunk()
+    """How long raw texts are cut into windows."""
     allow_overlap: bool = False
     """Go on though a test text also stands in the training data."""
     skip_invalid: bool = False
     """Leave out rows that are broken or make no example, count them, and keep them in the run's `quarantine.jsonl`; else the first one is an error."""
+
+    @model_validator(mode="after")
+    def _one_kind_of_source(self) -> Self:
+        if not self.mix:
+            if self.train is None:
+                raise _wrong("train", "missing.")
+            if self.mix_by != MixBy():
+                raise _wrong("mix_by", "says how the sets of data.mix share an epoch, and there is no data.mix.")
+            return self
+        if self.train is not None:
+            raise _wrong("mix", f"stands beside data.train ({shown(self.train)}). Leave one of them out: data.train=null or data.mix={{}}.")
+        for key in ("validation", "test", "format", "columns", "labels", "label_texts", "template"):
+            if getattr(self, key):
+                name = next(iter(self.mix))
+                raise _wrong(key, f"belongs to the sets of data.mix, each its own: data.mix.{name}.{key}.")
+        weighed = next((name for name, entry in self.mix.items() if entry.weight != 1), None)
+        if self.mix_by.rule == "temperature" and weighed is not None:
+            raise _wrong(
+                f"mix.{weighed}.weight",
+                "has no meaning beside data.mix_by.temperature, which makes the shares from the sizes. Leave it out.",
+            )
+        return self
+
+    @property
+    def named(self) -> str:
+        """What is trained on, for people: the source, or the names of the mixture's sets."""
+        return source_name(self.train) if self.train else " + ".join(self.mix)
 
 
 class TrainSpec(Section):
@@ -192,6 +294,8 @@ class EvaluateSpec(Section):
     """Test rows for which answers are generated."""
     samples: Annotated[int, Field(ge=0)] = 8
     """Test rows shown side by side in the report."""
+    continuations: Annotated[int, Field(ge=0)] = 0
+    """Held-out raw texts whose beginning the model goes on with, side by side; the report says how much of that stands in the training texts."""
 
 
 class EngineSpec(Section):

@@ -20,6 +20,7 @@ _PIPELINES = {
     "span_qa": "question-answering",
     "generation": "text-generation",
     "language_modelling": "text-generation",
+    "masked_language_modelling": "fill-mask",
 }
 
 
@@ -76,7 +77,7 @@ def _one_line(value: Any) -> Any:
 def _results(data: Sequence[DataSet]) -> list[str]:
     parts = ["## Results"] if data else []
     for d in data:
-        place = "held-out test rows of the training data" if d.is_own else "out of domain"
+        place = "held-out test rows of the training data" if d.is_own else d.place
         rows = f", {numbers.count(d.rows)} rows" if d.rows else ""
         has_majority = any(c.majority for c in d.comparisons)
         head = ["metric", *([d.comparisons[0].constant] if has_majority else []), "base", "tuned", "difference", "p"]

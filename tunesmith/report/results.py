@@ -149,13 +149,19 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class DataSet:
-    """The comparisons on one data set: the run's own test split, or a foreign domain."""
+    """The comparisons on one data set: the run's own test split, the part of it that is a task of a mixture, or a foreign domain."""
 
     name: str
     is_own: bool
     rows: int | None
     """None where the metrics were measured on different numbers of rows."""
     comparisons: tuple[Comparison, ...]
+    is_task: bool = False
+
+    @property
+    def place(self) -> str:
+        """What kind of data set it is, for people."""
+        return "held-out test" if self.is_own else "task of the mixture, held-out test" if self.is_task else "out of domain"
 
     def find(self, metric: str) -> Comparison | None:
         """The comparison of that metric."""
@@ -163,17 +169,19 @@ class DataSet:
 
 
 def comparisons(report: Mapping[str, Any]) -> list[DataSet]:
-    """What report.json holds of measurements: the own test split first, then each domain. Empty where nothing was measured."""
+    """What report.json holds of measurements: the own test split first, then each task of a mixture, then each domain. Empty where nothing was measured."""
     splits = (report.get("data") or {}).get("splits") or {}
     own = splits.get("test") or splits.get("train") or {}
-    name = file_name(str(own.get("source") or "test split"))
+    tasks = report.get("tasks") or {}
+    name = "all tasks" if tasks else file_name(str(own.get("source") or "test split"))
     found = [_data_set(name, report, is_own=True)]
+    found += [_data_set(task, measured or {}, is_own=False, is_task=True) for task, measured in tasks.items()]
     for domain, measured in (report.get("domains") or {}).items():
         found.append(_data_set(domain, measured or {}, is_own=False))
     return [data for data in found if data.comparisons]
 
 
-def _data_set(name: str, measured: Mapping[str, Any], *, is_own: bool) -> DataSet:
+def _data_set(name: str, measured: Mapping[str, Any], *, is_own: bool, is_task: bool = False) -> DataSet:
     baselines = measured.get("baselines") or {}
     is_class = bool(baselines.get("majority"))
     majority = baselines.get("majority") or baselines.get("constant") or {}
@@ -196,4 +204,4 @@ def _data_set(name: str, measured: Mapping[str, Any], *, is_own: bool) -> DataSe
         )
     numbers_of_rows = {c.rows for c in found if c.rows}
     rows = measured.get("rows") if not numbers_of_rows else numbers_of_rows.pop() if len(numbers_of_rows) == 1 else None
-    return DataSet(name, is_own, rows, tuple(found))
+    return DataSet(name, is_own, rows, tuple(found), is_task)

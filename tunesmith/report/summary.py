@@ -39,7 +39,7 @@ _ZERO_SHOT = "zero-shot base"
 
 
 def summarize(report: Mapping[str, Any]) -> Summary:
-    """Judge a report.json by the first metric of its own test split, then tell of the other metrics, the baselines and the domains."""
+    """Judge a report.json by the first metric of its own test split, then tell of the other metrics, the baselines, the tasks of a mixture and the domains."""
     data = comparisons(report)
     own = next((d for d in data if d.is_own), None)
     if own is None:
@@ -47,9 +47,13 @@ def summarize(report: Mapping[str, Any]) -> Summary:
     first = own.comparisons[0]
     base = _ZERO_SHOT if (report.get("task") or {}).get("base") == "zero_shot" else "base"
     said = [_main_sentence(_subject(report), first, own, base), *_majority_sentences(first), *_other_metrics(own)]
-    foreign = [clause for d in data if not d.is_own if (clause := _domain_clause(d, first.metric))]
+    tasks = [f"{d.name}: {clause}" for d in data if d.is_task if (clause := _task_clause(d.comparisons[0]))]
+    if tasks:
+        said.append(f"By task: {'; '.join(tasks)}.")
+    foreign = [clause for d in data if not d.is_own and not d.is_task if (clause := _domain_clause(d, first.metric))]
     if foreign:
         said.append(f"Out of its domain: {'; '.join(foreign)}.")
+    said += _copied_sentences(report.get("copied"))
     if ((report.get("curves") or {}).get("overfitting") or {}).get("found"):
         said.append("Validation shows over-fitting: see the learning curves.")
     verdict: Verdict = "worse" if first.against_majority == "worse" else first.verdict
@@ -121,6 +125,22 @@ def _other_metrics(own: DataSet) -> list[str]:
     return [f"Of the other metrics, {'; '.join(phrases)}."] if phrases else []
 
 
+def _task_clause(c: Comparison) -> str:
+    """How the first metric of a task moved."""
+    places = c.decimals
+    if c.tuned is None:
+        return ""
+    if c.base is None or c.difference is None:
+        return f"{c.title} {c.tuned.text(places)}"
+    word = {"better": "better", "worse": "worse"}.get(c.verdict, "no clear difference")
+    p = f", {p_value(c.p)}" if c.p is not None else ""
+    moved = f"{fixed(c.base.value, places)} to {fixed(c.tuned.value, places)}"
+    text = f"{c.title} {word}, {moved} ({c.difference.change_text(places)}{p})"
+    if c.against_majority in ("worse", "unclear") and c.majority is not None:
+        text += f", not clearly above the majority class ({fixed(c.majority.value, places)})"
+    return text
+
+
 def _domain_clause(data: DataSet, metric: str) -> str:
     c = data.find(metric)
     if c is None or c.tuned is None:
@@ -137,6 +157,19 @@ def _domain_clause(data: DataSet, metric: str) -> str:
     if c.against_majority == "worse" and c.majority is not None:
         text += f", below the {c.constant} ({fixed(c.majority.value, places)})"
     return text
+
+
+def _copied_sentences(copied: Mapping[str, Any] | None) -> list[str]:
+    """The longest run of words that was written and stands in the training texts."""
+    tuned, base, held_out = ((copied or {}).get(side) for side in ("tuned", "base", "held_out"))
+    if not tuned:
+        return []
+    others = [
+        f"{other['words']} {what}" for other, what in ((base, "by the base"), (held_out, "in the held-out texts themselves")) if other
+    ]
+    text = f"The longest run of words that it wrote and that stands in the training texts has {tuned['words']} words"
+    text += f" ({', '.join(others)})" if others else ""
+    return [f"{text}: “{tuned['passage']}”." if tuned["words"] else f"{text}."]
 
 
 def _list(names: list[str]) -> str:

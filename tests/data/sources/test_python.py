@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from tunesmith.core.types import Completion, Text
+from tunesmith.core.types import Choice, Completion, Text
 from tunesmith.data import read
 from tunesmith.data.sources.python import _pairs
 
@@ -72,3 +72,14 @@ def test_the_language_reference_has_79_pages() -> None:
     dataset = read("python-reference")
     assert dataset.facts.num_rows == 79
     assert 460_000 < sum(len(example.text) for example in dataset.examples if isinstance(example, Text)) < 466_000
+
+
+def test_choices_are_of_functions_that_are_no_pairs_and_the_right_one_is_its_own() -> None:
+    pairs = {example.source: example.target for example in read("docstrings").examples if isinstance(example, Completion)}
+    choices = [example for example in read("docstring-choices").examples if isinstance(example, Choice)]
+    assert len(choices) > 500
+    assert all(len(example.choices) == 4 and example.answer is not None for example in choices)
+    assert not any(example.question in pairs for example in choices)
+    places = [example.answer for example in choices]
+    assert all(0.15 * len(places) < places.count(place) < 0.35 * len(places) for place in range(4))
+    assert read("docstring-choices").examples == choices

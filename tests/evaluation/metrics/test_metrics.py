@@ -169,6 +169,7 @@ GOOD = {
     "label": [Output(label=text) for text in TEXTS],
     "text": [Output(text=text) for text in TEXTS],
     "nll": [Output(nll_nats=0.1 * (i + 1), num_tokens=4, num_bytes=16) for i in range(5)],
+    "masked": [Output(nll_nats=0.1 * (i + 1), num_tokens=4, num_bytes=16) for i in range(5)],
 }
 BAD = {
     "labels": [Output(labels=labels) for labels in [("b",), ("c",), (), ("a",), ("b",)]],
@@ -178,6 +179,7 @@ BAD = {
     "label": [Output(label=text) for text in ["yes", "the first answer", "another reply", "a third one", "another reply"]],
     "text": [Output(text=text) for text in ["zzz", "", "0 1 2", "!!", "qqq qq"]],
     "nll": [Output(nll_nats=9.0 + i, num_tokens=4, num_bytes=16) for i in range(5)],
+    "masked": [Output(nll_nats=9.0 + i, num_tokens=4, num_bytes=16) for i in range(5)],
 }
 every_metric = pytest.mark.parametrize("name", registry.names("metric"))
 

@@ -10,11 +10,14 @@ from tunesmith.core.types import Chat, Message, Origin
 from tunesmith.data.table import cell, listed_names, shown
 
 __all__ = [
+    "ANSWERS",
+    "CHOICES",
     "CONVERSATIONS",
     "LABELS",
     "MESSAGES",
     "OPENAI",
     "PAIRS",
+    "QUESTIONS",
     "SCORES",
     "SECOND_TEXTS",
     "SHAREGPT",
@@ -26,6 +29,7 @@ __all__ = [
     "check_characters",
     "choose",
     "is_alpaca",
+    "is_choices",
     "is_empty",
     "is_judged",
     "is_list",
@@ -46,6 +50,9 @@ TAGS = ("tags", "ner_tags", "pos_tags")
 PAIRS = (("source", "target"), ("prompt", "completion"), ("question", "answer"), ("input", "output"), ("instruction", "output"))
 MESSAGES = ("messages",)
 CONVERSATIONS = ("conversations",)
+QUESTIONS = ("question", "ctx")
+CHOICES = ("choices", "endings", "options")
+ANSWERS = ("answer", "answerKey", "label")
 Role = Literal["system", "user", "assistant"]
 
 
@@ -112,6 +119,12 @@ def is_judged(columns: Set[str]) -> bool:
 def is_alpaca(columns: Set[str]) -> bool:
     """Whether there is more than an instruction and its output, which are a pair."""
     return {"instruction", "output"} <= columns and not columns.isdisjoint({"input", "system", "history"}) and not is_judged(columns)
+
+
+def is_choices(columns: Set[str]) -> bool:
+    """Whether a question comes with answers to choose among, so that question and answer are no pair."""
+    has_choices = not columns.isdisjoint(CHOICES) or {"A", "B"} <= columns
+    return has_choices and not columns.isdisjoint(QUESTIONS) and not columns.isdisjoint(ANSWERS)
 
 
 def is_empty(value: Any) -> bool:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from tunesmith.core.types import Chat, Completion, Origin
-from tunesmith.data.formats._columns import PAIRS, chat_of, is_alpaca, is_judged, messages_in, text_in
+from tunesmith.data.formats._columns import PAIRS, chat_of, is_alpaca, is_choices, is_judged, messages_in, text_in
 
 __all__ = ["PairsFormat"]
 
@@ -26,8 +26,9 @@ class PairsFormat:
         return {**(usual if given or len(found) == 1 else {}), **given}
 
     def recognises(self, columns: Set[str]) -> bool:
-        """Whether exactly one of the usual pairs of names is there."""
-        return not is_alpaca(columns) and not is_judged(columns) and set(self.required) <= set(self.locate(columns, {}))
+        """Whether exactly one of the usual pairs of names is there, and neither choices nor a judgement beside it."""
+        is_other = is_alpaca(columns) or is_choices(columns) or is_judged(columns)
+        return not is_other and set(self.required) <= set(self.locate(columns, {}))
 
     def parse(self, record: Mapping[str, Any], origin: Origin, columns: Mapping[str, str]) -> Completion | Chat:
         """A pair of texts; where both are lists of messages, a conversation whose second part is learned.

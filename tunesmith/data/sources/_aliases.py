@@ -1,6 +1,9 @@
-"""Names of the data that comes without a hub."""
+"""Names of the data that comes without a hub, and how a folder of documents is named."""
 
-__all__ = ["ALIASES"]
+__all__ = ["ALIASES", "DOCUMENTS"]
 
-ALIASES = ("docstrings", "editorials", "movie-reviews", "product-reviews", "python-reference", "small-talk", "tweets")
+ALIASES = ("docstring-choices", "docstrings", "editorials", "movie-reviews", "product-reviews", "python-reference", "small-talk", "tweets")
 """For "did you mean": the sources pypi and python claim them."""
+
+DOCUMENTS = "documents:"
+"""Before the name of a folder whose files are texts."""

@@ -1,0 +1,107 @@
+"""What was measured of a split, a domain, or a task of a mixture: metrics, base against tuned, and what a model without skill would score."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, TypeVar
+
+from tunesmith.app.fitting import fitting_metrics
+from tunesmith.app.judged import Judgement
+from tunesmith.app.judging import EncodedSplit
+from tunesmith.app.plan import step_plan
+from tunesmith.app.task import Task, earlier_heads
+from tunesmith.core import registry
+from tunesmith.core.types import Choice, Example, HeadObjective, Labelled, Metric, Output
+from tunesmith.engine.packing import rows_seen
+from tunesmith.evaluation.score import compare, evaluate_metric
+
+__all__ = ["base_kind", "measured", "measured_tasks", "pick"]
+
+T = TypeVar("T")
+
+
+def base_kind(task: Task) -> str:
+    """How the base model was asked: `zero_shot` for labels that it was never taught, `as_it_is` for what it does already."""
+    return "zero_shot" if task.kind == "classification" and not earlier_heads(task) else "as_it_is"
+
+
+def pick(items: Sequence[T], rows: Sequence[int]) -> list[T]:
+    """The items at `rows`."""
+    return [items[row] for row in rows]
+
+
+def measured(task: Task, split: EncodedSplit, base: Sequence[Output] | None, tuned: Sequence[Output]) -> dict[str, Any]:
+    """`metrics` and `baselines` of a test split, a domain, or the test rows of a task."""
+    metrics, baselines = dict[str, Any](), dict[str, dict[str, Any]]()
+    for name in _metrics_of(task, split.examples) if tuned else ():
+        metric: Metric = registry.create("metric", name)
+        shown = [i for i, output in enumerate(tuned) if metric.needs != "text" or output.text is not None]
+        if not shown:
+            continue
+        examples, references = pick(split.examples, shown), pick(split.references, shown)
+        before = pick(base, shown) if base else None
+        metrics[name] = compare(metric, before, pick(tuned, shown), examples, references, seed=task.recipe.seed)
+        has_head = isinstance(task.objective, HeadObjective)
+        if has_head and before is not None:
+            baselines.setdefault(base_kind(task), {})[name] = metrics[name]["base"]
+        constant = _constant(task, examples) if has_head or metric.needs == "label" else []
+        if constant:
+            found = evaluate_metric(metric, examples, constant, references, seed=task.recipe.seed).interval
+            if math.isfinite(found.value):  # a correlation with a constant is no number
+                baselines.setdefault("constant" if constant[0].label is None else "majority", {})[name] = asdict(found)
+    return {"metrics": metrics, "baselines": baselines}
+
+
+def _metrics_of(task: Task, examples: Sequence[Example]) -> list[str]:
+    if not task.data.sets and not any(isinstance(example, Choice) for example in examples):
+        return task.metrics
+    fitting = fitting_metrics(task.objective, examples, is_mixed=bool(task.data.sets))
+    wanted = task.recipe.evaluate.metrics
+    return [name for name in wanted if name in fitting] if wanted else fitting
+
+
+def _constant(task: Task, examples: Sequence[Example]) -> list[Output]:
+    """The best constant answer: of a mixture, that of the examples' own tasks; empty where answers are open."""
+    tasks = {example.origin.task for example in examples}
+    train = [example for example in task.splits["train"].examples if not task.data.sets or example.origin.task in tasks]
+    if isinstance(task.objective, HeadObjective):
+        return task.objective.constant(train, examples)
+    if not task.data.sets or len(tasks) > 1 or not all(isinstance(example, Labelled) for example in examples):
+        return []
+    classes: HeadObjective = registry.create("objective", "classify")
+    return classes.constant(train, examples)
+
+
+def measured_tasks(task: Task, base: Judgement, tuned: Judgement, num_steps: int) -> dict[str, Any]:
+    """report.json's `tasks`: of each set of a mixture what training saw of it and what was measured on its own test rows; empty without a mixture.
+
+    Args:
+        num_steps: steps that training took.
+    """
+    if not task.data.sets:
+        return {}
+    test, before, after = task.splits["test"], base.outputs.get("test"), tuned.outputs["test"]
+    steps, found = step_plan(task), dict[str, Any]()
+    seen = rows_seen(steps, num_steps)
+    for number, (name, one) in enumerate(task.data.sets.items()):
+        rows = [i for i, example in enumerate(test.examples) if example.origin.task == name]
+        split = EncodedSplit(pick(test.examples, rows), (), (), pick(test.references, rows))
+        part = steps.parts[number]
+        found[name] = {
+            "source": one.facts.name,
+            "kind": _kind(task, one.kind),
+            "rows": len(rows),
+            "train_rows": part.num_rows,
+            "rows_per_epoch": part.per_epoch,
+            "share": part.per_epoch / steps.rows_per_epoch,
+            "rows_seen": seen[number],
+            **measured(task, split, pick(before, rows) if before else None, pick(after, rows) if after else []),
+        }
+    return found
+
+
+_KINDS: Mapping[type[Any], str] = {Labelled: "classification", Choice: "multiple_choice"}
+
+
+def _kind(task: Task, kind: type[Any]) -> str:
+    return _KINDS.get(kind, task.kind)
