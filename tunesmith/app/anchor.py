@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from tunesmith.core.run import find_run
+from tunesmith.data import is_template_file
 from tunesmith.recipe import Recipe
 
 __all__ = ["anchored"]
@@ -11,6 +12,8 @@ __all__ = ["anchored"]
 def anchored(recipe: Recipe) -> Recipe:
     """The recipe with every source that is a file or folder here, or a run, under its whole path. Aliases and hub ids stay."""
     data = recipe.data.model_copy(update={name: _whole(getattr(recipe.data, name)) for name in ("train", "validation", "test")})
+    if data.chat_template is not None and is_template_file(data.chat_template):
+        data = data.model_copy(update={"chat_template": _whole(data.chat_template)})
     domains = {name: spec.model_copy(update={"source": _whole(spec.source)}) for name, spec in recipe.evaluate.domains.items()}
     return recipe.model_copy(
         update={

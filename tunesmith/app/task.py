@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ from tunesmith.core.errors import DataError, MethodError, ObjectiveError, Recipe
 from tunesmith.core.events import Event, Progress, Stage, Warned
 from tunesmith.core.garbage import collected_later
 from tunesmith.core.types import Completion, Example, Labelled, Method, Objective, Origin, ParamGroup, Text
-from tunesmith.data import EncodedFacts, TextEncoder, encode
+from tunesmith.data import EncodedFacts, TextEncoder, chat_template, encode
 from tunesmith.engine.forward import PackedForward
 from tunesmith.engine.generate import longest_prompt
 from tunesmith.evaluation.score import metrics_for
@@ -33,6 +34,7 @@ __all__ = [
     "load_model",
     "prepare",
     "stop_tokens",
+    "text_encoder",
 ]
 
 Say = Callable[[Event], None]
@@ -87,8 +89,15 @@ def choose_objective(spec: PluginSpec | None, examples: Sequence[Example]) -> tu
     return name, objective
 
 
-def load_model(recipe: Recipe, objective: Objective, say: Say) -> LoadedModel:
-    """Load the recipe's base model in float32, on the CPU, with the adapters of an earlier run folded in. Raises: ModelError, FetchError."""
+def load_model(recipe: Recipe, objective: Objective, say: Say, saved: Path | None = None) -> LoadedModel:
+    """Load the recipe's base model in float32, on the CPU, with the adapters of an earlier run folded in.
+
+    Its tokenizer has the recipe's chat template, where that names one.
+
+    Args:
+        saved: what a run of the recipe saved of its model: the chat template lies there as it was.
+    Raises: ModelError, FetchError; RecipeError, where the chat template is not there or does not fit.
+    """
     spec = recipe.model
     say(Stage("model", spec.source))
 
@@ -110,7 +119,29 @@ def load_model(recipe: Recipe, objective: Objective, say: Say) -> LoadedModel:
         merge_adapter(model.trunk)
     if model.source.adapters:  # an adapter trained next belongs to this run, not to its base: peft must fail to load it there, not mislead
         model.trunk.name_or_path = spec.source  # type: ignore[assignment]
+    _use_chat_template(recipe, model, saved)
     return model
+
+
+def _use_chat_template(recipe: Recipe, model: LoadedModel, saved: Path | None) -> None:
+    """Give the tokenizer the template that the recipe names, else that of an adapter that brings one."""
+    name = recipe.data.chat_template
+    folders = [*model.source.adapters, *([saved] if saved is not None and name is not None else [])]
+    files = [folder / "chat_template.jinja" for folder in folders]
+    kept = [file for file in files if file.is_file()]
+    if name is not None and (saved is None or files[-1] not in kept):
+        model.tokenizer.chat_template = chat_template(name, model.tokenizer, model.facts.name)
+    elif kept:
+        model.tokenizer.chat_template = kept[-1].read_text(encoding="utf-8")
+
+
+def text_encoder(recipe: Recipe, model: LoadedModel, labels: tuple[str, ...]) -> TextEncoder:
+    """What renders and tokenizes for a model as the recipe says: in training, evaluation, prediction and chat."""
+    data = recipe.data
+    template = tuple(data.template) if isinstance(data.template, list) else data.template
+    return TextEncoder(
+        model.tokenizer, model.facts, labels, model.facts.max_length, template, data.system, loss_on=data.loss_on, seed=recipe.seed
+    )
 
 
 def stop_tokens(model: LoadedModel) -> tuple[int, ...]:
@@ -141,7 +172,7 @@ def prepare(recipe: Recipe, say: Say) -> Task:
     check_precision(recipe, method, device)
     model = load_model(recipe, objective, say)
     paths, autocast = place(model, recipe, device, is_frozen=leaves_frozen(method, model.trunk))
-    encoder = TextEncoder(model.tokenizer, model.facts, data.labels, model.facts.max_length, recipe.data.template, recipe.data.system)
+    encoder = text_encoder(recipe, model, data.labels)
     if not objective.heads(encoder) and recipe.train.head_first:
         raise RecipeError(f"{recipe.name}: train.head_first: the objective {objective_name} puts no new head on the model. Leave it out.")
     forward = PackedForward(model.trunk, {}, model.facts, paths, autocast)

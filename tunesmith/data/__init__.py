@@ -3,24 +3,30 @@
 from tunesmith.data.encode import EncodedFacts, EncodedRows, Lengths, encode
 from tunesmith.data.encoder import TextEncoder
 from tunesmith.data.inspect import inspect
+from tunesmith.data.layouts import LAYOUTS, chat_template, is_template_file
 from tunesmith.data.prediction import example_to_predict
 from tunesmith.data.preview import preview
 from tunesmith.data.read import Dataset, SourceFacts, read
 from tunesmith.data.records import iter_records, iter_rows
+from tunesmith.data.row_table import RowTable
 from tunesmith.data.split import Splits, content_key, limited, num_overlapping, refuse_overlap, split
 
 __all__ = [
+    "LAYOUTS",
     "Dataset",
     "EncodedFacts",
     "EncodedRows",
     "Lengths",
+    "RowTable",
     "SourceFacts",
     "Splits",
     "TextEncoder",
+    "chat_template",
     "content_key",
     "encode",
     "example_to_predict",
     "inspect",
+    "is_template_file",
     "iter_records",
     "iter_rows",
     "limited",

@@ -9,9 +9,18 @@ from typing import Any, Literal
 from tunesmith.core.errors import RecipeError
 from tunesmith.core.files import hash_of
 from tunesmith.core.types import Encoded, Example, Labelled, ModelFacts, Text
-from tunesmith.data.render import Piece, Renderer
+from tunesmith.data._look_alikes import special_tokens
+from tunesmith.data.render import LossOn, Piece, Renderer
+from tunesmith.data.wording import Wording
 
-__all__ = ["TextEncoder"]
+__all__ = ["TextEncoder", "leading_bos"]
+
+
+def leading_bos(tokenizer: Any) -> tuple[int, ...]:
+    """The beginning-of-sequence token, where a tokenizer puts one before every text."""
+    bos = tokenizer.bos_token_id
+    has_bos = bos is not None and tokenizer("a", add_special_tokens=True, verbose=False)["input_ids"][:1] == [bos]
+    return (int(bos),) if has_bos else ()
 
 
 @dataclass(frozen=True)
@@ -29,38 +38,65 @@ class TextEncoder:
     labels: tuple[str, ...] = ()
     max_length: int = 0
     """The most tokens of a sequence; 0: as many as the model takes."""
-    template: str | None = None
+    template: str | tuple[str, ...] | None = None
+    """How the user's turn of pairs and labelled texts is worded; of several, a row gets one by `seed`, its number and its text."""
     system: str | None = None
     labelled_as: Literal["class", "answer"] = "class"
     """Whether a labelled text is encoded for a classifier's head, or as a request with the label's name as its answer."""
+    loss_on: LossOn = "assistant"
+    """What is learned of a conversation."""
+    seed: int = 0
     _renderer: Renderer = field(init=False, repr=False, compare=False)
     _anchor: str | None = field(init=False, repr=False, compare=False)
     _bos: tuple[int, ...] = field(init=False, repr=False, compare=False)
     """The beginning-of-sequence token, where the tokenizer puts one."""
+    _ends: frozenset[int] = field(init=False, repr=False, compare=False)
+    """Special tokens: an answer ends with one of them."""
 
     def __post_init__(self) -> None:
         length = self.max_length or self.facts.max_length
         if not 2 <= length <= self.facts.max_length:
             raise RecipeError(f"model.max_length: {length}; {self.facts.name} takes 2 to {self.facts.max_length} tokens.")
+        wording = Wording.of(self.template, self.labels, self.seed)
         object.__setattr__(self, "max_length", length)
-        object.__setattr__(self, "_renderer", Renderer(self.tokenizer, self.facts.name, self.labels, self.template, self.system))
+        object.__setattr__(self, "_renderer", Renderer(self.tokenizer, self.facts.name, wording, self.system, self.loss_on))
         object.__setattr__(self, "_anchor", self._find_anchor())
-        bos = self.tokenizer.bos_token_id
-        has_bos = bos is not None and self.tokenizer("a", add_special_tokens=True, verbose=False)["input_ids"][:1] == [bos]
-        object.__setattr__(self, "_bos", (int(bos),) if has_bos else ())
+        object.__setattr__(self, "_bos", leading_bos(self.tokenizer))
+        object.__setattr__(self, "_ends", frozenset(special_tokens(self.tokenizer).values()))
 
     def encode(self, example: Example) -> Encoded:
         """Render and tokenize; cut on the right to `max_length`, counting what was cut."""
+        return self.encode_all([example])[0]
+
+    def encode_all(self, examples: Sequence[Example]) -> list[Encoded]:
+        """As `encode`, of many: conversations are rendered and tokenized together, which is many times quicker."""
+        found = dict[int, Encoded]()
+        talks = [place for place, example in enumerate(examples) if self.is_conversation(example)]
+        if talks:
+            rendered = self._renderer.pieces([examples[place] for place in talks])
+            found = dict(zip(talks, self.assembled(rendered), strict=True))
+        return [found[place] if place in found else self._encoded(example) for place, example in enumerate(examples)]
+
+    def is_conversation(self, example: Example) -> bool:
+        """Whether an example is rendered as a conversation: not raw text, nothing for a classifier's head, nothing for an encoder-decoder."""
+        is_class = isinstance(example, Labelled) and self.labelled_as == "class"
+        return not (isinstance(example, Text) or is_class or self.facts.is_encoder_decoder)
+
+    def rendered(self, examples: Sequence[Example]) -> list[list[Piece]]:
+        """Conversations as pieces of text, for `assembled`. Raises: ModelError, naming the row, where a chat template fails."""
+        return self._renderer.pieces(examples)
+
+    def assembled(self, rendered: Sequence[Sequence[Piece]]) -> list[Encoded]:
+        """What `rendered` gave, tokenized in one go and cut to `max_length`."""
+        return [self._cut(tokens, scored) for tokens, scored in self._tokens(rendered)]
+
+    def _encoded(self, example: Example) -> Encoded:
         if isinstance(example, Text):
             tokens = self._document(example.text)
             return self._cut(tokens, [False] + [True] * (len(tokens) - 1))
         if isinstance(example, Labelled) and self.labelled_as == "class":
             return self._classified(example)
-        if self.facts.is_encoder_decoder:
-            return self._translated(example)
-        turns, answer = self._renderer.conversation(example)
-        tokens, scored = self._tokens(self._renderer.prompt(turns) + ([self._renderer.answer(turns, answer)] if answer else []))
-        return self._cut(tokens, scored)
+        return self._translated(example)
 
     def windows(self, example: Text) -> list[Encoded]:
         """A text of any length, and the end-of-sequence token after it, as sequences of at most `max_length`.
@@ -78,10 +114,10 @@ class TextEncoder:
         Of raw text that is the text itself; of an encoder-decoder its decoder's first token (`source` of `encode` is what it reads).
         """
         if isinstance(example, Text):
-            return (*self._bos, *self._ids(example.text, first=True))
+            return (*self._bos, *self._ids(example.text))
         if self.facts.is_encoder_decoder:
             return self._decoder_start()
-        return tuple(self._tokens(self._renderer.prompt(self._renderer.conversation(example)[0]))[0])
+        return tuple(self._tokens(self._renderer.pieces([example], answered=False))[0][0])
 
     def reference(self, example: Example) -> str:
         """The answer that `example` holds to its own `prompt`; of raw text, the text."""
@@ -110,12 +146,13 @@ class TextEncoder:
         own.pop("padding", None)
         special = {name: str(value) for name, value in tokenizer.special_tokens_map.items()}
         model = (facts.is_causal, facts.is_encoder_decoder, facts.has_token_types, facts.decoder_start_token_id)
-        return hash_of(
-            own, special, tokenizer.chat_template, self.labels, self.max_length, self.template, self.system, self.labelled_as, model
-        )
+        wording = self._renderer.wording
+        choice = (wording.templates, self.seed if len(wording.templates) > 1 else 0)
+        words = (tokenizer.chat_template, self.labels, choice, self.system, self.labelled_as, self.loss_on)
+        return hash_of(own, special, words, self.max_length, model)
 
     def _document(self, text: str) -> list[int]:
-        return [*self._bos, *self._ids(text, first=True), *self._eos()]
+        return [*self._bos, *self._ids(text), *self._eos()]
 
     def _classified(self, example: Labelled) -> Encoded:
         """A text, or two, for a classifier's head. A causal model, which reads the last token, gets the template and an end of sequence."""
@@ -126,31 +163,32 @@ class TextEncoder:
             tokens, types, num_cut = self._special(example.text, example.text_pair)
             return Encoded(tokens, types, (False,) * len(tokens), num_cut=num_cut)
         eos = self._eos()
-        body = [*self._bos, *self._ids(self._renderer.request(example), first=True)]
+        body = [*self._bos, *self._ids(self._renderer.wording.request(example))]
         kept = body[: self.max_length - len(eos)] + eos
         return Encoded(tuple(kept), (0,) * len(kept), (False,) * len(kept), num_cut=len(body) + len(eos) - len(kept))
 
-    def _special(self, text: str, pair: str | None) -> tuple[tuple[int, ...], tuple[int, ...], int]:
+    def _special(self, text: str, pair: str | None, *, cuts: bool = True) -> tuple[tuple[int, ...], tuple[int, ...], int]:
         """(tokens, token types, tokens left out) with the tokenizer's special tokens, which are kept when the text, or the longer of two, is cut."""
-        whole = self._call(text, pair)
-        num_cut = max(len(whole["input_ids"]) - self.max_length, 0)
-        kept = self._call(text, pair, truncation="longest_first", max_length=self.max_length) if num_cut else whole
-        tokens = tuple(kept["input_ids"])
-        types = tuple(kept.get("token_type_ids") or (0,) * len(tokens)) if self.facts.has_token_types else (0,) * len(tokens)
-        return tokens, types, num_cut
+        from tokenizers import Encoding
 
-    def _call(self, text: str, pair: str | None, **options: Any) -> dict[str, list[int]]:
-        if options and self.tokenizer.truncation_side != "right":
-            self.tokenizer.truncation_side = "right"
-        return dict(
-            self.tokenizer(text, pair, add_special_tokens=True, return_token_type_ids=self.facts.has_token_types, verbose=False, **options)
-        )
+        backend, texts = self._backend(), [text] if pair is None else [text, pair]
+        whole = [Encoding.merge([backend.encode(part, add_special_tokens=False) for part in self._renderer.parts(one)]) for one in texts]
+        num_special = backend.num_special_tokens_to_add(is_pair=pair is not None)
+        num_cut = max(sum(map(len, whole)) + num_special - self.max_length, 0)
+        if num_cut and cuts:
+            backend.enable_truncation(self.max_length, strategy="longest_first", direction="right")
+        try:
+            made = backend.post_process(*whole, add_special_tokens=True)
+        finally:
+            backend.no_truncation()
+        tokens = tuple(made.ids)
+        return tokens, tuple(made.type_ids) if self.facts.has_token_types else (0,) * len(tokens), num_cut
 
     def _translated(self, example: Example) -> Encoded:
         """For an encoder-decoder: the source with its special tokens, and the decoder's start, the target and its end."""
         turns, answer = self._renderer.conversation(example)
         source, _, num_cut = self._special("\n\n".join(turn.content for turn in turns), None)
-        target = list(self._call(answer.content, None)["input_ids"]) if answer else []
+        target = list(self._special(answer.content, None, cuts=False)[0]) if answer else []
         eos = self._eos()
         if answer and target[-1:] != eos:
             target += eos
@@ -159,39 +197,68 @@ class TextEncoder:
         scored = (False,) + (True,) * (len(tokens) - 1)
         return Encoded(tuple(tokens), (0,) * len(tokens), scored, source=source, num_cut=num_cut + len(whole) - len(tokens))
 
-    def _tokens(self, pieces: Sequence[Piece]) -> tuple[list[int], list[bool]]:
-        """Tokens of the pieces, and whether each is scored. Neighbours that are not scored are tokenized as one text."""
-        merged = list[Piece]()
-        for piece in pieces:
-            if merged and not piece.scored and not merged[-1].scored and not merged[-1].closes:
-                merged[-1] = Piece(merged[-1].text + piece.text, closes=piece.closes)
-            elif piece.text or piece.closes:
-                merged.append(piece)
-        tokens = [] if self.tokenizer.chat_template else list(self._bos)
-        scored = [False] * len(tokens)
-        for place, piece in enumerate(merged):
-            found = self._ids(piece.text, first=place == 0) + (self._eos() if piece.closes else [])
-            tokens += found
-            scored += [piece.scored] * len(found)
-        if scored:
-            scored[0] = False  # nothing predicts the first token
-        return tokens, scored
+    def _tokens(self, rendered: Sequence[Sequence[Piece]]) -> list[tuple[list[int], list[bool]]]:
+        """Of each list of pieces its tokens, and whether each is scored; all that is to be tokenized goes to the tokenizer at once."""
+        texts, is_first = list[str](), list[bool]()
+        for pieces in rendered:
+            begin = len(texts)
+            texts += [text for piece in pieces for text in piece.texts if text]
+            is_first += [True] * (len(texts) > begin) + [False] * (len(texts) - begin - 1)
+        numbers = iter(self._ids_of_each(texts, is_first))
+        opening = () if self.tokenizer.chat_template else self._bos
+        found = list[tuple[list[int], list[bool]]]()
+        for pieces in rendered:
+            tokens, scored = list(opening), [False] * len(opening)
+            for piece in pieces:
+                begin = len(tokens)
+                for text in piece.texts:
+                    if text:
+                        tokens += next(numbers)
+                if piece.closes == "yes" or (piece.closes == "if open" and tokens[-1:] and tokens[-1] not in self._ends):
+                    tokens += self._eos()
+                scored += [piece.scored] * (len(tokens) - begin)
+            if scored:
+                scored[0] = False  # nothing predicts the first token
+            found.append((tokens, scored))
+        return found
 
     def _cut(self, tokens: Sequence[int], scored: Sequence[bool]) -> Encoded:
         kept = min(len(tokens), self.max_length)
         return Encoded(tuple(tokens[:kept]), (0,) * kept, tuple(scored[:kept]), num_cut=len(tokens) - kept)
 
-    def _ids(self, text: str, first: bool) -> list[int]:
-        """Tokens of a text without special tokens of the tokenizer's own; those written out in the text are found.
+    def _ids(self, text: str) -> list[int]:
+        """Tokens of a text of the data that stands at the beginning of a sequence; what spells a special token in it stays text."""
+        parts = [part for part in self._renderer.parts(text) if part]
+        return [token for numbers in self._ids_of_each(parts, [place == 0 for place in range(len(parts))]) for token in numbers]
+
+    def _ids_of_each(self, texts: Sequence[str], is_first: Sequence[bool]) -> list[list[int]]:
+        """Tokens of each text without the tokenizer's own special tokens; those written out in the text are found.
 
         Tokenizers that put a space before a text would put one into the middle of a conversation: there the text is tokenized behind a
         special token, which is then left out.
+
+        Args:
+            is_first: of each text, whether it begins a sequence.
         """
-        if not text:
+        if not texts:
             return []
-        if first or self._anchor is None:
-            return list(self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
-        return list(self.tokenizer(self._anchor + text, add_special_tokens=False, verbose=False)["input_ids"])[1:]
+        backend, anchor = self._backend(), self._anchor
+        if anchor is None:
+            return [encoding.ids for encoding in backend.encode_batch_fast(texts, add_special_tokens=False)]
+        anchored = [text if first else anchor + text for text, first in zip(texts, is_first, strict=True)]
+        encodings = backend.encode_batch_fast(anchored, add_special_tokens=False)
+        return [encoding.ids if first else encoding.ids[1:] for encoding, first in zip(encodings, is_first, strict=True)]
+
+    def _backend(self) -> Any:
+        """The tokenizer itself, which cuts and pads nothing, and finds the special tokens that a text holds."""
+        backend = self.tokenizer.backend_tokenizer
+        if backend.truncation is not None:  # as some are published
+            backend.no_truncation()
+        if backend.padding is not None:
+            backend.no_padding()
+        if backend.encode_special_tokens:
+            backend.encode_special_tokens = False
+        return backend
 
     def _find_anchor(self) -> str | None:
         anchor = self.tokenizer.eos_token

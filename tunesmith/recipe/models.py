@@ -88,8 +88,12 @@ class DataSpec(Section):
     """What the values of the label column mean: `{0: negative, 1: positive}`."""
     label_texts: Names | None = None
     """The words that stand for a label in the zero-shot baseline; none: its name."""
-    template: str | None = None
-    """How a language model is asked: `Classify this review: {text}`."""
+    template: str | list[str] | None = None
+    """How a language model is asked: `Classify this review: {text}`. Of a list, each row gets one, always the same."""
+    chat_template: str | None = None
+    """How a conversation is laid out: the name of a layout (chatml, llama3, gemma, mistral, phi, zephyr, alpaca, vicuna) or a .jinja file; null: the model's own."""
+    loss_on: Literal["completion", "assistant", "all", "last"] = "assistant"
+    """What is learned of a conversation: the answers after its last prompt, every answer, every token, or the last answer alone."""
     system: str | None = None
     """The system message of every conversation."""
     limit: Limit = Limit()
@@ -100,6 +104,13 @@ class DataSpec(Section):
     """What becomes of an example longer than the model takes."""
     allow_overlap: bool = False
     """Go on though a test text also stands in the training data."""
+
+    @field_validator("template")
+    @classmethod
+    def _some(cls, value: str | list[str] | None) -> str | list[str] | None:
+        if value == []:
+            raise ValueError("expected a text or a list of texts, found an empty list.")
+        return value
 
 
 class TrainSpec(Section):

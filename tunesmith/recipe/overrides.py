@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tunesmith.core.errors import RecipeError
-from tunesmith.recipe.places import PLUGIN_KEYS, section_at, takes_only_text
+from tunesmith.recipe.places import PLUGIN_KEYS, section_at, takes_only_text, takes_texts
 from tunesmith.recipe.text import parse_yaml
 
 __all__ = ["apply", "split"]
@@ -35,7 +35,11 @@ def apply(values: dict[str, Any], overrides: Sequence[tuple[Keys, str]]) -> None
         for depth in range(1, len(keys)):
             here[keys[depth - 1]] = here = _mapping(here.get(keys[depth - 1]), keys[:depth])
         plugin = str(values[keys[0]].get("name")) if keys[0] in PLUGIN_KEYS else ""
-        here[keys[-1]] = _value(keys, text, is_text=takes_only_text(keys, plugin))
+        if takes_texts(keys):
+            value = _value(keys, text, is_text=not text.lstrip().startswith("["))
+            here[keys[-1]] = value if isinstance(value, str | list | None) else text
+        else:
+            here[keys[-1]] = _value(keys, text, is_text=takes_only_text(keys, plugin))
 
 
 def _names_plugin(keys: Keys) -> bool:

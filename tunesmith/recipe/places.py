@@ -8,7 +8,7 @@ from tunesmith.core.registry import describe, names
 from tunesmith.recipe.models import Recipe
 from tunesmith.recipe.section import Section
 
-__all__ = ["PLUGIN_KEYS", "keys_everywhere", "section_at", "takes_only_text"]
+__all__ = ["PLUGIN_KEYS", "keys_everywhere", "section_at", "takes_only_text", "takes_texts"]
 
 PLUGIN_KEYS = ("method", "objective")
 """The keys of a recipe whose value is a plug-in of that kind."""
@@ -29,6 +29,12 @@ def takes_only_text(keys: Sequence[str], plugin: str = "") -> bool:
         return any(option.name == keys[1] and option.annotation in ("str", "str | None") for option in options)
     kinds = {get_origin(kind) or kind for kind in _parts(_annotation_at(keys))}
     return str in kinds and not kinds & {int, float, bool, list, dict, tuple}
+
+
+def takes_texts(keys: Sequence[str]) -> bool:
+    """Whether a text or a list of texts can stand at `keys`."""
+    kinds = get_args(_annotation_at(keys))
+    return str in kinds and list[str] in kinds
 
 
 def keys_everywhere() -> dict[str, str]:
