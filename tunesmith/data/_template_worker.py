@@ -19,7 +19,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, ClassVar
+from typing import Any
 
 if __name__ == "__main__":  # started in isolation: the caller says where jinja2 lies
     sys.path.insert(0, sys.argv[2])
@@ -48,7 +48,7 @@ class _TooMuch(Exception):
 class _Generation(Extension):
     """`{% generation %}` marks what the assistant wrote; here it is only a block with names of its own."""
 
-    tags: ClassVar[set[str]] = {"generation"}
+    tags = {"generation"}  # noqa: RUF012
 
     def parse(self, parser: Parser) -> nodes.Node:
         line = next(parser.stream).lineno
@@ -73,7 +73,7 @@ class _Namespace(Namespace):
 class _Environment(ImmutableSandboxedEnvironment):
     """Products and powers are looked at before they are made: one of them can take for ever in a single step that no signal ends."""
 
-    intercepted_binops: ClassVar[frozenset[str]] = frozenset(("*", "**"))
+    intercepted_binops = frozenset(("*", "**"))
 
     def unsafe_undefined(self, obj: Any, attribute: str) -> Any:
         raise SecurityError(f"access to attribute {attribute!r} of {type(obj).__name__!r} object is unsafe")

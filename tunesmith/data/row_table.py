@@ -276,7 +276,8 @@ def _read_chunk(content: memoryview, entry: Mapping[str, Any], path: Path) -> _C
             array = np.frombuffer(content, dtype=np.dtype(dtype), count=count, offset=at)
             check = zlib.crc32(array.data, check)
             arrays.append(array)
-        columns[name] = _Column(*arrays, is_constant)
+        numbers, ends = arrays
+        columns[name] = _Column(numbers, ends, is_constant)
     if check != entry["crc32"]:
         raise Damaged(f"{path}: damaged at {entry['begin']}")
     return _Chunk(columns, [(file, task, group) for file, task, group in entry["origins"]], entry["values"], entry["has_source"])

@@ -1,5 +1,6 @@
 """Changes to a recipe from the command line: `train.epochs=3`, `data.columns.text=review`."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -35,11 +36,7 @@ def apply(values: dict[str, Any], overrides: Sequence[tuple[Keys, str]]) -> None
         for depth in range(1, len(keys)):
             here[keys[depth - 1]] = here = _mapping(here.get(keys[depth - 1]), keys[:depth])
         plugin = str(values[keys[0]].get("name")) if keys[0] in PLUGIN_KEYS else ""
-        if takes_texts(keys):
-            value = _value(keys, text, is_text=not text.lstrip().startswith("["))
-            here[keys[-1]] = value if isinstance(value, str | list | None) else text
-        else:
-            here[keys[-1]] = _value(keys, text, is_text=takes_only_text(keys, plugin))
+        here[keys[-1]] = _texts(keys, text) if takes_texts(keys) else _value(keys, text, is_text=takes_only_text(keys, plugin))
 
 
 def _names_plugin(keys: Keys) -> bool:
@@ -66,6 +63,15 @@ def _mapping(value: Any, keys: Keys) -> dict[str, Any]:
     if section is None or section.shorthand is None:
         raise RecipeError(f"command line: {'.'.join(keys)}: {value!r} has no keys of its own.")
     return {section.shorthand: value}
+
+
+def _texts(keys: Keys, text: str) -> Any:
+    """A list where the text is one in YAML, else the text."""
+    with contextlib.suppress(RecipeError):
+        value = _value(keys, text, is_text=False)
+        if isinstance(value, list):
+            return value
+    return _value(keys, text, is_text=True)
 
 
 def _value(keys: Keys, text: str, *, is_text: bool) -> Any:
