@@ -9,6 +9,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre
 from transformers import PreTrainedTokenizerFast
 
 from tunesmith.core.types import ModelFacts
+from tunesmith.data import LAYOUTS
 
 CHATML = (
     "{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}{{ '<|im_start|>system\nYou are a helpful AI assistant named "
@@ -34,6 +35,15 @@ def byte_level(**special: str) -> PreTrainedTokenizerFast:
     )
     tokenizer.train_from_iterator(SENTENCES, trainer)
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **special)
+
+
+@pytest.fixture(scope="session")
+def every_token() -> Any:
+    """A byte-level tokenizer that has the tokens of all named layouts."""
+    made = byte_level(eos_token="</s>", pad_token="</s>")
+    names = sorted({"</s>", *(token for layout in LAYOUTS.values() for token in layout.tokens)})
+    made.add_tokens([AddedToken(name, special=True, normalized=False) for name in names], special_tokens=True)
+    return made
 
 
 @pytest.fixture(scope="session")

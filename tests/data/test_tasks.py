@@ -13,7 +13,7 @@ from tunesmith.data import Asked, TextEncoder
 Facts = Callable[..., ModelFacts]
 MOOD = Labelled("a fine film", "good", Origin("films", 1, "mood"))
 QUESTION = Choice("2 + 2?", ("three", "four"), 1, Origin("quiz", 1, "quiz"))
-TASKS = {"mood": Asked("Mood of: {text} ({labels})", ("bad", "good")), "quiz": Asked("{question}\nOne of:\n{choices}")}
+TASKS = {"mood": Asked(("Mood of: {text} ({labels})",), ("bad", "good")), "quiz": Asked(("{question}\nOne of:\n{choices}",))}
 
 
 def encoder_of(tokenizer: Any, facts: Facts, **options: Any) -> TextEncoder:
@@ -67,8 +67,8 @@ def test_an_encoder_decoders_answers_end_as_its_targets_do(seq2seq: Any, facts: 
 )
 def test_a_wrong_template_is_named_with_its_set(template: str, words: str, chatml: Any, facts: Facts) -> None:
     with pytest.raises(RecipeError, match=words):
-        TextEncoder(chatml, facts(), tasks={"mood": Asked(template)})
-    encoder = TextEncoder(chatml, facts(), tasks={"mood": Asked("{txt}")})
+        TextEncoder(chatml, facts(), tasks={"mood": Asked((template,))})
+    encoder = TextEncoder(chatml, facts(), tasks={"mood": Asked(("{txt}",))})
     with pytest.raises(RecipeError, match=r'data\.mix\.mood\.template: the data has no {txt}\. Did you mean "text"'):
         encoder.prompt(MOOD)
 

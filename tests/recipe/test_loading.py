@@ -98,6 +98,22 @@ def test_overrides_reach_every_level_and_spell_shorthands_out() -> None:
     assert changed.method.options["r"] == 4
 
 
+def test_a_template_is_a_text_or_a_list_of_texts() -> None:
+    for text, expected in (
+        ("Label: {text}", "Label: {text}"),
+        ("[a {text}, 'b: {text}']", ["a {text}", "b: {text}"]),
+        ("null", None),
+        ("[{text}] is", "[{text}] is"),
+    ):
+        assert read(f"data.template={text}", data={"train": "a.csv", "template": ["{text}", "x {text}"]}).data.template == expected
+    for wrong in ([], [1], 3):
+        with pytest.raises(RecipeError, match=r"data\.template"):
+            read(data={"train": "a.csv", "template": wrong})
+    for wrong in ("first", "answers"):
+        with pytest.raises(RecipeError, match=r"data\.loss_on: .*completion.*assistant.*all.*last"):
+            read(f"data.loss_on={wrong}")
+
+
 @pytest.mark.parametrize("overrides", [("method.name=head",), ("method=head",), ("method.name=full",)])
 def test_another_method_leaves_the_options_of_the_recipes_own_behind(overrides: tuple[str, ...]) -> None:
     changed = read(*overrides, method={"name": "lora", "r": 2})

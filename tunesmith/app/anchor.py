@@ -7,6 +7,7 @@ from typing import Any
 
 from tunesmith.core import registry
 from tunesmith.core.run import find_run
+from tunesmith.data import is_template_file
 from tunesmith.data.sources._aliases import DOCUMENTS
 from tunesmith.recipe import Recipe
 
@@ -23,6 +24,8 @@ def anchored(recipe: Recipe) -> Recipe:
     }
     own = {name: _whole(getattr(recipe.data, name)) for name in ("train", "validation", "test")}
     data = recipe.data.model_copy(update={**own, "mix": mix})
+    if data.chat_template is not None and is_template_file(data.chat_template):
+        data = data.model_copy(update={"chat_template": _whole(data.chat_template)})
     domains = {name: spec.model_copy(update={"source": _whole(spec.source)}) for name, spec in recipe.evaluate.domains.items()}
     return recipe.model_copy(
         update={

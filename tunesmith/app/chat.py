@@ -66,6 +66,6 @@ def _load(name: str, run: RunDirectory | None) -> Tuned:
 
 
 def _load_base_of(run: RunDirectory) -> Tuned:
-    from tunesmith.app.tuned import load_base
+    from tunesmith.app.tuned import load_base, saved_model
 
-    return load_base(learned(run).recipe)
+    return load_base(learned(run).recipe, saved_model(run))

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from tunesmith.app.mixture import MixedSet, as_task, read_mixture
+from tunesmith.app.mixture import MixedSet, as_task, read_mixture, templates_of
 from tunesmith.core.types import Example
 from tunesmith.data import Dataset, InvalidRow, SourceFacts, Splits, limited, num_overlapping, read, refuse_overlap, split
 from tunesmith.recipe import DataSpec, Recipe, Source
@@ -51,7 +51,7 @@ def prepare_data(recipe: Recipe) -> PreparedData:
         kind = type(train.examples[0])
         labels, sets, warnings = train.facts.labels, {}, []
         refuse_overlap(whole, spec.allow_overlap)
-    known = sets or {"": MixedSet(kind, train.facts, labels, spec.template, 1.0)}
+    known = sets or {"": MixedSet(kind, train.facts, labels, templates_of(spec.template), 1.0)}
     domains = dict[str, Sequence[Example]]()
     for name, domain in recipe.evaluate.domains.items():
         dataset = read(domain.source, format=domain.format, columns=domain.columns, labels=domain.labels, skip_invalid=spec.skip_invalid)

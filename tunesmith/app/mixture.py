@@ -9,7 +9,7 @@ from tunesmith.core.types import Example
 from tunesmith.data import Dataset, SourceFacts, Splits, content_key, limited, read, refuse_overlap, split
 from tunesmith.recipe import DataSpec, Limit, MixEntry, Source
 
-__all__ = ["MixedSet", "Mixture", "as_task", "read_mixture"]
+__all__ = ["MixedSet", "Mixture", "as_task", "read_mixture", "templates_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,8 @@ class MixedSet:
     facts: SourceFacts
     labels: tuple[str, ...]
     """Of its classes; empty where its examples are not labelled."""
-    template: str | None
+    templates: tuple[str, ...]
+    """How a language model is asked; empty: with the text as it is."""
     weight: float
 
 
@@ -66,7 +67,7 @@ def read_mixture(spec: DataSpec) -> Mixture:
         whole = replace(parts, **{part: dataset.examples for part, dataset in own.items()})
         refuse_overlap(whole, spec.allow_overlap)
         kind = type(train.examples[0])
-        sets[name] = MixedSet(kind, train.facts, train.facts.labels, entry.template, entry.weight)
+        sets[name] = MixedSet(kind, train.facts, train.facts.labels, templates_of(entry.template), entry.weight)
         wholes.append(whole)
         for part, found in facts.items():
             found.append(own[part].facts if part in own else train.facts)
@@ -82,6 +83,11 @@ def read_mixture(spec: DataSpec) -> Mixture:
 def as_task(examples: Sequence[Example], task: str) -> list[Example]:
     """The examples as those of a task."""
     return [replace(example, origin=replace(example.origin, task=task)) for example in examples]
+
+
+def templates_of(template: str | Sequence[str] | None) -> tuple[str, ...]:
+    """None, one or several."""
+    return () if template is None else (template,) if isinstance(template, str) else tuple(template)
 
 
 def _own(entry: MixEntry, source: Source, train: Dataset, task: str, skip_invalid: bool) -> Dataset:

@@ -12,14 +12,17 @@ __all__ = ["save_tuned", "saved_bytes"]
 
 
 def save_tuned(task: Task, directory: RunDirectory) -> None:
-    """Write `adapter/` (parameter-efficient methods) or `model/` (full), and the heads. Nothing where only a head trained."""
+    """Write `adapter/` (parameter-efficient methods) or `model/` (full), and the heads. Nothing where only a head trained.
+
+    The tokenizer goes with a whole model, and with an adapter where the recipe chose its chat template.
+    """
     trains_whole_model = task.recipe.method.name == "full"
     target = directory.model if trains_whole_model else directory.adapter
     with staged_folder(target, replace=True) as staging, quiet():
         task.method.save(task.model.trunk, staging)
-        if trains_whole_model:
-            task.model.tokenizer.save_pretrained(str(staging))
         is_empty = not any(staging.iterdir())
+        if trains_whole_model or (task.recipe.data.chat_template and not is_empty):
+            task.model.tokenizer.save_pretrained(str(staging))
     if is_empty:
         shutil.rmtree(target)
     if task.forward.heads:

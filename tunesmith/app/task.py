@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from statistics import fmean, pstdev
 from typing import Any
 
@@ -34,7 +35,7 @@ from tunesmith.core.types import (
     Text,
     Tokens,
 )
-from tunesmith.data import Asked, EncodedFacts, TextEncoder, encode
+from tunesmith.data import Asked, EncodedFacts, TextEncoder, chat_template, encode
 from tunesmith.engine.forward import PackedForward
 from tunesmith.engine.generate import longest_prompt
 from tunesmith.evaluation.score import metrics_for
@@ -50,10 +51,10 @@ __all__ = [
     "choose_objective",
     "earlier_heads",
     "load_model",
-    "make_encoder",
     "prepare",
     "rows_to_answer",
     "stop_tokens",
+    "text_encoder",
 ]
 
 Say = Callable[[Event], None]
@@ -142,8 +143,15 @@ def _usual_objective(kinds: Sequence[type[Example]], first: Example, labels: Seq
     return _OBJECTIVES.get(kinds[0], "sft")
 
 
-def load_model(recipe: Recipe, objective: Objective, say: Say) -> LoadedModel:
-    """Load the recipe's base model in float32, on the CPU, with the adapters of an earlier run folded in. Raises: ModelError, FetchError."""
+def load_model(recipe: Recipe, objective: Objective, say: Say, saved: Path | None = None) -> LoadedModel:
+    """Load the recipe's base model in float32, on the CPU, with the adapters of an earlier run folded in.
+
+    Its tokenizer has the recipe's chat template, where that names one.
+
+    Args:
+        saved: what a run of the recipe saved of its model: the chat template lies there as it was.
+    Raises: ModelError, FetchError; RecipeError, where the chat template is not there or does not fit.
+    """
     spec = recipe.model
     say(Stage("model", spec.source))
 
@@ -165,20 +173,34 @@ def load_model(recipe: Recipe, objective: Objective, say: Say) -> LoadedModel:
         merge_adapter(model.trunk)
     if model.source.adapters:  # an adapter trained next belongs to this run, not to its base: peft must fail to load it there, not mislead
         model.trunk.name_or_path = spec.source  # type: ignore[assignment]
+    _use_chat_template(recipe, model, saved)
     return model
 
 
-def make_encoder(
-    model: LoadedModel,
+def _use_chat_template(recipe: Recipe, model: LoadedModel, saved: Path | None) -> None:
+    """Give the tokenizer the template that the recipe names, else that of an adapter that brings one."""
+    name = recipe.data.chat_template
+    folders = [*model.source.adapters, *([saved] if saved is not None and name is not None else [])]
+    files = [folder / "chat_template.jinja" for folder in folders]
+    kept = [file for file in files if file.is_file()]
+    if name is not None and (saved is None or files[-1] not in kept):
+        model.tokenizer.chat_template = chat_template(name, model.tokenizer, model.facts.name)
+    elif kept:
+        model.tokenizer.chat_template = kept[-1].read_text(encoding="utf-8")
+
+
+def text_encoder(
     recipe: Recipe,
+    model: LoadedModel,
     labels: Sequence[str],
     tasks: Mapping[str, Asked] | None = None,
     numbers: tuple[float, float] = (0.0, 1.0),
 ) -> TextEncoder:
-    """The encoder of a model for a recipe's data, in training and after."""
+    """What renders and tokenizes for a model as the recipe says: in training, evaluation, prediction and chat."""
     data = recipe.data
+    template = tuple(data.template) if isinstance(data.template, list) else data.template
     return TextEncoder(
-        model.tokenizer, model.facts, tuple(labels), model.facts.max_length, data.template, data.system,
+        model.tokenizer, model.facts, tuple(labels), model.facts.max_length, template, data.system, loss_on=data.loss_on, seed=recipe.seed,
         tasks=tasks or {}, window_tokens=data.chunk.length or 0, overlap_tokens=data.chunk.overlap, numbers=numbers,
     )  # fmt: skip
 
@@ -211,8 +233,8 @@ def prepare(recipe: Recipe, say: Say) -> Task:
     check_precision(recipe, method, device)
     model = load_model(recipe, objective, say)
     paths, autocast = place(model, recipe, device, is_frozen=leaves_frozen(method, model.trunk))
-    tasks = {name: Asked(one.template, one.labels) for name, one in data.sets.items()}
-    encoder = make_encoder(model, recipe, data.labels, tasks, numbers=_numbers(data.train))
+    tasks = {name: Asked(one.templates, one.labels) for name, one in data.sets.items()}
+    encoder = text_encoder(recipe, model, data.labels, tasks, _numbers(data.train))
     if not objective.heads(encoder) and recipe.train.head_first:
         raise RecipeError(f"{recipe.name}: train.head_first: the objective {objective_name} puts no new head on the model. Leave it out.")
     forward = PackedForward(model.trunk, {}, model.facts, paths, autocast)

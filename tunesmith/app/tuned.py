@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from tunesmith.app.answers import asked, said
@@ -9,7 +10,7 @@ from tunesmith.app.judging import choose, read_head, write_answers_to
 from tunesmith.app.learned import learned, require_head, require_language_model
 from tunesmith.app.machine import choose_device
 from tunesmith.app.placing import leaves_frozen, place
-from tunesmith.app.task import load_model, make_encoder, stop_tokens
+from tunesmith.app.task import load_model, stop_tokens, text_encoder
 from tunesmith.core import registry
 from tunesmith.core.run import RunDirectory
 from tunesmith.core.types import Example, HeadObjective, Message, Method, Objective, Origin, Output, Prompt, Row
@@ -21,7 +22,7 @@ from tunesmith.model.heads import load_heads
 from tunesmith.model.load import LoadedModel
 from tunesmith.recipe import Recipe
 
-__all__ = ["Said", "Tuned", "load_base", "load_tuned"]
+__all__ = ["Said", "Tuned", "load_base", "load_tuned", "saved_model"]
 
 _HERE = Origin("prompt", 1)
 
@@ -119,11 +120,12 @@ def load_tuned(directory: RunDirectory) -> Tuned:
     recipe = known.recipe
     objective: Objective = registry.create("objective", known.objective, **(recipe.objective.options if recipe.objective else {}))
     device = choose_device(recipe.engine.device)
-    model = load_model(recipe, objective, lambda event: None)
+    saved = saved_model(directory)
+    model = load_model(recipe, objective, lambda event: None, saved)
     method: Method = registry.create("method", recipe.method.name, **recipe.method.options)
     paths, autocast = place(model, recipe, device, is_frozen=leaves_frozen(method, model.trunk))
     method.apply(model.trunk)
-    method.load(model.trunk, directory.model if directory.model.is_dir() else directory.adapter)
+    method.load(model.trunk, saved)
     model.trunk.to(device).eval()
     heads, labels = load_heads(directory.heads, directory.heads_config) if directory.heads.is_file() else ({}, ())
     forward = PackedForward(model.trunk, {n: h.to(device) for n, h in heads.items()}, model.facts, paths, autocast)
@@ -131,22 +133,27 @@ def load_tuned(directory: RunDirectory) -> Tuned:
         forward.use_fused_layers()
     if method.base_precision == "int8":
         forward.use_int8_base()
-    encoder = make_encoder(model, recipe, labels)
+    encoder = text_encoder(recipe, model, labels)
     return Tuned(
         recipe, model, forward.eval(), encoder, stop_tokens(model), recipe.engine.micro_batch_tokens, known.kind, known.format, objective
     )
 
 
-def load_base(recipe: Recipe) -> Tuned:
-    """A language model before any tuning, to talk to."""
+def saved_model(directory: RunDirectory) -> Path:
+    """Where a run keeps what trained: the whole model, or an adapter."""
+    return directory.model if directory.model.is_dir() else directory.adapter
+
+
+def load_base(recipe: Recipe, saved: Path | None = None) -> Tuned:
+    """A language model before any tuning, to talk to. `saved`: as `load_model` takes it, where a run began with that model."""
     objective: Objective = registry.create("objective", "sft")
     device = choose_device(recipe.engine.device)
-    model = load_model(recipe, objective, lambda event: None)
+    model = load_model(recipe, objective, lambda event: None, saved)
     paths, _ = place(model, recipe, device, is_frozen=True)
     forward = PackedForward(model.trunk, {}, model.facts, paths)
     if not recipe.engine.exact_reference:
         forward.use_fused_layers()
-    encoder = make_encoder(model, recipe, ())
+    encoder = text_encoder(recipe, model, ())
     return Tuned(
         recipe, model, forward.eval(), encoder, stop_tokens(model), recipe.engine.micro_batch_tokens, "generation", "messages", objective
     )

@@ -3,15 +3,18 @@
 from tunesmith.data.encode import EncodedFacts, EncodedRows, Lengths, encode
 from tunesmith.data.encoder import TextEncoder
 from tunesmith.data.inspect import inspect
+from tunesmith.data.layouts import LAYOUTS, chat_template, is_template_file
 from tunesmith.data.prediction import example_to_predict
 from tunesmith.data.preview import preview
 from tunesmith.data.quarantine import InvalidRow, Quarantine, write_quarantine
 from tunesmith.data.read import Dataset, SourceFacts, is_named_by_mapping, read
 from tunesmith.data.records import iter_records, iter_rows
-from tunesmith.data.render import Asked
+from tunesmith.data.row_table import RowTable
 from tunesmith.data.split import Splits, content_key, limited, num_overlapping, refuse_overlap, split
+from tunesmith.data.wording import Asked
 
 __all__ = [
+    "LAYOUTS",
     "Asked",
     "Dataset",
     "EncodedFacts",
@@ -19,14 +22,17 @@ __all__ = [
     "InvalidRow",
     "Lengths",
     "Quarantine",
+    "RowTable",
     "SourceFacts",
     "Splits",
     "TextEncoder",
+    "chat_template",
     "content_key",
     "encode",
     "example_to_predict",
     "inspect",
     "is_named_by_mapping",
+    "is_template_file",
     "iter_records",
     "iter_rows",
     "limited",

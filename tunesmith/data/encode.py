@@ -1,21 +1,27 @@
 """Examples to encoded rows, with what was cut and dropped counted, kept on disk so that it is done once."""
 
 import inspect as python_inspect
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from itertools import islice
 from pathlib import Path
 from statistics import median_low
 from typing import Any, Literal
 
 from tunesmith.core.errors import DataError
-from tunesmith.core.files import cache_folder, file_sha256, hash_of, hash_of_each
-from tunesmith.core.types import Encoded, EncodedContext, EncodedWords, Encoder, Example, Objective, Origin, Row, Text, Tokens
-from tunesmith.data._cache import load_rows, save_rows
+from tunesmith.core.files import cache_folder, file_sha256, hash_of, hash_of_each, staged_file
+from tunesmith.core.types import Encoded, EncodedContext, EncodedWords, Encoder, Example, Objective, Origin, Text, Tokens
 from tunesmith.data.encoder import TextEncoder
+from tunesmith.data.render import Piece
+from tunesmith.data.row_table import Damaged, RowTable, RowWriter, read_rows
 
 __all__ = ["EncodedFacts", "EncodedRows", "Lengths", "Watching", "encode"]
+
+_BATCH = 512
+"""Examples that are rendered and tokenized together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +56,7 @@ class EncodedFacts:
 class EncodedRows:
     """Rows, and for each the index of its example."""
 
-    rows: list[Row]
+    rows: RowTable
     examples: list[int]
     facts: EncodedFacts
 
@@ -63,127 +69,211 @@ class Watching:
 
     def encode(self, example: Example) -> Encoded:
         """As the encoder's."""
-        encoded = self._encoder.encode(example)
-        self.num_cut += encoded.num_cut
-        return encoded
+        return self._counted(self._encoder.encode(example))
 
     def windows(self, example: Text | Tokens) -> list[Encoded]:
         """As the encoder's."""
-        windows = self._encoder.windows(example)
-        self.num_cut += sum(window.num_cut for window in windows)
-        return windows
+        return [self._counted(window) for window in self._encoder.windows(example)]
 
     def words(self, words: Sequence[str]) -> EncodedWords:
         """As the encoder's."""
         found = self._encoder.words(words)
-        self.num_cut += found.encoded.num_cut
+        self._counted(found.encoded)
         return found
 
     def contexts(self, question: str, context: str) -> list[EncodedContext]:
         """As the encoder's."""
         windows = self._encoder.contexts(question, context)
-        self.num_cut += sum(window.encoded.num_cut for window in windows)
+        for window in windows:
+            self._counted(window.encoded)
         return windows
+
+    def _counted(self, encoded: Encoded) -> Encoded:
+        self.num_cut += encoded.num_cut
+        return encoded
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._encoder, name)
 
 
+class _Batch(Watching):
+    """For the examples of one batch, which are encoded together when the first is asked for."""
+
+    def __init__(self, encoder: TextEncoder, examples: Sequence[Example], rendered: Callable[[], list[list[Piece]]]) -> None:
+        super().__init__(encoder)
+        self._together, self._rendered = [one for one in examples if encoder.is_conversation(one)], rendered
+        self._assemble = encoder.assembled
+        self._encoded: dict[int, Encoded] | None = None
+
+    def encode(self, example: Example) -> Encoded:
+        """As the encoder's."""
+        if self._encoded is None:
+            self._encoded = dict(zip(map(id, self._together), self._assemble(self._rendered()), strict=True)) if self._together else {}
+        encoded = self._encoded.get(id(example))
+        return super().encode(example) if encoded is None else self._counted(encoded)
+
+
+@dataclass(slots=True)
+class _Counts:
+    """Of a split's examples."""
+
+    num_examples: int = 0
+    num_cut: int = 0
+    num_too_long: int = 0
+
+
 def encode(
-    examples: Sequence[Example],
+    examples: Iterable[Example],
     objective: Objective,
     encoder: TextEncoder,
     *,
     cache_key: Any = None,
     too_long: Literal["cut", "drop", "refuse"] = "cut",
     name: str = "data",
+    file: Path | None = None,
 ) -> EncodedRows:
     """Encode every example as `objective` learns from it.
 
     Args:
+        examples: where there is a `cache_key`, a sequence; else any stream, of which a few hundred at a time are held in memory.
         cache_key: what else the rows depend on (the objective's options); None: encode anew and keep nothing.
         too_long: what becomes of an example longer than the model takes.
         name: what notes and messages call the examples.
+        file: without a `cache_key`, where the rows are written, in place of memory.
     Raises: DataError, where an example is too long and `too_long` is refuse, or where no example is left.
     """
     if objective.uses_lm_head and encoder.labelled_as != "answer":
         encoder = replace(encoder, labelled_as="answer")
-    path = None
-    if cache_key is not None and examples:
-        key = hash_of(
-            _code(), _source(type(objective)), repr(objective), cache_key, encoder.fingerprint(), too_long, hash_of_each(examples)
-        )
-        path = cache_folder("encoded") / f"{key}.npz"
-        found = load_rows(path, examples)
-        if found is not None:
-            rows, owners, counts = found
-            return EncodedRows(
-                rows, owners, _facts(rows, owners, counts["num_cut"], counts["num_too_long"], len(examples), name, encoder.max_length)
-            )
-    rows, owners, num_cut, num_too_long = _encode(examples, objective, encoder, too_long)
-    facts = _facts(rows, owners, num_cut, num_too_long, len(examples), name, encoder.max_length)
-    if examples and not rows:
-        cause = "longer than the model takes" if num_too_long == len(examples) else "left with nothing to learn after cutting"
+    if cache_key is not None:
+        examples = examples if isinstance(examples, Sequence) else list(examples)
+        if examples:
+            parts = (_code(), _source(type(objective)), repr(objective), cache_key, encoder.fingerprint(), too_long, hash_of_each(examples))
+            file = cache_folder("encoded") / f"{hash_of(*parts)}.rows"
+            found = _kept(file)
+            if found is not None:
+                return _encoded(*found, name, encoder.max_length)
+    if file is None:
+        writer = RowWriter()
+        counts = _write(examples, objective, encoder, too_long, writer, name)
+        return _encoded(writer.table(), counts, name, encoder.max_length)
+    with staged_file(file) as staged, staged.open("wb") as out:
+        writer = RowWriter(out)
+        writer.close(asdict(_write(examples, objective, encoder, too_long, writer, name)))
+    found = _kept(file)
+    if found is None:
+        raise DataError(f"{file}: was written and cannot be read again. Look at the disk.")
+    return _encoded(*found, name, encoder.max_length)
+
+
+def _kept(file: Path) -> tuple[RowTable, _Counts] | None:
+    """What an earlier call wrote; None where there is nothing, or nothing whole."""
+    try:
+        rows, counts = read_rows(file)
+        return rows, _Counts(**counts)
+    except (OSError, Damaged, ValueError, KeyError, TypeError):
+        return None
+
+
+def _write(examples: Iterable[Example], objective: Objective, encoder: TextEncoder, too_long: str, writer: RowWriter, name: str) -> _Counts:
+    """Encode batch after batch; while one is tokenized, the next one is rendered, which another process does."""
+    counts, num_rows = _Counts(), 0
+    for batch, rendered in _rendered_ahead(examples, objective, encoder):
+        watching = _Batch(encoder, batch, rendered)
+        for example in batch:
+            num_cut_before = watching.num_cut
+            found = objective.encode(example, watching)
+            num_cut = watching.num_cut - num_cut_before
+            index, counts.num_examples = counts.num_examples, counts.num_examples + 1
+            if num_cut and too_long == "refuse":
+                raise DataError(
+                    f"{_place(example.origin)}: {num_cut} tokens longer than the {encoder.max_length} that fit. "
+                    "Shorten it, raise model.max_length, or set data.too_long to cut or drop."
+                )
+            if num_cut and too_long == "drop":
+                counts.num_too_long += 1
+                continue
+            counts.num_cut += bool(num_cut and found)
+            num_rows += len(found)
+            writer.add(found, index)
+    if counts.num_examples and not num_rows:
+        cause = "longer than the model takes" if counts.num_too_long == counts.num_examples else "left with nothing to learn after cutting"
         raise DataError(
-            f"{name}: every one of the {len(examples)} rows is {cause} ({encoder.max_length} tokens). Raise model.max_length, or shorten the texts."
+            f"{name}: every one of the {counts.num_examples} rows is {cause} ({encoder.max_length} tokens). Raise model.max_length, or shorten the texts."
         )
-    if path is not None:
-        save_rows(path, rows, owners, examples, {"num_cut": num_cut, "num_too_long": num_too_long})
-    return EncodedRows(rows, owners, facts)
+    return counts
 
 
-def _encode(
-    examples: Sequence[Example], objective: Objective, encoder: TextEncoder, too_long: str
-) -> tuple[list[Row], list[int], int, int]:
-    rows, owners, num_cut, num_too_long = list[Row](), list[int](), 0, 0
-    for index, example in enumerate(examples):
-        watching = Watching(encoder)
-        found = objective.encode(example, watching)
-        if watching.num_cut and too_long == "refuse":
-            raise DataError(
-                f"{_place(example.origin)}: {watching.num_cut} tokens longer than the {encoder.max_length} that fit. "
-                "Shorten it, raise model.max_length, or set data.too_long to cut or drop."
-            )
-        if watching.num_cut and too_long == "drop":
-            num_too_long += 1
-            continue
-        num_cut += bool(watching.num_cut and found)
-        rows += found
-        owners += [index] * len(found)
-    return rows, owners, num_cut, num_too_long
+def _rendered_ahead(
+    examples: Iterable[Example], objective: Objective, encoder: TextEncoder
+) -> Iterator[tuple[list[Example], Callable[[], list[list[Piece]]]]]:
+    """Batches of examples, and what gives the pieces of each one's conversations: those of the next batch are being made meanwhile."""
+    batches = _batches(examples)
+    batch = next(batches, None)
+    with ThreadPoolExecutor(1, thread_name_prefix="rendering") as pool:
+
+        def begun(batch: list[Example] | None) -> Callable[[], list[list[Piece]]]:
+            talks = [example for example in batch or () if encoder.is_conversation(example)]
+            if not talks or not objective.uses_lm_head:
+                return lambda: encoder.rendered(talks)
+            return pool.submit(encoder.rendered, talks).result
+
+        rendered = begun(batch)
+        while batch is not None:
+            following = next(batches, None)
+            waiting, ready = begun(following), rendered
+            yield batch, ready
+            batch, rendered = following, waiting
 
 
-def _facts(
-    rows: Sequence[Row], owners: Sequence[int], num_cut: int, num_too_long: int, total: int, name: str, max_length: int
-) -> EncodedFacts:
+def _batches(examples: Iterable[Example]) -> Iterator[list[Example]]:
+    stream = iter(examples)
+    while batch := list(islice(stream, _BATCH)):
+        yield batch
+
+
+def _encoded(rows: RowTable, counts: _Counts, name: str, max_length: int) -> EncodedRows:
+    owners, total = rows.owners(), counts.num_examples
     num_examples = len(set(owners))
-    num_nothing = total - num_examples - num_too_long
+    num_nothing = total - num_examples - counts.num_too_long
     notes = []
-    if num_cut:
-        notes.append(f"{name}: {num_cut} of {total} rows were cut to {max_length} tokens")
-    if num_too_long:
-        notes.append(f"{name}: {num_too_long} of {total} rows are longer than {max_length} tokens and were left out")
+    if counts.num_cut:
+        notes.append(f"{name}: {counts.num_cut} of {total} rows were cut to {max_length} tokens")
+    if counts.num_too_long:
+        notes.append(f"{name}: {counts.num_too_long} of {total} rows are longer than {max_length} tokens and were left out")
     if num_nothing:
         notes.append(f"{name}: {num_nothing} of {total} rows had nothing left to learn in {max_length} tokens and were left out")
-    sizes = sorted(row.num_tokens for row in rows)
+    sizes = sorted(rows.num_tokens().tolist())
     lengths = Lengths(sizes[0], int(median_low(sizes)), sizes[-(-95 * len(sizes) // 100) - 1], sizes[-1]) if sizes else Lengths()
-    return EncodedFacts(
+    facts = EncodedFacts(
         num_rows=len(rows),
         num_examples=num_examples,
         num_tokens=sum(sizes),
-        num_scored_tokens=sum(len(row.targets.labels) for row in rows),
+        num_scored_tokens=int(rows.num_targets().sum()),
         lengths=lengths,
-        num_cut=num_cut,
+        num_cut=counts.num_cut,
         num_dropped=total - num_examples,
         notes=tuple(notes),
     )
+    return EncodedRows(rows, owners, facts)
 
 
 @cache
 def _code() -> str:
     """A hash of the code that encodes, and of the versions that it works with."""
     here = Path(__file__).parent
-    own = [file_sha256(here / name) for name in ("_cache.py", "encode.py", "encoder.py", "located.py", "render.py")]
+    own = [
+        file_sha256(here / name)
+        for name in (
+            "_look_alikes.py",
+            "_template_worker.py",
+            "encode.py",
+            "encoder.py",
+            "located.py",
+            "render.py",
+            "row_table.py",
+            "wording.py",
+        )
+    ]
     versions = []
     for package in ("transformers", "tokenizers", "tunesmith"):
         try:

@@ -2,30 +2,42 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
 from tunesmith.core.errors import DataError, RecipeError
 from tunesmith.core.files import hash_of
 from tunesmith.core.types import (
+    Chat,
+    Choice,
+    Completion,
     Encoded,
     EncodedContext,
     EncodedWords,
     Example,
     Labelled,
-    Message,
     ModelFacts,
     MultiLabelled,
+    Prompt,
     Rated,
     Text,
     Tokens,
     WordWindow,
 )
+from tunesmith.data._look_alikes import special_tokens
 from tunesmith.data.located import encode_contexts, encode_words
-from tunesmith.data.render import Asked, Piece, Renderer
+from tunesmith.data.render import LossOn, Piece, Renderer
+from tunesmith.data.wording import Asked, Wording
 
-__all__ = ["TextEncoder"]
+__all__ = ["TextEncoder", "leading_bos"]
+
+
+def leading_bos(tokenizer: Any) -> tuple[int, ...]:
+    """The beginning-of-sequence token, where a tokenizer puts one before every text."""
+    bos = tokenizer.bos_token_id
+    has_bos = bos is not None and tokenizer("a", add_special_tokens=True, verbose=False)["input_ids"][:1] == [bos]
+    return (int(bos),) if has_bos else ()
 
 
 @dataclass(frozen=True)
@@ -43,10 +55,14 @@ class TextEncoder:
     labels: tuple[str, ...] = ()
     max_length: int = 0
     """The most tokens of a sequence; 0: as many as the model takes."""
-    template: str | None = None
+    template: str | tuple[str, ...] | None = None
+    """How the user's turn of pairs and labelled texts is worded; of several, a row gets one by `seed`, its number and its text."""
     system: str | None = None
     labelled_as: Literal["class", "answer"] = "class"
     """Whether a labelled text is encoded for a classifier's head, or as a request with the label's name as its answer."""
+    loss_on: LossOn = "assistant"
+    """What is learned of a conversation."""
+    seed: int = 0
     tasks: Mapping[str, Asked] = field(default_factory=dict)
     """How the examples of each task of a mixture are asked, by the task's name."""
     window_tokens: int = 0
@@ -59,28 +75,54 @@ class TextEncoder:
     _anchor: str | None = field(init=False, repr=False, compare=False)
     _bos: tuple[int, ...] = field(init=False, repr=False, compare=False)
     """The beginning-of-sequence token, where the tokenizer puts one."""
+    _ends: frozenset[int] = field(init=False, repr=False, compare=False)
+    """Special tokens: an answer ends with one of them."""
 
     def __post_init__(self) -> None:
         length = self.max_length or self.facts.max_length
         if not 2 <= length <= self.facts.max_length:
             raise RecipeError(f"model.max_length: {length}; {self.facts.name} takes 2 to {self.facts.max_length} tokens.")
-        object.__setattr__(self, "max_length", length)
         window = self.window_tokens or length
         if window > length or not 1 <= self.overlap_tokens < window:
             raise RecipeError(
                 f"data.chunk: windows of {window} tokens that overlap by {self.overlap_tokens}; expected at most {length} tokens (model.max_length), "
                 "and an overlap of at least 1 and less than a window."
             )
-        object.__setattr__(
-            self, "_renderer", Renderer(self.tokenizer, self.facts.name, self.labels, self.template, self.system, self.tasks)
-        )
+        wording = Wording.of(self.template, self.labels, self.seed)
+        tasks = {name: Wording.of(one.templates, one.labels, self.seed, f"data.mix.{name}.template") for name, one in self.tasks.items()}
+        object.__setattr__(self, "max_length", length)
+        object.__setattr__(self, "_renderer", Renderer(self.tokenizer, self.facts.name, wording, self.system, self.loss_on, tasks))
         object.__setattr__(self, "_anchor", self._find_anchor())
-        bos = self.tokenizer.bos_token_id
-        has_bos = bos is not None and self.tokenizer("a", add_special_tokens=True, verbose=False)["input_ids"][:1] == [bos]
-        object.__setattr__(self, "_bos", (int(bos),) if has_bos else ())
+        object.__setattr__(self, "_bos", leading_bos(self.tokenizer))
+        object.__setattr__(self, "_ends", frozenset(special_tokens(self.tokenizer).values()))
 
     def encode(self, example: Example) -> Encoded:
         """Render and tokenize; cut on the right to `max_length`, counting what was cut."""
+        return self.encode_all([example])[0]
+
+    def encode_all(self, examples: Sequence[Example]) -> list[Encoded]:
+        """As `encode`, of many: conversations are rendered and tokenized together, which is many times quicker."""
+        found = dict[int, Encoded]()
+        talks = [place for place, example in enumerate(examples) if self.is_conversation(example)]
+        if talks:
+            rendered = self._renderer.pieces([examples[place] for place in talks])
+            found = dict(zip(talks, self.assembled(rendered), strict=True))
+        return [found[place] if place in found else self._encoded(example) for place, example in enumerate(examples)]
+
+    def is_conversation(self, example: Example) -> bool:
+        """Whether an example is rendered as a conversation: neither raw text nor tokens, nothing for a head, nothing for an encoder-decoder."""
+        is_answered = isinstance(example, Labelled) and self.labelled_as == "answer"
+        return (is_answered or isinstance(example, Chat | Prompt | Completion | Choice)) and not self.facts.is_encoder_decoder
+
+    def rendered(self, examples: Sequence[Example]) -> list[list[Piece]]:
+        """Conversations as pieces of text, for `assembled`. Raises: ModelError, naming the row, where a chat template fails."""
+        return self._renderer.pieces(examples)
+
+    def assembled(self, rendered: Sequence[Sequence[Piece]]) -> list[Encoded]:
+        """What `rendered` gave, tokenized in one go and cut to `max_length`."""
+        return [self._cut(tokens, scored) for tokens, scored in self._tokens(rendered)]
+
+    def _encoded(self, example: Example) -> Encoded:
         if isinstance(example, Tokens):
             return self._cut(self._ready(example), example.scored)
         if isinstance(example, Text):
@@ -88,11 +130,7 @@ class TextEncoder:
             return self._cut(tokens, [False] + [True] * (len(tokens) - 1))
         if isinstance(example, Rated | MultiLabelled) or (isinstance(example, Labelled) and self.labelled_as == "class"):
             return self._classified(example)
-        if self.facts.is_encoder_decoder:
-            return self._translated(example)
-        turns, answer = self._renderer.conversation(example)
-        tokens, scored = self._tokens(self._renderer.prompt(turns) + ([self._renderer.answer(turns, answer)] if answer else []))
-        return self._cut(tokens, scored)
+        return self._translated(example)
 
     def windows(self, example: Text | Tokens) -> list[Encoded]:
         """A text of any length, and the end-of-sequence token after it, or tokens as they are, as sequences of at most `window_tokens`.
@@ -146,10 +184,10 @@ class TextEncoder:
         if isinstance(example, Tokens):
             return tuple(self._ready(example)[: example.num_asked])
         if isinstance(example, Text):
-            return (*self._bos, *self._ids(example.text, first=True))
+            return (*self._bos, *self._ids(example.text))
         if self.facts.is_encoder_decoder:
             return self._decoder_start()
-        return tuple(self._tokens(self._renderer.prompt(self._renderer.conversation(example)[0]))[0])
+        return tuple(self._tokens(self._renderer.pieces([example], answered=False))[0][0])
 
     def reference(self, example: Example) -> str:
         """The answer that `example` holds to its own `prompt`; of raw text, the text."""
@@ -170,9 +208,13 @@ class TextEncoder:
         found = self.choices(example)
         if self.facts.is_encoder_decoder:
             return [tuple(self._target(text)) for text in found]
-        turns, _ = self._renderer.conversation(example)
-        pieces = (self._renderer.answer(turns, Message("assistant", text)) for text in found)
-        return [(*self._ids(piece.text, first=False), *(self._eos() if piece.closes else ())) for piece in pieces]
+        start = len(self.prompt(example))
+        if isinstance(example, Choice):
+            answered: list[Example] = [replace(example, answer=place) for place in range(len(found))]
+        else:
+            assert isinstance(example, Labelled)
+            answered = [replace(example, label=label) for label in found]
+        return [tuple(tokens[start:]) for tokens, _ in self._tokens(self._renderer.pieces(answered))]
 
     def decode(self, tokens: Sequence[int]) -> str:
         """Text of `tokens`, without special tokens."""
@@ -194,10 +236,20 @@ class TextEncoder:
         own.pop("padding", None)
         special = {name: str(value) for name, value in tokenizer.special_tokens_map.items()}
         model = (facts.is_causal, facts.is_encoder_decoder, facts.has_token_types, facts.decoder_start_token_id, facts.vocab_size)
-        tasks = {name: (asked.template, asked.labels) for name, asked in self.tasks.items()}
-        windows = (self.window_tokens, self.overlap_tokens)
-        rendering = (self.labels, self.max_length, self.template, self.system, self.labelled_as, tasks, windows)
-        return hash_of(own, special, tokenizer.chat_template, rendering, model)
+        wording = self._renderer.wording
+        choice = (wording.templates, self.seed if len(wording.templates) > 1 else 0)
+        tasks = {name: (asked.templates, asked.labels) for name, asked in self.tasks.items()}
+        words = (
+            tokenizer.chat_template,
+            self.labels,
+            choice,
+            self.system,
+            self.labelled_as,
+            self.loss_on,
+            tasks,
+            self.seed if tasks else 0,
+        )
+        return hash_of(own, special, words, self.max_length, self.window_tokens, self.overlap_tokens, model)
 
     def _ready(self, example: Tokens) -> Sequence[int]:
         """The example's tokens. Raises: DataError, where the model has no such token, or reads a source and writes a target."""
@@ -215,7 +267,7 @@ class TextEncoder:
         return example.tokens
 
     def _document(self, text: str) -> list[int]:
-        return [*self._bos, *self._ids(text, first=True), *self._eos()]
+        return [*self._bos, *self._ids(text), *self._eos()]
 
     def _classified(self, example: Labelled | Rated | MultiLabelled) -> Encoded:
         """A text, or two, for a classifier's head. A causal model, which reads the last token, gets the template and an end of sequence."""
@@ -226,25 +278,26 @@ class TextEncoder:
             tokens, types, num_cut = self._special(example.text, example.text_pair)
             return Encoded(tokens, types, (False,) * len(tokens), num_cut=num_cut)
         eos = self._eos()
-        body = [*self._bos, *self._ids(self._renderer.request(example), first=True)]
+        body = [*self._bos, *self._ids(self._renderer.request(example))]
         kept = body[: self.max_length - len(eos)] + eos
         return Encoded(tuple(kept), (0,) * len(kept), (False,) * len(kept), num_cut=len(body) + len(eos) - len(kept))
 
-    def _special(self, text: str, pair: str | None) -> tuple[tuple[int, ...], tuple[int, ...], int]:
+    def _special(self, text: str, pair: str | None, *, cuts: bool = True) -> tuple[tuple[int, ...], tuple[int, ...], int]:
         """(tokens, token types, tokens left out) with the tokenizer's special tokens, which are kept when the text, or the longer of two, is cut."""
-        whole = self._call(text, pair)
-        num_cut = max(len(whole["input_ids"]) - self.max_length, 0)
-        kept = self._call(text, pair, truncation="longest_first", max_length=self.max_length) if num_cut else whole
-        tokens = tuple(kept["input_ids"])
-        types = tuple(kept.get("token_type_ids") or (0,) * len(tokens)) if self.facts.has_token_types else (0,) * len(tokens)
-        return tokens, types, num_cut
+        from tokenizers import Encoding
 
-    def _call(self, text: str, pair: str | None, **options: Any) -> dict[str, list[int]]:
-        if options and self.tokenizer.truncation_side != "right":
-            self.tokenizer.truncation_side = "right"
-        return dict(
-            self.tokenizer(text, pair, add_special_tokens=True, return_token_type_ids=self.facts.has_token_types, verbose=False, **options)
-        )
+        backend, texts = self._backend(), [text] if pair is None else [text, pair]
+        whole = [Encoding.merge([backend.encode(part, add_special_tokens=False) for part in self._renderer.parts(one)]) for one in texts]
+        num_special = backend.num_special_tokens_to_add(is_pair=pair is not None)
+        num_cut = max(sum(map(len, whole)) + num_special - self.max_length, 0)
+        if num_cut and cuts:
+            backend.enable_truncation(self.max_length, strategy="longest_first", direction="right")
+        try:
+            made = backend.post_process(*whole, add_special_tokens=True)
+        finally:
+            backend.no_truncation()
+        tokens = tuple(made.ids)
+        return tokens, tuple(made.type_ids) if self.facts.has_token_types else (0,) * len(tokens), num_cut
 
     def _translated(self, example: Example) -> Encoded:
         """For an encoder-decoder: the source with its special tokens, and the decoder's start, the target and its end."""
@@ -257,42 +310,71 @@ class TextEncoder:
 
     def _target(self, text: str) -> list[int]:
         """What an encoder-decoder is to write, with its end."""
-        target, eos = list(self._call(text, None)["input_ids"]), self._eos()
+        target, eos = list(self._special(text, None, cuts=False)[0]), self._eos()
         return target if target[-1:] == eos else target + eos
 
-    def _tokens(self, pieces: Sequence[Piece]) -> tuple[list[int], list[bool]]:
-        """Tokens of the pieces, and whether each is scored. Neighbours that are not scored are tokenized as one text."""
-        merged = list[Piece]()
-        for piece in pieces:
-            if merged and not piece.scored and not merged[-1].scored and not merged[-1].closes:
-                merged[-1] = Piece(merged[-1].text + piece.text, closes=piece.closes)
-            elif piece.text or piece.closes:
-                merged.append(piece)
-        tokens = [] if self.tokenizer.chat_template else list(self._bos)
-        scored = [False] * len(tokens)
-        for place, piece in enumerate(merged):
-            found = self._ids(piece.text, first=place == 0) + (self._eos() if piece.closes else [])
-            tokens += found
-            scored += [piece.scored] * len(found)
-        if scored:
-            scored[0] = False  # nothing predicts the first token
-        return tokens, scored
+    def _tokens(self, rendered: Sequence[Sequence[Piece]]) -> list[tuple[list[int], list[bool]]]:
+        """Of each list of pieces its tokens, and whether each is scored; all that is to be tokenized goes to the tokenizer at once."""
+        texts, is_first = list[str](), list[bool]()
+        for pieces in rendered:
+            begin = len(texts)
+            texts += [text for piece in pieces for text in piece.texts if text]
+            is_first += [True] * (len(texts) > begin) + [False] * (len(texts) - begin - 1)
+        numbers = iter(self._ids_of_each(texts, is_first))
+        opening = () if self.tokenizer.chat_template else self._bos
+        found = list[tuple[list[int], list[bool]]]()
+        for pieces in rendered:
+            tokens, scored = list(opening), [False] * len(opening)
+            for piece in pieces:
+                begin = len(tokens)
+                for text in piece.texts:
+                    if text:
+                        tokens += next(numbers)
+                if piece.closes == "yes" or (piece.closes == "if open" and tokens[-1:] and tokens[-1] not in self._ends):
+                    tokens += self._eos()
+                scored += [piece.scored] * (len(tokens) - begin)
+            if scored:
+                scored[0] = False  # nothing predicts the first token
+            found.append((tokens, scored))
+        return found
 
     def _cut(self, tokens: Sequence[int], scored: Sequence[bool]) -> Encoded:
         kept = min(len(tokens), self.max_length)
         return Encoded(tuple(tokens[:kept]), (0,) * kept, tuple(scored[:kept]), num_cut=len(tokens) - kept)
 
-    def _ids(self, text: str, first: bool) -> list[int]:
-        """Tokens of a text without special tokens of the tokenizer's own; those written out in the text are found.
+    def _ids(self, text: str) -> list[int]:
+        """Tokens of a text of the data that stands at the beginning of a sequence; what spells a special token in it stays text."""
+        parts = [part for part in self._renderer.parts(text) if part]
+        return [token for numbers in self._ids_of_each(parts, [place == 0 for place in range(len(parts))]) for token in numbers]
+
+    def _ids_of_each(self, texts: Sequence[str], is_first: Sequence[bool]) -> list[list[int]]:
+        """Tokens of each text without the tokenizer's own special tokens; those written out in the text are found.
 
         Tokenizers that put a space before a text would put one into the middle of a conversation: there the text is tokenized behind a
         special token, which is then left out.
+
+        Args:
+            is_first: of each text, whether it begins a sequence.
         """
-        if not text:
+        if not texts:
             return []
-        if first or self._anchor is None:
-            return list(self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
-        return list(self.tokenizer(self._anchor + text, add_special_tokens=False, verbose=False)["input_ids"])[1:]
+        backend, anchor = self._backend(), self._anchor
+        if anchor is None:
+            return [encoding.ids for encoding in backend.encode_batch_fast(texts, add_special_tokens=False)]
+        anchored = [text if first else anchor + text for text, first in zip(texts, is_first, strict=True)]
+        encodings = backend.encode_batch_fast(anchored, add_special_tokens=False)
+        return [encoding.ids if first else encoding.ids[1:] for encoding, first in zip(encodings, is_first, strict=True)]
+
+    def _backend(self) -> Any:
+        """The tokenizer itself, which cuts and pads nothing, and finds the special tokens that a text holds."""
+        backend = self.tokenizer.backend_tokenizer
+        if backend.truncation is not None:  # as some are published
+            backend.no_truncation()
+        if backend.padding is not None:
+            backend.no_padding()
+        if backend.encode_special_tokens:
+            backend.encode_special_tokens = False
+        return backend
 
     def _find_anchor(self) -> str | None:
         anchor = self.tokenizer.eos_token

@@ -1,117 +1,100 @@
-"""The one renderer: a conversation as the text that a model reads, and which parts of it are learned.
+"""The one renderer: a conversation as the text that a model reads, in pieces that are tokenized apart and learned or not.
 
 With the tokenizer's chat template where it has one. Else in a plain layout: system message, turns and answers parted by a blank line,
 each answer closed by the end-of-sequence token.
 """
 
-import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
-from tunesmith.core.errors import Interrupted, ModelError, RecipeError, did_you_mean
+from tunesmith.core.errors import ModelError
 from tunesmith.core.types import Chat, Choice, Completion, Example, Labelled, Message, MultiLabelled, Prompt, Rated
+from tunesmith.data._look_alikes import LookAlikes, special_tokens
+from tunesmith.data._sandbox import TemplateFailure, sandbox
+from tunesmith.data.wording import Wording
 
-__all__ = ["Asked", "Piece", "Renderer", "fill"]
+__all__ = ["LossOn", "Piece", "Renderer"]
+
+LossOn = Literal["completion", "assistant", "all", "last"]
+"""What is learned of a conversation: what follows its last prompt, every turn of the assistant, every token, or the last answer."""
 
 _BREAK = "\n\n"
-_MOST_CHARACTERS = 64 * 2**20
-"""That a template may make of one row: four times the longest text that is read."""
+_WAY_OUT = "Set data.loss_on=completion, so that only the last answer is learned, use data with one answer a conversation, or set data.chat_template."
+_CAUSES = {
+    "time": "was not done in time ({seconds:g} s)",
+    "memory": "asks for more memory than it may have ({megabytes} MiB)",
+    "output": "writes more text than it may ({characters:,} characters)",
+    "depth": "is nested too deeply",
+    "ended": "ended the process that it runs in",
+    "security": "does what a template may not: {said}",
+    "syntax": "cannot be read ({said})",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A part of the text. `closes`: an end-of-sequence token follows it."""
+    """A part of the text, tokenized apart from its neighbours."""
 
-    text: str
+    texts: tuple[str, ...]
+    """Its stretches, tokenized apart too: within each, what spells a special token is one."""
     scored: bool = False
-    closes: bool = False
-
-
-def _parsed(template: str, key: str) -> list[tuple[str, str | None, str | None, str | None]]:
-    try:
-        return list(string.Formatter().parse(template))
-    except ValueError as error:
-        raise RecipeError(f"{key}: cannot be read ({error}). Write {{{{ and }}}} for braces that are text.") from None
-
-
-def fill(template: str, *, key: str = "data.template", **fields: str) -> str:
-    """`template` with its `{names}` filled in; `{{` and `}}` are braces.
-
-    Args:
-        key: what messages call the template.
-    Raises: RecipeError, for a name that the data does not have, and for a template that cannot be read.
-    """
-    filled, size = list[str](), 0
-    for literal, name, spec, conversion in _parsed(template, key):
-        filled.append(literal)
-        if name is None:
-            continue
-        if spec or conversion or name not in fields:
-            raise RecipeError(
-                f"{key}: the data has no {{{name}}}.{did_you_mean(name, fields)} Write {{{{ and }}}} for braces that are text."
-            )
-        size += len(fields[name])
-        if size > _MOST_CHARACTERS:
-            raise RecipeError(f"data.template: makes more than {_MOST_CHARACTERS:,} characters of one row. Name each column once.")
-        filled.append(fields[name])
-    return "".join(filled)
+    closes: Literal["no", "yes", "if open"] = "no"
+    """Whether an end-of-sequence token follows it: perhaps only where its last token is not a special one, which ends a turn."""
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """How the examples of one data set of a mixture are asked, and, where they are labelled, the labels they are judged among."""
+class _Asked:
+    """A conversation on its way through the template: what is asked of the sandbox, and for what."""
 
-    template: str | None = None
-    labels: tuple[str, ...] = ()
+    turns: Sequence[Message]
+    answer: Message | None
+    mark: str
+    contents: Sequence[str]
+    cuts: Sequence[tuple[int, bool]]
+
+    @property
+    def messages(self) -> list[dict[str, str]]:
+        said = [*self.turns, *([self.answer] if self.answer else [])]
+        return [{"role": message.role, "content": content} for message, content in zip(said, self.contents, strict=True)]
 
 
 @dataclass(frozen=True)
 class Renderer:
-    """Examples to pieces of text.
-
-    `template` words the user's turn of pairs, of labelled texts and of questions with choices; `system` opens every conversation that has no system message.
-    """
+    """Examples to pieces of text."""
 
     tokenizer: Any
     model: str
     """What messages call the model."""
-    labels: tuple[str, ...] = ()
-    template: str | None = None
+    wording: Wording = field(default_factory=Wording)
     system: str | None = None
-    tasks: Mapping[str, Asked] = field(default_factory=dict)
-    """Of the examples whose origin names one of these tasks: in place of `template` and `labels`."""
+    """Opens every conversation that has no system message."""
+    loss_on: LossOn = "assistant"
+    tasks: Mapping[str, Wording] = field(default_factory=dict)
+    """Of the examples whose origin names one of these tasks: in place of `wording`."""
+    _look_alikes: LookAlikes = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Raises: RecipeError, for a template that cannot be read, or that is the same for every row."""
-        for key, template in {
-            "data.template": self.template,
-            **{f"data.mix.{name}.template": t.template for name, t in self.tasks.items()},
-        }.items():
-            if template is not None and not any(name is not None for _, name, _, _ in _parsed(template, key)):
-                raise RecipeError(
-                    f"{key}: {template!r} names no column, so that every row would ask the same. Write {{text}} or {{source}} where the row's text belongs."
-                )
+        object.__setattr__(self, "_look_alikes", LookAlikes(special_tokens(self.tokenizer)))
+
+    @property
+    def chat_template(self) -> str | None:
+        """The tokenizer's, its default one where it has several; None: the plain layout. Raises: ModelError, where it has no default."""
+        template = self.tokenizer.chat_template
+        if not isinstance(template, Mapping):
+            return template or None
+        if "default" not in template:
+            names = ", ".join(sorted(template))
+            raise ModelError(f"{self.model}: has several chat templates ({names}) and none is the default. Set data.chat_template.")
+        return str(template["default"])
+
+    def parts(self, text: str) -> tuple[str, ...]:
+        """A text of the data in stretches in which nothing spells a special token."""
+        return self._look_alikes.parts(text)
 
     def request(self, example: Completion | Labelled | Rated | MultiLabelled | Choice) -> str:
-        """What is asked: the template filled in, else the source text (two texts parted by a line break, choices as a list below their question)."""
-        task = example.origin.task
-        asked = self.tasks.get(task) or Asked(self.template, self.labels)
-        if isinstance(example, Completion):
-            fields = {"source": example.source, "text": example.source}
-            plain = example.source
-        elif isinstance(example, Choice):
-            listed = "\n".join(f"- {choice}" for choice in example.choices)
-            fields = {"question": example.question, "choices": listed, "text": example.question}
-            plain = f"{example.question}\n{listed}"
-        else:
-            fields = {"text": example.text, "labels": ", ".join(asked.labels)}
-            plain = example.text if example.text_pair is None else f"{example.text}\n{example.text_pair}"
-            if example.text_pair is not None:
-                fields["text_pair"] = example.text_pair
-        if not asked.template:
-            return plain
-        return fill(asked.template, key=f"data.mix.{task}.template" if task in self.tasks else "data.template", **fields)
+        """What is asked, in the words of the example's task, where it has any."""
+        return self.tasks.get(example.origin.task, self.wording).request(example)
 
     def choices(self, example: Example) -> tuple[str, ...]:
         """The answers that an example is judged among: its own, or the labels of its task in a mixture; empty where its answer is open."""
@@ -141,64 +124,131 @@ class Renderer:
             turns = [Message("system", self.system), *turns]
         return turns, answer
 
-    def prompt(self, turns: Sequence[Message]) -> list[Piece]:
-        """Everything up to where the next answer begins; the answers before it are scored.
+    def pieces(self, examples: Sequence[Example], *, answered: bool = True) -> list[list[Piece]]:
+        """The text of each example: a whole conversation, or, not `answered`, up to where its last answer begins.
 
-        Raises: ModelError, where the chat template does not leave earlier turns as they are.
+        An answer is a piece of its own, the end of its turn included, without the white space after that. So is an earlier answer, unless the
+        template writes it otherwise once the conversation goes on.
+        Raises: ModelError, where a template fails, or does not leave what is to be learned as it is; DataError.
         """
-        if not self.tokenizer.chat_template:
-            return self._plain(turns)
-        whole, pieces, at = self._apply(turns, True), list[Piece](), 0
+        talks = [self.conversation(example) for example in examples]
+        if not answered:
+            talks = [(turns, None) for turns, _ in talks]
+        template = self.chat_template
+        if template is None:
+            return [self._plain(turns, answer) for turns, answer in talks]
+        asked = [self._asked(example, *talk) for example, talk in zip(examples, talks, strict=True)]
+        variables = {
+            name: [str(one) for one in token] if isinstance(token, list | tuple) else str(token)
+            for name, token in self.tokenizer.special_tokens_map.items()
+        }
+        try:
+            texts = sandbox().render(template, variables, [(one.messages, one.cuts) for one in asked])
+        except TemplateFailure as failure:
+            raise _placed(self._failed(failure, asked[failure.index]), examples[failure.index]) from None
+        found = []
+        for example, one, rendered in zip(examples, asked, texts, strict=True):
+            try:
+                found.append(self._templated(one, dict(zip(one.cuts, rendered, strict=True))))
+            except ModelError as error:
+                raise _placed(error, example) from None
+        return found
+
+    def _asked(self, example: Example, turns: Sequence[Message], answer: Message | None) -> _Asked:
+        said = [*turns, *([answer] if answer else [])]
+        contents, mark = self._look_alikes.marked([message.content for message in said])
+        if answer is not None and not turns:
+            error = ModelError(f"{self.model}: a conversation that begins with its answer has no prompt that a chat template could write.")
+            raise _placed(error, example)
+        earlier = [place for place, message in enumerate(turns) if message.role == "assistant" and place > 0]
+        cuts = [(len(turns), True), *([(len(said), False)] if answer else [])]
+        cuts += [cut for place in earlier for cut in ((place, True), (place + 1, False))]
+        return _Asked(turns, answer, mark, contents, cuts)
+
+    def _learned(self, turns: Sequence[Message], answer: Message | None) -> list[bool]:
+        """Of every message, whether it is to be learned as an answer."""
+        if answer is None:
+            return [False] * len(turns)
+        prompt = max((place for place, message in enumerate(turns) if message.role == "user"), default=-1)
+        first = {"assistant": 0, "all": 0, "completion": prompt + 1, "last": len(turns)}[self.loss_on]
+        return [message.role == "assistant" and message.learned and place >= first for place, message in enumerate([*turns, answer])]
+
+    def _templated(self, asked: _Asked, texts: Mapping[tuple[int, bool], str]) -> list[Piece]:
+        turns, answer, mark = asked.turns, asked.answer, asked.mark
+        scores_all = self.loss_on == "all" and answer is not None
+        learned = self._learned(turns, answer)
+        whole, pieces, at = texts[len(turns), True], list[Piece](), 0
+
+        def piece(text: str, scored: bool, *, is_last: bool = False) -> Piece:
+            return Piece(tuple(text.split(mark)) if mark else (text,), scored, "if open" if is_last else "no")
+
         for place, message in enumerate(turns):
-            if message.role == "assistant":
-                start, end, _ = self._answer_span(turns[:place], message)
-                if not whole.startswith(self._apply(turns[: place + 1], False)[:end]) or start < at:
-                    raise ModelError(
-                        f"{self.model}: its chat template writes an earlier answer otherwise once the conversation goes on, so conversations of several "
-                        "answers cannot be learned as the model will read them. Use data with one answer a conversation, or another model."
-                    )
-                pieces += [Piece(whole[at:start]), Piece(whole[start:end], scored=message.learned)]
+            if message.role != "assistant":
+                continue
+            before, after = texts.get((place, True), ""), texts.get((place + 1, False), "")  # none of a turn that nothing comes before
+            start, end = len(before), len(after.rstrip())
+            stays = after.startswith(before) and whole.startswith(after[:end]) and asked.contents[place].strip() in after[start:end]
+            if stays and at <= start:
+                pieces += [piece(whole[at:start], scores_all), piece(whole[start:end], learned[place])]
                 at = end
-        return [*pieces, Piece(whole[at:])]
-
-    def answer(self, turns: Sequence[Message], answer: Message) -> Piece:
-        """The answer as it follows `prompt(turns)`: its text and the end of its turn, without the white space after that."""
-        if not self.tokenizer.chat_template:
-            return Piece(answer.content, scored=answer.learned, closes=True)
-        start, end, closed = self._answer_span(turns, answer)
-        return Piece(self._apply([*turns, answer], False)[start:end], scored=answer.learned, closes=not closed)
-
-    def _plain(self, turns: Sequence[Message]) -> list[Piece]:
-        pieces = []
-        for message in turns:
-            is_answer = message.role == "assistant"
-            pieces += [Piece(message.content, scored=is_answer and message.learned, closes=is_answer), Piece(_BREAK)]
+            elif learned[place] != scores_all:  # to be told apart from what is around it
+                raise ModelError(
+                    f"{self.model}: its chat template writes an earlier answer otherwise once the conversation goes on, so it cannot be learned as "
+                    f"the model will read it. {_WAY_OUT}"
+                )
+        pieces.append(piece(whole[at:], scores_all))
+        if answer is not None:
+            text = self._answer(whole, texts[len(turns) + 1, False], asked.contents[-1])
+            pieces.append(piece(text, learned[-1], is_last=True))
         return pieces
 
-    def _answer_span(self, turns: Sequence[Message], answer: Message) -> tuple[int, int, bool]:
-        """Where an answer begins and ends in the text rendered so far, and whether the template closes it."""
-        before, whole = self._apply(turns, True), self._apply([*turns, answer], False)
-        content = answer.content.strip()
-        at = whole.find(content, len(before))
-        if not whole.startswith(before) or at < 0:
-            cause = (
-                "leaves the answer out or alters it" if whole.startswith(before) else "writes the prompt otherwise when its answer is there"
-            )
+    def _answer(self, prompt: str, whole: str, content: str) -> str:
+        """The answer's text as it follows the prompt: white space at its own ends, and none after the end of its turn."""
+        follows, rest = whole.startswith(prompt), whole[len(prompt) :]
+        if follows and rest.startswith(content):
+            return content + rest[len(content) :].rstrip()
+        if not follows or content.strip() not in rest:
+            cause = "leaves the answer out or alters it" if follows else "writes the prompt otherwise when its answer is there"
             raise ModelError(
-                f"{self.model}: its chat template {cause}, so what is learned would not be what is asked later. Use another model or template."
+                f"{self.model}: its chat template {cause}, so what is learned would not be what is asked later. Set data.chat_template, or use another model."
             )
-        closing = whole[at + len(content) :].rstrip()
-        return len(before), at + len(content) + len(closing), bool(closing)
+        return rest.rstrip()
 
-    def _apply(self, turns: Sequence[Message], asks: bool) -> str:
-        messages = [{"role": message.role, "content": message.content} for message in turns]
-        try:
-            return str(self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=asks))
-        except Interrupted:
-            raise
-        except Exception as error:  # templates are programs: jinja2's errors, and whatever their code raises
-            roles = ", ".join(message.role for message in turns)
-            said = " ".join(str(error).split())[:160]
-            raise ModelError(
-                f"{self.model}: its chat template refuses a conversation of {roles}: {said}. Leave out what it names (data.system?)."
-            ) from None
+    def _plain(self, turns: Sequence[Message], answer: Message | None) -> list[Piece]:
+        scores_all = self.loss_on == "all" and answer is not None
+        learned = self._learned(turns, answer)
+        said = [*turns, *([answer] if answer else [])]
+        contents, mark = self._look_alikes.marked([message.content for message in said])
+        pieces, before = list[Piece](), ""
+        for place, (message, content) in enumerate(zip(said, contents, strict=True)):
+            if message.role == "assistant":
+                pieces += [self._stretch(before, mark, scores_all)] if before else []
+                pieces.append(Piece(self._stretch(content, mark).texts, learned[place], "yes"))
+                before = ""
+            else:
+                before += content
+            before += "" if answer and place == len(turns) else _BREAK
+        return [*pieces, *([self._stretch(before, mark, scores_all)] if before else [])]
+
+    @staticmethod
+    def _stretch(text: str, mark: str, scored: bool = False) -> Piece:
+        return Piece(tuple(text.split(mark)) if mark else (text,), scored)
+
+    def _failed(self, failure: TemplateFailure, asked: _Asked) -> ModelError:
+        """The error of a conversation that the template did not render."""
+        limits, cure = sandbox().limits, "Set data.chat_template to another, or use another model."
+        if failure.kind == "refused":
+            roles = ", ".join(message["role"] for message in asked.messages)
+            return ModelError(
+                f"{self.model}: its chat template refuses a conversation of {roles}: {failure.said[:160]}. Leave out what it names (data.system?)."
+            )
+        cause = _CAUSES[failure.kind].format(
+            said=failure.said, seconds=limits.seconds, megabytes=limits.memory_bytes // 2**20, characters=limits.characters
+        )
+        return ModelError(f"{self.model}: its chat template {cause}. {cure}")
+
+
+def _placed(error: ModelError, example: Example) -> ModelError:
+    """The error with the row that it is about, where that is one of a file."""
+    origin = example.origin
+    return ModelError(f"{origin.file}:{origin.row}: {error}") if origin.file else error

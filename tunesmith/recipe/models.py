@@ -103,8 +103,8 @@ class MixEntry(Section):
     """As `data.columns`, for this set."""
     labels: Names | None = None
     """As `data.labels`, for this set; the names are what a language model answers with."""
-    template: str | None = None
-    """How a language model is asked a row of this set."""
+    template: str | list[str] | None = None
+    """As `data.template`, for this set."""
     limit: Limit = Limit()
     """The most rows to use of this set; what is left out is as `data.limit` says."""
 
@@ -163,8 +163,12 @@ class DataSpec(Section):
     """What the values of the label column mean: `{0: negative, 1: positive}`."""
     label_texts: Names | None = None
     """The words that stand for a label in the zero-shot baseline; none: its name."""
-    template: str | None = None
-    """How a language model is asked: `Classify this review: {text}`."""
+    template: str | list[str] | None = None
+    """How a language model is asked: `Classify this review: {text}`. Of a list, each row gets one, always the same."""
+    chat_template: str | None = None
+    """How a conversation is laid out: the name of a layout (chatml, llama3, gemma, mistral, phi, zephyr, alpaca, vicuna) or a .jinja file; null: the model's own."""
+    loss_on: Literal["completion", "assistant", "all", "last"] = "assistant"
+    """What is learned of a conversation: the answers after its last prompt, every answer, every token, or the last answer alone."""
     system: str | None = None
     """The system message of every conversation."""
     limit: Limit = Limit()
@@ -206,6 +210,13 @@ class DataSpec(Section):
     def named(self) -> str:
         """What is trained on, for people: the source, or the names of the mixture's sets."""
         return source_name(self.train) if self.train else " + ".join(self.mix)
+
+    @field_validator("template")
+    @classmethod
+    def _some(cls, value: str | list[str] | None) -> str | list[str] | None:
+        if value == []:
+            raise ValueError("expected a text or a list of texts, found an empty list.")
+        return value
 
 
 class TrainSpec(Section):

@@ -1,10 +1,11 @@
 """Changes to a recipe from the command line: `train.epochs=3`, `data.columns.text=review`."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tunesmith.core.errors import RecipeError
-from tunesmith.recipe.places import PLUGIN_KEYS, section_at, takes_only_text, takes_source
+from tunesmith.recipe.places import PLUGIN_KEYS, section_at, takes_only_text, takes_source, takes_texts
 from tunesmith.recipe.text import parse_yaml
 
 __all__ = ["apply", "split"]
@@ -35,7 +36,12 @@ def apply(values: dict[str, Any], overrides: Sequence[tuple[Keys, str]]) -> None
         for depth in range(1, len(keys)):
             here[keys[depth - 1]] = here = _mapping(here.get(keys[depth - 1]), keys[:depth])
         plugin = str(values[keys[0]].get("name")) if keys[0] in PLUGIN_KEYS else ""
-        here[keys[-1]] = _source(keys, text) if takes_source(keys) else _value(keys, text, is_text=takes_only_text(keys, plugin))
+        if takes_source(keys):
+            here[keys[-1]] = _source(keys, text)
+        elif takes_texts(keys):
+            here[keys[-1]] = _texts(keys, text)
+        else:
+            here[keys[-1]] = _value(keys, text, is_text=takes_only_text(keys, plugin))
 
 
 def _names_plugin(keys: Keys) -> bool:
@@ -67,6 +73,15 @@ def _mapping(value: Any, keys: Keys) -> dict[str, Any]:
 def _source(keys: Keys, text: str) -> Any:
     """A text as it is written (`*.jsonl` is no YAML), or what `{url: ..., sha256: ...}` holds; `null` is none."""
     return _value(keys, text, is_text=not text.lstrip().startswith("{"))
+
+
+def _texts(keys: Keys, text: str) -> Any:
+    """A list where the text is one in YAML, else the text."""
+    with contextlib.suppress(RecipeError):
+        value = _value(keys, text, is_text=False)
+        if isinstance(value, list):
+            return value
+    return _value(keys, text, is_text=True)
 
 
 def _value(keys: Keys, text: str, *, is_text: bool) -> Any:

@@ -9,7 +9,7 @@ from tunesmith.recipe.models import Recipe
 from tunesmith.recipe.section import Section
 from tunesmith.recipe.sources import SourceMark
 
-__all__ = ["PLUGIN_KEYS", "keys_everywhere", "section_at", "takes_only_text", "takes_source"]
+__all__ = ["PLUGIN_KEYS", "keys_everywhere", "section_at", "takes_only_text", "takes_source", "takes_texts"]
 
 PLUGIN_KEYS = ("method", "objective")
 """The keys of a recipe whose value is a plug-in of that kind."""
@@ -35,6 +35,12 @@ def takes_only_text(keys: Sequence[str], plugin: str = "") -> bool:
 def takes_source(keys: Sequence[str]) -> bool:
     """Whether a source of data stands at `keys`: a text, or a mapping."""
     return any(isinstance(part, SourceMark) for part in _parts(_annotation_at(keys)))
+
+
+def takes_texts(keys: Sequence[str]) -> bool:
+    """Whether a text or a list of texts can stand at `keys`."""
+    kinds = get_args(_annotation_at(keys))
+    return str in kinds and list[str] in kinds
 
 
 def keys_everywhere() -> dict[str, str]:
