@@ -1,0 +1,154 @@
+"""Oddities of encoding: text that was decoded with the wrong table, characters that were lost, and characters that nobody sees."""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+
+from tunesmith.core.types import Example
+from tunesmith.data.checks.finding import Finding, Splits, excerpt, finding
+from tunesmith.data.checks.texts import full_text
+
+__all__ = ["find_encoding", "mojibake", "repaired"]
+
+_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f-\x84\x86-\x9f]")
+"""Control characters but for tab, line feed, form feed, carriage return and next line."""
+_INVISIBLE = re.compile("[\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]|[\U000e0000-\U000e007f]")
+"""Spaces of no width, marks that turn the direction of writing, and tags: text may hide behind them."""
+_MARKUP = re.compile(
+    r"&(?:#\d{2,6}|#x[0-9a-fA-F]{2,5}|amp|lt|gt|quot|apos|nbsp);|</?(?:br|p|div|span|b|i|a|li|ul|td|tr|table|font|html|body)\b[^<>]{0,200}>",
+    re.I,
+)
+
+
+def _bytes_of_characters() -> dict[str, int]:
+    """Character -> the byte that Windows-1252 shows as it; the five bytes that it leaves open are shown as Latin-1 has them."""
+    table = {}
+    for byte in range(0x80, 0x100):
+        try:
+            table[bytes([byte]).decode("cp1252")] = byte
+        except UnicodeDecodeError:
+            table[chr(byte)] = byte
+    return table
+
+
+_BYTES = _bytes_of_characters()
+_SEQUENCE = re.compile(
+    "[{lead2}][{rest}]|[{lead3}][{rest}]{{2}}|[{lead4}][{rest}]{{3}}".format(
+        **{
+            name: re.escape("".join(character for character, byte in _BYTES.items() if byte in wanted))
+            for name, wanted in {
+                "rest": range(0x80, 0xC0),
+                "lead2": range(0xC2, 0xE0),
+                "lead3": range(0xE0, 0xF0),
+                "lead4": range(0xF0, 0xF5),
+            }.items()
+        }
+    )
+)
+"""What a character of two, three or four bytes of UTF-8 looks like when each byte is shown as a character of its own."""
+
+
+def mojibake(text: str) -> list[str]:
+    """The sequences of a text that are UTF-8 read as Windows-1252 or Latin-1: `Ã©` for é, `â€™` for a closing quote."""
+    return [] if text.isascii() else [found[0] for found in _SEQUENCE.finditer(text) if _decoded(found[0]) is not None]
+
+
+def repaired(text: str) -> str:
+    """The text with such sequences read as UTF-8 (again where that was done twice), and without control characters."""
+    for _ in range(3):
+        if not mojibake(text):
+            break
+        text = _SEQUENCE.sub(lambda found: _decoded(found[0]) or found[0], text)
+    return _CONTROLS.sub("", text)
+
+
+def _decoded(sequence: str) -> str | None:
+    try:
+        return bytes(_BYTES[character] for character in sequence).decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+
+
+def find_encoding(splits: Splits) -> list[Finding]:
+    """Warnings for mojibake, replacement characters and control characters; notes for invisible ones and for markup, in each split."""
+    return [one for split, examples in splits.items() for one in _in_split(split, examples)]
+
+
+def _in_split(split: str, examples: Sequence[Example]) -> Iterator[Finding]:
+    rows = [(row, full_text(row)) for row in examples]
+
+    def of(finds: Callable[[str], list[str]]) -> tuple[list[Example], list[str]]:
+        found = [(row, hits) for row, text in rows if (hits := finds(text))]
+        return [row for row, _ in found], [hit for _, hits in found for hit in hits]
+
+    bad, hits = of(mojibake)
+    if bad:
+        yield finding(
+            "mojibake",
+            "warning",
+            split,
+            bad,
+            f"{_rows(bad)} UTF-8 that was read as Windows-1252, such as {_listed(hits)} for {_listed([repaired(hit) for hit in hits])}. "
+            "A cleaned copy (--fix) holds the characters that were meant.",
+            shown=_around(mojibake),
+            repairs=True,
+        )
+    bad, _ = of(lambda text: re.findall("\ufffd", text))
+    if bad:
+        yield finding(
+            "lost_characters",
+            "warning",
+            split,
+            bad,
+            f"{_rows(bad)} the replacement character U+FFFD: what stood there was lost when the text was decoded. Read the original again.",
+            shown=_around(lambda text: re.findall("\ufffd", text)),
+        )
+    bad, hits = of(_CONTROLS.findall)
+    if bad:
+        codes = sorted({f"U+{ord(hit):04X}" for hit in hits})
+        yield finding(
+            "control_characters",
+            "warning",
+            split,
+            bad,
+            f"{_rows(bad)} control characters ({', '.join(codes[:5])}{', …' if len(codes) > 5 else ''}). A cleaned copy (--fix) holds none.",
+            repairs=True,
+        )
+    bad, hits = of(_INVISIBLE.findall)
+    if bad:
+        codes = sorted({f"U+{ord(hit):04X}" for hit in hits})
+        yield finding(
+            "invisible_characters",
+            "note",
+            split,
+            bad,
+            f"{_rows(bad)} characters that nobody sees ({', '.join(codes[:5])}{', …' if len(codes) > 5 else ''}). A tokenizer sees them.",
+        )
+    bad, hits = of(_MARKUP.findall)
+    if bad:
+        yield finding(
+            "markup",
+            "note",
+            split,
+            bad,
+            f"{_rows(bad)} HTML, such as {_listed(hits)}. Leave it where the texts to come will hold it too.",
+            shown=_around(_MARKUP.findall),
+        )
+
+
+def _rows(rows: list[Example]) -> str:
+    return f"{len(rows):,} row{'s hold' if len(rows) != 1 else ' holds'}"
+
+
+def _listed(hits: list[str]) -> str:
+    return ", ".join(dict.fromkeys(hits[:3]))
+
+
+def _around(finds: Callable[[str], list[str]]) -> Callable[[Example], str]:
+    """Shows a row from a little before its first hit."""
+
+    def shown(row: Example) -> str:
+        text = full_text(row)
+        at = max(text.find(finds(text)[0]) - 30, 0)
+        return ("…" if at else "") + excerpt(text[at:])
+
+    return shown
