@@ -1,5 +1,6 @@
 """Oddities of encoding: text that was decoded with the wrong table, characters that were lost, and characters that nobody sees."""
 
+import contextlib
 import re
 from collections.abc import Callable, Iterator, Sequence
 
@@ -20,31 +21,28 @@ _MARKUP = re.compile(
 
 
 def _bytes_of_characters() -> dict[str, int]:
-    """Character -> the byte that Windows-1252 shows as it; the five bytes that it leaves open are shown as Latin-1 has them."""
-    table = {}
-    for byte in range(0x80, 0x100):
-        try:
+    """Character -> the byte that Windows-1252, or Latin-1, shows as it."""
+    table = {chr(byte): byte for byte in range(0x80, 0x100)}
+    for byte in range(0x80, 0xA0):
+        with contextlib.suppress(UnicodeDecodeError):  # five bytes are nothing in Windows-1252
             table[bytes([byte]).decode("cp1252")] = byte
-        except UnicodeDecodeError:
-            table[chr(byte)] = byte
     return table
 
 
 _BYTES = _bytes_of_characters()
-_SEQUENCE = re.compile(
-    "[{lead2}][{rest}]|[{lead3}][{rest}]{{2}}|[{lead4}][{rest}]{{3}}".format(
-        **{
-            name: re.escape("".join(character for character, byte in _BYTES.items() if byte in wanted))
-            for name, wanted in {
-                "rest": range(0x80, 0xC0),
-                "lead2": range(0xC2, 0xE0),
-                "lead3": range(0xE0, 0xF0),
-                "lead4": range(0xF0, 0xF5),
-            }.items()
-        }
-    )
-)
-"""What a character of two, three or four bytes of UTF-8 looks like when each byte is shown as a character of its own."""
+
+
+def _shown_as(first: int, last: int) -> str:
+    """A regular expression for the characters that bytes are shown as."""
+    return "[" + re.escape("".join(character for character, byte in _BYTES.items() if first <= byte <= last)) + "]"
+
+
+_REST = _shown_as(0x80, 0xBF)
+_ANY = f"(?:{_shown_as(0xC2, 0xDF)}{_REST}|{_shown_as(0xE0, 0xEF)}{_REST}{{2}}|{_shown_as(0xF0, 0xF4)}{_REST}{{3}})"
+_ALONE = f"[ÂÃÄÅ]{_REST}|[âï]{_REST}{{2}}|{_shown_as(0xF0, 0xF4)}{_REST}{{3}}"
+_SEQUENCE = re.compile(f"{_ANY}{{2,}}|{_ALONE}")
+"""What bytes of UTF-8 look like when each is shown as a character of its own. One that begins as accented letters, punctuation and pictures do
+tells it alone; the letters of other scripts come in runs, while `Spaß“` and `CAFÉ…` are just words before a quote and before dots."""
 
 
 def mojibake(text: str) -> list[str]:
