@@ -8,7 +8,9 @@ from tunesmith.report import check_page
 
 
 def document() -> dict[str, Any]:
-    lengths = dict(context=256, total=1234, min=3, p5=4, median=21, p95=90, p99=200, max=400, num_over=2, num_tokens_over=144, num_nothing_left=0)
+    lengths = dict(
+        context=256, total=1234, min=3, p5=4, median=21, p95=90, p99=200, max=400, num_over=2, num_tokens_over=144, num_nothing_left=0
+    )
     place = dict(split="train", file="/data/mails.csv", row=17, text="<b>bold</b> & j•••@•••.com", other="/data/test.csv:3")
     of = lambda value, low, high: dict(value=value, low=low, high=high)  # noqa: E731
     risk = dict(
@@ -44,7 +46,14 @@ def test_it_shows_every_number_and_escapes_what_comes_from_the_data() -> None:
     read = Reader(html)
     assert read.sections() == ["findings", "splits", "labels", "languages", "shift"]
     for said in (
-        *("Errors: mend them before tuning", "near overlap", "train/test", "7 texts <are> alike.", "mails.csv:17 = test.csv:3", "and 6 more"),
+        *(
+            "Errors: mend them before tuning",
+            "near overlap",
+            "train/test",
+            "7 texts <are> alike.",
+            "mails.csv:17 = test.csv:3",
+            "and 6 more",
+        ),
         *("<b>bold</b> & j•••@•••.com", "A note.", "a note of the source", "893 rows", "7 are in quarantine.jsonl"),
         *("900", "1,234", "256", "400", "600", "67 %", "880", "unclear"),
         *("0.993", "0.990–0.996", "36.0", "33.0 to 39.0", "list", "34 %", "with 200 rows added", "0.890", "0.610"),

@@ -58,7 +58,9 @@ def test_each_set_becomes_a_file_with_each_text_once(script: Any, tmp_path: Path
             member.size = len(content)
             archive.addfile(member, io.BytesIO(content))
     (tmp_path / "sms").write_text("ham\tHello you\nspam\tFREE entry\nhalf a line\n", encoding="utf-8")
-    (tmp_path / "video.csv").write_text('COMMENT_ID,AUTHOR,DATE,CONTENT,CLASS\n1,a,,"subscribe, please\ufeff",1\n2,b,,nice song,0\n', encoding="utf-8")
+    (tmp_path / "video.csv").write_text(
+        'COMMENT_ID,AUTHOR,DATE,CONTENT,CLASS\n1,a,,"subscribe, please\ufeff",1\n2,b,,nice song,0\n', encoding="utf-8"
+    )
     out = tmp_path / "made"
     assert script.main([
         "--out", str(out), "--emails", str(tmp_path / "corpus.tar.gz"), "--sms", str(tmp_path / "sms"), "--comments", str(tmp_path / "video.csv"),

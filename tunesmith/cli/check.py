@@ -144,7 +144,7 @@ def _print_finding(out: Console, found: Mapping[str, Any]) -> None:
     out.print(title, soft_wrap=False)
     for place in found["examples"][:3]:
         other = f" = {place['other']}" if place["other"] else ""
-        out.print(f"  {place['file']}:{place['row']}{other}  {place['text']}", style="dim", soft_wrap=False)
+        out.print(f"  {place['file']}:{place['row']}{other}  {place['text']}", style="dim")
 
 
 def _print_shift(out: Console, shift: Mapping[str, Any]) -> None:

@@ -13,7 +13,17 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["LEAST_THRESHOLD", "NUM_HASHES", "SHINGLE_CHARACTERS", "MinHash", "first_like", "jaccard", "num_band_rows", "shingles", "similarity"]
+__all__ = [
+    "LEAST_THRESHOLD",
+    "NUM_HASHES",
+    "SHINGLE_CHARACTERS",
+    "MinHash",
+    "first_like",
+    "jaccard",
+    "num_band_rows",
+    "shingles",
+    "similarity",
+]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -25,9 +35,7 @@ LEAST_THRESHOLD = 0.3
 _MISSED = 0.01
 _BLOCK = 4096
 
-_WEIGHTS = np.array(
-    [0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0xD6E8FEB86659FD93, 0xA0761D6478BD642F], dtype=np.uint64
-)
+_WEIGHTS = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0xD6E8FEB86659FD93, 0xA0761D6478BD642F], dtype=np.uint64)
 """Odd numbers without a pattern, one for each character of a shingle."""
 
 

@@ -53,11 +53,12 @@ def _risk_picture(shift: Mapping[str, Any]) -> str:
         (f"learned from {shift['other']}", risk["reachable"], "base"),
     ]
     drawn = [(name, measured, kind) for name, measured, kind in lines if measured]
-    low = max(min(min(measured["low"] for _, measured, _ in drawn), risk["majority"]) - 0.05, 0.0)
+    low = max(min(*(measured["low"] for _, measured, _ in drawn), risk["majority"]) - 0.05, 0.0)
     height = 30 + _LINE * len(drawn)
     x = Scale(low, 1.0, _LEFT, _WIDTH - _RIGHT)
     content = "".join(
-        element("line", class_="grid", x1=x(value), x2=x(value), y1=8, y2=height - 22) + label(f"{value:g}", x(value), height - 4, anchor="middle")
+        element("line", class_="grid", x1=x(value), x2=x(value), y1=8, y2=height - 22)
+        + label(f"{value:g}", x(value), height - 4, anchor="middle")
         for value in ticks(low, 1.0, 4)
     )
     content += element("line", class_="majority", x1=x(risk["majority"]), x2=x(risk["majority"]), y1=8, y2=height - 22)

@@ -48,7 +48,7 @@ def test_a_text_without_a_known_word_gets_what_the_biases_say() -> None:
 
 
 def test_numbers_and_addresses_count_as_kinds() -> None:
-    assert tokens("Call 08001234 or 4U: http://a.b/c?d, me@x.org") == ["call", "<number>", "or", "<number>", "<url>", "me", "x", "org"][:5] + ["<e-mail>"]
+    assert tokens("Call 08001234 or 4U: http://a.b/c?d, me@x.org") == ["call", "<number>", "or", "<number>", "<url>", "<e-mail>"]
 
 
 def test_the_area_is_scikit_learns_ties_counted_half() -> None:

@@ -9,17 +9,18 @@ from tunesmith.core.types import Text
 from tunesmith.data.checks.duplicates import find_duplicates, find_near_duplicates
 from tunesmith.data.minhash import jaccard
 
-WORDS = [f"{a}{b}" for a in ("ba", "lo", "mi", "ru", "ten", "kos") for b in ("dar", "vel", "pim", "nost", "gla")]
+def word(draw: random.Random) -> str:
+    return "".join(draw.choices("abcdefghijklmnoprstuvz", k=5))
 
 
 def sentence(draw: random.Random, length: int = 40) -> str:
-    return " ".join(draw.choices(WORDS, k=length))
+    return " ".join(word(draw) for _ in range(length))
 
 
 def altered(text: str, draw: random.Random, changes: int) -> str:
     found = text.split()
     for place in draw.sample(range(len(found)), changes):
-        found[place] = draw.choice(WORDS)
+        found[place] = word(draw)
     return " ".join(found)
 
 
@@ -49,15 +50,21 @@ def test_a_text_in_two_splits_is_an_error_and_leaves_the_first_of_them() -> None
 def test_near_copies_are_those_that_the_exact_index_finds_but_for_those_at_its_edge(threshold: float) -> None:
     draw = random.Random(0)
     originals = [sentence(draw) for _ in range(60)]
-    copies = [altered(text, draw, number % 10) for number, text in enumerate(originals)]
+    copies = [altered(text, draw, number % 14) for number, text in enumerate(originals)]
     (across,) = [
-        one for one in find_near_duplicates({"train": texts(*copies), "test": texts(*originals, file="t.txt")}, threshold) if "/" in one.split
+        one
+        for one in find_near_duplicates({"train": texts(*copies), "test": texts(*originals, file="t.txt")}, threshold)
+        if "/" in one.split
     ]
-    exact = {row: jaccard(copy, original) for row, (copy, original) in enumerate(zip(copies, originals, strict=True), start=1) if copy != original}
+    exact = {
+        row: jaccard(copy, original)
+        for row, (copy, original) in enumerate(zip(copies, originals, strict=True), start=1)
+        if copy != original
+    }
     found = {row for _, row in across.removes}
     assert {row for row, share in exact.items() if share > threshold + 0.1} <= found
     assert found <= {row for row, share in exact.items() if share > threshold - 0.1}
-    assert 10 < len(found) < 54
+    assert 5 < len(found) < 54
 
 
 def test_near_copies_in_a_split_are_a_note_and_across_a_warning_with_their_likeness() -> None:

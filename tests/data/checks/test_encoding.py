@@ -39,7 +39,9 @@ def test_what_was_garbled_once_or_twice_is_found_and_read_as_it_was_meant(text: 
 
 
 def test_each_oddity_is_a_finding_with_its_rows() -> None:
-    rows = texts("cafÃ© au lait", "plain", "lost \ufffd here", "a\x00b\x1b[0m", "zero\u200bwidth", "tea &amp; cake<br />now", "tab\tand\nline")
+    rows = texts(
+        "cafÃ© au lait", "plain", "lost \ufffd here", "a\x00b\x1b[0m", "zero\u200bwidth", "tea &amp; cake<br />now", "tab\tand\nline"
+    )
     found = {one.check: one for one in find_encoding({"train": rows})}
     assert {check: [place.row for place in one.examples] for check, one in found.items()} == {
         "mojibake": [1],

@@ -47,9 +47,11 @@ def test_a_second_language_is_a_note_and_one_that_is_only_judged_a_warning() -> 
     counted = {split: language_shares(rows) for split, rows in splits.items()}
     assert counted == {"train": {"en": 18, "fr": 4}, "test": {"en": 6, "de": 4}}
     found = find_languages(splits, counted)
-    assert [(one.severity, one.split, one.count) for one in found] == [("note", "train", 4), ("note", "test", 4), ("warning", "train/test", 4)]
+    assert [(one.severity, one.split, one.count) for one in found] == [
+        ("note", "train", 4),
+        ("note", "test", 4),
+        ("warning", "train/test", 4),
+    ]
     assert "4 of the 22 rows of train whose language is clear are in fr" in found[0].text
     assert "40% of test is in de" in found[2].text
     assert not find_languages({"train": texts(ARTICLE["en"])}, {"train": {"en": 1}})
-
-

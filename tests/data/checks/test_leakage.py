@@ -29,7 +29,9 @@ def test_an_error_where_half_of_a_text_stands_in_training_else_a_warning() -> No
     quoted = " ".join(QUESTION.split()[:13])
     long = f"{quoted} " + " ".join(f"word{number}" for number in range(40))
     whole, part = texts(QUESTION, file="suite.jsonl"), texts(long, file="other.jsonl")
-    error, warning = find_leakage({"train": [chat(f"user: {QUESTION}", "assistant: Ulm")]}, {"suite": whole, "other": part, "clean": texts("no")})
+    error, warning = find_leakage(
+        {"train": [chat(f"user: {QUESTION}", "assistant: Ulm")]}, {"suite": whole, "other": part, "clean": texts("no")}
+    )
     assert (error.severity, error.split, error.count) == ("error", "train/suite", 1)
     assert error.examples[0].text.startswith("100% of what is the name")
     assert error.removes == {("chats.jsonl", 1)}

@@ -1,6 +1,6 @@
 """A simple classifier: logistic regression on the words of a text. It says what words alone can tell, in seconds and without a model.
 
-    n texts    v words of the vocabulary    k classes
+n texts    v words of the vocabulary    k classes
 """
 
 import re

@@ -26,7 +26,7 @@ Pair = tuple[Example, Example]
 
 def find_duplicates(splits: Splits) -> list[Finding]:
     """Warnings for rows that say again what a row before them in the split says; errors for texts that stand in two splits."""
-    found = [one for split, examples in splits.items() if (one := _within(split, examples)) is not None]
+    found = [copies for split, examples in splits.items() if (copies := _within(split, examples)) is not None]
     for one, other in combinations(splits, 2):
         judged = _first_by_key(splits[other])
         pairs = [(row, judged[key]) for row in splits[one] if (key := content_key(row)) in judged]
@@ -86,10 +86,14 @@ def _first_by_key(examples: Sequence[Example]) -> dict[str, Example]:
 
 
 def _within(split: str, examples: Sequence[Example]) -> Finding | None:
-    """Rows whose every text stands before them, the label aside: where that differs it is a conflict and not a copy."""
+    """Rows whose question, answer and label stand before them: where one of these differs it is another row, or a conflict."""
     first, pairs = dict[tuple[str, str, str], Example](), list[Pair]()
     for example in examples:
-        key = content_key(example), full_text(example)[-2000:].casefold().strip(), str(getattr(example, "label", ""))
+        key = (
+            content_key(example),
+            " ".join(full_text(example)[len(asked(example)) :].casefold().split()),
+            str(getattr(example, "label", "")),
+        )
         if key in first:
             pairs.append((example, first[key]))
         else:

@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 
-from tunesmith.core.types import Example, Labelled
+from tunesmith.core.types import Labelled
 from tunesmith.data.checks.finding import MOST_EXAMPLES, Finding, Place, Splits, excerpt, finding, key_of, place
 from tunesmith.data.split import content_key
 
@@ -54,7 +54,7 @@ def find_label_balance(splits: Splits) -> list[Finding]:
             )
         apart = total_variation(learned, judged)
         if apart > _DIFFERENT:
-            label = max({*learned, *judged}, key=lambda name: abs(_share(learned, name) - _share(judged, name)))
+            label = max(sorted({*learned, *judged}), key=lambda name: round(abs(_share(learned, name) - _share(judged, name)), 9))
             found.append(
                 Finding(
                     "label_balance",
@@ -107,15 +107,15 @@ def find_label_conflicts(splits: Splits) -> list[Finding]:
     torn = [rows for rows in rows_of.values() if len({row.label for _, row in rows}) > 1]
     if not torn:
         return []
-    every: list[tuple[str, Example]] = [(split, row) for rows in torn for split, row in rows]
-    examples = tuple(_conflict(rows) for rows in torn[:MOST_EXAMPLES])
+    every = [(split, row) for rows in torn for split, row in rows]
+    places = tuple(_conflict(rows) for rows in torn[:MOST_EXAMPLES])
     many = len(torn) != 1
     text = (
         f"{len(torn):,} text{'s stand' if many else ' stands'} under two labels ({len(every):,} rows): whatever a model says of "
         f"{'them' if many else 'it'} is wrong once. Decide for one label; a cleaned copy (--fix) leaves these rows out."
     )
     where = "/".join(dict.fromkeys(split for split, _ in every))
-    return [Finding("label_conflicts", "warning", where, len(every), text, examples, frozenset(key_of(row) for _, row in every))]
+    return [Finding("label_conflicts", "warning", where, len(every), text, places, frozenset(key_of(row) for _, row in every))]
 
 
 def _conflict(rows: list[tuple[str, Labelled]]) -> Place:

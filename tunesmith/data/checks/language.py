@@ -40,19 +40,19 @@ _SCRIPT = {name: re.compile(f"[{characters}]") for name, characters in _SCRIPTS.
 
 _WORDS = {
     "latin": {
-        "en": "the and of to is that it you was for with this are have not but what your be they his from can my we she were been which there",
-        "de": "der die und das ist nicht ich ein eine zu mit auf für den sie es auch dem wir von im sich wird sind bei oder aber nach",
-        "fr": "le la les et des est une dans que pour pas je vous qui sur avec ce du nous au il elle sont mais ne plus cette ou",
-        "es": "el los las y que una por con para es está pero como más del lo se su muy esto también hay le sus cuando",
-        "it": "il che di è non una per con sono gli della le anche ma questo nel ho come più alla dei delle si mi",
-        "pt": "os as que não uma para com um mais do da em por se você está mas ao dos das na no são como foi",
-        "nl": "het een en van ik niet dat is zijn op voor met je er maar ook wat bij aan naar deze wordt uit nog",
-        "sv": "och det att är en som på jag inte för med den har vi du ett om men var till av så kan",
-        "da": "og det er jeg ikke på til en som har for med den vi du et at af men var så kan være",
+        "en": "the and of to a an in on is that it you was for with this are have not but what your be they his from can my we she were been which at by as there",
+        "de": "der die und das ist nicht ich ein eine einen einem einer in zu mit auf für den dem des sie es auch wir von im sich wird sind bei oder aber nach am an",
+        "fr": "le la les et des est un une dans que pour pas je vous qui sur avec ce du de nous au à en il elle sont mais ne plus cette ou son ses par",
+        "es": "el los las la y en de que un una por con para es está pero como más del lo se su muy esto también hay le sus cuando al",
+        "it": "il che di è non un una in per con sono gli della le la anche ma questo nel ho come più alla dei delle si mi e al",
+        "pt": "os as o a e de em que não um uma para com do da mais por se você está mas ao dos das na no são como foi é",
+        "nl": "het een de en van ik in niet dat is zijn op voor met je er maar ook wat bij aan naar deze wordt uit nog te",
+        "sv": "och det att är en ett i som på jag inte för med den har vi du om men var till av så kan de",
+        "da": "og det er jeg ikke på til en et i som har for med den vi du at af men var så kan være de",
         "fi": "ja on ei se että oli mutta niin kun hän ole tämä kuin sen joka hyvin myös ovat minä",
-        "pl": "nie się jest to na że do jak co ale tak dla po jestem przez od przy był są oraz tego",
-        "cs": "je se že na to jsem jako jsou pro ale tak by jeho aby nebo byl který už ve",
-        "ro": "și nu este în la cu pe un că mai din sunt pentru care sau fost ce dar lui",
+        "pl": "nie się jest i w z to na że do jak co ale tak dla po jestem przez od przy był są oraz tego",
+        "cs": "je se že a v s na to jsem jako jsou pro ale tak by jeho aby nebo byl který už ve",
+        "ro": "și nu este o în la cu de pe un că mai din sunt pentru care sau fost ce dar lui",
         "tr": "bir ve bu için çok ne ama var da de mi gibi ben olarak daha ile değil olan o",
         "id": "yang dan di ini itu dengan untuk tidak dari ke akan ada pada saya adalah juga oleh dalam",
         "vi": "là và của không có được cho một này với những các tôi người đã trong để",
@@ -69,6 +69,20 @@ _WORDS = {
         "ur": "کے کی میں ہے اور سے کا کو پر نے یہ ہیں اس",
     },
 }
+_LETTERS = {
+    "ru": "ыэё",
+    "uk": "іїєґ",
+    "pl": "łęśżźń",
+    "cs": "řůě",
+    "hu": "őű",
+    "tr": "ğı",
+    "ro": "țș",
+    "de": "ß",
+    "es": "ñ",
+    "pt": "ãõ",
+    "vi": "ơưạả",
+}
+"""Letters that, of the languages of a script here, one alone writes."""
 
 
 def _profiles(script: str) -> dict[str, dict[str, float]]:
@@ -103,6 +117,10 @@ def _by_words(found: Sequence[str], script: str) -> str:
     scores: dict[str, float] = dict.fromkeys(_WORDS[script], 0.0)
     distinct: dict[str, set[str]] = {language: set() for language in scores}
     for word in found:
+        for language, letters in _LETTERS.items():
+            if language in scores and any(letter in word for letter in letters):
+                scores[language] += 0.5
+                distinct[language].add(word)
         for language, weight in _PROFILES[script].get(word, {}).items():
             scores[language] += weight
             distinct[language].add(word)

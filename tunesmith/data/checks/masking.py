@@ -102,7 +102,8 @@ def _candidates(text: str) -> Iterator[tuple[str, int, int]]:
             if _is_public_address(found[0]):
                 yield "IP address", found.start(), found.end()
     for found in _PHONE.finditer(text):
-        if sum(character.isdigit() for character in found[0]) in _DIGITS_OF_A_PHONE:
+        digits = re.sub(r"\D", "", found[0])
+        if len(digits) in _DIGITS_OF_A_PHONE and len(set(digits)) > 2:
             yield "phone", found.start(), found.end()
 
 

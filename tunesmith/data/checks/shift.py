@@ -204,9 +204,7 @@ def difference_of_proportions(one: Interval, other: Interval) -> Interval:
 def find_shift(shift: Shift) -> list[Finding]:
     """A warning where the sets are told apart well, or accuracy is at risk; else a note."""
     clear = shift.auc.low > _CLEAR
-    text = (
-        f"a classifier of words tells {shift.other} from {shift.first} with an AUC of {shift.auc.value:.3f} ({shift.auc.low:.3f} to {shift.auc.high:.3f}; 0.5 is no difference)."
-    )
+    text = f"a classifier of words tells {shift.other} from {shift.first} with an AUC of {shift.auc.value:.3f} ({shift.auc.low:.3f} to {shift.auc.high:.3f}; 0.5 is no difference)."
     risk = shift.at_risk
     if risk is not None:
         text += (

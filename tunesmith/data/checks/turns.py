@@ -1,6 +1,7 @@
 """The turns of conversations: who speaks after whom, who says nothing, who says the same again."""
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 from tunesmith.core.types import Chat, Example, Message, Prompt
 from tunesmith.data.checks.finding import Finding, Splits, excerpt, finding
@@ -13,7 +14,7 @@ def order_problem(messages: Sequence[Message]) -> str:
     spoken = [message.role for message in messages if message.role != "system"]
     if not spoken or spoken[0] != "user":
         return "begins with the assistant" if spoken else "holds no turn of the user"
-    twice = next((role for role, following in zip(spoken, spoken[1:], strict=False) if role == following), None)
+    twice = next((role for role, following in pairwise(spoken) if role == following), None)
     if twice:
         return f"two turns of the {twice} in a row"
     return "ends with the user, whose last turn nothing answers" if spoken[-1] == "user" else ""
