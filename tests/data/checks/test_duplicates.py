@@ -9,6 +9,7 @@ from tunesmith.core.types import Text
 from tunesmith.data.checks.duplicates import find_duplicates, find_near_duplicates
 from tunesmith.data.minhash import jaccard
 
+
 def word(draw: random.Random) -> str:
     return "".join(draw.choices("abcdefghijklmnoprstuvz", k=5))
 

@@ -60,3 +60,11 @@ def test_each_oddity_is_a_finding_with_its_rows() -> None:
 
 def test_control_characters_are_taken_out() -> None:
     assert repaired("a\x00b\tc\nd\x7f") == "ab\tc\nd"
+
+
+def test_quotes_of_windows_read_as_latin_1_become_what_was_meant() -> None:
+    assert repaired("that\x92s \x93fine\x94\x85") == "that’s “fine”…"
+
+
+def test_an_address_in_angle_brackets_is_no_markup() -> None:
+    assert find_encoding({"train": texts("from <B.Hunt@example.com>, a < b > c")}) == []

@@ -6,16 +6,17 @@ from collections.abc import Callable, Iterator, Sequence
 
 from tunesmith.core.types import Example
 from tunesmith.data.checks.finding import Finding, Splits, excerpt, finding
+from tunesmith.data.checks.masking import masked
 from tunesmith.data.checks.texts import full_text
 
 __all__ = ["find_encoding", "mojibake", "repaired"]
 
-_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f-\x84\x86-\x9f]")
-"""Control characters but for tab, line feed, form feed, carriage return and next line."""
+_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f]")
+"""Control characters but for tab, line feed, form feed and carriage return."""
 _INVISIBLE = re.compile("[\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]|[\U000e0000-\U000e007f]")
 """Spaces of no width, marks that turn the direction of writing, and tags: text may hide behind them."""
 _MARKUP = re.compile(
-    r"&(?:#\d{2,6}|#x[0-9a-fA-F]{2,5}|amp|lt|gt|quot|apos|nbsp);|</?(?:br|p|div|span|b|i|a|li|ul|td|tr|table|font|html|body)\b[^<>]{0,200}>",
+    r"&(?:#\d{2,6}|#x[0-9a-fA-F]{2,5}|amp|lt|gt|quot|apos|nbsp);|</?(?:br|p|div|span|b|i|a|li|ul|td|tr|table|font|html|body)(?:\s[^<>]{0,200})?/?>",
     re.I,
 )
 
@@ -51,12 +52,15 @@ def mojibake(text: str) -> list[str]:
 
 
 def repaired(text: str) -> str:
-    """The text with such sequences read as UTF-8 (again where that was done twice), and without control characters."""
+    """The text with such sequences read as UTF-8, again where that was done twice, and without control characters.
+
+    Those from U+0080 on are the quotes and dashes of Windows-1252 in a text that was read as Latin-1: they become what was meant.
+    """
     for _ in range(3):
         if not mojibake(text):
             break
         text = _SEQUENCE.sub(lambda found: _decoded(found[0]) or found[0], text)
-    return _CONTROLS.sub("", text)
+    return _CONTROLS.sub(lambda found: found[0].encode("latin-1").decode("cp1252", "ignore") if found[0] >= "\x80" else "", text)
 
 
 def _decoded(sequence: str) -> str | None:
@@ -109,6 +113,7 @@ def _in_split(split: str, examples: Sequence[Example]) -> Iterator[Finding]:
             split,
             bad,
             f"{_rows(bad)} control characters ({', '.join(codes[:5])}{', …' if len(codes) > 5 else ''}). A cleaned copy (--fix) holds none.",
+            shown=_around(_CONTROLS.findall),
             repairs=True,
         )
     bad, hits = of(_INVISIBLE.findall)
@@ -138,7 +143,7 @@ def _rows(rows: list[Example]) -> str:
 
 
 def _listed(hits: list[str]) -> str:
-    return ", ".join(dict.fromkeys(hits[:3]))
+    return ", ".join(dict.fromkeys(masked(hit) for hit in hits[:3]))
 
 
 def _around(finds: Callable[[str], list[str]]) -> Callable[[Example], str]:

@@ -15,7 +15,7 @@ from tunesmith.data.checks.texts import full_text, words
 __all__ = ["UNCLEAR", "find_languages", "language_of", "language_shares"]
 
 UNCLEAR = "unclear"
-_LONGEST = 2000
+_LONGEST = 1000
 """Characters of a text that are looked at."""
 _FOREIGN = 0.05
 """Share of a language from which a second one is worth a note, or its absence from training a warning."""
@@ -82,7 +82,9 @@ _LETTERS = {
     "pt": "ãõ",
     "vi": "ơưạả",
 }
-"""Letters that, of the languages of a script here, one alone writes."""
+"""Letters that, of the languages of a script here, one alone writes: half a word each."""
+_OWNERS = {letter: language for language, letters in _LETTERS.items() for letter in letters}
+_OWN_LETTERS = re.compile(f"[{''.join(_OWNERS)}]")
 
 
 def _profiles(script: str) -> dict[str, dict[str, float]]:
@@ -110,17 +112,19 @@ def language_of(text: str) -> str:
     script = max(letters, key=lambda name: letters[name])
     if letters[script] <= total / 2:
         return UNCLEAR
-    return _by_words(words(text), script) if script in _PROFILES else script
+    return _by_words(text.casefold(), script) if script in _PROFILES else script
 
 
-def _by_words(found: Sequence[str], script: str) -> str:
+def _by_words(text: str, script: str) -> str:
+    found = words(text)
     scores: dict[str, float] = dict.fromkeys(_WORDS[script], 0.0)
     distinct: dict[str, set[str]] = {language: set() for language in scores}
+    for letter in _OWN_LETTERS.findall(text):
+        language = _OWNERS[letter]
+        if language in scores:
+            scores[language] += 0.5
+            distinct[language].add(letter)
     for word in found:
-        for language, letters in _LETTERS.items():
-            if language in scores and any(letter in word for letter in letters):
-                scores[language] += 0.5
-                distinct[language].add(word)
         for language, weight in _PROFILES[script].get(word, {}).items():
             scores[language] += weight
             distinct[language].add(word)

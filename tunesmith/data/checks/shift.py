@@ -14,7 +14,7 @@ import numpy as np
 
 from tunesmith.core.statistics import Interval, wilson
 from tunesmith.core.types import Example, Labelled
-from tunesmith.data.checks.classifier import auc, auc_interval, fit, tokens
+from tunesmith.data.checks.classifier import Bag, WordClassifier, auc, auc_interval, bag, fit
 from tunesmith.data.checks.finding import Finding
 from tunesmith.data.checks.texts import asked
 from tunesmith.data.split import content_key, limited
@@ -87,20 +87,20 @@ def measure_shift(first: Sequence[Example], other: Sequence[Example], names: tup
     for name, rows in zip(names, (one, two), strict=True):
         if len(rows) < _LEAST:
             return f"{name} has {len(rows)} distinct texts, too few to tell anything from: {_LEAST} are needed."
-    texts, where = [asked(row) for row in (*one, *two)], [0] * len(one) + [1] * len(two)
+    bags, where = [bag(asked(row)) for row in (*one, *two)], [0] * len(one) + [1] * len(two)
     folds = [*_folds(one), *_folds(two)]
     areas = []
     for fold in range(FOLDS):
-        train = [at for at in range(len(texts)) if folds[at] != fold]
-        held = [at for at in range(len(texts)) if folds[at] == fold]
-        learned = fit([texts[at] for at in train], [str(where[at]) for at in train])
-        scores = learned.scores([texts[at] for at in held])
+        train = [at for at in range(len(bags)) if folds[at] != fold]
+        held = [at for at in range(len(bags)) if folds[at] == fold]
+        learned = fit([bags[at] for at in train], [str(where[at]) for at in train])
+        scores = learned.scores([bags[at] for at in held])
         margin = scores[:, 1] - scores[:, 0]
         side = np.array([where[at] for at in held])
         areas.append(auc(margin[side == 0], margin[side == 1]))
     value = sum(areas) / FOLDS
-    of_first, of_other = _telling(texts, where)
-    at_risk = _at_risk(one, two)
+    of_first, of_other = _telling(bags, where)
+    at_risk = _at_risk(one, bags[: len(one)], two, bags[len(one) :])
     return Shift(
         *names,
         len(one),
@@ -126,12 +126,12 @@ def _folds(examples: Sequence[Example]) -> list[int]:
     return folds
 
 
-def _telling(texts: Sequence[str], where: Sequence[int]) -> tuple[tuple[TellingWord, ...], tuple[TellingWord, ...]]:
+def _telling(bags: Sequence[Bag], where: Sequence[int]) -> tuple[tuple[TellingWord, ...], tuple[TellingWord, ...]]:
     """The words of each set that weigh most: weight of the classifier times the difference of the shares of texts that hold the word."""
-    learned = fit(texts, [str(side) for side in where])
+    learned = fit(bags, [str(side) for side in where])
     holding = np.zeros((2, len(learned.vocabulary)))
-    for text, side in zip(texts, where, strict=True):
-        holding[side, [learned.vocabulary[word] for word in set(tokens(text)) if word in learned.vocabulary]] += 1
+    for words, side in zip(bags, where, strict=True):
+        holding[side, [learned.vocabulary[word] for word in words if word in learned.vocabulary]] += 1
     shares = holding / np.array([[where.count(0)], [where.count(1)]])
     weight = (learned.weights_vk[:, 1] - learned.weights_vk[:, 0]) * learned.idf_v
     names, found = list(learned.vocabulary), []
@@ -142,52 +142,53 @@ def _telling(texts: Sequence[str], where: Sequence[int]) -> tuple[tuple[TellingW
     return found[0], found[1]
 
 
-def _at_risk(first: Sequence[Example], other: Sequence[Example]) -> AtRisk | str:
+def _at_risk(first: Sequence[Example], first_bags: Sequence[Bag], other: Sequence[Example], other_bags: Sequence[Bag]) -> AtRisk | str:
     """What changing the set costs a simple classifier, or why that is not known."""
-    one, two = _labelled(first), _labelled(other)
-    if len(one) < len(first) or len(two) < len(other):
+    one, two = _labels(first), _labels(other)
+    if None in one or None in two:
         return "the accuracy at risk is known only where both sets have labels."
-    learned, judged = {row.label for row in one}, {row.label for row in two}
-    if not judged <= learned or len(learned) < 2:
-        return f"the accuracy at risk is known only where the sets have the same labels: {_names(learned)}; {_names(judged)}."
-    own = _cross_validated(one)
-    texts, answers = [asked(row) for row in two], [str(row.label) for row in two]
-    told = fit([asked(row) for row in one], [str(row.label) for row in one]).predict(texts)
-    elsewhere = wilson(sum(map(str.__eq__, told, answers)), len(two))
-    added = limited(two, NUM_REPAIR)
-    keys = {content_key(row) for row in added}
-    rest = [row for row in two if content_key(row) not in keys]
+    own_labels, labels = [str(label) for label in one], [str(label) for label in two]
+    if not set(labels) <= set(own_labels) or len(set(own_labels)) < 2:
+        return f"the accuracy at risk is known only where the sets have the same labels: {_names(own_labels)}; {_names(labels)}."
+    own = _cross_validated(first, first_bags, own_labels)
+    elsewhere = _accuracy(fit(first_bags, own_labels), other_bags, labels)
+    added = {content_key(row) for row in limited(other, NUM_REPAIR)}
+    few = [at for at, row in enumerate(other) if content_key(row) in added]
+    rest = [at for at, row in enumerate(other) if content_key(row) not in added]
     repaired = None
     if len(rest) >= _LEAST:
-        again = fit([asked(row) for row in (*one, *added)], [str(row.label) for row in (*one, *added)])
-        right = sum(map(str.__eq__, again.predict([asked(row) for row in rest]), (str(row.label) for row in rest)))
-        repaired = wilson(right, len(rest))
+        again = fit([*first_bags, *(other_bags[at] for at in few)], [*own_labels, *(labels[at] for at in few)])
+        repaired = _accuracy(again, [other_bags[at] for at in rest], [labels[at] for at in rest])
     return AtRisk(
-        max(Counter(answers).values()) / len(two),
+        max(Counter(labels).values()) / len(labels),
         own,
         elsewhere,
         difference_of_proportions(own, elsewhere),
-        _cross_validated(two) if len(judged) > 1 else elsewhere,
+        _cross_validated(other, other_bags, labels),
         repaired,
-        len(added),
+        len(few),
     )
 
 
-def _labelled(examples: Sequence[Example]) -> list[Labelled]:
-    return [example for example in examples if isinstance(example, Labelled) and example.label is not None]
+def _labels(examples: Sequence[Example]) -> list[str | None]:
+    return [example.label if isinstance(example, Labelled) else None for example in examples]
 
 
-def _names(labels: set[str | None]) -> str:
-    return ", ".join(sorted(str(label) for label in labels)[:6]) or "none"
+def _names(labels: Sequence[str]) -> str:
+    return ", ".join(sorted(set(labels))[:6])
 
 
-def _cross_validated(rows: Sequence[Labelled]) -> Interval:
+def _accuracy(classifier: WordClassifier, bags: Sequence[Bag], labels: Sequence[str]) -> Interval:
+    return wilson(sum(map(str.__eq__, classifier.predict(bags), labels)), len(labels))
+
+
+def _cross_validated(rows: Sequence[Example], bags: Sequence[Bag], labels: Sequence[str]) -> Interval:
     folds, right = _folds(rows), 0
     for fold in range(FOLDS):
-        train = [row for row, own in zip(rows, folds, strict=True) if own != fold]
-        held = [row for row, own in zip(rows, folds, strict=True) if own == fold]
-        told = fit([asked(row) for row in train], [str(row.label) for row in train]).predict([asked(row) for row in held])
-        right += sum(label == row.label for label, row in zip(told, held, strict=True))
+        train = [at for at in range(len(rows)) if folds[at] != fold]
+        held = [at for at in range(len(rows)) if folds[at] == fold]
+        told = fit([bags[at] for at in train], [labels[at] for at in train]).predict([bags[at] for at in held])
+        right += sum(map(str.__eq__, told, (labels[at] for at in held)))
     return wilson(right, len(rows))
 
 
