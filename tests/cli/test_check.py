@@ -65,7 +65,7 @@ def test_shifts_are_shown_with_their_words(good: str, tmp_path: Path, capsys: py
     (tmp_path / "chats.csv").write_text(f"text,label\n{rows}", encoding="utf-8")
     assert run(["data", "check", good, "--shift", str(tmp_path / "chats.csv")]) == 0
     out = " ".join(capsys.readouterr().out.split())
-    assert "shift from data (20 texts) to" in out
+    assert "shift from good.csv (20 texts) to chats.csv (25)" in out
     assert "AUC of telling them apart" in out
     assert "lol (100% against 0%)" in out
     assert "at risk" in out

@@ -1,6 +1,6 @@
 """A source or a recipe's data, checked before anything is trained on it. Nothing is loaded of the model but its tokenizer."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,6 +55,7 @@ def check_data(
     splits, sources = _splits(recipe, readings, holds_out=is_recipe)
     domains = recipe.evaluate.domains
     others = {name: _other(recipe, name) for name in dict.fromkeys([*domains, *against, *shifts])}
+    shown = _shown(others)
     encoder, notes = _encoder(recipe, readings[recipe.data.train].facts.labels, is_needed=model is not None)
     found = [one for name, reading in readings.items() for one in find_unreadable(_first(sources, name), reading)]
     report = check(
@@ -63,8 +64,8 @@ def check_data(
         sources=sources,
         encoder=encoder,
         too_long=recipe.data.too_long,
-        against={name: others[name] for name in dict.fromkeys([*domains, *against])},
-        shifts_to={name: others[name] for name in dict.fromkeys(shifts or domains)},
+        against={shown[name]: others[name] for name in dict.fromkeys([*domains, *against])},
+        shifts_to={shown[name]: others[name] for name in dict.fromkeys(shifts or domains)},
         near=near,
         found=found,
         notes=[*(note for reading in readings.values() for note in reading.facts.notes), *notes],
@@ -104,6 +105,12 @@ def _held_out(train: Dataset, validation: float, test: float) -> dict[str, list[
 
 def _first(sources: dict[str, str], source: str) -> str:
     return next(name for name, own in sources.items() if own == source)
+
+
+def _shown(names: Iterable[str]) -> dict[str, str]:
+    """Each name without its folders, where that still tells it from the others."""
+    short = {name: Path(name).name for name in names}
+    return {name: last if list(short.values()).count(last) == 1 else name for name, last in short.items()}
 
 
 def _other(recipe: Recipe, name: str) -> list[Example]:

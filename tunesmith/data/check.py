@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import chain
+from pathlib import Path
 from typing import Any, Literal
 
 from tunesmith.core.types import Example
@@ -126,7 +127,7 @@ def check(
     shifts = list[Shift]()
     for other, rows in (shifts_to or {}).items() if splits else ():
         first, learned = next(iter(splits.items()))
-        measured = measure_shift(learned, rows, (first, other))
+        measured = measure_shift(learned, rows, (Path(name).name if len(splits) == 1 else first, other))
         if isinstance(measured, Shift):
             shifts.append(measured)
             findings += find_shift(measured)

@@ -38,6 +38,14 @@ def test_what_was_garbled_once_or_twice_is_found_and_read_as_it_was_meant(text: 
     assert repaired(text.encode().decode("latin-1")) == text
 
 
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [("しじみともものコラボレーション", "shift-jis"), ("第十二届中国国际电子设备", "gb2312"), ("Съешь же ещё", "cp1251")],
+)
+def test_text_of_another_encoding_is_not_taken_for_utf_8(text: str, encoding: str) -> None:
+    assert mojibake(text.encode(encoding).decode("latin-1")) == []
+
+
 def test_each_oddity_is_a_finding_with_its_rows() -> None:
     rows = texts(
         "cafÃ© au lait", "plain", "lost \ufffd here", "a\x00b\x1b[0m", "zero\u200bwidth", "tea &amp; cake<br />now", "tab\tand\nline"
@@ -55,6 +63,8 @@ def test_each_oddity_is_a_finding_with_its_rows() -> None:
     assert found["mojibake"].repairs == {("texts.txt", 1)}
     assert found["control_characters"].repairs == {("texts.txt", 4)}
     assert not found["markup"].repairs
+    (both,) = find_encoding({"train": texts("cafÃ©"), "test": texts("thÃ©", file="t.txt")})
+    assert (both.split, both.count, [place.split for place in both.examples]) == ("train/test", 2, ["train", "test"])
     assert [one.severity for one in found.values()] == ["warning", "warning", "warning", "note", "note"]
 
 

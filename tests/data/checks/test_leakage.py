@@ -20,7 +20,7 @@ def test_a_quoted_run_of_thirteen_words_is_found_and_twelve_are_not() -> None:
 
 def test_shorter_texts_are_one_run_and_the_shortest_are_compared_whole() -> None:
     nine, three = "one two three four five six seven eight nine", "thank you friend"
-    learned = texts(f"before {nine} after", f"dear sir, {three} of mine", "Thank you, friend!")
+    learned = texts(f"before {nine} after", f"dear sir,\n{three}\nof mine and of all the others", "Thank you, friend!")
     found, _ = leaks(learned, texts(nine, three))
     assert [(leak.share, leak.learned.origin.row) for leak in found] == [(1.0, 1), (1.0, 3)]
 

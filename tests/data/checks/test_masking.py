@@ -80,6 +80,7 @@ def test_what_only_looks_like_it_is_left_alone(text: str) -> None:
 def test_an_excerpt_shows_nothing_personal_and_is_one_line() -> None:
     assert excerpt("mail me:\n bob@example.com or 8.8.8.8") == "mail me: b•••@•••.com or •••88"
     assert len(excerpt("word " * 100)) == 100
+    assert excerpt("\x1b[31mred \u202egnp.exe\x07") == "<U+001B>[31mred <U+202E>gnp.exe<U+0007>"
 
 
 @given(st.from_regex(r"[a-z]{3,8}@[a-z]{3,8}\.(com|org)", fullmatch=True), st.text(max_size=20))

@@ -54,7 +54,7 @@ def find_near_duplicates(splits: Splits, threshold: float = NEAR) -> list[Findin
         like = first_like(signatures[split], threshold)
         pairs = [(examples[at], examples[first]) for at, first in enumerate(like.tolist()) if first >= 0]
         if pairs:
-            text = f"{_texts(pairs)} of {split} {_are(pairs)} nearly the same as another of it. `tunesmith data dedupe` keeps one of each."
+            text = f"{_texts(pairs)} of {split} {_are(pairs)} nearly the same as another of it. tunesmith data dedupe keeps one of each."
             found.append(_finding("near_duplicates", "note", split, split, pairs, text))
     for one, other in combinations(rows, 2):
         pairs = _across(rows[one], signatures[one], rows[other], signatures[other], threshold)

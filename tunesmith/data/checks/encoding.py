@@ -2,10 +2,10 @@
 
 import contextlib
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
 from tunesmith.core.types import Example
-from tunesmith.data.checks.finding import Finding, Splits, excerpt, finding
+from tunesmith.data.checks.finding import Finding, Splits, excerpt, finding_across
 from tunesmith.data.checks.masking import masked
 from tunesmith.data.checks.texts import full_text
 
@@ -44,11 +44,20 @@ _ALONE = f"[ÂÃÄÅ]{_REST}|[âï]{_REST}{{2}}|{_shown_as(0xF0, 0xF4)}{_REST}{{
 _SEQUENCE = re.compile(f"{_ANY}{{2,}}|{_ALONE}")
 """What bytes of UTF-8 look like when each is shown as a character of its own. One that begins as accented letters, punctuation and pictures do
 tells it alone; the letters of other scripts come in runs, while `Spaß“` and `CAFÉ…` are just words before a quote and before dots."""
+_RUN = re.compile(f"{_shown_as(0x80, 0xFF)}+")
 
 
 def mojibake(text: str) -> list[str]:
-    """The sequences of a text that are UTF-8 read as Windows-1252 or Latin-1: `Ã©` for é, `â€™` for a closing quote."""
-    return [] if text.isascii() else [found[0] for found in _SEQUENCE.finditer(text) if _decoded(found[0]) is not None]
+    """The sequences of a text that are UTF-8 read as Windows-1252 or Latin-1: `Ã©` for é, `â€™` for a closing quote.
+
+    They are, where at least half of its runs of such characters are UTF-8 from end to end: text of another encoding that was read so may hold one
+    by chance.
+    """
+    if text.isascii():
+        return []
+    runs = _RUN.findall(text)
+    found = [run for run in runs if _meant(run) is not None]
+    return found if 2 * len(found) >= len(runs) else []
 
 
 def repaired(text: str) -> str:
@@ -59,35 +68,37 @@ def repaired(text: str) -> str:
     for _ in range(3):
         if not mojibake(text):
             break
-        text = _SEQUENCE.sub(lambda found: _decoded(found[0]) or found[0], text)
+        text = _RUN.sub(lambda found: _meant(found[0]) or found[0], text)
     return _CONTROLS.sub(lambda found: found[0].encode("latin-1").decode("cp1252", "ignore") if found[0] >= "\x80" else "", text)
 
 
-def _decoded(sequence: str) -> str | None:
+def _meant(run: str) -> str | None:
+    """The run read as UTF-8; None where it is not, or may well be what it seems."""
+    if not _SEQUENCE.fullmatch(run):
+        return None
     try:
-        return bytes(_BYTES[character] for character in sequence).decode("utf-8")
+        return bytes(_BYTES[character] for character in run).decode("utf-8")
     except UnicodeDecodeError:
         return None
 
 
 def find_encoding(splits: Splits) -> list[Finding]:
-    """Warnings for mojibake, replacement characters and control characters; notes for invisible ones and for markup, in each split."""
-    return [one for split, examples in splits.items() for one in _in_split(split, examples)]
+    """Warnings for mojibake, replacement characters and control characters; notes for invisible ones and for markup."""
+    return list(_found(splits))
 
 
-def _in_split(split: str, examples: Sequence[Example]) -> Iterator[Finding]:
-    rows = [(row, full_text(row)) for row in examples]
+def _found(splits: Splits) -> Iterator[Finding]:
+    rows = [(split, row, full_text(row)) for split, examples in splits.items() for row in examples]
 
-    def of(finds: Callable[[str], list[str]]) -> tuple[list[Example], list[str]]:
-        found = [(row, hits) for row, text in rows if (hits := finds(text))]
-        return [row for row, _ in found], [hit for _, hits in found for hit in hits]
+    def of(finds: Callable[[str], list[str]]) -> tuple[list[tuple[str, Example]], list[str]]:
+        found = [(split, row, hits) for split, row, text in rows if (hits := finds(text))]
+        return [(split, row) for split, row, _ in found], [hit for _, _, hits in found for hit in hits]
 
     bad, hits = of(mojibake)
     if bad:
-        yield finding(
+        yield finding_across(
             "mojibake",
             "warning",
-            split,
             bad,
             f"{_rows(bad)} UTF-8 that was read as Windows-1252, such as {_listed(hits)} for {_listed([repaired(hit) for hit in hits])}. "
             "A cleaned copy (--fix) holds the characters that were meant.",
@@ -96,10 +107,9 @@ def _in_split(split: str, examples: Sequence[Example]) -> Iterator[Finding]:
         )
     bad, _ = of(lambda text: re.findall("\ufffd", text))
     if bad:
-        yield finding(
+        yield finding_across(
             "lost_characters",
             "warning",
-            split,
             bad,
             f"{_rows(bad)} the replacement character U+FFFD: what stood there was lost when the text was decoded. Read the original again.",
             shown=_around(lambda text: re.findall("\ufffd", text)),
@@ -107,10 +117,9 @@ def _in_split(split: str, examples: Sequence[Example]) -> Iterator[Finding]:
     bad, hits = of(_CONTROLS.findall)
     if bad:
         codes = sorted({f"U+{ord(hit):04X}" for hit in hits})
-        yield finding(
+        yield finding_across(
             "control_characters",
             "warning",
-            split,
             bad,
             f"{_rows(bad)} control characters ({', '.join(codes[:5])}{', …' if len(codes) > 5 else ''}). A cleaned copy (--fix) holds none.",
             shown=_around(_CONTROLS.findall),
@@ -119,31 +128,29 @@ def _in_split(split: str, examples: Sequence[Example]) -> Iterator[Finding]:
     bad, hits = of(_INVISIBLE.findall)
     if bad:
         codes = sorted({f"U+{ord(hit):04X}" for hit in hits})
-        yield finding(
+        yield finding_across(
             "invisible_characters",
             "note",
-            split,
             bad,
             f"{_rows(bad)} characters that nobody sees ({', '.join(codes[:5])}{', …' if len(codes) > 5 else ''}). A tokenizer sees them.",
         )
     bad, hits = of(_MARKUP.findall)
     if bad:
-        yield finding(
+        yield finding_across(
             "markup",
             "note",
-            split,
             bad,
             f"{_rows(bad)} HTML, such as {_listed(hits)}. Leave it where the texts to come will hold it too.",
             shown=_around(_MARKUP.findall),
         )
 
 
-def _rows(rows: list[Example]) -> str:
+def _rows(rows: list[tuple[str, Example]]) -> str:
     return f"{len(rows):,} row{'s hold' if len(rows) != 1 else ' holds'}"
 
 
 def _listed(hits: list[str]) -> str:
-    return ", ".join(dict.fromkeys(masked(hit) for hit in hits[:3]))
+    return ", ".join(dict.fromkeys(masked(hit) if len(hit) < 40 else f"{masked(hit)[:38]}…" for hit in hits[:3]))
 
 
 def _around(finds: Callable[[str], list[str]]) -> Callable[[Example], str]:

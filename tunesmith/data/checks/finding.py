@@ -1,5 +1,6 @@
 """What a check finds: how bad it is, how many rows it concerns, what it means, and the first of them by file and line."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -8,7 +9,7 @@ from tunesmith.core.types import Example
 from tunesmith.data.checks.masking import masked
 from tunesmith.data.checks.texts import asked
 
-__all__ = ["MOST_EXAMPLES", "Finding", "Place", "RowKey", "Severity", "Splits", "excerpt", "finding", "key_of", "place"]
+__all__ = ["MOST_EXAMPLES", "Finding", "Place", "RowKey", "Severity", "Splits", "excerpt", "finding", "finding_across", "key_of", "place"]
 
 Severity = Literal["error", "warning", "note"]
 Splits = Mapping[str, Sequence[Example]]
@@ -18,6 +19,7 @@ RowKey = tuple[str, int]
 
 MOST_EXAMPLES = 5
 _LONGEST_EXCERPT = 100
+_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +58,8 @@ class Finding:
 
 
 def excerpt(text: str) -> str:
-    """The beginning of a text on one line, what looks personal in it masked."""
-    line = " ".join(masked(text[: 4 * _LONGEST_EXCERPT]).split())
+    """The beginning of a text on one line, what looks personal in it masked, and what a terminal would obey spelt out."""
+    line = _UNSEEN.sub(lambda found: f"<U+{ord(found[0]):04X}>", " ".join(masked(text[: 4 * _LONGEST_EXCERPT]).split()))
     return line if len(line) <= _LONGEST_EXCERPT else line[: _LONGEST_EXCERPT - 1] + "…"
 
 
@@ -91,6 +93,21 @@ def finding(
         shown: what to show of a row; None: its beginning.
         removes, repairs: whether a cleaned copy leaves the rows out, or mends them.
     """
-    examples = tuple(place(split, row, shown(row) if shown else None) for row in rows[:MOST_EXAMPLES])
-    keys = frozenset(map(key_of, rows))
-    return Finding(check, severity, split, len(rows), text, examples, keys if removes else frozenset(), keys if repairs else frozenset())
+    return finding_across(check, severity, [(split, row) for row in rows], text, shown=shown, removes=removes, repairs=repairs)
+
+
+def finding_across(
+    check: str,
+    severity: Severity,
+    rows: Sequence[tuple[str, Example]],
+    text: str,
+    *,
+    shown: Callable[[Example], str] | None = None,
+    removes: bool = False,
+    repairs: bool = False,
+) -> Finding:
+    """A finding about rows of any split, each with the name of its own. Arguments as `finding` has them."""
+    examples = tuple(place(split, row, shown(row) if shown else None) for split, row in rows[:MOST_EXAMPLES])
+    keys = frozenset(key_of(row) for _, row in rows)
+    where = "/".join(dict.fromkeys(split for split, _ in rows))
+    return Finding(check, severity, where, len(rows), text, examples, keys if removes else frozenset(), keys if repairs else frozenset())

@@ -2,10 +2,9 @@
 
 Runs of 13 words are compared, as in Brown et al. (2020), "Language Models are Few-Shot Learners", appendix C (https://arxiv.org/abs/2005.14165):
 shorter runs are idioms, longer ones miss what was quoted in part. An evaluation text of fewer words is one run; of fewer than eight it is compared
-whole, with whole texts, since every letter holds "thank you very much".
+with whole texts, since every letter holds "thank you very much".
 """
 
-import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -59,15 +58,10 @@ def leaks(learned: Sequence[Example], evaluated: Sequence[Example]) -> tuple[lis
 
 
 def _runs(example: Example, sizes: set[int]) -> set[str]:
-    """The runs of a training row that evaluation texts may have: of its whole text, and, for short ones, each of its lines whole."""
-    text = full_text(example)
-    found = words(text)
+    """The runs of a training row that evaluation texts may have: of its whole text and, where it is short itself, what it asks as a whole."""
+    found, whole = words(full_text(example)), words(asked(example))
     made = {" ".join(found[start : start + size]) for size in sizes if size >= SHORTEST_RUN for start in range(len(found) - size + 1)}
-    short = [size for size in sizes if size < SHORTEST_RUN]
-    if short:
-        whole = [words(part) for part in (asked(example), *re.split(r"\n+", text))]
-        made |= {" ".join(part) for part in whole if len(part) in short}
-    return made
+    return made | ({" ".join(whole)} if len(whole) < SHORTEST_RUN else set())
 
 
 def find_leakage(splits: Splits, against: Mapping[str, Sequence[Example]]) -> list[Finding]:
