@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from tunesmith.cli.check import check
 from tunesmith.cli.completion import recipes
 from tunesmith.cli.output import JsonOption, Overrides, SkipInvalidOption, json_only, with_skip_invalid
 
@@ -39,3 +40,6 @@ def preview(
         write_document({"schema": "tunesmith/preview/1", "rows": shown})
         if not json:
             tables.print_preview(shown)
+
+
+app.command("check")(check)

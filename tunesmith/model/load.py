@@ -120,6 +120,18 @@ def describe(info: SourceInfo, need: Need = "any") -> tuple[nn.Module, ModelFact
     return module, read_facts(module, tokenizer, info, pad_token_id=_ensure_pad(tokenizer, config), is_causal=is_causal(config))
 
 
+def load_tokenizer(
+    source: str, *, revision: str | None = None, trust_remote_code: bool = False, max_length: int | None = None, need: Need = "any"
+) -> tuple[PreTrainedTokenizerFast, ModelFacts]:
+    """A model's tokenizer and facts without its weights: enough to encode and to count. Arguments and errors as `load` has them."""
+    info = resolve(Request(source, revision, trust_remote_code))
+    module, facts = describe(info, need)
+    with quiet():
+        tokenizer = _tokenizer(info)
+    pad = _ensure_pad(tokenizer, module.config)  # type: ignore[arg-type]
+    return tokenizer, read_facts(module, tokenizer, info, pad_token_id=pad, is_causal=facts.is_causal, max_length=max_length)
+
+
 def is_causal(config: PreTrainedConfig) -> bool:
     """Whether a token sees only those before it (decoder-only models). Encoders that can be *made* decoders are not."""
     if config.is_encoder_decoder or type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:

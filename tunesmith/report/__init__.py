@@ -1,6 +1,7 @@
-"""The report of a run: a self-contained page, a fragment for notebooks, and a model card, all made from report.json."""
+"""The report of a run: a self-contained page, a fragment for notebooks, and a model card, all made from report.json; and the page of a data check."""
 
+from tunesmith.report.checks import check_page
 from tunesmith.report.page import html_fragment, render
 from tunesmith.report.summary import sentences, summarize
 
-__all__ = ["html_fragment", "render", "sentences", "summarize"]
+__all__ = ["check_page", "html_fragment", "render", "sentences", "summarize"]

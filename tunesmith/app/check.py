@@ -1,0 +1,150 @@
+"""A source or a recipe's data, checked before anything is trained on it. Nothing is loaded of the model but its tokenizer."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tunesmith.core import registry
+from tunesmith.core.errors import DataError, FetchError, ModelError
+from tunesmith.core.types import Example
+from tunesmith.data import Dataset, TextEncoder, split
+from tunesmith.data.check import CheckReport, check
+from tunesmith.data.checks.duplicates import NEAR
+from tunesmith.data.checks.reading import Reading, find_unreadable, read_to_the_end
+from tunesmith.recipe import Recipe, from_mapping, load, shipped_recipes
+
+__all__ = ["Checked", "check_data"]
+
+_NO_MODEL = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """The report, and every row that it is about, by source: what a cleaned copy is made from."""
+
+    report: CheckReport
+    readings: dict[str, Reading]
+
+
+def check_data(
+    source: str,
+    overrides: Sequence[str] = (),
+    *,
+    model: str | None = None,
+    against: Sequence[str] = (),
+    shifts: Sequence[str] = (),
+    near: float = NEAR,
+) -> Checked:
+    """Check every row that a recipe would split and learn from, before `data.limit`; or those of a source.
+
+    Args:
+        source: a recipe file, the name of a shipped recipe, or whatever `data.train` may be. What is both a recipe and a source is the recipe.
+        overrides: changes to the recipe; for a source, `data.columns.text=COLUMN` and the like.
+        model: whose tokens to count; None: the recipe's, or none for a source.
+        against: sources, or names of the recipe's domains, of which nothing should stand in training; the recipe's domains always are.
+        shifts: sources, or names of domains, to measure the distance to; none: the recipe's domains.
+        near: the similarity from which texts are nearly the same.
+    Raises: DataError, where a file cannot be taken apart into rows or no row can be read; FetchError, UsageError.
+    """
+    is_recipe = source in shipped_recipes() or Path(source).suffix.lower() in (".yaml", ".yml")
+    if is_recipe:
+        recipe = load(source, [*overrides, *([f"model.source={model}"] if model else [])])
+    else:
+        recipe = from_mapping({"model": model or _NO_MODEL, "data": {"train": source}}, name="check", overrides=overrides)
+    readings = _read(recipe)
+    splits, sources = _splits(recipe, readings, holds_out=is_recipe)
+    domains = recipe.evaluate.domains
+    others = {name: _other(recipe, name) for name in dict.fromkeys([*domains, *against, *shifts])}
+    shown = _shown(others)
+    encoder, notes = _encoder(recipe, readings[recipe.data.train].facts.labels, is_needed=model is not None)
+    found = [one for name, reading in readings.items() for one in find_unreadable(_first(sources, name), reading)]
+    report = check(
+        splits,
+        name=source,
+        sources=sources,
+        encoder=encoder,
+        too_long=recipe.data.too_long,
+        against={shown[name]: others[name] for name in dict.fromkeys([*domains, *against])},
+        shifts_to={shown[name]: others[name] for name in dict.fromkeys(shifts or domains)},
+        near=near,
+        found=found,
+        notes=[*(note for reading in readings.values() for note in reading.facts.notes), *notes],
+    )
+    return Checked(report, readings)
+
+
+def _read(recipe: Recipe) -> dict[str, Reading]:
+    """Every source of the recipe's splits, each once."""
+    spec = recipe.data
+    train = read_to_the_end(spec.train, format=spec.format, columns=spec.columns, labels=spec.labels)
+    readings = {spec.train: train}
+    for other in (spec.validation, spec.test):
+        if other is not None and other not in readings:
+            labels = spec.labels or train.facts.labels or None
+            readings[other] = read_to_the_end(other, format=train.facts.format, columns=spec.columns, labels=labels)
+    return readings
+
+
+def _splits(recipe: Recipe, readings: dict[str, Reading], *, holds_out: bool) -> tuple[dict[str, list[Example]], dict[str, str]]:
+    """The splits as tuning would make them, and the source of each; a source alone is one split."""
+    spec = recipe.data
+    train = readings[spec.train].dataset
+    own = {name: source for name, source in (("validation", spec.validation), ("test", spec.test)) if source is not None}
+    if not holds_out:
+        first = "train" if own else "data"
+        found = {first: train.examples, **{name: readings[source].dataset.examples for name, source in own.items()}}
+        return found, {first: spec.train, **own}
+    parts = _held_out(train, 0 if "validation" in own else spec.split.validation, 0 if "test" in own else spec.split.test)
+    found = {name: readings[own[name]].dataset.examples if name in own else examples for name, examples in parts.items()}
+    return found, {name: own.get(name, spec.train) for name in found}
+
+
+def _held_out(train: Dataset, validation: float, test: float) -> dict[str, list[Example]]:
+    return split(train, validation=validation, test=test).named()
+
+
+def _first(sources: dict[str, str], source: str) -> str:
+    return next(name for name, own in sources.items() if own == source)
+
+
+def _shown(names: Iterable[str]) -> dict[str, str]:
+    """Each name without its folders, where that still tells it from the others."""
+    short = {name: Path(name).name for name in names}
+    return {name: last if list(short.values()).count(last) == 1 else name for name, last in short.items()}
+
+
+def _other(recipe: Recipe, name: str) -> list[Example]:
+    """A domain of the recipe, or a source: read as the training data is where that fits, else as its columns say."""
+    domain, spec = recipe.evaluate.domains.get(name), recipe.data
+    if domain is not None:
+        return read_to_the_end(domain.source, format=domain.format, columns=domain.columns, labels=domain.labels).dataset.examples
+    if spec.columns or spec.labels or spec.format:
+        try:
+            return read_to_the_end(name, format=spec.format, columns=spec.columns, labels=spec.labels).dataset.examples
+        except DataError:
+            pass
+    return read_to_the_end(name).dataset.examples
+
+
+def _encoder(recipe: Recipe, labels: tuple[str, ...], *, is_needed: bool) -> tuple[TextEncoder | None, list[str]]:
+    """The recipe's encoder; None, and why, where its model cannot be had and nobody asked for it on the command line."""
+    if recipe.model.source == _NO_MODEL:
+        return None, []
+    from tunesmith.model.load import load_tokenizer
+
+    objective = registry.create("objective", recipe.objective.name, **recipe.objective.options) if recipe.objective else None
+    uses_lm_head = objective is not None and objective.uses_lm_head
+    spec = recipe.model
+    try:
+        tokenizer, facts = load_tokenizer(
+            spec.source, revision=spec.revision, trust_remote_code=spec.trust_remote_code, max_length=spec.max_length,
+            need="lm" if uses_lm_head else "any",
+        )  # fmt: skip
+    except (FetchError, ModelError) as error:
+        if is_needed:
+            raise
+        return None, [f"tokens were not counted: {error}"]
+    encoder = TextEncoder(
+        tokenizer, facts, labels, facts.max_length, recipe.data.template, recipe.data.system, "answer" if uses_lm_head else "class"
+    )
+    return encoder, []

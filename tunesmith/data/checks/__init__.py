@@ -1,0 +1,1 @@
+"""One file a check: each takes the splits and returns what it found."""

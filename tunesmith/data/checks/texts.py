@@ -1,0 +1,40 @@
+"""The texts of an example, and the words of a text."""
+
+import re
+
+from tunesmith.core.types import Chat, Completion, Example, Labelled, Text
+
+__all__ = ["asked", "full_text", "parts", "words"]
+
+_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
+
+
+def parts(example: Example) -> tuple[str, ...]:
+    """Every text of an example, in its own order."""
+    if isinstance(example, Text):
+        return (example.text,)
+    if isinstance(example, Labelled):
+        return (example.text,) if example.text_pair is None else (example.text, example.text_pair)
+    if isinstance(example, Completion):
+        return (example.source, example.target)
+    return tuple(message.content for message in example.messages)
+
+
+def asked(example: Example) -> str:
+    """What the model is shown before it answers: of a pair its source, of a conversation everything before its last answer."""
+    if isinstance(example, Completion):
+        return example.source
+    if isinstance(example, Chat):
+        last = max((i for i, message in enumerate(example.messages) if message.role == "assistant"), default=len(example.messages))
+        return "\n".join(message.content for message in (example.messages[:last] or example.messages))
+    return "\n".join(parts(example))
+
+
+def full_text(example: Example) -> str:
+    """Every text of an example, a line break between two."""
+    return "\n".join(parts(example))
+
+
+def words(text: str) -> list[str]:
+    """The words of a text, case-folded, without punctuation; digits count as letters."""
+    return _WORD.findall(text.casefold())
