@@ -1,17 +1,18 @@
 """A source or a recipe's data, checked before anything is trained on it. Nothing is loaded of the model but its tokenizer."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from tunesmith.core import registry
 from tunesmith.core.errors import DataError, FetchError, ModelError
 from tunesmith.core.types import Example
-from tunesmith.data import Dataset, TextEncoder, split
+from tunesmith.data import Dataset, TextEncoder, chat_template, split
 from tunesmith.data.check import CheckReport, check
 from tunesmith.data.checks.duplicates import NEAR
 from tunesmith.data.checks.reading import Reading, find_unreadable, read_to_the_end
-from tunesmith.recipe import Recipe, from_mapping, load, shipped_recipes
+from tunesmith.recipe import Recipe, Source, from_mapping, load, shipped_recipes, source_name
 
 __all__ = ["Checked", "check_data"]
 
@@ -56,7 +57,8 @@ def check_data(
     domains = recipe.evaluate.domains
     others = {name: _other(recipe, name) for name in dict.fromkeys([*domains, *against, *shifts])}
     shown = _shown(others)
-    encoder, notes = _encoder(recipe, readings[recipe.data.train].facts.labels, is_needed=model is not None)
+    labels = next(iter(readings.values())).facts.labels if not recipe.data.mix else ()
+    encoder, notes = _encoder(recipe, labels, is_needed=model is not None)
     found = [one for name, reading in readings.items() for one in find_unreadable(_first(sources, name), reading)]
     report = check(
         splits,
@@ -74,29 +76,53 @@ def check_data(
 
 
 def _read(recipe: Recipe) -> dict[str, Reading]:
-    """Every source of the recipe's splits, each once."""
-    spec = recipe.data
-    train = read_to_the_end(spec.train, format=spec.format, columns=spec.columns, labels=spec.labels)
-    readings = {spec.train: train}
-    for other in (spec.validation, spec.test):
-        if other is not None and other not in readings:
-            labels = spec.labels or train.facts.labels or None
-            readings[other] = read_to_the_end(other, format=train.facts.format, columns=spec.columns, labels=labels)
+    """Every source of the recipe's splits, each once, by its name."""
+    readings = dict[str, Reading]()
+    for spec in _sets(recipe):
+        train = read_to_the_end(spec.train, format=spec.format, columns=spec.columns, labels=spec.labels)
+        readings[source_name(spec.train)] = train
+        for other in (spec.validation, spec.test):
+            if other is not None and source_name(other) not in readings:
+                labels = spec.labels or train.facts.labels or None
+                readings[source_name(other)] = read_to_the_end(other, format=train.facts.format, columns=spec.columns, labels=labels)
     return readings
+
+
+@dataclass(frozen=True, slots=True)
+class _Set:
+    """A data set of the recipe: its only one, or one of a mixture."""
+
+    train: Source
+    validation: Source | None
+    test: Source | None
+    format: str | None
+    columns: Mapping[str, str]
+    labels: Mapping[str, str] | None
+
+
+def _sets(recipe: Recipe) -> list[_Set]:
+    spec = recipe.data
+    if spec.train is not None:
+        return [_Set(spec.train, spec.validation, spec.test, spec.format, spec.columns, spec.labels)]
+    return [_Set(one.source or name, one.validation, one.test, one.format, one.columns, one.labels) for name, one in spec.mix.items()]
 
 
 def _splits(recipe: Recipe, readings: dict[str, Reading], *, holds_out: bool) -> tuple[dict[str, list[Example]], dict[str, str]]:
     """The splits as tuning would make them, and the source of each; a source alone is one split."""
-    spec = recipe.data
-    train = readings[spec.train].dataset
-    own = {name: source for name, source in (("validation", spec.validation), ("test", spec.test)) if source is not None}
-    if not holds_out:
-        first = "train" if own else "data"
-        found = {first: train.examples, **{name: readings[source].dataset.examples for name, source in own.items()}}
-        return found, {first: spec.train, **own}
-    parts = _held_out(train, 0 if "validation" in own else spec.split.validation, 0 if "test" in own else spec.split.test)
-    found = {name: readings[own[name]].dataset.examples if name in own else examples for name, examples in parts.items()}
-    return found, {name: own.get(name, spec.train) for name in found}
+    found, sources = dict[str, list[Example]](), dict[str, list[str]]()
+    for spec in _sets(recipe):
+        first = source_name(spec.train)
+        train = readings[first].dataset
+        own = {name: source_name(source) for name, source in (("validation", spec.validation), ("test", spec.test)) if source is not None}
+        if holds_out:
+            shares = recipe.data.split
+            parts = _held_out(train, 0 if "validation" in own else shares.validation, 0 if "test" in own else shares.test)
+        else:
+            parts = {"train" if own else "data": train.examples}
+        for name, examples in {**parts, **{name: readings[source].dataset.examples for name, source in own.items()}}.items():
+            found.setdefault(name, []).extend(examples)
+            sources.setdefault(name, []).append(own.get(name, first))
+    return found, {name: " + ".join(dict.fromkeys(names)) for name, names in sources.items()}
 
 
 def _held_out(train: Dataset, validation: float, test: float) -> dict[str, list[Example]]:
@@ -104,7 +130,7 @@ def _held_out(train: Dataset, validation: float, test: float) -> dict[str, list[
 
 
 def _first(sources: dict[str, str], source: str) -> str:
-    return next(name for name, own in sources.items() if own == source)
+    return next(name for name, own in sources.items() if source in own.split(" + "))
 
 
 def _shown(names: Iterable[str]) -> dict[str, str]:
@@ -144,7 +170,9 @@ def _encoder(recipe: Recipe, labels: tuple[str, ...], *, is_needed: bool) -> tup
         if is_needed:
             raise
         return None, [f"tokens were not counted: {error}"]
-    encoder = TextEncoder(
-        tokenizer, facts, labels, facts.max_length, recipe.data.template, recipe.data.system, "answer" if uses_lm_head else "class"
-    )
-    return encoder, []
+    data = recipe.data
+    template = tuple(data.template) if isinstance(data.template, list) else data.template
+    labelled_as: Literal["class", "answer"] = "answer" if uses_lm_head else "class"
+    if data.chat_template is not None:
+        tokenizer.chat_template = chat_template(data.chat_template, tokenizer, facts.name)
+    return TextEncoder(tokenizer, facts, labels, facts.max_length, template, data.system, labelled_as, data.loss_on, recipe.seed), []

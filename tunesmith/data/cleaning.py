@@ -78,6 +78,9 @@ def _write(
     ):
         for source, reading in readings.items():
             kept = list[Record]()
+            for broken in reading.broken:
+                quarantine.write(_line({"file": broken.file, "row": broken.row, "reasons": [broken.message], "record": broken.raw}))
+                num_quarantined += 1
             for record, origin in zip(reading.records, reading.origins, strict=True):
                 key = origin.file, origin.row
                 place = {"file": origin.file, "row": origin.row}

@@ -13,10 +13,10 @@ from tunesmith.data.quarantine import InvalidRow, Quarantine
 from tunesmith.data.sources._aliases import ALIASES
 from tunesmith.data.table import Table, listed_names
 
-__all__ = ["Dataset", "SourceFacts", "find_format", "is_named_by_mapping", "read"]
+__all__ = ["NAMING", "Dataset", "SourceFacts", "find_format", "is_named_by_mapping", "read", "table_of"]
 
 
-_NAMING: dict[type, tuple[Callable[..., Any], str]] = {
+NAMING: dict[type, tuple[Callable[..., Any], str]] = {
     Labelled: (name_labels, "label"),
     MultiLabelled: (name_all_labels, "labels"),
     Tagged: (name_tags, "tags"),
@@ -72,11 +72,11 @@ def read(
     Raises: DataError, FetchError; UsageError, for an unknown format.
     """
     quarantine = Quarantine() if skip_invalid else None
-    table = _table(source, quarantine)
+    table = table_of(source, quarantine)
     name, form, located = find_format(table, format, dict(columns or {}))
     examples = _parsed(table, form, located, task, quarantine)
     found: tuple[str, ...] = ()
-    naming = _NAMING.get(type(examples[0]))
+    naming = NAMING.get(type(examples[0]))
     if naming:
         name_them, role = naming
         given = labels if labels is None or isinstance(labels, Mapping) else {label: label for label in labels}
@@ -111,7 +111,8 @@ def is_named_by_mapping(source: Any) -> bool:
     return isinstance(source, Mapping) and all(isinstance(value, str | int | float | None) for value in source.values())
 
 
-def _table(source: Any, quarantine: Quarantine | None) -> Table:
+def table_of(source: Any, quarantine: Quarantine | None) -> Table:
+    """The records of a source; rows that are broken go into `quarantine`, where there is one. Raises: DataError, FetchError."""
     if is_named_by_mapping(source):
         return _read_by(registry.create("data_source", registry.named_by("data_source", source), **source), source, quarantine)
     by_name = [

@@ -52,7 +52,7 @@ def test_where_no_row_can_be_read_it_is_an_error(tmp_path: Path) -> None:
 
 def test_a_column_of_quantities_is_nobodys_fault_but_the_columns(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="not classes"):
-        read_to_the_end(written(tmp_path, "text,label\na,0.5\nb,0.7\n"))
+        read_to_the_end(written(tmp_path, "text,label\na,0.5\nb,0.7\n"), format="labelled")
 
 
 def test_conversations_too(tmp_path: Path) -> None:

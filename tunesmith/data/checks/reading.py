@@ -1,15 +1,15 @@
 """A source read to its end: what could be read, and for every row that could not, why."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from tunesmith.core.errors import DataError
-from tunesmith.core.types import Example, Labelled, Origin
+from tunesmith.core.types import Example, Origin
 from tunesmith.data.checks.finding import MOST_EXAMPLES, Finding, Place
 from tunesmith.data.checks.masking import masked
-from tunesmith.data.labels import name_labels
-from tunesmith.data.read import Dataset, SourceFacts, _format, _table
+from tunesmith.data.quarantine import InvalidRow, Quarantine
+from tunesmith.data.read import NAMING, Dataset, SourceFacts, find_format, table_of
 from tunesmith.data.table import Record
 
 __all__ = ["Reading", "find_unreadable", "read_to_the_end"]
@@ -23,14 +23,23 @@ class Reading:
     records: list[Record]
     origins: list[Origin]
     examples: list[Example | None]
-    """None where a row could not be read."""
+    """None where a row makes no example."""
     refused: dict[int, str]
     """Index of such a row -> why, in the words of the error."""
+    broken: tuple[InvalidRow, ...] = ()
+    """Rows of which the file does not even give a record."""
 
     @property
     def dataset(self) -> Dataset:
         """What could be read."""
         return Dataset([example for example in self.examples if example is not None], self.facts)
+
+    @property
+    def unreadable(self) -> list[tuple[Origin, str]]:
+        """Every row that could not be read, and why, in the order of the file."""
+        found = [(self.origins[index], reason) for index, reason in self.refused.items()]
+        found += [(Origin(row.file, row.row), row.message) for row in self.broken]
+        return sorted(found, key=lambda one: (one[0].file, one[0].row))
 
 
 def read_to_the_end(
@@ -44,8 +53,9 @@ def read_to_the_end(
 
     Raises: DataError, where a file cannot be taken apart into rows, or no row can be read; FetchError, UsageError.
     """
-    table = _table(source)
-    name, form, located = _format(table, format, dict(columns or {}))
+    broken, unnamed = Quarantine(), Quarantine()
+    table = table_of(source, broken)
+    name, form, located = find_format(table, format, dict(columns or {}))
     examples, refused = list[Example | None](), dict[int, str]()
     for index, (record, origin) in enumerate(zip(table.records, table.origins, strict=True)):
         try:
@@ -56,10 +66,19 @@ def read_to_the_end(
     if len(refused) == len(examples):
         raise DataError(f"{next(iter(refused.values()))} No row of {table.facts.name} can be read.")
     found: tuple[str, ...] = ()
-    if any(isinstance(example, Labelled) for example in examples):
+    read = [example for example in examples if example is not None]
+    if type(read[0]) in NAMING:
+        name_them, role = NAMING[type(read[0])]
         given = labels if labels is None or isinstance(labels, Mapping) else {label: label for label in labels}
-        column = located["label"]
-        found = _name_each(examples, refused, column, given, table.facts.class_names.get(column, ()))
+        column = located[role]
+        named, found = name_them(read, column, given, table.facts.class_names.get(column, ()), unnamed)
+        by_place = {example.origin: example for example in named}
+        reasons = {(row.file, row.row): row.message for row in unnamed.rows}
+        for index, example in enumerate(examples):
+            if example is not None:
+                examples[index] = by_place.get(example.origin)
+                if examples[index] is None:
+                    refused[index] = reasons[example.origin.file, example.origin.row]
     facts = table.facts
     return Reading(
         SourceFacts(facts.name, facts.sha256, facts.licence, facts.citation, len(examples), name, found, facts.notes),
@@ -67,40 +86,15 @@ def read_to_the_end(
         table.origins,
         examples,
         refused,
+        tuple(broken.rows),
     )
-
-
-def _name_each(
-    examples: list[Example | None], refused: dict[int, str], column: str, given: Mapping[str, str] | None, class_names: Sequence[str]
-) -> tuple[str, ...]:
-    """Name the labels in place; a row whose label is unknown is refused. Returns: the labels, in the order of a classifier's outputs."""
-    places = [index for index, example in enumerate(examples) if isinstance(example, Labelled)]
-    labelled = [example for example in examples if isinstance(example, Labelled)]
-    try:
-        named, found = name_labels(labelled, column, given, class_names)
-    except DataError:
-        if given is None and not class_names:  # not a row's fault: the column holds no classes
-            raise
-        named, found = list[Labelled](), ()
-        for index, example in zip(places, labelled, strict=True):
-            try:
-                (one,), found = name_labels([example], column, given, class_names)
-                named.append(one)
-            except DataError as error:
-                refused[index] = str(error)
-                named.append(replace(example, label=None))
-        if len(refused) == len(examples):
-            raise
-    for index, example in zip(places, named, strict=True):
-        examples[index] = None if index in refused else example
-    return found
 
 
 def find_unreadable(split: str, reading: Reading) -> list[Finding]:
     """One error for the rows that could not be read, each example with its reason; a cleaned copy leaves them out."""
-    if not reading.refused:
+    rows = reading.unreadable
+    if not rows:
         return []
-    rows = [(reading.origins[index], reason) for index, reason in sorted(reading.refused.items())]
     examples = tuple(Place(split, origin.file, origin.row, _without_place(reason, origin)) for origin, reason in rows[:MOST_EXAMPLES])
     many = len(rows) != 1
     text = (

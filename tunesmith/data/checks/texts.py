@@ -2,7 +2,21 @@
 
 import re
 
-from tunesmith.core.types import Chat, Completion, Example, Labelled, Text
+from tunesmith.core.types import (
+    Chat,
+    Choice,
+    Completion,
+    Example,
+    Labelled,
+    MultiLabelled,
+    Preference,
+    Rated,
+    SpanQuestion,
+    Tagged,
+    Text,
+    Tokens,
+    Unpaired,
+)
 
 __all__ = ["asked", "full_text", "parts", "words"]
 
@@ -13,10 +27,22 @@ def parts(example: Example) -> tuple[str, ...]:
     """Every text of an example, in its own order."""
     if isinstance(example, Text):
         return (example.text,)
-    if isinstance(example, Labelled):
+    if isinstance(example, Labelled | Rated | MultiLabelled):
         return (example.text,) if example.text_pair is None else (example.text, example.text_pair)
     if isinstance(example, Completion):
         return (example.source, example.target)
+    if isinstance(example, Choice):
+        return (example.question, *example.choices)
+    if isinstance(example, SpanQuestion):
+        return (example.question, example.context)
+    if isinstance(example, Tagged):
+        return (" ".join(example.words),)
+    if isinstance(example, Tokens):
+        return ()
+    if isinstance(example, Preference):
+        return tuple(message.content for message in (*example.prompt, *example.chosen, *example.rejected))
+    if isinstance(example, Unpaired):
+        return tuple(message.content for message in (*example.prompt, *example.completion))
     return tuple(message.content for message in example.messages)
 
 
@@ -27,6 +53,10 @@ def asked(example: Example) -> str:
     if isinstance(example, Chat):
         last = max((i for i, message in enumerate(example.messages) if message.role == "assistant"), default=len(example.messages))
         return "\n".join(message.content for message in (example.messages[:last] or example.messages))
+    if isinstance(example, Choice):
+        return example.question
+    if isinstance(example, Preference | Unpaired):
+        return "\n".join(message.content for message in example.prompt)
     return "\n".join(parts(example))
 
 
