@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 __all__ = [
+    "Call",
     "Chat",
     "Choice",
     "Completion",
@@ -56,13 +57,25 @@ class Labelled:
 
 
 @dataclass(frozen=True, slots=True)
+class Call:
+    """A tool that the assistant calls, and with what: a JSON object, as text."""
+
+    tool: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """One turn of a conversation."""
 
-    role: Literal["system", "user", "assistant"]
+    role: Literal["system", "user", "assistant", "tool"]
     content: str
     learned: bool = True
     """Of the assistant's: whether training scores it, or only reads it."""
+    calls: tuple[Call, ...] = ()
+    """Of the assistant's: the tools that it calls."""
+    tool: str = ""
+    """Of a tool's: its name, where that is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +84,8 @@ class Chat:
 
     messages: tuple[Message, ...]
     origin: Origin
+    tools: tuple[str, ...] = ()
+    """What may be called: JSON objects, as text, each with the name and the parameters of a function."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +113,8 @@ class Prompt:
 
     messages: tuple[Message, ...]
     origin: Origin
+    tools: tuple[str, ...] = ()
+    """As a Chat's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ import numpy as np
 
 from tunesmith.core.encoded import Encoded, EncodedContext, EncodedWords, WordWindow
 from tunesmith.core.examples import (
+    Call,
     Chat,
     Choice,
     Completion,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BasePrecision",
+    "Call",
     "Chat",
     "Choice",
     "Completion",

@@ -16,8 +16,8 @@ from tunesmith.core.errors import ModelError
 
 __all__ = ["Asked", "Limits", "TemplateFailure", "TemplateSandbox", "sandbox"]
 
-Asked = tuple[Sequence[Mapping[str, Any]], Sequence[tuple[int, bool]]]
-"""Messages of a conversation, and the texts that are wanted: of the first so many messages, with the assistant asked to answer or not."""
+Asked = tuple[Sequence[Mapping[str, Any]], Sequence[tuple[int, bool]], Sequence[Any]]
+"""Messages of a conversation, the texts that are wanted (of the first so many messages, with the assistant asked to answer or not), and tools."""
 
 _START_SECONDS = 60.0
 _REQUEST_CHARACTERS = 2_000_000

@@ -9,7 +9,7 @@ Source: https://huggingface.co/docs/transformers/chat_templating_writing.
 
 Speaks JSON, a line a request and a line an answer:
 
-    {"template", "variables", "conversations": [[messages, [[number of messages, whether the assistant is asked], ...]], ...]}
+    {"template", "variables", "conversations": [[messages, [[number of messages, whether the assistant is asked], ...], tools], ...]}
     {"texts": [[text, ...], ...]} or {"failed": index of the conversation, "kind", "said"}
 """
 
@@ -144,7 +144,7 @@ def _watch(seconds: float) -> None:
 def _texts(asked: Mapping[str, Any], limits: Mapping[str, Any]) -> Iterator[list[str]]:
     """The texts of one conversation after the other."""
     template = None
-    for messages, cuts in asked["conversations"]:
+    for messages, cuts, tools in asked["conversations"]:
         _watch(limits["seconds"])
         try:
             template = template or _compiled(asked["template"])
@@ -152,7 +152,7 @@ def _texts(asked: Mapping[str, Any], limits: Mapping[str, Any]) -> Iterator[list
             found = []
             for count, asks in cuts:
                 text = template.render(
-                    messages=messages[:count], add_generation_prompt=asks, tools=None, documents=None, **asked["variables"]
+                    messages=messages[:count], add_generation_prompt=asks, tools=tools or None, documents=None, **asked["variables"]
                 )
                 if len(text) > limits["characters"] + 8 * given:
                     raise _TooMuch

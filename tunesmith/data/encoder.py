@@ -197,6 +197,8 @@ class TextEncoder:
         if isinstance(example, Text):
             return example.text
         answer = self._renderer.conversation(example)[1]
+        if answer is not None and answer.calls and self.is_conversation(example):  # as the template writes it
+            return self.decode(self._tokens(self._renderer.pieces([example]))[0][0][len(self.prompt(example)) :]).strip()
         return answer.content if answer else ""
 
     def choices(self, example: Example) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """Chat templates by name, for models that have none, or another one than is wanted.
 
-Source: the model cards of OpenHermes (chatml), Llama 3 (llama3), Gemma (gemma), Mistral 7B Instruct (mistral), Phi-3 (phi), Zephyr (zephyr),
+Source: the model cards of OpenHermes (chatml), Hermes 2 Pro (hermes: ChatML with tools), Llama 3 (llama3), Gemma (gemma), Mistral 7B Instruct (mistral), Phi-3 (phi), Zephyr (zephyr),
 and the prompts of Stanford Alpaca (alpaca) and FastChat's Vicuna v1.1 (vicuna).
 """
 
@@ -52,8 +52,23 @@ def _with_system(default: str, then: str, turns: str) -> str:
     return f"{lead}{{% else %}}{{{{ '{default}' }}}}{{% set turns = messages %}}{{% endif %}}{{{{ '{then}' }}}}{{% for m in turns %}}{turns}{{% endfor %}}"
 
 
+_HERMES = (
+    "{% set system = messages[0].content if messages and messages[0].role == 'system' else '' %}"
+    "{% set turns = messages[1:] if messages and messages[0].role == 'system' else messages %}"
+    "{% if tools or system %}{{ '<|im_start|>system\n' + system }}{% if tools %}{{ '\n\n' if system else '' }}"
+    "{{ 'These functions can be called:\n<tools>' }}{% for tool in tools %}{{ '\n' + tool | tojson }}{% endfor %}"
+    "{{ '\n</tools>\nA call is a JSON object with the name and the arguments, between <tool_call> and </tool_call>.' }}"
+    "{% endif %}{{ '<|im_end|>\n' }}{% endif %}"
+    "{% for m in turns %}{% if m.role == 'tool' %}{{ '<|im_start|>user\n<tool_response>\n' + m.content + '\n</tool_response><|im_end|>\n' }}"
+    "{% else %}{{ '<|im_start|>' + m.role + '\n' + m.content }}{% for call in m.tool_calls or [] %}"
+    "{{ '\n' if m.content or not loop.first else '' }}{{ '<tool_call>\n' + {'name': call.function.name, 'arguments': call.function.arguments} | tojson }}"
+    "{{ '\n</tool_call>' }}{% endfor %}{{ '<|im_end|>\n' }}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+
 LAYOUTS: Mapping[str, Layout] = {
     "chatml": Layout(_turns("<|im_start|>{role}\n", "<|im_end|>\n"), ("<|im_start|>", "<|im_end|>")),
+    "hermes": Layout(_HERMES, ("<|im_start|>", "<|im_end|>")),
     "llama3": Layout(
         _turns("<|start_header_id|>{role}<|end_header_id|>\n\n", "<|eot_id|>", content="m.content | trim"),
         ("<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"),

@@ -17,18 +17,8 @@ from tunesmith.core.types import (
     Tagged,
     Text,
 )
-from tunesmith.data.formats._columns import (
-    CHOICES,
-    CONVERSATIONS,
-    MESSAGES,
-    PAIRS,
-    QUESTIONS,
-    SECOND_TEXTS,
-    TEXTS,
-    WORDS,
-    messages_in,
-    text_in,
-)
+from tunesmith.data.formats._columns import CHOICES, CONVERSATIONS, MESSAGES, PAIRS, QUESTIONS, SECOND_TEXTS, TEXTS, WORDS, text_in
+from tunesmith.data.formats._conversations import messages_in, tools_in
 from tunesmith.data.formats._instructions import asked as instructed
 from tunesmith.data.formats._values import words_in
 from tunesmith.data.formats.alpaca import AlpacaFormat
@@ -142,7 +132,7 @@ def example_to_predict(record: Mapping[str, Any], origin: Origin, *, format: str
         asked = messages[:-1] if messages[-1].role == "assistant" else messages
         if not asked:
             raise DataError(f"{origin.file}:{origin.row}: no message before the assistant's, so nothing to answer. Write what is asked.")
-        return Prompt(asked, origin)
+        return Prompt(asked, origin, tools_in(record, "tools" if "tools" in record else None, origin))
     if format in _OF_TEXTS:
         pair = text_in(record, columns["text_pair"], origin) if "text_pair" in columns else None
         return _OF_TEXTS[format](text_in(record, columns["text"], origin), origin, pair)

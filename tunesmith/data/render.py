@@ -4,14 +4,16 @@ With the tokenizer's chat template where it has one. Else in a plain layout: sys
 each answer closed by the end-of-sequence token.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from tunesmith.core.errors import ModelError
+from tunesmith.core.errors import DataError, ModelError
 from tunesmith.core.types import Chat, Choice, Completion, Example, Labelled, Message, MultiLabelled, Prompt, Rated
 from tunesmith.data._look_alikes import LookAlikes, special_tokens
 from tunesmith.data._sandbox import TemplateFailure, sandbox
+from tunesmith.data.table import shown
 from tunesmith.data.wording import Wording
 
 __all__ = ["LossOn", "Piece", "Renderer"]
@@ -21,6 +23,7 @@ LossOn = Literal["completion", "assistant", "all", "last"]
 
 _BREAK = "\n\n"
 _WAY_OUT = "Set data.loss_on=completion, so that only the last answer is learned, use data with one answer a conversation, or set data.chat_template."
+_TOOLS_CURE = "Set data.chat_template to one that writes tools, such as hermes, or leave the row out."
 _CAUSES = {
     "time": "was not done in time ({seconds:g} s)",
     "memory": "asks for more memory than it may have ({megabytes} MiB)",
@@ -52,11 +55,20 @@ class _Asked:
     mark: str
     contents: Sequence[str]
     cuts: Sequence[tuple[int, bool]]
+    tools: Sequence[str] = ()
 
     @property
-    def messages(self) -> list[dict[str, str]]:
+    def messages(self) -> list[dict[str, Any]]:
         said = [*self.turns, *([self.answer] if self.answer else [])]
-        return [{"role": message.role, "content": content} for message, content in zip(said, self.contents, strict=True)]
+        found = list[dict[str, Any]]()
+        for message, content in zip(said, self.contents, strict=True):
+            found.append({"role": message.role, "content": content})
+            if message.calls:
+                functions = [{"name": call.tool, "arguments": json.loads(call.arguments)} for call in message.calls]
+                found[-1]["tool_calls"] = [{"type": "function", "function": function} for function in functions]
+            if message.tool:
+                found[-1]["name"] = message.tool
+        return found
 
 
 @dataclass(frozen=True)
@@ -136,14 +148,16 @@ class Renderer:
             talks = [(turns, None) for turns, _ in talks]
         template = self.chat_template
         if template is None:
-            return [self._plain(turns, answer) for turns, answer in talks]
+            return [self._plain(example, *talk) for example, talk in zip(examples, talks, strict=True)]
         asked = [self._asked(example, *talk) for example, talk in zip(examples, talks, strict=True)]
         variables = {
             name: [str(one) for one in token] if isinstance(token, list | tuple) else str(token)
             for name, token in self.tokenizer.special_tokens_map.items()
         }
         try:
-            texts = sandbox().render(template, variables, [(one.messages, one.cuts) for one in asked])
+            texts = sandbox().render(
+                template, variables, [(one.messages, one.cuts, [json.loads(tool) for tool in one.tools]) for one in asked]
+            )
         except TemplateFailure as failure:
             raise _placed(self._failed(failure, asked[failure.index]), examples[failure.index]) from None
         found = []
@@ -163,7 +177,14 @@ class Renderer:
         earlier = [place for place, message in enumerate(turns) if message.role == "assistant" and place > 0]
         cuts = [(len(turns), True), *([(len(said), False)] if answer else [])]
         cuts += [cut for place in earlier for cut in ((place, True), (place + 1, False))]
-        return _Asked(turns, answer, mark, contents, cuts)
+        tools = example.tools if isinstance(example, Chat | Prompt) else ()
+        written = [*tools, *(text for message in said for call in message.calls for text in (call.tool, call.arguments))]
+        strange = next((text for text in written if self._look_alikes.within(text)), None)
+        if strange is not None:
+            raise DataError(
+                f"{_place(example)}a tool or a call of one spells a special token of the model: {shown(strange)}. Leave the row out."
+            )
+        return _Asked(turns, answer, mark, contents, cuts, tools)
 
     def _learned(self, turns: Sequence[Message], answer: Message | None) -> list[bool]:
         """Of every message, whether it is to be learned as an answer."""
@@ -178,6 +199,7 @@ class Renderer:
         scores_all = self.loss_on == "all" and answer is not None
         learned = self._learned(turns, answer)
         whole, pieces, at = texts[len(turns), True], list[Piece](), 0
+        self._require_tools(asked, texts[len(turns) + 1, False] if answer is not None else whole)
 
         def piece(text: str, scored: bool, *, is_last: bool = False) -> Piece:
             return Piece(tuple(text.split(mark)) if mark else (text,), scored, "if open" if is_last else "no")
@@ -202,6 +224,19 @@ class Renderer:
             pieces.append(piece(text, learned[-1], is_last=True))
         return pieces
 
+    def _require_tools(self, asked: _Asked, whole: str) -> None:
+        """Raises: ModelError, where the template leaves out a tool, a call, or what a tool answered."""
+        said = [*asked.turns, *([asked.answer] if asked.answer else [])]
+        names = [json.loads(tool) for tool in asked.tools]
+        wanted = {"a tool": [str(one.get("function", one).get("name", "")) for one in names]}
+        wanted["a tool's call"] = [call.tool for message in said for call in message.calls]
+        wanted["a tool's answer"] = [
+            content.strip() for message, content in zip(said, asked.contents, strict=True) if message.role == "tool"
+        ]
+        for what, texts in wanted.items():
+            if any(text not in whole for text in texts):
+                raise ModelError(f"{self.model}: its chat template leaves out {what}. {_TOOLS_CURE}")
+
     def _answer(self, prompt: str, whole: str, content: str) -> str:
         """The answer's text as it follows the prompt: white space at its own ends, and none after the end of its turn."""
         follows, rest = whole.startswith(prompt), whole[len(prompt) :]
@@ -214,7 +249,9 @@ class Renderer:
             )
         return rest.rstrip()
 
-    def _plain(self, turns: Sequence[Message], answer: Message | None) -> list[Piece]:
+    def _plain(self, example: Example, turns: Sequence[Message], answer: Message | None) -> list[Piece]:
+        if (isinstance(example, Chat | Prompt) and example.tools) or any(message.calls or message.role == "tool" for message in turns):
+            raise _placed(ModelError(f"{self.model}: has no chat template, and the plain layout has no tools. {_TOOLS_CURE}"), example)
         scores_all = self.loss_on == "all" and answer is not None
         learned = self._learned(turns, answer)
         said = [*turns, *([answer] if answer else [])]
@@ -250,5 +287,8 @@ class Renderer:
 
 def _placed(error: ModelError, example: Example) -> ModelError:
     """The error with the row that it is about, where that is one of a file."""
-    origin = example.origin
-    return ModelError(f"{origin.file}:{origin.row}: {error}") if origin.file else error
+    return ModelError(f"{_place(example)}{error}")
+
+
+def _place(example: Example) -> str:
+    return f"{example.origin.file}:{example.origin.row}: " if example.origin.file else ""

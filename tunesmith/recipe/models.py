@@ -166,7 +166,7 @@ class DataSpec(Section):
     template: str | list[str] | None = None
     """How a language model is asked: `Classify this review: {text}`. Of a list, each row gets one, always the same."""
     chat_template: str | None = None
-    """How a conversation is laid out: the name of a layout (chatml, llama3, gemma, mistral, phi, zephyr, alpaca, vicuna) or a .jinja file; null: the model's own."""
+    """How a conversation is laid out: the name of a layout (chatml, hermes, llama3, gemma, mistral, phi, zephyr, alpaca, vicuna) or a .jinja file; null: the model's own."""
     loss_on: Literal["completion", "assistant", "all", "last"] = "assistant"
     """What is learned of a conversation: the answers after its last prompt, every answer, every token, or the last answer alone."""
     system: str | None = None

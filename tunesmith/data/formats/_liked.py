@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 from tunesmith.core.errors import DataError
 from tunesmith.core.types import Message, Origin
-from tunesmith.data.formats._columns import OPENAI, SHAREGPT, messages_in, text_in
+from tunesmith.data.formats._columns import text_in
+from tunesmith.data.formats._conversations import OPENAI, SHAREGPT, messages_in
 
 __all__ = ["completion_of", "dialogue", "message_list", "shared_turns"]
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from tunesmith.core.types import Chat, Message, Origin
-from tunesmith.data.formats._columns import chat_of, is_alpaca, text_in
+from tunesmith.data.formats._columns import is_alpaca, text_in
+from tunesmith.data.formats._conversations import chat_of
 from tunesmith.data.formats._instructions import asked
 
 __all__ = ["AlpacaFormat"]

@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from tunesmith.core.types import Chat, Completion, Origin
-from tunesmith.data.formats._columns import PAIRS, chat_of, is_alpaca, is_choices, is_judged, messages_in, text_in
+from tunesmith.data.formats._columns import PAIRS, is_alpaca, is_choices, is_judged, text_in
+from tunesmith.data.formats._conversations import chat_of, messages_in
 
 __all__ = ["PairsFormat"]
 

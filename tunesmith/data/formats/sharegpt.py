@@ -6,21 +6,26 @@ from typing import Any, ClassVar
 
 from tunesmith.core.errors import DataError
 from tunesmith.core.types import Chat, Message, Origin
-from tunesmith.data.formats._columns import CONVERSATIONS, SHAREGPT, chat_of, choose, is_empty, is_judged, messages_in, text_in
+from tunesmith.data.formats._columns import CONVERSATIONS, choose, is_empty, is_judged, text_in
+from tunesmith.data.formats._conversations import SHAREGPT, chat_of, messages_in, tools_in
 
 __all__ = ["ShareGPTFormat"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class ShareGPTFormat:
-    """A column conversations; the turns of `gpt` are what is learned. Source: LLaMA-Factory's and FastChat's documentation of their data."""
+    """A column conversations; the turns of `gpt`, and those of `function_call`, are what is learned. Source: LLaMA-Factory's and FastChat's documentation of their data."""
 
-    roles: ClassVar[tuple[str, ...]] = ("conversations", "system")
+    roles: ClassVar[tuple[str, ...]] = ("conversations", "system", "tools")
     required: ClassVar[tuple[str, ...]] = ("conversations",)
 
     def locate(self, columns: Set[str], given: Mapping[str, str]) -> dict[str, str]:
         """The column of each role, where there is one."""
-        found = {"conversations": choose(CONVERSATIONS, columns, ()), "system": choose(("system",), columns, given.values())}
+        found = {
+            "conversations": choose(CONVERSATIONS, columns, ()),
+            "system": choose(("system",), columns, given.values()),
+            "tools": choose(("tools",), columns, given.values()),
+        }
         return {**{role: name for role, name in found.items() if name}, **given}
 
     def recognises(self, columns: Set[str]) -> bool:
@@ -38,4 +43,4 @@ class ShareGPTFormat:
 
     def parse(self, record: Mapping[str, Any], origin: Origin, columns: Mapping[str, str]) -> Chat:
         """Raises: DataError, naming the row, where it is no conversation, or holds no answer to learn."""
-        return chat_of(self.turns(record, origin, columns), origin)
+        return chat_of(self.turns(record, origin, columns), origin, tools_in(record, columns.get("tools"), origin))

@@ -6,7 +6,8 @@ from typing import Any, ClassVar
 
 from tunesmith.core.errors import DataError
 from tunesmith.core.types import Message, Origin, Unpaired
-from tunesmith.data.formats._columns import SHAREGPT, is_empty, is_unpaired, messages_in, text_in
+from tunesmith.data.formats._columns import is_empty, is_unpaired, text_in
+from tunesmith.data.formats._conversations import SHAREGPT, messages_in
 from tunesmith.data.formats._instructions import asked
 from tunesmith.data.formats._liked import completion_of, message_list
 from tunesmith.data.table import cell, shown

@@ -1,0 +1,157 @@
+"""Conversations out of records, in the two spellings that they are written in: OpenAI's and ShareGPT's."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from tunesmith.core.errors import DataError
+from tunesmith.core.types import Call, Chat, Message, Origin
+from tunesmith.data.formats._columns import check_characters, is_empty, listed
+from tunesmith.data.table import listed_names, shown
+
+__all__ = ["OPENAI", "SHAREGPT", "Spelling", "chat_of", "messages_in", "tools_in"]
+
+Role = Literal["system", "user", "assistant", "tool"]
+
+
+@dataclass(frozen=True, slots=True)
+class Spelling:
+    """How a message of a conversation is written: the names of its two keys, and of the roles."""
+
+    role: str
+    content: str
+    roles: Mapping[str, Role]
+    weight: str | None = None
+    """A key that says of the assistant's messages whether they are learned: 0 or 1."""
+    calls: str | None = None
+    """A key that holds the tools that the assistant calls; then there may be no content."""
+    call: str = ""
+    """A role whose content is a call: a JSON object with the tool's name and the arguments."""
+
+
+OPENAI = Spelling(
+    "role",
+    "content",
+    {"system": "system", "developer": "system", "user": "user", "assistant": "assistant", "tool": "tool", "function": "tool"},
+    weight="weight",
+    calls="tool_calls",
+)
+SHAREGPT = Spelling(
+    "from",
+    "value",
+    {
+        "system": "system",
+        "human": "user",
+        "user": "user",
+        "gpt": "assistant",
+        "assistant": "assistant",
+        "function_call": "assistant",
+        "observation": "tool",
+        "tool": "tool",
+    },
+    call="function_call",
+)
+
+
+def messages_in(record: Mapping[str, Any], column: str, origin: Origin, spelling: Spelling = OPENAI) -> tuple[Message, ...]:
+    """The conversation in a column: a list of messages, or its JSON text. Raises: DataError, naming the row, where it is none."""
+    where = f"{origin.file}:{origin.row}"
+    if column not in record:
+        raise DataError(f'{where}: no column "{column}". Found: {listed_names(record)}.')
+    value = listed(record[column], where, column, "messages")
+    if not isinstance(value, list | tuple) or not value:
+        wanted = f'{{"{spelling.role}": ..., "{spelling.content}": ...}}'
+        raise DataError(f'{where}: the column "{column}" holds {shown(value)}, expected a list of {wanted}.')
+    messages = tuple(_message(item, where, number, spelling) for number, item in enumerate(value, start=1))
+    if any(message.role == "system" for message in messages[1:]):
+        raise DataError(f"{where}: a system message after the first. Only the first may be one.")
+    return messages
+
+
+def chat_of(messages: tuple[Message, ...], origin: Origin, tools: tuple[str, ...] = ()) -> Chat:
+    """The conversation as an example. Raises: DataError, naming the row, where it holds no answer to learn, or an empty one."""
+    where = f"{origin.file}:{origin.row}"
+    for number, message in enumerate(messages, start=1):
+        if message.role == "assistant" and not message.content.strip() and not message.calls:
+            raise DataError(f"{where}: message {number} of the assistant is empty. Write it or remove the row.")
+    if not any(message.role == "assistant" for message in messages):
+        raise DataError(
+            f"{where}: no message of the assistant, so nothing to learn. Roles found: {', '.join(message.role for message in messages)}."
+        )
+    if not any(message.role == "assistant" and message.learned for message in messages):
+        raise DataError(f"{where}: every message of the assistant has the weight 0, so nothing to learn. Give one the weight 1.")
+    return Chat(messages, origin, tools)
+
+
+def tools_in(record: Mapping[str, Any], column: str | None, origin: Origin) -> tuple[str, ...]:
+    """What may be called, each as JSON text: a list of functions, or its JSON text; none where the column is missing or empty.
+
+    Raises: DataError, naming the row, where something in it has no name.
+    """
+    where = f"{origin.file}:{origin.row}"
+    if column is None or is_empty(record.get(column)) or record[column] == []:
+        return ()
+    value = listed(record[column], where, column, "tools")
+    items = value if isinstance(value, list | tuple) else [value]
+    for number, item in enumerate(items, start=1):
+        function = item.get("function", item) if isinstance(item, Mapping) else None
+        if not isinstance(function, Mapping) or not isinstance(function.get("name"), str) or not function["name"].strip():
+            wanted = '{"type": "function", "function": {"name": ..., "parameters": ...}}'
+            raise DataError(f'{where}: the column "{column}" holds {shown(item)} as tool {number}, expected {wanted}.')
+    texts = tuple(json.dumps(item, ensure_ascii=False, default=str) for item in items)
+    check_characters("".join(texts), f'{where}: the column "{column}"')
+    return texts
+
+
+def _message(item: Any, where: str, number: int, spelling: Spelling) -> Message:
+    has_calls = isinstance(item, Mapping) and spelling.calls is not None and not is_empty(item.get(spelling.calls))
+    if not isinstance(item, Mapping) or spelling.role not in item or (spelling.content not in item and not has_calls):
+        user = next(name for name, role in spelling.roles.items() if role == "user")
+        wanted = f'{{"{spelling.role}": "{user}", "{spelling.content}": "..."}}'
+        raise DataError(f"{where}: message {number} is {shown(item)}, expected {wanted}.")
+    written, content = item[spelling.role], item.get(spelling.content)
+    role = spelling.roles.get(written) if isinstance(written, str) else None
+    if role is None:
+        raise DataError(f"{where}: message {number} has the role {shown(written)}. Known: {', '.join(spelling.roles)}.")
+    place, calls = f"{where}: message {number}", tuple[Call, ...]()
+    if has_calls and role == "assistant":
+        calls, content = _calls(item[str(spelling.calls)], place), content or ""
+    if not isinstance(content, str):
+        raise DataError(f"{place} holds {shown(content)} ({type(content).__name__}), expected text.")
+    check_characters(content, place)
+    if written == spelling.call:
+        calls, content = _calls(listed(content, place, spelling.content, "calls"), place), ""
+    learned = _is_learned(item, where, number, spelling) if role == "assistant" else True
+    name = item.get("name") if role == "tool" else None
+    return Message(role, content, learned, calls, name if isinstance(name, str) else "")
+
+
+def _calls(value: Any, place: str) -> tuple[Call, ...]:
+    """Calls of tools, in OpenAI's form or as plain objects with name and arguments; the arguments as an object, or its JSON text."""
+    items: Sequence[Any] = value if isinstance(value, list | tuple) else [value]
+    found = []
+    for item in items:
+        call = item.get("function", item) if isinstance(item, Mapping) else None
+        name = call.get("name") if isinstance(call, Mapping) else None
+        if not isinstance(call, Mapping) or not isinstance(name, str) or not name.strip():
+            raise DataError(f'{place} calls {shown(item)}, expected a tool with "name" and "arguments".')
+        arguments = call.get("arguments") or {}
+        if isinstance(arguments, str):
+            try:
+                arguments = json.loads(arguments)
+            except (ValueError, RecursionError):
+                raise DataError(f"{place} calls {name} with {shown(arguments)}, expected the arguments as a JSON object.") from None
+        if not isinstance(arguments, Mapping):
+            raise DataError(f"{place} calls {name} with {shown(arguments)}, expected the arguments as a JSON object.")
+        text = json.dumps(arguments, ensure_ascii=False, default=str)
+        check_characters(name + text, place)
+        found.append(Call(name, text))
+    return tuple(found)
+
+
+def _is_learned(item: Mapping[str, Any], where: str, number: int, spelling: Spelling) -> bool:
+    weight = item.get(spelling.weight) if spelling.weight else None
+    if weight not in (None, 0, 1):
+        raise DataError(f"{where}: message {number} has the weight {shown(weight)}, expected 0 (read only) or 1 (learned).")
+    return weight != 0
