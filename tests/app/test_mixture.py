@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tunesmith.app.preview import preview
 from tunesmith.app.run import Run
 from tunesmith.app.tune import plan, tune
 from tunesmith.core.errors import DataError, ObjectiveError, RecipeError
@@ -84,7 +85,7 @@ def test_labels_pairs_and_choices_train_as_one_and_are_measured_each(
     assert "By task: mood: accuracy better" in " ".join(sentences(report)).replace("\u00a0", " ")
     assert all(name in run.directory.report_html.read_text() for name in tasks)
     lines = [json.loads(line) for line in run.directory.predictions.read_text().splitlines()]
-    labels = [line for line in lines if "label" in line["tuned"] and line["reference"] in ("positive", "negative")]
+    labels = [line for line in lines if line["task"] == "mood"]
     share = sum(line["tuned"]["label"] == line["reference"] for line in labels) / len(labels)
     assert share == pytest.approx(mood["tuned"]["value"])
     assert Run(tmp_path / "out").generate(["the cat is good"])
@@ -200,3 +201,14 @@ def test_a_metric_of_one_task_may_be_asked_for_and_an_unknown_one_is_refused(
     assert [list(task["metrics"]) for task in tasks.values()] == [["accuracy"], ["chrf"], ["accuracy"]]
     with pytest.raises(RecipeError, match="masked_perplexity does not fit the objective sft"):
         plan(mixture(decoder_folder, mix, tmp_path / "out2", evaluate={"metrics": ["masked_perplexity"]}))
+
+
+def test_a_preview_shows_rows_of_each_set(
+    decoder_folder: Path, reviews_csv: Path, talk_csv: Path, quiz_jsonl: Path, tmp_path: Path
+) -> None:
+    shown = preview(mixture(decoder_folder, three(reviews_csv, talk_csv, quiz_jsonl), tmp_path / "out"), rows=1)
+    assert [row["origin"].partition(":")[0] for row in shown] == [str(reviews_csv), str(talk_csv), str(quiz_jsonl)]
+    learned = ["".join(text for text, scored in row["pieces"] if scored).split()[0] for row in shown]
+    assert learned[0] in ("positive", "negative")
+    assert learned[1] in ("yes", "no")
+    assert learned[2] in ("cat", "dog", "mat", "film")

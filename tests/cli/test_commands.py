@@ -96,17 +96,22 @@ def test_recipe_schema_is_json(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_data_preview_marks_what_is_learned(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    asked: list[tuple[str, int]] = []
+    asked: list[tuple[str, int, int]] = []
 
-    def preview(loaded: recipe.Recipe, rows: int) -> list[dict[str, Any]]:
-        asked.append((loaded.name, rows))
-        return [{"origin": "chat.jsonl:12", "pieces": [("user: hi\n", False), ("hello", True)], "num_tokens": 1234}]
+    def preview(loaded: recipe.Recipe, rows: int, start: int) -> list[dict[str, Any]]:
+        asked.append((loaded.name, rows, start))
+        tokens = [(7, "user: hi", False), (8, "\n", False), (9, "hel", True), (10, "lo", True)]
+        pieces = [("user: hi\n", False), ("hello", True)]
+        return [{"origin": "chat.jsonl:12", "pieces": pieces, "tokens": tokens, "num_tokens": 1234, "num_cut": 5}]
 
     fake_app(monkeypatch, "preview", preview=preview)
     assert run(["data", "preview", "small-talk", "--rows", "1"]) == 0
     out = capsys.readouterr().out
-    assert asked == [("small-talk", 1)]
-    assert "chat.jsonl:12 · 1,234 tokens\nuser: hi\n⟦hello⟧" in out
+    assert asked == [("small-talk", 1, 1)]
+    assert "chat.jsonl:12 · 1,234 tokens · 5 more were cut off\nuser: hi\n⟦hello⟧" in out
+    assert run(["data", "preview", "small-talk", "--start", "4", "--tokens"]) == 0
+    assert "user: hi│\n│⟦hel⟧│⟦lo⟧" in capsys.readouterr().out
+    assert asked[1] == ("small-talk", 3, 4)
 
 
 def test_predict_hands_run_file_and_out_on(runs_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -40,6 +40,9 @@ def test_it_takes_two_steps_on_a_tiny_model(name: str, tiny_models: dict[str, Pa
     assert len(report["curves"]["train"]) == 2
     if name == "reviews":
         assert set(report["domains"]) == {"tweets", "product-reviews"}
+    elif name in ("domain-corpus", "writing-style"):
+        assert list(report["metrics"]) == ["bits_per_byte", "perplexity"]
+        assert report["copied"]["train_texts"] > 0
     else:
         assert "Tell me how to fine-tune a model" in [sample["prompt"] for sample in report["samples"]]
 

@@ -13,6 +13,7 @@ from tunesmith.app.judging import EncodedSplit
 from tunesmith.app.machine import machine_facts, peak_memory_bytes, versions
 from tunesmith.app.measured import base_kind, measured, measured_tasks, pick
 from tunesmith.app.plan import Plan
+from tunesmith.app.preview import previewed
 from tunesmith.app.saving import saved_bytes
 from tunesmith.app.task import Task
 from tunesmith.app.training import Fit
@@ -25,6 +26,9 @@ from tunesmith.evaluation.score import changed, confusion, text_of
 from tunesmith.recipe import dump
 
 __all__ = ["Times", "build_document"]
+
+_PREVIEW_CHARACTERS = 2000
+"""Of each training row that the report shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +68,7 @@ def build_document(
         "changed": _changed(task, base, tuned),
         "samples": _samples(task, base, tuned),
         "copied": copied(task, base, tuned),
-        "data": _data(task),
+        "data": _data(task) | {"preview": _preview(task)},
         "cost": _cost(task, directory, fit, planned, ways, times),
         "predicted": {"peak_memory_bytes": planned.peak_memory_bytes, "train_seconds": planned.train_seconds},
         "model": directory.read_json(directory.environment)["model"],
@@ -140,6 +144,19 @@ def _shown(examples: Sequence[Example], outputs: Sequence[Output]) -> list[int]:
             places.append((turns[example.origin.task], index))
             turns[example.origin.task] += 1
     return [index for _, index in sorted(places)]
+
+
+def _preview(task: Task) -> list[dict[str, Any]]:
+    """Training rows as the model read them, cut where they are very long: two, of a mixture one of each set."""
+    shown = list[dict[str, Any]]()
+    for entry in previewed(task, 1 if task.data.sets else 2):
+        pieces, room = list[tuple[str, bool]](), _PREVIEW_CHARACTERS
+        for text, learned in entry["pieces"]:
+            if room > 0:
+                pieces.append((text if len(text) <= room else text[:room] + "…", learned))
+            room -= len(text)
+        shown.append({name: value for name, value in entry.items() if name != "tokens"} | {"pieces": pieces})
+    return shown
 
 
 def _data(task: Task) -> dict[str, Any]:

@@ -193,6 +193,8 @@ def _write_predictions(task: Task, directory: RunDirectory, base: Judgement, tun
         split, before, after = task.splits[name], base.outputs.get(name), tuned.outputs[name]
         for index, (example, reference, output) in enumerate(zip(split.examples, split.references, after, strict=True)):
             line = {"split": name, "row": f"{example.origin.file}:{example.origin.row}", "reference": reference, "tuned": _said(output)}
+            if task.data.sets:
+                line["task"] = example.origin.task
             if before is not None:
                 line["base"] = _said(before[index])
             lines.append(json.dumps(line, ensure_ascii=False))

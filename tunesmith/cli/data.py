@@ -25,6 +25,8 @@ def preview(
     recipe: Annotated[str, typer.Argument(help="A recipe file, or the name of one that comes with tunesmith.", autocompletion=recipes)],
     overrides: Overrides = None,
     rows: Annotated[int, typer.Option(min=1, help="Rows to show.")] = 3,
+    start: Annotated[int, typer.Option(min=1, help="Number of the first row to show.")] = 1,
+    tokens: Annotated[bool, typer.Option("--tokens", help="Show every token by itself.")] = False,
     skip_invalid: SkipInvalidOption = False,
     json: JsonOption = False,
 ) -> None:
@@ -36,10 +38,10 @@ def preview(
         from tunesmith.app.preview import preview as preview_rows
         from tunesmith.cli import tables
 
-        shown = preview_rows(loaded, rows)
+        shown = preview_rows(loaded, rows, start)
         write_document({"schema": "tunesmith/preview/1", "rows": shown})
         if not json:
-            tables.print_preview(shown)
+            tables.print_preview(shown, by_token=tokens)
 
 
 app.command("check")(check)

@@ -156,8 +156,8 @@ def print_facts(facts: Mapping[str, Any]) -> None:
     console().print(table, soft_wrap=False)
 
 
-def print_preview(rows: Sequence[Mapping[str, Any]]) -> None:
-    """Rows as the model reads them. What is learned is green; where there is no colour it stands in brackets."""
+def print_preview(rows: Sequence[Mapping[str, Any]], *, by_token: bool = False) -> None:
+    """Rows as the model reads them, in runs or token by token. What is learned is green; where there is no colour it stands in brackets."""
     from rich.text import Text
 
     out = console()
@@ -168,9 +168,12 @@ def print_preview(rows: Sequence[Mapping[str, Any]]) -> None:
         out.print("learned: the answer, from the whole text", style="dim")
     for row in rows:
         answer = f" · answer {row['answer']}" if row.get("answer") is not None else ""
-        out.print(f"\n{row['origin']} · {count(row['num_tokens'])} tokens{answer}", style="bold")
+        cut = f" · {count(row['num_cut'])} more were cut off" if row.get("num_cut") else ""
+        out.print(f"\n{row['origin']} · {count(row['num_tokens'])} tokens{cut}{answer}", style="bold")
         line = Text()
-        for piece, scored in row["pieces"]:
+        for place, (piece, scored) in enumerate([(text, scored) for _, text, scored in row["tokens"]] if by_token else row["pieces"]):
+            if by_token and place:
+                line.append("│", style="dim")
             if scored:
                 line.append(piece if in_colour else f"⟦{piece}⟧", style="green")
             else:
