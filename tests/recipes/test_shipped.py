@@ -47,6 +47,44 @@ def test_it_takes_two_steps_on_a_tiny_model(name: str, tiny_models: dict[str, Pa
         assert "Tell me how to fine-tune a model" in [sample["prompt"] for sample in report["samples"]]
 
 
+@pytest.mark.embedded
+def test_the_shift_to_tweets_is_measured(tiny_models: dict[str, Path], tmp_path: Path) -> None:
+    report = tune(
+        load(
+            "reviews-shift",
+            [
+                "data.limit={train: 64, validation: 8, test: 12}", "train.max_steps=2", f"output_dir={tmp_path / 'out'}", "model.max_length=64",
+                f"model.source={tiny_models['bert']}", "evaluate.domains.tweets.limit=10",
+            ],
+        )
+    ).report  # fmt: skip
+    assert set(report["domains"]) == {"tweets"}
+
+
+def _spam(folder: Path, name: str, topic: str) -> None:
+    draw = torch.Generator().manual_seed(len(name))
+    rows = [
+        f"{' '.join(WORDS[i] for i in torch.randint(0, len(WORDS), (10,), generator=draw))} {topic},{('ham', 'spam')[n % 2]}"
+        for n in range(60)
+    ]
+    (folder / f"{name}.csv").write_text("text,label\n" + "\n".join(rows) + "\n", encoding="utf-8")
+
+
+def test_the_recipe_for_spam_takes_the_files_that_it_names(
+    tiny_models: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    changes = [f"model={tiny_models['bert']}", "model.max_length=64"]
+    assert run(["tune", "spam-shift", *changes]) == 3
+    assert "emails.csv: no such file" in capsys.readouterr().err
+    for name, topic in (("emails", "plot"), ("comments", "scene"), ("sms", "story")):
+        _spam(tmp_path, name, topic)
+    report = tune(load("spam-shift", [*changes, "train.max_steps=2", "data.limit.train=30", f"output_dir={tmp_path / 'out'}"])).report
+    assert set(report["domains"]) == {"comments", "sms"}
+    assert run(["data", "check", "spam-shift", *changes]) in (0, 1)
+    assert "shift from train" in capsys.readouterr().out
+
+
 def _acl_imdb(folder: Path) -> Path:
     """A folder laid out as the published archive unpacks."""
     draw = torch.Generator().manual_seed(0)

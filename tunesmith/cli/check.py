@@ -52,12 +52,9 @@ def check(
 
     Exit code 1 where errors were found; warnings and notes leave it at 0. What looks personal is shown masked.
     """
-    from tunesmith.core.errors import UsageError
-
-    if html is not None and html.exists() and not force:
-        raise UsageError(f"{html}: exists already. Choose another file, or replace it with --force.")
-    if fix is not None and fix.exists() and not force:
-        raise UsageError(f"{fix}: exists already. Choose another folder, or replace it with --force.")
+    if not force:
+        _refuse_existing(html, "file")
+        _refuse_existing(fix, "folder")
     with json_only(json) as write_document:
         from tunesmith.app.check import check_data
 
@@ -79,6 +76,13 @@ def check(
                 console().print(f"report: {html}", style="bold")
     if document["counts"]["num_errors"]:
         raise typer.Exit(1)
+
+
+def _refuse_existing(path: Path | None, kind: str) -> None:
+    from tunesmith.core.errors import UsageError
+
+    if path is not None and path.exists():
+        raise UsageError(f"{path}: exists already. Choose another {kind}, or replace it with --force.")
 
 
 def print_check(document: Mapping[str, Any]) -> None:

@@ -1,6 +1,6 @@
 """Everything that can be known of data before an hour is spent on it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -111,28 +111,13 @@ def check(
     languages = {split: language_shares(examples) for split, examples in splits.items()}
     lengths = {split: measure_lengths(split, rows, encoder, too_long) for split, rows in splits.items()} if encoder else {}
     labels = label_counts(splits)
+    shifts, shift_findings = _shifts(splits, shifts_to or {}, name)
     findings = [
         *found,
         *chain.from_iterable(found_here for _, found_here in lengths.values()),
-        *find_label_balance(splits),
-        *find_label_conflicts(splits),
-        *find_duplicates(splits),
-        *find_near_duplicates(splits, near),
-        *find_leakage(splits, against or {}),
-        *find_turns(splits),
-        *find_encoding(splits),
-        *find_languages(splits, languages),
-        *find_personal(splits),
+        *_found(splits, languages, against or {}, near),
+        *shift_findings,
     ]
-    shifts = list[Shift]()
-    for other, rows in (shifts_to or {}).items() if splits else ():
-        first, learned = next(iter(splits.items()))
-        measured = measure_shift(learned, rows, (Path(name).name if len(splits) == 1 else first, other))
-        if isinstance(measured, Shift):
-            shifts.append(measured)
-            findings += find_shift(measured)
-        else:
-            findings.append(Finding("shift", "note", f"{first}/{other}", len(rows), measured))
     return CheckReport(
         name,
         {
@@ -147,7 +132,36 @@ def check(
             for split, rows in splits.items()
         },
         tuple(sorted(findings, key=lambda finding: _ORDER.index(finding.severity))),
-        tuple(shifts),
+        shifts,
         encoder.facts.name if encoder else None,
         tuple(notes),
     )
+
+
+def _found(
+    splits: Splits, languages: Mapping[str, Mapping[str, int]], against: Mapping[str, Sequence[Example]], near: float
+) -> Iterator[Finding]:
+    """What every check finds that needs no model."""
+    yield from find_label_balance(splits)
+    yield from find_label_conflicts(splits)
+    yield from find_duplicates(splits)
+    yield from find_near_duplicates(splits, near)
+    yield from find_leakage(splits, against)
+    yield from find_turns(splits)
+    yield from find_encoding(splits)
+    yield from find_languages(splits, languages)
+    yield from find_personal(splits)
+
+
+def _shifts(splits: Splits, others: Mapping[str, Sequence[Example]], name: str) -> tuple[tuple[Shift, ...], list[Finding]]:
+    """The shift from what is learned to each other set, and what is to be said of it."""
+    shifts, found = list[Shift](), list[Finding]()
+    for other, rows in others.items() if splits else ():
+        first, learned = next(iter(splits.items()))
+        measured = measure_shift(learned, rows, (Path(name).name if len(splits) == 1 else first, other))
+        if isinstance(measured, Shift):
+            shifts.append(measured)
+            found += find_shift(measured)
+        else:
+            found.append(Finding("shift", "note", f"{first}/{other}", len(rows), measured))
+    return tuple(shifts), found

@@ -39,6 +39,11 @@ def test_an_error_where_half_of_a_text_stands_in_training_else_a_warning() -> No
     assert "1 of the 1 texts of other share a run of 13 words" in warning.text
 
 
+def test_a_short_text_alone_is_a_warning() -> None:
+    (found,) = find_leakage({"train": texts("Nice one", "another")}, {"suite": texts("nice one!", file="suite.jsonl")})
+    assert (found.severity, found.count) == ("warning", 1)
+
+
 def test_nothing_to_compare_is_no_finding() -> None:
     assert find_leakage({}, {"suite": texts("a")}) == []
     assert find_leakage({"train": texts("!!!")}, {"suite": texts("...", "?")}) == []

@@ -59,7 +59,7 @@ def test_a_set_with_other_words_is_told_by_them_and_costs_accuracy_that_rows_of_
     assert (risk.num_repair, risk.repaired.value > 0.9, risk.majority) == (200, True, 0.5)
     (found,) = find_shift(shift)
     assert (found.severity, found.split) == ("warning", "mails/chats")
-    assert "points at risk" in found.text
+    assert "is at risk (0." in found.text
 
 
 def test_it_does_not_depend_on_the_order_and_copies_count_once() -> None:

@@ -103,7 +103,7 @@ def _within(split: str, examples: Sequence[Example]) -> Finding | None:
     many = len(pairs) != 1
     text = (
         f"{len(pairs):,} row{'s' if many else ''} of {split} say{'' if many else 's'} again what a row before {'them' if many else 'it'} says: "
-        f"{'they count' if many else 'it counts'} twice in training. A cleaned copy (--fix) keeps the first."
+        f"{'they count' if many else 'it counts'} twice. A cleaned copy (--fix) keeps the first."
     )
     return _finding("duplicates", "warning", split, split, pairs, text, removes=True)
 

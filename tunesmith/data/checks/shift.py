@@ -209,8 +209,8 @@ def find_shift(shift: Shift) -> list[Finding]:
     risk = shift.at_risk
     if risk is not None:
         text += (
-            f" One that learned its labels from {shift.first} is right in {risk.own.value:.1%} there and in {risk.other.value:.1%} of {shift.other}: "
-            f"{_points(risk.fall.value)} points at risk ({_points(risk.fall.low)} to {_points(risk.fall.high)})."
+            f" One that learned its labels from {shift.first} has an accuracy of {risk.own.value:.3f} there and of {risk.other.value:.3f} on {shift.other}: "
+            f"{_signed(risk.fall.value)} is at risk ({_signed(risk.fall.low)} to {_signed(risk.fall.high)})."
         )
     elif shift.why_not:
         text += f" {shift.why_not[:1].upper()}{shift.why_not[1:]}"
@@ -218,5 +218,5 @@ def find_shift(shift: Shift) -> list[Finding]:
     return [Finding("shift", "warning" if is_warning else "note", f"{shift.first}/{shift.other}", shift.num_other, text)]
 
 
-def _points(share: float) -> str:
-    return f"{100 * share:.1f}".replace("-", "\u2212")
+def _signed(share: float) -> str:
+    return f"{share:.3f}".replace("-", "\u2212")
