@@ -52,4 +52,4 @@ def test_with_it_they_are_counted_in_the_terminal_and_the_report_and_kept_in_the
 
 def test_preview_takes_it_too(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["data", "preview", str(recipe), "--skip-invalid", "--rows", "1"]) == 0
-    assert "learned: the label" in capsys.readouterr().out
+    assert "learned: the answer" in capsys.readouterr().out

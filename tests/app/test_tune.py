@@ -220,7 +220,7 @@ def test_python_needs_a_recipe_or_model_and_data() -> None:
     ("changes", "error", "message"),
     [
         ({"objective": "sft"}, ModelError, "is an encoder .* cannot write text"),
-        ({"objective": "causal_lm"}, ObjectiveError, "causal_lm learns from Text examples; the data gives Labelled"),
+        ({"objective": "causal_lm"}, ObjectiveError, "causal_lm learns from Text, Tokens examples; the data gives Labelled"),
         ({"evaluate": {"metrics": ["rouge1"]}}, RecipeError, "evaluate.metrics: rouge1 does not fit the objective classify"),
         ({"train": {"select_by": "perplexity"}}, RecipeError, "train.select_by: perplexity is not computed at validation"),
         (

@@ -8,7 +8,17 @@ from tunesmith.core.errors import UsageError
 from tunesmith.core.run import RunDirectory
 from tunesmith.recipe import Recipe, load
 
-__all__ = ["Learned", "checked_given", "checked_length", "checked_texts", "learned", "require_head", "require_language_model", "writes"]
+__all__ = [
+    "Learned",
+    "checked_given",
+    "checked_length",
+    "checked_texts",
+    "learned",
+    "named",
+    "require_head",
+    "require_language_model",
+    "writes",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +44,11 @@ def writes(kind: str) -> bool:
     return kind in ("generation", "language_modelling")
 
 
+def named(kind: str) -> str:
+    """What a run of this kind tuned, with its article, where that is no language model."""
+    return "a classifier" if kind == "classification" else f"a head for {kind.replace('_', ' ')}"
+
+
 def require_head(kind: str) -> None:
     """Raises: UsageError, where the run is a language model's."""
     if kind == "masked_language_modelling":
@@ -49,8 +64,7 @@ def require_language_model(kind: str) -> None:
             "this run tuned an encoder to fill in masked words: it writes no text. Tune a classifier on it: tunesmith tune RECIPE model=run:ID."
         )
     if not writes(kind):
-        what = "a classifier" if kind == "classification" else f"a head for {kind.replace('_', ' ')}"
-        raise UsageError(f"this run tuned {what}: ask it with predict(texts), or `tunesmith predict`.")
+        raise UsageError(f"this run tuned {named(kind)}: ask it with predict(texts), or `tunesmith predict`.")
 
 
 def checked_length(max_new_tokens: int | None) -> int | None:

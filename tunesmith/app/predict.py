@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from tunesmith.app.answers import added_columns, added_values
 from tunesmith.app.interruption import Interruption
-from tunesmith.app.learned import Learned, checked_length, learned, require_language_model, writes
+from tunesmith.app.learned import Learned, checked_length, learned, named, require_language_model, writes
 from tunesmith.core.errors import DataError, Interrupted, UsageError
 from tunesmith.core.events import Event, Notice, Progress, Stage, Warned
 from tunesmith.core.files import staged_file
@@ -85,7 +85,7 @@ def predict_file(
             if known.kind == "masked_language_modelling":
                 require_language_model(known.kind)
             if checked_length(max_new_tokens) is not None and not writes(known.kind):
-                raise UsageError(f"max_new_tokens: this run tuned a model for {known.kind}, which writes no text. Leave it out.")
+                raise UsageError(f"max_new_tokens: this run tuned {named(known.kind)}, which writes no text. Leave it out.")
             source = _examine(file, known, columns or {}, say)
             say(Stage("model", run.id))
             from tunesmith.app.tuned import load_tuned  # torch is not imported before all that can be checked without it

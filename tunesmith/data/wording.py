@@ -10,7 +10,7 @@ from tunesmith.core.types import Choice, Completion, Labelled, MultiLabelled, Ra
 
 __all__ = ["Asked", "Wording", "fill"]
 
-_MOST_CHARACTERS = 16 * 2**20
+_MOST_CHARACTERS = 64 * 2**20
 """Of a row's columns, all that a template names together."""
 _Parsed = list[tuple[str, str | None, str | None, str | None]]
 

@@ -42,19 +42,22 @@ def hear_head(forward: Forward, batches: Iterable[Batch], head: str, reads: Lite
     heard: list[Tensor] = []
     with _evaluating(forward):
         for batch in batches:
-            heard += parted(forward.head(head, batch, reads), batch, reads)
+            outputs = forward.head(head, batch, reads)
+            if not bool(torch.isfinite(outputs).all()):
+                raise Diverged(
+                    "The model gave outputs that are not finite numbers. Lower train.learning_rate, or set engine.precision to fp32."
+                )
+            heard += parted(outputs, batch, reads)
     return heard
 
 
 def parted(outputs: Tensor, batch: Batch, reads: Literal["answer", "target"]) -> list[Tensor]:
-    """Outputs of a head, (A, outputs) or (N, outputs), row by row; raises as `hear_head`."""
+    """Outputs of a head, (A, outputs) or (N, outputs), row by row, float64 on the CPU. Raises: ValueError, as `hear_head`."""
     if reads == "answer":
         order = batch.rows_A.argsort(stable=True)
         if batch.rows_A[order].tolist() != list(range(len(batch.rows))):
             raise ValueError("a head that is read once a row needs exactly one answer in every row")
         outputs = outputs[order]
-    if not bool(torch.isfinite(outputs).all()):
-        raise Diverged("The model gave outputs that are not finite numbers. Lower train.learning_rate, or set engine.precision to fp32.")
     sizes = [len(row.targets.positions) if reads == "target" else 1 for row in batch.rows]
     return list(torch.split(outputs.double().cpu(), sizes))
 

@@ -14,7 +14,7 @@ from tests.data.broken.files import Build, chat, file, jsonl, parquet
 from tunesmith import recipe
 from tunesmith.core.errors import DataError, RecipeError, TunesmithError
 from tunesmith.data import read
-from tunesmith.data.render import fill
+from tunesmith.data.wording import fill
 
 __all__ = ["CASES", "Case"]
 
@@ -73,7 +73,7 @@ JSON_LINES = {
     "half of a character in a label": Case(jsonl({**ROW, "label": "\udc00"}), r'a\.jsonl:1: the column "label" holds \\udc00', jsonl({**ROW, "label": "\U0001f600"})),
     "a label that is NaN": Case(jsonl(ROW, '{"text": "x", "label": NaN}'), r'a\.jsonl:2: the column "label" is empty', jsonl({**ROW, "label": 1})),
     "a label without end": Case(jsonl('{"text": "x", "label": Infinity}'), r'a\.jsonl:1: the column "label" holds inf, which is no class', jsonl({**ROW, "label": 1e3})),
-    "a label that is a list": Case(jsonl({**ROW, "label": ["a", "b"]}), r"a\.jsonl:1: .*expected the name or number of a class", GOOD),
+    "a label that is a list": Case(jsonl(ROW, {**ROW, "label": ["a", "b"]}), r"a\.jsonl:2: .*expected the name or number of a class", GOOD),
     "a label that is an object": Case(jsonl({**ROW, "label": {"a": 1}}), r"a\.jsonl:1: .*expected the name or number of a class", jsonl({**ROW, "label": True})),
     "a text that is a number": Case(jsonl(ROW, {**ROW, "text": 7}), r'a\.jsonl:2: the column "text" holds 7 \(int\), expected text', jsonl({**ROW, "text": "7"})),
     "a row without its text": Case(jsonl(ROW, {"label": "good"}), r'a\.jsonl:2: no column "text"', GOOD),
@@ -141,7 +141,6 @@ TABLES = {
     "a header of 100,000 columns": Case(file("a.csv", ",".join(f"c{n}" for n in range(100_000)) + "\n" + ",".join("1" * 100_000)), r"cannot tell what the columns c0, .*, and 99,970 more mean", GOOD_CSV, is_heavy=True),
     "tabs too many": Case(file("a.tsv", "text\tlabel\nfine\tgood\na\tb\tc\n"), r"a\.tsv:3: 3 fields where the header has 2", file("a.tsv", 'text\tlabel\n"well said\tgood\n')),
     "a label nan among numbers": Case(file("a.csv", "text,label\na,0\nb,1\nc,nan\n"), r'a\.csv:4: the column "label" holds "nan", no number', file("a.csv", "text,label\na,no\nb,yes\nc,nan\n")),
-    "labels that are quantities": Case(file("a.csv", "text,label\na,0.5\nb,0.25\n"), r'a\.csv: the column "label" holds numbers such as 0\.5, not classes', file("a.csv", "text,label\na,0.0\nb,1.0\n")),
     "labels that are texts": Case(file("a.csv", "text,label\n" + "".join(f"t{n},class {n}\n" for n in range(60))), r"60 different values in 60 rows: text, not classes", file("a.csv", "text,label\n" + "".join(f"t{n},class {n % 6}\n" for n in range(60)))),
     "a label that is empty": Case(file("a.csv", CSV + "x,\n"), r'a\.csv:4: the column "label" is empty', GOOD_CSV),
     "a paragraph of 40 MB": Case(f.repeated("a.txt", b"one\n\n", b"some words\n", 4_000_000), r"a\.txt:3: a text of more than 16,777,216 characters", f.repeated("a.txt", b"one\n\n", b"some words\n", 4_000), is_heavy=True),
@@ -206,7 +205,8 @@ HISTORY = {"instruction": "a", "output": "b"}
 CONVERSATIONS = {
     "a role that is not known": Case(chat([{"role": "human", "content": "x"}, ASSISTANT]), r'a\.jsonl:1: message 1 has the role "human"\. Known: system', CHAT),
     "a role that is no word": Case(chat([{"role": ["user"], "content": "x"}, ASSISTANT]), r"a\.jsonl:1: message 1 has the role \['user'\]", CHAT),
-    "a tool's turn": Case(chat([USER, {"role": "tool", "content": "x"}, ASSISTANT]), r'message 2 has the role "tool", a tool', CHAT),
+    "a call of no tool": Case(chat([USER, {"role": "assistant", "tool_calls": [{"function": {}}]}]), r"a\.jsonl:1: message 2 calls .*, expected a tool", chat([USER, {"role": "assistant", "tool_calls": [{"function": {"name": "f"}}]}, {"role": "tool", "content": "x"}, ASSISTANT])),
+    "a call with broken arguments": Case(chat([USER, {"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": "{"}}]}]), r"a\.jsonl:1: message 2 calls f with .*expected the arguments as a JSON object", chat([USER, {"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": "{}"}}]}])),
     "no messages": Case(chat([]), r'a\.jsonl:1: the column "messages" holds \[\], expected a list', CHAT),
     "messages that are an object": Case(chat(USER), r'a\.jsonl:1: the column "messages" holds .*, expected a list', CHAT),
     "messages that are words": Case(chat("hello"), r'a\.jsonl:1: the column "messages" is no JSON', chat(json.dumps([USER, ASSISTANT]))),

@@ -38,7 +38,7 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("a.json", '{\n"a": 1,}', r"a\.json:2: not valid JSON"),
         ("a.json", "[" * 100_000, "nested too deeply"),
         ("a.yaml", "x" * 2**21, "smaller"),
-        ("a.yaml", BOMB, "its aliases .* unfold to more than"),
+        ("a.yaml", BOMB, "its aliases stand for more than"),
         ("a.yaml", "base_model: &m [*m]\n", r"a\.yaml"),
     ],
 )

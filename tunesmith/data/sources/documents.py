@@ -16,6 +16,7 @@ from tunesmith.core.files import file_sha256
 from tunesmith.core.types import Origin
 from tunesmith.data._documents import READERS, texts
 from tunesmith.data.sources._aliases import DOCUMENTS
+from tunesmith.data.sources._paths import expanded, is_folder
 from tunesmith.data.table import Record, Table, TableFacts
 
 __all__ = ["Documents"]
@@ -31,16 +32,16 @@ class Documents:
         """Whether `source` is called so, or is a folder of documents and not of one folder a class."""
         if isinstance(source, str) and source.startswith(DOCUMENTS):
             return True
-        root = Path(source).expanduser() if isinstance(source, str | Path) else None
-        if root is None or not root.is_dir() or any(root.glob("*/*.txt")) or (root / "train").is_dir():
+        root = expanded(source) if isinstance(source, str | Path) else None
+        if root is None or not is_folder(root) or any(root.glob("*/*.txt")) or (root / "train").is_dir():
             return False
         return any(path.suffix.lower() != ".txt" and path.suffix.lower() in READERS for path in _files(root))
 
     def read(self, source: Any) -> Table:
         """Every text. Raises: DataError, where there is none, or a document cannot be read."""
         folder = str(source).removeprefix(DOCUMENTS)
-        root = Path(folder).expanduser()
-        if not root.is_dir():
+        root = expanded(folder)
+        if not is_folder(root):
             raise DataError(f"{source}: no such folder. Name one that holds documents ({', '.join(READERS)}).")
         digest, others, empty = hashlib.sha256(), Counter[str](), 0
         records, origins = list[Record](), list[Origin]()

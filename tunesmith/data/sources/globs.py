@@ -9,6 +9,7 @@ from tunesmith.core.errors import DataError
 from tunesmith.core.types import Origin
 from tunesmith.data.quarantine import Quarantine
 from tunesmith.data.records import is_named_like_data
+from tunesmith.data.sources._paths import expanded, is_file, is_folder
 from tunesmith.data.sources._rows import hash_of_files, table_of_rows
 from tunesmith.data.table import Record, Table, TableFacts
 
@@ -27,7 +28,7 @@ class Globs:
 
         `imdb:train[:10%]` is a part of a hub data set, not a pattern.
         """
-        if not isinstance(source, str | Path) or Path(source).expanduser().exists():
+        if not isinstance(source, str | Path) or is_file(expanded(source)) or is_folder(expanded(source)):
             return False
         text = str(source)
         return "://" not in text and (not {"*", "?"}.isdisjoint(text) or ("[" in text and is_named_like_data(Path(text))))
@@ -35,7 +36,7 @@ class Globs:
     def read(self, source: Any, quarantine: Quarantine | None = None) -> Table:
         """Every row of every file; those that cannot be read go into `quarantine`, where there is one. Raises: DataError, where no file matches, or one is broken."""
         pattern = str(source)
-        matches = sorted(glob.iglob(str(Path(source).expanduser()), recursive=True))  # noqa: PTH207  (a pattern from the root, too)
+        matches = sorted(glob.iglob(str(expanded(source)), recursive=True))  # noqa: PTH207  (a pattern from the root, too)
         paths = [Path(match) for match in matches if Path(match).is_file()]
         if not paths:
             found = f"matches only folders ({', '.join(matches[:3])})" if matches else f"no file matches (looked in {Path.cwd()})"

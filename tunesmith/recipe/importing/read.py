@@ -13,7 +13,6 @@ from tunesmith.recipe.text import parse_yaml
 __all__ = ["import_recipe"]
 
 _MOST_BYTES = 2**20
-_MOST_VALUES = 50_000
 _LLAMAFACTORY = ("model_name_or_path", "finetuning_type", "stage", "dataset_dir")
 _AXOLOTL = ("base_model", "sequence_len", "datasets", "pretraining_dataset")
 _OURS = ("model", "data")
@@ -67,23 +66,6 @@ def _mapping(text: str, where: str) -> dict[str, Any]:
             raise RecipeError(f"{where}: not valid JSON: nested too deeply.") from None
     else:
         value = parse_yaml(text, where)
-        if _is_larger(value, _MOST_VALUES):
-            raise RecipeError(
-                f"{where}: its aliases (*name) unfold to more than {_MOST_VALUES} values, or hold themselves. Write the values out."
-            )
     if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
         raise RecipeError(f"{where}: expected keys and values, such as `base_model: ...`, found {type(value).__name__}.")
     return value
-
-
-def _is_larger(value: Any, most: int) -> bool:
-    """Whether a value that may hold another in many places, or itself, has more than `most` parts when it is written out."""
-    waiting, seen = [value], 0
-    while waiting and seen <= most:
-        seen += 1
-        part = waiting.pop()
-        if isinstance(part, dict):
-            waiting.extend(part.values())
-        elif isinstance(part, list):
-            waiting.extend(part)
-    return seen > most
