@@ -1,22 +1,20 @@
 """Predict every row of a file, of any size, with a tuned model."""
 
-import contextlib
-import csv
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from tunesmith.app.interruption import Interruption
 from tunesmith.app.learned import Learned, checked_length, learned
 from tunesmith.core.errors import DataError, Interrupted, UsageError
 from tunesmith.core.events import Event, Notice, Progress, Stage, Warned
-from tunesmith.core.files import staged_file
+from tunesmith.core.files import folders_made, staged_file
 from tunesmith.core.run import RunDirectory
 from tunesmith.core.types import Example, Origin, Output
 from tunesmith.data import iter_rows
 from tunesmith.data.prediction import columns_to_predict, example_to_predict
+from tunesmith.data.writing import text_writer
 
 if TYPE_CHECKING:
     from tunesmith.app.tuned import Tuned
@@ -31,7 +29,7 @@ _TELL_EVERY = 10_000
 _SUFFIXES = (".csv", ".tsv", ".jsonl")
 
 Say = Callable[[Event], None]
-Record = Mapping[str, Any]
+Record = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +87,7 @@ def predict_file(
 
             tuned = load_tuned(run)
             say(Stage("predict", str(file)))
-            with _folder_made(out), staged_file(out) as staged:
+            with folders_made(out), staged_file(out) as staged:
                 summary = _write(tuned, source, staged, out.suffix, max_new_tokens, say)
                 interruption.while_busy(lambda: True)  # it is done: a signal comes too late
         except Interrupted:
@@ -139,7 +137,7 @@ def _write(tuned: "Tuned", source: _Input, staged: Path, suffix: str, max_new_to
     count = num_too_long = num_cut = 0
     # what JSON can spell and UTF-8 cannot, half of a character in a column that is only handed on, is written as JSON spells it
     with staged.open("w", encoding="utf-8", errors="backslashreplace", newline="") as target:
-        write = _writer(target, suffix, [*source.columns, *added])
+        write = text_writer(target, suffix, [*source.columns, *added])
         for chunk in _chunks(source, _CHUNK if tuned.kind == "classification" else min(_CHUNK, _CHUNK_GENERATED)):
             said = tuned.ask([example for _, example in chunk], max_new_tokens, _tick(say, count, source.num_rows))
             for (record, _), output in zip(chunk, said.outputs, strict=True):
@@ -191,32 +189,6 @@ def _free_names(tuned: "Tuned", taken: Sequence[str]) -> list[str]:
 def _values(output: Output) -> Iterable[Any]:
     """In the order of `_free_names`."""
     return [output.text] if output.label is None else [output.label, *(round(p, 6) for p in output.probabilities)]
-
-
-def _writer(target: IO[str], suffix: str, columns: Sequence[str]) -> Callable[[Record], object]:
-    if suffix == ".jsonl":
-        return lambda line: target.write(json.dumps(line, ensure_ascii=False, default=str) + "\n")
-    rows = csv.DictWriter(target, columns, delimiter="\t" if suffix == ".tsv" else ",")
-    rows.writeheader()
-    return lambda line: rows.writerow({name: _cell(value) for name, value in line.items()})
-
-
-def _cell(value: Any) -> Any:
-    """Lists and objects as JSON text."""
-    return json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, list | dict) else value
-
-
-@contextlib.contextmanager
-def _folder_made(out: Path) -> Iterator[None]:
-    """Where the block fails, the folders that were made for `out` go away again."""
-    missing = [folder for folder in out.parents if not folder.exists()]
-    try:
-        yield
-    except BaseException:
-        for folder in missing:
-            with contextlib.suppress(OSError):
-                folder.rmdir()
-        raise
 
 
 def _rows(count: int) -> str:

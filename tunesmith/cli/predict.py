@@ -11,7 +11,7 @@ import typer
 from tunesmith.cli.completion import runs
 from tunesmith.cli.output import JsonOption, console, json_only
 
-__all__ = ["predict"]
+__all__ = ["columns_given", "predict"]
 
 
 def predict(
@@ -31,7 +31,7 @@ def predict(
     """Predict every row of a file with a tuned model: labels with probabilities, or completions."""
     from tunesmith.core.run import find_run
 
-    found, columns = find_run(run), _columns(column or ())
+    found, columns = find_run(run), columns_given(column or ())
     with json_only(json) as write_document:
         from tunesmith.app.predict import predict_file
         from tunesmith.cli.progress import Progress
@@ -44,7 +44,7 @@ def predict(
             console(stderr=True).print(f"{rows:,} row{'' if rows == 1 else 's'} predicted: {out}")
 
 
-def _columns(given: Sequence[str]) -> dict[str, str]:
+def columns_given(given: Sequence[str]) -> dict[str, str]:
     """role -> column. Raises: UsageError, where one is not written so, or a role stands twice."""
     from tunesmith.core.errors import UsageError
 

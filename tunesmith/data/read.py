@@ -13,7 +13,7 @@ from tunesmith.data.quarantine import InvalidRow, Quarantine
 from tunesmith.data.sources._aliases import ALIASES
 from tunesmith.data.table import Table, listed_names
 
-__all__ = ["Dataset", "SourceFacts", "find_format", "read"]
+__all__ = ["Dataset", "SourceFacts", "find_format", "read", "read_table"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ def read(
     Raises: DataError, FetchError; UsageError, for an unknown format.
     """
     quarantine = Quarantine() if skip_invalid else None
-    table = _table(source, quarantine)
+    table = read_table(source, quarantine)
     name, form, located = find_format(table, format, dict(columns or {}))
     examples = _parsed(table, form, located, task, quarantine)
     found: tuple[str, ...] = ()
@@ -95,7 +95,8 @@ def _parsed(table: Table, form: Any, located: Mapping[str, str], task: str, quar
     return examples
 
 
-def _table(source: Any, quarantine: Quarantine | None) -> Table:
+def read_table(source: Any, quarantine: Quarantine | None = None) -> Table:
+    """Every record of `source`, asked of the data sources in their order. Raises: DataError, FetchError."""
     plugins = [registry.create("data_source", name) for name in registry.names("data_source")]
     for plugin in sorted(plugins, key=lambda plugin: int(plugin.rank)):
         if plugin.claims(source):
