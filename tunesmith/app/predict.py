@@ -12,7 +12,7 @@ from tunesmith.core.events import Event, Notice, Progress, Stage, Warned
 from tunesmith.core.files import folders_made, staged_file
 from tunesmith.core.run import RunDirectory
 from tunesmith.core.types import Example, Origin, Output
-from tunesmith.data import iter_rows
+from tunesmith.data import InvalidRow, Quarantine, iter_rows, write_quarantine
 from tunesmith.data.prediction import columns_to_predict, example_to_predict
 from tunesmith.data.writing import text_writer
 
@@ -43,6 +43,9 @@ class _Input:
     columns: Sequence[str]
     """Of all rows, in the order of appearance."""
     num_rows: int
+    skips: bool
+    """Whether invalid rows are passed over."""
+    invalid: list[InvalidRow]
 
 
 def predict_file(
@@ -53,6 +56,7 @@ def predict_file(
     columns: Mapping[str, str] | None = None,
     max_new_tokens: int | None = None,
     overwrite: bool = False,
+    skip_invalid: bool = False,
     progress: Say | None = None,
 ) -> dict[str, Any]:
     """Write `out`: the rows of `file` with `predicted_label` and one probability a class, or with `completion`.
@@ -64,8 +68,9 @@ def predict_file(
         columns: role -> column of the file, `{"text": "comment"}`; None: the recipe's where the file has them, else the usual names.
         max_new_tokens: where an answer is cut; None: as the recipe says.
         overwrite: whether an `out` that exists is replaced.
+        skip_invalid: whether rows that cannot be predicted are left out, and kept in `out`.invalid.jsonl; else the first is an error.
         progress: is told what happens, event by event.
-    Returns: {run, file, out, rows, columns, num_too_long, num_cut}: `columns` are the names of what was added, `num_too_long` rows were
+    Returns: {run, file, out, rows, columns, num_too_long, num_cut, num_invalid}: `columns` are the names of what was added, `num_too_long` rows were
         longer than the model reads, `num_cut` answers ended where they had to.
     Raises: UsageError, DataError, Interrupted.
     """
@@ -81,7 +86,7 @@ def predict_file(
             known = learned(run)
             if checked_length(max_new_tokens) is not None and known.kind == "classification":
                 raise UsageError("max_new_tokens: this run tuned a classifier, which writes no text. Leave it out.")
-            source = _examine(file, known, columns or {}, say)
+            source = _examine(file, known, columns or {}, Quarantine() if skip_invalid else None, say)
             say(Stage("model", run.id))
             from tunesmith.app.tuned import load_tuned  # torch is not imported before all that can be checked without it
 
@@ -90,9 +95,13 @@ def predict_file(
             with folders_made(out), staged_file(out) as staged:
                 summary = _write(tuned, source, staged, out.suffix, max_new_tokens, say)
                 interruption.while_busy(lambda: True)  # it is done: a signal comes too late
+            if source.invalid:
+                kept = out.with_name(f"{out.name}.invalid.jsonl")
+                write_quarantine(kept, source.invalid)
+                say(Warned(f"{Quarantine(source.invalid).summary(str(file))} All stand in {kept}."))
         except Interrupted:
             raise Interrupted("interrupted; nothing was written.") from None
-    return {"run": run.id, "file": str(file), "out": str(out), **summary}
+    return {"run": run.id, "file": str(file), "out": str(out), **summary, "num_invalid": len(source.invalid)}
 
 
 def _check_out(out: Path, file: Path, overwrite: bool) -> None:
@@ -109,25 +118,33 @@ def _check_out(out: Path, file: Path, overwrite: bool) -> None:
         raise UsageError(f"{out}: {above} is a file, not a folder. Name another place.")
 
 
-def _examine(file: Path, known: Learned, given: Mapping[str, str], say: Say) -> _Input:
+def _examine(file: Path, known: Learned, given: Mapping[str, str], quarantine: Quarantine | None, say: Say) -> _Input:
     """Read the whole file once and keep nothing but what it has. Raises: DataError, for the first row that cannot be predicted."""
     say(Stage("data", str(file)))
     located: dict[str, str] = {}
     columns: dict[str, None] = {}
     count = 0
-    for row, record in iter_rows(file):
+    for row, record in iter_rows(file, quarantine=quarantine):
         origin = Origin(str(file), row)
         if not located:
             located = columns_to_predict(list(record), origin, format=known.format, given=given, recipe=known.recipe.data.columns)
-        example_to_predict(record, origin, format=known.format, columns=located)
+        try:
+            example_to_predict(record, origin, format=known.format, columns=located)
+        except DataError as error:
+            if quarantine is None:
+                raise
+            quarantine.add(InvalidRow.of(error, str(file), row, record))
+            continue
         if record.keys() != columns.keys():
             columns.update(dict.fromkeys(record))
         count += 1
         if count % _TELL_EVERY == 0:
             say(Progress("data", count, 0))
     if not count:
+        if quarantine is not None:
+            quarantine.refuse_all(str(file))
         raise DataError(f"{file}: has no rows. Nothing was written.")
-    return _Input(file, known.format, located, list(columns), count)
+    return _Input(file, known.format, located, list(columns), count, quarantine is not None, quarantine.rows if quarantine else [])
 
 
 def _write(tuned: "Tuned", source: _Input, staged: Path, suffix: str, max_new_tokens: int | None, say: Say) -> dict[str, Any]:
@@ -162,7 +179,10 @@ def _tick(say: Say, before: int, total: int) -> Callable[[int], None]:
 
 def _chunks(source: _Input, num_rows: int) -> Iterator[list[tuple[Record, Example]]]:
     chunk, num_characters = list[tuple[Record, Example]](), 0
-    for row, record in iter_rows(source.file):
+    invalid = {row.row for row in source.invalid}
+    for row, record in iter_rows(source.file, quarantine=Quarantine() if source.skips else None):
+        if row in invalid:
+            continue
         example = example_to_predict(record, Origin(str(source.file), row), format=source.format, columns=source.located)
         chunk.append((record, example))
         num_characters += sum(len(value) for value in record.values() if isinstance(value, str))

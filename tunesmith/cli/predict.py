@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from tunesmith.cli.completion import runs
-from tunesmith.cli.output import JsonOption, console, json_only
+from tunesmith.cli.output import JsonOption, SkipInvalidOption, console, json_only
 
 __all__ = ["columns_given", "predict"]
 
@@ -26,6 +26,7 @@ def predict(
         int | None, typer.Option(min=1, metavar="N", help="Cut answers at this length, not at the recipe's.", show_default=False)
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file to write where it exists.")] = False,
+    skip_invalid: SkipInvalidOption = False,
     json: JsonOption = False,
 ) -> None:
     """Predict every row of a file with a tuned model: labels with probabilities, or completions."""
@@ -37,7 +38,16 @@ def predict(
         from tunesmith.cli.progress import Progress
 
         with Progress() as progress:
-            summary = predict_file(found, file, out, columns=columns, max_new_tokens=max_new_tokens, overwrite=overwrite, progress=progress)
+            summary = predict_file(
+                found,
+                file,
+                out,
+                columns=columns,
+                max_new_tokens=max_new_tokens,
+                overwrite=overwrite,
+                skip_invalid=skip_invalid,
+                progress=progress,
+            )
         write_document({"schema": "tunesmith/predict/1", **summary})
         if not json:
             rows = summary["rows"]
