@@ -62,11 +62,7 @@ def convert_data(
         kept, dropped = kept_columns(found, located)
         names = rows.class_names(located.get("label", ""))
         facts = _look(work, rows, form, located, to, dropped)
-        if to == "pairs" and facts.as_messages and out.suffix in (".csv", ".tsv"):
-            raise UsageError(
-                f"{out}: conversations of several turns as pairs are lists of messages, which no table of text holds. Write .jsonl or .parquet."
-            )
-        _refuse_losses(source, to, facts, lossy)
+        _refuse_losses(source, to, out, facts, lossy)
         written_columns = [*columns_of(to, has_pairs=facts.has_pairs), *kept]
 
         def converted() -> Iterator[Record]:
@@ -111,7 +107,11 @@ def _look(work: Work, rows: RecordSource, form: Any, located: Mapping[str, str],
     return facts
 
 
-def _refuse_losses(source: str, to: str, facts: _Facts, lossy: bool) -> None:
+def _refuse_losses(source: str, to: str, out: Path, facts: _Facts, lossy: bool) -> None:
+    if to == "pairs" and facts.as_messages and out.suffix in (".csv", ".tsv"):
+        raise UsageError(
+            f"{out}: conversations of several turns as pairs are lists of messages, which no table of text holds. Write .jsonl or .parquet."
+        )
     if facts.losses and not lossy:
         listed = ", ".join(
             f"{loss} ({'every row' if count == facts.num_rows else f'{count:,} of {facts.num_rows:,} rows'})"

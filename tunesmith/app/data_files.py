@@ -95,7 +95,7 @@ def schema_for(out: Path, source: RecordSource, columns: Sequence[str], records:
     """The schema of a parquet file: that of the source where it is one and has the same columns, else found from the records; None for others."""
     if out.suffix != ".parquet":
         return None
-    if source.path.suffix.lower() == ".parquet" and source.path.is_file():
+    if source.suffix == ".parquet":
         import pyarrow.parquet as pq
 
         own = pq.read_schema(source.path)

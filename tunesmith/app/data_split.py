@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,6 @@ from tunesmith.app.data_files import Work, data_work, schema_for, written
 from tunesmith.core.errors import UsageError, did_you_mean
 from tunesmith.core.events import Event
 from tunesmith.core.types import Example, Labelled
-from tunesmith.data._unpacking import inner_name
 from tunesmith.data.record_source import RecordSource
 from tunesmith.data.split import content_key, held_out, label_of
 from tunesmith.data.table import Record
@@ -55,7 +54,7 @@ def split_data(
     with data_work(progress) as work:
         _check_sizes(validation, test)
         rows = RecordSource(source, skip_invalid=skip_invalid)
-        suffix = _suffix(rows)
+        suffix = rows.suffix if rows.suffix in WRITTEN else ".jsonl"
         sizes = {"train": 1.0, "validation": validation, "test": test}
         files = {name: out / f"{name}{suffix}" for name in _NAMES if sizes[name]}
         _check_folder(out, list(files.values()), force)
@@ -75,17 +74,17 @@ def split_data(
         places = ["test" if key in tested else "validation" if key in validated else "train" for key in together]
         _write(work, rows, form, located, files, found, places)
         num_invalid = work.keep_invalid(rows, out / "invalid.jsonl")
-    counted = {name: Counter(label for label, place in zip(labels, places, strict=True) if place == name) for name in files}
+    made = {"source": source, "folder": str(out), "format": kind, "files": {name: str(path) for name, path in files.items()}}
+    num_groups = len(set(groups)) if by is not None else None
+    return {**made, **_counts(files, labels, places), "groups": num_groups, "seed": seed, "invalid": num_invalid}
+
+
+def _counts(names: Iterable[str], labels: Sequence[str], places: Sequence[str]) -> dict[str, Any]:
+    """Rows, and labels where there are any, of each split."""
+    counted = {name: Counter(label for label, place in zip(labels, places, strict=True) if place == name) for name in names}
     return {
-        "source": source,
-        "folder": str(out),
-        "format": kind,
-        "files": {name: str(path) for name, path in files.items()},
         "rows": {name: sum(counts.values()) for name, counts in counted.items()},
         "labels": {name: dict(sorted(counts.items())) for name, counts in counted.items()} if any(labels) else {},
-        "groups": len(set(groups)) if by is not None else None,
-        "seed": seed,
-        "invalid": num_invalid,
     }
 
 
@@ -106,11 +105,6 @@ def _check_folder(out: Path, files: Sequence[Path], force: bool) -> None:
     for old in (out / f"{name}{suffix}" for name in _NAMES for suffix in WRITTEN):
         if old.exists() and old not in files:
             raise UsageError(f"{old}: would stay beside the new splits, and may hold their rows. Remove it first.")
-
-
-def _suffix(rows: RecordSource) -> str:
-    suffix = Path(inner_name(rows.path, rows.name)).suffix.lower() if rows.path.is_file() else ""
-    return suffix if suffix in WRITTEN else ".jsonl"
 
 
 def _ranked(key: str, seed: int) -> str:

@@ -1,10 +1,12 @@
 """Records of any source, as often as they are asked for: files are read anew, row by row, and never held in memory."""
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from tunesmith.core.errors import DataError
 from tunesmith.core.types import Example, Origin
+from tunesmith.data._unpacking import inner_name
 from tunesmith.data.quarantine import InvalidRow, Quarantine
 from tunesmith.data.read import find_format, read_table
 from tunesmith.data.records import is_named_like_data, iter_rows
@@ -29,6 +31,11 @@ class RecordSource:
         self._quarantine = self._new_quarantine()
         self._table = None if self._is_file else read_table(source, self._quarantine)
         self._unread = list(self._quarantine.rows) if self._quarantine else []
+
+    @property
+    def suffix(self) -> str:
+        """The end of the file's name, unpacked, such as `.csv`; empty where the source is no file."""
+        return Path(inner_name(self.path, self.name)).suffix.lower() if self._is_file else ""
 
     @property
     def invalid(self) -> list[InvalidRow]:
