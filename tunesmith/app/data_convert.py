@@ -9,7 +9,7 @@ from typing import Any
 from tunesmith.app.data_files import Work, check_target, data_work, schema_for, written
 from tunesmith.core.errors import DataError, UsageError, did_you_mean
 from tunesmith.core.events import Event
-from tunesmith.core.types import Example, Labelled
+from tunesmith.core.types import Labelled
 from tunesmith.data.convert import TARGETS, columns_of, convert, is_of_several_turns, kept_columns, keys_lost
 from tunesmith.data.record_source import RecordSource
 from tunesmith.data.table import Record
@@ -42,7 +42,7 @@ def convert_data(
 ) -> dict[str, Any]:
     """Write the examples of `source` as records of the format `to`.
 
-    Columns that no format reads are kept beside. Classes that the source declares by number are written by their names.
+    Columns that no format reads are kept beside.
 
     Args:
         to: messages, sharegpt, alpaca, pairs, labelled or text.
@@ -60,7 +60,6 @@ def convert_data(
         found = rows.columns()
         kind, form, located = rows.format(format, columns or {}, found)
         kept, dropped = kept_columns(found, located)
-        names = rows.class_names(located.get("label", ""))
         facts = _look(work, rows, form, located, to, dropped)
         _refuse_losses(source, to, out, facts, lossy)
         written_columns = [*columns_of(to, has_pairs=facts.has_pairs), *kept]
@@ -68,7 +67,7 @@ def convert_data(
         def converted() -> Iterator[Record]:
             for origin, record, example in rows.examples(form, located):
                 try:
-                    made = convert(_named(example, names), to, as_messages=facts.as_messages).record
+                    made = convert(example, to, as_messages=facts.as_messages).record
                 except DataError as error:
                     rows.refuse(error, origin, record)
                     continue
@@ -118,10 +117,3 @@ def _refuse_losses(source: str, to: str, out: Path, facts: _Facts, lossy: bool) 
             for loss, count in facts.losses.most_common()
         )
         raise UsageError(f"{source}: written as {to} it would lose {listed}. Add --lossy to go on without.")
-
-
-def _named(example: Example, names: tuple[str, ...]) -> Example:
-    """A label by its name, where the source declares names for numbers."""
-    if isinstance(example, Labelled) and example.label is not None and example.label.isdigit() and int(example.label) < len(names):
-        return Labelled(example.text, names[int(example.label)], example.origin, example.text_pair)
-    return example

@@ -46,12 +46,16 @@ class RecordSource:
         return Quarantine() if self._skips else None
 
     def records(self) -> Iterator[tuple[Origin, Record]]:
-        """Every record and where it stands. Raises: DataError, for the first that cannot be read, and where there is none."""
+        """Every record and where it stands. Raises: DataError, for the first that cannot be read, and where there is none.
+
+        Classes that the source declares for numbers stand by their names: a file made of the records has nowhere else to keep them.
+        """
         self._quarantine = self._new_quarantine()
         if self._table is not None:
             if self._quarantine is not None:
                 self._quarantine.rows += self._unread
-            yield from zip(self._table.origins, self._table.records, strict=True)
+            for origin, record in zip(self._table.origins, self._table.records, strict=True):
+                yield origin, _with_class_names(record, self._table.facts.class_names)
             return
         count = 0
         for row, record in iter_rows(self.path, self.name, quarantine=self._quarantine):
@@ -69,10 +73,6 @@ class RecordSource:
             if record.keys() != found.keys():
                 found.update(dict.fromkeys(record))
         return list(found)
-
-    def class_names(self, column: str) -> tuple[str, ...]:
-        """Names that the source declares for the numbers 0, 1, ... of a column; empty where it declares none."""
-        return self._table.facts.class_names.get(column, ()) if self._table is not None else ()
 
     def format(self, wanted: str | None, given: Mapping[str, str], columns: list[str]) -> tuple[str, Any, dict[str, str]]:
         """The format's name, the format, and the column of each of its roles. Raises: DataError, UsageError."""
@@ -98,3 +98,12 @@ class RecordSource:
         if self._quarantine is None:
             raise error
         self._quarantine.add(InvalidRow.of(error, origin.file, origin.row, record))
+
+
+def _with_class_names(record: Record, names: Mapping[str, tuple[str, ...]]) -> Record:
+    named = {
+        column: classes[record[column]]
+        for column, classes in names.items()
+        if isinstance(record.get(column), int) and 0 <= record[column] < len(classes)
+    }
+    return {**record, **named} if named else record
