@@ -102,7 +102,7 @@ def test_a_file_is_kept_in_pieces_only(classifier: Run, tmp_path: Path, monkeypa
 
     read = 0
 
-    def counted(path: Path) -> Any:
+    def counted(path: Path, **options: Any) -> Any:
         nonlocal read
         read = 0
         for row in range(1, 101):
@@ -370,3 +370,20 @@ def test_an_answer_that_nobody_listens_to_any_more_is_not_written_on(writer: Run
     answer.close()
     assert threading.active_count() == threads
     assert writer.generate(["the cat is good"]) == ["yes yes"]
+
+
+def test_rows_that_cannot_be_predicted_are_left_out_where_asked_for_and_kept_beside(
+    classifier: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "new.jsonl").write_text('{"review": "the cat is good"}\nbroken\n{"review": ""}\n{"review": "a dog was bad"}\n')
+    command = ["predict", str(classifier.path), str(tmp_path / "new.jsonl"), "-o", str(tmp_path / "o.jsonl")]
+    assert run_command(command) == 3
+    assert not (tmp_path / "o.jsonl").exists()
+    capsys.readouterr()
+    assert run_command([*command, "--skip-invalid", "--json"]) == 0
+    captured = capsys.readouterr()
+    assert "2 invalid rows were left out; the first: " in captured.err
+    document = json.loads(captured.out)
+    assert (document["rows"], document["num_invalid"]) == (2, 2)
+    assert [json.loads(line)["review"] for line in (tmp_path / "o.jsonl").read_text().splitlines()] == ["the cat is good", "a dog was bad"]
+    assert [json.loads(line)["row"] for line in (tmp_path / "o.jsonl.invalid.jsonl").read_text().splitlines()] == [2, 3]

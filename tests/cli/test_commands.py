@@ -123,7 +123,12 @@ def test_predict_hands_run_file_and_out_on(runs_folder: Path, monkeypatch: pytes
 
     fake_app(monkeypatch, "predict", predict_file=predict_file)
     assert run(["predict", "first", "in.csv", "-o", "out.csv", "--column", "text=a=b", "--max-new-tokens", "3", "--overwrite"]) == 0
-    assert seen == ["first-1", Path("in.csv"), Path("out.csv"), {"columns": {"text": "a=b"}, "max_new_tokens": 3, "overwrite": True}]
+    assert seen == [
+        "first-1",
+        Path("in.csv"),
+        Path("out.csv"),
+        {"columns": {"text": "a=b"}, "max_new_tokens": 3, "overwrite": True, "skip_invalid": False},
+    ]
     assert capsys.readouterr().err == "2,000 rows predicted: out.csv\n"
 
 

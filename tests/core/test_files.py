@@ -1,8 +1,11 @@
 """Hashes that caches are found by."""
 
 from dataclasses import replace
+from pathlib import Path
 
-from tunesmith.core.files import hash_of, hash_of_each
+import pytest
+
+from tunesmith.core.files import folders_made, hash_of, hash_of_each, staged_file
 from tunesmith.core.types import Chat, Labelled, Message, Origin, Text
 
 HERE = Origin("file", 1)
@@ -31,3 +34,14 @@ def test_equal_examples_have_one_hash_whatever_shares_their_texts() -> None:
 
 def test_half_of_a_character_has_a_hash_too() -> None:
     assert hash_of({"text": "x\ud83d"}) != hash_of({"text": "x"})
+
+
+def test_folders_that_were_made_go_away_again_where_the_block_fails(tmp_path: Path) -> None:
+    out = tmp_path / "deep" / "deeper" / "a.csv"
+    with pytest.raises(ValueError, match="broken"), folders_made(out), staged_file(out) as staged:
+        staged.write_text("half")
+        raise ValueError("broken")
+    assert list(tmp_path.iterdir()) == []
+    with folders_made(out), staged_file(out) as staged:
+        staged.write_text("whole")
+    assert out.read_text() == "whole"

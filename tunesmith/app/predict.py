@@ -1,23 +1,21 @@
 """Predict every row of a file, of any size, with a tuned model."""
 
-import contextlib
-import csv
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from tunesmith.app.answers import added_columns, added_values
 from tunesmith.app.interruption import Interruption
 from tunesmith.app.learned import Learned, checked_length, learned, named, require_language_model, writes
 from tunesmith.core.errors import DataError, Interrupted, UsageError
 from tunesmith.core.events import Event, Notice, Progress, Stage, Warned
-from tunesmith.core.files import staged_file
+from tunesmith.core.files import folders_made, staged_file
 from tunesmith.core.run import RunDirectory
 from tunesmith.core.types import Example, Origin
-from tunesmith.data import iter_rows
+from tunesmith.data import InvalidRow, Quarantine, iter_rows, write_quarantine
 from tunesmith.data.prediction import columns_to_predict, example_to_predict
+from tunesmith.data.writing import text_writer
 
 if TYPE_CHECKING:
     from tunesmith.app.tuned import Tuned
@@ -32,7 +30,7 @@ _TELL_EVERY = 10_000
 _SUFFIXES = (".csv", ".tsv", ".jsonl")
 
 Say = Callable[[Event], None]
-Record = Mapping[str, Any]
+Record = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +44,9 @@ class _Input:
     columns: Sequence[str]
     """Of all rows, in the order of appearance."""
     num_rows: int
+    skips: bool
+    """Whether invalid rows are passed over."""
+    invalid: list[InvalidRow]
 
 
 def predict_file(
@@ -56,6 +57,7 @@ def predict_file(
     columns: Mapping[str, str] | None = None,
     max_new_tokens: int | None = None,
     overwrite: bool = False,
+    skip_invalid: bool = False,
     progress: Say | None = None,
 ) -> dict[str, Any]:
     """Write `out`: the rows of `file` with what is predicted, as `added_columns` names it: of a classifier its label and one probability a class.
@@ -67,8 +69,9 @@ def predict_file(
         columns: role -> column of the file, `{"text": "comment"}`; None: the recipe's where the file has them, else the usual names.
         max_new_tokens: where an answer is cut; None: as the recipe says.
         overwrite: whether an `out` that exists is replaced.
+        skip_invalid: whether rows that cannot be predicted are left out, and kept in `out`.invalid.jsonl; else the first is an error.
         progress: is told what happens, event by event.
-    Returns: {run, file, out, rows, columns, num_too_long, num_cut}: `columns` are the names of what was added, `num_too_long` rows were
+    Returns: {run, file, out, rows, columns, num_too_long, num_cut, num_invalid}: `columns` are the names of what was added, `num_too_long` rows were
         longer than the model reads, `num_cut` answers ended where they had to.
     Raises: UsageError, DataError, Interrupted.
     """
@@ -86,18 +89,22 @@ def predict_file(
                 require_language_model(known.kind)
             if checked_length(max_new_tokens) is not None and not writes(known.kind):
                 raise UsageError(f"max_new_tokens: this run tuned {named(known.kind)}, which writes no text. Leave it out.")
-            source = _examine(file, known, columns or {}, say)
+            source = _examine(file, known, columns or {}, Quarantine() if skip_invalid else None, say)
             say(Stage("model", run.id))
             from tunesmith.app.tuned import load_tuned  # torch is not imported before all that can be checked without it
 
             tuned = load_tuned(run)
             say(Stage("predict", str(file)))
-            with _folder_made(out), staged_file(out) as staged:
+            with folders_made(out), staged_file(out) as staged:
                 summary = _write(tuned, source, staged, out.suffix, max_new_tokens, say)
                 interruption.while_busy(lambda: True)  # it is done: a signal comes too late
+            if source.invalid:
+                kept = out.with_name(f"{out.name}.invalid.jsonl")
+                write_quarantine(kept, source.invalid)
+                say(Warned(f"{Quarantine(source.invalid).summary(str(file))} All stand in {kept}."))
         except Interrupted:
             raise Interrupted("interrupted; nothing was written.") from None
-    return {"run": run.id, "file": str(file), "out": str(out), **summary}
+    return {"run": run.id, "file": str(file), "out": str(out), **summary, "num_invalid": len(source.invalid)}
 
 
 def _check_out(out: Path, file: Path, overwrite: bool) -> None:
@@ -114,25 +121,33 @@ def _check_out(out: Path, file: Path, overwrite: bool) -> None:
         raise UsageError(f"{out}: {above} is a file, not a folder. Name another place.")
 
 
-def _examine(file: Path, known: Learned, given: Mapping[str, str], say: Say) -> _Input:
+def _examine(file: Path, known: Learned, given: Mapping[str, str], quarantine: Quarantine | None, say: Say) -> _Input:
     """Read the whole file once and keep nothing but what it has. Raises: DataError, for the first row that cannot be predicted."""
     say(Stage("data", str(file)))
     located: dict[str, str] = {}
     columns: dict[str, None] = {}
     count = 0
-    for row, record in iter_rows(file):
+    for row, record in iter_rows(file, quarantine=quarantine):
         origin = Origin(str(file), row)
         if not located:
             located = columns_to_predict(list(record), origin, format=known.format, given=given, recipe=known.recipe.data.columns)
-        example_to_predict(record, origin, format=known.format, columns=located)
+        try:
+            example_to_predict(record, origin, format=known.format, columns=located)
+        except DataError as error:
+            if quarantine is None:
+                raise
+            quarantine.add(InvalidRow.of(error, str(file), row, record))
+            continue
         if record.keys() != columns.keys():
             columns.update(dict.fromkeys(record))
         count += 1
         if count % _TELL_EVERY == 0:
             say(Progress("data", count, 0))
     if not count:
+        if quarantine is not None:
+            quarantine.refuse_all(str(file))
         raise DataError(f"{file}: has no rows. Nothing was written.")
-    return _Input(file, known.format, located, list(columns), count)
+    return _Input(file, known.format, located, list(columns), count, quarantine is not None, quarantine.rows if quarantine else [])
 
 
 def _write(tuned: "Tuned", source: _Input, staged: Path, suffix: str, max_new_tokens: int | None, say: Say) -> dict[str, Any]:
@@ -142,7 +157,7 @@ def _write(tuned: "Tuned", source: _Input, staged: Path, suffix: str, max_new_to
     count = num_too_long = num_cut = 0
     # what JSON can spell and UTF-8 cannot, half of a character in a column that is only handed on, is written as JSON spells it
     with staged.open("w", encoding="utf-8", errors="backslashreplace", newline="") as target:
-        write = _writer(target, suffix, [*source.columns, *added])
+        write = text_writer(target, suffix, [*source.columns, *added])
         for chunk in _chunks(source, min(_CHUNK, _CHUNK_GENERATED) if writes(tuned.kind) else _CHUNK):
             said = tuned.ask([example for _, example in chunk], max_new_tokens, _tick(say, count, source.num_rows))
             for (record, _), output in zip(chunk, said.outputs, strict=True):
@@ -167,7 +182,10 @@ def _tick(say: Say, before: int, total: int) -> Callable[[int], None]:
 
 def _chunks(source: _Input, num_rows: int) -> Iterator[list[tuple[Record, Example]]]:
     chunk, num_characters = list[tuple[Record, Example]](), 0
-    for row, record in iter_rows(source.file):
+    invalid = {row.row for row in source.invalid}
+    for row, record in iter_rows(source.file, quarantine=Quarantine() if source.skips else None):
+        if row in invalid:
+            continue
         example = example_to_predict(record, Origin(str(source.file), row), format=source.format, columns=source.located)
         chunk.append((record, example))
         num_characters += sum(len(value) for value in record.values() if isinstance(value, str))
@@ -188,32 +206,6 @@ def _free_names(tuned: "Tuned", taken: Sequence[str]) -> list[str]:
         number += 1
         names = [f"{name}_{number}" for name in usual]
     return names
-
-
-def _writer(target: IO[str], suffix: str, columns: Sequence[str]) -> Callable[[Record], object]:
-    if suffix == ".jsonl":
-        return lambda line: target.write(json.dumps(line, ensure_ascii=False, default=str) + "\n")
-    rows = csv.DictWriter(target, columns, delimiter="\t" if suffix == ".tsv" else ",")
-    rows.writeheader()
-    return lambda line: rows.writerow({name: _cell(value) for name, value in line.items()})
-
-
-def _cell(value: Any) -> Any:
-    """Lists and objects as JSON text."""
-    return json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, list | dict) else value
-
-
-@contextlib.contextmanager
-def _folder_made(out: Path) -> Iterator[None]:
-    """Where the block fails, the folders that were made for `out` go away again."""
-    missing = [folder for folder in out.parents if not folder.exists()]
-    try:
-        yield
-    except BaseException:
-        for folder in missing:
-            with contextlib.suppress(OSError):
-                folder.rmdir()
-        raise
 
 
 def _rows(count: int) -> str:

@@ -98,6 +98,7 @@ class Run:
         columns: Mapping[str, str] | None = None,
         max_new_tokens: int | None = None,
         overwrite: bool = False,
+        skip_invalid: bool = False,
         progress: Callable[[Event], None] | None = None,
     ) -> dict[str, Any]:
         """Predict every row of a file of any size, as `tunesmith predict` does.
@@ -108,8 +109,9 @@ class Run:
             columns: role -> column of `file`, `{"text": "comment"}`; None: the recipe's, or the usual names.
             max_new_tokens: where an answer is cut; None: as the run's recipe says.
             overwrite: whether an `out` that exists is replaced.
+            skip_invalid: whether rows that cannot be predicted are left out, and kept in `out`.invalid.jsonl; else the first is an error.
             progress: is told what happens, event by event.
-        Returns: {run, file, out, rows, columns, num_too_long, num_cut}; `columns` are the names of what was added.
+        Returns: {run, file, out, rows, columns, num_too_long, num_cut, num_invalid}; `columns` are the names of what was added.
         Raises: UsageError, DataError, Interrupted; nothing is written then.
         """
         from tunesmith.app.predict import predict_file
@@ -121,6 +123,7 @@ class Run:
             columns=columns,
             max_new_tokens=max_new_tokens,
             overwrite=overwrite,
+            skip_invalid=skip_invalid,
             progress=progress,
         )
 

@@ -1,4 +1,4 @@
-"""`tunesmith data`: look at the data as the model will see it."""
+"""`tunesmith data`: look at the data as the model will see it, and make files of it."""
 
 from __future__ import annotations
 
@@ -6,18 +6,24 @@ from typing import Annotated
 
 import typer
 
+from tunesmith.cli import data_files
 from tunesmith.cli.check import check
 from tunesmith.cli.completion import recipes
 from tunesmith.cli.output import JsonOption, Overrides, SkipInvalidOption, json_only, with_skip_invalid
 
 __all__ = ["app"]
 
-app = typer.Typer(help="Look at data.", no_args_is_help=True)
+app = typer.Typer(help="Look at data, and make data files.", no_args_is_help=True)
+
+app.command("split")(data_files.split)
+app.command("dedupe")(data_files.dedupe)
+app.command("convert")(data_files.convert)
+app.command("sample")(data_files.sample)
 
 
 @app.callback()
 def data() -> None:
-    """Look at data."""
+    """Look at data, and make data files."""
 
 
 @app.command()

@@ -9,9 +9,9 @@ from typing import Annotated
 import typer
 
 from tunesmith.cli.completion import runs
-from tunesmith.cli.output import JsonOption, console, json_only
+from tunesmith.cli.output import JsonOption, SkipInvalidOption, console, json_only
 
-__all__ = ["predict"]
+__all__ = ["columns_given", "predict"]
 
 
 def predict(
@@ -26,25 +26,35 @@ def predict(
         int | None, typer.Option(min=1, metavar="N", help="Cut answers at this length, not at the recipe's.", show_default=False)
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file to write where it exists.")] = False,
+    skip_invalid: SkipInvalidOption = False,
     json: JsonOption = False,
 ) -> None:
     """Predict every row of a file with a tuned model: labels with probabilities, or completions."""
     from tunesmith.core.run import find_run
 
-    found, columns = find_run(run), _columns(column or ())
+    found, columns = find_run(run), columns_given(column or ())
     with json_only(json) as write_document:
         from tunesmith.app.predict import predict_file
         from tunesmith.cli.progress import Progress
 
         with Progress() as progress:
-            summary = predict_file(found, file, out, columns=columns, max_new_tokens=max_new_tokens, overwrite=overwrite, progress=progress)
+            summary = predict_file(
+                found,
+                file,
+                out,
+                columns=columns,
+                max_new_tokens=max_new_tokens,
+                overwrite=overwrite,
+                skip_invalid=skip_invalid,
+                progress=progress,
+            )
         write_document({"schema": "tunesmith/predict/1", **summary})
         if not json:
             rows = summary["rows"]
             console(stderr=True).print(f"{rows:,} row{'' if rows == 1 else 's'} predicted: {out}")
 
 
-def _columns(given: Sequence[str]) -> dict[str, str]:
+def columns_given(given: Sequence[str]) -> dict[str, str]:
     """role -> column. Raises: UsageError, where one is not written so, or a role stands twice."""
     from tunesmith.core.errors import UsageError
 

@@ -18,6 +18,7 @@ __all__ = [
     "cache_folder",
     "disk_errors",
     "file_sha256",
+    "folders_made",
     "hash_of",
     "hash_of_each",
     "staged_file",
@@ -112,6 +113,19 @@ def staged_file(path: Path) -> Iterator[Path]:
             staged.replace(path)
     finally:
         staged.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def folders_made(path: Path) -> Iterator[None]:
+    """Where the block fails, the folders above `path` that were made in it go away again."""
+    missing = [folder for folder in path.parents if not folder.exists()]
+    try:
+        yield
+    except BaseException:
+        for folder in missing:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+        raise
 
 
 def write_bytes(path: Path, content: bytes) -> None:

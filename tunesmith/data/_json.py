@@ -156,7 +156,10 @@ class _Window:
         while True:
             try:
                 value, end = _DECODER.raw_decode(self._buffer, self.at)
-                if end < len(self._buffer) or self._ended:  # a number might go on
+                rest = self._buffer[end : end + _CHUNK_END]
+                if self._ended or (
+                    rest and (rest[0] not in ".eE" or len(rest) == _CHUNK_END)
+                ):  # else a number might go on: `1`, `1.`, `1e+`
                     self.at = end
                     return value
             except json.JSONDecodeError as error:

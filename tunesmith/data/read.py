@@ -13,7 +13,7 @@ from tunesmith.data.quarantine import InvalidRow, Quarantine
 from tunesmith.data.sources._aliases import ALIASES
 from tunesmith.data.table import Table, listed_names
 
-__all__ = ["NAMING", "Dataset", "SourceFacts", "find_format", "is_named_by_mapping", "read", "table_of"]
+__all__ = ["NAMING", "Dataset", "SourceFacts", "find_format", "is_named_by_mapping", "read", "read_table"]
 
 
 NAMING: dict[type, tuple[Callable[..., Any], str]] = {
@@ -72,7 +72,7 @@ def read(
     Raises: DataError, FetchError; UsageError, for an unknown format.
     """
     quarantine = Quarantine() if skip_invalid else None
-    table = table_of(source, quarantine)
+    table = read_table(source, quarantine)
     name, form, located = find_format(table, format, dict(columns or {}))
     examples = _parsed(table, form, located, task, quarantine)
     found: tuple[str, ...] = ()
@@ -111,7 +111,7 @@ def is_named_by_mapping(source: Any) -> bool:
     return isinstance(source, Mapping) and all(isinstance(value, str | int | float | None) for value in source.values())
 
 
-def table_of(source: Any, quarantine: Quarantine | None) -> Table:
+def read_table(source: Any, quarantine: Quarantine | None = None) -> Table:
     """The records of a source; rows that are broken go into `quarantine`, where there is one. Raises: DataError, FetchError."""
     if is_named_by_mapping(source):
         return _read_by(registry.create("data_source", registry.named_by("data_source", source), **source), source, quarantine)

@@ -154,7 +154,13 @@ class _Fed:
 
     def bad_in(self, row: int) -> DataError | None:
         """What is wrong with the bytes of the row that begins at line `row`, and ends with the last line taken."""
-        return next((error for number, error in self.bad.items() if row <= number <= self.number), None) if self.bad else None
+        if not self.bad:
+            return None
+        found = next((error for number, error in self.bad.items() if row <= number <= self.number), None)
+        self.bad = {
+            number: error for number, error in self.bad.items() if number > self.number
+        }  # what is behind is not looked through again
+        return found
 
     def put_back(self) -> None:
         """All taken lines but the first are to be read again: a quote that is never closed has swallowed them."""

@@ -30,7 +30,21 @@ from tunesmith.core.types import (
 )
 from tunesmith.data.read import Dataset
 
-__all__ = ["Splits", "content_key", "limited", "num_duplicates", "num_overlapping", "refuse_overlap", "split"]
+__all__ = [
+    "Splits",
+    "content_key",
+    "duplicate_key",
+    "forget_texts",
+    "held_out",
+    "label_of",
+    "limited",
+    "num_duplicates",
+    "num_overlapping",
+    "quotas",
+    "refuse_overlap",
+    "split",
+    "taken",
+]
 
 E = TypeVar("E", bound=Example)
 
@@ -85,6 +99,11 @@ def _key(*parts: str) -> str:
     return hashlib.sha256(normal.encode("utf-8", "surrogatepass")).hexdigest()
 
 
+def forget_texts() -> None:
+    """Let go of the texts whose keys are remembered: a command that streams a file holds none of them any more."""
+    _key.cache_clear()
+
+
 def split(dataset: Dataset, *, validation: float = 0.1, test: float = 0.2) -> Splits:
     """Hold out validation and test rows.
 
@@ -93,26 +112,48 @@ def split(dataset: Dataset, *, validation: float = 0.1, test: float = 0.2) -> Sp
             so a split may miss its size by those.
     Raises: DataError, where nothing would be left to train on.
     """
-    total = len(dataset.examples)
+    examples = dataset.examples
+    keys = [content_key(example) for example in examples]
+    validated, tested = held_out(
+        Counter(keys), label_of(keys, map(_label, examples)), validation=validation, test=test, name=dataset.facts.name
+    )
+    parts: dict[str, list[Example]] = {"train": [], "validation": [], "test": []}
+    for key, example in zip(keys, examples, strict=True):
+        parts["test" if key in tested else "validation" if key in validated else "train"].append(example)
+    return Splits(**parts)
+
+
+def held_out(
+    sizes: Mapping[str, int], labels: Mapping[str, str], *, validation: float, test: float, name: str
+) -> tuple[set[str], set[str]]:
+    """The keys to hold out for validation and for the test.
+
+    Args:
+        sizes: key -> rows that stay together. They are taken in the order of the keys.
+        labels: key -> the label that it counts with; each is held out in proportion.
+        validation, test: as for `split`; `name`: what messages call the data.
+    Raises: DataError, where nothing would be left to train on.
+    """
+    total = sum(sizes.values())
     num_test, num_validation = _count(test, total), _count(validation, total)
     if num_test + num_validation >= total:
         raise DataError(
-            f"{dataset.facts.name}: {total} rows are too few to hold out {num_test} for the test and {num_validation} for validation. "
+            f"{name}: {total} rows are too few to hold out {num_test} for the test and {num_validation} for validation. "
             "Lower data.split.test and data.split.validation, or bring more rows."
         )
-    tested, rest = _take(dataset.examples, num_test)
-    validated, train = _take(rest, num_validation)
-    empty = [
-        name
-        for name, count, part in (("test", num_test, tested), ("validation", num_validation, validated), ("train", 1, train))
-        if count and not part
-    ]
-    if empty:
-        distinct = len({content_key(example) for example in dataset.examples})
-        raise DataError(
-            f"{dataset.facts.name}: {distinct} distinct texts in {total} rows leave none for {empty[0]}. Bring more texts, or lower data.split."
-        )
-    return Splits(train, validated, tested)
+    tested = taken(sizes, labels, num_test)
+    rest = {key: size for key, size in sizes.items() if key not in tested}
+    validated = taken(rest, labels, num_validation)
+    for part, count, found in (
+        ("test", num_test, tested),
+        ("validation", num_validation, validated),
+        ("train", 1, rest.keys() - validated),
+    ):
+        if count and not found:
+            raise DataError(
+                f"{name}: {len(sizes)} distinct texts in {total} rows leave none for {part}. Bring more texts, or lower data.split."
+            )
+    return validated, tested
 
 
 def limited(examples: Sequence[E], limit: int | None) -> list[E]:
@@ -129,24 +170,9 @@ def _count(size: float, total: int) -> int:
 def _take(examples: Sequence[E], count: int) -> tuple[list[E], list[E]]:
     """About `count` of the examples and the rest, every label in proportion, no text in both, each in the order given."""
     keys = [content_key(example) for example in examples]
-    sizes = Counter(keys)
-    label_of: dict[str, str] = {}
-    for key, example in zip(keys, examples, strict=True):
-        label = _label(example)
-        label_of[key] = min(label_of.get(key, label), label)  # one text under two labels counts with the first by name
-    strata: dict[str, list[str]] = defaultdict(list)
-    for key in sorted(sizes):
-        strata[label_of[key]].append(key)
-    quotas = _quotas({label: sum(sizes[key] for key in members) for label, members in strata.items()}, count)
-    taken = set[str]()
-    for label, members in strata.items():
-        room = quotas[label]
-        for key in members:
-            if sizes[key] <= room:
-                taken.add(key)
-                room -= sizes[key]
-    chosen = [example for key, example in zip(keys, examples, strict=True) if key in taken]
-    return chosen, [example for key, example in zip(keys, examples, strict=True) if key not in taken]
+    chosen = taken(Counter(keys), label_of(keys, map(_label, examples)), count)
+    pairs = list(zip(keys, examples, strict=True))
+    return [example for key, example in pairs if key in chosen], [example for key, example in pairs if key not in chosen]
 
 
 def _label(example: Example) -> str:
@@ -158,24 +184,53 @@ def _label(example: Example) -> str:
     return str(example.is_liked) if isinstance(example, Unpaired) else ""
 
 
-def _quotas(sizes: Mapping[str, int], count: int) -> dict[str, int]:
+def label_of(keys: Iterable[str], labels: Iterable[str]) -> dict[str, str]:
+    """Key -> the label that it counts with: of rows that stay together, the first by name."""
+    found: dict[str, str] = {}
+    for key, label in zip(keys, labels, strict=True):
+        found[key] = min(found.get(key, label), label)
+    return found
+
+
+def taken(sizes: Mapping[str, int], labels: Mapping[str, str], count: int) -> set[str]:
+    """Keys of about `count` rows, first by key, every label in proportion."""
+    strata: dict[str, list[str]] = defaultdict(list)
+    for key in sorted(sizes):
+        strata[labels[key]].append(key)
+    shares = quotas({label: sum(sizes[key] for key in members) for label, members in strata.items()}, count)
+    chosen = set[str]()
+    for label, members in strata.items():
+        room = shares[label]
+        for key in members:
+            if sizes[key] <= room:
+                chosen.add(key)
+                room -= sizes[key]
+    return chosen
+
+
+def quotas(sizes: Mapping[str, int], count: int) -> dict[str, int]:
     """`count` shared out in proportion to `sizes`, by largest remainder, ties by name."""
     total = sum(sizes.values())
-    quotas = {label: size * count // total for label, size in sizes.items()} if total else {}
+    shares = {label: size * count // total for label, size in sizes.items()} if total else {}
     by_remainder = sorted(sizes, key=lambda label: (-(sizes[label] * count % total), label)) if total else []
-    for label in by_remainder[: min(count, total) - sum(quotas.values())]:
-        quotas[label] += 1
-    return quotas
+    for label in by_remainder[: min(count, total) - sum(shares.values())]:
+        shares[label] += 1
+    return shares
 
 
 def num_duplicates(examples: Iterable[Example]) -> int:
     """Examples that say again, answer and all, what one before them said."""
     seen, count = set[tuple[str, str]](), 0
     for example in examples:
-        key = (content_key(example), _answer(example))
+        key = duplicate_key(example)
         count += key in seen
         seen.add(key)
     return count
+
+
+def duplicate_key(example: Example) -> tuple[str, str]:
+    """What two examples have in common that say the same, answer and all; a label does not count."""
+    return content_key(example), _answer(example)
 
 
 def _answer(example: Example) -> str:

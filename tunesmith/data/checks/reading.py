@@ -9,7 +9,7 @@ from tunesmith.core.types import Example, Origin
 from tunesmith.data.checks.finding import MOST_EXAMPLES, Finding, Place
 from tunesmith.data.checks.masking import masked
 from tunesmith.data.quarantine import InvalidRow, Quarantine
-from tunesmith.data.read import NAMING, Dataset, SourceFacts, find_format, table_of
+from tunesmith.data.read import NAMING, Dataset, SourceFacts, find_format, read_table
 from tunesmith.data.table import Record
 
 __all__ = ["Reading", "find_unreadable", "read_to_the_end"]
@@ -54,7 +54,7 @@ def read_to_the_end(
     Raises: DataError, where a file cannot be taken apart into rows, or no row can be read; FetchError, UsageError.
     """
     broken, unnamed = Quarantine(), Quarantine()
-    table = table_of(source, broken)
+    table = read_table(source, broken)
     name, form, located = find_format(table, format, dict(columns or {}))
     examples, refused = list[Example | None](), dict[int, str]()
     for index, (record, origin) in enumerate(zip(table.records, table.origins, strict=True)):
