@@ -100,7 +100,7 @@ def test_overrides_reach_every_level_and_spell_shorthands_out() -> None:
 def test_a_template_is_a_text_or_a_list_of_texts() -> None:
     for text, expected in (
         ("Label: {text}", "Label: {text}"),
-        ("[a {text}, 'b: {text}']", ["a {text}", "b: {text}"]),
+        ("['a {text}', 'b: {text}']", ["a {text}", "b: {text}"]),
         ("null", None),
         ("[{text}] is", "[{text}] is"),
     ):

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from tunesmith.core.errors import DataError
 from tunesmith.core.files import cache_folder, file_sha256, hash_of, hash_of_each, staged_file
+from tunesmith.core.garbage import collected_later
 from tunesmith.core.types import Encoded, Example, Objective, Origin, Text
 from tunesmith.data.encoder import TextEncoder
 from tunesmith.data.render import Piece
@@ -147,6 +148,7 @@ def _kept(file: Path) -> tuple[RowTable, _Counts] | None:
         return None
 
 
+@collected_later()  # nothing here is a cycle, and nearly all that is made stays
 def _write(examples: Iterable[Example], objective: Objective, encoder: TextEncoder, too_long: str, writer: RowWriter, name: str) -> _Counts:
     """Encode batch after batch; while one is tokenized, the next one is rendered, which another process does."""
     counts, num_rows = _Counts(), 0

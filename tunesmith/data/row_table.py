@@ -12,7 +12,7 @@ import zlib
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, chain
 from pathlib import Path
 from typing import IO, Any, overload
 
@@ -44,7 +44,7 @@ class _Column:
 
     @classmethod
     def of(cls, lists: Sequence[Sequence[float]]) -> "_Column":
-        flat = np.array([number for one in lists for number in one])
+        flat = np.array(list(chain.from_iterable(lists)))
         ends = np.fromiter(accumulate(map(len, lists)), dtype=np.uint32, count=len(lists))
         if flat.size and (flat == flat[0]).all():
             return cls(flat[:1], ends, True)
