@@ -71,6 +71,11 @@ class TemplateSandbox:
             at = end
         return found
 
+    @property
+    def process_id(self) -> int | None:
+        """Of the process, where there is one."""
+        return self._process.pid if self._process is not None else None
+
     def close(self) -> None:
         """End the process."""
         with self._lock:

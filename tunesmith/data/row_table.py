@@ -130,6 +130,12 @@ class _Chunk:
         found = np.diff(ends[until], prepend=0)
         return found + self.columns["source"].lengths() if self.has_source else found
 
+    def row_tokens(self, index: int) -> Array:
+        column, until = self.columns["tokens"], self.columns["parents"].ends
+        first, last = int(until[index - 1]) if index else 0, int(until[index])
+        start, end = (int(column.ends[place - 1]) if place else 0 for place in (first, last))
+        return np.repeat(column.numbers, end - start) if column.is_constant else column.numbers[start:end]
+
     def num_targets(self) -> Array:
         return self.columns["target.labels"].lengths()
 
@@ -173,6 +179,12 @@ class RowTable(Sequence[Row]):
         )
 
     __hash__ = None  # type: ignore[assignment]
+
+    def tokens(self, index: int) -> Array:
+        """The tokens of a row's segments, end to end, without making the row."""
+        place = range(len(self))[index]
+        chunk = bisect_right(self._ends, place)
+        return self._chunks[chunk].row_tokens(place - (self._ends[chunk - 1] if chunk else 0))
 
     def owners(self) -> list[int]:
         """The number that each row was written with: the index of its example."""
