@@ -38,7 +38,8 @@ WORDS = st.sampled_from(
     ]
 )
 TEXTS = (
-    st.lists(WORDS, min_size=1, max_size=6).map("".join) | st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\u2581"), min_size=1, max_size=12)
+    st.lists(WORDS, min_size=1, max_size=6).map("".join)
+    | st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\u2581"), min_size=1, max_size=12)
 ).filter(lambda text: text.strip() != "")
 TALKS = st.tuples(st.none() | TEXTS, st.lists(st.tuples(TEXTS, TEXTS, st.booleans()), min_size=1, max_size=3))
 KINDS = ["chatml", "base", "sentencepiece", "llama layout", "zephyr", "vicuna", "phi"]

@@ -10,7 +10,7 @@ import json
 import mmap
 import zlib
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, chain
 from pathlib import Path
@@ -26,6 +26,8 @@ CHUNK_ROWS = 2048
 _MAGIC = b"tsrows1\n"
 _IN_MEMORY_BYTES = 32 * 2**20
 """A file up to this size is read whole; a longer one stays on the disk, and its pages come when they are asked for."""
+_ROWS_MAPPED = 256
+"""After so many rows the pages that were asked for are given back: what a process holds does not grow with the file."""
 _TARGET = ("positions", "labels", "weights", "answers")
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -98,9 +100,9 @@ class _Chunk:
     def __len__(self) -> int:
         return len(self.columns["owner"].ends)
 
-    def owners(self) -> list[int]:
+    def owners(self) -> Array:
         column = self.columns["owner"]
-        return [column.get(index)[0] for index in range(len(self))]
+        return np.repeat(column.numbers, len(self)) if column.is_constant else column.numbers.astype(np.int64)
 
     def row(self, index: int) -> Row:
         columns = self.columns
@@ -147,8 +149,8 @@ def _shared(row: Row) -> tuple[str, str, str]:
 class RowTable(Sequence[Row]):
     """Rows, each made from the arrays when it is asked for. Equal to any sequence of equal rows."""
 
-    def __init__(self, chunks: Sequence[_Chunk]) -> None:
-        self._chunks = chunks
+    def __init__(self, chunks: Sequence[_Chunk], mapped: mmap.mmap | None = None) -> None:
+        self._chunks, self._mapped, self._num_asked = chunks, mapped, 0
         self._ends = list(accumulate(map(len, chunks)))
 
     def __len__(self) -> int:
@@ -162,14 +164,10 @@ class RowTable(Sequence[Row]):
         """A row, or a list of rows."""
         if isinstance(index, slice):
             return [self[place] for place in range(*index.indices(len(self)))]
-        place = range(len(self))[index]
-        chunk = bisect_right(self._ends, place)
-        return self._chunks[chunk].row(place - (self._ends[chunk - 1] if chunk else 0))
+        return _Chunk.row(*self._place(index))
 
     def __iter__(self) -> Iterator[Row]:
-        for chunk in self._chunks:
-            for index in range(len(chunk)):
-                yield chunk.row(index)
+        return (self[index] for index in range(len(self)))
 
     def __eq__(self, other: object) -> bool:
         return (
@@ -182,21 +180,34 @@ class RowTable(Sequence[Row]):
 
     def tokens(self, index: int) -> Array:
         """The tokens of a row's segments, end to end, without making the row."""
+        return _Chunk.row_tokens(*self._place(index))
+
+    def _place(self, index: int) -> tuple[_Chunk, int]:
+        """The chunk of a row, and its place there. Raises: IndexError."""
+        self._num_asked += 1
+        if self._mapped is not None and self._num_asked % _ROWS_MAPPED == 0:
+            _release(self._mapped)
         place = range(len(self))[index]
         chunk = bisect_right(self._ends, place)
-        return self._chunks[chunk].row_tokens(place - (self._ends[chunk - 1] if chunk else 0))
+        return self._chunks[chunk], place - (self._ends[chunk - 1] if chunk else 0)
 
-    def owners(self) -> list[int]:
-        """The number that each row was written with: the index of its example."""
-        return [owner for chunk in self._chunks for owner in chunk.owners()]
+    def owners(self) -> Array:
+        """The number that each row was written with: the index of its example, shape (rows,), int64."""
+        return self._of_chunks(_Chunk.owners)
 
     def num_tokens(self) -> Array:
         """`Row.num_tokens` of every row, without making the rows, shape (rows,), int64."""
-        return np.concatenate([np.zeros(0, dtype=np.int64), *(chunk.num_tokens() for chunk in self._chunks)])
+        return self._of_chunks(_Chunk.num_tokens)
 
     def num_targets(self) -> Array:
         """Scored tokens of every row, shape (rows,), int64."""
-        return np.concatenate([np.zeros(0, dtype=np.int64), *(chunk.num_targets() for chunk in self._chunks)])
+        return self._of_chunks(_Chunk.num_targets)
+
+    def _of_chunks(self, of_chunk: Callable[[_Chunk], Array]) -> Array:
+        found = np.concatenate([np.zeros(0, dtype=np.int64), *map(of_chunk, self._chunks)])
+        if self._mapped is not None:
+            _release(self._mapped)
+        return found
 
 
 class RowWriter:
@@ -270,14 +281,26 @@ def read_rows(path: Path) -> tuple[RowTable, dict[str, Any]]:
         if size < 2 * len(_MAGIC) + 12:
             raise Damaged(f"{path}: not whole")
         file.seek(0)
-        content = memoryview(file.read() if size <= _IN_MEMORY_BYTES else mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        mapped = None if size <= _IN_MEMORY_BYTES else mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        content = memoryview(file.read() if mapped is None else mapped)
     tail = 12 + len(_MAGIC)
     size = int.from_bytes(content[-tail : -tail + 8], "little")
     index = bytes(content[len(content) - tail - size : len(content) - tail]) if size < len(content) else b""
     if bytes(content[-len(_MAGIC) :]) != _MAGIC or zlib.crc32(index) != int.from_bytes(content[-tail + 8 : -tail + 12], "little"):
         raise Damaged(f"{path}: not whole")
     found = json.loads(index)
-    return RowTable([_read_chunk(content, entry, path) for entry in found["chunks"]]), found["facts"]
+    chunks = []
+    for entry in found["chunks"]:
+        chunks.append(_read_chunk(content, entry, path))
+        if mapped is not None:
+            _release(mapped)
+    return RowTable(chunks, mapped), found["facts"]
+
+
+def _release(mapped: mmap.mmap) -> None:
+    """Let go of the pages that were read; they are read again when they are asked for."""
+    if hasattr(mmap, "MADV_DONTNEED"):
+        mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def _read_chunk(content: memoryview, entry: Mapping[str, Any], path: Path) -> _Chunk:
