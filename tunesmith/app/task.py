@@ -186,7 +186,7 @@ def prepare(recipe: Recipe, say: Say) -> Task:
         task.splits[name], task.encoded[name] = _encode(task, name, examples)
     if task.kind == "generation" and not model.facts.is_encoder_decoder:
         asked = task.splits["test"].examples[: recipe.evaluate.generate_limit]
-        task.num_prompts_cut = sum(len(encoder.prompt(example)) > longest_prompt(model.facts) for example in asked)
+        task.num_prompts_cut = sum(len(prompt) > longest_prompt(model.facts) for prompt in encoder.prompts(asked))
     if not task.splits["train"].rows:
         raise DataError(
             f"{recipe.data.train}: no training row has anything left to learn. Raise model.max_length, or shorten data.template."
