@@ -9,6 +9,8 @@ from typing import Any
 
 from benchmarks import results
 from benchmarks.benches import BENCHES
+from benchmarks.data import TITLE as DATA
+from benchmarks.data import run_data
 from benchmarks.document import table
 from benchmarks.evaluation import TITLE as EVALUATION
 from benchmarks.evaluation import run_evaluation
@@ -20,7 +22,7 @@ from benchmarks.startup import run_startup
 from benchmarks.workload import BenchmarkError
 from tunesmith.core.errors import TunesmithError
 
-TITLES = {**{name: bench.title for name, bench in BENCHES.items()}, "evaluation": EVALUATION, "startup": STARTUP}
+TITLES = {**{name: bench.title for name, bench in BENCHES.items()}, "evaluation": EVALUATION, "startup": STARTUP, "data": DATA}
 ON_GPU = {"gpu": f"{GPU}, 1B; python -m benchmarks.gpu has other sizes"}
 
 
@@ -28,6 +30,8 @@ def run(name: str, options: Options, say: Say) -> dict[str, Any]:
     """The document of a benchmark. Raises: BenchmarkError, TunesmithError."""
     if name == "evaluation":
         return run_evaluation(options, say)
+    if name == "data":
+        return run_data(options, say)
     if name == "gpu":
         return run_gpu(Setup("1b"), options, say)
     return run_startup(options, say) if name == "startup" else run_bench(BENCHES[name], options, say)

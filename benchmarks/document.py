@@ -19,6 +19,7 @@ COLUMNS = {
     "peak_memory": "peak memory",
     "time_to_target": "time to target",
     "seconds": "seconds",
+    "rows_per_second": "rows/s",
 }
 """Ratios, with their names for people: ours over theirs."""
 
@@ -141,6 +142,9 @@ def gate_lines(document: Mapping[str, Any]) -> list[str]:
             )
         elif "num_different" in found:
             lines.append(f"gate, {who}: {found['num_different']} of {found['num_items']} choices differ (allowed 0, ties apart)")
+        elif "num_texts" in found:
+            lines.append(f"gate, {who}: {found['num_texts_different']} of {found['num_texts']} texts differ (allowed 0)")
+    lines += _memory_lines(document["legs"])
     if document["passed"] and Leg(OURS, "best", ROUNDED).name in document["legs"]:
         exact, rounded = (document["legs"][Leg(OURS, "best", way).name][-1] for way in ("plain", ROUNDED))
         lines.append(
@@ -154,6 +158,14 @@ def gate_lines(document: Mapping[str, Any]) -> list[str]:
     if any(theirs.values()):
         lines.append(f"by the same count: {'; '.join(f'{name}: {share:.0%}' for name, share in theirs.items() if share)}")
     return lines
+
+
+def _memory_lines(legs: Mapping[str, Any]) -> list[str]:
+    """How memory grows with the rows, where a leg says."""
+    if "ours_quarter" not in legs:
+        return []
+    sides = [(legs[name][0]["num_rows"], max(one["peak_memory_bytes"] for one in legs[name]) / 2**20) for name in ("ours_quarter", "ours")]
+    return ["peak memory of ours: " + ", ".join(f"{memory:.0f} MiB for {rows:,} rows" for rows, memory in sides)]
 
 
 def table(document: Mapping[str, Any]) -> str:

@@ -39,10 +39,12 @@ class Options:
         return {leg.name: 2 if self.quick or leg.config == "default" else 5 for leg in legs}
 
 
-def python(executable: str, module: str, *arguments: str) -> None:
+def python(executable: str, module: str, *arguments: str, parallel_tokenizers: bool = False) -> None:
     """Run a module of this package by some environment's Python. Raises: BenchmarkError, with the last line that it said."""
-    environment = {**os.environ, "TOKENIZERS_PARALLELISM": "false", "HF_HUB_DISABLE_TELEMETRY": "1", "TRANSFORMERS_VERBOSITY": "error"}
+    environment = {**os.environ, "HF_HUB_DISABLE_TELEMETRY": "1", "TRANSFORMERS_VERBOSITY": "error"}
     environment |= {"HF_HUB_OFFLINE": "1"} if executable != sys.executable else {}  # what a peer needs lies in the workload
+    environment.pop("TOKENIZERS_PARALLELISM", None)  # else as each program would have it
+    environment |= {} if parallel_tokenizers else {"TOKENIZERS_PARALLELISM": "false"}
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), environment.get("PYTHONPATH", "")]))
     command = [executable, "-m", module, *arguments]
     try:

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import nn
 
+from benchmarks.legs._memory import peak_memory_bytes
 from benchmarks.legs._model import load_base, score
 from benchmarks.workload import Config, Measured, Point, Settings, TokenRow, Workload
 
@@ -64,21 +65,6 @@ class Clock:
             Point(step, self._ends[step - 1], *score(self._settings, self._folder / f"step-{step}", rows))
             for step in sorted(self._checkpoints)
         )
-
-
-def peak_memory_bytes() -> int:
-    """The most memory that this process held so far. 0 where the system does not say."""
-    try:  # Linux hands the peak of a process on to the children that it starts; this line counts the process alone
-        with Path("/proc/self/status").open(encoding="utf-8") as file:
-            return next(int(line.split()[1]) * 1024 for line in file if line.startswith("VmHWM"))
-    except (OSError, StopIteration):
-        pass
-    try:
-        import resource
-    except ImportError:  # Windows
-        return 0
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _vocabulary_head(model: Any) -> nn.Module | None:

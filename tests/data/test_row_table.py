@@ -55,7 +55,8 @@ def test_rows_come_back_as_they_were(rows: list[Row], chunk: int, tmp_path_facto
             assert list(table) == rows
             assert [table[index] for index in range(-len(rows), 0)] == rows
             assert table[1:3] == rows[1:3]
-            assert table.owners() == [index * 2 for index in range(len(rows))]
+            assert table.owners().tolist() == [index * 2 for index in range(len(rows))]
+            assert [table.tokens(at).tolist() for at in range(len(rows))] == [[n for s in row.segments for n in s.tokens] for row in rows]
             assert table.num_tokens().tolist() == [row.num_tokens for row in rows]
             assert table.num_targets().tolist() == [len(row.targets.labels) for row in rows]
             with pytest.raises(IndexError):
@@ -87,6 +88,16 @@ def test_every_flipped_byte_of_the_arrays_is_noticed(tmp_path: Path) -> None:
         assert found == rows  # it was a byte of the padding between arrays
         unnoticed += 1
     assert unnoticed < len(content) / 4
+
+
+def test_a_long_file_is_read_a_page_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(row_table, "_IN_MEMORY_BYTES", 0)
+    monkeypatch.setattr(row_table, "_ROWS_MAPPED", 3)
+    rows = [Row((Segment((index, index + 1)),), Origin("a", index + 1)) for index in range(50)]
+    table = write(rows, tmp_path / "a.rows")
+    assert list(table) == rows
+    assert [table[index] for index in (40, 3, 49, 0)] == [rows[index] for index in (40, 3, 49, 0)]
+    assert table.owners().tolist() == list(range(0, 100, 2))
 
 
 def test_a_row_takes_a_few_bytes_a_token(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Packing loses nothing, breaks nothing, and depends on the seed alone."""
 
+import random
 from itertools import islice
 
 import pytest
@@ -111,3 +112,21 @@ def test_a_batch_splits_into_halves_that_hold_the_same_rows() -> None:
 def test_an_empty_segment_or_a_parent_behind_its_child_is_a_programmers_mistake(segments: tuple[Segment, ...]) -> None:
     with pytest.raises(ValueError, match="segment"):
         collate([Row(segments, Origin("x", 1))], FACTS)
+
+
+def test_packing_puts_the_longest_first_into_the_fullest_group_that_takes_it() -> None:
+    def by_the_rule(lengths: list[int], budget: int) -> list[list[int]]:
+        groups = list[list[int]]()
+        for index in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
+            sizes = [sum(lengths[i] for i in group) for group in groups]
+            fitting = [place for place, size in enumerate(sizes) if size + lengths[index] <= budget]
+            if fitting:
+                groups[max(fitting, key=lambda place: (sizes[place], -place))].append(index)
+            else:
+                groups.append([index])
+        return groups
+
+    draw = random.Random(0)
+    for _ in range(50):
+        lengths = [draw.randint(1, 30) for _ in range(draw.randint(0, 40))]
+        assert pack(lengths, 25) == by_the_rule(lengths, 25)

@@ -144,7 +144,7 @@ def _translation_scores(
 def write_answers(speaker: Speaker, examples: Sequence[Example], max_new_tokens: int, tick: Tick | None = None) -> list[Output]:
     """The model's own greedy answer to each example, as text without surrounding space."""
     reads_source = speaker.forward.facts.is_encoder_decoder
-    prompts = [speaker.encoder.encode(e).source if reads_source else speaker.encoder.prompt(e) for e in examples]
+    prompts = [speaker.encoder.encode(e).source for e in examples] if reads_source else speaker.encoder.prompts(examples)
     return write_answers_to(speaker, prompts, max_new_tokens, tick)[1]
 
 
@@ -169,7 +169,7 @@ def zero_shot(
                 "data.label_texts: each label needs words, and fewer than the model takes. Write words that stand for the label."
             )
         # Of a text that is too long its end is read: there the question stands.
-        questions = [Question(speaker.encoder.prompt(example)[-room:], words) for example in examples]
+        questions = [Question(prompt[-room:], words) for prompt in speaker.encoder.prompts(examples)]
         scores = torch.tensor(score_choices(speaker.forward, questions, progress=tick), dtype=torch.float64)
         return zero_shot_by_likelihood(scores.clamp(max=0.0), labels, [len(w) for w in words])
     texts = _embed(speaker, examples, tick)

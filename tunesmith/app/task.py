@@ -248,7 +248,7 @@ def prepare(recipe: Recipe, say: Say) -> Task:
         task.splits[name], task.encoded[name] = _encode(task, name, examples)
     if task.kind == "generation" and not model.facts.is_encoder_decoder:
         test = task.splits["test"].examples
-        prompts = (encoder.prompt(test[row]) for row in rows_to_answer(task, test))
+        prompts = encoder.prompts([test[row] for row in rows_to_answer(task, test)])
         task.num_prompts_cut = sum(len(prompt) > longest_prompt(model.facts) for prompt in prompts)
     learned = {row.origin.task for row in task.splits["train"].rows}
     missing = next((f"data.mix.{name}" for name in data.sets if name not in learned), "" if learned else recipe.data.named)

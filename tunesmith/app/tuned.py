@@ -101,7 +101,7 @@ class Tuned:
             encoded = [self.encoder.encode(example) for example in examples]
             prompts, num_too_long = [e.source for e in encoded], sum(e.num_cut > 0 for e in encoded)
         else:
-            prompts = [self.encoder.prompt(example) for example in examples]
+            prompts = self.encoder.prompts(examples)
             num_too_long = sum(len(prompt) > longest_prompt(facts) for prompt in prompts)
         answers, outputs = write_answers_to(self, prompts, max_new_tokens, tick)
         num_cut = 0

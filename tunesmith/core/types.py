@@ -249,6 +249,9 @@ class Encoder(Protocol):
     def prompt(self, example: Example) -> tuple[int, ...]:
         """The tokens that the model continues when it is asked to answer `example`."""
 
+    def prompts(self, examples: Sequence[Example]) -> list[tuple[int, ...]]:
+        """As `prompt`, of many, quicker."""
+
     def reference(self, example: Example) -> str:
         """The answer that `example` holds to its own `prompt`."""
 

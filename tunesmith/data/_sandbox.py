@@ -38,7 +38,10 @@ class Limits:
 
 
 class TemplateFailure(Exception):
-    """A template that did not render a conversation. `index`: the conversation's place; `kind`: what it ran into; `said`: its own words."""
+    """A template that did not render a conversation.
+
+    `index`: the conversation's place, -1 where that is not known; `kind`: what it ran into; `said`: its own words.
+    """
 
     def __init__(self, index: int, kind: str, said: str = "") -> None:
         super().__init__(kind, said)
@@ -71,6 +74,11 @@ class TemplateSandbox:
             at = end
         return found
 
+    @property
+    def process_id(self) -> int | None:
+        """Of the process, where there is one."""
+        return self._process.pid if self._process is not None else None
+
     def close(self) -> None:
         """End the process."""
         with self._lock:
@@ -83,7 +91,8 @@ class TemplateSandbox:
         if "texts" in answer:
             texts: list[list[str]] = answer["texts"]
             return texts
-        raise TemplateFailure(offset + answer["failed"], answer["kind"], answer.get("said", ""))
+        failed = int(answer["failed"])
+        raise TemplateFailure(offset + failed if failed >= 0 else -1, answer["kind"], answer.get("said", ""))
 
     def _exchange(self, request: bytes) -> dict[str, Any]:
         process = self._running()
@@ -104,7 +113,7 @@ class TemplateSandbox:
             answer: dict[str, Any] = json.loads(process.stdout.readline())
         except (OSError, ValueError):  # it ended: killed, or out of memory where Python cannot say so
             self._stop()
-            return {"failed": 0, "kind": "time" if expired.is_set() else "ended"}
+            return {"failed": -1, "kind": "time" if expired.is_set() else "ended"}
         except BaseException:  # an answer that nobody waits for would be taken for the next one
             self._stop()
             raise

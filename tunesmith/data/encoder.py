@@ -1,7 +1,7 @@
 """Examples to tokens: the one encoder, for training, evaluation and chat alike."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -25,19 +25,13 @@ from tunesmith.core.types import (
     Tokens,
     WordWindow,
 )
-from tunesmith.data._look_alikes import special_tokens
+from tunesmith.data._look_alikes import LookAlikes, special_tokens, stands_alone
 from tunesmith.data.located import encode_contexts, encode_words
 from tunesmith.data.render import LossOn, Piece, Renderer
+from tunesmith.data.tokenizing import anchor_of, backend_of, leading_bos
 from tunesmith.data.wording import Asked, Wording
 
-__all__ = ["TextEncoder", "leading_bos"]
-
-
-def leading_bos(tokenizer: Any) -> tuple[int, ...]:
-    """The beginning-of-sequence token, where a tokenizer puts one before every text."""
-    bos = tokenizer.bos_token_id
-    has_bos = bos is not None and tokenizer("a", add_special_tokens=True, verbose=False)["input_ids"][:1] == [bos]
-    return (int(bos),) if has_bos else ()
+__all__ = ["TextEncoder"]
 
 
 @dataclass(frozen=True)
@@ -72,9 +66,12 @@ class TextEncoder:
     numbers: tuple[float, float] = (0.0, 1.0)
     """Mean and standard deviation of the training rows' numbers: where a head that names numbers begins."""
     _renderer: Renderer = field(init=False, repr=False, compare=False)
-    _anchor: str | None = field(init=False, repr=False, compare=False)
+    _anchor: str = field(init=False, repr=False, compare=False)
     _bos: tuple[int, ...] = field(init=False, repr=False, compare=False)
     """The beginning-of-sequence token, where the tokenizer puts one."""
+    _special_ids: Mapping[str, int] = field(init=False, repr=False, compare=False)
+    _special_tokens: LookAlikes = field(init=False, repr=False, compare=False)
+    _stands_alone: bool = field(init=False, repr=False, compare=False)
     _ends: frozenset[int] = field(init=False, repr=False, compare=False)
     """Special tokens: an answer ends with one of them."""
 
@@ -92,9 +89,13 @@ class TextEncoder:
         tasks = {name: Wording.of(one.templates, one.labels, self.seed, f"data.mix.{name}.template") for name, one in self.tasks.items()}
         object.__setattr__(self, "max_length", length)
         object.__setattr__(self, "_renderer", Renderer(self.tokenizer, self.facts.name, wording, self.system, self.loss_on, tasks))
-        object.__setattr__(self, "_anchor", self._find_anchor())
+        object.__setattr__(self, "_anchor", anchor_of(self.tokenizer))
         object.__setattr__(self, "_bos", leading_bos(self.tokenizer))
-        object.__setattr__(self, "_ends", frozenset(special_tokens(self.tokenizer).values()))
+        special = special_tokens(self.tokenizer)
+        object.__setattr__(self, "_special_ids", special)
+        object.__setattr__(self, "_special_tokens", LookAlikes(special))
+        object.__setattr__(self, "_stands_alone", stands_alone(self.tokenizer))
+        object.__setattr__(self, "_ends", frozenset(special.values()))
 
     def encode(self, example: Example) -> Encoded:
         """Render and tokenize; cut on the right to `max_length`, counting what was cut."""
@@ -181,13 +182,22 @@ class TextEncoder:
 
         Of raw text that is the text itself; of an encoder-decoder its decoder's first token (`source` of `encode` is what it reads).
         """
-        if isinstance(example, Tokens):
-            return tuple(self._ready(example)[: example.num_asked])
-        if isinstance(example, Text):
-            return (*self._bos, *self._ids(example.text))
-        if self.facts.is_encoder_decoder:
-            return self._decoder_start()
-        return tuple(self._tokens(self._renderer.pieces([example], answered=False))[0][0])
+        return self.prompts([example])[0]
+
+    def prompts(self, examples: Sequence[Example]) -> list[tuple[int, ...]]:
+        """As `prompt`, of many: conversations are rendered and tokenized together, which is many times quicker."""
+        are_asked = not self.facts.is_encoder_decoder
+        talks = [example for example in examples if are_asked and not isinstance(example, Text | Tokens)]
+        asked = iter(self._tokens(self._renderer.pieces(talks, answered=False)) if talks else ())
+        found = list[tuple[int, ...]]()
+        for example in examples:
+            if isinstance(example, Tokens):
+                found.append(tuple(self._ready(example)[: example.num_asked]))
+            elif isinstance(example, Text):
+                found.append((*self._bos, *self._ids(example.text)))
+            else:
+                found.append(tuple(next(asked)[0]) if are_asked else self._decoder_start())
+        return found
 
     def reference(self, example: Example) -> str:
         """The answer that `example` holds to its own `prompt`; of raw text, the text."""
@@ -288,7 +298,7 @@ class TextEncoder:
         """(tokens, token types, tokens left out) with the tokenizer's special tokens, which are kept when the text, or the longer of two, is cut."""
         from tokenizers import Encoding
 
-        backend, texts = self._backend(), [text] if pair is None else [text, pair]
+        backend, texts = backend_of(self.tokenizer), [text] if pair is None else [text, pair]
         whole = [Encoding.merge([backend.encode(part, add_special_tokens=False) for part in self._renderer.parts(one)]) for one in texts]
         num_special = backend.num_special_tokens_to_add(is_pair=pair is not None)
         num_cut = max(sum(map(len, whole)) + num_special - self.max_length, 0)
@@ -317,21 +327,16 @@ class TextEncoder:
 
     def _tokens(self, rendered: Sequence[Sequence[Piece]]) -> list[tuple[list[int], list[bool]]]:
         """Of each list of pieces its tokens, and whether each is scored; all that is to be tokenized goes to the tokenizer at once."""
-        texts, is_first = list[str](), list[bool]()
-        for pieces in rendered:
-            begin = len(texts)
-            texts += [text for piece in pieces for text in piece.texts if text]
-            is_first += [True] * (len(texts) > begin) + [False] * (len(texts) - begin - 1)
-        numbers = iter(self._ids_of_each(texts, is_first))
+        talks = [[self._strings(piece, is_first=place == 0) for place, piece in enumerate(pieces)] for pieces in rendered]
+        numbers = self._numbers(string for strings in talks for parts in strings for string in parts)
         opening = () if self.tokenizer.chat_template else self._bos
         found = list[tuple[list[int], list[bool]]]()
-        for pieces in rendered:
+        for pieces, strings in zip(rendered, talks, strict=True):
             tokens, scored = list(opening), [False] * len(opening)
-            for piece in pieces:
+            for piece, parts in zip(pieces, strings, strict=True):
                 begin = len(tokens)
-                for text in piece.texts:
-                    if text:
-                        tokens += next(numbers)
+                for part in parts:
+                    tokens += numbers[part]
                 if piece.closes == "yes" or (piece.closes == "if open" and tokens[-1:] and tokens[-1] not in self._ends):
                     tokens += self._eos()
                 scored += [piece.scored] * (len(tokens) - begin)
@@ -340,54 +345,43 @@ class TextEncoder:
             found.append((tokens, scored))
         return found
 
+    def _strings(self, piece: Piece, *, is_first: bool) -> list[str]:
+        """What a piece is tokenized as: its special tokens, and what is between them, which many conversations have in common.
+
+        Tokenizers that put a space before a text would put one into the middle of a conversation: there a text stands behind a special
+        token, which `_numbers` leaves out again.
+        """
+        found = list[str]()
+        for text in piece.texts:
+            for part in self._special_tokens.split(text) if self._stands_alone else (text,):
+                if part:
+                    found.append(part if (is_first and not found) or part in self._special_ids else self._anchor + part)
+        return found
+
     def _cut(self, tokens: Sequence[int], scored: Sequence[bool]) -> Encoded:
         kept = min(len(tokens), self.max_length)
         return Encoded(tuple(tokens[:kept]), (0,) * kept, tuple(scored[:kept]), num_cut=len(tokens) - kept)
 
     def _ids(self, text: str) -> list[int]:
         """Tokens of a text of the data that stands at the beginning of a sequence; what spells a special token in it stays text."""
-        parts = [part for part in self._renderer.parts(text) if part]
-        return [token for numbers in self._ids_of_each(parts, [place == 0 for place in range(len(parts))]) for token in numbers]
+        strings = self._strings(Piece(self._renderer.parts(text)), is_first=True)
+        numbers = self._numbers(strings)
+        return [token for string in strings for token in numbers[string]]
 
-    def _ids_of_each(self, texts: Sequence[str], is_first: Sequence[bool]) -> list[list[int]]:
-        """Tokens of each text without the tokenizer's own special tokens; those written out in the text are found.
-
-        Tokenizers that put a space before a text would put one into the middle of a conversation: there the text is tokenized behind a
-        special token, which is then left out.
-
-        Args:
-            is_first: of each text, whether it begins a sequence.
-        """
-        if not texts:
-            return []
-        backend, anchor = self._backend(), self._anchor
-        if anchor is None:
-            return [encoding.ids for encoding in backend.encode_batch_fast(texts, add_special_tokens=False)]
-        anchored = [text if first else anchor + text for text, first in zip(texts, is_first, strict=True)]
-        encodings = backend.encode_batch_fast(anchored, add_special_tokens=False)
-        return [encoding.ids if first else encoding.ids[1:] for encoding, first in zip(encodings, is_first, strict=True)]
-
-    def _backend(self) -> Any:
-        """The tokenizer itself, which cuts and pads nothing, and finds the special tokens that a text holds."""
-        backend = self.tokenizer.backend_tokenizer
-        if backend.truncation is not None:  # as some are published
-            backend.no_truncation()
-        if backend.padding is not None:
-            backend.no_padding()
-        if backend.encode_special_tokens:
-            backend.encode_special_tokens = False
-        return backend
-
-    def _find_anchor(self) -> str | None:
-        anchor = self.tokenizer.eos_token
+    def _numbers(self, strings: Iterable[str]) -> dict[str, list[int]]:
+        """Tokens of each string, tokenized once; the anchor that it begins with is left out."""
+        numbers = {token: [number] for token, number in self._special_ids.items()}
+        wanted = [string for string in dict.fromkeys(strings) if string not in numbers]
+        if not wanted:
+            return numbers
+        encodings = backend_of(self.tokenizer).encode_batch_fast(wanted, add_special_tokens=False)
+        anchor = self._anchor
         if not anchor:
-            return None
-
-        def ids(text: str) -> list[int]:
-            return list(self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
-
-        eos, alone, behind = self.tokenizer.eos_token_id, ids("word"), ids(anchor + "word")
-        return anchor if behind[:1] == [eos] and behind[1:] != alone else None
+            numbers.update(zip(wanted, (encoding.ids for encoding in encodings), strict=True))
+            return numbers
+        for string, encoding in zip(wanted, encodings, strict=True):
+            numbers[string] = encoding.ids[1:] if string.startswith(anchor) else encoding.ids
+        return numbers
 
     def _eos(self) -> list[int]:
         return [] if self.tokenizer.eos_token_id is None else [int(self.tokenizer.eos_token_id)]

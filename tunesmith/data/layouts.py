@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.core.errors import RecipeError, did_you_mean
-from tunesmith.data.encoder import leading_bos
+from tunesmith.data.tokenizing import leading_bos
 
 __all__ = ["LAYOUTS", "Layout", "chat_template", "is_template_file"]
 

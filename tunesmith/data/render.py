@@ -141,7 +141,7 @@ class Renderer:
 
         An answer is a piece of its own, the end of its turn included, without the white space after that. So is an earlier answer, unless the
         template writes it otherwise once the conversation goes on.
-        Raises: ModelError, where a template fails, or does not leave what is to be learned as it is; DataError.
+        Raises: ModelError, where a template fails, or does not leave what is to be learned as it is; DataError, for characters that no text has.
         """
         talks = [self.conversation(example) for example in examples]
         if not answered:
@@ -159,7 +159,8 @@ class Renderer:
                 template, variables, [(one.messages, one.cuts, [json.loads(tool) for tool in one.tools]) for one in asked]
             )
         except TemplateFailure as failure:
-            raise _placed(self._failed(failure, asked[failure.index]), examples[failure.index]) from None
+            error = self._failed(failure, asked[failure.index])
+            raise (_placed(error, examples[failure.index]) if failure.index >= 0 else error) from None
         found = []
         for example, one, rendered in zip(examples, asked, texts, strict=True):
             try:

@@ -10,9 +10,9 @@ import json
 import mmap
 import zlib
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, chain
 from pathlib import Path
 from typing import IO, Any, overload
 
@@ -26,6 +26,8 @@ CHUNK_ROWS = 2048
 _MAGIC = b"tsrows1\n"
 _IN_MEMORY_BYTES = 32 * 2**20
 """A file up to this size is read whole; a longer one stays on the disk, and its pages come when they are asked for."""
+_ROWS_MAPPED = 256
+"""After so many rows the pages that were asked for are given back: what a process holds does not grow with the file."""
 _TARGET = ("positions", "labels", "weights", "answers")
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -44,7 +46,7 @@ class _Column:
 
     @classmethod
     def of(cls, lists: Sequence[Sequence[float]]) -> "_Column":
-        flat = np.array([number for one in lists for number in one])
+        flat = np.array(list(chain.from_iterable(lists)))
         ends = np.fromiter(accumulate(map(len, lists)), dtype=np.uint32, count=len(lists))
         if flat.size and (flat == flat[0]).all():
             return cls(flat[:1], ends, True)
@@ -99,9 +101,9 @@ class _Chunk:
     def __len__(self) -> int:
         return len(self.columns["owner"].ends)
 
-    def owners(self) -> list[int]:
+    def owners(self) -> Array:
         column = self.columns["owner"]
-        return [column.get(index)[0] for index in range(len(self))]
+        return np.repeat(column.numbers, len(self)) if column.is_constant else column.numbers.astype(np.int64)
 
     def row(self, index: int) -> Row:
         columns = self.columns
@@ -132,6 +134,12 @@ class _Chunk:
         found = np.diff(ends[until], prepend=0)
         return found + self.columns["source"].lengths() if self.has_source else found
 
+    def row_tokens(self, index: int) -> Array:
+        column, until = self.columns["tokens"], self.columns["parents"].ends
+        first, last = int(until[index - 1]) if index else 0, int(until[index])
+        start, end = (int(column.ends[place - 1]) if place else 0 for place in (first, last))
+        return np.repeat(column.numbers, end - start) if column.is_constant else column.numbers[start:end]
+
     def num_targets(self) -> Array:
         return self.columns["target.labels"].lengths()
 
@@ -143,8 +151,8 @@ def _shared(row: Row) -> tuple[str, str, str]:
 class RowTable(Sequence[Row]):
     """Rows, each made from the arrays when it is asked for. Equal to any sequence of equal rows."""
 
-    def __init__(self, chunks: Sequence[_Chunk]) -> None:
-        self._chunks = chunks
+    def __init__(self, chunks: Sequence[_Chunk], mapped: mmap.mmap | None = None) -> None:
+        self._chunks, self._mapped, self._num_asked = chunks, mapped, 0
         self._ends = list(accumulate(map(len, chunks)))
 
     def __len__(self) -> int:
@@ -158,14 +166,10 @@ class RowTable(Sequence[Row]):
         """A row, or a list of rows."""
         if isinstance(index, slice):
             return [self[place] for place in range(*index.indices(len(self)))]
-        place = range(len(self))[index]
-        chunk = bisect_right(self._ends, place)
-        return self._chunks[chunk].row(place - (self._ends[chunk - 1] if chunk else 0))
+        return _Chunk.row(*self._place(index))
 
     def __iter__(self) -> Iterator[Row]:
-        for chunk in self._chunks:
-            for index in range(len(chunk)):
-                yield chunk.row(index)
+        return (self[index] for index in range(len(self)))
 
     def __eq__(self, other: object) -> bool:
         return (
@@ -176,17 +180,36 @@ class RowTable(Sequence[Row]):
 
     __hash__ = None  # type: ignore[assignment]
 
-    def owners(self) -> list[int]:
-        """The number that each row was written with: the index of its example."""
-        return [owner for chunk in self._chunks for owner in chunk.owners()]
+    def tokens(self, index: int) -> Array:
+        """The tokens of a row's segments, end to end, without making the row."""
+        return _Chunk.row_tokens(*self._place(index))
+
+    def _place(self, index: int) -> tuple[_Chunk, int]:
+        """The chunk of a row, and its place there. Raises: IndexError."""
+        self._num_asked += 1
+        if self._mapped is not None and self._num_asked % _ROWS_MAPPED == 0:
+            _release(self._mapped)
+        place = range(len(self))[index]
+        chunk = bisect_right(self._ends, place)
+        return self._chunks[chunk], place - (self._ends[chunk - 1] if chunk else 0)
+
+    def owners(self) -> Array:
+        """The number that each row was written with: the index of its example, shape (rows,), int64."""
+        return self._of_chunks(_Chunk.owners)
 
     def num_tokens(self) -> Array:
         """`Row.num_tokens` of every row, without making the rows, shape (rows,), int64."""
-        return np.concatenate([np.zeros(0, dtype=np.int64), *(chunk.num_tokens() for chunk in self._chunks)])
+        return self._of_chunks(_Chunk.num_tokens)
 
     def num_targets(self) -> Array:
         """Scored tokens of every row, shape (rows,), int64."""
-        return np.concatenate([np.zeros(0, dtype=np.int64), *(chunk.num_targets() for chunk in self._chunks)])
+        return self._of_chunks(_Chunk.num_targets)
+
+    def _of_chunks(self, of_chunk: Callable[[_Chunk], Array]) -> Array:
+        found = np.concatenate([np.zeros(0, dtype=np.int64), *map(of_chunk, self._chunks)])
+        if self._mapped is not None:
+            _release(self._mapped)
+        return found
 
 
 class RowWriter:
@@ -260,14 +283,26 @@ def read_rows(path: Path) -> tuple[RowTable, dict[str, Any]]:
         if size < 2 * len(_MAGIC) + 12:
             raise Damaged(f"{path}: not whole")
         file.seek(0)
-        content = memoryview(file.read() if size <= _IN_MEMORY_BYTES else mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        mapped = None if size <= _IN_MEMORY_BYTES else mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        content = memoryview(file.read() if mapped is None else mapped)
     tail = 12 + len(_MAGIC)
     size = int.from_bytes(content[-tail : -tail + 8], "little")
     index = bytes(content[len(content) - tail - size : len(content) - tail]) if size < len(content) else b""
     if bytes(content[-len(_MAGIC) :]) != _MAGIC or zlib.crc32(index) != int.from_bytes(content[-tail + 8 : -tail + 12], "little"):
         raise Damaged(f"{path}: not whole")
     found = json.loads(index)
-    return RowTable([_read_chunk(content, entry, path) for entry in found["chunks"]]), found["facts"]
+    chunks = []
+    for entry in found["chunks"]:
+        chunks.append(_read_chunk(content, entry, path))
+        if mapped is not None:
+            _release(mapped)
+    return RowTable(chunks, mapped), found["facts"]
+
+
+def _release(mapped: mmap.mmap) -> None:
+    """Let go of the pages that were read; they are read again when they are asked for."""
+    if hasattr(mmap, "MADV_DONTNEED"):
+        mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def _read_chunk(content: memoryview, entry: Mapping[str, Any], path: Path) -> _Chunk:

@@ -1,6 +1,7 @@
 """From rows to steps of micro-batches: a step is a number of examples, a micro-batch a number of tokens."""
 
 import math
+from bisect import bisect_left, insort
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -82,16 +83,16 @@ def pack(lengths: Sequence[int], budget: int, *, is_padded: bool = False) -> lis
             else:
                 padded.append([index])
         return padded
-    groups, free = list[list[int]](), list[int]()
+    groups, room = list[list[int]](), list[tuple[int, int]]()  # room: (tokens left, group), the fullest first
     for index in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
-        fitting = [g for g in range(len(groups)) if free[g] >= lengths[index]]
-        if fitting:
-            best = min(fitting, key=lambda g: (free[g], g))
-            groups[best].append(index)
-            free[best] -= lengths[index]
+        place = bisect_left(room, (lengths[index], -1))
+        if place < len(room):
+            free, group = room.pop(place)
+            groups[group].append(index)
         else:
+            free, group = budget, len(groups)
             groups.append([index])
-            free.append(budget - lengths[index])
+        insort(room, (free - lengths[index], group))
     return groups
 
 

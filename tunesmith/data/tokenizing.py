@@ -1,0 +1,37 @@
+"""What there is to know of a model's tokenizer before texts are given to it."""
+
+from typing import Any
+
+__all__ = ["anchor_of", "backend_of", "leading_bos"]
+
+
+def leading_bos(tokenizer: Any) -> tuple[int, ...]:
+    """The beginning-of-sequence token, where a tokenizer puts one before every text."""
+    bos = tokenizer.bos_token_id
+    has_bos = bos is not None and tokenizer("a", add_special_tokens=True, verbose=False)["input_ids"][:1] == [bos]
+    return (int(bos),) if has_bos else ()
+
+
+def backend_of(tokenizer: Any) -> Any:
+    """The tokenizer itself, which cuts and pads nothing, and finds the special tokens that a text holds."""
+    backend = tokenizer.backend_tokenizer
+    if backend.truncation is not None:  # as some are published
+        backend.no_truncation()
+    if backend.padding is not None:
+        backend.no_padding()
+    if backend.encode_special_tokens:
+        backend.encode_special_tokens = False
+    return backend
+
+
+def anchor_of(tokenizer: Any) -> str:
+    """A special token that a text in the middle of a sequence is put behind, where it makes a difference."""
+    anchor = tokenizer.eos_token
+    if not anchor:
+        return ""
+
+    def ids(text: str) -> list[int]:
+        return list(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
+
+    eos, alone, behind = tokenizer.eos_token_id, ids("word"), ids(anchor + "word")
+    return str(anchor) if behind[:1] == [eos] and behind[1:] != alone else ""
