@@ -275,7 +275,8 @@ def _code() -> str:
             "located.py",
             "render.py",
             "row_table.py",
-            "wording.py",
+            "tokenizing.py",
+        "wording.py",
         )
     ]
     versions = []
