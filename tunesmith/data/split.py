@@ -94,7 +94,7 @@ def content_key(example: Example) -> str:
     return _key(*(message.content for message in (messages[:last] or messages)))
 
 
-@lru_cache(maxsize=100_000)  # a text is asked for at every split and every check
+@lru_cache(maxsize=20_000)  # a text is asked for at every split and every check
 def _key(*parts: str) -> str:
     normal = "\x1f".join(" ".join(unicodedata.normalize("NFC", part).casefold().split()) for part in parts)
     return hashlib.sha256(normal.encode("utf-8", "surrogatepass")).hexdigest()
