@@ -105,6 +105,11 @@ def test_loss_panel_has_the_raw_train_line_its_mean_and_validation() -> None:
     assert [len(_of_class(panel, kind)) for kind in ("raw", "train", "validation")] == [1, 1, 1]
 
 
+def test_a_squared_error_is_not_in_nats() -> None:
+    assert "loss, nats" in curve_panels(classification()["curves"])[0]
+    assert "nats" not in curve_panels(classification()["curves"], loss_unit="")[0]
+
+
 def test_without_validation_only_the_train_panels_remain() -> None:
     curves = generation()["curves"] | {"validation": [], "best": None}
     panels = curve_panels(curves)

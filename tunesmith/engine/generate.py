@@ -261,7 +261,7 @@ def _overheard(forward: PackedForward, prompt: Sequence[int], room: int, stop_to
         finally:
             handed.end()
 
-    thread = Thread(target=run, daemon=True)
+    thread = Thread(target=run, name="tunesmith: an answer", daemon=True)
     thread.start()
     try:
         yield from iter(handed.tokens.get, None)

@@ -44,14 +44,16 @@ def smooth(values: Sequence[float], window: int) -> list[float]:
     return [(sums[end] - sums[start]) / (end - start) for start, end in ranges]
 
 
-def curve_panels(curves: Mapping[str, Any]) -> list[str]:
+def curve_panels(curves: Mapping[str, Any], loss_unit: str = "nats") -> list[str]:
     """The panels that the curves of a report.json hold numbers for, each an SVG; empty where there are none."""
     train, validation = list(curves.get("train") or []), list(curves.get("validation") or [])
     best = curves.get("best") or {}
     names = [name for name in (validation[0] if validation else {}) if name not in ("event", "step", "epoch", "loss", "seconds")]
     chosen = best.get("metric")
     names = sorted(names, key=lambda name: name != chosen)[:1]  # one is enough: they move together, and the table holds them all
-    plots = [Plot("loss, nats", _points(train, "loss"), _points(validation, "loss"), is_chosen=chosen == "loss")]
+    plots = [
+        Plot(f"loss, {loss_unit}" if loss_unit else "loss", _points(train, "loss"), _points(validation, "loss"), is_chosen=chosen == "loss")
+    ]
     plots += [Plot(metric_title(name), [], _points(validation, name), is_chosen=name == chosen) for name in names]
     plots += [Plot(title, _points(train, key), []) for key, title in (("grad_norm", "gradient norm"), ("learning_rate", "learning rate"))]
     plots = [plot for plot in plots if len(plot.train) > 1 or plot.validation]

@@ -59,6 +59,7 @@ def read_report(run: RunDirectory) -> dict[str, Any]:
 def _context(report: Mapping[str, Any]) -> dict[str, Any]:
     data = comparisons(report)
     splits = (report.get("data") or {}).get("splits") or {}
+    kind = (report.get("task") or {}).get("kind")
     return {
         "report": report,
         "summary": summarize(report),
@@ -68,7 +69,7 @@ def _context(report: Mapping[str, Any]) -> dict[str, Any]:
         "constant": data[0].comparisons[0].constant if data else "",
         "has_p": any(c.p is not None for d in data for c in d.comparisons),
         "interval_panels": interval_panels(data),
-        "curve_panels": curve_panels(report.get("curves") or {}),
+        "curve_panels": curve_panels(report.get("curves") or {}, loss_unit="" if kind == "regression" else "nats"),
         "confusion": _confusion(report.get("confusion")),
         "balance": _balance(splits),
         "sources": _sources(splits),
