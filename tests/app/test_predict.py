@@ -366,7 +366,6 @@ def test_an_answer_that_is_cut_is_marked_and_a_whole_one_is_not(
 def test_an_answer_that_nobody_listens_to_any_more_is_not_written_on(writer: Run) -> None:
     answer = writer.model.stream([Message("user", "the cat is good")], max_new_tokens=50)
     next(answer)
-    assert "tunesmith: an answer" in _threads()
     answer.close()
     assert "tunesmith: an answer" not in _threads()
     assert writer.generate(["the cat is good"]) == ["yes yes"]
