@@ -50,7 +50,7 @@ def test_sharegpt() -> None:
 @pytest.mark.parametrize(
     ("record", "said"),
     [
-        ({"conversations": [{"role": "user", "content": "a"}]}, 'expected {"from": "human", "value": "..."}'),
+        ({"conversations": [{"role": "user", "text": "a"}]}, 'expected {"from": "human", "value": "..."}'),
         ({"conversations": [{"from": "human", "value": "a"}]}, "no message of the assistant"),
         ({"conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": " "}]}, "message 2 of the assistant is empty"),
         ({"conversations": [{"from": "function_call", "value": "{}"}]}, 'message 1 calls {}, expected a tool with "name"'),
@@ -120,6 +120,85 @@ def test_openais_weights_say_which_answers_are_learned() -> None:
     ]
     assert "has the weight 0.5, expected 0 (read only) or 1" in refused({"messages": [*turns[:4], {**turns[4], "weight": 0.5}]})
     assert "has the weight 0, so nothing to learn" in refused({"messages": turns[:3]})
+
+
+def test_axolotls_train_says_which_answers_are_learned() -> None:
+    turns = [
+        {"from": "system", "value": "S", "train": False},
+        {"from": "human", "value": "A", "train": False},
+        {"from": "assistant", "value": "B", "train": False},
+        {"from": "human", "value": "C"},
+        {"from": "assistant", "value": "D", "train": True},
+    ]
+    assert [learned for role, _, learned in spelled(one({"conversations": turns})) if role == "assistant"] == [False, True]
+    assert 'has "train": "no", expected true or false' in refused({"conversations": [*turns[:4], {**turns[4], "train": "no"}]})
+    detail = [{"begin_offset": 0, "end_offset": 8, "train": False}]
+    assert 'is learned in parts ("train_detail")' in refused({"conversations": [*turns[:4], {**turns[4], "train_detail": detail}]})
+
+
+@pytest.mark.parametrize("key", ["thinking", "reasoning_content", "reasoning"])
+def test_a_thought_is_never_dropped_without_a_word(key: str) -> None:
+    turns = [{"role": "user", "content": "A"}, {"role": "assistant", key: "Deep.", "content": "B"}]
+    assert f'message 2 has a thought of its own ("{key}")' in refused({"messages": turns})
+    assert spelled(one({"messages": [turns[0], {**turns[1], key: ""}]}))[1] == ("assistant", "B", True)
+
+
+@pytest.mark.parametrize("column", ["messages", "conversations"])
+@pytest.mark.parametrize(
+    "turns",
+    [
+        [{"role": "user", "content": "A"}, {"role": "assistant", "content": "B"}],
+        [{"from": "human", "value": "A"}, {"from": "gpt", "value": "B"}],
+        [{"role": "human", "value": "A"}, {"role": "gpt", "value": "B"}],
+        [{"role": "user", "content": [{"type": "text", "text": "A"}]}, {"role": "assistant", "content": "B"}],
+    ],
+    ids=["openai", "sharegpt", "pygmalion", "parts"],
+)
+def test_either_spelling_is_read_in_either_column(column: str, turns: list[dict[str, Any]]) -> None:
+    assert spelled(one({column: turns})) == [("user", "A", True), ("assistant", "B", True)]
+
+
+def test_a_part_that_is_no_text_is_refused() -> None:
+    turns = [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "a.png"}}]}, {"role": "assistant", "content": "B"}]
+    assert 'message 1 holds a part of the type "image_url"; only text is read' in refused({"messages": turns})
+
+
+@pytest.mark.parametrize(
+    ("record", "expected"),
+    [
+        ({"instruction": "I", "input": "X", "response": "R"}, ["I\nX", "R"]),
+        ({"system_prompt": "S", "question": "Q", "response": "R"}, ["S", "Q", "R"]),
+    ],
+)
+def test_axolotls_other_names_of_an_instruction(record: dict[str, Any], expected: list[str]) -> None:
+    assert [content for _, content, _ in spelled(one(record))] == expected
+
+
+@pytest.mark.parametrize(
+    ("record", "source", "target"),
+    [
+        ({"question": "Q", "category": "C", "answer": "A"}, "Q", "A"),
+        ({"INSTRUCTION": "I", "RESPONSE": "R"}, "I", "R"),
+        ({"article": "A", "summary": "S"}, "A", "S"),
+        ({"prompt": "P", "generation": "G"}, "P", "G"),
+        ({"article": "X", "question": "Q", "answer": "A"}, "X\n\nQ", "A"),
+        ({"context": "X", "question": "Q", "answer": "A"}, "X\n\nQ", "A"),
+        ({"context": "", "question": "Q", "answer": "A"}, "Q", "A"),
+    ],
+)
+def test_axolotls_other_names_of_a_pair(record: dict[str, Any], source: str, target: str) -> None:
+    example = one(record)
+    assert isinstance(example, Completion)
+    assert (example.source, example.target) == (source, target)
+
+
+def test_what_no_example_holds_is_said() -> None:
+    turns = [{"role": "user", "content": "A", "name": "Ann", "train": True}, {"role": "assistant", "content": "B"}]
+    assert read([{"messages": turns, "id": 3, "images": ["a.png"]}, {"messages": turns[1:], "id": 4}]).facts.notes == (
+        "list: columns that are not read: id, images",
+        'list: not read: the key "name" of messages (1 rows)',
+        'list: not read: "train": true of messages that are no answers (1 rows)',
+    )
 
 
 def test_a_prompt_and_a_completion_in_messages_are_one_conversation_whose_end_is_learned() -> None:

@@ -17,7 +17,6 @@ from tunesmith.data.convert import (
     convert,
     is_of_several_turns,
     kept_columns,
-    keys_lost,
 )
 
 HERE = Origin("list", 1)
@@ -105,11 +104,6 @@ def test_what_a_format_cannot_hold_is_refused(example: Example, to: str, said: s
 
 def test_columns_that_some_format_reads_cannot_stay_beside_another() -> None:
     assert kept_columns(["id", "text", "label", "input", "lang"], {"text": "text", "label": "label"}) == (["id", "lang"], ["input"])
-
-
-def test_keys_of_messages_that_are_not_read_are_losses() -> None:
-    record = {"messages": [{"role": "user", "content": "x", "name": "Ann"}, {"role": "assistant", "content": "y", "weight": 0}]}
-    assert keys_lost(record, {"messages": "messages"}) == ('the key "name" of messages',)
 
 
 def test_calls_of_tools_are_written_as_each_format_writes_them_or_lost_with_a_word() -> None:

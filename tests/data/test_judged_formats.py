@@ -45,6 +45,10 @@ BLUE = Preference((Message("user", "Sky?"),), (Message("assistant", "Blue."),), 
             id="openai",
         ),
         pytest.param({"instruction": "Sky?", "input": "", "chosen": "Blue.", "rejected": "Green."}, id="llama-factory-alpaca"),
+        pytest.param({"system": "", "question": "Sky?", "chosen": "Blue.", "rejected": "Green."}, id="axolotl-intel"),
+        pytest.param({"system": None, "input": "Sky?", "chosen": "Blue.", "rejected": "Green."}, id="axolotl-icr"),
+        pytest.param({"instruction": "Sky?", "chosen_response": "Blue.", "rejected_response": "Green."}, id="axolotl-argilla"),
+        pytest.param({"messages": [user("Sky?")], "chosen": assistant("Blue."), "rejected": assistant("Green.")}, id="axolotl-chat"),
         pytest.param(
             {
                 "conversations": [{"from": "human", "value": "Sky?"}],
@@ -62,6 +66,31 @@ def test_every_documented_shape_of_a_preference(record: dict[str, Any]) -> None:
     assert (example.prompt, example.chosen, example.rejected) == (BLUE.prompt, BLUE.chosen, BLUE.rejected)
 
 
+@pytest.mark.parametrize(
+    ("chosen", "rejected", "expected"),
+    [
+        ("The sky is blue.", "The sky is green.", ("The sky is", " blue.", " green.")),
+        ("The sky is blue", "The sky is blue-green", ("The sky is", " blue", " blue-green")),
+        ("one two", "one two three", ("one", " two", " two three")),
+    ],
+)
+def test_plain_texts_part_at_the_last_space_before_they_differ(chosen: str, rejected: str, expected: tuple[str, str, str]) -> None:
+    example, _ = one({"chosen": chosen, "rejected": rejected})
+    assert tuple(turns[0].content for turns in (example.prompt, example.chosen, example.rejected)) == expected
+
+
+@pytest.mark.parametrize("role", ["system", "system_prompt"])
+def test_a_system_message_beside_a_prompt_comes_first(role: str) -> None:
+    example, _ = one({role: "Be brief.", "prompt": "Sky?", "chosen": "Blue.", "rejected": "Green."})
+    assert example.prompt == (Message("system", "Be brief."), *BLUE.prompt)
+
+
+def test_two_system_messages_are_one_too_many() -> None:
+    prompt = [{"role": "system", "content": "a"}, user("Sky?")]
+    with pytest.raises(DataError, match="a system message in the prompt and one beside it"):
+        read([{"system": "b", "prompt": prompt, "chosen": "Blue.", "rejected": "Green."}])
+
+
 def test_dialogues_part_where_they_differ() -> None:
     shared = "\n\nHuman: Hi\n\nAssistant: Hello\n\nHuman: Sky?"
     example, _ = one({"chosen": f"{shared}\n\nAssistant: Blue.", "rejected": f"{shared}\n\nAssistant: Green."})
@@ -75,6 +104,7 @@ def test_dialogues_part_where_they_differ() -> None:
         pytest.param({"prompt": "Sky?", "completion": "Blue.", "label": True}, True, id="trl-text"),
         pytest.param({"prompt": [user("Sky?")], "completion": [assistant("Blue.")], "label": False}, False, id="trl-messages"),
         pytest.param({"messages": [user("Sky?"), assistant("Blue.")], "kto_tag": True}, True, id="llama-factory-openai"),
+        pytest.param({"messages": [user("Sky?"), assistant("Blue.")], "label": False}, False, id="llama-factory-label"),
         pytest.param({"instruction": "Sky?", "input": "", "output": "Blue.", "kto_tag": False}, False, id="llama-factory-alpaca"),
         pytest.param(
             {"conversations": [{"from": "human", "value": "Sky?"}, {"from": "gpt", "value": "Blue."}], "kto_tag": "true"},
@@ -88,6 +118,12 @@ def test_every_documented_shape_of_a_single_judgement(record: dict[str, Any], li
     assert form == "unpaired"
     assert isinstance(example, Unpaired)
     assert (example.prompt, example.completion, example.is_liked) == (BLUE.prompt, BLUE.chosen, liked)
+
+
+def test_a_label_that_is_no_judgement_leaves_conversations_as_they_are() -> None:
+    talk = [user("Sky?"), assistant("Blue.")]
+    assert read([{"messages": talk, "label": "weather"}]).facts.format == "messages"
+    assert read([{"messages": talk, "label": True}, {"messages": talk}]).facts.format == "messages"
 
 
 @pytest.mark.parametrize(

@@ -106,8 +106,8 @@ def test_messages_may_be_json_text() -> None:
     [
         ("nonsense", "is no JSON"),
         ([], "expected a list"),
-        ([{"from": "human", "value": "x"}], "message 1 is"),
-        ([{"role": "human", "content": "x"}], 'has the role "human". Known: system, developer, user, assistant'),
+        ([{"from": "human", "text": "x"}], "message 1 is"),
+        ([{"role": "bard", "content": "x"}], 'has the role "bard". Known: system, developer, user, assistant'),
         ([{"role": "user", "content": ["x"]}], "expected text"),
         ([{"role": "user", "content": "x"}], "no message of the assistant"),
         ([{"role": "user", "content": "x"}, {"role": "assistant", "content": " "}], "message 2 of the assistant is empty"),

@@ -10,9 +10,10 @@ from tunesmith.app.data_files import Work, check_target, data_work, schema_for, 
 from tunesmith.core.errors import DataError, UsageError, did_you_mean
 from tunesmith.core.events import Event
 from tunesmith.core.types import Labelled
-from tunesmith.data.convert import TARGETS, columns_of, convert, is_of_several_turns, kept_columns, keys_lost
+from tunesmith.data.convert import TARGETS, columns_of, convert, is_of_several_turns, kept_columns
 from tunesmith.data.record_source import RecordSource
 from tunesmith.data.table import Record
+from tunesmith.data.unread import unread_keys
 
 __all__ = ["convert_data"]
 
@@ -99,7 +100,7 @@ def _look(work: Work, rows: RecordSource, form: Any, located: Mapping[str, str],
         facts.as_messages |= several
         facts.has_pairs |= isinstance(example, Labelled) and example.text_pair is not None
         facts.losses.update(losses)
-        facts.losses.update(keys_lost(record, located))
+        facts.losses.update(unread_keys(record, located))
         facts.losses.update(f'the column "{column}"' for column in dropped if record.get(column) not in (None, ""))
     if not facts.num_rows:
         raise DataError(f"{rows.name}: no row can be written as {to}. Choose another format.")

@@ -13,7 +13,6 @@ from tunesmith.core.events import Event, Progress, Stage, Warned
 from tunesmith.core.files import folders_made, staged_file
 from tunesmith.data import Quarantine, write_quarantine
 from tunesmith.data.record_source import RecordSource
-from tunesmith.data.split import forget_texts
 from tunesmith.data.table import Record
 from tunesmith.data.writing import WRITTEN, parquet_schema, record_writer
 
@@ -35,7 +34,6 @@ class Work:
         self.say(Stage(stage, detail))
         for number, row in enumerate(rows, start=1):
             if number % _TELL_EVERY == 0:
-                forget_texts()
                 self.say(Progress(stage, number, 0))
             yield row
 

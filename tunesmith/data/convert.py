@@ -64,17 +64,6 @@ def kept_columns(columns: Sequence[str], located: Mapping[str, str]) -> tuple[li
     return [column for column in others if column not in _READ], [column for column in others if column in _READ]
 
 
-def keys_lost(record: Mapping[str, Any], located: Mapping[str, str]) -> tuple[str, ...]:
-    """The keys of messages that are not read, as losses."""
-    found = dict[str, None]()
-    for role, spelling in (("messages", OPENAI), ("conversations", SHAREGPT)):
-        value = record.get(located.get(role, ""))
-        for item in value if isinstance(value, list) else ():
-            known = (spelling.role, spelling.content, spelling.weight, spelling.calls)
-            found.update(dict.fromkeys(f'the key "{key}" of messages' for key in item if key not in known))
-    return tuple(found)
-
-
 def _turns(example: Example, to: str) -> tuple[Message, ...]:
     if isinstance(example, Chat):
         return example.messages

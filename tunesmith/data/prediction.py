@@ -17,7 +17,19 @@ from tunesmith.core.types import (
     Tagged,
     Text,
 )
-from tunesmith.data.formats._columns import CHOICES, CONVERSATIONS, MESSAGES, PAIRS, QUESTIONS, SECOND_TEXTS, TEXTS, WORDS, text_in
+from tunesmith.data.formats._columns import (
+    CHOICES,
+    CONTEXTS,
+    CONVERSATIONS,
+    INSTRUCTIONS,
+    MESSAGES,
+    PAIRS,
+    QUESTIONS,
+    SECOND_TEXTS,
+    TEXTS,
+    WORDS,
+    text_in,
+)
 from tunesmith.data.formats._conversations import messages_in, tools_in
 from tunesmith.data.formats._instructions import asked as instructed
 from tunesmith.data.formats._values import words_in
@@ -40,12 +52,12 @@ _ROLES: dict[str, dict[str, tuple[str, ...]]] = {
     **{name: {"text": TEXTS, "text_pair": SECOND_TEXTS} for name in _OF_TEXTS},
     "tagged": {"words": WORDS},
     "squad": {"question": ("question",), "context": ("context",)},
-    "pairs": {"source": tuple(pair[0] for pair in PAIRS)},
+    "pairs": {"source": tuple(dict.fromkeys(pair[0] for pair in PAIRS)), "context": CONTEXTS},
     "choices": {"question": QUESTIONS, "choices": (*CHOICES, "A")},
     "text": {"text": ("text",)},
     "messages": _MESSAGES,
     "sharegpt": {"conversations": CONVERSATIONS, **_MESSAGES},
-    "alpaca": {"instruction": ("instruction",), **_MESSAGES},
+    "alpaca": {"instruction": INSTRUCTIONS, **_MESSAGES},
 }
 """Format -> role -> usual names of its column."""
 
@@ -84,7 +96,7 @@ def columns_to_predict(
             raise DataError(_missing(missing, columns, roles, recipe, where))
         return {role: str(find(role)) for role in roles}
     # A text may have a second one, a question has choices; a conversation or a prompt, either will do.
-    first = "text" if format in _OF_TEXTS else "question" if format == "choices" else None
+    first = "text" if format in _OF_TEXTS else {"choices": "question", "pairs": "source"}.get(format)
     wanted = [first] if first else sorted(roles, key=lambda role: role not in given)
     located = next(({role: column} for role in wanted if (column := find(role))), None)
     if located is None and len(columns) == 1:
@@ -97,11 +109,12 @@ def columns_to_predict(
             located["text_pair"] = second
         elif "text_pair" in recipe:
             raise DataError(_missing("text_pair", columns, roles, recipe, where))
-    if format == "choices":
-        choices = find("choices")
-        if choices is None:
+    beside = {"choices": "choices", "pairs": "context" if located.get("source") == "question" else ""}.get(format)
+    if beside:
+        column = find(beside)
+        if column is None and beside == "choices":
             raise DataError(_missing("choices", columns, roles, recipe, where))
-        located["choices"] = choices
+        located |= {beside: column} if column else {}
     return located
 
 
@@ -144,7 +157,7 @@ def example_to_predict(record: Mapping[str, Any], origin: Origin, *, format: str
     if format == "choices":
         return ChoicesFormat().asked(record, origin, columns)
     if format == "pairs":
-        return Completion(text_in(record, columns["source"], origin), "", origin)
+        return Completion(PairsFormat().asked(record, origin, columns), "", origin)
     if format == "text":
         return Text(text_in(record, columns["text"], origin), origin)
     return Prompt((Message("user", text_in(record, columns["prompt"], origin)),), origin)

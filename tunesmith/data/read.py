@@ -14,6 +14,7 @@ from tunesmith.data.quarantine import InvalidRow, Quarantine
 from tunesmith.data.sources._aliases import ALIASES
 from tunesmith.data.stored import store
 from tunesmith.data.table import Table, listed_names
+from tunesmith.data.unread import Unread
 
 __all__ = ["Dataset", "SourceFacts", "find_format", "is_named_by_mapping", "read", "read_table"]
 
@@ -75,7 +76,7 @@ def read(
     if plugin is not None:
         rows, facts = plugin.stream(source, quarantine)
         find = partial(find_format, wanted=format, given=dict(columns or {}))
-        examples, name, found = store(rows, facts, find, labels=given, task=task, quarantine=quarantine)
+        examples, name, found, unread = store(rows, facts, find, labels=given, task=task, quarantine=quarantine)
     else:
         table = read_table(source, quarantine)
         name, form, located = find_format(table, format, dict(columns or {}))
@@ -85,8 +86,11 @@ def read(
             name_them, role = naming
             column = located[role]
             examples, found = name_them(examples, column, given, facts.class_names.get(column, ()), quarantine)
+        unread = Unread(form, located, table.facts)
+        for record in table.records:
+            unread.add(record)
     invalid = tuple(quarantine.rows) if quarantine else ()
-    notes = (*facts.notes, quarantine.summary(facts.name)) if quarantine and invalid else facts.notes
+    notes = (*facts.notes, *unread.notes(), *((quarantine.summary(facts.name),) if quarantine and invalid else ()))
     return Dataset(
         examples,
         SourceFacts(facts.name, facts.sha256, facts.licence, facts.citation, len(examples), name, found, notes, len(invalid)),
@@ -193,5 +197,13 @@ def _unclear(table: Table, wanted: str | None, fitting: Sequence[str]) -> str:
     return (
         f"{table.facts.name}: cannot tell what the columns {columns} mean. Set data.columns.text=COLUMN with data.columns.label (a class), .labels (several) or .value (a number), "
         "data.columns.source and .target (pairs), .instruction and .output (alpaca), .messages or .conversations, .words and .tags, "
-        "or data.format=text."
+        f"or data.format=text.{_headless(table.facts.name)}"
+    )
+
+
+def _headless(name: str) -> str:
+    """What to do where the names may be the first row's fields."""
+    is_table = Path(name).suffix.lower() in (".csv", ".tsv")
+    return (
+        f' A file without a header is named as {{table: {name}, names: "label, text"}}, with a name for every column.' if is_table else ""
     )

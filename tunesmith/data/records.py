@@ -1,30 +1,24 @@
 """Rows of data files, packed or plain, one at a time and in bounded memory: csv, tsv, jsonl, json, parquet, txt, xlsx and conll."""
 
-import csv
 import stat
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from tunesmith.core.errors import DataError, did_you_mean
 from tunesmith.data._decoding import BOM, decode, is_other_kind
+from tunesmith.data._delimited import csv_rows, tsv_rows
 from tunesmith.data._json import array_items, document
+from tunesmith.data._lines import LONGEST_TEXT, Item, raw_lines, readable, text_lines
 from tunesmith.data._unpacking import PACKED, inner_name, opened, refuse_too_much
 from tunesmith.data._xlsx import sheet_rows
 from tunesmith.data.quarantine import InvalidRow, Quarantine
 from tunesmith.data.table import Record, shown
 from tunesmith.data.tagged_lines import sentences
 
-__all__ = ["SUFFIXES", "decode", "is_named_like_data", "iter_lines", "iter_records", "iter_rows"]
+__all__ = ["SUFFIXES", "decode", "is_named_like_data", "is_table", "iter_lines", "iter_records", "iter_rows"]
 
-Item = tuple[int, Record | InvalidRow]
-"""What a reader finds: where it begins, and the record, or what keeps it from being one. What keeps the file from being read is raised."""
-
-_LONGEST_FIELD = 16 * 2**20
-"""Characters. A longer field of a table, or paragraph of a text, is no example."""
-_MANY_BYTES = 4 * 2**20
-_MOST_FIELDS = 100_000
 _BATCH_BYTES = 64 * 2**20
 
 
@@ -44,13 +38,14 @@ def iter_records(path: str | Path, columns: Iterable[str] = ()) -> Iterator[Reco
 
 
 def iter_rows(
-    path: Path, name: str | None = None, *, sheet: str | None = None, quarantine: Quarantine | None = None
+    path: Path, name: str | None = None, *, sheet: str | None = None, names: Sequence[str] = (), quarantine: Quarantine | None = None
 ) -> Iterator[tuple[int, Record]]:
     """(row, record) of a file; row is the line where the record begins (csv, tsv, jsonl, txt) or the sheet's row (xlsx), else its number, from 1.
 
     Args:
         name: what messages call the file; None: its path.
         sheet: of an .xlsx file, the sheet to read; None: its first.
+        names: of the columns of a csv or tsv file without a header; none: its first row has them.
         quarantine: takes the rows that cannot be read; None: the first of them is an error.
     Raises: DataError.
     """
@@ -58,13 +53,12 @@ def iter_rows(
     _require_content(path, shown_name)
     inner = inner_name(path, shown_name)
     suffix = Path(inner).suffix.lower()
-    reader = SUFFIXES.get(suffix)
-    if reader is None:
+    if suffix not in SUFFIXES:
         ends = f"{', '.join(SUFFIXES)}, or in one of these and one of {', '.join([*PACKED, '.zip'])}"
         raise DataError(f"{shown_name}: a file of an unknown kind; its name should end in one of {ends}.")
     if suffix in (".parquet", ".xlsx") and inner != path.name:
         raise DataError(f"{shown_name}: a packed {suffix[1:]} file. Unpack it: such files are packed themselves.")
-    for row, found in sheet_rows(path, shown_name, sheet) if sheet is not None else reader(path, shown_name):
+    for row, found in _items(path, shown_name, suffix, sheet, names):
         if not isinstance(found, InvalidRow):
             yield row, found
         elif quarantine is None:
@@ -73,10 +67,18 @@ def iter_rows(
             quarantine.add(found)
 
 
+def _items(path: Path, name: str, suffix: str, sheet: str | None, names: Sequence[str]) -> Iterator[Item]:
+    if sheet is not None:
+        return sheet_rows(path, name, sheet)
+    if names:
+        return (tsv_rows if suffix == ".tsv" else csv_rows)(path, name, names)
+    return SUFFIXES[suffix](path, name)
+
+
 def iter_lines(path: Path, name: str) -> Iterator[str]:
     """The lines of a text file, packed or plain, whatever its name, with their line ends. Raises: DataError."""
     _require_content(path, name)
-    yield from _lines(path, name)
+    yield from text_lines(path, name)
 
 
 def _require_content(path: Path, name: str) -> None:
@@ -97,168 +99,26 @@ def _require_content(path: Path, name: str) -> None:
         raise DataError(f"{name}: the file is empty (0 bytes). Check how it was written.")
 
 
+def is_table(path: Path) -> bool:
+    """Whether a file, packed or not, is a csv or tsv by its name. Raises: DataError, where it is a broken archive."""
+    return Path(inner_name(path, str(path))).suffix.lower() in (".csv", ".tsv")
+
+
 def is_named_like_data(path: Path) -> bool:
     """Whether a file's name ends as one does that can be read."""
     suffix = path.suffix.lower()
     return suffix == ".zip" or (Path(path.stem).suffix.lower() if suffix in PACKED else suffix) in SUFFIXES
 
 
-def _raw_lines(path: Path, name: str) -> Iterator[tuple[int, int, bytes]]:
-    """(number, offset, content) of the physical lines of a file, a byte order mark left out."""
-    offset = 0
-    with opened(path, name) as file:
-        for number, raw in enumerate(file.lines(), start=1):
-            content = raw.removeprefix(BOM) if number == 1 else raw
-            yield number, offset + len(raw) - len(content), content
-            offset += len(raw)
-
-
-def _lines(path: Path, name: str) -> Iterator[str]:
-    """The physical lines of a file, decoded, a byte order mark left out."""
-    for number, offset, content in _raw_lines(path, name):
-        yield decode(content, name, number, offset)
-
-
-def _readable(content: bytes) -> str:
-    """Bytes that are not UTF-8 as text for people."""
-    return content.decode("utf-8", "backslashreplace")
-
-
-class _Fed:
-    """The physical lines that a csv reader is fed: those it took for its last row, and what is wrong with their bytes, can be asked for."""
-
-    def __init__(self, path: Path, name: str, delimiter: str) -> None:
-        self._raw, self._name, self._delimiter = _raw_lines(path, name), name, delimiter.encode()
-        self._again = list[str]()
-        self.taken = list[str]()
-        """The lines of the row, as text; bytes that are not UTF-8 are spelled out."""
-        self.number = 0
-        """Of the last line taken."""
-        self.bad: dict[int, DataError] = {}
-        """Line -> what is wrong with its bytes."""
-
-    def lines(self) -> Iterator[str]:
-        """Every line, from where it was left."""
-        while self._again:
-            yield self._take(self._again.pop(), self.number + 1)
-        for number, offset, content in self._raw:
-            try:
-                if b"\0" in content:
-                    raise ValueError
-                line = content.decode("utf-8")
-            except ValueError:
-                line = self._bad_line(content, number, offset)
-            if len(content) > _MANY_BYTES and content.count(self._delimiter) > _MOST_FIELDS:
-                raise DataError(f"{self._name}:{number}: more than {_MOST_FIELDS:,} fields in one row. Each row is one example.")
-            yield self._take(line, number)
-
-    def bad_in(self, row: int) -> DataError | None:
-        """What is wrong with the bytes of the row that begins at line `row`, and ends with the last line taken."""
-        if not self.bad:
-            return None
-        found = next((error for number, error in self.bad.items() if row <= number <= self.number), None)
-        self.bad = {
-            number: error for number, error in self.bad.items() if number > self.number
-        }  # what is behind is not looked through again
-        return found
-
-    def put_back(self) -> None:
-        """All taken lines but the first are to be read again: a quote that is never closed has swallowed them."""
-        self._again += reversed(self.taken[1:])
-        self.number -= len(self.taken) - 1
-
-    def _take(self, line: str, number: int) -> str:
-        self.taken.append(line)
-        self.number = number
-        return line
-
-    def _bad_line(self, content: bytes, number: int, offset: int) -> str:
-        try:
-            return decode(content, self._name, number, offset)
-        except DataError as error:
-            if number == 1:
-                raise
-            self.bad[number] = error
-            return _readable(content)
-
-
-def _delimited(path: Path, name: str, delimiter: str, quoting: Any = csv.QUOTE_MINIMAL) -> Iterator[Item]:
-    csv.field_size_limit(_LONGEST_FIELD)  # texts are longer than the module's 128 kB
-    fed, header = _Fed(path, name, delimiter), list[str]()
-    reader = csv.reader(fed.lines(), delimiter=delimiter, quoting=quoting, strict=True)
-    while True:
-        row = fed.number + 1
-        fed.taken.clear()
-        try:
-            fields = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            refusal = DataError(f"{name}:{row}: broken csv ({error}). {_csv_cure(error)}")
-            if not header:
-                raise refusal from None
-            yield row, InvalidRow.of(refusal, name, row, fed.taken[0].rstrip("\r\n"))
-            fed.put_back()
-            reader = csv.reader(fed.lines(), delimiter=delimiter, quoting=quoting, strict=True)
-            continue
-        if not fields:
-            continue
-        wrong = fed.bad_in(row)
-        if wrong is None and not header:
-            header = [field.strip() for field in fields]
-            _check_header(header, name)
-        elif wrong is None and len(fields) == len(header):
-            yield row, dict(zip(header, fields, strict=True))
-        else:
-            yield (
-                row,
-                InvalidRow.of(wrong or _ragged(fields, header, delimiter, f"{name}:{row}"), name, row, "".join(fed.taken).rstrip("\r\n")),
-            )
-
-
-def _ragged(fields: list[str], header: list[str], delimiter: str, place: str) -> DataError:
-    part = "a tab" if delimiter == "\t" else repr(delimiter)
-    return DataError(f"{place}: {len(fields)} fields where the header has {len(header)}. Quote fields that hold {part} or a line break.")
-
-
-def _csv_cure(error: csv.Error) -> str:
-    if "new-line character" in str(error):
-        return "Its lines seem to end in carriage returns alone: convert it, for example: tr '\\r' '\\n' < FILE > new.csv"
-    return 'Look for a quote (") that is not closed or not doubled.'
-
-
-def _check_header(header: list[str], name: str) -> None:
-    twice = sorted(column for column, count in Counter(header).items() if count > 1)
-    if twice == [""]:
-        raise DataError(f"{name}:1: the header has {header.count('')} columns without a name. Name them, or remove them.")
-    if twice:
-        raise DataError(f"{name}:1: the header names the column {shown(twice[-1])} twice. Rename one of them.")
-
-
-def _csv(path: Path, name: str) -> Iterator[Item]:
-    """Comma-separated; with semicolons, as some spreadsheets write it, where the header has those and no comma."""
-    first = next(_lines(path, name), "")
-    return _delimited(path, name, ";" if ";" in first and "," not in first else ",")
-
-
-def _tsv(path: Path, name: str) -> Iterator[Item]:
-    """Tab-separated. Quotes are quotes where the whole file reads so; else, as in many published sets, plain characters."""
-    try:
-        is_quoted = not any(isinstance(record, InvalidRow) for _, record in _delimited(path, name, "\t"))
-    except DataError:
-        is_quoted = False
-    return _delimited(path, name, "\t", csv.QUOTE_MINIMAL if is_quoted else csv.QUOTE_NONE)
-
-
 def _jsonl(path: Path, name: str) -> Iterator[Item]:
-    for number, offset, raw in _raw_lines(path, name):
+    for number, offset, raw in raw_lines(path, name):
         content = raw.removeprefix(BOM)  # files that were joined have one in the middle
         try:
             line = decode(content, name, number, offset)
         except DataError as error:
             if number == 1 and is_other_kind(content):
                 raise
-            yield number, InvalidRow.of(error, name, number, _readable(content).rstrip("\r\n"))
+            yield number, InvalidRow.of(error, name, number, readable(content).rstrip("\r\n"))
             continue
         if not line.strip():
             continue
@@ -342,19 +202,19 @@ def _txt(path: Path, name: str) -> Iterator[Item]:
         text = "".join(block).rstrip()
         return begin, {"text": text} if bad is None else InvalidRow.of(bad, name, begin, text)
 
-    for number, offset, content in _raw_lines(path, name):
+    for number, offset, content in raw_lines(path, name):
         try:
             line = decode(content, name, number, offset)
         except DataError as error:
             if number == 1 and is_other_kind(content):
                 raise
-            line, bad = _readable(content), bad or error
+            line, bad = readable(content), bad or error
         if line.strip():
             begin = begin or number
             block.append(line)
             size += len(line)
-        if size > _LONGEST_FIELD:
-            raise DataError(f"{name}:{begin}: a text of more than {_LONGEST_FIELD:,} characters. Part it by blank lines.")
+        if size > LONGEST_TEXT:
+            raise DataError(f"{name}:{begin}: a text of more than {LONGEST_TEXT:,} characters. Part it by blank lines.")
         if block and (not blocks or not line.strip()):
             yield item()
             begin, size, bad = 0, 0, None
@@ -364,13 +224,13 @@ def _txt(path: Path, name: str) -> Iterator[Item]:
 
 
 def _tagged(path: Path, name: str) -> Iterator[Item]:
-    yield from sentences(_lines(path, name), name)
+    yield from sentences(text_lines(path, name), name)
 
 
 def _has_paragraphs(path: Path, name: str) -> bool:
     seen = blank = False
-    for _, _, line in _raw_lines(path, name):
-        if not _readable(line).strip():
+    for _, _, line in raw_lines(path, name):
+        if not readable(line).strip():
             blank = seen
         elif blank:
             return True
@@ -380,8 +240,8 @@ def _has_paragraphs(path: Path, name: str) -> bool:
 
 
 SUFFIXES: dict[str, Callable[[Path, str], Iterator[Item]]] = {
-    ".csv": _csv,
-    ".tsv": _tsv,
+    ".csv": csv_rows,
+    ".tsv": tsv_rows,
     ".json": _json,
     ".jsonl": _jsonl,
     ".ndjson": _jsonl,

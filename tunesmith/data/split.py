@@ -9,7 +9,6 @@ import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TypeVar
 
 from tunesmith.core.errors import DataError
@@ -35,7 +34,6 @@ __all__ = [
     "Splits",
     "content_key",
     "duplicate_key",
-    "forget_texts",
     "held_out",
     "label_of",
     "limited",
@@ -48,6 +46,9 @@ __all__ = [
 ]
 
 E = TypeVar("E", bound=Example)
+_MOST_KEYS = 100_000
+_KEYS: dict[bytes, str] = {}
+"""Hash of a text as it is written -> its key: a text is asked for at every split and every check. Hashes, as texts of files on the disk are not to be kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,15 +95,16 @@ def content_key(example: Example) -> str:
     return _key(*(message.content for message in (messages[:last] or messages)))
 
 
-@lru_cache(maxsize=20_000)  # a text is asked for at every split and every check
 def _key(*parts: str) -> str:
-    normal = "\x1f".join(" ".join(unicodedata.normalize("NFC", part).casefold().split()) for part in parts)
-    return hashlib.sha256(normal.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def forget_texts() -> None:
-    """Let go of the texts whose keys are remembered: a command that streams a file holds none of them any more."""
-    _key.cache_clear()
+    written = hashlib.blake2b("\x1f".join(parts).encode("utf-8", "surrogatepass"), digest_size=16).digest()
+    key = _KEYS.get(written)
+    if key is None:
+        normal = "\x1f".join(" ".join(unicodedata.normalize("NFC", part).casefold().split()) for part in parts)
+        key = hashlib.sha256(normal.encode("utf-8", "surrogatepass")).hexdigest()
+        if len(_KEYS) >= _MOST_KEYS:
+            _KEYS.clear()
+        _KEYS[written] = key
+    return key
 
 
 def split(dataset: Dataset, *, validation: float = 0.1, test: float = 0.2) -> Splits:

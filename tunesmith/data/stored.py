@@ -20,6 +20,7 @@ from tunesmith.core.types import Example, Origin
 from tunesmith.data.labels import labels_of, renaming
 from tunesmith.data.quarantine import InvalidRow, Quarantine
 from tunesmith.data.table import Record, Table, TableFacts
+from tunesmith.data.unread import Unread
 
 __all__ = ["StoredExamples", "StoredTexts", "chosen", "store"]
 
@@ -111,8 +112,8 @@ def store(
     labels: Mapping[str, str] | None,
     task: str,
     quarantine: Quarantine | None,
-) -> tuple[StoredExamples, str, tuple[str, ...]]:
-    """The examples of `rows`, the name of their format, and their labels.
+) -> tuple[StoredExamples, str, tuple[str, ...], Unread]:
+    """The examples of `rows`, the name of their format, their labels, and what of the records is in no example.
 
     Args:
         find: finds the format, its name and its columns from a table of the first rows.
@@ -125,7 +126,7 @@ def store(
     if not sample:
         raise DataError(f"{facts.name}: holds no rows.")
     name, form, located = find(Table([record for _, record in sample], [origin for origin, _ in sample], facts))
-    counts, kept, files = Counter[str](), list[Example](), dict[str, int]()
+    counts, kept, files, unread = Counter[str](), list[Example](), dict[str, int](), Unread(form, located, facts)
 
     def make(record: Record, origin: Origin) -> Example:
         example: Example = form.parse(record, replace(origin, task=task) if task else origin, located)
@@ -134,6 +135,7 @@ def store(
     def told() -> Iterator[tuple[str, int, int]]:
         for origin, record in chain(sample, rows):
             text = json.dumps(record, ensure_ascii=False, default=str)
+            unread.add(record)
             try:
                 example = make(json.loads(text), origin)
                 text.encode("utf-8")
@@ -161,7 +163,7 @@ def store(
         raise DataError(f"{facts.name}: holds no rows.")
     rename, found = renaming(kept, located, labels, facts.class_names)
     final = (lambda record, origin: rename(make(record, origin))) if rename else make
-    return StoredExamples(_batches(path), list(files), final), name, found
+    return StoredExamples(_batches(path), list(files), final), name, found, unread
 
 
 def _batches(path: Path) -> list[Any]:

@@ -27,6 +27,8 @@ class TableFacts:
     """What a reader of the report should know: rows left out, folders passed over."""
     class_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Column -> names of its classes in the order of their numbers, where the source declares them."""
+    beside: tuple[str, ...] = ()
+    """Columns that the source itself adds, for people to look at: nobody misses them where no example holds them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -145,8 +145,8 @@ class DataSpec(Section):
     shorthand: ClassVar[str | None] = "train"
 
     train: Source | None = None
-    """An alias, a file or several (`data/*.jsonl`), a folder with one folder a class or of documents, a hub id, or a mapping: an address, a query, a sheet, two
-    parallel files. Relative paths start at the current folder. This or `mix` must be there."""
+    """An alias, a file or several (`data/*.jsonl`), a folder with one folder a class or of documents, a hub id, or a mapping: an address, a query, a sheet, a
+    table without a header, two parallel files. Relative paths start at the current folder. This or `mix` must be there."""
     mix: dict[str, MixEntry] = Field(default_factory=dict)
     """Several data sets trained as one, by name, in place of `train`: `{docstrings: 0.9, small-talk: 0.1}`."""
     mix_by: MixBy = MixBy()

@@ -203,7 +203,7 @@ PLACES = {
 
 HISTORY = {"instruction": "a", "output": "b"}
 CONVERSATIONS = {
-    "a role that is not known": Case(chat([{"role": "human", "content": "x"}, ASSISTANT]), r'a\.jsonl:1: message 1 has the role "human"\. Known: system', CHAT),
+    "a role that is not known": Case(chat([{"role": "bard", "content": "x"}, ASSISTANT]), r'a\.jsonl:1: message 1 has the role "bard"\. Known: system', chat([{"role": "human", "content": "x"}, ASSISTANT])),
     "a role that is no word": Case(chat([{"role": ["user"], "content": "x"}, ASSISTANT]), r"a\.jsonl:1: message 1 has the role \['user'\]", CHAT),
     "a call of no tool": Case(chat([USER, {"role": "assistant", "tool_calls": [{"function": {}}]}]), r"a\.jsonl:1: message 2 calls .*, expected a tool", chat([USER, {"role": "assistant", "tool_calls": [{"function": {"name": "f"}}]}, {"role": "tool", "content": "x"}, ASSISTANT])),
     "a call with broken arguments": Case(chat([USER, {"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": "{"}}]}]), r"a\.jsonl:1: message 2 calls f with .*expected the arguments as a JSON object", chat([USER, {"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": "{}"}}]}])),

@@ -1,7 +1,7 @@
 """What the formats share: usual names of columns, and reading a text out of a record."""
 
 import json
-from collections.abc import Collection, Mapping, Set
+from collections.abc import Collection, Mapping, Sequence, Set
 from typing import Any
 
 from tunesmith.core.errors import DataError
@@ -11,16 +11,23 @@ from tunesmith.data.table import cell, listed_names, shown
 __all__ = [
     "ANSWERS",
     "CHOICES",
+    "CHOSEN",
+    "CONTEXTS",
     "CONVERSATIONS",
+    "INSTRUCTIONS",
     "LABELS",
     "MESSAGES",
+    "OUTPUTS",
     "PAIRS",
     "QUESTIONS",
+    "REJECTED",
     "SCORES",
     "SECOND_TEXTS",
+    "SYSTEMS",
     "TAGS",
     "TEXTS",
     "WORDS",
+    "are_liked_or_not",
     "check_characters",
     "choose",
     "is_alpaca",
@@ -41,7 +48,23 @@ LABELS = ("label", "labels", "class", "category", "sentiment")
 SCORES = ("score", "rating", "similarity_score", "value")
 WORDS = ("words", "tokens")
 TAGS = ("tags", "ner_tags", "pos_tags")
-PAIRS = (("source", "target"), ("prompt", "completion"), ("question", "answer"), ("input", "output"), ("instruction", "output"))
+PAIRS = (
+    ("source", "target"),
+    ("prompt", "completion"),
+    ("question", "answer"),
+    ("input", "output"),
+    ("instruction", "output"),
+    ("prompt", "response"),
+    ("instruction", "response"),
+    ("INSTRUCTION", "RESPONSE"),
+    ("prompt", "generation"),
+    ("article", "summary"),
+    ("document", "summary"),
+)
+CONTEXTS = ("context", "article", "passage")
+INSTRUCTIONS = ("instruction", "question")
+OUTPUTS = ("output", "response")
+SYSTEMS = ("system", "system_prompt")
 MESSAGES = ("messages",)
 CONVERSATIONS = ("conversations",)
 QUESTIONS = ("question", "ctx")
@@ -65,14 +88,23 @@ def locate_texts(columns: Collection[str], given: Mapping[str, str], role: str, 
     return found
 
 
+CHOSEN = ("chosen", "preferred_output", "chosen_response")
+REJECTED = ("rejected", "non_preferred_output", "rejected_response")
+
+
 def is_preference(columns: Set[str]) -> bool:
     """Whether there are two answers, of which one was liked better."""
-    return {"chosen", "rejected"} <= columns or {"preferred_output", "non_preferred_output"} <= columns
+    return any({chosen, rejected} <= columns for chosen, rejected in zip(CHOSEN, REJECTED, strict=True))
 
 
 def is_unpaired(columns: Set[str]) -> bool:
     """Whether there is one answer, and whether it was liked."""
     return "kto_tag" in columns or {"prompt", "completion", "label"} <= columns
+
+
+def are_liked_or_not(records: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether every record of conversations says in a column label that it was liked, or that it was not."""
+    return all(isinstance(record.get("label"), bool) for record in records)
 
 
 def is_judged(columns: Set[str]) -> bool:
@@ -82,7 +114,8 @@ def is_judged(columns: Set[str]) -> bool:
 
 def is_alpaca(columns: Set[str]) -> bool:
     """Whether there is more than an instruction and its output, which are a pair."""
-    return {"instruction", "output"} <= columns and not columns.isdisjoint({"input", "system", "history"}) and not is_judged(columns)
+    is_answered = not columns.isdisjoint(INSTRUCTIONS) and not columns.isdisjoint(OUTPUTS)
+    return is_answered and not columns.isdisjoint({"input", "history", *SYSTEMS}) and not is_judged(columns)
 
 
 def is_choices(columns: Set[str]) -> bool:

@@ -10,22 +10,28 @@ from tunesmith.core.types import Call, Chat, Message, Origin
 from tunesmith.data.formats._columns import check_characters, is_empty, listed
 from tunesmith.data.table import listed_names, shown
 
-__all__ = ["OPENAI", "SHAREGPT", "Spelling", "chat_of", "messages_in", "tools_in"]
+__all__ = ["OPENAI", "SHAREGPT", "Spelling", "chat_of", "messages_in", "tools_in", "unread_keys"]
 
 Role = Literal["system", "user", "assistant", "tool"]
 
 
+_ROLE_KEYS = ("role", "from")
+_CONTENT_KEYS = ("content", "value")
+_CALL_KEYS = ("tool_calls", "function_call")
+_THOUGHTS = ("thinking", "reasoning_content", "reasoning")
+_KEYS_READ = frozenset({*_ROLE_KEYS, *_CONTENT_KEYS, *_CALL_KEYS, "tool_call_id", "weight", "train"})
+"""`train` is axolotl's."""
+
+
 @dataclass(frozen=True, slots=True)
 class Spelling:
-    """How a message of a conversation is written: the names of its two keys, and of the roles."""
+    """How a message of a conversation is written, and asked for: the names of its two keys, and of the roles."""
 
     role: str
     content: str
     roles: Mapping[str, Role]
     weight: str | None = None
     """A key that says of the assistant's messages whether they are learned: 0 or 1."""
-    calls: str | None = None
-    """A key that holds the tools that the assistant calls; then there may be no content."""
     call: str = ""
     """A role whose content is a call: a JSON object with the tool's name and the arguments."""
 
@@ -35,7 +41,6 @@ OPENAI = Spelling(
     "content",
     {"system": "system", "developer": "system", "user": "user", "assistant": "assistant", "tool": "tool", "function": "tool"},
     weight="weight",
-    calls="tool_calls",
 )
 SHAREGPT = Spelling(
     "from",
@@ -52,6 +57,7 @@ SHAREGPT = Spelling(
     },
     call="function_call",
 )
+_ROLES = {**OPENAI.roles, **SHAREGPT.roles, "model": "assistant"}
 
 
 def messages_in(record: Mapping[str, Any], column: str, origin: Origin, spelling: Spelling = OPENAI) -> tuple[Message, ...]:
@@ -104,27 +110,56 @@ def tools_in(record: Mapping[str, Any], column: str | None, origin: Origin) -> t
     return texts
 
 
+def unread_keys(record: Mapping[str, Any], located: Mapping[str, str]) -> tuple[str, ...]:
+    """What messages hold that is not read: keys, each in words."""
+    found = dict[str, None]()
+    for role in ("messages", "conversations"):
+        value = record.get(located.get(role, ""))
+        for item in value if isinstance(value, list) else ():
+            if not isinstance(item, Mapping):
+                continue
+            known = _KEYS_READ | ({"name"} if _ROLES.get(str(item.get("role"))) == "tool" else set())
+            found.update(dict.fromkeys(f'the key "{key}" of messages' for key in item if key not in known and not is_empty(item[key])))
+            if item.get("train") is True and _ROLES.get(str(item.get("role", item.get("from")))) != "assistant":
+                found['"train": true of messages that are no answers'] = None
+    return tuple(found)
+
+
 def _message(item: Any, where: str, number: int, spelling: Spelling) -> Message:
-    has_calls = isinstance(item, Mapping) and spelling.calls is not None and not is_empty(item.get(spelling.calls))
-    if not isinstance(item, Mapping) or spelling.role not in item or (spelling.content not in item and not has_calls):
+    """A message in either spelling, whichever the conversation's is: data of the one is found with keys of the other."""
+    keys = item if isinstance(item, Mapping) else {}
+    role_key, content_key = (next((key for key in names if key in keys), "") for names in (_ROLE_KEYS, _CONTENT_KEYS))
+    has_calls = any(not is_empty(keys.get(key)) for key in _CALL_KEYS)
+    if not role_key or not (content_key or has_calls):
         user = next(name for name, role in spelling.roles.items() if role == "user")
         wanted = f'{{"{spelling.role}": "{user}", "{spelling.content}": "..."}}'
         raise DataError(f"{where}: message {number} is {shown(item)}, expected {wanted}.")
-    written, content = item[spelling.role], item.get(spelling.content)
-    role = spelling.roles.get(written) if isinstance(written, str) else None
+    written, place, calls = item[role_key], f"{where}: message {number}", tuple[Call, ...]()
+    role = _ROLES.get(written) if isinstance(written, str) else None
     if role is None:
-        raise DataError(f"{where}: message {number} has the role {shown(written)}. Known: {', '.join(spelling.roles)}.")
-    place, calls = f"{where}: message {number}", tuple[Call, ...]()
+        raise DataError(f"{place} has the role {shown(written)}. Known: {', '.join(spelling.roles)}.")
+    content = _content(item.get(content_key), place)
     if has_calls and role == "assistant":
-        calls, content = _calls(item[str(spelling.calls)], place), content or ""
+        calls = _calls(item.get("tool_calls") or item["function_call"], place)
+        content = content or ""
     if not isinstance(content, str):
         raise DataError(f"{place} holds {shown(content)} ({type(content).__name__}), expected text.")
     check_characters(content, place)
-    if written == spelling.call:
-        calls, content = _calls(listed(content, place, spelling.content, "calls"), place), ""
-    learned = _is_learned(item, where, number, spelling) if role == "assistant" else True
+    if written == SHAREGPT.call:
+        calls, content = _calls(listed(content, place, content_key, "calls"), place), ""
+    learned = _is_learned(item, place, role)
     name = item.get("name") if role == "tool" else None
     return Message(role, content, learned, calls, name if isinstance(name, str) else "")
+
+
+def _content(value: Any, place: str) -> Any:
+    """What a message says; OpenAI's list of parts as one text. Raises: DataError, where a part is none."""
+    if not isinstance(value, list | tuple) or not value or not all(isinstance(part, Mapping) and "type" in part for part in value):
+        return value
+    for part in value:
+        if part["type"] != "text" or not isinstance(part.get("text"), str):
+            raise DataError(f"{place} holds a part of the type {shown(part['type'])}; only text is read. Leave the row out.")
+    return "".join(part["text"] for part in value)
 
 
 def _calls(value: Any, place: str) -> tuple[Call, ...]:
@@ -150,8 +185,18 @@ def _calls(value: Any, place: str) -> tuple[Call, ...]:
     return tuple(found)
 
 
-def _is_learned(item: Mapping[str, Any], where: str, number: int, spelling: Spelling) -> bool:
-    weight = item.get(spelling.weight) if spelling.weight else None
-    if weight not in (None, 0, 1):
-        raise DataError(f"{where}: message {number} has the weight {shown(weight)}, expected 0 (read only) or 1 (learned).")
-    return weight != 0
+def _is_learned(item: Mapping[str, Any], place: str, role: Role) -> bool:
+    """Whether a message is learned: not where its weight is 0, or `train` is false. Raises: DataError, for what would be left unlearned unseen."""
+    thought = next((key for key in _THOUGHTS if not is_empty(item.get(key))), None)
+    if thought:
+        raise DataError(
+            f'{place} has a thought of its own ("{thought}"), which is not read. Write it into the content, as the chat template does, or remove it.'
+        )
+    if not is_empty(item.get("train_detail")):
+        raise DataError(f'{place} is learned in parts ("train_detail"), which is not read. Learn it whole, or not at all ("train": false).')
+    weight, trained = item.get("weight"), item.get("train")
+    if weight not in (None, 0, 1) or (weight is not None and role != "assistant"):
+        raise DataError(f"{place} has the weight {shown(weight)}, expected 0 (read only) or 1 (learned), of an answer.")
+    if trained not in (None, True, False):
+        raise DataError(f'{place} has "train": {shown(trained)}, expected true or false.')
+    return role != "assistant" or (weight != 0 and trained is not False)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from tunesmith.core.errors import DataError
 from tunesmith.core.types import Message, Origin
 from tunesmith.data.formats._columns import text_in
-from tunesmith.data.formats._conversations import OPENAI, SHAREGPT, messages_in
+from tunesmith.data.formats._conversations import messages_in
 
 __all__ = ["completion_of", "dialogue", "message_list", "shared_turns"]
 
@@ -30,8 +30,7 @@ def message_list(record: Mapping[str, Any], column: str, origin: Origin, role: L
         value = [value]
     if not isinstance(value, list | tuple):
         return (Message(role, text_in(record, column, origin)),)
-    is_sharegpt = bool(value) and isinstance(value[0], Mapping) and SHAREGPT.role in value[0]
-    return messages_in({column: value}, column, origin, SHAREGPT if is_sharegpt else OPENAI)
+    return messages_in({column: value}, column, origin)
 
 
 def completion_of(messages: Sequence[Message], origin: Origin, column: str) -> tuple[Message, ...]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from tunesmith.core.types import Chat, Message, Origin
-from tunesmith.data.formats._columns import is_alpaca, text_in
+from tunesmith.data.formats._columns import INSTRUCTIONS, OUTPUTS, SYSTEMS, choose, is_alpaca, text_in
 from tunesmith.data.formats._conversations import chat_of
 from tunesmith.data.formats._instructions import asked
 
@@ -14,10 +14,10 @@ __all__ = ["AlpacaFormat"]
 
 @dataclass(frozen=True, kw_only=True)
 class AlpacaFormat:
-    """Columns instruction and output, and one or more of input, system and history (a list of [question, answer]).
+    """Columns instruction (or question) and output (or response), and one or more of input, system (or system_prompt) and history (a list of [question, answer]).
 
     The input follows the instruction on a line of its own; answers of the history are learned too. Source: the data of Taori et al. (2023),
-    "Stanford Alpaca", and LLaMA-Factory's documentation of its data, which adds system and history.
+    "Stanford Alpaca"; LLaMA-Factory's documentation of its data, which adds system and history; axolotl's, which has the other names.
     """
 
     roles: ClassVar[tuple[str, ...]] = ("instruction", "input", "output", "system", "history")
@@ -25,7 +25,9 @@ class AlpacaFormat:
 
     def locate(self, columns: Set[str], given: Mapping[str, str]) -> dict[str, str]:
         """The column of each role, where there is one."""
-        return {**{role: role for role in self.roles if role in columns and role not in given.values()}, **given}
+        usual = {"instruction": INSTRUCTIONS, "input": ("input",), "output": OUTPUTS, "system": SYSTEMS, "history": ("history",)}
+        found = {role: choose(names, columns, given.values()) for role, names in usual.items()}
+        return {**{role: name for role, name in found.items() if name}, **given}
 
     def recognises(self, columns: Set[str]) -> bool:
         """Whether there is more than an instruction and its output, which are a pair."""

@@ -24,6 +24,8 @@ class ChoicesFormat:
 
     roles: ClassVar[tuple[str, ...]] = ("question", "choices", "answer")
     required: ClassVar[tuple[str, ...]] = ("question", "choices", "answer")
+    reads_beside: ClassVar[tuple[str, ...]] = tuple(ascii_uppercase)
+    """Columns that are read without a role of their own: one for each choice."""
 
     def locate(self, columns: Set[str], given: Mapping[str, str]) -> dict[str, str]:
         """The column of each role, as far as it is clear; of lettered choices it is A."""

@@ -1,11 +1,11 @@
 """messages: conversations as lists of {"role": ..., "content": ...}, in a column `messages` (a list, or its JSON text)."""
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from tunesmith.core.types import Chat, Origin
-from tunesmith.data.formats._columns import MESSAGES, choose, is_judged
+from tunesmith.data.formats._columns import MESSAGES, are_liked_or_not, choose, is_judged
 from tunesmith.data.formats._conversations import chat_of, messages_in, tools_in
 
 __all__ = ["MessagesFormat"]
@@ -28,6 +28,10 @@ class MessagesFormat:
     def recognises(self, columns: Set[str]) -> bool:
         """Whether there is a column messages."""
         return "messages" in self.locate(columns, {}) and not is_judged(columns)
+
+    def suits(self, records: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> bool:
+        """Whether the conversations are not judged beside."""
+        return not are_liked_or_not(records)
 
     def parse(self, record: Mapping[str, Any], origin: Origin, columns: Mapping[str, str]) -> Chat:
         """Raises: DataError, naming the row, where it is no conversation, or holds no answer to learn."""

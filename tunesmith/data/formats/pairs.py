@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from tunesmith.core.types import Chat, Completion, Origin
-from tunesmith.data.formats._columns import PAIRS, is_alpaca, is_choices, is_judged, text_in
+from tunesmith.data.formats._columns import CONTEXTS, PAIRS, choose, is_alpaca, is_choices, is_empty, is_judged, text_in
 from tunesmith.data.formats._conversations import chat_of, messages_in
 
 __all__ = ["PairsFormat"]
@@ -13,9 +13,12 @@ __all__ = ["PairsFormat"]
 
 @dataclass(frozen=True, kw_only=True)
 class PairsFormat:
-    """Columns source and target, or prompt and completion, question and answer, input and output, instruction and output."""
+    """Columns source and target, or others that come in pairs: prompt and completion, question and answer, input and output, article and summary.
 
-    roles: ClassVar[tuple[str, ...]] = ("source", "target")
+    A context beside a question (columns context, article or passage) stands before it, parted by an empty line.
+    """
+
+    roles: ClassVar[tuple[str, ...]] = ("source", "target", "context")
     required: ClassVar[tuple[str, ...]] = ("source", "target")
 
     def locate(self, columns: Set[str], given: Mapping[str, str]) -> dict[str, str]:
@@ -24,7 +27,9 @@ class PairsFormat:
         sources = {pair[0] for pair in found if given.get("target", pair[1]) == pair[1]}
         targets = {pair[1] for pair in found if given.get("source", pair[0]) == pair[0]}
         usual = {role: next(iter(names)) for role, names in (("source", sources), ("target", targets)) if len(names) == 1}
-        return {**(usual if given or len(found) == 1 else {}), **given}
+        located = {**(usual if given or len(found) == 1 else {}), **given}
+        context = choose(CONTEXTS, columns, located.values()) if located.get("source") == "question" else None
+        return {"context": context, **located} if context else located
 
     def recognises(self, columns: Set[str]) -> bool:
         """Whether exactly one of the usual pairs of names is there, and neither choices nor a judgement beside it."""
@@ -39,4 +44,11 @@ class PairsFormat:
         if all(isinstance(record.get(columns[role]), list | tuple) for role in self.required):
             before, after = (messages_in(record, columns[role], origin) for role in self.required)
             return chat_of((*(replace(message, learned=False) for message in before), *after), origin)
-        return Completion(text_in(record, columns["source"], origin), text_in(record, columns["target"], origin), origin)
+        return Completion(self.asked(record, origin, columns), text_in(record, columns["target"], origin), origin)
+
+    def asked(self, record: Mapping[str, Any], origin: Origin, columns: Mapping[str, str]) -> str:
+        """The source, its context before it, where it has one. Raises: DataError, naming the row."""
+        source, context = text_in(record, columns["source"], origin), columns.get("context")
+        if context is None or is_empty(record.get(context)):
+            return source
+        return f"{text_in(record, context, origin)}\n\n{source}"

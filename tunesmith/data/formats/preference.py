@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any, ClassVar
 
 from tunesmith.core.errors import DataError
 from tunesmith.core.types import Message, Origin, Preference
-from tunesmith.data.formats._columns import choose, is_empty, is_preference, text_in
+from tunesmith.data.formats._columns import CHOSEN, REJECTED, SYSTEMS, choose, is_empty, is_preference, text_in
 from tunesmith.data.formats._instructions import asked
 from tunesmith.data.formats._liked import completion_of, dialogue, message_list, shared_turns
 
@@ -14,8 +15,9 @@ __all__ = ["PreferenceFormat"]
 
 _NAMES = {
     "prompt": ("prompt", "question", "conversations", "messages"),
-    "chosen": ("chosen", "preferred_output"),
-    "rejected": ("rejected", "non_preferred_output"),
+    "chosen": CHOSEN,
+    "rejected": REJECTED,
+    "system": SYSTEMS,
 }
 
 
@@ -23,7 +25,7 @@ _NAMES = {
 class PreferenceFormat:
     """Columns prompt, chosen and rejected, each a text or messages. Without a prompt it is what both conversations begin with.
 
-    Read, too: OpenAI's input, preferred_output and non_preferred_output; LLaMA-Factory's instruction or conversations with chosen and
+    Two plain texts without a prompt part at the last space before they differ. Read, too: OpenAI's input, preferred_output and non_preferred_output; LLaMA-Factory's instruction or conversations with chosen and
     rejected (`ranking: true`); two whole dialogues as text, in turns of `Human:` and `Assistant:`, as hh-rlhf has them.
     Source: the documentation of TRL's, OpenAI's and LLaMA-Factory's data.
     """
@@ -34,10 +36,10 @@ class PreferenceFormat:
     def locate(self, columns: Set[str], given: Mapping[str, str]) -> dict[str, str]:
         """The column of each role, where there is one."""
         found = {role: choose(names, columns, given.values()) for role, names in _NAMES.items()}
-        if found["chosen"] == "preferred_output" and "input" in columns:
+        if "instruction" in columns:
+            found |= {role: role for role in ("instruction", "input", "history") if role in columns}
+        elif found["prompt"] is None and "input" in columns:
             found["prompt"] = "input"
-        elif "instruction" in columns:
-            found |= {role: role for role in ("instruction", "input", "system", "history") if role in columns}
         return {**{role: name for role, name in found.items() if name}, **given}
 
     def recognises(self, columns: Set[str]) -> bool:
@@ -52,8 +54,14 @@ class PreferenceFormat:
             shared = shared_turns(chosen, rejected)
             prompt, chosen, rejected = chosen[:shared], chosen[shared:], rejected[shared:]
         where = f"{origin.file}:{origin.row}"
+        if not prompt and all(isinstance(record.get(columns[role]), str) for role in ("chosen", "rejected")):
+            prompt, chosen, rejected = _parted(record[columns["chosen"]], record[columns["rejected"]])
         if not prompt:
             raise DataError(f"{where}: no prompt, and the two answers have none in common. Set data.columns.prompt.")
+        if "system" in columns and "instruction" not in columns and not is_empty(record.get(columns["system"])):
+            if prompt[0].role == "system":
+                raise DataError(f"{where}: a system message in the prompt and one beside it. Leave one out.")
+            prompt = (Message("system", text_in(record, columns["system"], origin)), *prompt)
         chosen, rejected = (completion_of(turns, origin, columns[role]) for turns, role in ((chosen, "chosen"), (rejected, "rejected")))
         if chosen == rejected:
             raise DataError(f"{where}: the chosen and the rejected answer are the same, so nothing can be learned. Remove the row.")
@@ -72,3 +80,11 @@ def _turns(record: Mapping[str, Any], column: str, origin: Origin) -> tuple[Mess
     if isinstance(record.get(column), str):
         return dialogue(text_in(record, column, origin)) or message_list(record, column, origin, "assistant")
     return message_list(record, column, origin, "assistant")
+
+
+def _parted(chosen: str, rejected: str) -> tuple[tuple[Message, ...], tuple[Message, ...], tuple[Message, ...]]:
+    """(prompt, chosen, rejected) of two texts: what both begin with, up to the last white space before they differ; no prompt, where there is none."""
+    shared = takewhile(lambda pair: pair[0] == pair[1], zip(chosen, rejected, strict=False))
+    at = max((place for place, (letter, _) in enumerate(shared) if letter.isspace()), default=0)
+    prompt = (Message("user", chosen[:at]),) if chosen[:at].strip() else ()
+    return prompt, (Message("assistant", chosen[at:]),), (Message("assistant", rejected[at:]),)

@@ -1,12 +1,12 @@
 """sharegpt: conversations as lists of {"from": "human" or "gpt", "value": ...}, in a column `conversations`, beside it perhaps `system`."""
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from tunesmith.core.errors import DataError
 from tunesmith.core.types import Chat, Message, Origin
-from tunesmith.data.formats._columns import CONVERSATIONS, choose, is_empty, is_judged, text_in
+from tunesmith.data.formats._columns import CONVERSATIONS, are_liked_or_not, choose, is_empty, is_judged, text_in
 from tunesmith.data.formats._conversations import SHAREGPT, chat_of, messages_in, tools_in
 
 __all__ = ["ShareGPTFormat"]
@@ -40,6 +40,10 @@ class ShareGPTFormat:
         if messages[0].role == "system":
             raise DataError(f"{origin.file}:{origin.row}: a system message in the conversation and one beside it. Leave one out.")
         return (Message("system", text_in(record, columns["system"], origin)), *messages)
+
+    def suits(self, records: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> bool:
+        """Whether the conversations are not judged beside."""
+        return not are_liked_or_not(records)
 
     def parse(self, record: Mapping[str, Any], origin: Origin, columns: Mapping[str, str]) -> Chat:
         """Raises: DataError, naming the row, where it is no conversation, or holds no answer to learn."""

@@ -1,13 +1,13 @@
 """unpaired: a prompt, one completion, and whether people liked it."""
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from tunesmith.core.errors import DataError
 from tunesmith.core.types import Message, Origin, Unpaired
-from tunesmith.data.formats._columns import is_empty, is_unpaired, text_in
-from tunesmith.data.formats._conversations import SHAREGPT, messages_in
+from tunesmith.data.formats._columns import are_liked_or_not, is_empty, is_unpaired, text_in
+from tunesmith.data.formats._conversations import OPENAI, SHAREGPT, messages_in
 from tunesmith.data.formats._instructions import asked
 from tunesmith.data.formats._liked import completion_of, message_list
 from tunesmith.data.table import cell, shown
@@ -45,8 +45,12 @@ class UnpairedFormat:
         return {**found, **given}
 
     def recognises(self, columns: Set[str]) -> bool:
-        """Whether there is a kto_tag, or a prompt with a completion and a label."""
-        return is_unpaired(columns)
+        """Whether there is a kto_tag, or an answer (completion, messages, conversations) with a label."""
+        return is_unpaired(columns) or ("label" in columns and not columns.isdisjoint({"messages", "conversations"}))
+
+    def suits(self, records: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> bool:
+        """Whether it is judgements that stand beside conversations."""
+        return columns["label"] != "label" or "completion" in columns or are_liked_or_not(records)
 
     def parse(self, record: Mapping[str, Any], origin: Origin, columns: Mapping[str, str]) -> Unpaired:
         """Raises: DataError, naming the row, where something is missing, or the label is neither true nor false."""
@@ -63,9 +67,9 @@ class UnpairedFormat:
     def _turns(
         self, record: Mapping[str, Any], origin: Origin, columns: Mapping[str, str]
     ) -> tuple[tuple[Message, ...], tuple[Message, ...]]:
-        for role, spelling in (("messages", None), ("conversations", SHAREGPT)):
+        for role, spelling in (("messages", OPENAI), ("conversations", SHAREGPT)):
             if role in columns:
-                found = messages_in(record, columns[role], origin, spelling) if spelling else messages_in(record, columns[role], origin)
+                found = messages_in(record, columns[role], origin, spelling)
                 return found[:-1], completion_of(found[-1:], origin, columns[role])
         if {"instruction", "output"} <= columns.keys():
             return asked(record, origin, columns), (Message("assistant", text_in(record, columns["output"], origin)),)

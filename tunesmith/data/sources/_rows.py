@@ -24,6 +24,7 @@ def table_of_rows(
     sha256: str | None = None,
     *,
     sheet: str | None = None,
+    names: Sequence[str] = (),
     notes: Sequence[str] = (),
     quarantine: Quarantine | None = None,
 ) -> Table:
@@ -33,17 +34,18 @@ def table_of_rows(
         shown: what origins and messages call the file.
         sha256: of the file, where it is known already.
         sheet: of a workbook, the sheet to read; None: the first.
+        names: of the columns of a csv or tsv file without a header.
         quarantine: takes the rows that cannot be read; None: the first of them is an error.
     Raises: DataError, where the file or a row is broken, or there is none.
     """
     records, origins = list[Record](), list[Origin]()
-    for row, record in iter_rows(path, shown, sheet=sheet, quarantine=quarantine):
+    for row, record in iter_rows(path, shown, sheet=sheet, names=names, quarantine=quarantine):
         records.append(record)
         origins.append(Origin(shown, row))
     if not records:
         if quarantine is not None:
             quarantine.refuse_all(shown)
-        headed = path.suffix.lower() in (".csv", ".tsv", ".xlsx")
+        headed = not names and path.suffix.lower() in (".csv", ".tsv", ".xlsx")
         raise DataError(f"{shown}: the file holds no rows{' below its header' if headed else ''}.")
     return Table(records, origins, TableFacts(shown, sha256 or file_sha256(path), notes=tuple(notes)))
 

@@ -64,7 +64,7 @@ class Documents:
             notes.append(f"{source}: files of other kinds were left out: {kinds}")
         if empty:
             notes.append(f"{source}: {empty} documents without text were left out")
-        return Table(records, origins, TableFacts(str(source), digest.hexdigest(), notes=tuple(notes)))
+        return Table(records, origins, TableFacts(str(source), digest.hexdigest(), notes=tuple(notes), beside=("document",)))
 
 
 def _files(root: Path) -> Iterator[Path]:

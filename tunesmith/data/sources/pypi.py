@@ -77,7 +77,7 @@ def _rated(alias: str) -> Table:
         notes.append(
             f"{alias}: for {num_unlike} texts the published mean rating is not the mean of the published single ratings; the published mean was used"
         )
-    return Table(records, origins, TableFacts(alias, _VADER[3], "MIT", _VADER_CITATION, tuple(notes)))
+    return Table(records, origins, TableFacts(alias, _VADER[3], "MIT", _VADER_CITATION, tuple(notes), beside=("rating", "ratings")))
 
 
 @cache
@@ -111,4 +111,4 @@ def _small_talk() -> Table:
     origins = [Origin("small-talk", row) for row in range(1, len(records) + 1)]
     notes = ("small-talk: tech_support (10 pairs, repeated 1,050 times) and repeated pairs were left out",)
     citation = "Gunther Cox and contributors, ChatterBot Language Training Corpus, https://github.com/gunthercox/chatterbot-corpus"
-    return Table(records, origins, TableFacts("small-talk", _CHATTERBOT[3], "BSD", citation, notes))
+    return Table(records, origins, TableFacts("small-talk", _CHATTERBOT[3], "BSD", citation, notes, beside=("subject",)))

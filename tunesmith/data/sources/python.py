@@ -168,5 +168,5 @@ def _reference() -> Table:
     return Table(
         [{"text": text.strip(), "topic": topic} for topic, text in pages],
         [Origin("python-reference", row) for row in range(1, len(pages) + 1)],
-        TableFacts("python-reference", hash_of(pages), _LICENCE, _CITATION),
+        TableFacts("python-reference", hash_of(pages), _LICENCE, _CITATION, beside=("topic",)),
     )
