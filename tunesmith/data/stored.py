@@ -120,8 +120,6 @@ def store(
         quarantine: takes the rows that make no example; None: the first of them is an error.
     Raises: DataError, as `read`.
     """
-    import pyarrow as pa
-
     sample = list(islice(rows, _SAMPLE))
     if not sample:
         raise DataError(f"{facts.name}: holds no rows.")
@@ -152,11 +150,7 @@ def store(
             yield text, files.setdefault(origin.file, len(files)), origin.row
 
     path = cache_folder("stored") / f"{hash_of(facts.sha256, facts.name, name, located)}.arrow"
-    schema = pa.schema([("record", pa.large_string()), ("file", pa.int32()), ("row", pa.int64())])
-    with staged_file(path) as staged, pa.OSFile(str(staged), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
-        stream = told()
-        while batch := list(islice(stream, _BATCH)):
-            writer.write_batch(pa.record_batch([list(column) for column in zip(*batch, strict=True)], schema=schema))
+    _write(path, told())
     if not kept:
         if quarantine is not None:
             quarantine.refuse_all(facts.name)
@@ -164,6 +158,16 @@ def store(
     rename, found = renaming(kept, located, labels, facts.class_names)
     final = (lambda record, origin: rename(make(record, origin))) if rename else make
     return StoredExamples(_batches(path), list(files), final), name, found, unread
+
+
+def _write(path: Path, rows: Iterator[tuple[str, int, int]]) -> None:
+    """An Arrow file of (record, file, row); there is none where `rows` breaks off."""
+    import pyarrow as pa
+
+    schema = pa.schema([("record", pa.large_string()), ("file", pa.int32()), ("row", pa.int64())])
+    with staged_file(path) as staged, pa.OSFile(str(staged), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
+        while batch := list(islice(rows, _BATCH)):
+            writer.write_batch(pa.record_batch([list(column) for column in zip(*batch, strict=True)], schema=schema))
 
 
 def _batches(path: Path) -> list[Any]:
