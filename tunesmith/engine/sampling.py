@@ -46,7 +46,7 @@ class Sampling:
 
 def most_likely(logits_RV: Tensor, prompts: Sequence[int]) -> list[int]:
     """The likeliest token of each row."""
-    return logits_RV.argmax(1).tolist()  # type: ignore[no-any-return]
+    return logits_RV.argmax(1).tolist()
 
 
 def nucleus(logits_RV: Tensor, temperature: float, top_p: float) -> Tensor:
@@ -65,10 +65,10 @@ def drawn(probabilities_RV: Tensor, numbers_R: Tensor) -> list[int]:
     """The token of each row at which the sum of the probabilities passes the row's number: (R,), float64, in [0, 1)."""
     sums_RV = probabilities_RV.cpu().double().cumsum(1)
     reached_R1 = (numbers_R * sums_RV[:, -1]).unsqueeze(1)
-    return torch.searchsorted(sums_RV, reached_R1, right=True).squeeze(1).clamp(max=sums_RV.shape[1] - 1).tolist()  # type: ignore[no-any-return]
+    return torch.searchsorted(sums_RV, reached_R1, right=True).squeeze(1).clamp(max=sums_RV.shape[1] - 1).tolist()
 
 
-class Scattered(LogitsProcessor):  # type: ignore[misc]
+class Scattered(LogitsProcessor):
     """Makes transformers' greedy search take the tokens that `choose` does, for a batch of the prompts with these numbers."""
 
     def __init__(self, choose: Choose, prompts: Sequence[int]) -> None:
