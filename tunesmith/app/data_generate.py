@@ -227,8 +227,8 @@ def _ask(work: Work, writer: Writer, asking: _Asking, novelty: Novelty, wanted: 
         count = min(wanted - len(kept), MOST_REQUESTS_A_ROW * wanted - number + 1)
         asked = [asking.request(number + place) for place in range(count)]
 
-        def tick(done: int, before: int = number - 1) -> None:
-            work.say(Progress("generate", before + done, before + len(asked)))
+        def tick(done: int, before: int = number - 1, total: int = number - 1 + count) -> None:
+            work.say(Progress("generate", before + done, total))
 
         answers = writer.write([one.messages for one in asked], number, tick)
         for one, answer in zip(asked, answers, strict=True):
