@@ -3,6 +3,8 @@
 Source: Wang et al. (2023), "Self-Instruct", https://arxiv.org/abs/2212.10560. Here rows that were written are never shown as examples again.
 """
 
+import hashlib
+import json
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,7 +17,6 @@ from tunesmith.app.writers import TOP_P, LocalWriter, RemoteWriter, Writer, Writ
 from tunesmith.core.endpoint import Endpoint
 from tunesmith.core.errors import DataError, UsageError
 from tunesmith.core.events import Event, Progress, Stage, Warned
-from tunesmith.core.files import hash_of
 from tunesmith.core.system import memory_bytes
 from tunesmith.core.types import Completion, Example, Labelled, Message, Origin
 from tunesmith.data import read
@@ -248,7 +249,9 @@ def _ask(work: Work, writer: Writer, asking: _Asking, novelty: Novelty, wanted: 
 
 
 def _hash(messages: Sequence[Message]) -> str:
-    return hash_of([[message.role, message.content] for message in messages])
+    """SHA-256 of the messages as JSON, as an endpoint is sent them."""
+    sent = [{"role": message.role, "content": message.content} for message in messages]
+    return hashlib.sha256(json.dumps(sent, ensure_ascii=False).encode("utf-8")).hexdigest()
 
 
 def _outcome(answer: Written, asked: _Request, form: Form, novelty: Novelty) -> tuple[str, Example | None]:
