@@ -129,7 +129,7 @@ def test_every_answer_is_counted_once_by_what_becomes_of_it(url: str, capsys: py
         "Question: Why not?\nAnswer: why  not?",
         "Question: What is a tiger good for, in a  word?\nAnswer: x",
         "Question: How far away is the moon from here??\nAnswer: x",
-        "Question: Which animals can fly, and swim?\nAnswer: x",
+        "Question: Which animals can fly and swim??\nAnswer: x",
         "Question: Who wrote the first novel?\nAnswer: x",
         "Question: Who wrote the first novels?\nAnswer: y",
     )
@@ -230,7 +230,7 @@ def test_where_the_server_gives_up_nothing_is_written(url: str, capsys: pytest.C
         (["texts.jsonl", "--model", "m"], "rows of the kind Text are no seeds"),
         (["marked.jsonl", "--model", "m"], "none of 1 rows can be shown to a model"),
         (["--from-documents", "short", "--model", "m"], "short: no document with a passage of 100 characters"),
-        (["seeds.jsonl", "--model", "m", "--column", "source=nothing"], '--column source: no column "nothing"'),
+        (["seeds.jsonl", "--model", "m", "--column", "source=nothing"], '--column source=COLUMN: no column "nothing"'),
     ],
 )
 def test_what_cannot_be_is_told_before_a_model_is_asked(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
