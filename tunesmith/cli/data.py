@@ -9,6 +9,7 @@ import typer
 from tunesmith.cli import data_files
 from tunesmith.cli.check import check
 from tunesmith.cli.completion import recipes
+from tunesmith.cli.data_generate import generate
 from tunesmith.cli.output import JsonOption, Overrides, SkipInvalidOption, json_only, with_skip_invalid
 
 __all__ = ["app"]
@@ -19,6 +20,7 @@ app.command("split")(data_files.split)
 app.command("dedupe")(data_files.dedupe)
 app.command("convert")(data_files.convert)
 app.command("sample")(data_files.sample)
+app.command("generate")(generate)
 
 
 @app.callback()

@@ -34,7 +34,9 @@ from typing import Any, BinaryIO
 from tunesmith.core.errors import FetchError
 from tunesmith.core.files import cache_folder, disk_errors, file_sha256
 
-__all__ = ["IndexSettings", "Progress", "extract", "fetch_package", "fetch_url", "index_settings", "list_members", "read_member"]
+__all__ = [
+    "IndexSettings", "Progress", "extract", "fetch_package", "fetch_url", "index_settings", "list_members", "opener_for", "read_member",
+]  # fmt: skip
 
 Progress = Callable[[int, int], None]
 """Called with the bytes done and the bytes in all (0 where the server does not say)."""
@@ -275,21 +277,23 @@ class _HttpsOnly(urllib.request.HTTPRedirectHandler):
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-def _open(url: str, settings: IndexSettings, *, https_only: bool = False) -> Any:
-    """The opened address (http, https or file), asked several times where the connection fails. Raises: OSError."""
+def opener_for(url: str, settings: IndexSettings, *handlers: urllib.request.BaseHandler) -> urllib.request.OpenerDirector:
+    """What opens an address with pip's certificates and proxy, and with further handlers."""
     parts = urllib.parse.urlsplit(url)
     context = ssl.create_default_context(cafile=settings.cert if settings.cert and Path(settings.cert).is_file() else None)
     if parts.hostname in settings.trusted_hosts or parts.netloc.rpartition("@")[2] in settings.trusted_hosts:
         context = ssl._create_unverified_context()  # what pip's trusted-host means; the pinned hash still holds
-    handlers: list[urllib.request.BaseHandler] = [urllib.request.HTTPSHandler(context=context)]
-    if https_only:
-        handlers.append(_HttpsOnly())
-    if settings.proxy:
-        handlers.append(urllib.request.ProxyHandler({"http": settings.proxy, "https": settings.proxy}))
+    proxies = [urllib.request.ProxyHandler({"http": settings.proxy, "https": settings.proxy})] if settings.proxy else []
+    return urllib.request.build_opener(urllib.request.HTTPSHandler(context=context), *handlers, *proxies)
+
+
+def _open(url: str, settings: IndexSettings, *, https_only: bool = False) -> Any:
+    """The opened address (http, https or file), asked several times where the connection fails. Raises: OSError."""
+    parts = urllib.parse.urlsplit(url)
     request = urllib.request.Request(_without_login(url), headers={"Accept": _ACCEPT, "User-Agent": "tunesmith"})
     if login := _login(parts):
         request.add_unredirected_header("Authorization", "Basic " + base64.b64encode(login.encode()).decode())
-    opener, failure = urllib.request.build_opener(*handlers), OSError("not tried")
+    opener, failure = opener_for(url, settings, *([_HttpsOnly()] if https_only else [])), OSError("not tried")
     for pause in _PAUSES_SECONDS:
         time.sleep(pause)
         try:

@@ -33,6 +33,7 @@ from tunesmith.data.stored import chosen
 __all__ = [
     "Splits",
     "content_key",
+    "content_parts",
     "duplicate_key",
     "held_out",
     "label_of",
@@ -65,34 +66,39 @@ class Splits:
 
 
 def content_key(example: Example) -> str:
-    """SHA-256 of what the model is shown: NFC, case-folded, runs of white space made one space.
+    """SHA-256 of what the model is shown: NFC, case-folded, runs of white space made one space."""
+    return _key(*content_parts(example))
+
+
+def content_parts(example: Example) -> tuple[str, ...]:
+    """The texts that the model is shown.
 
     Of a pair that is its source, of a question with choices both, of a conversation (or its tokens) everything before its last answer: an answer differs,
     the question still leaks.
     """
     if isinstance(example, Text):
-        return _key(example.text)
+        return (example.text,)
     if isinstance(example, Labelled | Rated | MultiLabelled):
-        return _key(example.text) if example.text_pair is None else _key(example.text, example.text_pair)
+        return (example.text,) if example.text_pair is None else (example.text, example.text_pair)
     if isinstance(example, Choice):
-        return _key(example.question, *example.choices)
+        return (example.question, *example.choices)
     if isinstance(example, Completion):
-        return _key(example.source)
+        return (example.source,)
     if isinstance(example, Tagged):
-        return _key(*example.words)
+        return example.words
     if isinstance(example, SpanQuestion):
-        return _key(example.question, example.context)
+        return (example.question, example.context)
     if isinstance(example, Preference | Unpaired):
-        return _key(*(message.content for message in example.prompt))
+        return tuple(message.content for message in example.prompt)
     if isinstance(example, Tokens):  # where every token is learned, all of them; a single beginning is no question
-        return _key(" ".join(map(str, example.tokens[: example.num_asked] if example.num_asked > 1 else example.tokens)))
+        return (" ".join(map(str, example.tokens[: example.num_asked] if example.num_asked > 1 else example.tokens)),)
     messages = example.messages
     last = (
         max((i for i, message in enumerate(messages) if message.role == "assistant"), default=len(messages))
         if isinstance(example, Chat)
         else len(messages)
     )
-    return _key(*(message.content for message in (messages[:last] or messages)))
+    return tuple(message.content for message in (messages[:last] or messages))
 
 
 def _key(*parts: str) -> str:

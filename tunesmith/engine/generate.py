@@ -1,4 +1,4 @@
-"""Greedy generation: with cached keys and values where that is exact, else through transformers' own `generate`.
+"""Generation, greedy or drawn: with cached keys and values where that is exact, else through transformers' own `generate`.
 
 A sequence that has ended leaves its slot to one that waits, so that every step has as many as fit.
 """
@@ -12,13 +12,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import GenerationConfig, TextIteratorStreamer
+from transformers import GenerationConfig, LogitsProcessorList, TextIteratorStreamer
 from transformers.generation.streamers import BaseStreamer
 
 from tunesmith.core.types import ModelFacts
 from tunesmith.engine.cached import Cache
 from tunesmith.engine.forward import PackedForward
 from tunesmith.engine.probe import caches_exactly
+from tunesmith.engine.sampling import Choose, Sampling, Scattered, most_likely
 
 __all__ = ["generate", "longest_prompt", "stream"]
 
@@ -33,14 +34,16 @@ def generate(
     max_new_tokens: int,
     stop_tokens: Sequence[int],
     batch_tokens: int = 8192,
+    sampling: Sampling | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> list[list[int]]:
-    """The most likely continuation of each prompt, token by token, without its stop token.
+    """The continuation of each prompt, token by token, without its stop token.
 
     Args:
         forward: a causal language model or an encoder-decoder, adapters unmerged.
         prompts: token ids; one longer than `longest_prompt` loses its oldest tokens. An answer ends where the model's length does.
         batch_tokens: tokens of prompts and answers that are kept at a time.
+        sampling: how tokens are drawn; None: always the most likely one.
         progress: called with the number of prompts done.
     """
     facts = forward.facts
@@ -49,7 +52,8 @@ def generate(
     num_done = 0
     with _evaluating(forward.trunk):
         write = _write if caches_exactly(forward) else _write_in_batches
-        for written in write(forward, kept, [_room(facts, len(p), max_new_tokens) for p in kept], stop_tokens, batch_tokens):
+        choose = most_likely if sampling is None else sampling.chooser(len(kept))
+        for written in write(forward, kept, [_room(facts, len(p), max_new_tokens) for p in kept], stop_tokens, batch_tokens, choose):
             answers[written.prompt].append(written.token)
             num_done += written.is_last
             if written.is_last and progress is not None:
@@ -71,7 +75,7 @@ def stream(
     tokens = list[int]()
     with _evaluating(forward.trunk):
         if caches_exactly(forward):
-            coming = (written.token for written in _write(forward, [kept], [room], stop_tokens, 1))
+            coming = (written.token for written in _write(forward, [kept], [room], stop_tokens, 1, most_likely))
         else:
             coming = _overheard(forward, kept, room, stop_tokens)
         with contextlib.closing(coming):
@@ -125,7 +129,12 @@ class _Answer:
 
 
 def _write(
-    forward: PackedForward, prompts: Sequence[tuple[int, ...]], rooms: Sequence[int], stop_tokens: Sequence[int], batch_tokens: int
+    forward: PackedForward,
+    prompts: Sequence[tuple[int, ...]],
+    rooms: Sequence[int],
+    stop_tokens: Sequence[int],
+    batch_tokens: int,
+    choose: Choose,
 ) -> Iterator[_Written]:
     """Tokens as they come, from slots that are filled again. The longest sequences go first, so that those of a step are alike in length."""
     sizes = [len(prompt) + room for prompt, room in zip(prompts, rooms, strict=True)]
@@ -145,7 +154,8 @@ def _write(
             _close_gaps(cache, slots)
             places = list(range(len(slots)))
             logits = cache.step([answer.last for answer in slots if answer])
-        for slot, token in zip(places, logits.argmax(1).tolist(), strict=True):
+        chosen = choose(logits, [answer.prompt for answer in map(slots.__getitem__, places) if answer])
+        for slot, token in zip(places, chosen, strict=True):
             answer = slots[slot]
             assert answer is not None
             answer.last = token
@@ -176,7 +186,12 @@ def _close_gaps(cache: Cache, slots: list[_Answer | None]) -> None:
 
 
 def _write_in_batches(
-    forward: PackedForward, prompts: Sequence[tuple[int, ...]], rooms: Sequence[int], stop_tokens: Sequence[int], batch_tokens: int
+    forward: PackedForward,
+    prompts: Sequence[tuple[int, ...]],
+    rooms: Sequence[int],
+    stop_tokens: Sequence[int],
+    batch_tokens: int,
+    choose: Choose,
 ) -> Iterator[_Written]:
     """The same through transformers, in padded batches; prompts of similar length share a batch."""
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]), reverse=True)
@@ -185,7 +200,8 @@ def _write_in_batches(
         # An answer's room depends on its own prompt alone: where the model's length is near, only equal lengths share a batch.
         chosen = [i for i in order if rooms[i] == room][: max(1, batch_tokens // (width + room))]
         order = [i for i in order if i not in set(chosen)]
-        for index, tokens in zip(chosen, _generate_batch(forward, [prompts[i] for i in chosen], room, stop_tokens), strict=True):
+        draws = [] if choose is most_likely else [Scattered(choose, chosen)]
+        for index, tokens in zip(chosen, _generate_batch(forward, [prompts[i] for i in chosen], room, stop_tokens, draws), strict=True):
             end = next((place for place, token in enumerate(tokens) if token in stop_tokens), len(tokens) - 1)
             yield from (_Written(index, token, place == end) for place, token in enumerate(tokens[: end + 1]))
 
@@ -208,7 +224,7 @@ def _greedy(trunk: Any, facts: ModelFacts, max_new_tokens: int, stop_tokens: Seq
 
 
 def _generate_batch(
-    forward: PackedForward, prompts: Sequence[Sequence[int]], max_new_tokens: int, stop_tokens: Sequence[int]
+    forward: PackedForward, prompts: Sequence[Sequence[int]], max_new_tokens: int, stop_tokens: Sequence[int], draws: Sequence[Scattered]
 ) -> list[list[int]]:
     facts, width = forward.facts, max(len(p) for p in prompts)
     tokens = torch.full((len(prompts), width), facts.pad_token_id)
@@ -218,7 +234,8 @@ def _generate_batch(
         tokens[row, place] = torch.tensor(list(prompt))
         mask[row, place] = 1
     with _greedy(forward.trunk, facts, max_new_tokens, stop_tokens):
-        output = forward.trunk.generate(tokens.to(forward.device), attention_mask=mask.to(forward.device))  # type: ignore[operator]
+        processors = LogitsProcessorList(draws)
+        output = forward.trunk.generate(tokens.to(forward.device), attention_mask=mask.to(forward.device), logits_processor=processors)  # type: ignore[operator]
     return output[:, 1 if facts.is_encoder_decoder else width :].tolist()  # type: ignore[no-any-return]
 
 

@@ -1,0 +1,166 @@
+"""A model behind an address that speaks OpenAI's chat completions, as most servers of language models do.
+
+Source: OpenAI's API reference, "Create chat completion", https://platform.openai.com/docs/api-reference/chat/create.
+"""
+
+import http.client
+import ipaddress
+import json
+import os
+import re
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from time import sleep
+from typing import Any
+
+from tunesmith.core.errors import FetchError, UsageError
+from tunesmith.core.fetch import IndexSettings, index_settings, opener_for
+from tunesmith.core.types import Message
+
+__all__ = ["KEY_VARIABLE", "Endpoint", "Reply"]
+
+KEY_VARIABLE = "OPENAI_API_KEY"
+"""The environment variable that holds the key; a key is read from nowhere else, and stands in no file and no message."""
+_PAUSES_SECONDS = (0.0, 1.0, 2.0, 4.0, 8.0)
+"""Before each attempt; a server that says no is not asked again."""
+_LONGEST_PAUSE_SECONDS = 60.0
+_TIMEOUT_SECONDS = 120.0
+_MOST_BYTES = 16 * 2**20
+_MOST_SHOWN = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What was answered, and whether it was cut at the most tokens."""
+
+    text: str
+    is_cut: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A model's name and the address that requests are sent to."""
+
+    model: str
+    url: str
+    key: str | None = field(default=None, repr=False)
+    settings: IndexSettings = field(default_factory=IndexSettings, repr=False)
+    """Proxy and certificates."""
+
+    @classmethod
+    def named(cls, text: str) -> "Endpoint":
+        """From NAME@URL; the key from `OPENAI_API_KEY`, proxy and certificates as pip is set to.
+
+        `/v1` is added to an address without a path, and `/chat/completions` where it is missing. The key goes out over https, or to this
+        machine, and nowhere else; no proxy is asked for this machine.
+        Raises: UsageError, where the text is written otherwise, or holds a password.
+        """
+        found = re.fullmatch(r"(\S.*)@(https?://\S+)", text)
+        parts = urllib.parse.urlsplit(found[2]) if found else None
+        if not found or not parts or not parts.hostname:
+            raise UsageError(f"--endpoint {text}: expected NAME@URL, such as my-model@http://localhost:8000/v1.")
+        if parts.username or parts.password:
+            raise UsageError(f"--endpoint: an address with a login in it. Take it out, and set the environment variable {KEY_VARIABLE}.")
+        path = parts.path.rstrip("/") or "/v1"
+        path = path if path.endswith("/chat/completions") else f"{path}/chat/completions"
+        is_here, settings = _is_here(parts.hostname), replace(index_settings(), trusted_hosts=())
+        return cls(
+            model=found[1],
+            url=urllib.parse.urlunsplit(parts._replace(path=path, fragment="")),
+            key=(os.environ.get(KEY_VARIABLE) or None) if is_here or parts.scheme == "https" else None,
+            settings=replace(settings, proxy=None) if is_here else settings,
+        )
+
+    def chat(self, messages: Sequence[Message], *, max_tokens: int, temperature: float, top_p: float, seed: int) -> Reply:
+        """The model's next turn; asked again, after longer and longer pauses, where the server is busy (429) or broken (5xx).
+
+        Args:
+            seed: for servers that draw the same tokens for the same seed; others leave it.
+        Raises: FetchError, where there is no answer, or none that can be read.
+        """
+        asked = {
+            "model": self.model,
+            "messages": [{"role": message.role, "content": message.content} for message in messages],
+            "max_tokens": max_tokens,
+            "temperature": temperature,
+            "top_p": top_p,
+            "seed": seed,
+        }
+        return self._read(self._post(json.dumps(asked).encode("utf-8")))
+
+    def _post(self, content: bytes) -> bytes:
+        request = urllib.request.Request(self.url, content, {"Content-Type": "application/json", "User-Agent": "tunesmith"})
+        if self.key:
+            request.add_unredirected_header("Authorization", f"Bearer {self.key}")
+        handlers: list[urllib.request.BaseHandler] = [_NoRedirect()]
+        if _is_here(urllib.parse.urlsplit(self.url).hostname or ""):
+            handlers.append(urllib.request.ProxyHandler({}))
+        opener, wanted, reason = opener_for(self.url, self.settings, *handlers), 0.0, ""
+        for pause in _PAUSES_SECONDS:
+            sleep(min(max(pause, wanted), _LONGEST_PAUSE_SECONDS))
+            try:
+                with opener.open(request, timeout=_TIMEOUT_SECONDS) as answer:
+                    return bytes(answer.read(_MOST_BYTES))
+            except urllib.error.HTTPError as error:
+                reason, wanted = _said(error), _seconds(error.headers.get("Retry-After"))
+                if error.code < 500 and error.code != 429:
+                    raise FetchError(f"{self.url}: {reason}. {self._advice(error.code)}") from None
+            except (OSError, http.client.HTTPException) as error:
+                reason, wanted = str(getattr(error, "reason", None) or error) or type(error).__name__, 0.0
+        raise FetchError(f"{self.url}: no answer after {len(_PAUSES_SECONDS)} attempts: {reason}. {self._advice(0)}")
+
+    def _advice(self, code: int) -> str:
+        if code in (401, 403):
+            return (
+                f"The key in {KEY_VARIABLE} is not accepted."
+                if self.key
+                else f"Set the key in the environment variable {KEY_VARIABLE} (it is sent over https only)."
+            )
+        if code == 404:
+            return f"Check the address, and that the server has a model {self.model}."
+        return "Check the address, the request's limits and the server." if code else "Check the address, the network and the proxy."
+
+    def _read(self, content: bytes) -> Reply:
+        try:
+            document = json.loads(content)
+            choice: Mapping[str, Any] = document["choices"][0]
+            text = choice["message"]["content"]
+        except (ValueError, LookupError, TypeError, RecursionError):
+            text, choice = None, {}
+        if not isinstance(text, str):
+            shown = content[:_MOST_SHOWN].decode("utf-8", "replace")
+            raise FetchError(f"{self.url}: answered {shown!r}, expected a chat completion with choices[0].message.content.")
+        return Reply(text, choice.get("finish_reason") == "length")
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """Follows no redirect: what was asked, and the key, go where they were sent and nowhere else."""
+
+    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> None:
+        return None
+
+
+def _is_here(host: str) -> bool:
+    """Whether a host is this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _seconds(text: str | None) -> float:
+    return float(text) if text and re.fullmatch(r"\d+(\.\d+)?", text) else 0.0
+
+
+def _said(error: urllib.error.HTTPError) -> str:
+    """The status and what the server says to it, in one line."""
+    content = error.read(_MOST_BYTES)
+    try:
+        told = json.loads(content)["error"]
+        message = told["message"] if isinstance(told, Mapping) else told
+    except (ValueError, LookupError, TypeError, RecursionError):
+        message = ""
+    return f"HTTP {error.code} {' '.join(str(message or error.reason).split())[:_MOST_SHOWN]}".rstrip(". ")
