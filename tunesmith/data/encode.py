@@ -276,7 +276,7 @@ def _code() -> str:
             "render.py",
             "row_table.py",
             "tokenizing.py",
-            "wording.py",
+        "wording.py",
         )
     ]
     versions = []
