@@ -31,11 +31,11 @@ def sentences() -> list[list[str]]:
     ]
 
 
-def recipe(folder: Path, data: Path, out: Path, **more: Any) -> Recipe:
+def recipe(folder: Path, file: Path, out: Path, **more: Any) -> Recipe:
     return from_mapping(
         {
             "model": str(folder),
-            "data": {"train": str(data)},
+            "data": {"train": str(file)},
             "method": "full",
             "train": {"epochs": 6, "learning_rate": 3e-3, "examples_per_step": 16, "evaluations_per_epoch": 1},
             "engine": {"compile": False},
@@ -118,3 +118,16 @@ def test_a_run_goes_on_from_a_run_of_the_same_kind_with_its_head(encoder_folder:
     assert second.report["metrics"]["pearson"]["base"]["value"] == pytest.approx(
         first.report["metrics"]["pearson"]["tuned"]["value"], abs=1e-5
     )
+
+
+def test_data_that_stays_on_the_disk_gives_the_same_run(encoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:
+    reports = []
+    for number, on_disk in enumerate((False, True)):
+        data = {"train": str(reviews_csv), "columns": {"text": "review", "label": "sentiment"}, "on_disk": on_disk}
+        made = recipe(encoder_folder, reviews_csv, tmp_path / str(number), data=data, train={"max_steps": 3, "learning_rate": 1e-3})
+        reports.append(tune(made).report)
+    kept, stored = reports
+    assert stored["metrics"] == kept["metrics"]
+    assert stored["baselines"] == kept["baselines"]
+    assert stored["data"] == kept["data"]
+    assert [step["loss"] for step in stored["curves"]["train"]] == [step["loss"] for step in kept["curves"]["train"]]

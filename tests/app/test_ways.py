@@ -91,7 +91,7 @@ def test_the_plan_decides_by_the_memory_that_there_is(
 
 def test_available_memory_is_within_the_machine_and_the_container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cpu = torch.device("cpu")
-    assert 0 < machine.available_memory_bytes(cpu) <= machine._memory_bytes()
+    assert 0 < machine.available_memory_bytes(cpu) <= machine.memory_bytes()
     limit = tmp_path / "memory.max"
     limit.write_text("max\n")
     monkeypatch.setattr(machine, "_CGROUP_LIMITS", (limit, tmp_path / "missing"))

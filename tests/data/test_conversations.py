@@ -53,7 +53,7 @@ def test_sharegpt() -> None:
         ({"conversations": [{"role": "user", "content": "a"}]}, 'expected {"from": "human", "value": "..."}'),
         ({"conversations": [{"from": "human", "value": "a"}]}, "no message of the assistant"),
         ({"conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": " "}]}, "message 2 of the assistant is empty"),
-        ({"conversations": [{"from": "function_call", "value": "{}"}]}, 'has the role "function_call", a tool\'s turn'),
+        ({"conversations": [{"from": "function_call", "value": "{}"}]}, 'message 1 calls {}, expected a tool with "name"'),
         ({"conversations": [{"from": "bard", "value": "a"}]}, 'message 1 has the role "bard". Known: system, human'),
         ({"conversations": [{"from": ["x"], "value": "a"}]}, "message 1 has the role"),
         ({"conversations": []}, 'expected a list of {"from": ..., "value": ...}'),

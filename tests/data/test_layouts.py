@@ -24,7 +24,9 @@ SPELLED = {
     "alpaca": "S\n\n### Instruction:\nA\n\n### Response:\nB</s>\n\n### Instruction:\nC\n\n### Response:\n",
     "vicuna": "S USER: A ASSISTANT: B</s>USER: C ASSISTANT:",
 }
+SPELLED["hermes"] = SPELLED["chatml"]  # they differ where there are tools
 ANSWERS = {
+    "hermes": "D<|im_end|>",
     "mistral": " D</s>",
     "vicuna": " D</s>",
     "llama3": "D<|eot_id|>",

@@ -51,7 +51,7 @@ def test_a_benign_template_renders_as_transformers_renders_it(name: str, asks: b
     tokenizer = copy.deepcopy(chatml)
     tokenizer.chat_template = BENIGN[name]
     expected = tokenizer.apply_chat_template(TALK, tokenize=False, add_generation_prompt=asks)
-    assert box.render(BENIGN[name], tokenizer.special_tokens_map, [(TALK, [(4, asks)])]) == [[expected]]
+    assert box.render(BENIGN[name], tokenizer.special_tokens_map, [(TALK, [(4, asks)], [])]) == [[expected]]
 
 
 HOSTILE = {
@@ -83,38 +83,38 @@ HOSTILE = {
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_template_is_refused_within_five_seconds(name: str, box: TemplateSandbox) -> None:
     template, kind = HOSTILE[name]
-    box.render("warm", {}, [(TALK, [(1, True)])])
+    box.render("warm", {}, [(TALK, [(1, True)], [])])
     started = time.perf_counter()
     with pytest.raises(TemplateFailure) as failure:
-        box.render(template, {}, [(TALK, [(4, True)])])
+        box.render(template, {}, [(TALK, [(4, True)], [])])
     assert time.perf_counter() - started < 5
     assert failure.value.kind in ({kind, "memory", "ended", "refused"} if kind == "depth" else {kind})  # how Python says so differs
-    assert box.render("{{ messages[0].role }}", {}, [(TALK, [(1, True)])]) == [["system"]]  # it serves on
+    assert box.render("{{ messages[0].role }}", {}, [(TALK, [(1, True)], [])]) == [["system"]]  # it serves on
 
 
 def test_what_no_signal_ends_is_ended_with_its_process() -> None:
     box = TemplateSandbox(Limits(seconds=60, wall_seconds=0.5))
     endless = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
     with pytest.raises(TemplateFailure) as failure:
-        box.render(endless, {}, [(TALK, [(4, True)])])
+        box.render(endless, {}, [(TALK, [(4, True)], [])])
     assert failure.value.kind == "time"
-    assert box.render("x", {}, [(TALK, [(4, True)])]) == [["x"]]
+    assert box.render("x", {}, [(TALK, [(4, True)], [])]) == [["x"]]
     box.close()
 
 
 def test_the_process_is_started_once_and_not_used_by_a_fork(box: TemplateSandbox) -> None:
-    box.render("x", {}, [(TALK, [(1, True)])])
+    box.render("x", {}, [(TALK, [(1, True)], [])])
     process = box._process
     assert process is not None
-    box.render("y", {}, [(TALK, [(1, True)])])
+    box.render("y", {}, [(TALK, [(1, True)], [])])
     assert box._process is process
     child = os.fork()
     if child == 0:
-        good = box.render("z", {}, [(TALK, [(1, True)])]) == [["z"]] and box._process is not process
+        good = box.render("z", {}, [(TALK, [(1, True)], [])]) == [["z"]] and box._process is not process
         box.close()
         os._exit(0 if good else 1)
     assert os.waitpid(child, 0)[1] == 0
-    assert box.render("x", {}, [(TALK, [(1, True)])]) == [["x"]]
+    assert box.render("x", {}, [(TALK, [(1, True)], [])]) == [["x"]]
     assert box._process is process
 
 

@@ -109,7 +109,7 @@ def _sets(recipe: Recipe) -> list[_Set]:
     return [_Set(one.source or name, one.validation, one.test, one.format, one.columns, one.labels) for name, one in spec.mix.items()]
 
 
-def _splits(recipe: Recipe, readings: dict[str, Reading], *, holds_out: bool) -> tuple[dict[str, list[Example]], dict[str, str]]:
+def _splits(recipe: Recipe, readings: dict[str, Reading], *, holds_out: bool) -> tuple[dict[str, Sequence[Example]], dict[str, str]]:
     """The splits as tuning would make them, and the source of each; a source alone is one split."""
     found, sources = dict[str, list[Example]](), dict[str, list[str]]()
     for spec in _sets(recipe):
@@ -124,10 +124,10 @@ def _splits(recipe: Recipe, readings: dict[str, Reading], *, holds_out: bool) ->
         for name, examples in {**parts, **{name: readings[source].dataset.examples for name, source in own.items()}}.items():
             found.setdefault(name, []).extend(examples)
             sources.setdefault(name, []).append(own.get(name, first))
-    return found, {name: " + ".join(dict.fromkeys(names)) for name, names in sources.items()}
+    return dict(found), {name: " + ".join(dict.fromkeys(names)) for name, names in sources.items()}
 
 
-def _held_out(train: Dataset, validation: float, test: float) -> dict[str, list[Example]]:
+def _held_out(train: Dataset, validation: float, test: float) -> dict[str, Sequence[Example]]:
     return split(train, validation=validation, test=test).named()
 
 
@@ -149,7 +149,7 @@ def _shown(names: Iterable[str]) -> dict[str, str]:
     return {name: last if list(short.values()).count(last) == 1 else name for name, last in short.items()}
 
 
-def _other(recipe: Recipe, name: str) -> list[Example]:
+def _other(recipe: Recipe, name: str) -> Sequence[Example]:
     """A domain of the recipe, or a source: read as the training data is where that fits, else as its columns say."""
     domain, spec = recipe.evaluate.domains.get(name), recipe.data
     if domain is not None:

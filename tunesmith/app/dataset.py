@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from tunesmith.app.mixture import MixedSet, as_task, read_mixture, templates_of
+from tunesmith.app.mixture import MixedSet, as_task, most_bytes, read_mixture, templates_of
 from tunesmith.core.types import Example
 from tunesmith.data import Dataset, InvalidRow, SourceFacts, Splits, limited, num_overlapping, read, refuse_overlap, split
 from tunesmith.recipe import DataSpec, Recipe, Source
@@ -80,7 +80,10 @@ def prepare_data(recipe: Recipe) -> PreparedData:
 
 def _read(spec: DataSpec, name: str) -> tuple[list[Dataset], Splits, dict[str, SourceFacts]]:
     """The training source and those of the other splits' own, the splits, and what each was taken from."""
-    train = read(spec.train, format=spec.format, columns=spec.columns, labels=spec.labels, task=name, skip_invalid=spec.skip_invalid)
+    train = read(
+        spec.train, format=spec.format, columns=spec.columns, labels=spec.labels, task=name, skip_invalid=spec.skip_invalid,
+        most_bytes=most_bytes(spec),
+    )  # fmt: skip
     own = {
         part: _more(spec, source, train) for part, source in (("validation", spec.validation), ("test", spec.test)) if source is not None
     }
@@ -133,4 +136,5 @@ def _more(spec: DataSpec, source: Source, train: Dataset) -> Dataset:
         columns=spec.columns,
         labels=spec.labels or train.facts.labels or None,
         skip_invalid=spec.skip_invalid,
+        most_bytes=most_bytes(spec),
     )

@@ -160,7 +160,7 @@ def _preview(task: Task) -> list[dict[str, Any]]:
 
 
 def _data(task: Task) -> dict[str, Any]:
-    data = inspect(Splits(list(task.data.train), list(task.data.validation), list(task.data.test)), task.encoded, task.data.facts)
+    data = inspect(Splits(task.data.train, task.data.validation, task.data.test), task.encoded, task.data.facts)
     for name, examples in task.data.domains.items():
         alone = inspect(Splits(list(examples), [], []), {"train": task.encoded[name]}, {"train": task.data.facts[name]})
         data["splits"][name] = alone["splits"]["train"]

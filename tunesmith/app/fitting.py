@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from tunesmith.core.types import Choice, Example, Labelled, Objective
+from tunesmith.data import StoredExamples
 from tunesmith.evaluation.score import metrics_for
 
 __all__ = ["fitting_metrics"]
@@ -16,7 +17,7 @@ def fitting_metrics(objective: Objective, examples: Sequence[Example], *, is_mix
     answers and chosen ones stand together, only the likelihood of the right answers can be told of all.
     """
     closed = {Choice, Labelled} if is_mixed and "label" not in objective.fills else {Choice}
-    kinds = {type(example) for example in examples}
+    kinds = {type(examples[0])} if isinstance(examples, StoredExamples) else {type(example) for example in examples}
     if not kinds & closed:
         return _first(objective.headline, metrics_for(objective.fills))
     if not kinds <= closed:

@@ -12,6 +12,7 @@ import torch
 
 from tunesmith import __version__
 from tunesmith.core.errors import UsageError
+from tunesmith.core.system import memory_bytes
 
 __all__ = [
     "available_memory_bytes",
@@ -49,13 +50,6 @@ def versions() -> dict[str, str]:
     return found
 
 
-def _memory_bytes() -> int:
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (ValueError, OSError, AttributeError):  # not on Windows
-        return 0
-
-
 _CGROUP_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 """How much the system lets this container take, in version 2 and 1 of its interface; past it the process is killed."""
 
@@ -64,7 +58,7 @@ def available_memory_bytes(device: torch.device) -> int:
     """The most memory that this process can come to, with what it has now: of the GPU where one is used. 0 where the system does not say."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device)
-    found = [_memory_bytes()]
+    found = [memory_bytes()]
     with contextlib.suppress(OSError, StopIteration):
         free = next(line for line in Path("/proc/meminfo").read_text("utf-8").splitlines() if line.startswith("MemAvailable:"))
         resident = int(Path("/proc/self/statm").read_text("utf-8").split()[1]) * os.sysconf("SC_PAGE_SIZE")
@@ -91,7 +85,7 @@ def machine_facts(device: torch.device) -> dict[str, Any]:
         "processor": _processor(),
         "num_cores": os.cpu_count(),
         "num_threads": torch.get_num_threads(),
-        "memory_bytes": _memory_bytes(),
+        "memory_bytes": memory_bytes(),
         "device": name,
     }
 

@@ -63,7 +63,9 @@ def _metrics_of(task: Task, examples: Sequence[Example]) -> list[str]:
 def _constant(task: Task, examples: Sequence[Example]) -> list[Output]:
     """The best constant answer: of a mixture, that of the examples' own tasks; empty where answers are open."""
     tasks = {example.origin.task for example in examples}
-    train = [example for example in task.splits["train"].examples if not task.data.sets or example.origin.task in tasks]
+    train = task.splits["train"].examples
+    if task.data.sets:
+        train = [example for example in train if example.origin.task in tasks]
     if isinstance(task.objective, HeadObjective):
         return task.objective.constant(train, examples)
     if not task.data.sets or len(tasks) > 1 or not all(isinstance(example, Labelled) for example in examples):

@@ -5,11 +5,12 @@ from dataclasses import dataclass, replace
 
 from tunesmith.core.errors import DataError
 from tunesmith.core.files import hash_of
+from tunesmith.core.system import memory_bytes
 from tunesmith.core.types import Example
 from tunesmith.data import Dataset, SourceFacts, Splits, content_key, limited, read, refuse_overlap, split
 from tunesmith.recipe import DataSpec, Limit, MixEntry, Source
 
-__all__ = ["MixedSet", "Mixture", "as_task", "read_mixture", "templates_of"]
+__all__ = ["MixedSet", "Mixture", "as_task", "most_bytes", "read_mixture", "templates_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,11 @@ def read_mixture(spec: DataSpec) -> Mixture:
 def as_task(examples: Sequence[Example], task: str) -> list[Example]:
     """The examples as those of a task."""
     return [replace(example, origin=replace(example.origin, task=task)) for example in examples]
+
+
+def most_bytes(spec: DataSpec) -> int | None:
+    """The bytes from which a file stays on the disk: where its records and examples, some ten times as large, would fill most of the memory."""
+    return {True: -1, False: None, "auto": max(memory_bytes() // 16, 2**28)}[spec.on_disk]
 
 
 def templates_of(template: str | Sequence[str] | None) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from tunesmith.app.machine import available_memory_bytes, machine_facts, matmul_flops_per_second
 from tunesmith.app.task import Task
 from tunesmith.core.types import ParamGroup, Row
+from tunesmith.data import RowTable
 from tunesmith.data.mixing import rows_per_epoch
 from tunesmith.engine.kernels.linear_cross_entropy import positions_at_a_time
 from tunesmith.engine.optimizers import moments_per_parameter
@@ -89,15 +90,16 @@ def make_plan(task: Task, groups: Sequence[ParamGroup], recipe: str) -> Plan:
     """The plan of a task whose method was applied."""
     train, rows, facts = task.recipe.train, task.splits["train"].rows, task.model.facts
     steps = step_plan(task)
-    all_tokens = sum(row.num_tokens for row in rows)
-    tokens_per_epoch = _tokens_per_epoch(rows, steps)
+    sizes = _sizes(rows)
+    all_tokens = sum(sizes)
+    tokens_per_epoch = _tokens_per_epoch(sizes, steps)
     total_tokens = round(tokens_per_epoch * steps.num_steps / steps.steps_per_epoch)
     trainable = sum(p.numel() for p in {id(p): p for group in groups for p in group.params}.values())
     total = sum(p.numel() for p in task.forward.parameters())
     kind = _cost_kind(task, trainable)
-    longest = max(row.num_tokens for row in rows)
+    longest = max(sizes)
     batch = min(max(task.micro_batch_tokens, longest), all_tokens)
-    scored = sum(len(row.targets.labels) for row in rows)
+    scored = task.encoded["train"].num_scored_tokens
     memory_of = partial(
         training_memory,
         facts,
@@ -140,10 +142,15 @@ def make_plan(task: Task, groups: Sequence[ParamGroup], recipe: str) -> Plan:
     )
 
 
-def _tokens_per_epoch(rows: Sequence[Row], steps: StepPlan) -> int:
+def _sizes(rows: Sequence[Row]) -> list[int]:
+    """Tokens of each row, without making the rows where they are kept as arrays."""
+    return rows.num_tokens().tolist() if isinstance(rows, RowTable) else [row.num_tokens for row in rows]
+
+
+def _tokens_per_epoch(sizes: Sequence[int], steps: StepPlan) -> int:
     """Of a mixture as its sets have on average."""
-    parts = steps.parts or (Part(0, len(rows), len(rows)),)
-    return round(sum(p.per_epoch / p.num_rows * sum(row.num_tokens for row in rows[p.start : p.start + p.num_rows]) for p in parts))
+    parts = steps.parts or (Part(0, len(sizes), len(sizes)),)
+    return round(sum(p.per_epoch / p.num_rows * sum(sizes[p.start : p.start + p.num_rows]) for p in parts))
 
 
 def _tasks(task: Task, steps: StepPlan) -> dict[str, dict[str, Any]]:

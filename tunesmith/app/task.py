@@ -35,7 +35,7 @@ from tunesmith.core.types import (
     Text,
     Tokens,
 )
-from tunesmith.data import Asked, EncodedFacts, TextEncoder, chat_template, encode
+from tunesmith.data import Asked, EncodedFacts, StoredExamples, StoredTexts, TextEncoder, chat_template, chosen, encode
 from tunesmith.engine.forward import PackedForward
 from tunesmith.engine.generate import longest_prompt
 from tunesmith.evaluation.score import metrics_for
@@ -121,7 +121,8 @@ def choose_objective(spec: PluginSpec | None, examples: Sequence[Example], label
 
     Raises: ObjectiveError, where the objective does not learn from such examples.
     """
-    kinds = list(dict.fromkeys(type(example) for example in examples))
+    # a mixture holds several kinds; examples that stay on the disk are of one
+    kinds = [type(examples[0])] if isinstance(examples, StoredExamples) else list(dict.fromkeys(type(example) for example in examples))
     name = spec.name if spec else _usual_objective(kinds, examples[0], labels)
     objective: Objective = registry.create("objective", name, **(spec.options if spec else {}))
     kind = next((found for found in kinds if found not in objective.accepts), None)
@@ -245,12 +246,12 @@ def prepare(recipe: Recipe, say: Say) -> Task:
         micro_batch_tokens=recipe.engine.micro_batch_tokens,
     )  # fmt: skip
     for name, examples in {"train": data.train, "validation": data.validation, "test": data.test, **data.domains}.items():
-        task.splits[name], task.encoded[name] = _encode(task, name, examples)
+        task.splits[name], task.encoded[name] = _encode(task, name, examples, say)
     if task.kind == "generation" and not model.facts.is_encoder_decoder:
         test = task.splits["test"].examples
         prompts = encoder.prompts([test[row] for row in rows_to_answer(task, test)])
         task.num_prompts_cut = sum(len(prompt) > longest_prompt(model.facts) for prompt in prompts)
-    learned = {row.origin.task for row in task.splits["train"].rows}
+    learned = {row.origin.task for row in task.splits["train"].rows} if data.sets else {""} if task.splits["train"].rows else set[str]()
     missing = next((f"data.mix.{name}" for name in data.sets if name not in learned), "" if learned else recipe.data.named)
     if missing:
         raise DataError(f"{missing}: no training row has anything left to learn. Raise model.max_length, or shorten data.template.")
@@ -292,16 +293,21 @@ def _selection(recipe: Recipe, objective: Objective) -> str:
     return chosen
 
 
-def _encode(task: Task, name: str, examples: Sequence[Example]) -> tuple[EncodedSplit, EncodedFacts]:
+def _encode(task: Task, name: str, examples: Sequence[Example], say: Say) -> tuple[EncodedSplit, EncodedFacts]:
     spec = task.recipe.objective
     key = (task.objective_name, dict(spec.options) if spec else {})
-    encoded = encode(examples, task.objective, task.encoder, cache_key=key, too_long=task.recipe.data.too_long, name=name)
+    encoded = encode(
+        examples, task.objective, task.encoder, cache_key=key, too_long=task.recipe.data.too_long, name=name,
+        progress=lambda done: say(Progress(f"encode {name}", done, len(examples))),
+    )  # fmt: skip
     kept = sorted(set(encoded.examples))
     place = {index: at for at, index in enumerate(kept)}
-    chosen = [examples[index] for index in kept]
+    left = chosen(examples, kept)
     reference = task.objective.reference if isinstance(task.objective, HeadObjective) else task.encoder.reference
-    references = [reference(example) for example in chosen]
-    return EncodedSplit(chosen, encoded.rows, [place[index] for index in encoded.examples], references), encoded.facts
+    references: Sequence[str] = (
+        StoredTexts(left, reference) if isinstance(left, StoredExamples) else [reference(example) for example in left]
+    )
+    return EncodedSplit(left, encoded.rows, [place[index] for index in encoded.examples], references), encoded.facts
 
 
 def _numbers(examples: Sequence[Example]) -> tuple[float, float]:

@@ -11,6 +11,7 @@ from tunesmith.data.read import Dataset, SourceFacts, is_named_by_mapping, read
 from tunesmith.data.records import iter_records, iter_rows
 from tunesmith.data.row_table import RowTable
 from tunesmith.data.split import Splits, content_key, limited, num_overlapping, refuse_overlap, split
+from tunesmith.data.stored import StoredExamples, StoredTexts, chosen
 from tunesmith.data.wording import Asked
 
 __all__ = [
@@ -25,8 +26,11 @@ __all__ = [
     "RowTable",
     "SourceFacts",
     "Splits",
+    "StoredExamples",
+    "StoredTexts",
     "TextEncoder",
     "chat_template",
+    "chosen",
     "content_key",
     "encode",
     "example_to_predict",

@@ -133,6 +133,7 @@ def encode(
     too_long: Literal["cut", "drop", "refuse"] = "cut",
     name: str = "data",
     file: Path | None = None,
+    progress: Callable[[int], None] = lambda done: None,
 ) -> EncodedRows:
     """Encode every example as `objective` learns from it.
 
@@ -141,6 +142,7 @@ def encode(
         cache_key: what else the rows depend on (the objective's options); None: encode anew and keep nothing.
         too_long: what becomes of an example longer than the model takes.
         name: what notes and messages call the examples.
+        progress: is told how many examples are done.
         file: without a `cache_key`, where the rows are written, in place of memory.
     Raises: DataError, where an example is too long and `too_long` is refuse, or where no example is left.
     """
@@ -156,11 +158,11 @@ def encode(
                 return _encoded(*found, name, encoder.max_length)
     if file is None:
         writer = RowWriter()
-        counts = _write(examples, objective, encoder, too_long, writer, name)
+        counts = _write(examples, objective, encoder, too_long, writer, name, progress)
         return _encoded(writer.table(), counts, name, encoder.max_length)
     with staged_file(file) as staged, staged.open("wb") as out:
         writer = RowWriter(out)
-        writer.close(asdict(_write(examples, objective, encoder, too_long, writer, name)))
+        writer.close(asdict(_write(examples, objective, encoder, too_long, writer, name, progress)))
     found = _kept(file)
     if found is None:
         raise DataError(f"{file}: was written and cannot be read again. Look at the disk.")
@@ -177,7 +179,15 @@ def _kept(file: Path) -> tuple[RowTable, _Counts] | None:
 
 
 @collected_later()  # nothing here is a cycle, and nearly all that is made stays
-def _write(examples: Iterable[Example], objective: Objective, encoder: TextEncoder, too_long: str, writer: RowWriter, name: str) -> _Counts:
+def _write(
+    examples: Iterable[Example],
+    objective: Objective,
+    encoder: TextEncoder,
+    too_long: str,
+    writer: RowWriter,
+    name: str,
+    progress: Callable[[int], None],
+) -> _Counts:
     """Encode batch after batch; while one is tokenized, the next one is rendered, which another process does."""
     counts, num_rows = _Counts(), 0
     for batch, rendered in _rendered_ahead(examples, objective, encoder):
@@ -198,6 +208,7 @@ def _write(examples: Iterable[Example], objective: Objective, encoder: TextEncod
             counts.num_cut += bool(num_cut and found)
             num_rows += len(found)
             writer.add(found, index)
+        progress(counts.num_examples)
     if counts.num_examples and not num_rows:
         cause = "longer than the model takes" if counts.num_too_long == counts.num_examples else "left with nothing to learn after cutting"
         raise DataError(
@@ -276,7 +287,7 @@ def _code() -> str:
             "render.py",
             "row_table.py",
             "tokenizing.py",
-        "wording.py",
+            "wording.py",
         )
     ]
     versions = []

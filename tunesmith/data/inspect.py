@@ -1,26 +1,17 @@
 """Facts about data: what a report says of every split."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from itertools import combinations
 from typing import Any
 
-from tunesmith.core.types import Example, Labelled, MultiLabelled, Tagged
 from tunesmith.data.encode import EncodedFacts
+from tunesmith.data.labels import labels_of
 from tunesmith.data.read import SourceFacts
 from tunesmith.data.split import Splits, num_duplicates, num_overlapping
 
 __all__ = ["inspect"]
-
-
-def _labels(example: Example) -> Sequence[str]:
-    """The classes, or tags, that an example names."""
-    if isinstance(example, Labelled):
-        return () if example.label is None else (example.label,)
-    if isinstance(example, MultiLabelled):
-        return example.labels or ()
-    return (example.tags or ()) if isinstance(example, Tagged) else ()
 
 
 def inspect(splits: Splits, encoded: Mapping[str, EncodedFacts], sources: Mapping[str, SourceFacts]) -> dict[str, Any]:
@@ -33,7 +24,7 @@ def inspect(splits: Splits, encoded: Mapping[str, EncodedFacts], sources: Mappin
     named, found = splits.named(), dict[str, Any]()
     for name, examples in named.items():
         facts, source = encoded.get(name), sources.get(name)
-        labels = Counter(label for example in examples for label in _labels(example))
+        labels = Counter(label for example in examples for label in labels_of(example))
         order = [label for label in (source.labels if source else ()) if label in labels]
         found[name] = {
             "source": source.name if source else None,

@@ -3,14 +3,14 @@
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from tunesmith.core.errors import DataError
-from tunesmith.core.types import Labelled, MultiLabelled, Tagged
+from tunesmith.core.types import Example, Labelled, MultiLabelled, Tagged
 from tunesmith.data.quarantine import InvalidRow, Quarantine
 from tunesmith.data.table import shown
 
-__all__ = ["MOST_NUMERIC_LABELS", "name_all_labels", "name_labels", "name_tags", "raw_label"]
+__all__ = ["MOST_NUMERIC_LABELS", "NAMING", "labels_of", "name_all_labels", "name_labels", "name_tags", "raw_label", "renaming"]
 
 E = TypeVar("E", Labelled, MultiLabelled, Tagged)
 
@@ -46,7 +46,7 @@ def name_labels(
         kept = _numbers(examples, column, quarantine)
         return kept, _distinct(kept, column)
     naming = _Naming(column, given, class_names)
-    return _named(examples, lambda e: replace(e, label=naming(e.label or "", e)), quarantine), naming.names
+    return _named(examples, lambda e: _renamed(e, naming), quarantine), naming.names
 
 
 def name_all_labels(
@@ -60,9 +60,7 @@ def name_all_labels(
     if given is None and not class_names:
         return list(examples), _in_order({label for example in examples for label in example.labels or ()})
     naming = _Naming(column, given, class_names)
-    return _named(
-        examples, lambda e: replace(e, labels=tuple(dict.fromkeys(naming(label, e) for label in e.labels or ()))), quarantine
-    ), naming.names
+    return _named(examples, lambda e: _renamed(e, naming), quarantine), naming.names
 
 
 def name_tags(
@@ -76,7 +74,57 @@ def name_tags(
     if given is None and not class_names:
         return list(examples), _in_order({tag for example in examples for tag in example.tags or ()})
     naming = _Naming(column, given, class_names)
-    return _named(examples, lambda e: replace(e, tags=tuple(naming(tag, e) for tag in e.tags or ())), quarantine), naming.names
+    return _named(examples, lambda e: _renamed(e, naming), quarantine), naming.names
+
+
+NAMING: dict[type, tuple[Callable[..., Any], str]] = {
+    Labelled: (name_labels, "label"),
+    MultiLabelled: (name_all_labels, "labels"),
+    Tagged: (name_tags, "tags"),
+}
+"""Kind of example -> what names its labels, and the role of their column."""
+
+
+def labels_of(example: Example) -> tuple[str, ...]:
+    """The classes, or tags, that an example names."""
+    if isinstance(example, Labelled):
+        return () if example.label is None else (example.label,)
+    if isinstance(example, MultiLabelled):
+        return example.labels or ()
+    return (example.tags or ()) if isinstance(example, Tagged) else ()
+
+
+def renaming(
+    sample: Sequence[Example], located: Mapping[str, str], given: Mapping[str, str] | None, class_names: Mapping[str, Sequence[str]]
+) -> tuple[Callable[[Example], Example] | None, tuple[str, ...]]:
+    """What names the labels of an example, None where they stay as they are, and the names, from a sample that has each of them.
+
+    Args:
+        located: role -> column. `given`: raw value -> name. `class_names`: column -> names that the source declares.
+    Raises: DataError, as `name_labels`.
+    """
+    if type(sample[0]) not in NAMING:
+        return None, ()
+    name_them, role = NAMING[type(sample[0])]
+    column = located[role]
+    names: tuple[str, ...] = name_them(sample, column, given, class_names.get(column, ()))[1]
+    if given is None and column not in class_names:
+        return None, names
+    naming = _Naming(column, given, class_names.get(column, ()))
+
+    def rename(example: Example) -> Example:
+        renamed: Example = _renamed(example, naming)
+        return renamed
+
+    return rename, names
+
+
+def _renamed(example: Any, naming: "_Naming") -> Any:
+    if isinstance(example, Labelled):
+        return replace(example, label=naming(example.label or "", example))
+    if isinstance(example, MultiLabelled):
+        return replace(example, labels=tuple(dict.fromkeys(naming(label, example) for label in example.labels or ())))
+    return replace(example, tags=tuple(naming(tag, example) for tag in example.tags or ()))
 
 
 def _named(examples: Sequence[E], name: Callable[[E], E], quarantine: Quarantine | None) -> list[E]:

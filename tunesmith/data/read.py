@@ -1,27 +1,21 @@
 """From a source to examples."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tunesmith.core import registry
 from tunesmith.core.errors import DataError, did_you_mean
-from tunesmith.core.types import Example, Labelled, MultiLabelled, Tagged
-from tunesmith.data.labels import name_all_labels, name_labels, name_tags
+from tunesmith.core.types import Example
+from tunesmith.data.labels import NAMING
 from tunesmith.data.quarantine import InvalidRow, Quarantine
 from tunesmith.data.sources._aliases import ALIASES
+from tunesmith.data.stored import store
 from tunesmith.data.table import Table, listed_names
 
-__all__ = ["NAMING", "Dataset", "SourceFacts", "find_format", "is_named_by_mapping", "read", "read_table"]
-
-
-NAMING: dict[type, tuple[Callable[..., Any], str]] = {
-    Labelled: (name_labels, "label"),
-    MultiLabelled: (name_all_labels, "labels"),
-    Tagged: (name_tags, "tags"),
-}
-"""Kind of example -> what names its labels, and the role of their column."""
+__all__ = ["Dataset", "SourceFacts", "find_format", "is_named_by_mapping", "read", "read_table"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +38,8 @@ class SourceFacts:
 class Dataset:
     """Examples of one kind and their facts."""
 
-    examples: list[Example]
+    examples: Sequence[Example]
+    """A list; of a file that stays on the disk, `StoredExamples`."""
     facts: SourceFacts
     invalid: tuple[InvalidRow, ...] = ()
     """The rows that were left out, where that was asked for."""
@@ -58,6 +53,7 @@ def read(
     labels: Mapping[str, str] | Sequence[str] | None = None,
     task: str = "",
     skip_invalid: bool = False,
+    most_bytes: int | None = None,
 ) -> Dataset:
     """Read every example of `source`.
 
@@ -69,26 +65,41 @@ def read(
         labels: raw value -> name of the class, or the names alone; None: as found.
         task: recorded in each example's origin.
         skip_invalid: whether a row that is broken, or makes no example, is left out and kept in `Dataset.invalid`; else it is an error.
+        most_bytes: files of more bytes stay on the disk, and their examples are made when they are asked for; None: none does.
     Raises: DataError, FetchError; UsageError, for an unknown format.
     """
     quarantine = Quarantine() if skip_invalid else None
-    table = read_table(source, quarantine)
-    name, form, located = find_format(table, format, dict(columns or {}))
-    examples = _parsed(table, form, located, task, quarantine)
-    found: tuple[str, ...] = ()
-    naming = NAMING.get(type(examples[0]))
-    if naming:
-        name_them, role = naming
-        given = labels if labels is None or isinstance(labels, Mapping) else {label: label for label in labels}
-        column = located[role]
-        examples, found = name_them(examples, column, given, table.facts.class_names.get(column, ()), quarantine)
-    facts, invalid = table.facts, tuple(quarantine.rows) if quarantine else ()
+    given = labels if labels is None or isinstance(labels, Mapping) else {label: label for label in labels}
+    plugin = _large(source, most_bytes)
+    examples: Sequence[Example]
+    if plugin is not None:
+        rows, facts = plugin.stream(source, quarantine)
+        find = partial(find_format, wanted=format, given=dict(columns or {}))
+        examples, name, found = store(rows, facts, find, labels=given, task=task, quarantine=quarantine)
+    else:
+        table = read_table(source, quarantine)
+        name, form, located = find_format(table, format, dict(columns or {}))
+        examples, found, facts = _parsed(table, form, located, task, quarantine), (), table.facts
+        naming = NAMING.get(type(examples[0]))
+        if naming:
+            name_them, role = naming
+            column = located[role]
+            examples, found = name_them(examples, column, given, facts.class_names.get(column, ()), quarantine)
+    invalid = tuple(quarantine.rows) if quarantine else ()
     notes = (*facts.notes, quarantine.summary(facts.name)) if quarantine and invalid else facts.notes
     return Dataset(
-        list(examples),
+        examples,
         SourceFacts(facts.name, facts.sha256, facts.licence, facts.citation, len(examples), name, found, notes, len(invalid)),
         invalid,
     )
+
+
+def _large(source: Any, most_bytes: int | None) -> Any:
+    """The data source of files that are larger than that, where it can read them row by row; else None."""
+    if most_bytes is None or not isinstance(source, str | Path):
+        return None
+    plugin = _claiming(source)
+    return plugin if plugin is not None and hasattr(plugin, "stream") and plugin.num_bytes(source) > most_bytes else None
 
 
 def _parsed(table: Table, form: Any, located: Mapping[str, str], task: str, quarantine: Quarantine | None) -> list[Any]:
@@ -115,14 +126,19 @@ def read_table(source: Any, quarantine: Quarantine | None = None) -> Table:
     """The records of a source; rows that are broken go into `quarantine`, where there is one. Raises: DataError, FetchError."""
     if is_named_by_mapping(source):
         return _read_by(registry.create("data_source", registry.named_by("data_source", source), **source), source, quarantine)
+    plugin = _claiming(source)
+    if plugin is not None:
+        return _read_by(plugin, source, quarantine)
+    raise DataError(f"{source}: no such file or folder (looked in {Path.cwd()}), and no alias.{did_you_mean(str(source), ALIASES)}")
+
+
+def _claiming(source: Any) -> Any:
+    """The first data source that a name or an object is one of; None where there is none."""
     by_name = [
         name for name in registry.names("data_source") if not any(o.required for o in registry.describe("data_source", name).options)
     ]
     plugins = [registry.create("data_source", name) for name in by_name]
-    for plugin in sorted(plugins, key=lambda plugin: int(plugin.rank)):
-        if plugin.claims(source):
-            return _read_by(plugin, source, quarantine)
-    raise DataError(f"{source}: no such file or folder (looked in {Path.cwd()}), and no alias.{did_you_mean(str(source), ALIASES)}")
+    return next((plugin for plugin in sorted(plugins, key=lambda plugin: int(plugin.rank)) if plugin.claims(source)), None)
 
 
 def _read_by(plugin: Any, source: Any, quarantine: Quarantine | None) -> Table:

@@ -29,6 +29,7 @@ from tunesmith.core.types import (
     Unpaired,
 )
 from tunesmith.data.read import Dataset
+from tunesmith.data.stored import chosen
 
 __all__ = [
     "Splits",
@@ -53,11 +54,11 @@ E = TypeVar("E", bound=Example)
 class Splits:
     """Examples to learn from, to choose by, and to judge by."""
 
-    train: list[Example]
-    validation: list[Example]
-    test: list[Example]
+    train: Sequence[Example]
+    validation: Sequence[Example]
+    test: Sequence[Example]
 
-    def named(self) -> dict[str, list[Example]]:
+    def named(self) -> dict[str, Sequence[Example]]:
         """The splits by their names."""
         return {"train": self.train, "validation": self.validation, "test": self.test}
 
@@ -93,7 +94,7 @@ def content_key(example: Example) -> str:
     return _key(*(message.content for message in (messages[:last] or messages)))
 
 
-@lru_cache(maxsize=100_000)  # a text is asked for at every split and every check
+@lru_cache(maxsize=20_000)  # a text is asked for at every split and every check
 def _key(*parts: str) -> str:
     normal = "\x1f".join(" ".join(unicodedata.normalize("NFC", part).casefold().split()) for part in parts)
     return hashlib.sha256(normal.encode("utf-8", "surrogatepass")).hexdigest()
@@ -117,10 +118,10 @@ def split(dataset: Dataset, *, validation: float = 0.1, test: float = 0.2) -> Sp
     validated, tested = held_out(
         Counter(keys), label_of(keys, map(_label, examples)), validation=validation, test=test, name=dataset.facts.name
     )
-    parts: dict[str, list[Example]] = {"train": [], "validation": [], "test": []}
-    for key, example in zip(keys, examples, strict=True):
-        parts["test" if key in tested else "validation" if key in validated else "train"].append(example)
-    return Splits(**parts)
+    places: dict[str, list[int]] = {"train": [], "validation": [], "test": []}
+    for place, key in enumerate(keys):
+        places["test" if key in tested else "validation" if key in validated else "train"].append(place)
+    return Splits(**{name: chosen(examples, part) for name, part in places.items()})
 
 
 def held_out(
@@ -156,9 +157,9 @@ def held_out(
     return validated, tested
 
 
-def limited(examples: Sequence[E], limit: int | None) -> list[E]:
+def limited(examples: Sequence[E], limit: int | None) -> Sequence[E]:
     """At most `limit` examples, first by hash within each label, in their own order."""
-    return list(examples) if limit is None or limit >= len(examples) else _take(examples, limit)[0]
+    return chosen(examples, range(len(examples))) if limit is None or limit >= len(examples) else _take(examples, limit)[0]
 
 
 def _count(size: float, total: int) -> int:
@@ -167,12 +168,14 @@ def _count(size: float, total: int) -> int:
     return max(1, math.floor(size * total + 0.5)) if size > 0 else 0
 
 
-def _take(examples: Sequence[E], count: int) -> tuple[list[E], list[E]]:
+def _take(examples: Sequence[E], count: int) -> tuple[Sequence[E], Sequence[E]]:
     """About `count` of the examples and the rest, every label in proportion, no text in both, each in the order given."""
     keys = [content_key(example) for example in examples]
-    chosen = taken(Counter(keys), label_of(keys, map(_label, examples)), count)
-    pairs = list(zip(keys, examples, strict=True))
-    return [example for key, example in pairs if key in chosen], [example for key, example in pairs if key not in chosen]
+    inside = taken(Counter(keys), label_of(keys, map(_label, examples)), count)
+    return (
+        chosen(examples, (place for place, key in enumerate(keys) if key in inside)),
+        chosen(examples, (place for place, key in enumerate(keys) if key not in inside)),
+    )
 
 
 def _label(example: Example) -> str:
@@ -198,14 +201,14 @@ def taken(sizes: Mapping[str, int], labels: Mapping[str, str], count: int) -> se
     for key in sorted(sizes):
         strata[labels[key]].append(key)
     shares = quotas({label: sum(sizes[key] for key in members) for label, members in strata.items()}, count)
-    chosen = set[str]()
+    found = set[str]()
     for label, members in strata.items():
         room = shares[label]
         for key in members:
             if sizes[key] <= room:
-                chosen.add(key)
+                found.add(key)
                 room -= sizes[key]
-    return chosen
+    return found
 
 
 def quotas(sizes: Mapping[str, int], count: int) -> dict[str, int]:
@@ -220,9 +223,9 @@ def quotas(sizes: Mapping[str, int], count: int) -> dict[str, int]:
 
 def num_duplicates(examples: Iterable[Example]) -> int:
     """Examples that say again, answer and all, what one before them said."""
-    seen, count = set[tuple[str, str]](), 0
+    seen, count = set[bytes](), 0
     for example in examples:
-        key = duplicate_key(example)
+        key = hashlib.sha256("\x1f".join(duplicate_key(example)).encode("utf-8", "surrogatepass")).digest()[:16]
         count += key in seen
         seen.add(key)
     return count
@@ -251,8 +254,9 @@ def _answer(example: Example) -> str:
 
 def num_overlapping(one: Iterable[Example], other: Iterable[Example]) -> int:
     """Examples of `other` whose text also stands in `one`."""
-    keys = {content_key(example) for example in one}
-    return sum(content_key(example) in keys for example in other)
+    counts = Counter(content_key(example) for example in other)  # the smaller of the two, as a rule
+    shared = {key for example in one if (key := content_key(example)) in counts}
+    return sum(counts[key] for key in shared)
 
 
 def refuse_overlap(splits: Splits, allow: bool = False) -> None:
@@ -261,9 +265,10 @@ def refuse_overlap(splits: Splits, allow: bool = False) -> None:
         return
     parts = list(splits.named().items())
     for at, (name, examples) in enumerate(parts):
-        first = {content_key(example): example.origin for example in reversed(examples)}
         for other_name, others in parts[at + 1 :]:
-            same = [(first[key], example.origin) for example in others if (key := content_key(example)) in first]
+            asked = {content_key(example): example.origin for example in reversed(others)}
+            found = {key: example.origin for example in reversed(examples) if (key := content_key(example)) in asked}
+            same = [(found[key], example.origin) for example in others if (key := content_key(example)) in found] if found else []
             if same:
                 here, there = same[0]
                 stands = "row of {} also stands" if len(same) == 1 else "rows of {} also stand"

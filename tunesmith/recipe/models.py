@@ -181,6 +181,8 @@ class DataSpec(Section):
     """How long raw texts are cut into windows."""
     allow_overlap: bool = False
     """Go on though a test text also stands in the training data."""
+    on_disk: bool | Literal["auto"] = "auto"
+    """Keep the examples of files on the disk and make them when they are asked for; auto: where a file would take much of the memory."""
     skip_invalid: bool = False
     """Leave out rows that are broken or make no example, count them, and keep them in the run's `quarantine.jsonl`; else the first one is an error."""
 

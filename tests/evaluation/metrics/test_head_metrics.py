@@ -38,6 +38,7 @@ def test_metrics_of_numbers_are_scipys_and_scikit_learns() -> None:
 
 def test_the_correlation_with_a_constant_is_no_number() -> None:
     assert np.isnan(of_numbers("pearson", [1.0, 2.0], [3.0, 3.0]))
+    assert np.isnan(of_numbers("pearson", [1.0, 2.0, 4.0], [0.1 + 0.2, 0.1 + 0.2, 0.1 + 0.2]))  # whose mean is rounded
     assert np.isnan(of_numbers("spearman", [1.0, 2.0], [3.0, 3.0]))
 
 

@@ -8,8 +8,9 @@ from tunesmith.core.errors import DataError
 from tunesmith.core.types import Example, Origin
 from tunesmith.data.checks.finding import MOST_EXAMPLES, Finding, Place
 from tunesmith.data.checks.masking import masked
+from tunesmith.data.labels import NAMING
 from tunesmith.data.quarantine import InvalidRow, Quarantine
-from tunesmith.data.read import NAMING, Dataset, SourceFacts, find_format, read_table
+from tunesmith.data.read import Dataset, SourceFacts, find_format, read_table
 from tunesmith.data.table import Record
 
 __all__ = ["Reading", "find_unreadable", "read_to_the_end"]

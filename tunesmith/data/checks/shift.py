@@ -114,7 +114,7 @@ def measure_shift(first: Sequence[Example], other: Sequence[Example], names: tup
 
 
 def _distinct(examples: Sequence[Example]) -> list[Example]:
-    return limited(list({content_key(example): example for example in reversed(examples)}.values())[::-1], MOST_ROWS)
+    return list(limited(list({content_key(example): example for example in reversed(examples)}.values())[::-1], MOST_ROWS))
 
 
 def _folds(examples: Sequence[Example]) -> list[int]:

@@ -28,6 +28,8 @@ class Pearson:
 
     def value(self, stats_nk: np.ndarray[Any, np.dtype[np.float64]]) -> float:
         """Covariance over the product of the deviations."""
+        if (stats_nk == stats_nk[:1]).all(axis=0).any():  # by the numbers themselves: the mean of equal ones may be rounded
+            return float("nan")
         centred = stats_nk - stats_nk.mean(axis=0)
         lengths = np.sqrt((centred**2).sum(axis=0))
         return float((centred[:, 0] * centred[:, 1]).sum() / lengths.prod()) if lengths.prod() > 0 else float("nan")
