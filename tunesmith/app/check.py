@@ -8,10 +8,11 @@ from typing import Literal
 from tunesmith.core import registry
 from tunesmith.core.errors import DataError, FetchError, ModelError
 from tunesmith.core.types import Example
-from tunesmith.data import Dataset, TextEncoder, chat_template, split
+from tunesmith.data import Dataset, TextEncoder, chat_template, read, split
 from tunesmith.data.check import CheckReport, check
 from tunesmith.data.checks.duplicates import NEAR
 from tunesmith.data.checks.reading import Reading, find_unreadable, read_to_the_end
+from tunesmith.data.checks.texts import full_text
 from tunesmith.recipe import Recipe, Source, from_mapping, load, shipped_recipes, source_name
 
 __all__ = ["Checked", "check_data"]
@@ -69,6 +70,7 @@ def check_data(
         against={shown[name]: others[name] for name in dict.fromkeys([*domains, *against])},
         shifts_to={shown[name]: others[name] for name in dict.fromkeys(shifts or domains)},
         near=near,
+        english=_english() if encoder else (),
         found=found,
         notes=[*(note for reading in readings.values() for note in reading.facts.notes), *notes],
     )
@@ -127,6 +129,14 @@ def _splits(recipe: Recipe, readings: dict[str, Reading], *, holds_out: bool) ->
 
 def _held_out(train: Dataset, validation: float, test: float) -> dict[str, Sequence[Example]]:
     return split(train, validation=validation, test=test).named()
+
+
+def _english() -> list[str]:
+    """English to compare a tokenizer's work with: Python's language reference; nothing where this Python comes without it."""
+    try:
+        return [full_text(example) for example in read("python-reference").examples]
+    except DataError:
+        return []
 
 
 def _first(sources: dict[str, str], source: str) -> str:

@@ -116,12 +116,14 @@ def _print_splits(out: Console, document: Mapping[str, Any]) -> None:
 
     splits = document["splits"]
     has_tokens = any(facts["lengths"] for facts in splits.values())
+    has_words = any(facts["fertility"] for facts in splits.values())
     columns = ["rows", "characters", *(["median", "95 %", "longest", "too long"] if has_tokens else [])]
+    columns += ["tokens/word", "tokens/byte", "whole words"] if has_words else []
     table = _table("split", *columns, numbers_from=1)
     for name, facts in splits.items():
         lengths = facts["lengths"] or {}
         measured = [f"{lengths[key]:,}" if lengths else "–" for key in ("median", "p95", "max", "num_over")] if has_tokens else []
-        table.add_row(name, f"{facts['rows']:,}", f"{facts['characters']:,}", *measured)
+        table.add_row(name, f"{facts['rows']:,}", f"{facts['characters']:,}", *measured, *(_fertility(facts) if has_words else ()))
     if has_tokens:
         context = next(facts["lengths"]["context"] for facts in splits.values() if facts["lengths"])
         out.print(f"{document['source']}, lengths in tokens of {document['model']}, which takes {context:,}", style="bold")
@@ -132,6 +134,14 @@ def _print_splits(out: Console, document: Mapping[str, Any]) -> None:
         for name, facts in splits.items():
             if facts[key]:
                 out.print(f"{title} of {name}: {_shares(facts[key])}", soft_wrap=False)
+
+
+def _fertility(facts: Mapping[str, Any]) -> tuple[str, str, str]:
+    """How finely the tokenizer cuts a split's words."""
+    of = facts["fertility"]
+    if not of:
+        return "–", "–", "–"
+    return f"{of['tokens_per_word']:.2f}", f"{of['tokens_per_byte']:.3f}", f"{of['whole_words']:.0%}"
 
 
 def _shares(counts: Mapping[str, int], most: int = 8) -> str:

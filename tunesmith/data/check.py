@@ -9,6 +9,7 @@ from typing import Any, Literal
 from tunesmith.core.types import Example
 from tunesmith.data.checks.duplicates import NEAR, find_duplicates, find_near_duplicates
 from tunesmith.data.checks.encoding import find_encoding
+from tunesmith.data.checks.fertility import Fertility, find_fertility
 from tunesmith.data.checks.finding import Finding, Place, Severity, Splits
 from tunesmith.data.checks.labels import find_label_balance, find_label_conflicts, label_counts
 from tunesmith.data.checks.language import find_languages, language_shares
@@ -39,6 +40,8 @@ class SplitFacts:
     """None where no model says what a token is."""
     source: str = ""
     """Where it was read; several splits may come from one source."""
+    fertility: Fertility | None = None
+    """How finely the model's tokenizer cuts its words; None where no model says, or no text has words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +93,7 @@ def check(
     against: Mapping[str, Sequence[Example]] | None = None,
     shifts_to: Mapping[str, Sequence[Example]] | None = None,
     near: float = NEAR,
+    english: Sequence[str] = (),
     found: Sequence[Finding] = (),
     notes: Sequence[str] = (),
 ) -> CheckReport:
@@ -104,18 +108,21 @@ def check(
         against: sets that are measured and never learned, by their names.
         shifts_to: sets that the model is to meet, by their names: how far each lies from what is learned.
         near: the similarity from which texts are nearly the same, 0.3 to 1.
+        english: texts in English, whose fertility through the encoder's tokenizer the splits' are compared with.
         found: what was found already, while reading.
         notes: what a reader of the report should know.
     """
     splits = {split: examples for split, examples in splits.items() if examples}
     languages = {split: language_shares(examples) for split, examples in splits.items()}
     lengths = {split: measure_lengths(split, rows, encoder, too_long) for split, rows in splits.items()} if encoder else {}
+    fertility, fertility_findings = find_fertility(splits, encoder.tokenizer, english) if encoder else ({}, [])
     labels = label_counts(splits)
     shifts, shift_findings = _shifts(splits, shifts_to or {}, name)
     findings = [
         *found,
         *chain.from_iterable(found_here for _, found_here in lengths.values()),
         *_found(splits, languages, against or {}, near),
+        *fertility_findings,
         *shift_findings,
     ]
     return CheckReport(
@@ -128,6 +135,7 @@ def check(
                 languages[split],
                 lengths[split][0] if split in lengths else None,
                 (sources or {}).get(split, ""),
+                fertility.get(split),
             )
             for split, rows in splits.items()
         },

@@ -1,8 +1,9 @@
 """What there is to know of a model's tokenizer before texts are given to it."""
 
+from collections.abc import Sequence
 from typing import Any
 
-__all__ = ["anchor_of", "backend_of", "leading_bos"]
+__all__ = ["anchor_of", "backend_of", "leading_bos", "token_ids", "word_start"]
 
 
 def leading_bos(tokenizer: Any) -> tuple[int, ...]:
@@ -35,3 +36,16 @@ def anchor_of(tokenizer: Any) -> str:
 
     eos, alone, behind = tokenizer.eos_token_id, ids("word"), ids(anchor + "word")
     return str(anchor) if behind[:1] == [eos] and behind[1:] != alone else ""
+
+
+def word_start(tokenizer: Any) -> str:
+    """What stands before a word in the middle of a text and belongs to its first token: a space, or nothing where the tokenizer drops spaces."""
+    tokens = tokenizer.convert_ids_to_tokens(token_ids(tokenizer, ["a b"])[0])
+    return " " if tokens and tokens[-1][:1] in ("Ġ", "▁") else ""
+
+
+def token_ids(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
+    """Tokens of each text as it stands in the middle of a sequence, no special token put around it."""
+    anchor = anchor_of(tokenizer)
+    found = backend_of(tokenizer).encode_batch_fast([anchor + text for text in texts], add_special_tokens=False)
+    return [encoding.ids[1:] if anchor else encoding.ids for encoding in found]

@@ -26,6 +26,7 @@ def check_page(document: Mapping[str, Any]) -> str:
         "counts": document["counts"],
         "verdict": _verdict(document["counts"]),
         "has_tokens": any(facts["lengths"] for facts in splits.values()),
+        "has_words": any(facts.get("fertility") for facts in splits.values()),
         "context": next((facts["lengths"]["context"] for facts in splits.values() if facts["lengths"]), None),
         "balance": _balance(splits),
         "languages": languages,
