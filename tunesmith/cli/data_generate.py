@@ -26,27 +26,32 @@ _WORDS = {
 }
 
 
+_Seeds = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[SEEDS]",
+        help="Rows such as those that are wanted: questions with answers, conversations, or labelled texts; a file, an alias, a hub id.",
+        show_default=False,
+    ),
+]
+_EndpointOption = Annotated[
+    str | None,
+    typer.Option(
+        "--endpoint",
+        metavar="NAME@URL",
+        help="Who writes: a model behind an address of OpenAI's kind. The key is read from OPENAI_API_KEY alone.",
+        show_default=False,
+    ),
+]
+
+
 def generate(
-    seeds: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[SEEDS]",
-            help="Rows such as those that are wanted: questions with answers, conversations, or labelled texts; a file, an alias, a hub id.",
-            show_default=False,
-        ),
-    ] = None,
+    seeds: _Seeds = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="File to write: jsonl.")] = ...,  # type: ignore[assignment]
     model: Annotated[
         str | None, typer.Option("--model", metavar="MODEL", help="Who writes: an alias, a hub id, a folder, run:ID.", show_default=False)
     ] = None,
-    endpoint: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME@URL",
-            help="Who writes: a model behind an address of OpenAI's kind. The key is read from OPENAI_API_KEY alone.",
-            show_default=False,
-        ),
-    ] = None,
+    endpoint: _EndpointOption = None,
     from_documents: Annotated[
         str | None,
         typer.Option(

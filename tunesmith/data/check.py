@@ -116,7 +116,6 @@ def check(
     languages = {split: language_shares(examples) for split, examples in splits.items()}
     lengths = {split: measure_lengths(split, rows, encoder, too_long) for split, rows in splits.items()} if encoder else {}
     fertility, fertility_findings = find_fertility(splits, encoder.tokenizer, english) if encoder else ({}, [])
-    labels = label_counts(splits)
     shifts, shift_findings = _shifts(splits, shifts_to or {}, name)
     findings = [
         *found,
@@ -127,23 +126,34 @@ def check(
     ]
     return CheckReport(
         name,
-        {
-            split: SplitFacts(
-                len(rows),
-                sum(len(full_text(row)) for row in rows),
-                labels.get(split, {}),
-                languages[split],
-                lengths[split][0] if split in lengths else None,
-                (sources or {}).get(split, ""),
-                fertility.get(split),
-            )
-            for split, rows in splits.items()
-        },
+        _facts(splits, languages, {split: measured for split, (measured, _) in lengths.items()}, sources or {}, fertility),
         tuple(sorted(findings, key=lambda finding: _ORDER.index(finding.severity))),
         shifts,
         encoder.facts.name if encoder else None,
         tuple(notes),
     )
+
+
+def _facts(
+    splits: Splits,
+    languages: Mapping[str, dict[str, int]],
+    lengths: Mapping[str, TokenLengths],
+    sources: Mapping[str, str],
+    fertility: Mapping[str, Fertility],
+) -> dict[str, SplitFacts]:
+    labels = label_counts(splits)
+    return {
+        split: SplitFacts(
+            len(rows),
+            sum(len(full_text(row)) for row in rows),
+            labels.get(split, {}),
+            languages[split],
+            lengths.get(split),
+            sources.get(split, ""),
+            fertility.get(split),
+        )
+        for split, rows in splits.items()
+    }
 
 
 def _found(

@@ -41,7 +41,7 @@ def anchor_of(tokenizer: Any) -> str:
 def word_start(tokenizer: Any) -> str:
     """What stands before a word in the middle of a text and belongs to its first token: a space, or nothing where the tokenizer drops spaces."""
     tokens = tokenizer.convert_ids_to_tokens(token_ids(tokenizer, ["a b"])[0])
-    return " " if tokens and tokens[-1][:1] in ("Ġ", "▁") else ""
+    return " " if any(token.startswith(("Ġ", "▁")) for token in tokens[1:]) else ""
 
 
 def token_ids(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
