@@ -181,6 +181,8 @@ def test_axolotls_other_names_of_an_instruction(record: dict[str, Any], expected
         ({"INSTRUCTION": "I", "RESPONSE": "R"}, "I", "R"),
         ({"article": "A", "summary": "S"}, "A", "S"),
         ({"prompt": "P", "generation": "G"}, "P", "G"),
+        ({"instruction": "I", "revision": "R"}, "I", "R"),
+        ({"message_1": "A", "message_2": "B"}, "A", "B"),
         ({"article": "X", "question": "Q", "answer": "A"}, "X\n\nQ", "A"),
         ({"context": "X", "question": "Q", "answer": "A"}, "X\n\nQ", "A"),
         ({"context": "", "question": "Q", "answer": "A"}, "Q", "A"),

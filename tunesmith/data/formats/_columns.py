@@ -60,6 +60,8 @@ PAIRS = (
     ("prompt", "generation"),
     ("article", "summary"),
     ("document", "summary"),
+    ("instruction", "revision"),
+    ("message_1", "message_2"),
 )
 CONTEXTS = ("context", "article", "passage")
 INSTRUCTIONS = ("instruction", "question")
