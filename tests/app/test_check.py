@@ -103,6 +103,17 @@ def test_domains_are_compared_and_looked_for_in_training(tmp_path: Path) -> None
     assert len(source.shifts) == 1
 
 
+def test_vectors_of_a_model_are_looked_at_where_that_is_asked_for(encoder_folder: Path, tmp_path: Path) -> None:
+    one, other = written(tmp_path / "a.csv", reviews(40)), written(tmp_path / "b.csv", reviews(40, "dog"))
+    (shift,) = check_data(one, shifts=[other], embed=str(encoder_folder)).report.shifts
+    assert shift.embedded is not None
+    assert shift.embedded.auc.value > 0.9
+    (shift,) = check_data(one, shifts=[other]).report.shifts
+    assert shift.embedded is None
+    with pytest.raises(ModelError):
+        check_data(one, shifts=[other], embed=str(tmp_path / "none"))
+
+
 def test_other_sets_are_read_as_the_training_data_is_where_that_fits(tmp_path: Path) -> None:
     file = written(tmp_path / "rows.csv", reviews(40), header="review,mood")
     other = written(tmp_path / "other.csv", reviews(30, "dog"), header="review,mood")

@@ -1,4 +1,4 @@
-"""A source or a recipe's data, checked before anything is trained on it. Nothing is loaded of the model but its tokenizer."""
+"""A source or a recipe's data, checked before anything is trained on it. Nothing is loaded of the model that is to learn but its tokenizer."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ from tunesmith.data import Dataset, TextEncoder, chat_template, read, split
 from tunesmith.data.check import CheckReport, check
 from tunesmith.data.checks.duplicates import NEAR
 from tunesmith.data.checks.reading import Reading, find_unreadable, read_to_the_end
+from tunesmith.data.checks.shift import Vectors
 from tunesmith.data.checks.texts import full_text
 from tunesmith.recipe import Recipe, Source, from_mapping, load, shipped_recipes, source_name
 
@@ -36,6 +37,7 @@ def check_data(
     against: Sequence[str] = (),
     shifts: Sequence[str] = (),
     near: float = NEAR,
+    embed: str | None = None,
 ) -> Checked:
     """Check every row that a recipe would split and learn from, before `data.limit`; or those of a source.
 
@@ -46,6 +48,7 @@ def check_data(
         against: sources, or names of the recipe's domains, of which nothing should stand in training; the recipe's domains always are.
         shifts: sources, or names of domains, to measure the distance to; none: the recipe's domains.
         near: the similarity from which texts are nearly the same.
+        embed: a model whose vectors of the texts are looked at for a shift, beside their words.
     Raises: DataError, where a file cannot be taken apart into rows or no row can be read; FetchError, UsageError.
     """
     is_recipe = source in shipped_recipes() or Path(source).suffix.lower() in (".yaml", ".yml")
@@ -70,6 +73,7 @@ def check_data(
         against={shown[name]: others[name] for name in dict.fromkeys([*domains, *against])},
         shifts_to={shown[name]: others[name] for name in dict.fromkeys(shifts or domains)},
         near=near,
+        embed=(embed, _vectors(embed)) if embed else None,
         english=_english() if encoder else (),
         found=found,
         notes=[*(note for reading in readings.values() for note in reading.facts.notes), *notes],
@@ -129,6 +133,12 @@ def _splits(recipe: Recipe, readings: dict[str, Reading], *, holds_out: bool) ->
 
 def _held_out(train: Dataset, validation: float, test: float) -> dict[str, Sequence[Example]]:
     return split(train, validation=validation, test=test).named()
+
+
+def _vectors(model: str) -> Vectors:
+    from tunesmith.app.embedding import text_vectors  # torch, which nothing else here needs
+
+    return text_vectors(model)
 
 
 def _english() -> list[str]:

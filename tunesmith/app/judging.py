@@ -17,7 +17,7 @@ from tunesmith.engine.scoring import Question
 from tunesmith.engine.scoring import score as score_choices
 from tunesmith.evaluation.predict import choose_by_likelihood, hear_head, score_batches, zero_shot_by_likelihood, zero_shot_by_similarity
 
-__all__ = ["EncodedSplit", "Speaker", "choose", "read_head", "score", "write_answers", "write_answers_to", "zero_shot"]
+__all__ = ["EncodedSplit", "Speaker", "choose", "embed", "read_head", "score", "write_answers", "write_answers_to", "zero_shot"]
 
 Tick = Callable[[int], None]
 
@@ -172,12 +172,12 @@ def zero_shot(
         questions = [Question(prompt[-room:], words) for prompt in speaker.encoder.prompts(examples)]
         scores = torch.tensor(score_choices(speaker.forward, questions, progress=tick), dtype=torch.float64)
         return zero_shot_by_likelihood(scores.clamp(max=0.0), labels, [len(w) for w in words])
-    texts = _embed(speaker, examples, tick)
-    names = _embed(speaker, [Labelled(text, None, examples[0].origin) for text in label_texts])
+    texts = embed(speaker, examples, tick)
+    names = embed(speaker, [Labelled(text, None, examples[0].origin) for text in label_texts])
     return zero_shot_by_similarity(texts, names, labels)
 
 
-def _embed(speaker: Speaker, examples: Sequence[Example], tick: Tick = lambda done: None) -> Tensor:
+def embed(speaker: Speaker, examples: Sequence[Example], tick: Tick = lambda done: None) -> Tensor:
     """The mean of each text's last hidden states, (examples, H), as sentence encoders are read."""
     rows = []
     for example in examples:

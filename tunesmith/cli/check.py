@@ -19,6 +19,12 @@ __all__ = ["check", "print_check"]
 _STYLES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 
 
+_EmbedOption = Annotated[
+    str | None,
+    typer.Option(metavar="MODEL", help="Look for the shift in this model's vectors of the texts, too: minilm-l6.", show_default=False),
+]
+
+
 def check(
     source: Annotated[
         str,
@@ -40,6 +46,7 @@ def check(
             metavar="SOURCE", help="Data that the model is to meet: how far is it from training? Can be given again.", show_default=False
         ),
     ] = None,
+    embed: _EmbedOption = None,
     near: Annotated[float, typer.Option(min=0.3, max=1.0, help="Similarity from which texts are nearly the same.")] = 0.8,
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the report as a page.", show_default=False)] = None,
     fix: Annotated[
@@ -58,7 +65,7 @@ def check(
     with json_only(json) as write_document:
         from tunesmith.app.check import check_data
 
-        checked = check_data(source, overrides or (), model=model, against=against or (), shifts=shift or (), near=near)
+        checked = check_data(source, overrides or (), model=model, against=against or (), shifts=shift or (), near=near, embed=embed)
         document = checked.report.to_dict()
         if fix is not None:
             from tunesmith.data.cleaning import write_cleaned
@@ -168,6 +175,10 @@ def _print_shift(out: Console, shift: Mapping[str, Any]) -> None:
     out.print(f"\nshift from {first} ({shift['num_first']:,} texts) to {other} ({shift['num_other']:,})", style="bold")
     table = _table("", "", numbers_from=1, header=False)
     table.add_row("AUC of telling them apart", f"{auc['value']:.3f} ({auc['low']:.3f}–{auc['high']:.3f})")
+    embedded = shift["embedded"]
+    if embedded:
+        area = embedded["auc"]
+        table.add_row(f"the same by the vectors of {embedded['model']}", f"{area['value']:.3f} ({area['low']:.3f}–{area['high']:.3f})")
     risk = shift["at_risk"]
     if risk:
         rows = [
@@ -184,6 +195,10 @@ def _print_shift(out: Console, shift: Mapping[str, Any]) -> None:
     out.print(table, soft_wrap=False)
     for name, key in ((first, "words_of_first"), (other, "words_of_other")):
         out.print(f"words that tell {name}: {_words(shift[key])}", soft_wrap=False)
+    for name, key in ((first, "texts_of_first"), (other, "texts_of_other")) if embedded else ():
+        out.print(f"texts furthest on the side of {name}:", soft_wrap=False)
+        for place in embedded[key]:
+            out.print(f"  {place['file']}:{place['row']}  {place['text']}", style="dim")
 
 
 def _words(telling: Sequence[Mapping[str, Any]]) -> str:

@@ -16,7 +16,7 @@ from tunesmith.data.checks.language import find_languages, language_shares
 from tunesmith.data.checks.leakage import find_leakage
 from tunesmith.data.checks.lengths import TokenLengths, measure_lengths
 from tunesmith.data.checks.personal import find_personal
-from tunesmith.data.checks.shift import Shift, find_shift, measure_shift
+from tunesmith.data.checks.shift import Shift, Vectors, find_shift, measure_shift
 from tunesmith.data.checks.texts import full_text
 from tunesmith.data.checks.turns import find_turns
 from tunesmith.data.encoder import TextEncoder
@@ -93,6 +93,7 @@ def check(
     against: Mapping[str, Sequence[Example]] | None = None,
     shifts_to: Mapping[str, Sequence[Example]] | None = None,
     near: float = NEAR,
+    embed: tuple[str, Vectors] | None = None,
     english: Sequence[str] = (),
     found: Sequence[Finding] = (),
     notes: Sequence[str] = (),
@@ -108,6 +109,7 @@ def check(
         against: sets that are measured and never learned, by their names.
         shifts_to: sets that the model is to meet, by their names: how far each lies from what is learned.
         near: the similarity from which texts are nearly the same, 0.3 to 1.
+        embed: a model's name, and what makes vectors of texts, for a second look at the shifts.
         english: texts in English, whose fertility through the encoder's tokenizer the splits' are compared with.
         found: what was found already, while reading.
         notes: what a reader of the report should know.
@@ -116,7 +118,7 @@ def check(
     languages = {split: language_shares(examples) for split, examples in splits.items()}
     lengths = {split: measure_lengths(split, rows, encoder, too_long) for split, rows in splits.items()} if encoder else {}
     fertility, fertility_findings = find_fertility(splits, encoder.tokenizer, english) if encoder else ({}, [])
-    shifts, shift_findings = _shifts(splits, shifts_to or {}, name)
+    shifts, shift_findings = _shifts(splits, shifts_to or {}, name, embed)
     findings = [
         *found,
         *chain.from_iterable(found_here for _, found_here in lengths.values()),
@@ -171,12 +173,14 @@ def _found(
     yield from find_personal(splits)
 
 
-def _shifts(splits: Splits, others: Mapping[str, Sequence[Example]], name: str) -> tuple[tuple[Shift, ...], list[Finding]]:
+def _shifts(
+    splits: Splits, others: Mapping[str, Sequence[Example]], name: str, embed: tuple[str, Vectors] | None
+) -> tuple[tuple[Shift, ...], list[Finding]]:
     """The shift from what is learned to each other set, and what is to be said of it."""
     shifts, found = list[Shift](), list[Finding]()
     for other, rows in others.items() if splits else ():
         first, learned = next(iter(splits.items()))
-        measured = measure_shift(learned, rows, (Path(name).name if len(splits) == 1 else first, other))
+        measured = measure_shift(learned, rows, (Path(name).name if len(splits) == 1 else first, other), embed)
         if isinstance(measured, Shift):
             shifts.append(measured)
             found += find_shift(measured)

@@ -1,7 +1,10 @@
 """Two sets are told apart by what differs in them, and by nothing where nothing does."""
 
 import random
+from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.data.checks.rows import labelled, texts
@@ -60,6 +63,43 @@ def test_a_set_with_other_words_is_told_by_them_and_costs_accuracy_that_rows_of_
     (found,) = find_shift(shift)
     assert (found.severity, found.split) == ("warning", "mails/chats")
     assert "is at risk (0." in found.text
+
+
+def test_vectors_tell_apart_what_words_do_not() -> None:
+    first, other = rows(100, (GOOD, BAD), MAIL, 1, "a.csv"), rows(100, (GOOD, BAD), MAIL, 2, "b.csv")
+    of_other = {row.text for row in other}
+
+    def vectors(texts: Sequence[str]) -> Any:
+        """(2 or 1 of the text's own set, noise); the text numbered 7 lies furthest out on its side."""
+        noise = np.random.default_rng(0).normal(size=len(texts))
+        far = [3.0 if "n7x" in text else 1.0 for text in texts]
+        return np.stack([[away if text in of_other else -away for text, away in zip(texts, far, strict=True)], noise], axis=1)
+
+    shift = measure_shift(first, other, ("mails", "others"), ("tiny", vectors))
+    assert isinstance(shift, Shift)
+    assert shift.auc.low < 0.5 < shift.auc.high + 0.02
+    assert shift.embedded is not None
+    assert (shift.embedded.model, shift.embedded.auc.value) == ("tiny", 1.0)
+    assert [place.row for place in (shift.embedded.texts_of_first[0], shift.embedded.texts_of_other[0])] == [
+        first[7].origin.row,
+        other[7].origin.row,
+    ]
+    assert [place.split for place in (shift.embedded.texts_of_first[0], shift.embedded.texts_of_other[0])] == ["mails", "others"]
+    (found,) = find_shift(shift)
+    assert found.severity == "warning"
+    assert "One of the vectors of tiny: 1.000" in found.text
+
+
+def test_vectors_that_say_nothing_tell_nothing() -> None:
+    def vectors(texts: Sequence[str]) -> Any:
+        return np.random.default_rng(1).normal(size=(len(texts), 4))
+
+    shift = measure_shift(rows(150, (GOOD, BAD), MAIL, 1, "a.csv"), rows(150, (GOOD, BAD), MAIL, 2, "b.csv"), embed=("tiny", vectors))
+    assert isinstance(shift, Shift)
+    assert shift.embedded is not None
+    assert shift.embedded.auc.low < 0.5 < shift.embedded.auc.high
+    (found,) = find_shift(shift)
+    assert found.severity == "note"
 
 
 def test_it_does_not_depend_on_the_order_and_copies_count_once() -> None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from tunesmith.data.checks.texts import words
 
-__all__ = ["Bag", "WordClassifier", "auc", "auc_interval", "bag", "fit", "fit_softmax"]
+__all__ = ["Array", "Bag", "WordClassifier", "auc", "auc_interval", "bag", "fit", "fit_softmax"]
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 Bag = frozenset[str]

@@ -1,25 +1,26 @@
 """How far one set of texts lies from another: whether a classifier can tell them apart, by which words, and what accuracy that puts at risk.
 
-A classifier of words is all that is asked here, so what it sees is the least that there is: two sets may differ in ways that words do not show.
+A classifier of words is asked, so what it sees is the least that there is: two sets may differ in ways that words do not show. Where texts come as vectors of a
+model, too, a second classifier is asked that sees those.
 Source of the two-sample test by a classifier: Lopez-Paz, Oquab (2017), "Revisiting Classifier Two-Sample Tests", https://arxiv.org/abs/1610.06545.
 """
 
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from tunesmith.core.statistics import Interval, wilson
 from tunesmith.core.types import Example, Labelled
-from tunesmith.data.checks.classifier import Bag, WordClassifier, auc, auc_interval, bag, fit
-from tunesmith.data.checks.finding import Finding
+from tunesmith.data.checks.classifier import Array, Bag, WordClassifier, auc, auc_interval, bag, fit, fit_softmax
+from tunesmith.data.checks.finding import Finding, Place, place
 from tunesmith.data.checks.texts import asked
 from tunesmith.data.split import content_key, limited
 
-__all__ = ["AtRisk", "Shift", "TellingWord", "difference_of_proportions", "find_shift", "measure_shift"]
+__all__ = ["AtRisk", "Embedded", "Shift", "TellingWord", "Vectors", "difference_of_proportions", "find_shift", "measure_shift"]
 
 MOST_ROWS = 4000
 """Rows of each set that are looked at, by hash."""
@@ -27,6 +28,7 @@ FOLDS = 5
 NUM_WORDS = 12
 NUM_REPAIR = 200
 """Rows of the other set that are added to training, to see how far they repair the fall."""
+NUM_TEXTS = 3
 _CLEAR = 0.75
 _LEAST = 20
 
@@ -62,6 +64,18 @@ class AtRisk:
 
 
 @dataclass(frozen=True, slots=True)
+class Embedded:
+    """The same two sets, told apart by the vectors that a model makes of their texts."""
+
+    model: str
+    auc: Interval
+    """As `Shift.auc`."""
+    texts_of_first: tuple[Place, ...]
+    """The texts that are surest of their set, each judged by a classifier that has not seen it."""
+    texts_of_other: tuple[Place, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Shift:
     """Two sets of texts, told apart."""
 
@@ -76,11 +90,22 @@ class Shift:
     at_risk: AtRisk | None
     why_not: str
     """Why the accuracy at risk is not known; empty where it is."""
+    embedded: Embedded | None = None
 
 
-def measure_shift(first: Sequence[Example], other: Sequence[Example], names: tuple[str, str] = ("train", "other")) -> Shift | str:
+Vectors = Callable[[Sequence[str]], Array]
+
+
+def measure_shift(
+    first: Sequence[Example],
+    other: Sequence[Example],
+    names: tuple[str, str] = ("train", "other"),
+    embed: tuple[str, Vectors] | None = None,
+) -> Shift | str:
     """Compare two sets. Copies of a text are in one fold and count once; the result does not depend on the order of the rows.
 
+    Args:
+        embed: a model's name, and what makes vectors of texts, shape (texts, H); None: words alone are looked at.
     Returns: the shift, or, where a set has too few texts, why it cannot be measured.
     """
     one, two = _distinct(first), _distinct(other)
@@ -89,28 +114,61 @@ def measure_shift(first: Sequence[Example], other: Sequence[Example], names: tup
             return f"{name} has {len(rows)} distinct texts, too few to tell anything from: {_LEAST} are needed."
     bags, where = [bag(asked(row)) for row in (*one, *two)], [0] * len(one) + [1] * len(two)
     folds = [*_folds(one), *_folds(two)]
-    areas = []
-    for fold in range(FOLDS):
-        train = [at for at in range(len(bags)) if folds[at] != fold]
-        held = [at for at in range(len(bags)) if folds[at] == fold]
+
+    def told_by_words(train: list[int], held: list[int]) -> Array:
         learned = fit([bags[at] for at in train], [str(where[at]) for at in train])
         scores = learned.scores([bags[at] for at in held])
-        margin = scores[:, 1] - scores[:, 0]
-        side = np.array([where[at] for at in held])
-        areas.append(auc(margin[side == 0], margin[side == 1]))
-    value = sum(areas) / FOLDS
+        return np.asarray(scores[:, 1] - scores[:, 0])
+
+    area, _ = _told_apart(folds, where, told_by_words)
     of_first, of_other = _telling(bags, where)
     at_risk = _at_risk(one, bags[: len(one)], two, bags[len(one) :])
     return Shift(
         *names,
         len(one),
         len(two),
-        Interval(value, *auc_interval(value, len(one), len(two))),
+        area,
         of_first,
         of_other,
         at_risk if isinstance(at_risk, AtRisk) else None,
         "" if isinstance(at_risk, AtRisk) else at_risk,
+        _embedded((*one, *two), where, folds, names, *embed) if embed else None,
     )
+
+
+def _told_apart(folds: Sequence[int], where: Sequence[int], tell: Callable[[list[int], list[int]], Array]) -> tuple[Interval, Array]:
+    """The AUC over the folds, and of each text how far it is told to be of the other set, by a classifier that has not seen it.
+
+    Args:
+        tell: learns from the places of some texts, and says it of those of others.
+    """
+    margins, sides, areas = np.zeros(len(where)), np.array(where), []
+    for fold in range(FOLDS):
+        train = [at for at in range(len(where)) if folds[at] != fold]
+        held = [at for at in range(len(where)) if folds[at] == fold]
+        margins[held] = tell(train, held)
+        areas.append(auc(margins[held][sides[held] == 0], margins[held][sides[held] == 1]))
+    value = sum(areas) / FOLDS
+    return Interval(value, *auc_interval(value, where.count(0), where.count(1))), margins
+
+
+def _embedded(
+    rows: Sequence[Example], where: Sequence[int], folds: Sequence[int], names: tuple[str, str], model: str, vectors: Vectors
+) -> Embedded:
+    made = vectors([asked(row) for row in rows])
+    sides = np.array(where)
+
+    def told_by_vectors(train: list[int], held: list[int]) -> Array:
+        middle, spread = made[train].mean(axis=0), made[train].std(axis=0) + 1e-12
+        weights, bias = fit_softmax((made[train] - middle) / spread, sides[train], 2, penalty=float(made.shape[1]))
+        scores = (made[held] - middle) / spread @ weights + bias
+        return np.asarray(scores[:, 1] - scores[:, 0])
+
+    area, margins = _told_apart(folds, where, told_by_vectors)
+    order = np.argsort(margins, kind="stable").tolist()
+    surest = [[at for at in ranked if where[at] == side][:NUM_TEXTS] for side, ranked in ((0, order), (1, order[::-1]))]
+    of_first, of_other = (tuple(place(name, rows[at]) for at in found) for name, found in zip(names, surest, strict=True))
+    return Embedded(model, area, of_first, of_other)
 
 
 def _distinct(examples: Sequence[Example]) -> list[Example]:
@@ -206,6 +264,10 @@ def find_shift(shift: Shift) -> list[Finding]:
     """A warning where the sets are told apart well, or accuracy is at risk; else a note."""
     clear = shift.auc.low > _CLEAR
     text = f"a classifier of words tells {shift.other} from {shift.first} with an AUC of {shift.auc.value:.3f} ({shift.auc.low:.3f} to {shift.auc.high:.3f}; 0.5 is no difference)."
+    if shift.embedded is not None:
+        area = shift.embedded.auc
+        clear = clear or area.low > _CLEAR
+        text += f" One of the vectors of {shift.embedded.model}: {area.value:.3f} ({area.low:.3f} to {area.high:.3f})."
     risk = shift.at_risk
     if risk is not None:
         text += (
