@@ -7,12 +7,14 @@ from pathlib import Path
 from tunesmith.core.errors import RecipeError, RunError
 from tunesmith.core.files import write_json
 from tunesmith.core.types import Example
-from tunesmith.data.new_words import in_pieces, words_to_add
+from tunesmith.data.checks.texts import full_text
+from tunesmith.data.vocabulary import in_pieces, words_to_add
+from tunesmith.method._new_rows import load_rows
 from tunesmith.model.load import LoadedModel
 from tunesmith.model.vocabulary import grow
 from tunesmith.recipe import Recipe
 
-__all__ = ["TOKENS_FILE", "add_saved_tokens", "add_tokens", "save_tokens"]
+__all__ = ["TOKENS_FILE", "add_saved_tokens", "add_tokens", "add_trained_tokens", "save_tokens"]
 
 TOKENS_FILE = "new_tokens.json"
 
@@ -26,7 +28,7 @@ def add_tokens(recipe: Recipe, model: LoadedModel, examples: Iterable[Example]) 
     asked = recipe.model.add_tokens
     if not asked:
         return model
-    texts = words_to_add(examples, model.tokenizer, asked) if isinstance(asked, int) else asked
+    texts = words_to_add((full_text(example) for example in examples), model.tokenizer, asked) if isinstance(asked, int) else asked
     pieces = in_pieces(texts, model.tokenizer)
     if not pieces:
         where = "the training texts hold no word that" if isinstance(asked, int) else "it names no text that"
@@ -51,3 +53,12 @@ def add_saved_tokens(model: LoadedModel, folder: Path) -> LoadedModel:
         return grow(model, in_pieces(texts, model.tokenizer))
     except (ValueError, KeyError, TypeError, OSError) as error:
         raise RunError(f"{file}: cannot be read ({error}). The run is damaged.") from None
+
+
+def add_trained_tokens(model: LoadedModel, folder: Path) -> LoadedModel:
+    """As `add_saved_tokens`, with the rows that were trained: they belong to the base of what trains next. Raises: RunError, MethodError."""
+    grown = add_saved_tokens(model, folder)
+    if grown is not model:
+        load_rows(grown.trunk, folder)
+        del grown.trunk.new_token_ids
+    return grown

@@ -39,7 +39,7 @@ def train_rows(trunk: nn.Module) -> list[ParamGroup]:
         matrix.requires_grad_(True)
         others = torch.ones(matrix.shape[0], dtype=torch.bool)
         others[list(ids)] = False
-        matrix.register_post_accumulate_grad_hook(_without(others))
+        matrix.register_post_accumulate_grad_hook(_without(others))  # type: ignore[no-untyped-call]
     return [ParamGroup("new_tokens", matrices, weight_decay=0.0)]
 
 

@@ -31,7 +31,7 @@ def grow(model: LoadedModel, pieces: Mapping[str, Sequence[int]]) -> LoadedModel
     tokenizer: Any = model.tokenizer
     before = {text: tokenizer.decode(list(ids)) for text, ids in pieces.items()}
     # a token with its own space is matched as it stands; one without must not be found inside of a longer word
-    tokenizer.add_tokens([AddedToken(text, normalized=text[0] != " ", single_word=text[0] != " ") for text in pieces])
+    tokenizer.add_tokens([AddedToken(text, normalized=text[0].isalnum(), single_word=text[0].isalnum()) for text in pieces])
     ids = [int(tokenizer.convert_tokens_to_ids(text)) for text in pieces]
     broken = next((text for text, new in zip(pieces, ids, strict=True) if tokenizer.decode([new]).strip() != before[text].strip()), None)
     if broken is not None:
