@@ -75,6 +75,9 @@ def test_a_run_keeps_its_tokens_and_a_later_one_goes_on_with_them(method: str, m
     saved = json.loads(next((tmp_path / "first").glob("*/new_tokens.json")).read_text(encoding="utf-8"))["tokens"]
     assert len(saved) == 6
     assert set(saved) <= {f" {word}" for word in _WORDS}
+    if method == "new_tokens":
+        is_tied = load_model(str(model_folder), need="lm").trunk.config.tie_word_embeddings  # type: ignore[union-attr]
+        assert done.report["cost"]["trainable_parameters"] == 6 * 32 * (1 if is_tied else 2)
     again = load_tuned(done.directory)
     assert again.model.tokenizer.encode(saved[0], add_special_tokens=False) == [257]
     later = tune(_recipe(tmp_path / "first", texts, tmp_path / "later", "model.add_tokens=null", "train.max_steps=1"))

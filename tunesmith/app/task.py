@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import fmean, pstdev
 from typing import Any
@@ -384,4 +384,12 @@ def _without_vocabulary_head(trunk: Any, groups: list[ParamGroup]) -> list[Param
     for p in trunk.parameters():
         if id(p) in unused:
             p.requires_grad_(False)
-    return [ParamGroup(g.name, [p for p in g.params if id(p) not in unused], g.lr_scale, g.weight_decay, g.from_epoch) for g in groups]
+    return [_only(group, unused) for group in groups]
+
+
+def _only(group: ParamGroup, unused: set[int]) -> ParamGroup:
+    kept = [p for p in group.params if id(p) not in unused]
+    if group.num_trained is None or len(kept) == len(group.params):
+        return replace(group, params=kept)
+    per_matrix = group.num_trained // len(group.params)  # as many rows of each, of the same width
+    return replace(group, params=kept, num_trained=per_matrix * len(kept))

@@ -40,7 +40,7 @@ def train_rows(trunk: nn.Module) -> list[ParamGroup]:
         others = torch.ones(matrix.shape[0], dtype=torch.bool)
         others[list(ids)] = False
         matrix.register_post_accumulate_grad_hook(_without(others))  # type: ignore[no-untyped-call]
-    return [ParamGroup("new_tokens", matrices, weight_decay=0.0)]
+    return [ParamGroup("new_tokens", matrices, weight_decay=0.0, num_trained=sum(len(ids) * matrix.shape[1] for matrix in matrices))]
 
 
 def save_rows(trunk: nn.Module, folder: Path) -> None:
