@@ -38,6 +38,8 @@ def _build(family: str, method: str) -> tuple[PackedForward, list[ParamGroup], M
     torch.manual_seed(1)
     heads = {} if objective.uses_lm_head else {"label": Head("label", facts.hidden_size, 3, pooling="mean")}
     torch.manual_seed(2)
+    if method == "new_tokens":
+        model.new_token_ids = tuple(range(50, 97))  # type: ignore[assignment]  # as if the model had been given them
     groups = made.apply(model)
     groups += [ParamGroup(name, list(head.parameters())) for name, head in heads.items()]
     return PackedForward(model, heads, facts, paths), groups, made, objective

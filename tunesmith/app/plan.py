@@ -124,7 +124,7 @@ def make_plan(task: Task, groups: Sequence[ParamGroup], recipe: str) -> Plan:
         num_rows={name: len(split.rows) for name, split in task.splits.items()},
         num_tokens_per_epoch=tokens_per_epoch,
         num_training_tokens=total_tokens,
-        trainable_parameters=trainable,
+        trainable_parameters=trainable - sum(_held_still(group) for group in groups),
         total_parameters=total,
         attention=task.forward.paths.attention,
         attention_reason=task.forward.paths.attention_reason,
@@ -173,6 +173,11 @@ def _recomputes(task: Task, peak_bytes: int, available_bytes: int) -> bool:
     if engine.exact_reference or forward.features is not None or not layers:
         return False
     return engine.activation_checkpointing is True or (engine.activation_checkpointing == "auto" and 0 < available_bytes < peak_bytes)
+
+
+def _held_still(group: ParamGroup) -> int:
+    """Numbers of the group's parameters that the optimizer holds and the method does not let move."""
+    return 0 if group.num_trained is None else sum(p.numel() for p in group.params) - group.num_trained
 
 
 def _cost_kind(task: Task, trainable: int) -> Literal["full", "lora", "head"]:

@@ -3,6 +3,7 @@
 import shutil
 
 from tunesmith.app.task import Task
+from tunesmith.app.vocabulary import save_tokens
 from tunesmith.core.files import staged_folder, write_json
 from tunesmith.core.run import RunDirectory
 from tunesmith.model._quiet import quiet
@@ -14,15 +15,16 @@ __all__ = ["save_tuned", "saved_bytes"]
 def save_tuned(task: Task, directory: RunDirectory) -> None:
     """Write `adapter/` (parameter-efficient methods) or `model/` (full), and the heads. Nothing where only a head trained.
 
-    The tokenizer goes with a whole model, and with an adapter where the recipe chose its chat template.
+    The tokenizer goes with a whole model, and with an adapter where the recipe chose its chat template or added tokens.
     """
     trains_whole_model = task.recipe.method.name == "full"
     target = directory.model if trains_whole_model else directory.adapter
     with staged_folder(target, replace=True) as staging, quiet():
         task.method.save(task.model.trunk, staging)
         is_empty = not any(staging.iterdir())
-        if trains_whole_model or (task.recipe.data.chat_template and not is_empty):
+        if trains_whole_model or ((task.recipe.data.chat_template or task.recipe.model.add_tokens) and not is_empty):
             task.model.tokenizer.save_pretrained(str(staging))
+        save_tokens(task.model, staging)
     if is_empty:
         shutil.rmtree(target)
     if task.forward.heads:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import fmean, pstdev
 from typing import Any
@@ -15,6 +15,7 @@ from tunesmith.app.fitting import fitting_metrics
 from tunesmith.app.judging import EncodedSplit
 from tunesmith.app.machine import choose_device
 from tunesmith.app.placing import check_precision, leaves_frozen, place
+from tunesmith.app.vocabulary import add_tokens, add_trained_tokens
 from tunesmith.core import registry
 from tunesmith.core.errors import DataError, MethodError, ObjectiveError, RecipeError
 from tunesmith.core.events import Event, Progress, Stage, Warned
@@ -170,8 +171,10 @@ def load_model(recipe: Recipe, objective: Objective, say: Say, saved: Path | Non
     if model.facts.is_encoder_decoder and not objective.uses_lm_head:
         model = options("encoder")
     for folder in model.source.adapters:
-        attach_adapter(model.trunk, folder)
-        merge_adapter(model.trunk)
+        model = add_trained_tokens(model, folder)
+        if (folder / "adapter_config.json").is_file():
+            attach_adapter(model.trunk, folder)
+            merge_adapter(model.trunk)
     if model.source.adapters:  # an adapter trained next belongs to this run, not to its base: peft must fail to load it there, not mislead
         model.trunk.name_or_path = spec.source  # type: ignore[assignment]
     _use_chat_template(recipe, model, saved)
@@ -232,7 +235,7 @@ def prepare(recipe: Recipe, say: Say) -> Task:
     metrics, select_by = _metrics(recipe, objective_name, objective, data), _selection(recipe, objective)
     method: Method = registry.create("method", recipe.method.name, **recipe.method.options)
     check_precision(recipe, method, device)
-    model = load_model(recipe, objective, say)
+    model = add_tokens(recipe, load_model(recipe, objective, say), data.train)
     paths, autocast = place(model, recipe, device, is_frozen=leaves_frozen(method, model.trunk))
     tasks = {name: Asked(one.templates, one.labels) for name, one in data.sets.items()}
     encoder = text_encoder(recipe, model, data.labels, tasks, _numbers(data.train))
@@ -381,4 +384,12 @@ def _without_vocabulary_head(trunk: Any, groups: list[ParamGroup]) -> list[Param
     for p in trunk.parameters():
         if id(p) in unused:
             p.requires_grad_(False)
-    return [ParamGroup(g.name, [p for p in g.params if id(p) not in unused], g.lr_scale, g.weight_decay, g.from_epoch) for g in groups]
+    return [_only(group, unused) for group in groups]
+
+
+def _only(group: ParamGroup, unused: set[int]) -> ParamGroup:
+    kept = [p for p in group.params if id(p) not in unused]
+    if group.num_trained is None or len(kept) == len(group.params):
+        return replace(group, params=kept)
+    per_matrix = group.num_trained // len(group.params)  # as many rows of each, of the same width
+    return replace(group, params=kept, num_trained=per_matrix * len(kept))

@@ -11,6 +11,7 @@ from tunesmith.app.learned import learned, require_head, require_language_model
 from tunesmith.app.machine import choose_device
 from tunesmith.app.placing import leaves_frozen, place
 from tunesmith.app.task import load_model, stop_tokens, text_encoder
+from tunesmith.app.vocabulary import add_saved_tokens
 from tunesmith.core import registry
 from tunesmith.core.run import RunDirectory
 from tunesmith.core.types import Example, HeadObjective, Message, Method, Objective, Origin, Output, Prompt, Row
@@ -121,7 +122,7 @@ def load_tuned(directory: RunDirectory) -> Tuned:
     objective: Objective = registry.create("objective", known.objective, **(recipe.objective.options if recipe.objective else {}))
     device = choose_device(recipe.engine.device)
     saved = saved_model(directory)
-    model = load_model(recipe, objective, lambda event: None, saved)
+    model = add_saved_tokens(load_model(recipe, objective, lambda event: None, saved), saved)
     method: Method = registry.create("method", recipe.method.name, **recipe.method.options)
     paths, autocast = place(model, recipe, device, is_frozen=leaves_frozen(method, model.trunk))
     method.apply(model.trunk)

@@ -164,6 +164,8 @@ class ParamGroup:
     """None: the recipe's for matrices, none for vectors (biases and norms)."""
     from_epoch: float = 0.0
     """Gradual unfreezing: the group stands still before this epoch."""
+    num_trained: int | None = None
+    """How many of the parameters' numbers move, where the method holds the others still; None: all of them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,7 +53,7 @@ def save_adapter(trunk: nn.Module, folder: Path) -> None:
     config.inference_mode = True
     config.save_pretrained(str(folder))
     config.inference_mode = was
-    tensors = get_peft_model_state_dict(trunk)
+    tensors = get_peft_model_state_dict(trunk, save_embedding_layers=False)
     save_file({_PREFIX + name: tensor.detach().contiguous() for name, tensor in tensors.items()}, folder / _FILE)
 
 
@@ -68,7 +68,7 @@ def load_adapter(trunk: nn.Module, folder: Path, within: str = "") -> None:
         for name, tensor in load_file(folder / _FILE).items()
         if name.startswith(_PREFIX + within)
     }
-    own = get_peft_model_state_dict(trunk)
+    own = get_peft_model_state_dict(trunk, save_embedding_layers=False)
     if own.keys() != tensors.keys() or any(own[name].shape != tensor.shape for name, tensor in tensors.items()):
         raise MethodError(
             f"{folder / _FILE}: its tensors do not fit this model and method. It was made for another model, or with other options."

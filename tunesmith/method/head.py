@@ -11,7 +11,9 @@ from typing import ClassVar
 
 from torch import nn
 
+from tunesmith.core.errors import MethodError
 from tunesmith.core.types import BasePrecision, ParamGroup
+from tunesmith.method._new_rows import new_token_ids
 
 __all__ = ["Head"]
 
@@ -26,7 +28,13 @@ class Head:
     base_precision: ClassVar[BasePrecision] = "exact"
 
     def apply(self, trunk: nn.Module) -> list[ParamGroup]:
-        """Freeze `trunk`. Returns: no group; heads train as groups of their own."""
+        """Freeze `trunk`.
+
+        Returns: no group; heads train as groups of their own.
+        Raises: MethodError, where tokens were added to the model: they would stay as they began.
+        """
+        if new_token_ids(trunk):
+            raise MethodError("method: head trains no token, and model.add_tokens adds some. Use lora, new_tokens or full.")
         trunk.requires_grad_(False)
         return []
 

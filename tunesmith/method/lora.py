@@ -15,6 +15,7 @@ from torch import nn
 
 from tunesmith.core.errors import MethodError
 from tunesmith.core.types import ParamGroup
+from tunesmith.method._new_rows import load_rows, save_rows, train_rows
 from tunesmith.method._peft import inject, load_adapter, save_adapter
 
 __all__ = ["LoRA"]
@@ -53,7 +54,7 @@ class LoRA:
     def apply(self, trunk: nn.Module) -> list[ParamGroup]:
         """Put adapters into `trunk`, through peft.
 
-        Returns: one group with every A and B.
+        Returns: one group with every A and B, and one with the rows of tokens that were added to the model.
         Raises: MethodError, where no layer has one of the names.
         """
         config = LoraConfig(
@@ -64,12 +65,14 @@ class LoRA:
             base_model_name_or_path=getattr(trunk, "name_or_path", None),
             task_type="CAUSAL_LM" if hasattr(trunk, "lm_head") and not trunk.config.is_encoder_decoder else None,  # type: ignore[union-attr]
         )
-        return inject(trunk, config, "lora")
+        return [*inject(trunk, config, "lora"), *train_rows(trunk)]
 
     def save(self, trunk: nn.Module, folder: Path) -> None:
-        """Write the adapter in peft's format."""
+        """Write the adapter in peft's format, and beside it the rows of added tokens."""
         save_adapter(trunk, folder)
+        save_rows(trunk, folder)
 
     def load(self, trunk: nn.Module, folder: Path) -> None:
         """Load an adapter that `save`, or peft, wrote."""
         load_adapter(trunk, folder)
+        load_rows(trunk, folder)

@@ -47,6 +47,18 @@ class ModelSpec(Section):
     attention: Literal["auto", "packed", "padded"] = "auto"
     """How sequences share a batch; auto: packed where a probe finds it exact for this model."""
 
+    add_tokens: Annotated[int, Field(ge=1)] | Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)] | None = None
+    """Give words a token of their own: so many of the training texts, those that save most tokens, or those listed. Their rows train with lora, full and
+    new_tokens (docs/new-language.md)."""
+
+    @field_validator("add_tokens")
+    @classmethod
+    def _once(cls, value: int | list[str] | None) -> int | list[str] | None:
+        twice = next((text for text in value if value.count(text) > 1), None) if isinstance(value, list) else None
+        if twice is not None:
+            raise ValueError(f"{shown(twice)} is listed twice. Leave one out.")
+        return value
+
     @field_validator("trust_remote_code")
     @classmethod
     def _pinned(cls, value: bool, info: Any) -> bool:

@@ -15,6 +15,9 @@ from tunesmith.model.source import Alias, Request, SourceInfo, resolve
 __all__ = ["Run"]
 
 
+_TRAINED = ("adapter_model.safetensors", "new_tokens.safetensors", "new_tokens.json")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Run:
     """`model: run:reviews-20260101-120000`, or the path of a run directory."""
@@ -45,7 +48,7 @@ class Run:
                 heads=heads,
                 trust_remote_code=bool(_model_spec(run).get("trust_remote_code")),
             )
-        has_adapter = (run.adapter / "adapter_config.json").is_file()
+        has_adapter = any((run.adapter / name).is_file() for name in ("adapter_config.json", "new_tokens.json"))
         if not has_adapter and heads is None:
             raise RunError(
                 f"{run.path}: the run left no model behind (its status is {run.status}). `tunesmith runs resume {run.path}` goes on with it."
@@ -53,7 +56,7 @@ class Run:
         spec = _model_spec(run)
         base = resolve(Request(str(spec["source"]), spec.get("revision"), bool(spec.get("trust_remote_code")), request.progress))
         adapters = (*base.adapters, run.adapter) if has_adapter else base.adapters
-        files = [path for path in (run.adapter / "adapter_model.safetensors", run.heads) if path.is_file()]
+        files = [path for path in (*(run.adapter / name for name in _TRAINED), run.heads) if path.is_file()]
         return replace(
             base,
             name=request.source,
