@@ -75,6 +75,7 @@ def test_a_run_keeps_its_tokens_and_a_later_one_goes_on_with_them(method: str, m
     saved = json.loads(next((tmp_path / "first").glob("*/new_tokens.json")).read_text(encoding="utf-8"))["tokens"]
     assert len(saved) == 6
     assert set(saved) <= {f" {word}" for word in _WORDS}
+    assert any("judged with its 6 added tokens untrained" in warning for warning in done.report["warnings"])
     if method == "new_tokens":
         is_tied = load_model(str(model_folder), need="lm").trunk.config.tie_word_embeddings  # type: ignore[union-attr]
         assert done.report["cost"]["trainable_parameters"] == 6 * 32 * (1 if is_tied else 2)

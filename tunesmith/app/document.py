@@ -23,6 +23,7 @@ from tunesmith.core.types import Example, HeadObjective, Output
 from tunesmith.data import Splits, inspect
 from tunesmith.evaluation.overfitting import overfitting
 from tunesmith.evaluation.score import changed, confusion, text_of
+from tunesmith.method._new_rows import new_token_ids
 from tunesmith.recipe import dump
 
 __all__ = ["Times", "build_document"]
@@ -209,6 +210,11 @@ def _warnings(task: Task, curves: Mapping[str, Any], fit: Fit) -> list[str]:
         found.append("No validation split: the weights of the last step were kept, and over-fitting could not be seen.")
     if not task.splits["test"].examples:
         found.append("No test split: nothing was measured on unseen data.")
+    if added := len(new_token_ids(task.model.trunk)):
+        found.append(
+            f"The base was judged with its {added:,} added tokens untrained, which is usually worse than the model as it came: "
+            "a run with model.add_tokens=null measures that one. Bits per byte of the two can be compared, perplexities cannot."
+        )
     if task.recipe.model.trust_remote_code:
         found.append(f"The model's own Python code was run (model.trust_remote_code, revision {task.recipe.model.revision}).")
     return found

@@ -114,7 +114,7 @@ def find_fertility(
         if here > TWICE * there:
             text = (
                 f"{name} takes {here:.2f} tokens a {unit}, English through the same tokenizer {there:.2f}: {here / there:.1f} times as many. Its texts fill the "
-                "context sooner and take longer. A model whose tokenizer was made for the language needs fewer."
+                "context sooner and take longer. model.add_tokens gives its words tokens of their own (docs/new-language.md), or choose a model that knows the language."
             )
             found.append(finding("fertility", "note", name, splits[name], text))
     return of, found
