@@ -18,6 +18,7 @@ Role = Literal["system", "user", "assistant", "tool"]
 _ROLE_KEYS = ("role", "from")
 _CONTENT_KEYS = ("content", "value")
 _CALL_KEYS = ("tool_calls", "function_call")
+_PLAIN = (frozenset({"role", "content"}), frozenset({"from", "value"}))
 _THOUGHTS = ("thinking", "reasoning_content", "reasoning")
 _KEYS_READ = frozenset({*_ROLE_KEYS, *_CONTENT_KEYS, *_CALL_KEYS, "tool_call_id", "weight", "train"})
 """`train` is axolotl's."""
@@ -116,7 +117,7 @@ def unread_keys(record: Mapping[str, Any], located: Mapping[str, str]) -> tuple[
     for role in ("messages", "conversations"):
         value = record.get(located.get(role, ""))
         for item in value if isinstance(value, list) else ():
-            if not isinstance(item, Mapping):
+            if not isinstance(item, Mapping) or item.keys() in _PLAIN:
                 continue
             known = _KEYS_READ | ({"name"} if _ROLES.get(str(item.get("role"))) == "tool" else set())
             found.update(dict.fromkeys(f'the key "{key}" of messages' for key in item if key not in known and not is_empty(item[key])))
@@ -127,6 +128,9 @@ def unread_keys(record: Mapping[str, Any], located: Mapping[str, str]) -> tuple[
 
 def _message(item: Any, where: str, number: int, spelling: Spelling) -> Message:
     """A message in either spelling, whichever the conversation's is: data of the one is found with keys of the other."""
+    plain = _plain(item)
+    if plain is not None:
+        return plain
     keys = item if isinstance(item, Mapping) else {}
     role_key, content_key = (next((key for key in names if key in keys), "") for names in (_ROLE_KEYS, _CONTENT_KEYS))
     has_calls = any(not is_empty(keys.get(key)) for key in _CALL_KEYS)
@@ -150,6 +154,21 @@ def _message(item: Any, where: str, number: int, spelling: Spelling) -> Message:
     learned = _is_learned(item, place, role)
     name = item.get("name") if role == "tool" else None
     return Message(role, content, learned, calls, name if isinstance(name, str) else "")
+
+
+def _plain(item: Any) -> Message | None:
+    """The message, where it is nothing but a role and a text of ASCII: most are, and there is nothing to look for in them."""
+    if type(item) is not dict:
+        return None
+    keys = item.keys()
+    names = ("role", "content") if keys == _PLAIN[0] else ("from", "value") if keys == _PLAIN[1] else None
+    if names is None:
+        return None
+    written, content = item[names[0]], item[names[1]]
+    if type(written) is not str or type(content) is not str or written == SHAREGPT.call or not content.isascii():
+        return None
+    role = _ROLES.get(written)
+    return None if role is None else Message(role, content)
 
 
 def _content(value: Any, place: str) -> Any:
