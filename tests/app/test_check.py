@@ -44,6 +44,13 @@ def test_a_source_with_a_test_of_its_own_is_checked_across(tmp_path: Path) -> No
     assert report.splits["test"].source == test
 
 
+def test_columns_that_nothing_reads_are_a_note(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(
+        "text,label,author\n" + "".join(f"{text},{label},Ann\n" for text, label in reviews(20)), encoding="utf-8"
+    )
+    assert check_data(str(tmp_path / "a.csv")).report.notes == (f"{tmp_path / 'a.csv'}: columns that are not read: author",)
+
+
 def test_columns_are_given_as_in_a_recipe(tmp_path: Path) -> None:
     file = written(tmp_path / "rows.csv", reviews(30), header="review,mood")
     with pytest.raises(DataError, match="cannot tell what the columns"):

@@ -23,7 +23,7 @@ from tunesmith.model.heads import load_heads
 from tunesmith.model.load import LoadedModel
 from tunesmith.recipe import Recipe
 
-__all__ = ["Said", "Tuned", "load_base", "load_tuned", "saved_model"]
+__all__ = ["Said", "Tuned", "load_base", "load_tuned", "load_untuned", "saved_model"]
 
 _HERE = Origin("prompt", 1)
 
@@ -147,7 +147,12 @@ def saved_model(directory: RunDirectory) -> Path:
 
 def load_base(recipe: Recipe, saved: Path | None = None) -> Tuned:
     """A language model before any tuning, to talk to. `saved`: as `load_model` takes it, where a run began with that model."""
-    objective: Objective = registry.create("objective", "sft")
+    return load_untuned(recipe, "sft", "generation", "messages", saved)
+
+
+def load_untuned(recipe: Recipe, objective_name: str, kind: str, format: str, saved: Path | None = None) -> Tuned:
+    """A model before any tuning, loaded as the objective needs it; `kind` and `format` as `Tuned` has them."""
+    objective: Objective = registry.create("objective", objective_name)
     device = choose_device(recipe.engine.device)
     model = load_model(recipe, objective, lambda event: None, saved)
     paths, _ = place(model, recipe, device, is_frozen=True)
@@ -155,6 +160,4 @@ def load_base(recipe: Recipe, saved: Path | None = None) -> Tuned:
     if not recipe.engine.exact_reference:
         forward.use_fused_layers()
     encoder = text_encoder(recipe, model, ())
-    return Tuned(
-        recipe, model, forward.eval(), encoder, stop_tokens(model), recipe.engine.micro_batch_tokens, "generation", "messages", objective
-    )
+    return Tuned(recipe, model, forward.eval(), encoder, stop_tokens(model), recipe.engine.micro_batch_tokens, kind, format, objective)

@@ -9,7 +9,7 @@ from tunesmith.core.files import write_json
 from tunesmith.core.types import Example
 from tunesmith.data.checks.texts import full_text
 from tunesmith.data.vocabulary import in_pieces, words_to_add
-from tunesmith.method._new_rows import load_rows
+from tunesmith.method._new_rows import load_rows, new_token_ids
 from tunesmith.model.load import LoadedModel
 from tunesmith.model.vocabulary import grow
 from tunesmith.recipe import Recipe
@@ -38,7 +38,7 @@ def add_tokens(recipe: Recipe, model: LoadedModel, examples: Iterable[Example]) 
 
 def save_tokens(model: LoadedModel, folder: Path) -> None:
     """Write the texts of the added tokens, in their order, beside what trained. Nothing where none were added."""
-    ids = getattr(model.trunk, "new_token_ids", ())
+    ids = new_token_ids(model.trunk)
     if ids:
         write_json(folder / TOKENS_FILE, {"tokens": model.tokenizer.convert_ids_to_tokens(list(ids))})
 

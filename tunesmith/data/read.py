@@ -86,9 +86,7 @@ def read(
             name_them, role = naming
             column = located[role]
             examples, found = name_them(examples, column, given, facts.class_names.get(column, ()), quarantine)
-        unread = Unread(form, located, table.facts)
-        for record in table.records:
-            unread.add(record)
+        unread = Unread.of(table, form, located)
     invalid = tuple(quarantine.rows) if quarantine else ()
     notes = (*facts.notes, *unread.notes(), *((quarantine.summary(facts.name),) if quarantine and invalid else ()))
     return Dataset(

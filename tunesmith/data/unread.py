@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tunesmith.data.formats._conversations import unread_keys
-from tunesmith.data.table import Record, TableFacts, listed_names
+from tunesmith.data.table import Record, Table, TableFacts, listed_names
 
 __all__ = ["Unread", "unread_keys"]
 
@@ -19,6 +19,14 @@ class Unread:
         self._read = {*located.values(), *getattr(form, "reads_beside", ()), *facts.beside}
         self._name = facts.name
         self._columns, self._keys = dict[str, None](), Counter[str]()
+
+    @classmethod
+    def of(cls, table: Table, form: Any, located: Mapping[str, str]) -> "Unread":
+        """Of every record of a table."""
+        found = cls(form, located, table.facts)
+        for record in table.records:
+            found.add(record)
+        return found
 
     def add(self, record: Record) -> None:
         """Look at one more record."""

@@ -12,6 +12,7 @@ from tunesmith.data.labels import NAMING
 from tunesmith.data.quarantine import InvalidRow, Quarantine
 from tunesmith.data.read import Dataset, SourceFacts, find_format, read_table
 from tunesmith.data.table import Record
+from tunesmith.data.unread import Unread
 
 __all__ = ["Reading", "find_unreadable", "read_to_the_end"]
 
@@ -80,9 +81,9 @@ def read_to_the_end(
                 examples[index] = by_place.get(example.origin)
                 if examples[index] is None:
                     refused[index] = reasons[example.origin.file, example.origin.row]
-    facts = table.facts
+    facts, notes = table.facts, (*table.facts.notes, *Unread.of(table, form, located).notes())
     return Reading(
-        SourceFacts(facts.name, facts.sha256, facts.licence, facts.citation, len(examples), name, found, facts.notes),
+        SourceFacts(facts.name, facts.sha256, facts.licence, facts.citation, len(examples), name, found, notes),
         table.records,
         table.origins,
         examples,
