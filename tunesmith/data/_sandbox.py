@@ -57,11 +57,13 @@ class TemplateSandbox:
         self._owner = 0
         self._lock = threading.Lock()
 
-    def render(self, template: str, variables: Mapping[str, Any], asked: Sequence[Asked]) -> list[list[str]]:
+    def render(self, template: str, variables: Mapping[str, Any], asked: Sequence[Asked], *, hides: bool = False) -> list[list[str]]:
         """The texts of every conversation.
 
         Args:
             template: Jinja source. `variables`: what it finds beside the messages, JSON-like.
+            hides: whether a template fails that looks at what is said, with the kind "looked" or another: else it writes the same around
+                any texts that are not empty and have no white space at their ends.
         Raises: TemplateFailure, for the first conversation that is not rendered; ModelError, where no process can be started.
         """
         found, at = list[list[str]](), 0
@@ -70,7 +72,7 @@ class TemplateSandbox:
             while end < len(asked) and (end == at or size < _REQUEST_CHARACTERS):
                 size += sum(len(message["content"]) for message in asked[end][0])
                 end += 1
-            found += self._answered(template, variables, asked[at:end], at)
+            found += self._answered({"template": template, "variables": variables, "hides": hides}, asked[at:end], at)
             at = end
         return found
 
@@ -84,10 +86,10 @@ class TemplateSandbox:
         with self._lock:
             self._stop()
 
-    def _answered(self, template: str, variables: Mapping[str, Any], asked: Sequence[Asked], offset: int) -> list[list[str]]:
-        request = json.dumps({"template": template, "variables": variables, "conversations": asked}).encode("ascii") + b"\n"
+    def _answered(self, request: Mapping[str, Any], asked: Sequence[Asked], offset: int) -> list[list[str]]:
+        line = json.dumps({**request, "conversations": asked}).encode("ascii") + b"\n"
         with self._lock:
-            answer = self._exchange(request)
+            answer = self._exchange(line)
         if "texts" in answer:
             texts: list[list[str]] = answer["texts"]
             return texts

@@ -9,16 +9,18 @@ Source: https://huggingface.co/docs/transformers/chat_templating_writing.
 
 Speaks JSON, a line a request and a line an answer:
 
-    {"template", "variables", "conversations": [[messages, [[number of messages, whether the assistant is asked], ...], tools], ...]}
+    {"template", "variables", "hides", "conversations": [[messages, [[number of messages, whether the assistant is asked], ...], tools], ...]}
     {"texts": [[text, ...], ...]} or {"failed": index of the conversation, "kind", "said"}
+
+A request that `hides` what is said asks whether the template writes the same around any texts: one that looks at them fails.
 """
 
 import json
 import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, wraps
 from typing import Any
 
 if __name__ == "__main__":  # started in isolation: the caller says where jinja2 lies
@@ -27,7 +29,9 @@ if __name__ == "__main__":  # started in isolation: the caller says where jinja2
 from jinja2 import TemplateError, TemplateSyntaxError, nodes
 from jinja2.exceptions import SecurityError
 from jinja2.ext import Extension, loopcontrols
+from jinja2.nodes import EvalContext
 from jinja2.parser import Parser
+from jinja2.runtime import Context, Undefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Namespace
 
@@ -43,6 +47,51 @@ class _TooLong(BaseException):
 
 class _TooMuch(Exception):
     """The text is longer than it may be."""
+
+
+class _Looked(BaseException):
+    """The template wants to know what is said. Not an Exception: nothing in between catches it."""
+
+
+class _Hidden:
+    """What is said, out of sight: it can be put between texts and written. It is not empty and has no white space at its ends; more is not told."""
+
+    def __init__(self, text: str, is_joined: bool = False) -> None:
+        self._text, self._is_joined = text, is_joined
+
+    def __add__(self, other: Any) -> "_Hidden":
+        return _Hidden(self._text + _written(other), True)
+
+    def __radd__(self, other: Any) -> "_Hidden":
+        return _Hidden(_written(other) + self._text, True)
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __eq__(self, other: object) -> bool:
+        if other is None or (isinstance(other, str) and not other):
+            return False
+        raise _Looked
+
+    def strip(self) -> "_Hidden":
+        """As it is, where nothing was put around it."""
+        if self._is_joined:
+            raise _Looked
+        return self
+
+    def _look(self, *_: Any, **__: Any) -> Any:
+        raise _Looked
+
+    __format__ = __getattr__ = __getitem__ = __hash__ = __repr__ = __str__ = _look  # type: ignore[assignment]
+    """What Python, or jinja2 where it passes over an error, would else answer with something about this object."""
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, _Hidden):
+        return value._text
+    if isinstance(value, str):
+        return value
+    raise _Looked
 
 
 class _Generation(Extension):
@@ -105,16 +154,79 @@ def _dict(*given: Any, **values: Any) -> dict[Any, Any]:
     return dict(*given, **values)
 
 
-def _environment() -> _Environment:
-    made = _Environment(trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, loopcontrols])
+def _environment(kind: type[_Environment] = _Environment) -> _Environment:
+    made = kind(trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, loopcontrols])
     made.filters["tojson"] = _tojson
     made.globals.update(raise_exception=_raise_exception, strftime_now=_strftime_now, dict=_dict, namespace=_Namespace)
     return made
 
 
+class _HidingEnvironment(_Environment):
+    """What is said is hidden here."""
+
+    def getitem(self, obj: Any, argument: Any) -> Any:
+        if isinstance(argument, _Hidden):
+            raise _Looked
+        return super().getitem(obj, argument)
+
+
+_OF_ANY_TEXT = {"string": True, "iterable": True, "sequence": True, "defined": True}
+_OF_ANY_TEXT |= dict.fromkeys(("undefined", "none", "mapping", "number", "integer", "float", "boolean", "true", "false", "callable"), False)
+"""jinja2's tests that say the same of every text: they look at the kind of a value, not into it."""
+_KEEPING = frozenset(("default", "d", "string", "trim"))
+"""Filters that leave a text as it is that has no white space at its ends."""
+_COUNTING = frozenset(("count", "default", "d", "first", "last", "length", "list"))
+"""Filters that look at no item of a list."""
+_CAPTURING = (nodes.AssignBlock, nodes.CallBlock, nodes.FilterBlock, nodes.Macro)
+"""What makes a text of what was written, which could be looked at then."""
+
+
+def _without_a_look(call: Callable[..., Any], of_hidden: Callable[[_Hidden], Any], looks_into_items: bool) -> Callable[..., Any]:
+    """A filter or a test that gets no hidden text to see: of one in front it says `of_hidden`, and lists, which may hold one, are a look."""
+
+    @wraps(call)  # jinja2's marks too, by which it is given a context first
+    def guarded(*values: Any, **named: Any) -> Any:
+        given = [value for value in (*values, *named.values()) if not isinstance(value, _Environment | Context | EvalContext)]
+        if given and isinstance(given[0], _Hidden):
+            if any(isinstance(value, _Hidden) for value in given[1:]):
+                raise _Looked
+            return of_hidden(given[0])
+        plain = str | int | float | Undefined | None
+        if not all(isinstance(value, plain) for value in (given if looks_into_items else given[1:])):
+            raise _Looked
+        return call(*values, **named)
+
+    return guarded
+
+
+def _text_or_value(value: Any) -> Any:
+    return value._text if isinstance(value, _Hidden) else value
+
+
+def _hiding_environment() -> _Environment:
+    made = _environment(_HidingEnvironment)
+    made.finalize = _text_or_value
+
+    def test(name: str) -> Callable[[_Hidden], Any]:
+        return lambda hidden: _OF_ANY_TEXT[name] if name in _OF_ANY_TEXT else hidden._look()
+
+    def filtered(name: str) -> Callable[[_Hidden], Any]:
+        return lambda hidden: hidden.strip() if name == "trim" else hidden if name in _KEEPING else hidden._look()
+
+    made.tests = {name: _without_a_look(call, test(name), name not in _OF_ANY_TEXT) for name, call in made.tests.items()}
+    made.filters = {name: _without_a_look(call, filtered(name), name not in _COUNTING) for name, call in made.filters.items()}
+    made.globals |= dict.fromkeys(("lipsum", "strftime_now"), _Hidden("")._look)  # not the same every time
+    return made
+
+
 @lru_cache(maxsize=16)
-def _compiled(template: str) -> Any:
-    return _environment().from_string(template)
+def _compiled(template: str, hides: bool = False) -> Any:
+    if not hides:
+        return _environment().from_string(template)
+    environment = _hiding_environment()
+    if next(environment.parse(template).find_all(_CAPTURING), None) is not None:
+        raise _Looked
+    return environment.from_string(template)
 
 
 def _confine(memory_bytes: int) -> None:
@@ -147,8 +259,10 @@ def _texts(asked: Mapping[str, Any], limits: Mapping[str, Any]) -> Iterator[list
     for messages, cuts, tools in asked["conversations"]:
         _watch(limits["seconds"])
         try:
-            template = template or _compiled(asked["template"])
+            template = template or _compiled(asked["template"], asked["hides"])
             given = sum(len(message.get("content") or "") for message in messages)
+            if asked["hides"]:
+                messages = [{**message, "content": _Hidden(message["content"])} for message in messages]  # noqa: PLW2901
             found = []
             for count, asks in cuts:
                 text = template.render(
@@ -169,6 +283,8 @@ def _answer(line: bytes, limits: Mapping[str, Any]) -> dict[str, Any]:
             texts.append(found)  # their number says which conversation failed
     except _TooLong:
         kind, said = "time", ""
+    except _Looked:
+        kind, said = "looked", ""
     except MemoryError:
         kind, said = "memory", ""
     except _TooMuch:

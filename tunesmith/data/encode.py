@@ -280,6 +280,7 @@ def _code() -> str:
         file_sha256(here / name)
         for name in (
             "_look_alikes.py",
+            "_shapes.py",
             "_template_worker.py",
             "encode.py",
             "encoder.py",

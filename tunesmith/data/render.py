@@ -6,13 +6,14 @@ each answer closed by the end-of-sequence token.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from tunesmith.core.errors import DataError, ModelError
 from tunesmith.core.types import Chat, Choice, Completion, Example, Labelled, Message, MultiLabelled, Prompt, Rated
 from tunesmith.data._look_alikes import LookAlikes, special_tokens
 from tunesmith.data._sandbox import TemplateFailure, sandbox
+from tunesmith.data._shapes import LIKE_A_MARK, Pattern, is_opaque, mark
 from tunesmith.data.table import shown
 from tunesmith.data.wording import Wording
 
@@ -21,9 +22,14 @@ __all__ = ["LossOn", "Piece", "Renderer"]
 LossOn = Literal["completion", "assistant", "all", "last"]
 """What is learned of a conversation: what follows its last prompt, every turn of the assistant, every token, or the last answer."""
 
+Closes = Literal["no", "yes", "if open"]
+
 _BREAK = "\n\n"
 _WAY_OUT = "Set data.loss_on=completion, so that only the last answer is learned, use data with one answer a conversation, or set data.chat_template."
 _TOOLS_CURE = "Set data.chat_template to one that writes tools, such as hermes, or leave the row out."
+_MOST_SHAPES = 1000
+_ENDLESS = frozenset(("time", "memory", "output", "ended"))
+"""Ways to fail in which a template has not looked at what is said."""
 _CAUSES = {
     "time": "was not done in time ({seconds:g} s)",
     "memory": "asks for more memory than it may have ({megabytes} MiB)",
@@ -42,7 +48,7 @@ class Piece:
     texts: tuple[str, ...]
     """Its stretches, tokenized apart too: within each, what spells a special token is one."""
     scored: bool = False
-    closes: Literal["no", "yes", "if open"] = "no"
+    closes: Closes = "no"
     """Whether an end-of-sequence token follows it: perhaps only where its last token is not a special one, which ends a turn."""
 
 
@@ -71,6 +77,26 @@ class _Asked:
         return found
 
 
+_Shape = Sequence[tuple[Pattern, bool, Closes]]
+_Talk = tuple[Sequence[Message], Message | None]
+
+
+@dataclass(slots=True)
+class _Program:
+    """A chat template and what it finds beside the messages, with what is known of it."""
+
+    template: str
+    variables: Mapping[str, Any]
+    is_blind: bool
+    """Whether it was never seen to look at what is said."""
+    shapes: dict[tuple[Any, ...], _Shape | None] = field(default_factory=dict)
+    """What it writes, by the messages' roles; None where it is not the same whatever is said."""
+
+    @classmethod
+    def of(cls, template: str, variables: Mapping[str, Any]) -> "_Program":
+        return cls(template, variables, is_blind=LIKE_A_MARK not in f"{template}{variables}")
+
+
 @dataclass(frozen=True)
 class Renderer:
     """Examples to pieces of text."""
@@ -85,6 +111,7 @@ class Renderer:
     tasks: Mapping[str, Wording] = field(default_factory=dict)
     """Of the examples whose origin names one of these tasks: in place of `wording`."""
     _look_alikes: LookAlikes = field(init=False, repr=False, compare=False)
+    _programs: dict[tuple[str, str], _Program] = field(init=False, repr=False, compare=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_look_alikes", LookAlikes(special_tokens(self.tokenizer)))
@@ -149,15 +176,55 @@ class Renderer:
         template = self.chat_template
         if template is None:
             return [self._plain(example, *talk) for example, talk in zip(examples, talks, strict=True)]
-        asked = [self._asked(example, *talk) for example, talk in zip(examples, talks, strict=True)]
         variables = {
             name: [str(one) for one in token] if isinstance(token, list | tuple) else str(token)
             for name, token in self.tokenizer.special_tokens_map.items()
         }
+        program = self._programs.setdefault((template, str(variables)), _Program.of(template, variables))
+        shaped = [self._shaped(program, example, *talk) for example, talk in zip(examples, talks, strict=True)]
+        others = [place for place, found in enumerate(shaped) if found is None]
+        rendered = iter(self._rendered(program, [examples[place] for place in others], [talks[place] for place in others]))
+        return [next(rendered) if found is None else found for found in shaped]
+
+    def _shaped(self, program: _Program, example: Example, turns: Sequence[Message], answer: Message | None) -> list[Piece] | None:
+        """A conversation in the shape of those with the same roles; None where the template has to see what is said."""
+        said = [*turns, answer] if answer is not None else turns
+        contents = [message.content for message in said]
+        if not program.is_blind or not all(map(is_opaque, contents)) or any(map(self._look_alikes.within, contents)):
+            return None
+        if any(message.calls or message.tool for message in said) or (isinstance(example, Chat | Prompt) and example.tools):
+            return None
+        roles = (answer is None, *((message.role, message.learned) for message in said))
+        if roles not in program.shapes:
+            if len(program.shapes) == _MOST_SHAPES:
+                return None
+            program.shapes[roles] = self._shape(program, example, turns, answer)
+        shape = program.shapes[roles]
+        return shape and [Piece((pattern.filled(contents),), scored, closes) for pattern, scored, closes in shape]
+
+    def _shape(self, program: _Program, example: Example, turns: Sequence[Message], answer: Message | None) -> _Shape | None:
+        """Raises: ModelError, where the template does not come to an end, whatever is said."""
+        asked = self._asked(example, turns, answer)
+        asked = replace(asked, contents=list(map(mark, range(len(asked.contents)))))
         try:
-            texts = sandbox().render(
-                template, variables, [(one.messages, one.cuts, [json.loads(tool) for tool in one.tools]) for one in asked]
-            )
+            texts = sandbox().render(program.template, program.variables, [(asked.messages, asked.cuts, [])], hides=True)[0]
+            pieces = self._templated(asked, dict(zip(asked.cuts, texts, strict=True)))
+        except TemplateFailure as failure:
+            if failure.kind in _ENDLESS:
+                raise _placed(self._failed(failure, asked), example) from None
+            program.is_blind = False
+            return None
+        except ModelError:  # which may not be so with other texts
+            return None
+        if len(pieces) != len(asked.cuts):  # an answer that seems to be written otherwise later
+            return None
+        return [(Pattern.of("".join(piece.texts)), piece.scored, piece.closes) for piece in pieces]
+
+    def _rendered(self, program: _Program, examples: Sequence[Example], talks: Sequence[_Talk]) -> list[list[Piece]]:
+        asked = [self._asked(example, *talk) for example, talk in zip(examples, talks, strict=True)]
+        conversations = [(one.messages, one.cuts, [json.loads(tool) for tool in one.tools]) for one in asked]
+        try:
+            texts = sandbox().render(program.template, program.variables, conversations)
         except TemplateFailure as failure:
             error = self._failed(failure, asked[failure.index])
             raise (_placed(error, examples[failure.index]) if failure.index >= 0 else error) from None
