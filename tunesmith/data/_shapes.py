@@ -31,9 +31,11 @@ class Pattern:
     """Which text comes to each."""
 
     @classmethod
-    def of(cls, text: str) -> "Pattern":
-        """Of a text with marks."""
+    def of(cls, text: str) -> "Pattern | str":
+        """Of a text with marks; one without is what it is."""
         between = _MARK.split(text)
+        if len(between) == 1:
+            return text
         return cls("%s".join(part.replace("%", "%%") for part in between[::2]), tuple(map(int, between[1::2])))
 
     def filled(self, texts: Sequence[str]) -> str:

@@ -79,10 +79,13 @@ class _Hidden:
             raise _Looked
         return self
 
-    def _look(self, *_: Any, **__: Any) -> Any:
+    def __hash__(self) -> int:
         raise _Looked
 
-    __format__ = __getattr__ = __getitem__ = __hash__ = __repr__ = __str__ = _look  # type: ignore[assignment]
+    def _look(self, *_: Any) -> Any:
+        raise _Looked
+
+    __format__ = __getattr__ = __getitem__ = __repr__ = __str__ = _look
     """What Python, or jinja2 where it passes over an error, would else answer with something about this object."""
 
 
@@ -199,6 +202,10 @@ def _without_a_look(call: Callable[..., Any], of_hidden: Callable[[_Hidden], Any
     return guarded
 
 
+def _look(*_: Any, **__: Any) -> Any:
+    raise _Looked
+
+
 def _text_or_value(value: Any) -> Any:
     return value._text if isinstance(value, _Hidden) else value
 
@@ -208,14 +215,16 @@ def _hiding_environment() -> _Environment:
     made.finalize = _text_or_value
 
     def test(name: str) -> Callable[[_Hidden], Any]:
-        return lambda hidden: _OF_ANY_TEXT[name] if name in _OF_ANY_TEXT else hidden._look()
+        return lambda hidden: _OF_ANY_TEXT[name] if name in _OF_ANY_TEXT else _look()
 
     def filtered(name: str) -> Callable[[_Hidden], Any]:
-        return lambda hidden: hidden.strip() if name == "trim" else hidden if name in _KEEPING else hidden._look()
+        return lambda hidden: hidden.strip() if name == "trim" else hidden if name in _KEEPING else _look()
 
-    made.tests = {name: _without_a_look(call, test(name), name not in _OF_ANY_TEXT) for name, call in made.tests.items()}
-    made.filters = {name: _without_a_look(call, filtered(name), name not in _COUNTING) for name, call in made.filters.items()}
-    made.globals |= dict.fromkeys(("lipsum", "strftime_now"), _Hidden("")._look)  # not the same every time
+    tests: dict[str, Any] = dict(made.tests)
+    filters: dict[str, Any] = dict(made.filters)
+    made.tests.update({name: _without_a_look(call, test(name), name not in _OF_ANY_TEXT) for name, call in tests.items()})
+    made.filters.update({name: _without_a_look(call, filtered(name), name not in _COUNTING) for name, call in filters.items()})
+    made.globals |= dict.fromkeys(("lipsum", "strftime_now"), _look)  # not the same every time
     return made
 
 
@@ -262,7 +271,7 @@ def _texts(asked: Mapping[str, Any], limits: Mapping[str, Any]) -> Iterator[list
             template = template or _compiled(asked["template"], asked["hides"])
             given = sum(len(message.get("content") or "") for message in messages)
             if asked["hides"]:
-                messages = [{**message, "content": _Hidden(message["content"])} for message in messages]  # noqa: PLW2901
+                messages = [{**message, "content": _Hidden(message["content"])} for message in messages]
             found = []
             for count, asks in cuts:
                 text = template.render(

@@ -1,6 +1,7 @@
 """Examples to encoded rows, with what was cut and dropped counted, kept on disk so that it is done once."""
 
 import inspect as python_inspect
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
@@ -16,12 +17,13 @@ from tunesmith.core.errors import DataError
 from tunesmith.core.files import cache_folder, file_sha256, hash_of, hash_of_each, staged_file
 from tunesmith.core.garbage import collected_later
 from tunesmith.core.types import Encoded, EncodedContext, EncodedWords, Encoder, Example, Objective, Origin, Text, Tokens
-from tunesmith.data.encoder import TextEncoder
-from tunesmith.data.render import Piece
+from tunesmith.data.encoder import TextEncoder, Tokenized
 from tunesmith.data.row_table import Damaged, RowTable, RowWriter, read_rows
 
 __all__ = ["EncodedFacts", "EncodedRows", "Lengths", "Watching", "encode"]
 
+_AHEAD = 2
+"""Batches that are tokenized while the rows of another are made."""
 _BATCH = 512
 """Examples that are rendered and tokenized together."""
 
@@ -101,16 +103,16 @@ class Watching:
 class _Batch(Watching):
     """For the examples of one batch, which are encoded together when the first is asked for."""
 
-    def __init__(self, encoder: TextEncoder, examples: Sequence[Example], rendered: Callable[[], list[list[Piece]]]) -> None:
+    def __init__(self, encoder: TextEncoder, examples: Sequence[Example], tokenized: Callable[[], Tokenized]) -> None:
         super().__init__(encoder)
-        self._together, self._rendered = [one for one in examples if encoder.is_conversation(one)], rendered
+        self._together, self._tokenized = [one for one in examples if encoder.is_conversation(one)], tokenized
         self._assemble = encoder.assembled
         self._encoded: dict[int, Encoded] | None = None
 
     def encode(self, example: Example) -> Encoded:
         """As the encoder's."""
         if self._encoded is None:
-            self._encoded = dict(zip(map(id, self._together), self._assemble(self._rendered()), strict=True)) if self._together else {}
+            self._encoded = dict(zip(map(id, self._together), self._assemble(self._tokenized()), strict=True)) if self._together else {}
         encoded = self._encoded.get(id(example))
         return super().encode(example) if encoded is None else self._counted(encoded)
 
@@ -188,10 +190,10 @@ def _write(
     name: str,
     progress: Callable[[int], None],
 ) -> _Counts:
-    """Encode batch after batch; while one is tokenized, the next one is rendered, which another process does."""
+    """Encode batch after batch; while the rows of one are made, the next one is tokenized."""
     counts, num_rows = _Counts(), 0
-    for batch, rendered in _rendered_ahead(examples, objective, encoder):
-        watching = _Batch(encoder, batch, rendered)
+    for batch, tokenized in _tokenized_ahead(examples, objective, encoder):
+        watching = _Batch(encoder, batch, tokenized)
         for example in batch:
             num_cut_before = watching.num_cut
             found = objective.encode(example, watching)
@@ -217,26 +219,24 @@ def _write(
     return counts
 
 
-def _rendered_ahead(
+def _tokenized_ahead(
     examples: Iterable[Example], objective: Objective, encoder: TextEncoder
-) -> Iterator[tuple[list[Example], Callable[[], list[list[Piece]]]]]:
-    """Batches of examples, and what gives the pieces of each one's conversations: those of the next batch are being made meanwhile."""
-    batches = _batches(examples)
-    batch = next(batches, None)
-    with ThreadPoolExecutor(1, thread_name_prefix="rendering") as pool:
+) -> Iterator[tuple[list[Example], Callable[[], Tokenized]]]:
+    """Batches of examples, and what gives the tokens of each one's conversations: those of the next batch are being made meanwhile."""
+    batches, waiting = _batches(examples), deque[tuple[list[Example], Callable[[], Tokenized]]]()
+    with ThreadPoolExecutor(_AHEAD, thread_name_prefix="tokenizing") as pool:
 
-        def begun(batch: list[Example] | None) -> Callable[[], list[list[Piece]]]:
-            talks = [example for example in batch or () if encoder.is_conversation(example)]
+        def begun(batch: list[Example]) -> Callable[[], Tokenized]:
+            talks = [example for example in batch if encoder.is_conversation(example)]
             if not talks or not objective.uses_lm_head:
-                return lambda: encoder.rendered(talks)
-            return pool.submit(encoder.rendered, talks).result
+                return lambda: encoder.tokenized(talks)
+            return pool.submit(encoder.tokenized, talks).result
 
-        rendered = begun(batch)
-        while batch is not None:
-            following = next(batches, None)
-            waiting, ready = begun(following), rendered
-            yield batch, ready
-            batch, rendered = following, waiting
+        for batch in batches:
+            waiting.append((batch, begun(batch)))
+            if len(waiting) > _AHEAD:
+                yield waiting.popleft()
+        yield from waiting
 
 
 def _batches(examples: Iterable[Example]) -> Iterator[list[Example]]:
@@ -280,6 +280,7 @@ def _code() -> str:
         file_sha256(here / name)
         for name in (
             "_look_alikes.py",
+            "_recent.py",
             "_shapes.py",
             "_template_worker.py",
             "encode.py",

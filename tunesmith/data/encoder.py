@@ -25,13 +25,24 @@ from tunesmith.core.types import (
     Tokens,
     WordWindow,
 )
-from tunesmith.data._look_alikes import LookAlikes, special_tokens, stands_alone
+from tunesmith.data._look_alikes import special_tokens
+from tunesmith.data._recent import Recent
 from tunesmith.data.located import encode_contexts, encode_words
 from tunesmith.data.render import LossOn, Piece, Renderer
 from tunesmith.data.tokenizing import anchor_of, backend_of, leading_bos
 from tunesmith.data.wording import Asked, Wording
 
-__all__ = ["TextEncoder"]
+__all__ = ["TextEncoder", "Tokenized"]
+
+
+@dataclass(frozen=True, slots=True)
+class Tokenized:
+    """Conversations whose strings are tokenized, not yet put together."""
+
+    talks: Sequence[Sequence[tuple[Sequence[str], Piece]]]
+    """Of each conversation its pieces, with the strings that each is made of."""
+    numbers: Mapping[str, Sequence[int]]
+    """The tokens of every string."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +81,7 @@ class TextEncoder:
     _bos: tuple[int, ...] = field(init=False, repr=False, compare=False)
     """The beginning-of-sequence token, where the tokenizer puts one."""
     _special_ids: Mapping[str, int] = field(init=False, repr=False, compare=False)
-    _special_tokens: LookAlikes = field(init=False, repr=False, compare=False)
-    _stands_alone: bool = field(init=False, repr=False, compare=False)
+    _recent: Recent = field(init=False, repr=False, compare=False, default_factory=Recent)
     _ends: frozenset[int] = field(init=False, repr=False, compare=False)
     """Special tokens: an answer ends with one of them."""
 
@@ -93,8 +103,6 @@ class TextEncoder:
         object.__setattr__(self, "_bos", leading_bos(self.tokenizer))
         special = special_tokens(self.tokenizer)
         object.__setattr__(self, "_special_ids", special)
-        object.__setattr__(self, "_special_tokens", LookAlikes(special))
-        object.__setattr__(self, "_stands_alone", stands_alone(self.tokenizer))
         object.__setattr__(self, "_ends", frozenset(special.values()))
 
     def encode(self, example: Example) -> Encoded:
@@ -106,8 +114,7 @@ class TextEncoder:
         found = dict[int, Encoded]()
         talks = [place for place, example in enumerate(examples) if self.is_conversation(example)]
         if talks:
-            rendered = self._renderer.pieces([examples[place] for place in talks])
-            found = dict(zip(talks, self.assembled(rendered), strict=True))
+            found = dict(zip(talks, self.assembled(self.tokenized([examples[place] for place in talks])), strict=True))
         return [found[place] if place in found else self._encoded(example) for place, example in enumerate(examples)]
 
     def is_conversation(self, example: Example) -> bool:
@@ -115,13 +122,18 @@ class TextEncoder:
         is_answered = isinstance(example, Labelled) and self.labelled_as == "answer"
         return (is_answered or isinstance(example, Chat | Prompt | Completion | Choice)) and not self.facts.is_encoder_decoder
 
-    def rendered(self, examples: Sequence[Example]) -> list[list[Piece]]:
-        """Conversations as pieces of text, for `assembled`. Raises: ModelError, naming the row, where a chat template fails."""
-        return self._renderer.pieces(examples)
+    def tokenized(self, examples: Sequence[Example], *, answered: bool = True) -> Tokenized:
+        """Conversations as the tokens of their pieces, for `assembled`: the long part of encoding, most of it outside of Python.
 
-    def assembled(self, rendered: Sequence[Sequence[Piece]]) -> list[Encoded]:
-        """What `rendered` gave, tokenized in one go and cut to `max_length`."""
-        return [self._cut(tokens, scored) for tokens, scored in self._tokens(rendered)]
+        Raises: ModelError, naming the row, where a chat template fails.
+        """
+        pieces = self._renderer.pieces(examples, answered=answered)
+        talks = [[(self._strings(piece, is_first=place == 0), piece) for place, piece in enumerate(one)] for one in pieces]
+        return Tokenized(talks, self._numbers([string for talk in talks for strings, _ in talk for string in strings]))
+
+    def assembled(self, tokenized: Tokenized) -> list[Encoded]:
+        """What `tokenized` gave, put together and cut to `max_length`."""
+        return [self._cut(tokens, scored) for tokens, scored in self._tokens(tokenized)]
 
     def _encoded(self, example: Example) -> Encoded:
         if isinstance(example, Tokens):
@@ -188,7 +200,7 @@ class TextEncoder:
         """As `prompt`, of many: conversations are rendered and tokenized together, which is many times quicker."""
         are_asked = not self.facts.is_encoder_decoder
         talks = [example for example in examples if are_asked and not isinstance(example, Text | Tokens)]
-        asked = iter(self._tokens(self._renderer.pieces(talks, answered=False)) if talks else ())
+        asked = iter(self._tokens(self.tokenized(talks, answered=False)) if talks else ())
         found = list[tuple[int, ...]]()
         for example in examples:
             if isinstance(example, Tokens):
@@ -208,7 +220,7 @@ class TextEncoder:
             return example.text
         answer = self._renderer.conversation(example)[1]
         if answer is not None and answer.calls and self.is_conversation(example):  # as the template writes it
-            return self.decode(self._tokens(self._renderer.pieces([example]))[0][0][len(self.prompt(example)) :]).strip()
+            return self.decode(self._tokens(self.tokenized([example]))[0][0][len(self.prompt(example)) :]).strip()
         return answer.content if answer else ""
 
     def choices(self, example: Example) -> tuple[str, ...]:
@@ -226,7 +238,7 @@ class TextEncoder:
         else:
             assert isinstance(example, Labelled)
             answered = [replace(example, label=label) for label in found]
-        return [tuple(tokens[start:]) for tokens, _ in self._tokens(self._renderer.pieces(answered))]
+        return [tuple(tokens[start:]) for tokens, _ in self._tokens(self.tokenized(answered))]
 
     def decode(self, tokens: Sequence[int]) -> str:
         """Text of `tokens`, without special tokens."""
@@ -325,18 +337,16 @@ class TextEncoder:
         target, eos = list(self._special(text, None, cuts=False)[0]), self._eos()
         return target if target[-1:] == eos else target + eos
 
-    def _tokens(self, rendered: Sequence[Sequence[Piece]]) -> list[tuple[list[int], list[bool]]]:
-        """Of each list of pieces its tokens, and whether each is scored; all that is to be tokenized goes to the tokenizer at once."""
-        talks = [[self._strings(piece, is_first=place == 0) for place, piece in enumerate(pieces)] for pieces in rendered]
-        numbers = self._numbers(string for strings in talks for parts in strings for string in parts)
-        opening = () if self.tokenizer.chat_template else self._bos
+    def _tokens(self, tokenized: Tokenized) -> list[tuple[list[int], list[bool]]]:
+        """Of each conversation its tokens, and whether each is scored."""
+        opening, numbers = () if self.tokenizer.chat_template else self._bos, tokenized.numbers
         found = list[tuple[list[int], list[bool]]]()
-        for pieces, strings in zip(rendered, talks, strict=True):
+        for talk in tokenized.talks:
             tokens, scored = list(opening), [False] * len(opening)
-            for piece, parts in zip(pieces, strings, strict=True):
+            for strings, piece in talk:
                 begin = len(tokens)
-                for part in parts:
-                    tokens += numbers[part]
+                for string in strings:
+                    tokens += numbers[string]
                 if piece.closes == "yes" or (piece.closes == "if open" and tokens[-1:] and tokens[-1] not in self._ends):
                     tokens += self._eos()
                 scored += [piece.scored] * (len(tokens) - begin)
@@ -345,18 +355,18 @@ class TextEncoder:
             found.append((tokens, scored))
         return found
 
-    def _strings(self, piece: Piece, *, is_first: bool) -> list[str]:
-        """What a piece is tokenized as: its special tokens, and what is between them, which many conversations have in common.
+    def _strings(self, piece: Piece, *, is_first: bool) -> Sequence[str]:
+        """What a piece is tokenized as.
 
         Tokenizers that put a space before a text would put one into the middle of a conversation: there a text stands behind a special
         token, which `_numbers` leaves out again.
         """
-        found = list[str]()
-        for text in piece.texts:
-            for part in self._special_tokens.split(text) if self._stands_alone else (text,):
-                if part:
-                    found.append(part if (is_first and not found) or part in self._special_ids else self._anchor + part)
-        return found
+        if not self._anchor:
+            return piece.texts
+        return [
+            text if (is_first and place == 0) or text in self._special_ids else self._anchor + text
+            for place, text in enumerate(piece.texts)
+        ]
 
     def _cut(self, tokens: Sequence[int], scored: Sequence[bool]) -> Encoded:
         kept = min(len(tokens), self.max_length)
@@ -364,23 +374,21 @@ class TextEncoder:
 
     def _ids(self, text: str) -> list[int]:
         """Tokens of a text of the data that stands at the beginning of a sequence; what spells a special token in it stays text."""
-        strings = self._strings(Piece(self._renderer.parts(text)), is_first=True)
+        strings = self._strings(Piece(self._renderer.parts(text)), is_first=True) if text else ()
         numbers = self._numbers(strings)
         return [token for string in strings for token in numbers[string]]
 
-    def _numbers(self, strings: Iterable[str]) -> dict[str, list[int]]:
+    def _numbers(self, strings: Iterable[str]) -> dict[str, Sequence[int]]:
         """Tokens of each string, tokenized once; the anchor that it begins with is left out."""
-        numbers = {token: [number] for token, number in self._special_ids.items()}
-        wanted = [string for string in dict.fromkeys(strings) if string not in numbers]
+        numbers: dict[str, Sequence[int]] = {token: (number,) for token, number in self._special_ids.items()}
+        wanted = self._recent.take(strings, numbers)
         if not wanted:
             return numbers
-        encodings = backend_of(self.tokenizer).encode_batch_fast(wanted, add_special_tokens=False)
-        anchor = self._anchor
-        if not anchor:
-            numbers.update(zip(wanted, (encoding.ids for encoding in encodings), strict=True))
-            return numbers
+        anchor, encodings = self._anchor, backend_of(self.tokenizer).encode_batch_fast(wanted, add_special_tokens=False)
         for string, encoding in zip(wanted, encodings, strict=True):
-            numbers[string] = encoding.ids[1:] if string.startswith(anchor) else encoding.ids
+            tokens = encoding.ids[1:] if anchor and string.startswith(anchor) else encoding.ids
+            numbers[string] = tokens
+            self._recent.keep(string, tokens)
         return numbers
 
     def _eos(self) -> list[int]:

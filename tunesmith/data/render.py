@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from tunesmith.core.errors import DataError, ModelError
 from tunesmith.core.types import Chat, Choice, Completion, Example, Labelled, Message, MultiLabelled, Prompt, Rated
-from tunesmith.data._look_alikes import LookAlikes, special_tokens
+from tunesmith.data._look_alikes import LookAlikes, special_tokens, stands_alone
 from tunesmith.data._sandbox import TemplateFailure, sandbox
 from tunesmith.data._shapes import LIKE_A_MARK, Pattern, is_opaque, mark
 from tunesmith.data.table import shown
@@ -46,7 +46,9 @@ class Piece:
     """A part of the text, tokenized apart from its neighbours."""
 
     texts: tuple[str, ...]
-    """Its stretches, tokenized apart too: within each, what spells a special token is one."""
+    """Its stretches, tokenized apart too, none of them empty: within each, what spells a special token is one. Such a token is a stretch of its
+    own where that makes no difference: what is between them many conversations have in common.
+    """
     scored: bool = False
     closes: Closes = "no"
     """Whether an end-of-sequence token follows it: perhaps only where its last token is not a special one, which ends a turn."""
@@ -77,7 +79,7 @@ class _Asked:
         return found
 
 
-_Shape = Sequence[tuple[Pattern, bool, Closes]]
+_Shape = Sequence[tuple[Sequence[Pattern | str], bool, Closes]]
 _Talk = tuple[Sequence[Message], Message | None]
 
 
@@ -111,10 +113,12 @@ class Renderer:
     tasks: Mapping[str, Wording] = field(default_factory=dict)
     """Of the examples whose origin names one of these tasks: in place of `wording`."""
     _look_alikes: LookAlikes = field(init=False, repr=False, compare=False)
+    _stands_alone: bool = field(init=False, repr=False, compare=False)
     _programs: dict[tuple[str, str], _Program] = field(init=False, repr=False, compare=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_look_alikes", LookAlikes(special_tokens(self.tokenizer)))
+        object.__setattr__(self, "_stands_alone", stands_alone(self.tokenizer))
 
     @property
     def chat_template(self) -> str | None:
@@ -144,7 +148,12 @@ class Renderer:
 
     def conversation(self, example: Example) -> tuple[list[Message], Message | None]:
         """The turns before the last answer, and that answer, None where there is none."""
-        if isinstance(example, Completion):
+        if isinstance(example, Chat | Prompt):
+            turns, answer = list(example.messages), None
+            last = next((place for place in reversed(range(len(turns))) if turns[place].role == "assistant"), -1)
+            if isinstance(example, Chat) and last >= 0:
+                turns, answer = turns[:last], turns[last]
+        elif isinstance(example, Completion):
             turns, answer = [Message("user", self.request(example))], Message("assistant", example.target)
         elif isinstance(example, Labelled):
             turns = [Message("user", self.request(example))]
@@ -152,13 +161,8 @@ class Renderer:
         elif isinstance(example, Choice):
             turns = [Message("user", self.request(example))]
             answer = Message("assistant", "" if example.answer is None else example.choices[example.answer])
-        elif not isinstance(example, Chat | Prompt):
-            raise TypeError(f"{type(example).__name__} is no conversation")
         else:
-            turns, answer = list(example.messages), None
-            last = max((i for i, message in enumerate(turns) if message.role == "assistant"), default=-1)
-            if isinstance(example, Chat) and last >= 0:
-                turns, answer = turns[:last], turns[last]
+            raise TypeError(f"{type(example).__name__} is no conversation")
         if self.system and not (turns and turns[0].role == "system"):
             turns = [Message("system", self.system), *turns]
         return turns, answer
@@ -200,7 +204,12 @@ class Renderer:
                 return None
             program.shapes[roles] = self._shape(program, example, turns, answer)
         shape = program.shapes[roles]
-        return shape and [Piece((pattern.filled(contents),), scored, closes) for pattern, scored, closes in shape]
+        if shape is None:
+            return None
+        return [
+            Piece(tuple([one if isinstance(one, str) else one.filled(contents) for one in patterns]), scored, closes)
+            for patterns, scored, closes in shape
+        ]
 
     def _shape(self, program: _Program, example: Example, turns: Sequence[Message], answer: Message | None) -> _Shape | None:
         """Raises: ModelError, where the template does not come to an end, whatever is said."""
@@ -218,7 +227,7 @@ class Renderer:
             return None
         if len(pieces) != len(asked.cuts):  # an answer that seems to be written otherwise later
             return None
-        return [(Pattern.of("".join(piece.texts)), piece.scored, piece.closes) for piece in pieces]
+        return [(list(map(Pattern.of, piece.texts)), piece.scored, piece.closes) for piece in pieces]
 
     def _rendered(self, program: _Program, examples: Sequence[Example], talks: Sequence[_Talk]) -> list[list[Piece]]:
         asked = [self._asked(example, *talk) for example, talk in zip(examples, talks, strict=True)]
@@ -270,7 +279,7 @@ class Renderer:
         self._require_tools(asked, texts[len(turns) + 1, False] if answer is not None else whole)
 
         def piece(text: str, scored: bool, *, is_last: bool = False) -> Piece:
-            return Piece(tuple(text.split(mark)) if mark else (text,), scored, "if open" if is_last else "no")
+            return Piece(self._parted(text, mark), scored, "if open" if is_last else "no")
 
         for place, message in enumerate(turns):
             if message.role != "assistant":
@@ -327,17 +336,18 @@ class Renderer:
         pieces, before = list[Piece](), ""
         for place, (message, content) in enumerate(zip(said, contents, strict=True)):
             if message.role == "assistant":
-                pieces += [self._stretch(before, mark, scores_all)] if before else []
-                pieces.append(Piece(self._stretch(content, mark).texts, learned[place], "yes"))
+                pieces += [Piece(self._parted(before, mark), scores_all)] if before else []
+                pieces.append(Piece(self._parted(content, mark), learned[place], "yes"))
                 before = ""
             else:
                 before += content
             before += "" if answer and place == len(turns) else _BREAK
-        return [*pieces, *([self._stretch(before, mark, scores_all)] if before else [])]
+        return [*pieces, *([Piece(self._parted(before, mark), scores_all)] if before else [])]
 
-    @staticmethod
-    def _stretch(text: str, mark: str, scored: bool = False) -> Piece:
-        return Piece(tuple(text.split(mark)) if mark else (text,), scored)
+    def _parted(self, text: str, mark: str) -> tuple[str, ...]:
+        """The stretches of a text that is to be cut at each `mark`."""
+        cut = text.split(mark) if mark else [text]
+        return tuple([part for one in cut for part in (self._look_alikes.split(one) if self._stands_alone else (one,)) if part])
 
     def _failed(self, failure: TemplateFailure, asked: _Asked) -> ModelError:
         """The error of a conversation that the template did not render."""

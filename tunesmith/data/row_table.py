@@ -29,6 +29,8 @@ _IN_MEMORY_BYTES = 32 * 2**20
 _ROWS_MAPPED = 256
 """After so many rows the pages that were asked for are given back: what a process holds does not grow with the file."""
 _TARGET = ("positions", "labels", "weights", "answers")
+_WHOLE = frozenset(("tokens", "types", "source", "source.types", "target.positions", "target.labels", "target.answers"))
+"""Columns with a number for each token, an int in every row."""
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
@@ -45,11 +47,14 @@ class _Column:
     is_constant: bool = False
 
     @classmethod
-    def of(cls, lists: Sequence[Sequence[float]]) -> "_Column":
-        flat = np.array(list(chain.from_iterable(lists)))
+    def of(cls, lists: Sequence[Sequence[float]], *, is_whole: bool = False) -> "_Column":
+        """`is_whole`: every number is an int, which is quicker to know than to find out."""
         ends = np.fromiter(accumulate(map(len, lists)), dtype=np.uint32, count=len(lists))
-        if flat.size and (flat == flat[0]).all():
-            return cls(flat[:1], ends, True)
+        first = next((one[0] for one in lists if one), None)
+        if first is not None and all(one.count(first) == len(one) for one in lists):
+            return cls(np.array([first]), ends, True)
+        numbers = chain.from_iterable(lists)
+        flat = np.fromiter(numbers, dtype=np.int64, count=int(ends[-1])) if is_whole and len(lists) else np.array(list(numbers))
         return cls(flat.astype(np.int32) if flat.dtype == np.int64 and np.abs(flat).max(initial=0) < 2**31 else flat, ends)
 
     def get(self, index: int) -> tuple[Any, ...]:
@@ -96,7 +101,8 @@ class _Chunk:
             lists["source"] = [source.tokens if source else () for source in sources]
             lists["source.types"] = [source.token_types if source else () for source in sources]
             lists["has_source"] = [(int(source is not None),) for source in sources]
-        return cls({name: _Column.of(found) for name, found in lists.items()}, list(origins), names, "source" in lists)
+        columns = {name: _Column.of(found, is_whole=name in _WHOLE) for name, found in lists.items()}
+        return cls(columns, list(origins), names, "source" in lists)
 
     def __len__(self) -> int:
         return len(self.columns["owner"].ends)

@@ -78,17 +78,23 @@ def messages_in(record: Mapping[str, Any], column: str, origin: Origin, spelling
 
 def chat_of(messages: tuple[Message, ...], origin: Origin, tools: tuple[str, ...] = ()) -> Chat:
     """The conversation as an example. Raises: DataError, naming the row, where it holds no answer to learn, or an empty one."""
-    where = f"{origin.file}:{origin.row}"
+    is_answered = is_learned = False
     for number, message in enumerate(messages, start=1):
-        if message.role == "assistant" and not message.content.strip() and not message.calls:
-            raise DataError(f"{where}: message {number} of the assistant is empty. Write it or remove the row.")
-    if not any(message.role == "assistant" for message in messages):
-        raise DataError(
-            f"{where}: no message of the assistant, so nothing to learn. Roles found: {', '.join(message.role for message in messages)}."
-        )
-    if not any(message.role == "assistant" and message.learned for message in messages):
-        raise DataError(f"{where}: every message of the assistant has the weight 0, so nothing to learn. Give one the weight 1.")
+        if message.role != "assistant":
+            continue
+        is_answered, is_learned = True, is_learned or message.learned
+        if not message.calls and (not message.content or message.content.isspace()):
+            raise DataError(f"{_where(origin)}: message {number} of the assistant is empty. Write it or remove the row.")
+    if not is_answered:
+        roles = ", ".join(message.role for message in messages)
+        raise DataError(f"{_where(origin)}: no message of the assistant, so nothing to learn. Roles found: {roles}.")
+    if not is_learned:
+        raise DataError(f"{_where(origin)}: every message of the assistant has the weight 0, so nothing to learn. Give one the weight 1.")
     return Chat(messages, origin, tools)
+
+
+def _where(origin: Origin) -> str:
+    return f"{origin.file}:{origin.row}"
 
 
 def tools_in(record: Mapping[str, Any], column: str | None, origin: Origin) -> tuple[str, ...]:
