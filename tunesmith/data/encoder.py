@@ -369,8 +369,10 @@ class TextEncoder:
         ]
 
     def _cut(self, tokens: Sequence[int], scored: Sequence[bool]) -> Encoded:
-        kept = min(len(tokens), self.max_length)
-        return Encoded(tuple(tokens[:kept]), (0,) * kept, tuple(scored[:kept]), num_cut=len(tokens) - kept)
+        num_cut = max(len(tokens) - self.max_length, 0)
+        if num_cut:
+            tokens, scored = tokens[: self.max_length], scored[: self.max_length]
+        return Encoded(tuple(tokens), (0,) * len(tokens), tuple(scored), num_cut=num_cut)
 
     def _ids(self, text: str) -> list[int]:
         """Tokens of a text of the data that stands at the beginning of a sequence; what spells a special token in it stays text."""

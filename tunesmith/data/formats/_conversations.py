@@ -70,10 +70,10 @@ def messages_in(record: Mapping[str, Any], column: str, origin: Origin, spelling
     if not isinstance(value, list | tuple) or not value:
         wanted = f'{{"{spelling.role}": ..., "{spelling.content}": ...}}'
         raise DataError(f'{where}: the column "{column}" holds {shown(value)}, expected a list of {wanted}.')
-    messages = tuple(_message(item, where, number, spelling) for number, item in enumerate(value, start=1))
-    if any(message.role == "system" for message in messages[1:]):
+    messages = [_plain(item) or _message(item, where, number, spelling) for number, item in enumerate(value, start=1)]
+    if "system" in [message.role for message in messages[1:]]:
         raise DataError(f"{where}: a system message after the first. Only the first may be one.")
-    return messages
+    return tuple(messages)
 
 
 def chat_of(messages: tuple[Message, ...], origin: Origin, tools: tuple[str, ...] = ()) -> Chat:
@@ -134,9 +134,6 @@ def unread_keys(record: Mapping[str, Any], located: Mapping[str, str]) -> tuple[
 
 def _message(item: Any, where: str, number: int, spelling: Spelling) -> Message:
     """A message in either spelling, whichever the conversation's is: data of the one is found with keys of the other."""
-    plain = _plain(item)
-    if plain is not None:
-        return plain
     keys = item if isinstance(item, Mapping) else {}
     role_key, content_key = (next((key for key in names if key in keys), "") for names in (_ROLE_KEYS, _CONTENT_KEYS))
     has_calls = any(not is_empty(keys.get(key)) for key in _CALL_KEYS)
