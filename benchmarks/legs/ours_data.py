@@ -1,4 +1,4 @@
-"""tunesmith: one process, a second one for the chat template; the tokenizer's own threads. Scores the answers too, which the peer does not."""
+"""tunesmith: one process with the tokenizer's own threads, a second one for the chat template. Scores the answers too, which the peer does not."""
 
 import json
 import sys
