@@ -8,13 +8,15 @@ from typing import Any
 import pytest
 import torch
 import transformers
+from safetensors.torch import load_file
+from tiny_recipes import stop_at
 
-from tunesmith.app.tune import tune
+from tunesmith.app.tune import resume, tune
 from tunesmith.app.tuned import load_tuned
 from tunesmith.app.vocabulary import add_tokens
 from tunesmith.cli.main import run
 from tunesmith.core import registry
-from tunesmith.core.errors import RecipeError
+from tunesmith.core.errors import Interrupted, RecipeError
 from tunesmith.model.load import load as load_model
 from tunesmith.recipe import load
 
@@ -75,12 +77,14 @@ def test_a_run_keeps_its_tokens_and_a_later_one_goes_on_with_them(method: str, m
     saved = json.loads(next((tmp_path / "first").glob("*/new_tokens.json")).read_text(encoding="utf-8"))["tokens"]
     assert len(saved) == 6
     assert set(saved) <= {f" {word}" for word in _WORDS}
-    assert any("judged with its 6 added tokens untrained" in warning for warning in done.report["warnings"])
+    assert any("without the 6 tokens that the tuned model has beside" in warning for warning in done.report["warnings"])
     if method == "new_tokens":
         is_tied = load_model(str(model_folder), need="lm").trunk.config.tie_word_embeddings  # type: ignore[union-attr]
         assert done.report["cost"]["trainable_parameters"] == 6 * 32 * (1 if is_tied else 2)
     again = load_tuned(done.directory)
     assert again.model.tokenizer.encode(saved[0], add_special_tokens=False) == [257]
+    plain = tune(_recipe(model_folder, texts, tmp_path / "plain", "model.add_tokens=null", "train.max_steps=1"))
+    assert done.report["metrics"]["bits_per_byte"]["base"] == plain.report["metrics"]["bits_per_byte"]["base"]  # the model as it came
     later = tune(_recipe(tmp_path / "first", texts, tmp_path / "later", "model.add_tokens=null", "train.max_steps=1"))
     first, base = (report["metrics"]["bits_per_byte"] for report in (done.report, later.report))
     assert base["base"]["value"] == pytest.approx(first["tuned"]["value"], abs=1e-5)
@@ -92,6 +96,27 @@ def test_the_recipe_measures_english_beside_the_language(
     monkeypatch.chdir(tmp_path)
     assert run(["tune", "new-language", f"model.source={model_folder}"]) == 3
     assert "texts.txt: no such file" in capsys.readouterr().err
+
+
+def test_perplexity_compares_no_models_with_different_tokens(model_folder: Path, texts: Path, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"evaluate\.metrics: perplexity is per token.*Use bits_per_byte"):
+        tune(_recipe(model_folder, texts, tmp_path / "runs", "evaluate.metrics=[perplexity]"))
+    done = tune(_recipe(model_folder, texts, tmp_path / "runs", "evaluate.metrics=null"))
+    assert list(done.report["metrics"]) == ["bits_per_byte"]
+
+
+def test_a_run_with_tokens_of_its_own_goes_on_after_an_interruption(model_folder: Path, texts: Path, tmp_path: Path) -> None:
+    changes = ("method=new_tokens", "train.max_steps=6", "train.checkpoint_every_steps=2")
+    whole = tune(_recipe(model_folder, texts, tmp_path / "whole", *changes))
+
+    with pytest.raises(Interrupted):
+        tune(_recipe(model_folder, texts, tmp_path / "cut", *changes), progress=stop_at(4))
+    begun = next((tmp_path / "cut").glob("**/recipe.yaml")).parent
+    done = resume(begun)
+    assert done.report["metrics"] == whole.report["metrics"]
+    rows = [load_file(next((tmp_path / name).glob("**/new_tokens.safetensors"))) for name in ("whole", "cut")]
+    assert rows[0].keys() == rows[1].keys()
+    assert all(torch.equal(rows[0][name], rows[1][name]) for name in rows[0])
 
 
 def test_a_text_that_is_one_token_already_is_refused(model_folder: Path, texts: Path, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from tunesmith.app.judged import Judgement, judge, judge_untrained, load_judgement, save_judgement
 from tunesmith.app.machine import versions
 from tunesmith.app.task import Task
+from tunesmith.app.untouched import as_it_came
 from tunesmith.core.events import Event, Notice
 from tunesmith.core.files import cache_folder, file_sha256, hash_of, hash_of_each
 from tunesmith.core.run import RunDirectory
@@ -23,11 +24,13 @@ _PACKAGE = Path(__file__).parents[1]
 def judge_base(task: Task, directory: RunDirectory, say: Callable[[Event], None]) -> Judgement:
     """The base model's answers: zero-shot for classifiers, none for other heads, as it is for language models. Call it before the method is applied.
 
-    They are kept in the run, so that a resumed run does not ask again, and in the cache under everything that they depend on.
+    The base of a run with `model.add_tokens` is the model without them. Answers are kept in the run, so that a resumed run does not ask again, and in the cache under everything that they depend on.
     """
     kept = directory.path / "base.json"
     if kept.is_file():
         return load_judgement(kept)
+    if task.recipe.model.add_tokens:
+        task = as_it_came(task, say)
     key = _key(task)
     file = cache_folder("base") / f"{key}.json" if key else None
     judgement = _cached(file)

@@ -212,8 +212,8 @@ def _warnings(task: Task, curves: Mapping[str, Any], fit: Fit) -> list[str]:
         found.append("No test split: nothing was measured on unseen data.")
     if added := len(new_token_ids(task.model.trunk)):
         found.append(
-            f"The base was judged with its {added:,} added tokens untrained, which is usually worse than the model as it came: "
-            "a run with model.add_tokens=null measures that one. Bits per byte of the two can be compared, perplexities cannot."
+            f"The base was judged as it came, without the {added:,} tokens that the tuned model has beside. Bits per byte of the two can be compared; "
+            "perplexity is per token, and left out."
         )
     if task.recipe.model.trust_remote_code:
         found.append(f"The model's own Python code was run (model.trust_remote_code, revision {task.recipe.model.revision}).")

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 
+from tunesmith.core import registry
 from tunesmith.core.types import Choice, Example, Labelled, Objective
 from tunesmith.data import StoredExamples
 from tunesmith.evaluation.score import metrics_for
 
-__all__ = ["fitting_metrics"]
+__all__ = ["fitting_metrics", "is_per_token"]
 
 
 def fitting_metrics(objective: Objective, examples: Sequence[Example], *, is_mixed: bool) -> list[str]:
@@ -25,6 +26,11 @@ def fitting_metrics(objective: Objective, examples: Sequence[Example], *, is_mix
     if kinds == {Labelled} and len({example.origin.task for example in examples}) == 1:
         return _first("accuracy", metrics_for({"label"}))
     return ["accuracy"]
+
+
+def is_per_token(name: str) -> bool:
+    """Whether a metric says something of a token, so that models with different tokens cannot be compared by it."""
+    return bool(getattr(registry.create("metric", name), "is_per_token", False))
 
 
 def _first(headline: str, names: Sequence[str]) -> list[str]:

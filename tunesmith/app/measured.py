@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, TypeVar
 
-from tunesmith.app.fitting import fitting_metrics
+from tunesmith.app.fitting import fitting_metrics, is_per_token
 from tunesmith.app.judged import Judgement
 from tunesmith.app.judging import EncodedSplit
 from tunesmith.app.plan import step_plan
@@ -53,6 +53,10 @@ def measured(task: Task, split: EncodedSplit, base: Sequence[Output] | None, tun
 
 
 def _metrics_of(task: Task, examples: Sequence[Example]) -> list[str]:
+    return [name for name in _fitting(task, examples) if not (task.recipe.model.add_tokens and is_per_token(name))]
+
+
+def _fitting(task: Task, examples: Sequence[Example]) -> list[str]:
     if not task.data.sets and not any(isinstance(example, Choice) for example in examples):
         return task.metrics
     fitting = fitting_metrics(task.objective, examples, is_mixed=bool(task.data.sets))

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from tunesmith.app.dataset import PreparedData, prepare_data
-from tunesmith.app.fitting import fitting_metrics
+from tunesmith.app.fitting import fitting_metrics, is_per_token
 from tunesmith.app.judging import EncodedSplit
 from tunesmith.app.machine import choose_device
 from tunesmith.app.placing import check_precision, leaves_frozen, place
@@ -270,6 +270,10 @@ def _metrics(recipe: Recipe, name: str, objective: Objective, data: PreparedData
         if wanted not in known:
             raise RecipeError(
                 f"{recipe.name}: evaluate.metrics: {wanted} does not fit the objective {name}. Fitting: {', '.join(sorted(known))}."
+            )
+        if recipe.model.add_tokens and is_per_token(wanted):
+            raise RecipeError(
+                f"{recipe.name}: evaluate.metrics: {wanted} is per token, and model.add_tokens changes those. Use bits_per_byte."
             )
     return [wanted for wanted in recipe.evaluate.metrics or () if wanted in fitting] or fitting
 

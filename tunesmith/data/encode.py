@@ -17,8 +17,9 @@ from tunesmith.core.errors import DataError
 from tunesmith.core.files import cache_folder, file_sha256, hash_of, hash_of_each, staged_file
 from tunesmith.core.garbage import collected_later
 from tunesmith.core.types import Encoded, EncodedContext, EncodedWords, Encoder, Example, Objective, Origin, Text, Tokens
-from tunesmith.data.encoder import TextEncoder, Tokenized
+from tunesmith.data.encoder import TextEncoder
 from tunesmith.data.row_table import Damaged, RowTable, RowWriter, read_rows
+from tunesmith.data.tokenizing import Tokenized
 
 __all__ = ["EncodedFacts", "EncodedRows", "Lengths", "Watching", "encode"]
 

@@ -29,20 +29,10 @@ from tunesmith.data._look_alikes import special_tokens
 from tunesmith.data._recent import Recent
 from tunesmith.data.located import encode_contexts, encode_words
 from tunesmith.data.render import LossOn, Piece, Renderer
-from tunesmith.data.tokenizing import anchor_of, backend_of, leading_bos
+from tunesmith.data.tokenizing import Tokenized, anchor_of, backend_of, leading_bos
 from tunesmith.data.wording import Asked, Wording
 
-__all__ = ["TextEncoder", "Tokenized"]
-
-
-@dataclass(frozen=True, slots=True)
-class Tokenized:
-    """Conversations whose strings are tokenized, not yet put together."""
-
-    talks: Sequence[Sequence[tuple[Sequence[str], Piece]]]
-    """Of each conversation its pieces, with the strings that each is made of."""
-    numbers: Mapping[str, Sequence[int]]
-    """The tokens of every string."""
+__all__ = ["TextEncoder"]
 
 
 @dataclass(frozen=True)

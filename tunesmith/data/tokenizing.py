@@ -1,9 +1,22 @@
 """What there is to know of a model's tokenizer before texts are given to it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["anchor_of", "backend_of", "leading_bos", "token_ids", "word_start"]
+from tunesmith.data.render import Piece
+
+__all__ = ["Tokenized", "anchor_of", "backend_of", "leading_bos", "token_ids", "word_start"]
+
+
+@dataclass(frozen=True, slots=True)
+class Tokenized:
+    """Conversations whose strings are tokenized, not yet put together."""
+
+    talks: Sequence[Sequence[tuple[Sequence[str], Piece]]]
+    """Of each conversation its pieces, with the strings that each is made of."""
+    numbers: Mapping[str, Sequence[int]]
+    """The tokens of every string."""
 
 
 def leading_bos(tokenizer: Any) -> tuple[int, ...]:

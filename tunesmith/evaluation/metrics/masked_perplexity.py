@@ -22,6 +22,7 @@ class MaskedPerplexity:
     needs: ClassVar[Literal["label", "text", "nll", "masked"]] = "masked"
     higher_is_better: ClassVar[bool] = False
     is_proportion: ClassVar[bool] = False
+    is_per_token: ClassVar[bool] = True
 
     def stats(self, example: Example, output: Output, reference: str) -> tuple[float, ...]:
         """Nats and number of the masked tokens."""

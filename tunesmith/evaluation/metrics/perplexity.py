@@ -20,6 +20,7 @@ class Perplexity:
     needs: ClassVar[Literal["label", "text", "nll"]] = "nll"
     higher_is_better: ClassVar[bool] = False
     is_proportion: ClassVar[bool] = False
+    is_per_token: ClassVar[bool] = True
 
     def stats(self, example: Example, output: Output, reference: str) -> tuple[float, ...]:
         """Nats and tokens of the reference."""
