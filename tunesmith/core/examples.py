@@ -12,6 +12,7 @@ __all__ = [
     "Completion",
     "Example",
     "Labelled",
+    "Marked",
     "Message",
     "MultiLabelled",
     "Origin",
@@ -133,6 +134,30 @@ class Tokens:
 
 
 @dataclass(frozen=True, slots=True)
+class Marked:
+    """A text in parts, each with whether it is learned, as the model is to see it: no template, and the special tokens that it spells."""
+
+    parts: tuple[tuple[str, bool], ...]
+    origin: Origin
+
+    @property
+    def num_asked(self) -> int:
+        """How many parts come before the last run of learned ones."""
+        last = max(place for place, (_, learned) in enumerate(self.parts) if learned)
+        return max((place + 1 for place in range(last) if not self.parts[place][1]), default=0)
+
+    @property
+    def question(self) -> str:
+        """What the model reads before it answers; of a text that is learned from its beginning, all of it."""
+        return "".join(text for text, _ in self.parts[: self.num_asked or len(self.parts)])
+
+    @property
+    def answer(self) -> str:
+        """The last run of learned parts."""
+        return "".join(text for text, learned in self.parts[self.num_asked :] if learned)
+
+
+@dataclass(frozen=True, slots=True)
 class Rated:
     """A text, or two, and a number; `value` is None where it is to be predicted."""
 
@@ -196,5 +221,18 @@ class Unpaired:
 
 
 Example = (
-    Text | Labelled | Chat | Completion | Choice | Prompt | Tokens | Rated | MultiLabelled | Tagged | SpanQuestion | Preference | Unpaired
+    Text
+    | Labelled
+    | Chat
+    | Completion
+    | Choice
+    | Prompt
+    | Tokens
+    | Marked
+    | Rated
+    | MultiLabelled
+    | Tagged
+    | SpanQuestion
+    | Preference
+    | Unpaired
 )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_chec
 
 import numpy as np
 
-from tunesmith.core.encoded import Encoded, EncodedContext, EncodedWords, WordWindow
+from tunesmith.core.encoded import Encoded, EncodedContext, EncodedWords, Row, Segment, Targets, WordWindow
 from tunesmith.core.examples import (
     Call,
     Chat,
@@ -22,6 +22,7 @@ from tunesmith.core.examples import (
     Completion,
     Example,
     Labelled,
+    Marked,
     Message,
     MultiLabelled,
     Origin,
@@ -56,6 +57,7 @@ __all__ = [
     "HeadSpec",
     "Labelled",
     "Loss",
+    "Marked",
     "Message",
     "Method",
     "Metric",
@@ -79,50 +81,6 @@ __all__ = [
     "Unpaired",
     "WordWindow",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """One token sequence. `parent` is the index, in its row, of the segment that it continues, or -1."""
-
-    tokens: tuple[int, ...]
-    token_types: tuple[int, ...] = ()
-    parent: int = -1
-
-
-@dataclass(frozen=True, slots=True)
-class Targets:
-    """What is scored in a row: `labels[i]` is the token that `positions[i]` should predict, worth `weights[i]`, part of answer `answers[i]`.
-
-    Positions count over the row's segments laid end to end.
-    """
-
-    positions: tuple[int, ...] = ()
-    labels: tuple[int, ...] = ()
-    weights: tuple[float, ...] = ()
-    answers: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One encoded example; packing never splits it.
-
-    `answers` names the segments that are read or scored as a whole (by index); `values` holds one number an answer under each name.
-    """
-
-    segments: tuple[Segment, ...]
-    origin: Origin
-    targets: Targets = Targets()
-    answers: tuple[int, ...] = (0,)
-    values: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
-    source: Segment | None = None
-    words: tuple[int, ...] = ()
-    """Where tokens are masked: for each token of the row the number of its word, -1 for special tokens."""
-
-    @property
-    def num_tokens(self) -> int:
-        """Tokens of all segments, and of the source where there is one."""
-        return sum(len(s.tokens) for s in self.segments) + (len(self.source.tokens) if self.source else 0)
 
 
 @dataclass(frozen=True, slots=True)

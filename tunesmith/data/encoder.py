@@ -1,6 +1,5 @@
 """Examples to tokens: the one encoder, for training, evaluation and chat alike."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -17,6 +16,7 @@ from tunesmith.core.types import (
     EncodedWords,
     Example,
     Labelled,
+    Marked,
     ModelFacts,
     MultiLabelled,
     Prompt,
@@ -27,9 +27,9 @@ from tunesmith.core.types import (
 )
 from tunesmith.data._look_alikes import special_tokens
 from tunesmith.data._recent import Recent
-from tunesmith.data.located import encode_contexts, encode_words
+from tunesmith.data.located import encode_contexts, encode_word_windows, encode_words
 from tunesmith.data.render import LossOn, Piece, Renderer
-from tunesmith.data.tokenizing import Tokenized, anchor_of, backend_of, leading_bos
+from tunesmith.data.tokenizing import Tokenized, anchor_of, backend_of, leading_bos, written
 from tunesmith.data.wording import Asked, Wording
 
 __all__ = ["TextEncoder"]
@@ -128,6 +128,8 @@ class TextEncoder:
     def _encoded(self, example: Example) -> Encoded:
         if isinstance(example, Tokens):
             return self._cut(self._ready(example), example.scored)
+        if isinstance(example, Marked):
+            return self._cut(*self._marked(example))
         if isinstance(example, Text):
             tokens = self._document(example.text)
             return self._cut(tokens, [False] + [True] * (len(tokens) - 1))
@@ -167,17 +169,9 @@ class TextEncoder:
 
     def word_windows(self, example: Text) -> list[WordWindow]:
         """A text of any length as sequences of at most `window_tokens`, each with the tokenizer's special tokens, none of which overlap."""
-        size = self.window_tokens or self.max_length
-        found = self.tokenizer(
-            example.text, truncation=True, max_length=size, return_overflowing_tokens=True,
-            return_token_type_ids=self.facts.has_token_types, verbose=False,
-        )  # fmt: skip
-        windows = []
-        for number, tokens in enumerate(found["input_ids"]):
-            types = found["token_type_ids"][number] if self.facts.has_token_types else (0,) * len(tokens)
-            words = tuple(-1 if word is None else int(word) for word in found.word_ids(number))
-            windows.append(WordWindow(tuple(tokens), tuple(types), words))
-        return windows
+        return encode_word_windows(
+            self.tokenizer, example.text, self.window_tokens or self.max_length, with_types=self.facts.has_token_types
+        )
 
     def prompt(self, example: Example) -> tuple[int, ...]:
         """The tokens that the model continues when it is asked to answer `example`; never cut.
@@ -189,12 +183,14 @@ class TextEncoder:
     def prompts(self, examples: Sequence[Example]) -> list[tuple[int, ...]]:
         """As `prompt`, of many: conversations are rendered and tokenized together, which is many times quicker."""
         are_asked = not self.facts.is_encoder_decoder
-        talks = [example for example in examples if are_asked and not isinstance(example, Text | Tokens)]
+        talks = [example for example in examples if are_asked and not isinstance(example, Text | Tokens | Marked)]
         asked = iter(self._tokens(self.tokenized(talks, answered=False)) if talks else ())
         found = list[tuple[int, ...]]()
         for example in examples:
             if isinstance(example, Tokens):
                 found.append(tuple(self._ready(example)[: example.num_asked]))
+            elif isinstance(example, Marked):
+                found.append(tuple(self._marked(example, example.num_asked)[0]))
             elif isinstance(example, Text):
                 found.append((*self._bos, *self._ids(example.text)))
             else:
@@ -206,6 +202,8 @@ class TextEncoder:
         if isinstance(example, Tokens):
             at = example.num_asked
             return self.decode([token for token, learned in zip(example.tokens[at:], example.scored[at:], strict=True) if learned])
+        if isinstance(example, Marked):
+            return self.decode([token for text, learned in example.parts[example.num_asked :] if learned for token in self._spelled(text)])
         if isinstance(example, Text):
             return example.text
         answer = self._renderer.conversation(example)[1]
@@ -245,33 +243,19 @@ class TextEncoder:
     @cached_property
     def _fingerprint(self) -> str:
         tokenizer, facts = self.tokenizer, self.facts
-        own = json.loads(tokenizer.backend_tokenizer.to_str())
-        own.pop("truncation", None)
-        own.pop("padding", None)
         special = {name: str(value) for name, value in tokenizer.special_tokens_map.items()}
         model = (facts.is_causal, facts.is_encoder_decoder, facts.has_token_types, facts.decoder_start_token_id, facts.vocab_size)
         wording = self._renderer.wording
         choice = (wording.templates, self.seed if len(wording.templates) > 1 else 0)
         tasks = {name: (asked.templates, asked.labels) for name, asked in self.tasks.items()}
-        words = (
-            tokenizer.chat_template,
-            self.labels,
-            choice,
-            self.system,
-            self.labelled_as,
-            self.loss_on,
-            tasks,
-            self.seed if tasks else 0,
-        )
-        return hash_of(own, special, words, self.max_length, self.window_tokens, self.overlap_tokens, model)
+        of_tasks = (tasks, self.seed if tasks else 0)
+        words = (tokenizer.chat_template, self.labels, choice, self.system, self.labelled_as, self.loss_on, *of_tasks)
+        return hash_of(written(tokenizer), special, words, self.max_length, self.window_tokens, self.overlap_tokens, model)
 
     def _ready(self, example: Tokens) -> Sequence[int]:
         """The example's tokens. Raises: DataError, where the model has no such token, or reads a source and writes a target."""
         where = f"{example.origin.file}:{example.origin.row}"
-        if self.facts.is_encoder_decoder:
-            raise DataError(
-                f"{where}: {self.facts.name} reads a source and writes a target; tokens of one sequence are for causal models. Bring pairs of texts."
-            )
+        self._require_one_sequence(example)
         strange = next((token for token in example.tokens if not 0 <= token < self.facts.vocab_size), None)
         if strange is not None:
             raise DataError(
@@ -279,6 +263,28 @@ class TextEncoder:
                 "Use the model whose tokenizer made these rows, or bring the texts."
             )
         return example.tokens
+
+    def _marked(self, example: Marked, num_parts: int | None = None) -> tuple[list[int], list[bool]]:
+        """Tokens of the first parts, each tokenized apart, and whether each is learned. Raises: DataError, where the model writes a target."""
+        self._require_one_sequence(example)
+        tokens, scored = list[int](), list[bool]()
+        for place, (text, learned) in enumerate(example.parts[:num_parts]):
+            found = self._spelled(text, is_first=place == 0)
+            tokens += found
+            scored += [learned] * len(found)
+        return tokens, [False, *scored[1:]]  # nothing predicts the first
+
+    def _spelled(self, text: str, *, is_first: bool = False) -> list[int]:
+        """Tokens of a text in which what spells a special token is one."""
+        strings = self._strings(Piece((text,)), is_first=is_first)
+        return [token for string in strings for token in self._numbers(strings)[string]]
+
+    def _require_one_sequence(self, example: Tokens | Marked) -> None:
+        if self.facts.is_encoder_decoder:
+            raise DataError(
+                f"{example.origin.file}:{example.origin.row}: {self.facts.name} reads a source and writes a target; tokens of one sequence are for "
+                "causal models. Bring pairs of texts."
+            )
 
     def _document(self, text: str) -> list[int]:
         return [*self._bos, *self._ids(text), *self._eos()]

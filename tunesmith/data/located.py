@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from tunesmith.core.encoded import Encoded, EncodedContext, EncodedWords
+from tunesmith.core.encoded import Encoded, EncodedContext, EncodedWords, WordWindow
 
-__all__ = ["MOST_SHARED_TOKENS", "encode_contexts", "encode_words"]
+__all__ = ["MOST_SHARED_TOKENS", "encode_contexts", "encode_word_windows", "encode_words"]
 
 MOST_SHARED_TOKENS = 128
 """Tokens that two neighbouring windows of a context share, at most (and at most a quarter of a window): Devlin et al. (2019) use 128."""
@@ -70,3 +70,16 @@ def encode_contexts(tokenizer: Any, question: str, context: str, max_length: int
 
 def _encoded(tokens: Sequence[int], types: Sequence[int] | None, num_cut: int) -> Encoded:
     return Encoded(tuple(tokens), tuple(types) if types else (0,) * len(tokens), (False,) * len(tokens), num_cut=num_cut)
+
+
+def encode_word_windows(tokenizer: Any, text: str, size: int, *, with_types: bool) -> list[WordWindow]:
+    """A text of any length as sequences of at most `size` tokens, none of which overlap, with the number of each token's word."""
+    found = tokenizer(
+        text, truncation=True, max_length=size, return_overflowing_tokens=True, return_token_type_ids=with_types, verbose=False
+    )
+    windows = []
+    for number, tokens in enumerate(found["input_ids"]):
+        types = found["token_type_ids"][number] if with_types else (0,) * len(tokens)
+        words = tuple(-1 if word is None else int(word) for word in found.word_ids(number))
+        windows.append(WordWindow(tuple(tokens), tuple(types), words))
+    return windows

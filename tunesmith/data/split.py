@@ -18,6 +18,7 @@ from tunesmith.core.types import (
     Completion,
     Example,
     Labelled,
+    Marked,
     MultiLabelled,
     Preference,
     Rated,
@@ -90,6 +91,8 @@ def content_parts(example: Example) -> tuple[str, ...]:
         return (example.question, example.context)
     if isinstance(example, Preference | Unpaired):
         return tuple(message.content for message in example.prompt)
+    if isinstance(example, Marked):
+        return (example.question,)
     if isinstance(example, Tokens):  # where every token is learned, all of them; a single beginning is no question
         return (" ".join(map(str, example.tokens[: example.num_asked] if example.num_asked > 1 else example.tokens)),)
     messages = example.messages
@@ -251,6 +254,8 @@ def _answer(example: Example) -> str:
         return example.target
     if isinstance(example, Tokens):
         return " ".join(map(str, example.tokens[example.num_asked :]))
+    if isinstance(example, Marked):
+        return example.answer
     if isinstance(example, Chat):
         return "\x1f".join(f"{message.content}{message.calls or ''}" for message in example.messages if message.role == "assistant")
     if isinstance(example, Preference):

@@ -1,12 +1,13 @@
 """What there is to know of a model's tokenizer before texts are given to it."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tunesmith.data.render import Piece
 
-__all__ = ["Tokenized", "anchor_of", "backend_of", "leading_bos", "token_ids", "word_start"]
+__all__ = ["Tokenized", "anchor_of", "backend_of", "leading_bos", "token_ids", "word_start", "written"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,3 +63,9 @@ def token_ids(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
     anchor = anchor_of(tokenizer)
     found = backend_of(tokenizer).encode_batch_fast([anchor + text for text in texts], add_special_tokens=False)
     return [encoding.ids[1:] if anchor else encoding.ids for encoding in found]
+
+
+def written(tokenizer: Any) -> dict[str, Any]:
+    """The tokenizer as its file holds it, but for how long it cuts and pads: what its tokens depend on."""
+    found: dict[str, Any] = json.loads(tokenizer.backend_tokenizer.to_str())
+    return {name: value for name, value in found.items() if name not in ("truncation", "padding")}

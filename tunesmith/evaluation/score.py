@@ -15,6 +15,7 @@ from tunesmith.core.types import (
     Completion,
     Example,
     Labelled,
+    Marked,
     Metric,
     MultiLabelled,
     Output,
@@ -137,6 +138,8 @@ def text_of(example: Example) -> str:
             return text if pair is None else f"{text}\n{pair}"
         case Completion(source=source):
             return source
+        case Marked():
+            return example.question
         case Choice(question=question, choices=choices):
             return "\n".join([question, *(f"- {choice}" for choice in choices)])
         case Tagged(words=words):

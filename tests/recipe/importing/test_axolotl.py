@@ -166,6 +166,7 @@ def test_an_unknown_key_is_listed_and_one_without_a_value_is_not(tmp_path: Path)
             {"instruction": "q", "output": "a"},
         ),
         ({}, "pretokenized", {}),
+        ({"type": "input_output"}, "segments", {}),
     ],
 )
 def test_types_of_data(entry: dict[str, Any], form: str, columns: dict[str, str], tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from tunesmith.core.types import (
     Completion,
     Example,
     Labelled,
+    Marked,
     MultiLabelled,
     Preference,
     Rated,
@@ -39,6 +40,8 @@ def parts(example: Example) -> tuple[str, ...]:
         return (" ".join(example.words),)
     if isinstance(example, Tokens):
         return ()
+    if isinstance(example, Marked):
+        return tuple(text for text, _ in example.parts)
     if isinstance(example, Preference):
         return tuple(message.content for message in (*example.prompt, *example.chosen, *example.rejected))
     if isinstance(example, Unpaired):
@@ -50,6 +53,8 @@ def asked(example: Example) -> str:
     """What the model is shown before it answers: of a pair its source, of a conversation everything before its last answer."""
     if isinstance(example, Completion):
         return example.source
+    if isinstance(example, Marked):
+        return example.question
     if isinstance(example, Chat):
         last = max((i for i, message in enumerate(example.messages) if message.role == "assistant"), default=len(example.messages))
         return "\n".join(message.content for message in (example.messages[:last] or example.messages))

@@ -25,6 +25,7 @@ _TYPES: dict[str, tuple[str, dict[str, str]]] = {
     "metharme": ("pairs", {"source": "prompt", "target": "generation"}),
     "alpaca_chat.load_camel_ai": ("pairs", {"source": "message_1", "target": "message_2"}),
     "sharegpt": ("sharegpt", {"conversations": "conversations"}),
+    "input_output": ("segments", {}),
 }
 """type -> the format here, and role -> column."""
 _USUAL_ROLES = {"user": {"human", "user"}, "assistant": {"gpt", "assistant", "model"}, "system": {"system"}, "tool": {"tool"}}
