@@ -154,3 +154,17 @@ def test_an_unknown_recipe_is_told_with_the_nearest_shipped_one() -> None:
 def test_a_folder_is_no_recipe(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"cannot be read \(Is a directory\)"):
         recipe.load(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["rows.jsonl", "rows.csv", "rows.txt"])
+def test_a_file_of_data_is_no_recipe(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(name).write_text('{"text": "a"}\n{"text": "b"}\n')
+    with pytest.raises(RecipeError) as caught:
+        recipe.load(name)
+    assert str(caught.value) == f"{name}: is a file of data, expected a recipe. Name one, and the data with it: `instruct data.train={name}`."
+
+
+def test_a_key_of_several_types_is_named_as_it_is_written() -> None:
+    with pytest.raises(RecipeError, match=r"^command line: model\.add_tokens: expected a number >= 1, found 0\.$"):
+        recipe.load("new-language", ["model.add_tokens=0"])

@@ -1,6 +1,7 @@
 """From a name, a file or a mapping, and overrides from the command line, to a checked Recipe; and back to YAML."""
 
 import copy
+import re
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
@@ -21,6 +22,11 @@ __all__ = ["dump", "from_mapping", "load", "parse", "shipped_recipes"]
 def shipped_recipes() -> list[str]:
     """Names of the recipes that come with tunesmith."""
     return sorted(file.name.removesuffix(".yaml") for file in _shipped().iterdir() if file.name.endswith(".yaml"))
+
+
+_OF_DATA = frozenset((".csv", ".tsv", ".jsonl", ".parquet", ".xlsx", ".txt", ".gz", ".zip"))
+_OF_A_UNION = re.compile(r"constrained-\w+|function-\w+.*|(list|dict|tuple)\[.*\]")
+"""How pydantic names, among the keys of a mistake, the type that it tried."""
 
 
 def load(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -54,6 +60,8 @@ def _content(path: Path, name: str) -> str:
     """The text of a recipe file. Raises: RecipeError, OSError, UnicodeDecodeError."""
     if path.exists() and not path.is_file() and not path.is_dir():
         raise RecipeError(f"{name}: is a pipe or a device, not a file. Write the recipe into a file first.")
+    if path.suffix.lower() in _OF_DATA and path.is_file():
+        raise RecipeError(f"{name}: is a file of data, expected a recipe. Name one, and the data with it: `instruct data.train={name}`.")
     with path.open("rb") as file:
         content = file.read(4 * MOST_CHARACTERS + 1)
     if len(content) > 4 * MOST_CHARACTERS:
@@ -106,7 +114,7 @@ def _line(error: ValidationError, where: str, overridden: Sequence[tuple[str, ..
     errors = error.errors(include_url=False)
     # a mistyped key is the cause where a key is missing too
     first = next((found for found in errors if found["type"] in ("extra_forbidden", UNKNOWN_OPTION)), errors[0])
-    keys = tuple(str(part) for part in first["loc"])
+    keys = tuple(str(part) for part in first["loc"] if not _OF_A_UNION.fullmatch(str(part)))
     context = first.get("ctx", {})
     if first["type"] in (AT_KEY, UNKNOWN_OPTION):
         keys = (*keys, context["key"])
