@@ -162,7 +162,9 @@ def test_a_file_of_data_is_no_recipe(name: str, tmp_path: Path, monkeypatch: pyt
     Path(name).write_text('{"text": "a"}\n{"text": "b"}\n')
     with pytest.raises(RecipeError) as caught:
         recipe.load(name)
-    assert str(caught.value) == f"{name}: is a file of data, expected a recipe. Name one, and the data with it: `instruct data.train={name}`."
+    assert (
+        str(caught.value) == f"{name}: is a file of data, expected a recipe. Name one, and the data with it: `instruct data.train={name}`."
+    )
 
 
 def test_a_key_of_several_types_is_named_as_it_is_written() -> None:
