@@ -137,9 +137,16 @@ def test_axolotls_train_says_which_answers_are_learned() -> None:
 
 
 @pytest.mark.parametrize("key", ["thinking", "reasoning_content", "reasoning"])
-def test_a_thought_is_never_dropped_without_a_word(key: str) -> None:
+def test_a_thought_stands_beside_what_is_said(key: str) -> None:
     turns = [{"role": "user", "content": "A"}, {"role": "assistant", key: "Deep.", "content": "B"}]
-    assert f'message 2 has a thought of its own ("{key}")' in refused({"messages": turns})
+    example = one({"messages": turns})
+    assert isinstance(example, Chat)
+    assert example.messages[1] == Message("assistant", "B", thought="Deep.")
+    assert f'has a thought ("{key}"), which only an answer has' in refused({"messages": [{**turns[0], key: "Hm."}, turns[1]]})
+    assert "has the thought ['Deep.']" in refused({"messages": [turns[0], {**turns[1], key: ["Deep."]}]})
+    other = "thinking" if key == "reasoning" else "reasoning"
+    assert "two different thoughts" in refused({"messages": [turns[0], {**turns[1], other: "Deeper."}]})
+    assert one({"messages": [turns[0], {**turns[1], other: "Deep."}]}) == example
     assert spelled(one({"messages": [turns[0], {**turns[1], key: ""}]}))[1] == ("assistant", "B", True)
 
 

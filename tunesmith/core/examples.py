@@ -77,6 +77,8 @@ class Message:
     """Of the assistant's: the tools that it calls."""
     tool: str = ""
     """Of a tool's: its name, where that is known."""
+    thought: str = ""
+    """Of the assistant's: what it thinks before it answers, which the chat template writes where it has a place for it."""
 
 
 @dataclass(frozen=True, slots=True)

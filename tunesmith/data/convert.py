@@ -25,6 +25,7 @@ ANSWER = "which part is the answer"
 LABEL = "the labels"
 SPEAKERS = "who says what"
 CALLS = "the tools and their calls"
+THOUGHTS = "what the assistant thinks before it answers"
 BESIDE = "what is said beside a call"
 
 
@@ -92,6 +93,8 @@ def _losses(example: Example, turns: Sequence[Message] = (), *, weighs: bool = F
     found = [BORDER] if isinstance(example, Labelled) and example.text_pair is not None else []
     if not weighs and any(turn.role == "assistant" and not turn.learned for turn in turns):
         found.append(NOT_LEARNED)
+    if not weighs and any(turn.thought for turn in turns):
+        found.append(THOUGHTS)
     return tuple(found)
 
 
@@ -106,7 +109,8 @@ def _spelled(message: Message, spelling: Spelling) -> dict[str, Any]:
     if message.calls:
         return _spelled_calls(message, spelling)
     weight = {spelling.weight: 0} if spelling.weight and message.role == "assistant" and not message.learned else {}
-    return {spelling.role: role, spelling.content: message.content, **weight}
+    thought = {"reasoning_content": message.thought} if message.thought and spelling is OPENAI else {}
+    return {spelling.role: role, spelling.content: message.content, **thought, **weight}
 
 
 def _spelled_calls(message: Message, spelling: Spelling) -> dict[str, Any]:
@@ -115,8 +119,9 @@ def _spelled_calls(message: Message, spelling: Spelling) -> dict[str, Any]:
         return {"from": spelling.call, "value": json.dumps(calls[0] if len(calls) == 1 else calls, ensure_ascii=False)}
     functions = [{"name": call.tool, "arguments": call.arguments} for call in message.calls]
     weight = {} if message.learned else {"weight": 0}
+    thought = {"reasoning_content": message.thought} if message.thought else {}
     calls = [{"type": "function", "function": function} for function in functions]
-    return {"role": message.role, "content": message.content, "tool_calls": calls, **weight}
+    return {"role": message.role, "content": message.content, "tool_calls": calls, **thought, **weight}
 
 
 def _messages(example: Example) -> Conversion:
@@ -149,6 +154,8 @@ def _pair(example: Example, as_messages: bool) -> Conversion:
     losses = [*_losses(example, turns[last:]), *_tools_lost(example)]
     if any(turn.role == "assistant" and turn.learned for turn in turns[:last]):
         losses.append(LEARNED)
+    if any(turn.thought for turn in turns[:last]) and THOUGHTS not in losses:
+        losses.append(THOUGHTS)
     if as_messages:
         before, after = ([{"role": turn.role, "content": turn.content} for turn in part] for part in (turns[:last], turns[last:]))
         return Conversion({"prompt": before, "completion": after}, tuple(losses))
@@ -170,8 +177,9 @@ def _text(example: Example) -> Conversion:
         return Conversion({"text": example.text})
     if isinstance(example, Labelled):
         return Conversion({"text": _shown(example)}, (LABEL, *_losses(example)))
-    loss = ANSWER if isinstance(example, Completion) else SPEAKERS
-    return Conversion({"text": "\n\n".join(turn.content for turn in _turns(example, "text"))}, (loss,))
+    turns, loss = _turns(example, "text"), ANSWER if isinstance(example, Completion) else SPEAKERS
+    thoughts = (THOUGHTS,) if any(turn.thought for turn in turns) else ()
+    return Conversion({"text": "\n\n".join(turn.content for turn in turns)}, (loss, *thoughts))
 
 
 _CONVERTERS: dict[str, Callable[[Example], Conversion]] = {

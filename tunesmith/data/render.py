@@ -26,7 +26,10 @@ Closes = Literal["no", "yes", "if open"]
 
 _BREAK = "\n\n"
 _WAY_OUT = "Set data.loss_on=completion, so that only the last answer is learned, use data with one answer a conversation, or set data.chat_template."
+_THOUGHT_CURE = "Set data.chat_template to one that writes reasoning_content, write the thought into the content, or leave it out."
 _TOOLS_CURE = "Set data.chat_template to one that writes tools, such as hermes, or leave the row out."
+_THOUGHT_KEYS = ("reasoning_content", "thinking")
+"""What templates call a thought: Qwen3's and GLM's the one, gpt-oss's the other."""
 _MOST_SHAPES = 1000
 _ENDLESS = frozenset(("time", "memory", "output", "ended"))
 """Ways to fail in which a template has not looked at what is said."""
@@ -64,13 +67,17 @@ class _Asked:
     contents: Sequence[str]
     cuts: Sequence[tuple[int, bool]]
     tools: Sequence[str] = ()
+    thoughts: Sequence[str] = ()
+    """Of every message, with marks as in `contents`."""
 
     @property
     def messages(self) -> list[dict[str, Any]]:
         said = [*self.turns, *([self.answer] if self.answer else [])]
         found = list[dict[str, Any]]()
-        for message, content in zip(said, self.contents, strict=True):
+        for message, content, thought in zip(said, self.contents, self.thoughts or [""] * len(said), strict=True):
             found.append({"role": message.role, "content": content})
+            if thought:
+                found[-1] |= dict.fromkeys(_THOUGHT_KEYS, thought)
             if message.calls:
                 functions = [{"name": call.tool, "arguments": json.loads(call.arguments)} for call in message.calls]
                 found[-1]["tool_calls"] = [{"type": "function", "function": function} for function in functions]
@@ -196,7 +203,9 @@ class Renderer:
         contents = [message.content for message in said]
         if not program.is_blind or not all(map(is_opaque, contents)) or any(map(self._look_alikes.within, contents)):
             return None
-        if any(message.calls or message.tool for message in said) or (isinstance(example, Chat | Prompt) and example.tools):
+        if any(message.calls or message.tool or message.thought for message in said) or (
+            isinstance(example, Chat | Prompt) and example.tools
+        ):
             return None
         roles = (answer is None, *((message.role, message.learned) for message in said))
         if roles not in program.shapes:
@@ -247,7 +256,8 @@ class Renderer:
 
     def _asked(self, example: Example, turns: Sequence[Message], answer: Message | None) -> _Asked:
         said = [*turns, *([answer] if answer else [])]
-        contents, mark = self._look_alikes.marked([message.content for message in said])
+        texts, mark = self._look_alikes.marked([*(message.content for message in said), *(message.thought for message in said)])
+        contents, thoughts = texts[: len(said)], texts[len(said) :]
         if answer is not None and not turns:
             error = ModelError(f"{self.model}: a conversation that begins with its answer has no prompt that a chat template could write.")
             raise _placed(error, example)
@@ -261,7 +271,7 @@ class Renderer:
             raise DataError(
                 f"{_place(example)}a tool or a call of one spells a special token of the model: {shown(strange)}. Leave the row out."
             )
-        return _Asked(turns, answer, mark, contents, cuts, tools)
+        return _Asked(turns, answer, mark, contents, cuts, tools, thoughts if any(thoughts) else ())
 
     def _learned(self, turns: Sequence[Message], answer: Message | None) -> list[bool]:
         """Of every message, whether it is to be learned as an answer."""
@@ -286,6 +296,8 @@ class Renderer:
                 continue
             before, after = texts.get((place, True), ""), texts.get((place + 1, False), "")  # none of a turn that nothing comes before
             start, end = len(before), len(after.rstrip())
+            if learned[place]:
+                self._require_thought(asked, place, after[start:end])
             stays = after.startswith(before) and whole.startswith(after[:end]) and asked.contents[place].strip() in after[start:end]
             if stays and at <= start:
                 pieces += [piece(whole[at:start], scores_all), piece(whole[start:end], learned[place])]
@@ -298,8 +310,15 @@ class Renderer:
         pieces.append(piece(whole[at:], scores_all))
         if answer is not None:
             text = self._answer(whole, texts[len(turns) + 1, False], asked.contents[-1])
+            if learned[-1]:
+                self._require_thought(asked, -1, text)
             pieces.append(piece(text, learned[-1], is_last=True))
         return pieces
+
+    def _require_thought(self, asked: _Asked, place: int, text: str) -> None:
+        """Raises: ModelError, where the template leaves out what the assistant thinks before the answer that is learned."""
+        if asked.thoughts and asked.thoughts[place].strip() not in text:
+            raise ModelError(f"{self.model}: its chat template leaves out what the assistant thinks. {_THOUGHT_CURE}")
 
     def _require_tools(self, asked: _Asked, whole: str) -> None:
         """Raises: ModelError, where the template leaves out a tool, a call, or what a tool answered."""
@@ -329,6 +348,8 @@ class Renderer:
     def _plain(self, example: Example, turns: Sequence[Message], answer: Message | None) -> list[Piece]:
         if (isinstance(example, Chat | Prompt) and example.tools) or any(message.calls or message.role == "tool" for message in turns):
             raise _placed(ModelError(f"{self.model}: has no chat template, and the plain layout has no tools. {_TOOLS_CURE}"), example)
+        if any(message.thought for message in (*turns, *([answer] if answer else []))):
+            raise _placed(ModelError(f"{self.model}: has no chat template, and the plain layout has no thoughts. {_THOUGHT_CURE}"), example)
         scores_all = self.loss_on == "all" and answer is not None
         learned = self._learned(turns, answer)
         said = [*turns, *([answer] if answer else [])]

@@ -257,7 +257,9 @@ def _answer(example: Example) -> str:
     if isinstance(example, Marked):
         return example.answer
     if isinstance(example, Chat):
-        return "\x1f".join(f"{message.content}{message.calls or ''}" for message in example.messages if message.role == "assistant")
+        return "\x1f".join(
+            f"{message.thought}{message.content}{message.calls or ''}" for message in example.messages if message.role == "assistant"
+        )
     if isinstance(example, Preference):
         return "\x1f".join(message.content for message in (*example.chosen, *example.rejected))
     if isinstance(example, Unpaired):

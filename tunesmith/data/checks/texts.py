@@ -46,7 +46,7 @@ def parts(example: Example) -> tuple[str, ...]:
         return tuple(message.content for message in (*example.prompt, *example.chosen, *example.rejected))
     if isinstance(example, Unpaired):
         return tuple(message.content for message in (*example.prompt, *example.completion))
-    return tuple(message.content for message in example.messages)
+    return tuple(text for message in example.messages for text in (*([message.thought] if message.thought else []), message.content))
 
 
 def asked(example: Example) -> str:

@@ -20,7 +20,7 @@ _CONTENT_KEYS = ("content", "value")
 _CALL_KEYS = ("tool_calls", "function_call")
 _PLAIN = (frozenset({"role", "content"}), frozenset({"from", "value"}))
 _THOUGHTS = ("thinking", "reasoning_content", "reasoning")
-_KEYS_READ = frozenset({*_ROLE_KEYS, *_CONTENT_KEYS, *_CALL_KEYS, "tool_call_id", "weight", "train"})
+_KEYS_READ = frozenset({*_ROLE_KEYS, *_CONTENT_KEYS, *_CALL_KEYS, *_THOUGHTS, "tool_call_id", "weight", "train"})
 """`train` is axolotl's."""
 
 
@@ -156,7 +156,7 @@ def _message(item: Any, where: str, number: int, spelling: Spelling) -> Message:
         calls, content = _calls(listed(content, place, content_key, "calls"), place), ""
     learned = _is_learned(item, place, role)
     name = item.get("name") if role == "tool" else None
-    return Message(role, content, learned, calls, name if isinstance(name, str) else "")
+    return Message(role, content, learned, calls, name if isinstance(name, str) else "", _thought(item, place, role))
 
 
 def _plain(item: Any) -> Message | None:
@@ -207,13 +207,23 @@ def _calls(value: Any, place: str) -> tuple[Call, ...]:
     return tuple(found)
 
 
+def _thought(item: Mapping[str, Any], place: str, role: Role) -> str:
+    """What an answer was thought out with, in a key of its own. Raises: DataError, where that is no text, or there are several."""
+    keys = [key for key in _THOUGHTS if not is_empty(item.get(key))]
+    if not keys:
+        return ""
+    thought = item[keys[0]]
+    if any(item[key] != thought for key in keys) or role != "assistant":
+        why = f"two different thoughts ({', '.join(keys)})" if role == "assistant" else f'a thought ("{keys[0]}"), which only an answer has'
+        raise DataError(f"{place} has {why}. Keep one of them, of an answer.")
+    if not isinstance(thought, str):
+        raise DataError(f'{place} has the thought {shown(thought)} ("{keys[0]}"), expected text.')
+    check_characters(thought, place)
+    return thought
+
+
 def _is_learned(item: Mapping[str, Any], place: str, role: Role) -> bool:
     """Whether a message is learned: not where its weight is 0, or `train` is false. Raises: DataError, for what would be left unlearned unseen."""
-    thought = next((key for key in _THOUGHTS if not is_empty(item.get(key))), None)
-    if thought:
-        raise DataError(
-            f'{place} has a thought of its own ("{thought}"), which is not read. Write it into the content, as the chat template does, or remove it.'
-        )
     if not is_empty(item.get("train_detail")):
         raise DataError(f'{place} is learned in parts ("train_detail"), which is not read. Learn it whole, or not at all ("train": false).')
     weight, trained = item.get("weight"), item.get("train")
