@@ -71,7 +71,7 @@ MESSAGES = ("messages",)
 CONVERSATIONS = ("conversations",)
 QUESTIONS = ("question", "ctx")
 CHOICES = ("choices", "endings", "options")
-ANSWERS = ("answer", "answerKey", "label")
+ANSWERS = ("answer", "answerKey", "label", "solution")
 
 
 def choose(names: Collection[str], columns: Collection[str], taken: Collection[str]) -> str | None:
@@ -101,7 +101,7 @@ def is_preference(columns: Set[str]) -> bool:
 
 def is_unpaired(columns: Set[str]) -> bool:
     """Whether there is one answer, and whether it was liked."""
-    return "kto_tag" in columns or {"prompt", "completion", "label"} <= columns
+    return "kto_tag" in columns or ({"completion", "label"} <= columns and columns.isdisjoint(TEXTS))
 
 
 def are_liked_or_not(records: Sequence[Mapping[str, Any]]) -> bool:

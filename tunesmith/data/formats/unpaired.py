@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from tunesmith.core.errors import DataError
 from tunesmith.core.types import Message, Origin, Unpaired
-from tunesmith.data.formats._columns import are_liked_or_not, is_empty, is_unpaired, text_in
+from tunesmith.data.formats._columns import are_liked_or_not, choose, is_empty, is_unpaired, text_in
 from tunesmith.data.formats._conversations import OPENAI, SHAREGPT, messages_in
 from tunesmith.data.formats._instructions import asked
 from tunesmith.data.formats._liked import completion_of, message_list
@@ -14,14 +14,16 @@ from tunesmith.data.table import cell, shown
 
 __all__ = ["UnpairedFormat"]
 
+_PROMPTS = ("prompt", "instruction", "question")
 _JUDGED: dict[Any, bool] = {True: True, False: False, "true": True, "false": False, "1": True, "0": False}
 
 
 @dataclass(frozen=True, kw_only=True)
 class UnpairedFormat:
-    """Columns prompt, completion and label (true or false); or kto_tag beside messages, conversations, or instruction and output.
+    """Columns prompt (or instruction, or question), completion and label (true or false), or a whole conversation as completion; or kto_tag beside
+    messages, conversations, or instruction and output.
 
-    Source: the documentation of TRL's data (unpaired preference) and of LLaMA-Factory's (kto_tag).
+    Source: the documentation of TRL's data (unpaired preference), of LLaMA-Factory's (kto_tag) and of axolotl's (kto).
     """
 
     roles: ClassVar[tuple[str, ...]] = (
@@ -42,6 +44,8 @@ class UnpairedFormat:
         found = {role: role for role in self.roles if role in columns and role not in given.values()}
         if "kto_tag" in columns:
             found["label"] = "kto_tag"
+        if "completion" in found and (prompt := choose(_PROMPTS, columns, given.values())):
+            found = {role: column for role, column in found.items() if role != "instruction"} | {"prompt": prompt}
         return {**found, **given}
 
     def recognises(self, columns: Set[str]) -> bool:
@@ -73,9 +77,14 @@ class UnpairedFormat:
                 return found[:-1], completion_of(found[-1:], origin, columns[role])
         if {"instruction", "output"} <= columns.keys():
             return asked(record, origin, columns), (Message("assistant", text_in(record, columns["output"], origin)),)
-        if not {"prompt", "completion"} <= columns.keys() or is_empty(record.get(columns["prompt"])):
+        answer = message_list(record, columns["completion"], origin, "assistant") if "completion" in columns else ()
+        if "prompt" not in columns and len(answer) > 1:  # the whole conversation
+            return answer[:-1], completion_of(answer[-1:], origin, columns["completion"])
+        if not answer or "prompt" not in columns or is_empty(record.get(columns["prompt"])):
             raise DataError(
                 f"{origin.file}:{origin.row}: no prompt with its completion beside the label. Set data.columns.prompt and .completion."
             )
-        answer = message_list(record, columns["completion"], origin, "assistant")
-        return message_list(record, columns["prompt"], origin, "user"), completion_of(answer, origin, columns["completion"])
+        prompt, system = message_list(record, columns["prompt"], origin, "user"), columns.get("system")
+        if system and not is_empty(record.get(system)):
+            prompt = (Message("system", text_in(record, system, origin)), *prompt)
+        return prompt, completion_of(answer, origin, columns["completion"])
