@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tunesmith.core import registry
-from tunesmith.core.types import Chat, Encoded, Example, Preference, Unpaired
+from tunesmith.core.types import Chat, Encoded, Example, Message, Preference, Ranked, Stepwise, Unpaired
 from tunesmith.data import TextEncoder, chat_template, read
 from tunesmith.model.load import load_tokenizer
 
@@ -43,6 +43,10 @@ def conversations(example: Example) -> list[Example]:
     """A judged example's as one conversation for each answer."""
     if isinstance(example, Preference):
         return [Chat((*example.prompt, *answer), example.origin) for answer in (example.chosen, example.rejected)]
+    if isinstance(example, Ranked):
+        return [Chat((*example.prompt, Message("assistant", answer)), example.origin) for answer in example.answers]
+    if isinstance(example, Stepwise):
+        return [Chat((*example.prompt, Message("assistant", "\n".join(example.steps))), example.origin)]
     if isinstance(example, Unpaired):
         return [Chat((*example.prompt, *example.completion), example.origin)]
     return [example]

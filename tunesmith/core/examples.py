@@ -18,8 +18,10 @@ __all__ = [
     "Origin",
     "Preference",
     "Prompt",
+    "Ranked",
     "Rated",
     "SpanQuestion",
+    "Stepwise",
     "Tagged",
     "Text",
     "Tokens",
@@ -222,6 +224,26 @@ class Unpaired:
     origin: Origin
 
 
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """A conversation and several ways that it may go on, the best liked first; ways of equal rank are liked the same."""
+
+    prompt: tuple[Message, ...]
+    answers: tuple[str, ...]
+    ranks: tuple[int, ...]
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class Stepwise:
+    """A conversation, the steps of an answer, and whether each of them is right."""
+
+    prompt: tuple[Message, ...]
+    steps: tuple[str, ...]
+    are_right: tuple[bool, ...]
+    origin: Origin
+
+
 Example = (
     Text
     | Labelled
@@ -237,4 +259,6 @@ Example = (
     | SpanQuestion
     | Preference
     | Unpaired
+    | Ranked
+    | Stepwise
 )

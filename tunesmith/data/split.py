@@ -21,8 +21,10 @@ from tunesmith.core.types import (
     Marked,
     MultiLabelled,
     Preference,
+    Ranked,
     Rated,
     SpanQuestion,
+    Stepwise,
     Tagged,
     Text,
     Tokens,
@@ -89,7 +91,7 @@ def content_parts(example: Example) -> tuple[str, ...]:
         return example.words
     if isinstance(example, SpanQuestion):
         return (example.question, example.context)
-    if isinstance(example, Preference | Unpaired):
+    if isinstance(example, Preference | Unpaired | Ranked | Stepwise):
         return tuple(message.content for message in example.prompt)
     if isinstance(example, Marked):
         return (example.question,)
@@ -262,6 +264,8 @@ def _answer(example: Example) -> str:
         )
     if isinstance(example, Preference):
         return "\x1f".join(message.content for message in (*example.chosen, *example.rejected))
+    if isinstance(example, Ranked | Stepwise):
+        return "\x1f".join(example.answers if isinstance(example, Ranked) else example.steps)
     if isinstance(example, Unpaired):
         return "\x1f".join([str(example.is_liked), *(message.content for message in example.completion)])
     return ""

@@ -21,8 +21,10 @@ from tunesmith.core.types import (
     Output,
     Preference,
     Prompt,
+    Ranked,
     Rated,
     SpanQuestion,
+    Stepwise,
     Tagged,
     Tokens,
     Unpaired,
@@ -148,8 +150,15 @@ def text_of(example: Example) -> str:
             return f"{question}\n{context}"
         case Tokens(tokens=tokens):
             return " ".join(map(str, tokens[: example.num_asked] if example.num_asked > 1 else tokens))
-        case Chat(messages=messages) | Prompt(messages=messages) | Preference(prompt=messages) | Unpaired(prompt=messages):
-            asked = [message.content for message in messages if message.role != "assistant"]
+        case (
+            Chat(messages=turns)
+            | Prompt(messages=turns)
+            | Preference(prompt=turns)
+            | Unpaired(prompt=turns)
+            | Ranked(prompt=turns)
+            | Stepwise(prompt=turns)
+        ):
+            asked = [turn.content for turn in turns if turn.role != "assistant"]
             return asked[-1] if asked else ""
         case _:
             return example.text

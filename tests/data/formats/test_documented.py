@@ -1,12 +1,16 @@
 """Rows in the shapes that other programs' documentation shows are read unchanged: the columns are theirs, the texts are ours."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from tunesmith.core.errors import DataError
-from tunesmith.core.types import Message
-from tunesmith.data import read
+from tunesmith.core.types import Message, Ranked, Stepwise
+from tunesmith.data import content_key, read
+from tunesmith.data.checks.texts import asked, full_text
+from tunesmith.data.split import num_duplicates
+from tunesmith.evaluation.score import text_of
 
 
 def said(*texts: str) -> list[dict[str, str]]:
@@ -40,6 +44,7 @@ AXOLOTL: dict[str, tuple[dict[str, Any], str]] = {
     "chatml.ultra": ({"prompt": "a", "chosen": said("a", "b"), "rejected": said("a", "c")}, "preference"),
     "user_defined": ({"system": "s", "prompt": "a", "chosen": "b", "rejected": "c"}, "preference"),
     "bradley_terry": ({"input": "a", "chosen": "b", "rejected": "c"}, "preference"),
+    "zephyr.nectar": ({"prompt": "a", "answers": [{"answer": "b", "rank": 2}, {"answer": "c", "rank": 1}]}, "ranked"),
     "kto argilla": ({"instruction": "a", "completion": "b", "label": True}, "unpaired"),
     "kto argilla_chat": ({"completion": said("a", "b"), "label": True}, "unpaired"),
     "kto intel": ({"system": "s", "question": "a", "completion": "b", "label": False}, "unpaired"),
@@ -57,6 +62,7 @@ TRL: dict[str, tuple[dict[str, Any], str]] = {
     "preference, implicit, conversational": ({"chosen": said("a", "b"), "rejected": said("a", "c")}, "preference"),
     "unpaired": ({"prompt": "a", "completion": "b", "label": True}, "unpaired"),
     "unpaired, conversational": ({"prompt": said("a"), "completion": [{"role": "assistant", "content": "b"}], "label": False}, "unpaired"),
+    "stepwise supervision": ({"prompt": "a", "completions": ["b", "c"], "labels": [True, False]}, "stepwise"),
     "a thought": ({"messages": [*said("a"), {"role": "assistant", "thinking": "b", "content": "c"}]}, "messages"),
 }
 SHAPES = {**{f"axolotl, {name}": case for name, case in AXOLOTL.items()}, **{f"TRL, {name}": case for name, case in TRL.items()}}
@@ -73,20 +79,49 @@ def test_a_documented_row_is_read(name: str) -> None:
 def test_what_is_liked_of_a_whole_conversation_is_its_last_answer() -> None:
     (talk,) = read([{"completion": said("a", "b", "c", "d"), "label": True}]).examples
     assert (talk.prompt[-1], talk.completion) == (Message("user", "c"), (Message("assistant", "d"),))  # type: ignore[union-attr]
-    (asked,) = read([{"system": "s", "question": "a", "completion": "b", "label": False}]).examples
-    assert asked.prompt == (Message("system", "s"), Message("user", "a"))  # type: ignore[union-attr]
+    (other,) = read([{"system": "s", "question": "a", "completion": "b", "label": False}]).examples
+    assert other.prompt == (Message("system", "s"), Message("user", "a"))  # type: ignore[union-attr]
     with pytest.raises(DataError, match="no prompt with its completion beside the label"):
         read([{"completion": "b", "label": True}])
 
 
+def test_answers_are_ranked_and_a_dialogue_waits_for_them() -> None:
+    answers = [{"answer": "worst", "rank": 3.0, "model": "m"}, {"answer": "best", "rank": 1}, {"answer": "as bad", "rank": 3}]
+    (example,) = read([{"prompt": "\n\nHuman: a\n\nAssistant: b\n\nHuman: c\n\nAssistant: ", "answers": answers}]).examples
+    assert isinstance(example, Ranked)
+    assert example.prompt == (Message("user", "a"), Message("assistant", "b"), Message("user", "c"))
+    assert (example.answers, example.ranks) == (("best", "worst", "as bad"), (1, 3, 3))
+    assert (asked(example), text_of(example)) == ("a\nb\nc", "c")
+    other = replace(example, answers=("best", "as bad", "worst"))
+    assert (num_duplicates([example, other]), content_key(example) == content_key(other)) == (0, True)
+
+
+def test_steps_have_a_label_each() -> None:
+    (example,) = read([{"prompt": "a", "completions": ["b", "c"], "labels": [True, False]}]).examples
+    assert isinstance(example, Stepwise)
+    assert (example.prompt, example.steps, example.are_right) == ((Message("user", "a"),), ("b", "c"), (True, False))
+    assert full_text(example) == "a\nb\nc"
+    assert num_duplicates([example, replace(example, steps=("b", "d"))]) == 0
+
+
 @pytest.mark.parametrize(
-    "record",
+    ("record", "said"),
     [
-        {"prompt": "a", "completions": ["b", "c"], "labels": [True, False]},  # a reward for each step
-        {"prompt": "a", "answers": [{"answer": "b", "rank": 1}, {"answer": "c", "rank": 2}]},  # a ranking
-        {"article": "a", "unanswerable_question": "b"},  # its answer is the program's
+        ({"prompt": "a", "answers": [{"answer": "b", "rank": 1}]}, "expected a list of at least two"),
+        ({"prompt": "a", "answers": [{"answer": "b", "rank": 1}, {"answer": "c"}]}, "answer 2 is"),
+        ({"prompt": "a", "answers": [{"answer": "b", "rank": 1}, {"answer": " ", "rank": 2}]}, "answer 2 is"),
+        ({"prompt": "a", "completions": ["b"], "labels": [True, False]}, "2 labels beside 1 completions. Each step needs one."),
+        ({"prompt": "a", "completions": ["b"], "labels": [1]}, 'step 1 is "b" with the label 1'),
+        ({"prompt": "a", "completions": [], "labels": []}, 'the column "completions" holds'),
     ],
 )
-def test_rows_that_no_objective_could_use_are_not_guessed_at(record: dict[str, Any]) -> None:
+def test_a_judgement_that_is_not_whole_is_refused_with_its_row(record: dict[str, Any], said: str) -> None:
+    with pytest.raises(DataError, match="^list:1: ") as error:
+        read([record])
+    assert said in str(error.value)
+
+
+@pytest.mark.parametrize("record", [{"article": "a", "unanswerable_question": "b"}])
+def test_rows_whose_answer_is_the_other_programs_are_not_guessed_at(record: dict[str, Any]) -> None:
     with pytest.raises(DataError, match="cannot tell what the columns"):
         read([record])

@@ -11,8 +11,10 @@ from tunesmith.core.types import (
     Marked,
     MultiLabelled,
     Preference,
+    Ranked,
     Rated,
     SpanQuestion,
+    Stepwise,
     Tagged,
     Text,
     Tokens,
@@ -44,6 +46,9 @@ def parts(example: Example) -> tuple[str, ...]:
         return tuple(text for text, _ in example.parts)
     if isinstance(example, Preference):
         return tuple(message.content for message in (*example.prompt, *example.chosen, *example.rejected))
+    if isinstance(example, Ranked | Stepwise):
+        answers = example.answers if isinstance(example, Ranked) else example.steps
+        return (*(message.content for message in example.prompt), *answers)
     if isinstance(example, Unpaired):
         return tuple(message.content for message in (*example.prompt, *example.completion))
     return tuple(text for message in example.messages for text in (*([message.thought] if message.thought else []), message.content))
@@ -60,7 +65,7 @@ def asked(example: Example) -> str:
         return "\n".join(message.content for message in (example.messages[:last] or example.messages))
     if isinstance(example, Choice):
         return example.question
-    if isinstance(example, Preference | Unpaired):
+    if isinstance(example, Preference | Unpaired | Ranked | Stepwise):
         return "\n".join(message.content for message in example.prompt)
     return "\n".join(parts(example))
 
