@@ -132,8 +132,6 @@ def test_axolotls_train_says_which_answers_are_learned() -> None:
     ]
     assert [learned for role, _, learned in spelled(one({"conversations": turns})) if role == "assistant"] == [False, True]
     assert 'has "train": "no", expected true or false' in refused({"conversations": [*turns[:4], {**turns[4], "train": "no"}]})
-    detail = [{"begin_offset": 0, "end_offset": 8, "train": False}]
-    assert 'is learned in parts ("train_detail")' in refused({"conversations": [*turns[:4], {**turns[4], "train_detail": detail}]})
 
 
 @pytest.mark.parametrize("key", ["thinking", "reasoning_content", "reasoning"])

@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from tunesmith.core.errors import ModelError
 from tunesmith.core.types import Chat, Message, ModelFacts, Origin
 from tunesmith.data import TextEncoder
+from tunesmith.data._pieces import Piece
 from tunesmith.data._recent import Recent
 from tunesmith.data._sandbox import TemplateFailure, TemplateSandbox
 from tunesmith.data._shapes import Pattern, is_opaque, mark
 from tunesmith.data.layouts import LAYOUTS
-from tunesmith.data.render import Piece, Renderer
+from tunesmith.data.render import Renderer
 
 Facts = Callable[..., ModelFacts]
 HERE = Origin("a.jsonl", 1)

@@ -79,6 +79,8 @@ class Message:
     """Of the assistant's: the tools that it calls."""
     tool: str = ""
     """Of a tool's: its name, where that is known."""
+    unlearned: tuple[tuple[int, int], ...] = ()
+    """Of an answer that is learned: the stretches of its content that are only read, each (first character, one behind its last), in order."""
     thought: str = ""
     """Of the assistant's: what it thinks before it answers, which the chat template writes where it has a place for it."""
 

@@ -91,7 +91,7 @@ def _shown(example: Labelled) -> str:
 
 def _losses(example: Example, turns: Sequence[Message] = (), *, weighs: bool = False) -> tuple[str, ...]:
     found = [BORDER] if isinstance(example, Labelled) and example.text_pair is not None else []
-    if not weighs and any(turn.role == "assistant" and not turn.learned for turn in turns):
+    if not weighs and any(turn.role == "assistant" and (not turn.learned or turn.unlearned) for turn in turns):
         found.append(NOT_LEARNED)
     if not weighs and any(turn.thought for turn in turns):
         found.append(THOUGHTS)
@@ -109,8 +109,10 @@ def _spelled(message: Message, spelling: Spelling) -> dict[str, Any]:
     if message.calls:
         return _spelled_calls(message, spelling)
     weight = {spelling.weight: 0} if spelling.weight and message.role == "assistant" and not message.learned else {}
-    thought = {"reasoning_content": message.thought} if message.thought and spelling is OPENAI else {}
-    return {spelling.role: role, spelling.content: message.content, **thought, **weight}
+    beside: dict[str, Any] = {"reasoning_content": message.thought} if message.thought else {}
+    if message.unlearned:
+        beside["train_detail"] = [{"begin_offset": begin, "end_offset": end - 1, "train": False} for begin, end in message.unlearned]
+    return {spelling.role: role, spelling.content: message.content, **(beside if spelling is OPENAI else {}), **weight}
 
 
 def _spelled_calls(message: Message, spelling: Spelling) -> dict[str, Any]:

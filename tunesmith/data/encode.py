@@ -281,6 +281,7 @@ def _code() -> str:
         file_sha256(here / name)
         for name in (
             "_look_alikes.py",
+            "_pieces.py",
             "_recent.py",
             "_shapes.py",
             "_template_worker.py",

@@ -26,9 +26,10 @@ from tunesmith.core.types import (
     WordWindow,
 )
 from tunesmith.data._look_alikes import special_tokens
+from tunesmith.data._pieces import Piece
 from tunesmith.data._recent import Recent
 from tunesmith.data.located import encode_contexts, encode_word_windows, encode_words
-from tunesmith.data.render import LossOn, Piece, Renderer
+from tunesmith.data.render import LossOn, Renderer
 from tunesmith.data.tokenizing import Tokenized, anchor_of, backend_of, leading_bos, written
 from tunesmith.data.wording import Asked, Wording
 

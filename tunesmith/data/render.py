@@ -12,17 +12,16 @@ from typing import Any, Literal
 from tunesmith.core.errors import DataError, ModelError
 from tunesmith.core.types import Chat, Choice, Completion, Example, Labelled, Message, MultiLabelled, Prompt, Rated
 from tunesmith.data._look_alikes import LookAlikes, special_tokens, stands_alone
+from tunesmith.data._pieces import Closes, Piece, learned_stretches
 from tunesmith.data._sandbox import TemplateFailure, sandbox
 from tunesmith.data._shapes import LIKE_A_MARK, Pattern, is_opaque, mark
 from tunesmith.data.table import shown
 from tunesmith.data.wording import Wording
 
-__all__ = ["LossOn", "Piece", "Renderer"]
+__all__ = ["LossOn", "Renderer"]
 
 LossOn = Literal["completion", "assistant", "all", "last"]
 """What is learned of a conversation: what follows its last prompt, every turn of the assistant, every token, or the last answer."""
-
-Closes = Literal["no", "yes", "if open"]
 
 _BREAK = "\n\n"
 _WAY_OUT = "Set data.loss_on=completion, so that only the last answer is learned, use data with one answer a conversation, or set data.chat_template."
@@ -42,19 +41,6 @@ _CAUSES = {
     "security": "does what a template may not: {said}",
     "syntax": "cannot be read ({said})",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """A part of the text, tokenized apart from its neighbours."""
-
-    texts: tuple[str, ...]
-    """Its stretches, tokenized apart too, none of them empty: within each, what spells a special token is one. Such a token is a stretch of its
-    own where that makes no difference: what is between them many conversations have in common.
-    """
-    scored: bool = False
-    closes: Closes = "no"
-    """Whether an end-of-sequence token follows it: perhaps only where its last token is not a special one, which ends a turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +189,7 @@ class Renderer:
         contents = [message.content for message in said]
         if not program.is_blind or not all(map(is_opaque, contents)) or any(map(self._look_alikes.within, contents)):
             return None
-        if any(message.calls or message.tool or message.thought for message in said) or (
+        if any(message.calls or message.tool or message.thought or message.unlearned for message in said) or (
             isinstance(example, Chat | Prompt) and example.tools
         ):
             return None
@@ -288,8 +274,8 @@ class Renderer:
         whole, pieces, at = texts[len(turns), True], list[Piece](), 0
         self._require_tools(asked, texts[len(turns) + 1, False] if answer is not None else whole)
 
-        def piece(text: str, scored: bool, *, is_last: bool = False) -> Piece:
-            return Piece(self._parted(text, mark), scored, "if open" if is_last else "no")
+        def piece(text: str, scored: bool) -> Piece:
+            return Piece(self._parted(text, mark), scored)
 
         for place, message in enumerate(turns):
             if message.role != "assistant":
@@ -300,7 +286,7 @@ class Renderer:
                 self._require_thought(asked, place, after[start:end])
             stays = after.startswith(before) and whole.startswith(after[:end]) and asked.contents[place].strip() in after[start:end]
             if stays and at <= start:
-                pieces += [piece(whole[at:start], scores_all), piece(whole[start:end], learned[place])]
+                pieces += [piece(whole[at:start], scores_all), *self._answered(whole[start:end], asked, place, learned[place], "no")]
                 at = end
             elif learned[place] != scores_all:  # to be told apart from what is around it
                 raise ModelError(
@@ -312,7 +298,7 @@ class Renderer:
             text = self._answer(whole, texts[len(turns) + 1, False], asked.contents[-1])
             if learned[-1]:
                 self._require_thought(asked, -1, text)
-            pieces.append(piece(text, learned[-1], is_last=True))
+            pieces += self._answered(text, asked, len(turns), learned[-1], "if open")
         return pieces
 
     def _require_thought(self, asked: _Asked, place: int, text: str) -> None:
@@ -358,12 +344,27 @@ class Renderer:
         for place, (message, content) in enumerate(zip(said, contents, strict=True)):
             if message.role == "assistant":
                 pieces += [Piece(self._parted(before, mark), scores_all)] if before else []
-                pieces.append(Piece(self._parted(content, mark), learned[place], "yes"))
+                pieces += self._answered(content, _Asked(turns, answer, mark, contents, ()), place, learned[place], "yes")
                 before = ""
             else:
                 before += content
             before += "" if answer and place == len(turns) else _BREAK
         return [*pieces, *([Piece(self._parted(before, mark), scores_all)] if before else [])]
+
+    def _answered(self, text: str, asked: _Asked, place: int, scored: bool, closes: Closes) -> list[Piece]:
+        """An answer's text as one piece, or, where parts of what is said are only read, as those parts and what is between them."""
+        message, content = [*asked.turns, *([asked.answer] if asked.answer else [])][place], asked.contents[place]
+        if not scored or not message.unlearned:
+            return [Piece(self._parted(text, asked.mark), scored, closes)]
+        thought = asked.thoughts[place].strip() if asked.thoughts else ""
+        begin = text.find(content, text.find(thought) + len(thought))
+        if begin < 0:
+            raise ModelError(
+                f"{self.model}: its chat template alters an answer, of which only parts are learned. Learn it whole, or not at all."
+            )
+        parts = learned_stretches(text, begin, content, asked.mark, message.unlearned)
+        pieces = [Piece(self._parted(part, asked.mark), is_learned) for part, is_learned in parts]
+        return [*pieces[:-1], replace(pieces[-1], closes=closes)]
 
     def _parted(self, text: str, mark: str) -> tuple[str, ...]:
         """The stretches of a text that is to be cut at each `mark`."""

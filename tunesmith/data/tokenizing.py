@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tunesmith.data.render import Piece
+from tunesmith.data._pieces import Piece
 
 __all__ = ["Tokenized", "anchor_of", "backend_of", "leading_bos", "token_ids", "word_start", "written"]
 

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from tunesmith.core.errors import DataError
 from tunesmith.core.types import Call, Chat, Message, Origin
 from tunesmith.data.formats._columns import check_characters, is_empty, listed
+from tunesmith.data.formats._learned import learned_parts
 from tunesmith.data.table import listed_names, shown
 
 __all__ = ["OPENAI", "SHAREGPT", "Spelling", "chat_of", "messages_in", "tools_in", "unread_keys"]
@@ -20,8 +21,8 @@ _CONTENT_KEYS = ("content", "value")
 _CALL_KEYS = ("tool_calls", "function_call")
 _PLAIN = (frozenset({"role", "content"}), frozenset({"from", "value"}))
 _THOUGHTS = ("thinking", "reasoning_content", "reasoning")
-_KEYS_READ = frozenset({*_ROLE_KEYS, *_CONTENT_KEYS, *_CALL_KEYS, *_THOUGHTS, "tool_call_id", "weight", "train"})
-"""`train` is axolotl's."""
+_KEYS_READ = frozenset({*_ROLE_KEYS, *_CONTENT_KEYS, *_CALL_KEYS, *_THOUGHTS, "tool_call_id", "weight", "train", "train_detail"})
+"""`train` and `train_detail` are axolotl's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,9 +155,11 @@ def _message(item: Any, where: str, number: int, spelling: Spelling) -> Message:
     check_characters(content, place)
     if written == SHAREGPT.call:
         calls, content = _calls(listed(content, place, content_key, "calls"), place), ""
-    learned = _is_learned(item, place, role)
+    learned, unlearned = _is_learned(item, place, role), tuple[tuple[int, int], ...]()
+    if not is_empty(item.get("train_detail")):
+        learned, unlearned = learned_parts(item["train_detail"], content, learned, place, role)
     name = item.get("name") if role == "tool" else None
-    return Message(role, content, learned, calls, name if isinstance(name, str) else "", _thought(item, place, role))
+    return Message(role, content, learned, calls, name if isinstance(name, str) else "", unlearned, _thought(item, place, role))
 
 
 def _plain(item: Any) -> Message | None:
@@ -224,8 +227,6 @@ def _thought(item: Mapping[str, Any], place: str, role: Role) -> str:
 
 def _is_learned(item: Mapping[str, Any], place: str, role: Role) -> bool:
     """Whether a message is learned: not where its weight is 0, or `train` is false. Raises: DataError, for what would be left unlearned unseen."""
-    if not is_empty(item.get("train_detail")):
-        raise DataError(f'{place} is learned in parts ("train_detail"), which is not read. Learn it whole, or not at all ("train": false).')
     weight, trained = item.get("weight"), item.get("train")
     if weight not in (None, 0, 1) or (weight is not None and role != "assistant"):
         raise DataError(f"{place} has the weight {shown(weight)}, expected 0 (read only) or 1 (learned), of an answer.")
