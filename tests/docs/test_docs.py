@@ -188,7 +188,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     information = tmp_path / "page-1.0.dist-info"
     information.mkdir()
     (information / "METADATA").write_text("Metadata-Version: 2.1\nName: page\nVersion: 1.0\n", encoding="utf-8")
-    groups = (("tunesmith.metrics", "balanced_accuracy"), ("tunesmith.methods", "bitfit"), ("tunesmith.objectives", "smooth_classify"))
+    groups = (("tunesmith.metrics", "balanced_accuracy"), ("tunesmith.methods", "norms"), ("tunesmith.objectives", "smooth_classify"))
     lines = [f"[{group}]\n{name} = page_{name}\n" for group, name in groups]
     (information / "entry_points.txt").write_text("\n".join(lines), encoding="utf-8")
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -218,7 +218,7 @@ def test_a_recipe_may_name_the_pages_plug_ins(installed: Path) -> None:
     made = recipe.from_mapping(
         {
             **SMALL,
-            "method": {"name": "bitfit", "lr_scale": 2.0},
+            "method": {"name": "norms", "lr_scale": 2.0},
             "objective": "smooth_classify",
             "evaluate": {"metrics": ["balanced_accuracy"]},
         },
@@ -230,20 +230,18 @@ def test_a_recipe_may_name_the_pages_plug_ins(installed: Path) -> None:
     assert made.objective.options == {"smoothing": 0.1}
 
 
-def test_the_pages_method_trains_biases_alone_and_loads_what_it_saved(installed: Path) -> None:
+def test_the_pages_method_trains_norms_alone_and_loads_what_it_saved(installed: Path) -> None:
     import torch
 
     from tests.families import make
     from tunesmith.core.errors import MethodError
     from tunesmith.core.types import Method
 
-    method = registry.create("method", "bitfit")
+    method = registry.create("method", "norms")
     model, fresh = make("bert"), make("bert")
     (group,) = method.apply(model)
     assert isinstance(method, Method)
-    assert {name for name, p in model.named_parameters() if p.requires_grad} == {
-        n for n, _ in model.named_parameters() if n.endswith("bias")
-    }
+    assert {name for name, p in model.named_parameters() if p.requires_grad} == {n for n, _ in model.named_parameters() if "LayerNorm" in n}
     with torch.no_grad():
         for p in group.params:
             p.add_(1.0)
@@ -252,7 +250,7 @@ def test_the_pages_method_trains_biases_alone_and_loads_what_it_saved(installed:
     method.load(fresh, installed / "saved")
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), fresh.parameters(), strict=True))
     with pytest.raises(MethodError):
-        method.apply(make("llama"))
+        method.apply(torch.nn.Linear(2, 2))
 
 
 def test_the_pages_objective_is_smoothed_cross_entropy_worked_by_hand(installed: Path) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from tunesmith.core import registry
 from tunesmith.core.batch import collate
+from tunesmith.core.errors import MethodError
 from tunesmith.core.types import Method, Objective, ParamGroup
 from tunesmith.engine.forward import PackedForward
 from tunesmith.engine.loop import TrainingPlan, TrainingState, train
@@ -210,3 +211,29 @@ def test_an_adapter_of_other_options_is_refused(tmp_path: Path) -> None:
     smaller.apply(other)
     with pytest.raises(MethodError, match="do not fit this model and method"):
         smaller.load(other, tmp_path)
+
+
+def test_bitfit_trains_every_bias_and_where_there_is_none_every_gain() -> None:
+    for family in FAMILIES:
+        model = make(family)
+        wanted = [name for name, _ in model.named_parameters() if name.endswith(".bias")] or [
+            f"{name}.weight" for name, module in model.named_modules() if "norm" in type(module).__name__.lower()
+        ]
+        registry.create("method", "bitfit").apply(model)
+        assert [name for name, p in model.named_parameters() if p.requires_grad] == wanted
+
+
+def test_bitfit_is_told_what_does_not_fit(tmp_path: Path) -> None:
+    bitfit = registry.create("method", "bitfit")
+    small = make("llama")
+    bitfit.apply(small)
+    bitfit.save(small, tmp_path / "saved")
+    with pytest.raises(MethodError, match=r"selected\.safetensors: .* does not fit this model"):
+        bitfit.load(make("gpt2"), tmp_path / "saved")
+    with pytest.raises(MethodError, match="no such file. It was saved by another method"):
+        bitfit.load(small, tmp_path / "elsewhere")
+    with pytest.raises(MethodError, match="has neither"):
+        bitfit.apply(nn.Linear(2, 2, bias=False))
+    small.new_token_ids = (1,)  # type: ignore[assignment]
+    with pytest.raises(MethodError, match=r"trains no token, and model\.add_tokens adds some"):
+        bitfit.apply(small)

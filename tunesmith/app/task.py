@@ -12,10 +12,11 @@ from torch import nn
 
 from tunesmith.app.dataset import PreparedData, prepare_data
 from tunesmith.app.fitting import fitting_metrics, is_per_token
+from tunesmith.app.folding import fold_in
 from tunesmith.app.judging import EncodedSplit
 from tunesmith.app.machine import choose_device
 from tunesmith.app.placing import check_precision, leaves_frozen, place
-from tunesmith.app.vocabulary import add_tokens, add_trained_tokens
+from tunesmith.app.vocabulary import add_tokens
 from tunesmith.core import registry
 from tunesmith.core.errors import DataError, MethodError, ObjectiveError, RecipeError
 from tunesmith.core.events import Event, Progress, Stage, Warned
@@ -40,7 +41,6 @@ from tunesmith.data import Asked, EncodedFacts, StoredExamples, StoredTexts, Tex
 from tunesmith.engine.forward import PackedForward
 from tunesmith.engine.generate import longest_prompt
 from tunesmith.evaluation.score import metrics_for
-from tunesmith.method._peft import attach_adapter, merge_adapter
 from tunesmith.model.heads import Head, load_heads, write_label_map
 from tunesmith.model.load import LoadedModel, load
 from tunesmith.recipe import PluginSpec, Recipe
@@ -171,10 +171,7 @@ def load_model(recipe: Recipe, objective: Objective, say: Say, saved: Path | Non
     if model.facts.is_encoder_decoder and not objective.uses_lm_head:
         model = options("encoder")
     for folder in model.source.adapters:
-        model = add_trained_tokens(model, folder)
-        if (folder / "adapter_config.json").is_file():
-            attach_adapter(model.trunk, folder)
-            merge_adapter(model.trunk)
+        model = fold_in(model, folder)
     if model.source.adapters:  # an adapter trained next belongs to this run, not to its base: peft must fail to load it there, not mislead
         model.trunk.name_or_path = spec.source  # type: ignore[assignment]
     _use_chat_template(recipe, model, saved)

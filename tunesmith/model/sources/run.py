@@ -15,7 +15,7 @@ from tunesmith.model.source import Alias, Request, SourceInfo, resolve
 __all__ = ["Run"]
 
 
-_TRAINED = ("adapter_model.safetensors", "new_tokens.safetensors", "new_tokens.json")
+_TRAINED = ("adapter_model.safetensors", "new_tokens.safetensors", "new_tokens.json", "selected.safetensors")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +48,7 @@ class Run:
                 heads=heads,
                 trust_remote_code=bool(_model_spec(run).get("trust_remote_code")),
             )
-        has_adapter = any((run.adapter / name).is_file() for name in ("adapter_config.json", "new_tokens.json"))
+        has_adapter = any((run.adapter / name).is_file() for name in ("adapter_config.json", "new_tokens.json", "selected.safetensors"))
         if not has_adapter and heads is None:
             raise RunError(
                 f"{run.path}: the run left no model behind (its status is {run.status}). `tunesmith runs resume {run.path}` goes on with it."

@@ -1,0 +1,46 @@
+"""Some of the trunk's own parameters train, the rest stand still: what the selective methods share."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from tunesmith.core.errors import MethodError
+
+__all__ = ["SELECTED_FILE", "load_selected", "save_selected", "train_selected"]
+
+SELECTED_FILE = "selected.safetensors"
+
+
+def train_selected(trunk: nn.Module, is_wanted: Callable[[str, nn.Parameter], bool]) -> list[nn.Parameter]:
+    """Freeze `trunk` but for the parameters that are wanted, by name. Returns: those, each once, tied ones too."""
+    trunk.requires_grad_(False)
+    found = [parameter for name, parameter in trunk.named_parameters() if is_wanted(name, parameter)]
+    for parameter in found:
+        parameter.requires_grad_(True)
+    return found
+
+
+def save_selected(trunk: nn.Module, folder: Path) -> None:
+    """Write what trains of `trunk`, by name, as safetensors."""
+    folder.mkdir(parents=True, exist_ok=True)
+    found = {name: parameter.detach().cpu().contiguous() for name, parameter in trunk.named_parameters() if parameter.requires_grad}
+    save_file(found, folder / SELECTED_FILE)
+
+
+def load_selected(trunk: nn.Module, folder: Path) -> None:
+    """Put the parameters that `save_selected` wrote in their places, where there are any. Raises: MethodError, where they do not fit."""
+    file = folder / SELECTED_FILE
+    if not file.is_file():
+        return
+    here = dict(trunk.named_parameters())
+    for name, saved in load_file(file).items():
+        if name not in here or here[name].shape != saved.shape:
+            found = f"{tuple(here[name].shape)}" if name in here else "none"
+            raise MethodError(
+                f"{file}: {name} of shape {tuple(saved.shape)} does not fit this model, which has {found}. It was saved for another."
+            )
+        with torch.no_grad():
+            here[name].copy_(saved)
