@@ -11,10 +11,11 @@ from torch import Tensor, nn
 
 from tunesmith.core import registry
 from tunesmith.core.batch import Batch, collate
+from tunesmith.core.layers import repeated_layers
 from tunesmith.core.types import Row
 from tunesmith.engine.forward import PackedForward
 from tunesmith.engine.kept import keep_activations
-from tunesmith.engine.layers import num_frozen_layers, repeated_layers
+from tunesmith.engine.layers import num_frozen_layers
 from tunesmith.engine.probe import probe
 from tunesmith.engine.row_store import RowStore
 from tunesmith.model.heads import Head

@@ -7,10 +7,10 @@ from torch import Tensor, nn
 
 from tunesmith.core import registry
 from tunesmith.core.batch import Batch, collate
+from tunesmith.core.layers import repeated_layers
 from tunesmith.engine.compiling import compile_layers
 from tunesmith.engine.forward import PackedForward
 from tunesmith.engine.kept import keep_activations
-from tunesmith.engine.layers import repeated_layers
 from tunesmith.engine.probe import probe
 from tunesmith.engine.row_store import RowStore
 from tunesmith.model.heads import Head

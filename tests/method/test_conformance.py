@@ -1,8 +1,10 @@
 """What every method promises, held over every method found, on tiny models with and without a vocabulary head."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,6 +14,7 @@ from torch import Tensor, nn
 from tunesmith.core import registry
 from tunesmith.core.batch import collate
 from tunesmith.core.errors import MethodError
+from tunesmith.core.layers import repeated_layers
 from tunesmith.core.types import Method, Objective, ParamGroup
 from tunesmith.engine.forward import PackedForward
 from tunesmith.engine.loop import TrainingPlan, TrainingState, train
@@ -237,3 +240,27 @@ def test_bitfit_is_told_what_does_not_fit(tmp_path: Path) -> None:
     small.new_token_ids = (1,)  # type: ignore[assignment]
     with pytest.raises(MethodError, match=r"trains no token, and model\.add_tokens adds some"):
         bitfit.apply(small)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_layers_trains_the_last_ones_or_what_is_named(family: str) -> None:
+    model = make(family)
+    (group,) = registry.create("method", "layers", last=1).apply(model)
+    last = repeated_layers(model)[-1]
+    assert {id(p) for p in group.params} == {id(p) for p in last.parameters()} == {id(p) for p in model.parameters() if p.requires_grad}
+    (group,) = registry.create("method", "layers", names="bias$|norm.*weight").apply(model)
+    assert {id(p) for p in group.params} == {id(p) for name, p in model.named_parameters() if re.search("bias$|norm.*weight", name)}
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"last": 0}, "method.last: expected at least 1, found 0"),
+        ({"last": 9}, r"method.last: 9; this model has 2 layers. Choose fewer"),
+        ({"names": "("}, "method.names: .* is no regular expression"),
+        ({"names": "nowhere"}, "method.names: 'nowhere' is found in no name of a parameter"),
+    ],
+)
+def test_layers_that_are_not_there_are_told(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(MethodError, match=said):
+        registry.create("method", "layers", **options).apply(make("llama"))

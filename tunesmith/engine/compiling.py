@@ -17,9 +17,10 @@ from torch import Tensor, nn
 from tunesmith.core.batch import Batch
 from tunesmith.core.errors import Interrupted
 from tunesmith.core.files import cache_folder
+from tunesmith.core.layers import repeated_layers
 from tunesmith.core.types import Objective
 from tunesmith.engine.forward import PackedForward
-from tunesmith.engine.layers import num_frozen_layers, repeated_layers, standing_in
+from tunesmith.engine.layers import num_frozen_layers, standing_in
 
 __all__ = ["CompiledLayers", "Compiling", "compile_layers"]
 

@@ -16,9 +16,10 @@ from torch import Tensor, nn
 
 from tunesmith.core.batch import Batch, collate
 from tunesmith.core.errors import Interrupted
+from tunesmith.core.layers import repeated_layers
 from tunesmith.core.types import Row
 from tunesmith.engine.forward import PackedForward
-from tunesmith.engine.layers import num_frozen_layers, repeated_layers, standing_in
+from tunesmith.engine.layers import num_frozen_layers, standing_in
 from tunesmith.engine.probe import near
 from tunesmith.engine.row_store import RowStore, tokens_of
 

@@ -1,4 +1,4 @@
-"""A model's layers: the list that holds them, which of them train, and other code in their place for the length of a block."""
+"""A model's layers: which of them train, and other code in their place for the length of a block."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -6,14 +6,7 @@ from typing import Any
 
 from torch import nn
 
-__all__ = ["num_frozen_layers", "repeated_layers", "standing_in"]
-
-
-def repeated_layers(trunk: nn.Module) -> list[nn.Module]:
-    """The layers of a model: the list of modules of one class that holds the most parameters; empty where there is none."""
-    lists = [list(module) for module in trunk.modules() if isinstance(module, nn.ModuleList)]
-    alike = [layers for layers in lists if len(layers) > 1 and len({type(layer) for layer in layers}) == 1]
-    return max(alike, key=lambda layers: sum(p.numel() for layer in layers for p in layer.parameters()), default=[])
+__all__ = ["num_frozen_layers", "standing_in"]
 
 
 def num_frozen_layers(layers: Sequence[nn.Module]) -> int:

@@ -11,8 +11,9 @@ from typing import Any
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
+from tunesmith.core.layers import repeated_layers
 from tunesmith.engine.attention import PACKED, attention_implementation
-from tunesmith.engine.layers import repeated_layers, standing_in
+from tunesmith.engine.layers import standing_in
 
 __all__ = ["checkpointed_layers", "recomputed"]
 

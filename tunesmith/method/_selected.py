@@ -9,9 +9,9 @@ from torch import nn
 
 from tunesmith.core.errors import MethodError
 
-__all__ = ["SELECTED_FILE", "load_selected", "save_selected", "train_selected"]
+__all__ = ["load_own", "load_selected", "save_selected", "train_selected"]
 
-SELECTED_FILE = "selected.safetensors"
+_FILE = "selected.safetensors"
 
 
 def train_selected(trunk: nn.Module, is_wanted: Callable[[str, nn.Parameter], bool]) -> list[nn.Parameter]:
@@ -27,12 +27,12 @@ def save_selected(trunk: nn.Module, folder: Path) -> None:
     """Write what trains of `trunk`, by name, as safetensors."""
     folder.mkdir(parents=True, exist_ok=True)
     found = {name: parameter.detach().cpu().contiguous() for name, parameter in trunk.named_parameters() if parameter.requires_grad}
-    save_file(found, folder / SELECTED_FILE)
+    save_file(found, folder / _FILE)
 
 
 def load_selected(trunk: nn.Module, folder: Path) -> None:
     """Put the parameters that `save_selected` wrote in their places, where there are any. Raises: MethodError, where they do not fit."""
-    file = folder / SELECTED_FILE
+    file = folder / _FILE
     if not file.is_file():
         return
     here = dict(trunk.named_parameters())
@@ -44,3 +44,10 @@ def load_selected(trunk: nn.Module, folder: Path) -> None:
             )
         with torch.no_grad():
             here[name].copy_(saved)
+
+
+def load_own(trunk: nn.Module, folder: Path) -> None:
+    """As `load_selected`, where there must be some. Raises: MethodError, where they are missing, or do not fit."""
+    if not (folder / _FILE).is_file():
+        raise MethodError(f"{folder / _FILE}: no such file. It was saved by another method.")
+    load_selected(trunk, folder)

@@ -17,7 +17,7 @@ from torch import nn
 from tunesmith.core.errors import MethodError
 from tunesmith.core.types import BasePrecision, ParamGroup
 from tunesmith.method._new_rows import new_token_ids
-from tunesmith.method._selected import SELECTED_FILE, load_selected, save_selected, train_selected
+from tunesmith.method._selected import load_own, save_selected, train_selected
 
 __all__ = ["BitFit"]
 
@@ -51,6 +51,4 @@ class BitFit:
 
     def load(self, trunk: nn.Module, folder: Path) -> None:
         """Load what `save` wrote. Raises: MethodError, where it is missing, or does not fit."""
-        if not (folder / SELECTED_FILE).is_file():
-            raise MethodError(f"{folder / SELECTED_FILE}: no such file. It was saved by another method.")
-        load_selected(trunk, folder)
+        load_own(trunk, folder)

@@ -75,7 +75,13 @@ def _subject(report: Mapping[str, Any]) -> str:
     """Who acted: `LoRA on minilm-l6 with 4,000 rows of movie-reviews`."""
     method = str((report.get("task") or {}).get("method") or "Tuning")
     model = file_name(str((report.get("model") or {}).get("name") or "the model"))
-    ways = {"lora": "LoRA on {}", "full": "Full fine-tuning of {}", "head": "A new head on the frozen {}"}
+    ways = {
+        "lora": "LoRA on {}",
+        "bitfit": "BitFit on {}",
+        "layers": "Some layers of {}",
+        "full": "Full fine-tuning of {}",
+        "head": "A new head on the frozen {}",
+    }
     train = ((report.get("data") or {}).get("splits") or {}).get("train") or {}
     text = ways.get(method, f"{method} on {{}}").replace("{}", model)
     if train.get("rows"):
