@@ -129,3 +129,12 @@ def test_stretches_are_the_text_and_only_what_is_marked_is_left_out(before: str,
     assert "".join(text for text, _ in stretches) == before + marked + after
     expected = before + "".join(text for text, is_learned in parts if is_learned) + after
     assert "".join(text for text, is_learned in stretches if is_learned).replace("!", "") == expected
+
+
+def test_parts_and_thoughts_stay_beside_a_call() -> None:
+    call = {"type": "function", "function": {"name": "look", "arguments": "{}"}}
+    answer = {"role": "assistant", "content": SAID, "tool_calls": [call], "reasoning_content": "Look.", "train_detail": [DETAIL[0]]}
+    (example,) = read([{"messages": [{"role": "user", "content": "a"}, answer]}]).examples
+    back = convert(example, "messages")
+    assert back.losses == ()
+    assert read([dict(back.record)]).examples[0] == example

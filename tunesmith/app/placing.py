@@ -10,12 +10,12 @@ from torch import nn
 from tunesmith.app.machine import choose_precision
 from tunesmith.core.errors import MethodError
 from tunesmith.core.types import Method
-from tunesmith.engine.forward import Paths
+from tunesmith.engine.forward import PackedForward, Paths
 from tunesmith.engine.probe import probe
 from tunesmith.model.load import LoadedModel, store_weights
 from tunesmith.recipe import Recipe
 
-__all__ = ["check_precision", "leaves_frozen", "place"]
+__all__ = ["check_precision", "leaves_frozen", "place", "placed"]
 
 
 def check_precision(recipe: Recipe, method: Method, device: torch.device) -> None:
@@ -60,6 +60,15 @@ def place(model: LoadedModel, recipe: Recipe, device: torch.device, *, is_frozen
         if there.attention == "padded":
             paths = replace(paths, attention=there.attention, attention_reason=there.attention_reason)
     return paths, None if is_frozen else precision
+
+
+def placed(model: LoadedModel, recipe: Recipe, device: torch.device, *, is_frozen: bool) -> PackedForward:
+    """The model, brought to the device as `place` does, as it is asked: without heads, our layers in place of its own where that is exact."""
+    paths, autocast = place(model, recipe, device, is_frozen=is_frozen)
+    forward = PackedForward(model.trunk, {}, model.facts, paths, autocast)
+    if not recipe.engine.exact_reference:
+        forward.use_fused_layers()
+    return forward
 
 
 def _paths(recipe: Recipe, model: LoadedModel) -> Paths:

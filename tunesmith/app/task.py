@@ -15,7 +15,7 @@ from tunesmith.app.fitting import fitting_metrics, is_per_token
 from tunesmith.app.folding import fold_in
 from tunesmith.app.judging import EncodedSplit
 from tunesmith.app.machine import choose_device
-from tunesmith.app.placing import check_precision, leaves_frozen, place
+from tunesmith.app.placing import check_precision, leaves_frozen, placed
 from tunesmith.app.vocabulary import add_tokens
 from tunesmith.core import registry
 from tunesmith.core.errors import DataError, MethodError, ObjectiveError, RecipeError
@@ -233,14 +233,11 @@ def prepare(recipe: Recipe, say: Say) -> Task:
     method: Method = registry.create("method", recipe.method.name, **recipe.method.options)
     check_precision(recipe, method, device)
     model = add_tokens(recipe, load_model(recipe, objective, say), data.train)
-    paths, autocast = place(model, recipe, device, is_frozen=leaves_frozen(method, model.trunk))
+    forward = placed(model, recipe, device, is_frozen=leaves_frozen(method, model.trunk))
     tasks = {name: Asked(one.templates, one.labels) for name, one in data.sets.items()}
     encoder = text_encoder(recipe, model, data.labels, tasks, _numbers(data.train))
     if not objective.heads(encoder) and recipe.train.head_first:
         raise RecipeError(f"{recipe.name}: train.head_first: the objective {objective_name} puts no new head on the model. Leave it out.")
-    forward = PackedForward(model.trunk, {}, model.facts, paths, autocast)
-    if not recipe.engine.exact_reference:
-        forward.use_fused_layers()
     task = Task(
         recipe, device, data, model, encoder, objective_name, objective, method, metrics, select_by, forward, stop_tokens(model),
         micro_batch_tokens=recipe.engine.micro_batch_tokens,

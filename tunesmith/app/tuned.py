@@ -9,7 +9,7 @@ from tunesmith.app.answers import asked, said
 from tunesmith.app.judging import choose, read_head, write_answers_to
 from tunesmith.app.learned import learned, require_head, require_language_model
 from tunesmith.app.machine import choose_device
-from tunesmith.app.placing import leaves_frozen, place
+from tunesmith.app.placing import leaves_frozen, place, placed
 from tunesmith.app.task import load_model, stop_tokens, text_encoder
 from tunesmith.app.vocabulary import add_saved_tokens
 from tunesmith.core import registry
@@ -155,9 +155,6 @@ def load_untuned(recipe: Recipe, objective_name: str, kind: str, format: str, sa
     objective: Objective = registry.create("objective", objective_name)
     device = choose_device(recipe.engine.device)
     model = load_model(recipe, objective, lambda event: None, saved)
-    paths, _ = place(model, recipe, device, is_frozen=True)
-    forward = PackedForward(model.trunk, {}, model.facts, paths)
-    if not recipe.engine.exact_reference:
-        forward.use_fused_layers()
+    forward = placed(model, recipe, device, is_frozen=True)
     encoder = text_encoder(recipe, model, ())
     return Tuned(recipe, model, forward.eval(), encoder, stop_tokens(model), recipe.engine.micro_batch_tokens, kind, format, objective)

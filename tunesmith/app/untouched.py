@@ -3,10 +3,9 @@
 from dataclasses import replace
 
 from tunesmith.app.judging import EncodedSplit
-from tunesmith.app.placing import leaves_frozen, place
+from tunesmith.app.placing import leaves_frozen, placed
 from tunesmith.app.task import Say, Task, load_model, stop_tokens
 from tunesmith.data import encode
-from tunesmith.engine.forward import PackedForward
 
 __all__ = ["as_it_came"]
 
@@ -18,10 +17,7 @@ def as_it_came(task: Task, say: Say) -> Task:
     """
     recipe = task.recipe.model_copy(update={"model": task.recipe.model.model_copy(update={"add_tokens": None})})
     model = load_model(recipe, task.objective, say)
-    paths, autocast = place(model, recipe, task.device, is_frozen=leaves_frozen(task.method, task.model.trunk))
-    forward = PackedForward(model.trunk, {}, model.facts, paths, autocast)
-    if not recipe.engine.exact_reference:
-        forward.use_fused_layers()
+    forward = placed(model, recipe, task.device, is_frozen=leaves_frozen(task.method, task.model.trunk))
     encoder = replace(task.encoder, tokenizer=model.tokenizer, facts=model.facts)
     before = replace(
         task, recipe=recipe, model=model, encoder=encoder, forward=forward, stop_tokens=stop_tokens(model), splits={}, encoded={}

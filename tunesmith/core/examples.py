@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -124,6 +125,12 @@ class Prompt:
     """As a Chat's."""
 
 
+def _before_last_run(learned: Sequence[bool]) -> int:
+    """How many stand before the last run of those that are learned."""
+    last = max(place for place, is_learned in enumerate(learned) if is_learned)
+    return max((place + 1 for place, is_learned in enumerate(learned[:last]) if not is_learned), default=0)
+
+
 @dataclass(frozen=True, slots=True)
 class Tokens:
     """Tokens that are ready for the model, and for each whether it is learned; at least one is."""
@@ -135,8 +142,7 @@ class Tokens:
     @property
     def num_asked(self) -> int:
         """How many tokens come before the last run of learned ones: what the model reads before it answers."""
-        last = max(place for place, learned in enumerate(self.scored) if learned)
-        return max((place + 1 for place, learned in enumerate(self.scored[:last]) if not learned), default=0)
+        return _before_last_run(self.scored)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +155,7 @@ class Marked:
     @property
     def num_asked(self) -> int:
         """How many parts come before the last run of learned ones."""
-        last = max(place for place, (_, learned) in enumerate(self.parts) if learned)
-        return max((place + 1 for place in range(last) if not self.parts[place][1]), default=0)
+        return _before_last_run([learned for _, learned in self.parts])
 
     @property
     def question(self) -> str:

@@ -53,6 +53,10 @@ class _Looked(BaseException):
     """The template wants to know what is said. Not an Exception: nothing in between catches it."""
 
 
+def _look(*_: Any, **__: Any) -> Any:
+    raise _Looked
+
+
 class _Hidden:
     """What is said, out of sight: it can be put between texts and written. It is not empty and has no white space at its ends; more is not told."""
 
@@ -80,9 +84,6 @@ class _Hidden:
         return self
 
     def __hash__(self) -> int:
-        raise _Looked
-
-    def _look(self, *_: Any) -> Any:
         raise _Looked
 
     __format__ = __getattr__ = __getitem__ = __repr__ = __str__ = _look
@@ -202,10 +203,6 @@ def _without_a_look(call: Callable[..., Any], of_hidden: Callable[[_Hidden], Any
     return guarded
 
 
-def _look(*_: Any, **__: Any) -> Any:
-    raise _Looked
-
-
 def _text_or_value(value: Any) -> Any:
     return value._text if isinstance(value, _Hidden) else value
 
@@ -233,9 +230,10 @@ def _compiled(template: str, hides: bool = False) -> Any:
     if not hides:
         return _environment().from_string(template)
     environment = _hiding_environment()
-    if next(environment.parse(template).find_all(_CAPTURING), None) is not None:
+    parsed = environment.parse(template)
+    if next(parsed.find_all(_CAPTURING), None) is not None:
         raise _Looked
-    return environment.from_string(template)
+    return environment.from_string(parsed)
 
 
 def _confine(memory_bytes: int) -> None:

@@ -93,9 +93,11 @@ def _losses(example: Example, turns: Sequence[Message] = (), *, weighs: bool = F
     found = [BORDER] if isinstance(example, Labelled) and example.text_pair is not None else []
     if not weighs and any(turn.role == "assistant" and (not turn.learned or turn.unlearned) for turn in turns):
         found.append(NOT_LEARNED)
-    if not weighs and any(turn.thought for turn in turns):
-        found.append(THOUGHTS)
     return tuple(found)
+
+
+def _thoughts_lost(turns: Sequence[Message]) -> tuple[str, ...]:
+    return (THOUGHTS,) if any(turn.thought for turn in turns) else ()
 
 
 def _tools_lost(example: Example) -> tuple[str, ...]:
@@ -108,11 +110,7 @@ def _spelled(message: Message, spelling: Spelling) -> dict[str, Any]:
     role = _SPEAKERS[message.role] if spelling is SHAREGPT else message.role
     if message.calls:
         return _spelled_calls(message, spelling)
-    weight = {spelling.weight: 0} if spelling.weight and message.role == "assistant" and not message.learned else {}
-    beside: dict[str, Any] = {"reasoning_content": message.thought} if message.thought else {}
-    if message.unlearned:
-        beside["train_detail"] = [{"begin_offset": begin, "end_offset": end - 1, "train": False} for begin, end in message.unlearned]
-    return {spelling.role: role, spelling.content: message.content, **(beside if spelling is OPENAI else {}), **weight}
+    return {spelling.role: role, spelling.content: message.content, **(_beside(message) if spelling is OPENAI else {})}
 
 
 def _spelled_calls(message: Message, spelling: Spelling) -> dict[str, Any]:
@@ -120,10 +118,18 @@ def _spelled_calls(message: Message, spelling: Spelling) -> dict[str, Any]:
         calls = [{"name": call.tool, "arguments": json.loads(call.arguments)} for call in message.calls]
         return {"from": spelling.call, "value": json.dumps(calls[0] if len(calls) == 1 else calls, ensure_ascii=False)}
     functions = [{"name": call.tool, "arguments": call.arguments} for call in message.calls]
-    weight = {} if message.learned else {"weight": 0}
-    thought = {"reasoning_content": message.thought} if message.thought else {}
     calls = [{"type": "function", "function": function} for function in functions]
-    return {"role": message.role, "content": message.content, "tool_calls": calls, **thought, **weight}
+    return {"role": message.role, "content": message.content, "tool_calls": calls, **_beside(message)}
+
+
+def _beside(message: Message) -> dict[str, Any]:
+    """What stands beside an answer in OpenAI's messages: the thought, and what of it is learned."""
+    found: dict[str, Any] = {"reasoning_content": message.thought} if message.thought else {}
+    if message.unlearned:
+        found["train_detail"] = [{"begin_offset": begin, "end_offset": end - 1, "train": False} for begin, end in message.unlearned]
+    if message.role == "assistant" and not message.learned:
+        found["weight"] = 0
+    return found
 
 
 def _messages(example: Example) -> Conversion:
@@ -134,7 +140,9 @@ def _messages(example: Example) -> Conversion:
 def _sharegpt(example: Example) -> Conversion:
     turns = _turns(example, "sharegpt")
     beside = (BESIDE,) if any(turn.calls and turn.content for turn in turns) else ()
-    return Conversion({"conversations": [_spelled(turn, SHAREGPT) for turn in turns]}, (*_losses(example, turns), *beside))
+    return Conversion(
+        {"conversations": [_spelled(turn, SHAREGPT) for turn in turns]}, (*_losses(example, turns), *_thoughts_lost(turns), *beside)
+    )
 
 
 def _alpaca(example: Example) -> Conversion:
@@ -145,7 +153,7 @@ def _alpaca(example: Example) -> Conversion:
         raise _impossible(example, "alpaca", f"its turns are {', '.join(turn.role for turn in turns)}, not question and answer by turns")
     pairs = [[question.content, answer.content] for question, answer in zip(said[::2], said[1::2], strict=True)]
     record = {"instruction": pairs[-1][0], "input": "", "output": pairs[-1][1], "system": system, "history": pairs[:-1]}
-    return Conversion(record, (*_losses(example, turns), *_tools_lost(example)))
+    return Conversion(record, (*_losses(example, turns), *_thoughts_lost(turns), *_tools_lost(example)))
 
 
 def _pair(example: Example, as_messages: bool) -> Conversion:
@@ -153,11 +161,9 @@ def _pair(example: Example, as_messages: bool) -> Conversion:
     last = max(place for place, turn in enumerate(turns) if turn.role == "assistant")
     if not last:
         raise _impossible(example, "pairs", "nothing stands before its answer")
-    losses = [*_losses(example, turns[last:]), *_tools_lost(example)]
+    losses = [*_losses(example, turns[last:]), *_thoughts_lost(turns), *_tools_lost(example)]
     if any(turn.role == "assistant" and turn.learned for turn in turns[:last]):
         losses.append(LEARNED)
-    if any(turn.thought for turn in turns[:last]) and THOUGHTS not in losses:
-        losses.append(THOUGHTS)
     if as_messages:
         before, after = ([{"role": turn.role, "content": turn.content} for turn in part] for part in (turns[:last], turns[last:]))
         return Conversion({"prompt": before, "completion": after}, tuple(losses))
@@ -171,7 +177,7 @@ def _labelled(example: Example) -> Conversion:
     turns = _turns(example, "labelled")
     if is_of_several_turns(example):
         raise _impossible(example, "labelled", "it has several turns, and a text has one label")
-    return Conversion({"text": turns[0].content, "label": turns[1].content}, _losses(example, turns))
+    return Conversion({"text": turns[0].content, "label": turns[1].content}, (*_losses(example, turns), *_thoughts_lost(turns)))
 
 
 def _text(example: Example) -> Conversion:
@@ -180,8 +186,7 @@ def _text(example: Example) -> Conversion:
     if isinstance(example, Labelled):
         return Conversion({"text": _shown(example)}, (LABEL, *_losses(example)))
     turns, loss = _turns(example, "text"), ANSWER if isinstance(example, Completion) else SPEAKERS
-    thoughts = (THOUGHTS,) if any(turn.thought for turn in turns) else ()
-    return Conversion({"text": "\n\n".join(turn.content for turn in turns)}, (loss, *thoughts))
+    return Conversion({"text": "\n\n".join(turn.content for turn in turns)}, (loss, *_thoughts_lost(turns)))
 
 
 _CONVERTERS: dict[str, Callable[[Example], Conversion]] = {

@@ -104,9 +104,10 @@ class Watching:
 class _Batch(Watching):
     """For the examples of one batch, which are encoded together when the first is asked for."""
 
-    def __init__(self, encoder: TextEncoder, examples: Sequence[Example], tokenized: Callable[[], Tokenized]) -> None:
+    def __init__(self, encoder: TextEncoder, together: Sequence[Example], tokenized: Callable[[], Tokenized]) -> None:
+        """`together`: its conversations, whose tokens `tokenized` waits for."""
         super().__init__(encoder)
-        self._together, self._tokenized = [one for one in examples if encoder.is_conversation(one)], tokenized
+        self._together, self._tokenized = together, tokenized
         self._assemble = encoder.assembled
         self._encoded: dict[int, Encoded] | None = None
 
@@ -193,8 +194,7 @@ def _write(
 ) -> _Counts:
     """Encode batch after batch; while the rows of one are made, the next one is tokenized."""
     counts, num_rows = _Counts(), 0
-    for batch, tokenized in _tokenized_ahead(examples, objective, encoder):
-        watching = _Batch(encoder, batch, tokenized)
+    for batch, watching in _tokenized_ahead(examples, objective, encoder):
         for example in batch:
             num_cut_before = watching.num_cut
             found = objective.encode(example, watching)
@@ -220,18 +220,16 @@ def _write(
     return counts
 
 
-def _tokenized_ahead(
-    examples: Iterable[Example], objective: Objective, encoder: TextEncoder
-) -> Iterator[tuple[list[Example], Callable[[], Tokenized]]]:
-    """Batches of examples, and what gives the tokens of each one's conversations: those of the next batch are being made meanwhile."""
-    batches, waiting = _batches(examples), deque[tuple[list[Example], Callable[[], Tokenized]]]()
+def _tokenized_ahead(examples: Iterable[Example], objective: Objective, encoder: TextEncoder) -> Iterator[tuple[list[Example], _Batch]]:
+    """Batches of examples, and what encodes those of each: the tokens of the next ones' conversations are being made meanwhile."""
+    batches, waiting = _batches(examples), deque[tuple[list[Example], _Batch]]()
     with ThreadPoolExecutor(_AHEAD, thread_name_prefix="tokenizing") as pool:
 
-        def begun(batch: list[Example]) -> Callable[[], Tokenized]:
+        def begun(batch: list[Example]) -> _Batch:
             talks = [example for example in batch if encoder.is_conversation(example)]
             if not talks or not objective.uses_lm_head:
-                return lambda: encoder.tokenized(talks)
-            return pool.submit(encoder.tokenized, talks).result
+                return _Batch(encoder, talks, lambda: encoder.tokenized(talks))
+            return _Batch(encoder, talks, pool.submit(encoder.tokenized, talks).result)
 
         for batch in batches:
             waiting.append((batch, begun(batch)))

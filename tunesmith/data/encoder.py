@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import chain
 from typing import Any, Literal
 
 from tunesmith.core.errors import DataError, RecipeError
@@ -130,7 +131,9 @@ class TextEncoder:
         if isinstance(example, Tokens):
             return self._cut(self._ready(example), example.scored)
         if isinstance(example, Marked):
-            return self._cut(*self._marked(example))
+            parts = self._part_tokens(example)
+            scored = [learned for tokens, (_, learned) in zip(parts, example.parts, strict=True) for _ in tokens]
+            return self._cut(list(chain.from_iterable(parts)), [False, *scored[1:]])  # nothing predicts the first
         if isinstance(example, Text):
             tokens = self._document(example.text)
             return self._cut(tokens, [False] + [True] * (len(tokens) - 1))
@@ -191,7 +194,7 @@ class TextEncoder:
             if isinstance(example, Tokens):
                 found.append(tuple(self._ready(example)[: example.num_asked]))
             elif isinstance(example, Marked):
-                found.append(tuple(self._marked(example, example.num_asked)[0]))
+                found.append(tuple(chain.from_iterable(self._part_tokens(example)[: example.num_asked])))
             elif isinstance(example, Text):
                 found.append((*self._bos, *self._ids(example.text)))
             else:
@@ -204,7 +207,9 @@ class TextEncoder:
             at = example.num_asked
             return self.decode([token for token, learned in zip(example.tokens[at:], example.scored[at:], strict=True) if learned])
         if isinstance(example, Marked):
-            return self.decode([token for text, learned in example.parts[example.num_asked :] if learned for token in self._spelled(text)])
+            at = example.num_asked
+            found = zip(self._part_tokens(example)[at:], example.parts[at:], strict=True)
+            return self.decode([token for tokens, (_, learned) in found if learned for token in tokens])
         if isinstance(example, Text):
             return example.text
         answer = self._renderer.conversation(example)[1]
@@ -265,20 +270,12 @@ class TextEncoder:
             )
         return example.tokens
 
-    def _marked(self, example: Marked, num_parts: int | None = None) -> tuple[list[int], list[bool]]:
-        """Tokens of the first parts, each tokenized apart, and whether each is learned. Raises: DataError, where the model writes a target."""
+    def _part_tokens(self, example: Marked) -> list[list[int]]:
+        """Tokens of each part, in which what spells a special token is one. Raises: DataError, where the model writes a target."""
         self._require_one_sequence(example)
-        tokens, scored = list[int](), list[bool]()
-        for place, (text, learned) in enumerate(example.parts[:num_parts]):
-            found = self._spelled(text, is_first=place == 0)
-            tokens += found
-            scored += [learned] * len(found)
-        return tokens, [False, *scored[1:]]  # nothing predicts the first
-
-    def _spelled(self, text: str, *, is_first: bool = False) -> list[int]:
-        """Tokens of a text in which what spells a special token is one."""
-        strings = self._strings(Piece((text,)), is_first=is_first)
-        return [token for string in strings for token in self._numbers(strings)[string]]
+        parts = [self._strings(Piece((text,)), is_first=place == 0) for place, (text, _) in enumerate(example.parts)]
+        numbers = self._numbers(string for strings in parts for string in strings)
+        return [[token for string in strings for token in numbers[string]] for strings in parts]
 
     def _require_one_sequence(self, example: Tokens | Marked) -> None:
         if self.facts.is_encoder_decoder:

@@ -177,7 +177,8 @@ class Renderer:
             name: [str(one) for one in token] if isinstance(token, list | tuple) else str(token)
             for name, token in self.tokenizer.special_tokens_map.items()
         }
-        program = self._programs.setdefault((template, str(variables)), _Program.of(template, variables))
+        key = (template, str(variables))
+        program = self._programs.get(key) or self._programs.setdefault(key, _Program.of(template, variables))
         shaped = [self._shaped(program, example, *talk) for example, talk in zip(examples, talks, strict=True)]
         others = [place for place, found in enumerate(shaped) if found is None]
         rendered = iter(self._rendered(program, [examples[place] for place in others], [talks[place] for place in others]))

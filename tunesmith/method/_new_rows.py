@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from tunesmith.core.errors import MethodError
 from tunesmith.core.types import ParamGroup
 
-__all__ = ["ROWS_FILE", "load_rows", "new_token_ids", "save_rows", "train_rows"]
+__all__ = ["ROWS_FILE", "load_rows", "new_token_ids", "refuse_new_tokens", "save_rows", "train_rows"]
 
 ROWS_FILE = "new_tokens.safetensors"
 
@@ -24,6 +24,12 @@ ROWS_FILE = "new_tokens.safetensors"
 def new_token_ids(trunk: nn.Module) -> tuple[int, ...]:
     """The tokens that were added for this run; empty where none were."""
     return tuple(getattr(trunk, "new_token_ids", ()))
+
+
+def refuse_new_tokens(trunk: nn.Module, method: str) -> None:
+    """Raises: MethodError, where tokens were added to the model, which this method would leave as they began."""
+    if new_token_ids(trunk):
+        raise MethodError(f"method: {method} trains no token, and model.add_tokens adds some. Use lora, new_tokens or full.")
 
 
 def train_rows(trunk: nn.Module) -> list[ParamGroup]:

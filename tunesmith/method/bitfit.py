@@ -16,7 +16,7 @@ from torch import nn
 
 from tunesmith.core.errors import MethodError
 from tunesmith.core.types import BasePrecision, ParamGroup
-from tunesmith.method._new_rows import new_token_ids
+from tunesmith.method._new_rows import refuse_new_tokens
 from tunesmith.method._selected import load_own, save_selected, train_selected
 
 __all__ = ["BitFit"]
@@ -37,8 +37,7 @@ class BitFit:
         Returns: one group with every vector that trains, without weight decay.
         Raises: MethodError, where there is none, or tokens were added to the model: they would stay as they began.
         """
-        if new_token_ids(trunk):
-            raise MethodError("method: bitfit trains no token, and model.add_tokens adds some. Use lora, new_tokens or full.")
+        refuse_new_tokens(trunk, "bitfit")
         found = train_selected(trunk, lambda name, _: name.rpartition(".")[2] == "bias")
         found = found or train_selected(trunk, lambda name, parameter: name.rpartition(".")[2] == "weight" and parameter.ndim == 1)
         if not found:

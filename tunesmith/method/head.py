@@ -11,9 +11,8 @@ from typing import ClassVar
 
 from torch import nn
 
-from tunesmith.core.errors import MethodError
 from tunesmith.core.types import BasePrecision, ParamGroup
-from tunesmith.method._new_rows import new_token_ids
+from tunesmith.method._new_rows import refuse_new_tokens
 
 __all__ = ["Head"]
 
@@ -33,8 +32,7 @@ class Head:
         Returns: no group; heads train as groups of their own.
         Raises: MethodError, where tokens were added to the model: they would stay as they began.
         """
-        if new_token_ids(trunk):
-            raise MethodError("method: head trains no token, and model.add_tokens adds some. Use lora, new_tokens or full.")
+        refuse_new_tokens(trunk, "head")
         trunk.requires_grad_(False)
         return []
 

@@ -17,7 +17,7 @@ from torch import nn
 from tunesmith.core.errors import MethodError
 from tunesmith.core.layers import repeated_layers
 from tunesmith.core.types import BasePrecision, ParamGroup
-from tunesmith.method._new_rows import new_token_ids
+from tunesmith.method._new_rows import refuse_new_tokens
 from tunesmith.method._selected import load_own, save_selected, train_selected
 
 __all__ = ["Layers"]
@@ -52,8 +52,7 @@ class Layers:
         Returns: one group with every parameter that trains.
         Raises: MethodError, where nothing has such a name, the model has fewer layers, or tokens were added to it that would stay as they began.
         """
-        if new_token_ids(trunk):
-            raise MethodError("method: layers trains no token, and model.add_tokens adds some. Use lora, new_tokens or full.")
+        refuse_new_tokens(trunk, "layers")
         if self.names:
             found = train_selected(trunk, lambda name, _: re.search(self.names, name) is not None)
             if not found:

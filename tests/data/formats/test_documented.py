@@ -125,3 +125,9 @@ def test_a_judgement_that_is_not_whole_is_refused_with_its_row(record: dict[str,
 def test_rows_whose_answer_is_the_other_programs_are_not_guessed_at(record: dict[str, Any]) -> None:
     with pytest.raises(DataError, match="cannot tell what the columns"):
         read([record])
+
+
+def test_two_system_messages_before_a_judged_answer_are_one_too_many() -> None:
+    prompt = [{"role": "system", "content": "a"}, *said("b")]
+    with pytest.raises(DataError, match="list:1: a system message in the prompt and one beside it"):
+        read([{"system": "c", "prompt": prompt, "completion": "d", "label": True}])

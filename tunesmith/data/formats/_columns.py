@@ -39,6 +39,7 @@ __all__ = [
     "is_unpaired",
     "listed",
     "locate_texts",
+    "named_as_roles",
     "text_in",
 ]
 
@@ -78,6 +79,11 @@ def choose(names: Collection[str], columns: Collection[str], taken: Collection[s
     """The one of `names` that is among `columns` and not `taken`; None where there is none, or several."""
     found = [name for name in names if name in columns and name not in taken]
     return found[0] if len(found) == 1 else None
+
+
+def named_as_roles(roles: Collection[str], columns: Collection[str], given: Mapping[str, str]) -> dict[str, str]:
+    """The columns that are called as the role that they have, but for those `given` to another."""
+    return {role: role for role in roles if role in columns and role not in given.values()}
 
 
 def locate_texts(columns: Collection[str], given: Mapping[str, str], role: str, names: Collection[str]) -> dict[str, str]:

@@ -32,8 +32,6 @@ class Spelling:
     role: str
     content: str
     roles: Mapping[str, Role]
-    weight: str | None = None
-    """A key that says of the assistant's messages whether they are learned: 0 or 1."""
     call: str = ""
     """A role whose content is a call: a JSON object with the tool's name and the arguments."""
 
@@ -42,7 +40,6 @@ OPENAI = Spelling(
     "role",
     "content",
     {"system": "system", "developer": "system", "user": "user", "assistant": "assistant", "tool": "tool", "function": "tool"},
-    weight="weight",
 )
 SHAREGPT = Spelling(
     "from",

@@ -7,10 +7,10 @@ from typing import Any, Literal
 
 from tunesmith.core.errors import DataError
 from tunesmith.core.types import Message, Origin
-from tunesmith.data.formats._columns import text_in
+from tunesmith.data.formats._columns import is_empty, text_in
 from tunesmith.data.formats._conversations import messages_in
 
-__all__ = ["completion_of", "dialogue", "message_list", "shared_turns"]
+__all__ = ["completion_of", "dialogue", "message_list", "shared_turns", "with_system"]
 
 _TURN = re.compile(r"\n\n(Human|Assistant):[ ]?")
 _DIALOGUE_ROLES: dict[str, Literal["user", "assistant"]] = {"Human": "user", "Assistant": "assistant"}
@@ -31,6 +31,15 @@ def message_list(record: Mapping[str, Any], column: str, origin: Origin, role: L
     if not isinstance(value, list | tuple):
         return (Message(role, text_in(record, column, origin)),)
     return messages_in({column: value}, column, origin)
+
+
+def with_system(prompt: tuple[Message, ...], record: Mapping[str, Any], columns: Mapping[str, str], origin: Origin) -> tuple[Message, ...]:
+    """The prompt behind the system message that stands beside it, where one does. Raises: DataError, where it has one of its own."""
+    if "system" not in columns or is_empty(record.get(columns["system"])):
+        return prompt
+    if prompt[0].role == "system":
+        raise DataError(f"{origin.file}:{origin.row}: a system message in the prompt and one beside it. Leave one out.")
+    return (Message("system", text_in(record, columns["system"], origin)), *prompt)
 
 
 def completion_of(messages: Sequence[Message], origin: Origin, column: str) -> tuple[Message, ...]:

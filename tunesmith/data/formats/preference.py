@@ -9,7 +9,7 @@ from tunesmith.core.errors import DataError
 from tunesmith.core.types import Message, Origin, Preference
 from tunesmith.data.formats._columns import CHOSEN, REJECTED, SYSTEMS, choose, is_empty, is_preference, text_in
 from tunesmith.data.formats._instructions import asked
-from tunesmith.data.formats._liked import completion_of, dialogue, message_list, shared_turns
+from tunesmith.data.formats._liked import completion_of, dialogue, message_list, shared_turns, with_system
 
 __all__ = ["PreferenceFormat"]
 
@@ -58,10 +58,8 @@ class PreferenceFormat:
             prompt, chosen, rejected = _parted(record[columns["chosen"]], record[columns["rejected"]])
         if not prompt:
             raise DataError(f"{where}: no prompt, and the two answers have none in common. Set data.columns.prompt.")
-        if "system" in columns and "instruction" not in columns and not is_empty(record.get(columns["system"])):
-            if prompt[0].role == "system":
-                raise DataError(f"{where}: a system message in the prompt and one beside it. Leave one out.")
-            prompt = (Message("system", text_in(record, columns["system"], origin)), *prompt)
+        if "instruction" not in columns:
+            prompt = with_system(prompt, record, columns, origin)
         chosen, rejected = (completion_of(turns, origin, columns[role]) for turns, role in ((chosen, "chosen"), (rejected, "rejected")))
         if chosen == rejected:
             raise DataError(f"{where}: the chosen and the rejected answer are the same, so nothing can be learned. Remove the row.")

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from tunesmith.core.errors import DataError
 from tunesmith.core.types import Origin, Tokens
-from tunesmith.data.formats._columns import is_empty, listed
+from tunesmith.data.formats._columns import is_empty, listed, named_as_roles
 from tunesmith.data.table import shown
 
 __all__ = ["PretokenizedFormat"]
@@ -28,7 +28,7 @@ class PretokenizedFormat:
 
     def locate(self, columns: Set[str], given: Mapping[str, str]) -> dict[str, str]:
         """The column of each role, where there is one."""
-        return {**{role: role for role in self.roles if role in columns and role not in given.values()}, **given}
+        return {**named_as_roles(self.roles, columns, given), **given}
 
     def recognises(self, columns: Set[str]) -> bool:
         """Whether there is a column input_ids."""

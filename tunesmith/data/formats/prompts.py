@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from tunesmith.core.errors import DataError
 from tunesmith.core.types import Origin, Prompt
+from tunesmith.data.formats._columns import named_as_roles
 from tunesmith.data.formats._conversations import tools_in
 from tunesmith.data.formats._liked import message_list
 
@@ -24,7 +25,7 @@ class PromptsFormat:
 
     def locate(self, columns: Set[str], given: Mapping[str, str]) -> dict[str, str]:
         """The column of each role, where there is one."""
-        return {**{role: role for role in self.roles if role in columns and role not in given.values()}, **given}
+        return {**named_as_roles(self.roles, columns, given), **given}
 
     def recognises(self, columns: Set[str]) -> bool:
         """Whether there is nothing but prompts: beside other columns they may be half of something else."""

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from tunesmith.core.errors import DataError
 from tunesmith.core.types import Origin, SpanQuestion
-from tunesmith.data.formats._columns import text_in
+from tunesmith.data.formats._columns import named_as_roles, text_in
 from tunesmith.data.table import shown
 
 __all__ = ["SquadFormat"]
@@ -25,7 +25,7 @@ class SquadFormat:
 
     def locate(self, columns: Set[str], given: Mapping[str, str]) -> dict[str, str]:
         """The column of each role, where there is one."""
-        return {**{role: role for role in self.roles if role in columns and role not in given.values()}, **given}
+        return {**named_as_roles(self.roles, columns, given), **given}
 
     def recognises(self, columns: Set[str]) -> bool:
         """Whether all three are there."""

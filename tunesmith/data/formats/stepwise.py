@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from tunesmith.core.errors import DataError
 from tunesmith.core.types import Origin, Stepwise
-from tunesmith.data.formats._columns import check_characters, is_empty, listed
+from tunesmith.data.formats._columns import check_characters, is_empty, listed, named_as_roles
 from tunesmith.data.formats._liked import message_list
 from tunesmith.data.table import shown
 
@@ -26,7 +26,7 @@ class StepwiseFormat:
 
     def locate(self, columns: Set[str], given: Mapping[str, str]) -> dict[str, str]:
         """The column of each role, where there is one."""
-        return {**{role: role for role in self.roles if role in columns and role not in given.values()}, **given}
+        return {**named_as_roles(self.roles, columns, given), **given}
 
     def recognises(self, columns: Set[str]) -> bool:
         """Whether there is a prompt with completions and their labels."""

@@ -6,10 +6,10 @@ from typing import Any, ClassVar
 
 from tunesmith.core.errors import DataError
 from tunesmith.core.types import Message, Origin, Unpaired
-from tunesmith.data.formats._columns import are_liked_or_not, choose, is_empty, is_unpaired, text_in
+from tunesmith.data.formats._columns import are_liked_or_not, choose, is_empty, is_unpaired, named_as_roles, text_in
 from tunesmith.data.formats._conversations import OPENAI, SHAREGPT, messages_in
 from tunesmith.data.formats._instructions import asked
-from tunesmith.data.formats._liked import completion_of, message_list
+from tunesmith.data.formats._liked import completion_of, message_list, with_system
 from tunesmith.data.table import cell, shown
 
 __all__ = ["UnpairedFormat"]
@@ -41,7 +41,7 @@ class UnpairedFormat:
 
     def locate(self, columns: Set[str], given: Mapping[str, str]) -> dict[str, str]:
         """The column of each role, where there is one."""
-        found = {role: role for role in self.roles if role in columns and role not in given.values()}
+        found = named_as_roles(self.roles, columns, given)
         if "kto_tag" in columns:
             found["label"] = "kto_tag"
         if "completion" in found and (prompt := choose(_PROMPTS, columns, given.values())):
@@ -84,7 +84,5 @@ class UnpairedFormat:
             raise DataError(
                 f"{origin.file}:{origin.row}: no prompt with its completion beside the label. Set data.columns.prompt and .completion."
             )
-        prompt, system = message_list(record, columns["prompt"], origin, "user"), columns.get("system")
-        if system and not is_empty(record.get(system)):
-            prompt = (Message("system", text_in(record, system, origin)), *prompt)
+        prompt = with_system(message_list(record, columns["prompt"], origin, "user"), record, columns, origin)
         return prompt, completion_of(answer, origin, columns["completion"])
