@@ -163,7 +163,8 @@ def test_a_file_of_data_is_no_recipe(name: str, tmp_path: Path, monkeypatch: pyt
     with pytest.raises(RecipeError) as caught:
         recipe.load(name)
     assert (
-        str(caught.value) == f"{name}: is a file of data, expected a recipe. Name one, and the data with it, as in `reviews data.train={name}`."
+        str(caught.value)
+        == f"{name}: is a file of data, expected a recipe. Name one, and the data with it, as in `reviews data.train={name}`."
     )
 
 

@@ -61,7 +61,9 @@ def _content(path: Path, name: str) -> str:
     if path.exists() and not path.is_file() and not path.is_dir():
         raise RecipeError(f"{name}: is a pipe or a device, not a file. Write the recipe into a file first.")
     if path.suffix.lower() in _OF_DATA and path.is_file():
-        raise RecipeError(f"{name}: is a file of data, expected a recipe. Name one, and the data with it, as in `reviews data.train={name}`.")
+        raise RecipeError(
+            f"{name}: is a file of data, expected a recipe. Name one, and the data with it, as in `reviews data.train={name}`."
+        )
     with path.open("rb") as file:
         content = file.read(4 * MOST_CHARACTERS + 1)
     if len(content) > 4 * MOST_CHARACTERS:
