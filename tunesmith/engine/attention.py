@@ -23,6 +23,7 @@ from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 from tunesmith.engine.kernels.dropout import dropout as drop
 from tunesmith.engine.kernels.segment_attention import batched, can_drop, has_own_kernel, runs, seen, segment_attention, with_before
 from tunesmith.engine.kernels.varlen_attention import NO_BOUND, fits_varlen, varlen_attention
+from tunesmith.engine.virtual import with_prefix
 
 __all__ = [
     "PACKED",
@@ -152,6 +153,7 @@ def packed_attention(
     segment_parents: Tensor | None = None,
     segment_offsets: Tensor | None = None,
     longest_segment: int | None = None,
+    virtual_places: Tensor | None = None,
     scaling: float | None = None,
     dropout: float = 0.0,
     sliding_window: int | None = None,
@@ -168,6 +170,7 @@ def packed_attention(
         segment_bounds: S + 1 offsets into T, int64, on the CPU. `segment_parents`: S indices, -1 for none.
         segment_offsets: the bounds once more, int32, where the stream is; None where torch's kernel for a GPU cannot be used on it.
         longest_segment: tokens of the longest one, beside `segment_offsets`.
+        virtual_places: where in T the keys and values stand that a layer with a learned prefix has itself.
         s_aux: attention sinks, one a head.
     Returns: (1, T, heads, d), and no weights.
     Raises: PackedUnsupported, where any other argument is set.
@@ -177,6 +180,7 @@ def packed_attention(
     if segment_bounds is None or segment_parents is None:
         raise PackedUnsupported("the model does not hand forward arguments to its attention")
     _refuse_strange(query, key, attention_mask, segment_bounds, others)
+    key, value = with_prefix(module, key, value, virtual_places)
     assert not isinstance(attention_mask, Tensor)
     if torch.is_autocast_enabled(query.device.type):  # as torch's own attention does: a rotation may have made float32 of queries and keys
         query, key, value = (x.to(torch.get_autocast_dtype(query.device.type)) for x in (query, key, value))

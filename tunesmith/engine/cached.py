@@ -22,6 +22,7 @@ from tunesmith.core.types import Origin, Row, Segment
 from tunesmith.engine.attention import attend, packed_attention, segment_mask
 from tunesmith.engine.forward import PackedForward
 from tunesmith.engine.scoring import LEAST_SHARED_TOKENS, num_shared
+from tunesmith.engine.virtual import with_prefix
 
 __all__ = ["Cache"]
 
@@ -131,9 +132,18 @@ class Cache:
 
 
 def _reading_attention(
-    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Any, *, segment_bounds: Tensor, **others: Any
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Any,
+    *,
+    segment_bounds: Tensor,
+    virtual_places: Tensor | None = None,
+    **others: Any,
 ) -> tuple[Tensor, None]:
     """transformers' attention function for prompts: packed, and their keys and values kept."""
+    key, value = with_prefix(module, key, value, virtual_places)
     _current.get().keep_prompts(key, value, segment_bounds.tolist())
     return packed_attention(module, query, key, value, attention_mask, segment_bounds=segment_bounds, **others)
 

@@ -5,7 +5,7 @@ T tokens of the stream    S segments    N scored positions    A answers    H hid
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, Self
 
 import torch
@@ -15,6 +15,7 @@ from torch.utils.checkpoint import checkpoint
 
 from tunesmith.core.batch import Batch, Stream, chains
 from tunesmith.core.types import ModelFacts
+from tunesmith.core.virtual import VirtualTokens, prefixes
 from tunesmith.engine.attention import PACKED, attention_implementation
 from tunesmith.engine.features import FrozenFeatures
 from tunesmith.engine.kernels.dropout import use_fast_dropout
@@ -25,6 +26,7 @@ from tunesmith.engine.kernels.lora import fuse_lora
 from tunesmith.engine.kernels.varlen_attention import attends_varlen
 from tunesmith.engine.memory import keep_freed_memory
 from tunesmith.engine.recomputing import checkpointed_layers, recomputed
+from tunesmith.engine.virtual import cache_of, extended
 
 __all__ = ["PackedForward", "Paths"]
 
@@ -76,6 +78,8 @@ class PackedForward(nn.Module):
         """Layers that keep what they read only, and run again in the backward pass."""
         self.caches_exactly: bool | None = None
         """Whether it can generate with cached keys and values; None: not tried yet."""
+        self.virtual: VirtualTokens | None = None
+        self.prefixes: Sequence[nn.Module] = ()
         self._autocast = autocast
 
     @property
@@ -97,6 +101,21 @@ class PackedForward(nn.Module):
         use_fast_dropout(self.trunk)
         use_fast_linear(self.trunk)
         return fuse_lora(self.trunk)
+
+    def use_virtual_tokens(self, num: int) -> None:
+        """Let so many learned tokens stand before every sequence; call it after a method put them on the trunk.
+
+        A causal model's do not depend on what follows, nor does a prefix: they are computed once a stream.
+        """
+        self.prefixes = tuple(prefixes(self.trunk))
+        is_shared = self.facts.is_causal or bool(self.prefixes)
+        self.virtual = VirtualTokens(num, is_shared) if num else None
+        self.caches_exactly = None
+
+    @property
+    def virtual_ids(self) -> tuple[int, ...]:
+        """The ids of its virtual tokens, in the order in which they stand before a sequence."""
+        return self.virtual.ids if self.virtual else ()
 
     def use_int8_base(self) -> int:
         """Keep the frozen linear layers of the trunk in int8 only; call it after `use_fused_layers`. Returns: how many there are."""
@@ -160,6 +179,8 @@ class PackedForward(nn.Module):
 
     def recompute_layers(self) -> int:
         """Let the trunk's layers keep what they read only, and run again in the backward pass. Returns: how many do."""
+        if self.paths.attention != "packed" and self.prefixes:  # a layer that runs again would write to its cache again
+            return 0
         self.recomputed = checkpointed_layers(self.trunk, is_encoder_decoder=self.facts.is_encoder_decoder)
         return len(self.recomputed)
 
@@ -189,14 +210,14 @@ class PackedForward(nn.Module):
         """Logits of the token after each segment, (S, V), of a language model that runs packed, by an attention implementation."""
         last_S = torch.tensor(stream.bounds[1:], device=self.device) - 1
         if self.paths.head != "fused":
-            return _run_packed(self.trunk, stream, self.facts, implementation, {"logits_to_keep": last_S}).logits_LV
-        hidden_TH = _run_packed(self._body(), stream, self.facts, implementation, {}).last_hidden_state_TH
+            return _run_packed(self.trunk, stream, self.facts, implementation, {"logits_to_keep": last_S} | self._places(stream)).logits_LV
+        hidden_TH = _run_packed(self._body(), stream, self.facts, implementation, self._places(stream)).last_hidden_state_TH
         return self._vocabulary_head()(hidden_TH[last_S])  # type: ignore[no-any-return]
 
     def _own_logits(self, batch: Batch) -> Tensor:
         """The model's own logits at the scored positions, (N, V)."""
         if self.paths.attention == "packed" and not self.facts.is_causal:
-            with _only_at(self._body(), batch):
+            with _only_at(self._body(), *self._scored(batch)):
                 return self._run(self.trunk, batch).logits_LV
         if self.paths.attention == "packed":
             logits_to_keep = {"logits_to_keep": batch.predict_N}
@@ -215,19 +236,51 @@ class PackedForward(nn.Module):
                     stack.enter_context(recomputed(self.recomputed, batch.stream.longest if is_packed else None))
             return self._computed(module, batch, arguments)
 
+    def _scored(self, batch: Batch) -> tuple[int, Tensor]:
+        """Tokens of the stream as it is computed, and where in it those stand that are scored."""
+        if self.virtual is None:
+            return batch.stream.num_tokens, batch.predict_N
+        stream, places_T = extended(batch.stream, self.virtual)
+        return stream.num_tokens, places_T[batch.predict_N]
+
     def _computed(self, module: nn.Module, batch: Batch, arguments: dict[str, Any]) -> "_Ran":
+        if self.virtual is not None:
+            return self._with_virtual(module, batch, arguments, self.virtual)
         if self.paths.attention != "packed":
             return _run_padded(module, batch, arguments)
         return _run_packed(module, batch.stream, batch.facts, PACKED, arguments)
 
+    def _with_virtual(self, module: nn.Module, batch: Batch, arguments: dict[str, Any], virtual: VirtualTokens) -> "_Ran":
+        is_packed = self.paths.attention == "packed"
+        if not is_packed and self.prefixes:
+            past = cache_of(self.prefixes, len(batch.stream.parents), self.computes_in)
+            return _run_padded(module, batch, {**arguments, "past_key_values": past})
+        if batch.source is not None:
+            return _run_padded(module, replace(batch, source=extended(batch.source, virtual)[0]), arguments)
+        stream, places_T = extended(batch.stream, virtual)
+        if "logits_to_keep" in arguments:
+            arguments["logits_to_keep"] = places_T[arguments["logits_to_keep"]]
+        if is_packed:
+            ran = _run_packed(module, stream, batch.facts, PACKED, arguments | self._places(stream))
+            return _Ran(_at(ran.last_hidden_state_TH, places_T), ran.logits_LV)
+        ran = _run_padded(module, replace(batch, stream=stream), arguments)
+        return _Ran(_at(ran.last_hidden_state_TH, places_T), _at(ran.logits_LV, places_T))
+
+    def _places(self, stream: Stream) -> dict[str, Tensor]:
+        """Where in a stream the learned prefix stands, as attention layers take it."""
+        is_virtual_T = stream.tokens_T < 0
+        return {"virtual_places": is_virtual_T.nonzero()[:, 0]} if self.prefixes and bool(is_virtual_T.any()) else {}
+
 
 @contextlib.contextmanager
-def _only_at(body: nn.Module, batch: Batch) -> Iterator[None]:
-    """Let what reads the hidden states of `body` see the scored positions of `batch` alone: an encoder's vocabulary head takes no `logits_to_keep`."""
+def _only_at(body: nn.Module, num_tokens: int, places_N: Tensor) -> Iterator[None]:
+    """Let what reads the hidden states of `body`, over a stream of so many tokens, see those places alone: an encoder's vocabulary head takes no
+    `logits_to_keep`.
+    """
 
     def keep(module: nn.Module, arguments: Any, output: Any) -> Any:
-        if output.last_hidden_state.shape[1] == batch.stream.num_tokens:  # else it runs for what is kept below, over other rows
-            output.last_hidden_state = output.last_hidden_state[:, batch.predict_N]
+        if output.last_hidden_state.shape[1] == num_tokens:  # else it runs for what is kept below, over other rows
+            output.last_hidden_state = output.last_hidden_state[:, places_N]
         return output
 
     handle = body.register_forward_hook(keep)
@@ -241,6 +294,11 @@ def _only_at(body: nn.Module, batch: Batch) -> Iterator[None]:
 class _Ran:
     last_hidden_state_TH: Tensor
     logits_LV: Tensor
+
+
+def _at(x_T: Tensor, places_T: Tensor) -> Tensor:
+    """What stands at those places, where there is anything."""
+    return x_T[places_T] if len(x_T) else x_T
 
 
 def _ran(output: Any, gather: Any) -> _Ran:
@@ -297,6 +355,8 @@ def _run_padded(module: nn.Module, batch: Batch, arguments: dict[str, Any]) -> _
     if batch.facts.is_causal:
         # Padding stands on the right, where no real token looks; masked, it would leave queries inside a window with nothing to see: NaN.
         mask = torch.ones_like(mask)
+    if "past_key_values" in arguments:
+        mask = torch.cat([mask.new_ones(len(mask), arguments["past_key_values"].get_seq_length()), mask], 1)
     if batch.facts.is_encoder_decoder:
         assert batch.source is not None, "an encoder-decoder reads a source"
         source, _, source_mask, _, _ = _padded_rows(batch.source, batch.facts.pad_token_id)

@@ -20,6 +20,7 @@ from tunesmith.engine.cached import Cache
 from tunesmith.engine.forward import PackedForward
 from tunesmith.engine.probe import caches_exactly
 from tunesmith.engine.sampling import Choose, Sampling, Scattered, most_likely
+from tunesmith.engine.virtual import cache_of
 
 __all__ = ["generate", "longest_prompt", "stream"]
 
@@ -50,10 +51,11 @@ def generate(
     kept = [tuple(prompt[-longest_prompt(facts) :]) for prompt in prompts]
     answers: list[list[int]] = [[] for _ in kept]
     num_done = 0
+    rooms = [_room(facts, len(p), max_new_tokens) for p in kept]
     with _evaluating(forward.trunk):
         write = _write if caches_exactly(forward) else _write_in_batches
         choose = most_likely if sampling is None else sampling.chooser(len(kept))
-        for written in write(forward, kept, [_room(facts, len(p), max_new_tokens) for p in kept], stop_tokens, batch_tokens, choose):
+        for written in write(forward, [(*forward.virtual_ids, *p) for p in kept], rooms, stop_tokens, batch_tokens, choose):
             answers[written.prompt].append(written.token)
             num_done += written.is_last
             if written.is_last and progress is not None:
@@ -71,6 +73,7 @@ def stream(
     """
     kept = tuple(prompt[-longest_prompt(forward.facts) :])
     room = _room(forward.facts, len(kept), max_new_tokens)
+    kept = (*forward.virtual_ids, *kept)
     text = TextIteratorStreamer(tokenizer, skip_special_tokens=True)
     tokens = list[int]()
     with _evaluating(forward.trunk):
@@ -233,10 +236,25 @@ def _generate_batch(
         place = slice(0, len(prompt)) if facts.is_encoder_decoder else slice(width - len(prompt), width)
         tokens[row, place] = torch.tensor(list(prompt))
         mask[row, place] = 1
+    past = _past(forward, tokens, mask)
     with _greedy(forward.trunk, facts, max_new_tokens, stop_tokens):
         processors = LogitsProcessorList(draws)
-        output = forward.trunk.generate(tokens.to(forward.device), attention_mask=mask.to(forward.device), logits_processor=processors)  # type: ignore[operator]
+        output = forward.trunk.generate(  # type: ignore[operator]
+            tokens.to(forward.device), attention_mask=mask.to(forward.device), logits_processor=processors, **past
+        )
     return output[:, 1 if facts.is_encoder_decoder else width :].tolist()  # type: ignore[no-any-return]
+
+
+def _past(forward: PackedForward, tokens: Tensor, mask: Tensor) -> dict[str, Any]:
+    """A learned prefix as transformers takes it: the cache's tokens stand before all others, padding too. `tokens` and `mask` are changed in place."""
+    if not forward.prefixes:
+        return {}
+    num = len(forward.virtual_ids)
+    is_own = mask.bool() & (tokens >= 0)
+    tokens[~is_own], mask[~is_own] = forward.facts.pad_token_id, 0
+    mask[:, :num] = 1
+    with torch.no_grad():
+        return {"past_key_values": cache_of(forward.prefixes, len(tokens), forward.computes_in)}
 
 
 class _NobodyListens(Exception):
@@ -267,12 +285,14 @@ class _Handed(BaseStreamer):
 def _overheard(forward: PackedForward, prompt: Sequence[int], room: int, stop_tokens: Sequence[int]) -> Generator[int, None, None]:
     """The tokens of one answer while transformers writes it, in a thread of its own, which ends where nobody listens any more."""
     handed, failures = _Handed(), list[BaseException]()
-    tokens = torch.tensor([list(prompt)], device=forward.device)
+    tokens = torch.tensor([list(prompt)])
+    mask = torch.ones_like(tokens)
+    past = _past(forward, tokens, mask)
 
     def run() -> None:
         try:
             with _greedy(forward.trunk, forward.facts, room, stop_tokens):
-                forward.trunk.generate(tokens, attention_mask=torch.ones_like(tokens), streamer=handed)  # type: ignore[operator]
+                forward.trunk.generate(tokens.to(forward.device), attention_mask=mask.to(forward.device), streamer=handed, **past)  # type: ignore[operator]
         except BaseException as error:  # the one who listens is told, in its own thread
             failures.append(error)
         finally:

@@ -111,9 +111,9 @@ def _steps_agree(forward: PackedForward) -> bool:
     sequences = [row.segments[0].tokens for row in _rows(forward.facts)]
     num_steps = min(2, min(map(len, sequences)) - 1)
     cache = Cache(forward)
-    cache.resize(len(sequences), max(map(len, sequences)))
+    cache.resize(len(sequences), max(map(len, sequences)) + len(forward.virtual_ids))
     try:
-        found = [cache.start([tokens[: len(tokens) - num_steps] for tokens in sequences], range(len(sequences)))]
+        found = [cache.start([(*forward.virtual_ids, *tokens[: len(tokens) - num_steps]) for tokens in sequences], range(len(sequences)))]
         found += [cache.step([tokens[left] for tokens in sequences]) for left in range(-num_steps, 0)]
     except Interrupted:
         raise
