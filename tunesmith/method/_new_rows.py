@@ -35,12 +35,12 @@ def refuse_new_tokens(trunk: nn.Module, method: str) -> None:
 def train_rows(trunk: nn.Module) -> list[ParamGroup]:
     """Let the added tokens' rows of the embedding train, and of a vocabulary head that is a matrix of its own.
 
-    Returns: one group with those matrices, never decayed; none where no token was added.
+    Returns: one group with those matrices, never decayed; none where no token was added, or the matrices train whole already.
     """
     ids = new_token_ids(trunk)
-    if not ids:
+    matrices = [matrix for matrix in _matrices(trunk).values() if not matrix.requires_grad] if ids else []
+    if not matrices:
         return []
-    matrices = list(_matrices(trunk).values())
     for matrix in matrices:
         matrix.requires_grad_(True)
         others = torch.ones(matrix.shape[0], dtype=torch.bool)
