@@ -205,7 +205,7 @@ def test_added_tokens_are_not_masked_where_the_embedding_trains_whole() -> None:
         ({"target_modules": ["q_proj", "q_lin"]}, r"method\.target_modules: q_lin matches nothing .* Its linear modules: .*q_proj"),
         ({"target_modules": ".*q_lin"}, r"method\.target_modules: '\.\*q_lin' matches nothing"),
         ({"target_modules": "("}, r"method\.target_modules: '\(' is no regular expression"),
-        ({"target_modules": ["norm"]}, r"method\.target_modules: Target module LlamaRMSNorm.* is not supported"),
+        ({"target_modules": ["norm"]}, r"method: peft's LORA does not fit this model: Target module LlamaRMSNorm.* is not supported"),
         ({"use_dora": True, "base_precision": "int8"}, r"method\.use_dora: .* base_precision: int8"),
     ],
 )

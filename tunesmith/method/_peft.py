@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import PeftConfig, get_peft_model_state_dict, inject_adapter_in_model, set_peft_model_state_dict
+from peft import PeftConfig, PeftModel, get_peft_model, get_peft_model_state_dict, inject_adapter_in_model, set_peft_model_state_dict
+from peft.mapping import PEFT_TYPE_TO_TUNER_MAPPING
 from peft.tuners.tuners_utils import BaseTunerLayer, cast_adapter_dtype
 from peft.utils.other import ModulesToSaveWrapper
 from safetensors import safe_open
@@ -23,6 +24,7 @@ __all__ = ["attach_adapter", "inject", "load_adapter", "merge_adapter", "save_ad
 # peft wraps a model twice before it names its tensors; files carry that prefix, models changed in place do not.
 _PREFIX = "base_model.model."
 _FILE = "adapter_model.safetensors"
+_WRAPPER = "_peft_wrapper"
 
 
 def inject(trunk: nn.Module, config: PeftConfig, name: str) -> list[ParamGroup]:
@@ -39,8 +41,11 @@ def inject(trunk: nn.Module, config: PeftConfig, name: str) -> list[ParamGroup]:
             )  # GPT-2 keeps its matrices transposed; peft sets it right
             warnings.filterwarnings("ignore", message="Model has `tie_word_embeddings=True`")  # said where it is merged
             warnings.filterwarnings("ignore", message=".*did not match any targeted module")  # said in an error
-            inject_adapter_in_model(config, trunk)
-    except ValueError as error:
+            if PEFT_TYPE_TO_TUNER_MAPPING[config.peft_type].uses_shared_state:  # type: ignore[index]  # its keys are texts
+                _keep_wrapper(trunk, get_peft_model(trunk, config))
+            else:
+                inject_adapter_in_model(config, trunk)
+    except (ValueError, TypeError) as error:
         raise _refused(trunk, config, error) from error
     cast_adapter_dtype(trunk, "default")
     for module in trunk.modules():
@@ -49,10 +54,29 @@ def inject(trunk: nn.Module, config: PeftConfig, name: str) -> list[ParamGroup]:
     return [ParamGroup(name, [p for p in trunk.parameters() if p.requires_grad])]
 
 
-def _refused(trunk: nn.Module, config: PeftConfig, error: ValueError) -> MethodError:
+def _keep_wrapper(trunk: nn.Module, wrapper: PeftModel) -> None:
+    """Remember the wrapper that holds what layers share; as no child of the trunk, which it holds itself."""
+    trunk.__dict__[_WRAPPER] = wrapper
+
+
+def _holder(trunk: nn.Module) -> nn.Module:
+    """What peft reads and writes the adapter's tensors through."""
+    found: nn.Module = trunk.__dict__.get(_WRAPPER, trunk)
+    return found
+
+
+def _tensors(trunk: nn.Module) -> dict[str, Tensor]:
+    """The adapter's tensors by their names in a file."""
+    holder = _holder(trunk)
+    prefix = _PREFIX if holder is trunk else ""
+    return {prefix + name: tensor for name, tensor in get_peft_model_state_dict(holder, save_embedding_layers=False).items()}
+
+
+def _refused(trunk: nn.Module, config: PeftConfig, error: Exception) -> MethodError:
     said = " ".join(str(error).split())
-    if "not supported" in said:
-        return MethodError(f"method.target_modules: {said}")
+    if "not found in the base model" not in said and "No modules were targeted" not in said:
+        kind = getattr(config.peft_type, "value", config.peft_type)
+        return MethodError(f"method: peft's {kind} does not fit this model: {said.rstrip('.')}.")
     targets = sorted({path.rsplit(".", 1)[-1] for path, module in trunk.named_modules() if isinstance(module, nn.Linear)})
     wanted = getattr(config, "target_modules", None)
     named = repr(wanted) if isinstance(wanted, str) else ", ".join(sorted(wanted or ()))
@@ -81,8 +105,8 @@ def save_adapter(trunk: nn.Module, folder: Path) -> None:
     config.inference_mode = True
     config.save_pretrained(str(folder))
     config.inference_mode = was
-    tensors = get_peft_model_state_dict(trunk, save_embedding_layers=False)
-    save_file({_PREFIX + name: tensor.detach().contiguous() for name, tensor in _each_its_own(tensors).items()}, folder / _FILE)
+    tensors = {name: tensor.detach().contiguous() for name, tensor in _each_its_own(_tensors(trunk)).items()}
+    save_file(tensors, folder / _FILE)
 
 
 def _each_its_own(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -101,16 +125,17 @@ def load_adapter(trunk: nn.Module, folder: Path, within: str = "") -> None:
         within: what the names of the trunk's tensors begin with in the file; others are left out.
     """
     tensors = {
-        name.removeprefix(_PREFIX + within): tensor
+        _PREFIX + name.removeprefix(_PREFIX + within) if name.startswith(_PREFIX) else name: tensor
         for name, tensor in load_file(folder / _FILE).items()
-        if name.startswith(_PREFIX + within)
+        if name.startswith(_PREFIX + within) or not name.startswith(_PREFIX)  # what layers share is in none of them
     }
-    own = get_peft_model_state_dict(trunk, save_embedding_layers=False)
+    own = _tensors(trunk)
     if own.keys() != tensors.keys() or any(own[name].shape != tensor.shape for name, tensor in tensors.items()):
         raise MethodError(
             f"{folder / _FILE}: its tensors do not fit this model and method. It was made for another model, or with other options."
         )
-    set_peft_model_state_dict(trunk, tensors)
+    holder = _holder(trunk)
+    set_peft_model_state_dict(holder, {name.removeprefix(_PREFIX) if holder is trunk else name: tensor for name, tensor in tensors.items()})
 
 
 def attach_adapter(trunk: nn.Module, folder: Path) -> None:
@@ -134,19 +159,30 @@ def merge_adapter(trunk: nn.Module) -> None:
     """Fold the adapters, and the modules that were trained whole, into the weights they stand beside and remove them.
 
     A model whose embedding and vocabulary head were one matrix, of which only one changed, has two from then on.
+    Raises: MethodError, where it is an adapter that cannot be.
     """
     _untie_adapted(trunk)
     for path, module in list(trunk.named_modules()):
         if isinstance(module, BaseTunerLayer):
             with torch.no_grad():
-                module.merge(safe_merge=True)
+                _merge(path, module)
             _put(trunk, path, module.get_base_layer())
         elif isinstance(module, ModulesToSaveWrapper):
             _put(trunk, path, module.modules_to_save["default"])
+    trunk.__dict__.pop(_WRAPPER, None)
     if hasattr(trunk, "peft_config"):
         del trunk.peft_config
     trunk._hf_peft_config_loaded = False  # type: ignore[assignment]
     _say_whether_tied(trunk)
+
+
+def _merge(path: str, module: Any) -> None:
+    try:
+        module.merge(safe_merge=True)
+    except (ValueError, NotImplementedError) as error:
+        raise MethodError(
+            f"the adapter at {path} cannot be folded into the model ({' '.join(str(error).split()).rstrip('.')}). Keep it beside it."
+        ) from error
 
 
 def _put(trunk: nn.Module, path: str, module: nn.Module) -> None:
