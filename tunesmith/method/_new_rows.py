@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from tunesmith.core.errors import MethodError
 from tunesmith.core.types import ParamGroup
+from tunesmith.method._base import base_metadata, check_base
 
 __all__ = ["ROWS_FILE", "load_rows", "new_token_ids", "refuse_new_tokens", "save_rows", "train_rows"]
 
@@ -54,7 +55,8 @@ def save_rows(trunk: nn.Module, folder: Path) -> None:
     ids = list(new_token_ids(trunk))
     if ids:
         folder.mkdir(parents=True, exist_ok=True)
-        save_file({name: matrix.detach()[ids].contiguous().cpu() for name, matrix in _matrices(trunk).items()}, folder / ROWS_FILE)
+        rows = {name: matrix.detach()[ids].contiguous().cpu() for name, matrix in _matrices(trunk).items()}
+        save_file(rows, folder / ROWS_FILE, metadata=base_metadata(trunk))
 
 
 def load_rows(trunk: nn.Module, folder: Path) -> None:
@@ -65,6 +67,7 @@ def load_rows(trunk: nn.Module, folder: Path) -> None:
     file = folder / ROWS_FILE
     if not file.is_file():
         raise MethodError(f"{file}: no such file, and the model has {len(ids)} added tokens. It was saved by another run.")
+    check_base(trunk, file)
     tensors = load_file(file)
     for name, matrix in _matrices(trunk).items():
         rows = tensors.get(name)

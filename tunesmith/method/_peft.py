@@ -18,6 +18,7 @@ from torch.utils._pytree import tree_map
 
 from tunesmith.core.errors import MethodError
 from tunesmith.core.types import ParamGroup
+from tunesmith.method._base import base_metadata, check_base
 
 __all__ = ["attach_adapter", "inject", "load_adapter", "merge_adapter", "save_adapter"]
 
@@ -106,7 +107,7 @@ def save_adapter(trunk: nn.Module, folder: Path) -> None:
     config.save_pretrained(str(folder))
     config.inference_mode = was
     tensors = {name: tensor.detach().contiguous() for name, tensor in _each_its_own(_tensors(trunk)).items()}
-    save_file(tensors, folder / _FILE)
+    save_file(tensors, folder / _FILE, metadata=base_metadata(trunk))
 
 
 def _each_its_own(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -119,11 +120,12 @@ def _each_its_own(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def load_adapter(trunk: nn.Module, folder: Path, within: str = "") -> None:
-    """Give the adapters in `trunk` the tensors of `folder`. Raises: MethodError, where they do not fit.
+    """Give the adapters in `trunk` the tensors of `folder`. Raises: MethodError, where they do not fit, or were trained on another base.
 
     Args:
         within: what the names of the trunk's tensors begin with in the file; others are left out.
     """
+    check_base(trunk, folder / _FILE)
     tensors = {
         _PREFIX + name.removeprefix(_PREFIX + within) if name.startswith(_PREFIX) else name: tensor
         for name, tensor in load_file(folder / _FILE).items()
@@ -143,6 +145,7 @@ def attach_adapter(trunk: nn.Module, folder: Path) -> None:
 
     One that was trained on the trunk with a head on it (an encoder that learned to fill in words, say) comes without what belongs to that head.
     """
+    check_base(trunk, folder / _FILE)
     config: Any = PeftConfig.from_pretrained(str(folder))
     within = f"{getattr(trunk, 'base_model_prefix', '')}."
     with safe_open(folder / _FILE, framework="pt") as file:
