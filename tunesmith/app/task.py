@@ -56,6 +56,7 @@ __all__ = [
     "rows_to_answer",
     "stop_tokens",
     "text_encoder",
+    "use_chat_template",
 ]
 
 Say = Callable[[Event], None]
@@ -173,11 +174,11 @@ def load_model(recipe: Recipe, objective: Objective, say: Say, saved: Path | Non
     model = with_adapters(model)
     if model.source.adapters:  # an adapter trained next belongs to this run, not to its base: peft must fail to load it there, not mislead
         model.trunk.name_or_path = spec.source  # type: ignore[assignment]
-    _use_chat_template(recipe, model, saved)
+    use_chat_template(recipe, model, saved)
     return model
 
 
-def _use_chat_template(recipe: Recipe, model: LoadedModel, saved: Path | None) -> None:
+def use_chat_template(recipe: Recipe, model: LoadedModel, saved: Path | None) -> None:
     """Give the tokenizer the template that the recipe names, else that of an adapter that brings one."""
     name = recipe.data.chat_template
     folders = [*model.source.adapters, *([saved] if saved is not None and name is not None else [])]
