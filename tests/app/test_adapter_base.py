@@ -46,6 +46,8 @@ def test_a_run_whose_base_was_replaced_is_refused(name: str, encoder_folder: Pat
     with safe_open(run.adapter / file, framework="pt") as opened:
         assert opened.metadata()["base_sha256"] == was
     load_tuned(run)
+    config = run.adapter / "adapter_config.json"
+    assert not config.is_file() or json.loads(config.read_text())["base_model_name_or_path"] == str(base)
     _other(base, base)
     now = weights_sha256(base)
     said = rf"{file}: was trained on another base \({was[:12]}\), this model is {now[:12]}\. Name the base that it was trained on\."

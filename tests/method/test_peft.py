@@ -9,6 +9,7 @@ import torch
 from families import make
 from peft import PeftModel, VeraConfig
 from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
+from safetensors.torch import load_file
 from tiny_training import build, outputs, pefts_losses, trained
 
 from tunesmith.app.placing import leaves_frozen
@@ -100,6 +101,16 @@ def test_layers_of_vera_share_their_projections_after_loading_too(tmp_path: Path
     other.load(again.trunk, tmp_path / "saved")
     shared = {m.vera_A["default"].data_ptr() for m in again.trunk.modules() if hasattr(m, "vera_A")}
     assert len(shared) == 1
+
+
+def test_vera_need_not_save_what_it_can_draw_again(tmp_path: Path) -> None:
+    forward, groups, made = build("llama", "peft", r=8, save_projection=False)
+    trained(forward, groups)
+    made.save(forward.trunk, tmp_path / "saved")
+    assert sum(t.numel() for t in load_file(tmp_path / "saved" / "adapter_model.safetensors").values()) == 2 * (7 * 8 + 224)
+    again, _, other = build("llama", "peft", r=8, save_projection=False)
+    other.load(again.trunk, tmp_path / "saved")
+    assert torch.equal(outputs(again.trunk), outputs(forward.trunk))
 
 
 def test_modules_to_save_go_along(tmp_path: Path) -> None:

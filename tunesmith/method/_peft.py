@@ -42,8 +42,11 @@ def inject(trunk: nn.Module, config: PeftConfig, name: str) -> list[ParamGroup]:
             )  # GPT-2 keeps its matrices transposed; peft sets it right
             warnings.filterwarnings("ignore", message="Model has `tie_word_embeddings=True`")  # said where it is merged
             warnings.filterwarnings("ignore", message=".*did not match any targeted module")  # said in an error
+            warnings.filterwarnings("ignore", message="The PEFT config's `base_model_name_or_path` was renamed")
             if PEFT_TYPE_TO_TUNER_MAPPING[config.peft_type].uses_shared_state:  # type: ignore[index]  # its keys are texts
+                base = config.base_model_name_or_path
                 _keep_wrapper(trunk, get_peft_model(trunk, config))
+                config.base_model_name_or_path = base  # the wrapper looks for it in another place
             else:
                 inject_adapter_in_model(config, trunk)
     except (ValueError, TypeError) as error:
