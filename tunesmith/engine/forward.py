@@ -22,6 +22,7 @@ from tunesmith.engine.kernels.frozen import Int8Linear, quantize_frozen
 from tunesmith.engine.kernels.linear import is_linear, use_fast_linear
 from tunesmith.engine.kernels.linear_cross_entropy import linear_cross_entropy, positions_at_a_time
 from tunesmith.engine.kernels.lora import fuse_lora
+from tunesmith.engine.kernels.quantized import QuantizedLayer
 from tunesmith.engine.kernels.varlen_attention import attends_varlen
 from tunesmith.engine.memory import keep_freed_memory
 from tunesmith.engine.recomputing import checkpointed_layers, recomputed
@@ -106,6 +107,11 @@ class PackedForward(nn.Module):
     def is_rounded(self) -> bool:
         """Whether some of its products are made in int8."""
         return any(isinstance(module, Int8Linear) for module in self.trunk.modules())
+
+    @property
+    def quantized_layers(self) -> list[QuantizedLayer]:
+        """The layers of the trunk whose weights are kept in few bits."""
+        return [module for module in self.trunk.modules() if isinstance(module, QuantizedLayer)]
 
     def nll(self, batch: Batch) -> Tensor:
         """Weighted sum over the targets of -log p(label), nats, scalar."""
