@@ -170,6 +170,12 @@ def load_model(recipe: Recipe, objective: Objective, say: Say, saved: Path | Non
     model = options(getattr(objective, "need", "lm" if objective.uses_lm_head else "any"))
     if model.facts.is_encoder_decoder and not objective.uses_lm_head:
         model = options("encoder")
+    if model.source.adapters and model.source.adapters_of:
+        say(
+            Warned(
+                f"model.source: {spec.source}: its adapter was trained on the base kept in {model.source.adapters_of}; it is merged into the base in full precision."
+            )
+        )
     for folder in model.source.adapters:
         model = fold_in(model, folder)
     if model.source.adapters:  # an adapter trained next belongs to this run, not to its base: peft must fail to load it there, not mislead
@@ -233,7 +239,7 @@ def prepare(recipe: Recipe, say: Say) -> Task:
     method: Method = registry.create("method", recipe.method.name, **recipe.method.options)
     check_precision(recipe, method, device)
     model = add_tokens(recipe, load_model(recipe, objective, say), data.train)
-    forward = placed(model, recipe, device, is_frozen=leaves_frozen(method, model.trunk))
+    forward = placed(model, recipe, device, is_frozen=leaves_frozen(method, model.trunk, recipe))
     tasks = {name: Asked(one.templates, one.labels) for name, one in data.sets.items()}
     encoder = text_encoder(recipe, model, data.labels, tasks, _numbers(data.train))
     if not objective.heads(encoder) and recipe.train.head_first:

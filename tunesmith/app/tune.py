@@ -228,9 +228,20 @@ def _model_facts(task: Task) -> dict[str, object]:
         "attention_reason": paths.attention_reason,
         "head": paths.head,
         "max_length": task.model.facts.max_length,
+        "quantization": task.recipe.model.quantization,
+        "linear_weights": _linear_weights(task),
         "trust_remote_code": source.trust_remote_code,
         "notes": list(source.notes),
     }
+
+
+def _linear_weights(task: Task) -> dict[str, int] | None:
+    """Bytes of the quantized layers' weights, in float32 and as they are kept; None where none is."""
+    packed = [layer.packed for layer in task.forward.quantized_layers]
+    if not packed:
+        return None
+    before = 4 * sum(weight.shape[0] * weight.shape[1] for weight in packed)
+    return {"before_bytes": before, "after_bytes": sum(weight.num_bytes for weight in packed)}
 
 
 def _checked(say: Say, interruption: Interruption) -> Say:

@@ -124,7 +124,7 @@ def load_tuned(directory: RunDirectory) -> Tuned:
     saved = saved_model(directory)
     model = add_saved_tokens(load_model(recipe, objective, lambda event: None, saved), saved)
     method: Method = registry.create("method", recipe.method.name, **recipe.method.options)
-    paths, autocast = place(model, recipe, device, is_frozen=leaves_frozen(method, model.trunk))
+    paths, autocast = place(model, recipe, device, is_frozen=leaves_frozen(method, model.trunk, recipe))
     method.apply(model.trunk)
     method.load(model.trunk, saved)
     model.trunk.to(device).eval()

@@ -97,6 +97,8 @@ def merge_adapter(trunk: nn.Module) -> None:
     """Fold the adapters into the weights they stand beside and remove them."""
     for path, module in list(trunk.named_modules()):
         if isinstance(module, BaseTunerLayer):
+            if "weight" not in module.get_base_layer()._parameters:
+                raise MethodError(f"{path}: its base is quantized, and an adapter is merged into a model in its own numbers only.")
             with torch.no_grad():
                 module.merge(safe_merge=True)
             parent, _, leaf = path.rpartition(".")

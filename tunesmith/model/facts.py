@@ -191,10 +191,14 @@ def training_memory(
     logits_bytes: int = 64 * 2**20,
     recomputed: bool = False,
     int8_base: bool = False,
+    num_packed: int = 0,
+    packed_bytes: int = 0,
+    num_unpacked: int = 0,
 ) -> MemoryEstimate:
     """Predict the memory of one training step.
 
-    - weights: parameters x `weight_bytes`, those of attention and feed-forward blocks x 1 with an `int8_base`; gradients: 4 bytes a trainable parameter; moments: two such for Adam, one for SGD with momentum and RMSprop
+    - weights: parameters x `weight_bytes`, those of attention and feed-forward blocks x 1 with an `int8_base`; of a quantized
+      base `packed_bytes` for `num_packed` of them, and one layer's, `num_unpacked`, made anew; gradients: 4 bytes a trainable parameter; moments: two such for Adam, one for SGD with momentum and RMSprop
     - activations, a token and layer: what the backward pass of attention (inputs, q, k, v, output), of the feed-forward block (inputs,
       pre-activation, gate and product: 4/3 of its matrices' width) and of two norms and residuals reads, each in `weight_bytes`. A frozen trunk keeps one layer's;
       where activations are `recomputed`, every layer keeps its input only, and one layer at a time the rest
@@ -213,7 +217,10 @@ def training_memory(
     in_int8 = facts.parts.get("attention", 0) + facts.parts.get("feed_forward", 0) if int8_base else 0
     logits = min(logits_bytes, 4 * num_scored_tokens * facts.vocab_size)
     return MemoryEstimate(
-        weights_bytes=(facts.num_parameters - in_int8) * weight_bytes + in_int8 + (num_trainable * 4 if method != "full" else 0),
+        weights_bytes=(facts.num_parameters - in_int8 - num_packed + num_unpacked) * weight_bytes
+        + in_int8
+        + packed_bytes
+        + (num_trainable * 4 if method != "full" else 0),
         gradients_bytes=4 * num_trainable,
         optimizer_bytes=4 * num_trainable * _MOMENTS.get(optimizer, 2),
         activations_bytes=kept + logits,
