@@ -2,6 +2,9 @@
 
 import csv
 import json
+import shutil
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +12,13 @@ import pytest
 import torch
 from tiny_recipes import classifier, stop_at
 
+from tunesmith.app.placing import place
 from tunesmith.app.run import Run
 from tunesmith.app.task import attach, load_model, prepare
 from tunesmith.app.tune import plan, resume, tune
-from tunesmith.core.errors import Interrupted, MethodError
+from tunesmith.core.errors import Interrupted, MethodError, ModelError, UsageError
 from tunesmith.core.events import Event, Warned
+from tunesmith.engine.kernels import quantized
 from tunesmith.engine.kernels.quantized import QuantizedLayer, linear_layers
 from tunesmith.recipe import Recipe, load
 
@@ -97,3 +102,35 @@ def test_a_run_on_a_quantized_base_is_folded_into_the_full_one_and_says_so(encod
         isinstance(e, Warned) and "trained on the base kept in nf4; it is merged into the base in full precision" in e.text for e in said
     )
     assert all(layer.weight.dtype == torch.float32 for layer in linear_layers(model.trunk).values())  # type: ignore[union-attr]
+
+
+def test_a_missing_package_is_named(encoder_folder: Path, reviews_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    quantized._bitsandbytes.cache_clear()
+    monkeypatch.setitem(sys.modules, "bitsandbytes", None)
+    try:
+        with pytest.raises(UsageError, match=r"need the package bitsandbytes, .* pip install 'tunesmith\[quantize\]'"):
+            tune(_on("nf4", encoder_folder, reviews_csv, tmp_path / "out"))
+    finally:
+        quantized._bitsandbytes.cache_clear()
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_model_without_linear_layers_is_refused(encoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:
+    recipe = _on("int8", encoder_folder, reviews_csv, tmp_path / "out")
+    task = prepare(classifier(encoder_folder, reviews_csv, tmp_path / "out"), lambda event: None)
+    bare = replace(task.model, trunk=torch.nn.Embedding(3, 2))
+    with pytest.raises(ModelError, match=r"model\.quantization: .* has no linear layer"):
+        place(bare, recipe, torch.device("cpu"), is_frozen=True)
+
+
+def test_the_plain_ways_compute_the_same_quantized_model(encoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:
+    """Without dropout, whose random numbers the two ways draw differently."""
+    quiet = tmp_path / "model"
+    shutil.copytree(encoder_folder, quiet)
+    config = json.loads((quiet / "config.json").read_text())
+    (quiet / "config.json").write_text(json.dumps(config | {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}))
+    fast = tune(_on("nf4", quiet, reviews_csv, tmp_path / "fast", train={"max_steps": 6, "learning_rate": 1e-3}))
+    plain = tune(
+        _on("nf4", quiet, reviews_csv, tmp_path / "plain", train={"max_steps": 6, "learning_rate": 1e-3}, engine={"exact_reference": True})
+    )
+    assert _losses(fast) == pytest.approx(_losses(plain), abs=1e-4)

@@ -10,6 +10,7 @@ from peft import LoraConfig, inject_adapter_in_model
 from torch import nn
 from transformers.pytorch_utils import Conv1D
 
+from tunesmith.core.errors import MethodError
 from tunesmith.engine.kernels.lora import fuse_lora
 from tunesmith.engine.kernels.quantized import (
     FORMS,
@@ -20,6 +21,7 @@ from tunesmith.engine.kernels.quantized import (
     packed_weight,
     quantize_weights,
 )
+from tunesmith.method._peft import merge_adapter
 
 NF4 = [
     -1.0, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453, -0.28444138169288635, -0.18477343022823334, -0.09105003625154495, 0.0,
@@ -139,3 +141,41 @@ def test_lora_on_a_quantized_base_is_pefts_and_leaves_it_as_it_is(form: str, fam
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
     after = {name.replace(".base_layer", ""): b for name, b in model.named_buffers()}
     assert all(torch.equal(after[name], b) for name, b in before.items())
+
+
+def test_the_loss_curve_is_pefts_on_bitsandbytes_own_layers() -> None:
+    bnb = pytest.importorskip("bitsandbytes")
+    ours, theirs = (make("llama", scale=1.0).requires_grad_(False) for _ in range(2))
+    for path, layer in linear_layers(theirs).items():
+        parent, _, name = path.rpartition(".")
+        other = bnb.nn.Linear4bit(
+            layer.in_features, layer.out_features, bias=False, compute_dtype=torch.float32, compress_statistics=True, quant_type="nf4"
+        )
+        other.weight = bnb.nn.Params4bit(layer.weight.data.clone(), requires_grad=False, quant_type="nf4", compress_statistics=True)
+        setattr(theirs.get_submodule(parent), name, other.to("cpu"))
+    quantize_weights(ours, "nf4")
+    ids, curves = torch.arange(6, 26)[None], []
+    for model in (ours, theirs):
+        torch.manual_seed(1)
+        inject_adapter_in_model(LoraConfig(r=4, lora_alpha=8, target_modules="all-linear"), model)
+        if model is ours:
+            assert fuse_lora(model) == 14
+        optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-2)
+        curve = []
+        for _ in range(8):
+            loss = F.cross_entropy(model(ids).logits[0, :-1], ids[0, 1:])
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            curve.append(float(loss))
+        curves.append(curve)
+    assert curves[0] == pytest.approx(curves[1], abs=1e-4)
+    assert curves[0][-1] < curves[0][0]
+
+
+def test_an_adapter_is_not_merged_into_a_quantized_copy() -> None:
+    model = make("llama").requires_grad_(False)
+    quantize_weights(model, "int8")
+    inject_adapter_in_model(LoraConfig(r=4, target_modules="all-linear"), model)
+    with pytest.raises(MethodError, match="its base is quantized"):
+        merge_adapter(model)
