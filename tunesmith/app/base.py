@@ -68,7 +68,7 @@ def _key(task: Task) -> str:
         **recipe.evaluate.model_dump(include={"prompts", "max_new_tokens", "generate_limit", "continuations"}),
     }
     computed = (str(task.device), str(task.forward.computes_in), _stored_in(task), task.forward.paths.attention, versions())
-    model = (source.sha256, source.revision, recipe.model.trust_remote_code)
+    model = (source.sha256, source.revision, recipe.model.trust_remote_code, recipe.model.quantization)
     return hash_of(model, task.encoder.fingerprint(), task.objective_name, json.dumps(asked, sort_keys=True), judged, computed, _code())
 
 

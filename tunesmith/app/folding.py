@@ -1,10 +1,14 @@
 """What an earlier run trained becomes part of the model that the next one begins with."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from tunesmith.app.vocabulary import add_trained_tokens
+from tunesmith.core.errors import MethodError
 from tunesmith.method._peft import attach_adapter, merge_adapter
 from tunesmith.method._selected import load_selected
+from tunesmith.method._virtual import unfoldable
 from tunesmith.model._folder import weights_sha256
 from tunesmith.model.load import LoadedModel
 
@@ -26,6 +30,7 @@ def with_adapters(model: LoadedModel) -> LoadedModel:
 
 def fold_in(model: LoadedModel, folder: Path) -> LoadedModel:
     """The model with the tokens, parameters and adapter that a run saved in `folder`. Raises: RunError, MethodError, where they do not fit."""
+    _refuse_unfoldable(folder)
     model = add_trained_tokens(model, folder)
     load_selected(model.trunk, folder)
     if (folder / "adapter_config.json").is_file():
@@ -34,5 +39,24 @@ def fold_in(model: LoadedModel, folder: Path) -> LoadedModel:
     return model
 
 
+def _refuse_unfoldable(folder: Path) -> None:
+    """Raises: MethodError, where what was trained is no change of the model's weights."""
+    kind = unfoldable(folder)
+    if kind:
+        raise MethodError(
+            f"{folder}: holds {kind}, which no weight of a model can take up: nothing can be trained on top, or merged. Start from the base, or tune with lora."
+        )
+
+
 def _tell_base(model: LoadedModel, adapters: tuple[Path, ...]) -> None:
     model.trunk.base_sha256 = weights_sha256(model.source.folder, adapters)  # type: ignore[assignment]
+    model.trunk.token_ids_of = _reader(model.tokenizer)  # type: ignore[assignment]
+
+
+def _reader(tokenizer: Any) -> Callable[[str], list[int]]:
+    """What gives the tokens of a text. A function, which copies of the trunk share with it."""
+
+    def ids_of(text: str) -> list[int]:
+        return tokenizer(text, add_special_tokens=False)["input_ids"]  # type: ignore[no-any-return]
+
+    return ids_of

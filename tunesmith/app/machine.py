@@ -28,6 +28,7 @@ _PACKAGES = (
     "torch",
     "transformers",
     "peft",
+    "bitsandbytes",
     "tokenizers",
     "datasets",
     "safetensors",

@@ -4,8 +4,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from tunesmith.app.machine import choose_device, choose_precision
+from tunesmith.app.placing import trained_in_place
 from tunesmith.app.run import Run
-from tunesmith.app.sharing import load_shared, trained_in_place
+from tunesmith.app.sharing import load_shared
 from tunesmith.app.task import use_chat_template
 from tunesmith.app.tuned import Tuned, as_tuned
 from tunesmith.core.errors import RunError, UsageError

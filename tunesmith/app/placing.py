@@ -8,20 +8,25 @@ import torch
 from torch import nn
 
 from tunesmith.app.machine import choose_precision
-from tunesmith.core.errors import MethodError
+from tunesmith.core.errors import MethodError, ModelError
 from tunesmith.core.types import Method
 from tunesmith.engine.forward import PackedForward, Paths
+from tunesmith.engine.kernels.quantized import compute_in, linear_layers, quantize_weights
 from tunesmith.engine.probe import probe
 from tunesmith.model.load import LoadedModel, store_weights
 from tunesmith.recipe import Recipe
 
-__all__ = ["check_precision", "leaves_frozen", "place", "placed"]
+__all__ = ["check_precision", "leaves_frozen", "place", "placed", "trained_in_place"]
 
 
 def check_precision(recipe: Recipe, method: Method, device: torch.device) -> None:
     """Raises: MethodError, where the base cannot be kept in the numbers that the method asks for."""
     if method.base_precision == "exact":
         return
+    if recipe.model.quantization:
+        raise MethodError(
+            f"method.base_precision: {method.base_precision} rounds weights that model.quantization keeps in {recipe.model.quantization}. Drop one of them."
+        )
     if device.type != "cpu":
         raise MethodError(f"method.base_precision: {method.base_precision} runs on the CPU only, found {device.type}. Use exact.")
     if choose_precision(recipe.engine.precision, device) is not None:
@@ -34,26 +39,47 @@ def check_precision(recipe: Recipe, method: Method, device: torch.device) -> Non
         )
 
 
-def leaves_frozen(method: Method, trunk: nn.Module) -> bool:
-    """Whether none of the trunk's own weights would train.
+def leaves_frozen(method: Method, trunk: nn.Module, recipe: Recipe) -> bool:
+    """Whether none of the trunk's own weights would train. Raises: MethodError, where one would that is to be quantized."""
+    trained = trained_in_place(method, trunk)
+    form = recipe.model.quantization
+    if form and any(id(layer.weight) in trained for layer in linear_layers(trunk).values()):
+        raise MethodError(
+            f"method: {recipe.method.name} trains the weights that model.quantization keeps in {form}. Use lora, or leave model.quantization out."
+        )
+    return not trained
 
-    The method is applied to a copy without weights: what does not fit the model is said before the model is asked anything.
+
+def trained_in_place(method: Method, trunk: nn.Module) -> set[int]:
+    """The ids of the trunk's own tensors that the method would train.
+
+    It is applied to a copy without weights: what does not fit the model is said before the model is asked anything.
     """
     without_weights: dict[int, Any] = {id(p): nn.Parameter(torch.empty_like(p, device="meta")) for p in trunk.parameters()}
     without_weights |= {id(buffer): torch.empty_like(buffer, device="meta") for buffer in trunk.buffers()}
+    own = dict(without_weights)  # the copying adds what it meets
     method.apply(copy.deepcopy(trunk, without_weights))
-    return not any(isinstance(p, nn.Parameter) and p.requires_grad for p in without_weights.values())
+    return {number for number, p in own.items() if isinstance(p, nn.Parameter) and p.requires_grad}
+
+
+def _quantize(model: LoadedModel, form: str) -> None:
+    """Keep the linear layers' weights in a form. Raises: ModelError, where there is no such layer."""
+    if not quantize_weights(model.trunk, form):
+        raise ModelError(f"model.quantization: {model.facts.name} has no linear layer whose weight could be kept in {form}. Leave it out.")
 
 
 def place(model: LoadedModel, recipe: Recipe, device: torch.device, *, is_frozen: bool) -> tuple[Paths, torch.dtype | None]:
-    """Bring a model to the device in the recipe's precision: stored in bf16 where nothing of its own trains, else in float32.
+    """Bring a model to the device in the recipe's precision, its linear layers quantized where the recipe says so: else stored in bf16 where nothing of its own trains, else in float32.
 
     Returns: how it can be run, tried before, in float32, which tells a capped logit from a rounded one, and there; and the dtype that
     autocast is to compute in, None where it computes in what the weights are stored in.
     """
+    if recipe.model.quantization:
+        _quantize(model, recipe.model.quantization)
     paths, precision = _paths(recipe, model), choose_precision(recipe.engine.precision, device)
     if precision is not None and is_frozen:
         store_weights(model.trunk, precision)
+        compute_in(model.trunk, precision)
     model.trunk.to(device)
     if precision is not None or device.type != "cpu":
         there = _paths(recipe, model)

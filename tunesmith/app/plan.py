@@ -95,7 +95,9 @@ def make_plan(task: Task, groups: Sequence[ParamGroup], recipe: str) -> Plan:
     tokens_per_epoch = _tokens_per_epoch(sizes, steps)
     total_tokens = round(tokens_per_epoch * steps.num_steps / steps.steps_per_epoch)
     trainable = sum(p.numel() for p in {id(p): p for group in groups for p in group.params}.values())
-    total = sum(p.numel() for p in task.forward.parameters())
+    packed = [layer.packed for layer in task.forward.quantized_layers]
+    sizes_of_packed = [weight.shape[0] * weight.shape[1] for weight in packed]
+    total = sum(p.numel() for p in task.forward.parameters()) + sum(sizes_of_packed)
     kind = _cost_kind(task, trainable)
     longest = max(sizes)
     batch = min(max(task.micro_batch_tokens, longest), all_tokens)
@@ -111,6 +113,9 @@ def make_plan(task: Task, groups: Sequence[ParamGroup], recipe: str) -> Plan:
         num_scored_tokens=math.ceil(batch * scored / all_tokens),
         logits_bytes=4 * facts.vocab_size * positions_at_a_time(facts.vocab_size, task.device),
         int8_base=task.method.base_precision == "int8",
+        num_packed=sum(sizes_of_packed),
+        packed_bytes=sum(weight.num_bytes for weight in packed),
+        num_unpacked=max(sizes_of_packed, default=0),
     )
     available = available_memory_bytes(task.device)
     recomputed = _recomputes(task, memory_of().total_bytes, available)

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from tunesmith.app.learned import Learned, learned
+from tunesmith.app.placing import trained_in_place
 from tunesmith.app.task import load_model
 from tunesmith.app.tuned import saved_model
 from tunesmith.app.vocabulary import TOKENS_FILE, add_saved_tokens
@@ -23,7 +23,7 @@ from tunesmith.model.load import LoadedModel
 from tunesmith.model.source import Request, resolve
 from tunesmith.recipe import Recipe
 
-__all__ = ["OneOfMany", "Shared", "load_shared", "trained_in_place"]
+__all__ = ["OneOfMany", "Shared", "load_shared"]
 
 _SHOWN = 12
 
@@ -92,15 +92,6 @@ def load_shared(directories: Iterable[RunDirectory]) -> Shared:
                     "Take runs of one kind."
                 )
     return Shared(base, runs)
-
-
-def trained_in_place(method: Method, trunk: nn.Module) -> set[int]:
-    """The ids of the trunk's own tensors that the method would train. It is applied to a copy without weights."""
-    without_weights: dict[int, Any] = {id(p): nn.Parameter(torch.empty_like(p, device="meta")) for p in trunk.parameters()}
-    without_weights |= {id(buffer): torch.empty_like(buffer, device="meta") for buffer in trunk.buffers()}
-    bare = dict(without_weights)
-    method.apply(copy.deepcopy(trunk, without_weights))
-    return {known for known, tensor in bare.items() if isinstance(tensor, nn.Parameter) and tensor.requires_grad}
 
 
 def _one(directory: RunDirectory) -> OneOfMany:

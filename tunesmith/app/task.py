@@ -17,6 +17,7 @@ from tunesmith.app.folding import with_adapters
 from tunesmith.app.judging import EncodedSplit
 from tunesmith.app.machine import choose_device
 from tunesmith.app.placing import check_precision, leaves_frozen, placed
+from tunesmith.app.room import with_room
 from tunesmith.app.vocabulary import add_tokens
 from tunesmith.core import registry
 from tunesmith.core.errors import DataError, MethodError, ObjectiveError, RecipeError
@@ -51,6 +52,7 @@ __all__ = [
     "Task",
     "attach",
     "choose_objective",
+    "learning_rate",
     "load_model",
     "prepare",
     "rows_to_answer",
@@ -171,6 +173,12 @@ def load_model(recipe: Recipe, objective: Objective, say: Say, saved: Path | Non
     model = options(getattr(objective, "need", "lm" if objective.uses_lm_head else "any"))
     if model.facts.is_encoder_decoder and not objective.uses_lm_head:
         model = options("encoder")
+    if model.source.adapters and model.source.adapters_of:
+        say(
+            Warned(
+                f"model.source: {spec.source}: its adapter was trained on the base kept in {model.source.adapters_of}; it is merged into the base in full precision."
+            )
+        )
     model = with_adapters(model)
     if model.source.adapters:  # an adapter trained next belongs to this run, not to its base: peft must fail to load it there, not mislead
         model.trunk.name_or_path = spec.source  # type: ignore[assignment]
@@ -232,8 +240,8 @@ def prepare(recipe: Recipe, say: Say) -> Task:
     metrics, select_by = _metrics(recipe, objective_name, objective, data), _selection(recipe, objective)
     method: Method = registry.create("method", recipe.method.name, **recipe.method.options)
     check_precision(recipe, method, device)
-    model = add_tokens(recipe, load_model(recipe, objective, say), data.train)
-    forward = placed(model, recipe, device, is_frozen=leaves_frozen(method, model.trunk))
+    model = with_room(add_tokens(recipe, load_model(recipe, objective, say), data.train), method)
+    forward = placed(model, recipe, device, is_frozen=leaves_frozen(method, model.trunk, recipe))
     tasks = {name: Asked(one.templates, one.labels) for name, one in data.sets.items()}
     encoder = text_encoder(recipe, model, data.labels, tasks, _numbers(data.train))
     if not objective.heads(encoder) and recipe.train.head_first:
@@ -318,6 +326,12 @@ def _numbers(examples: Sequence[Example]) -> tuple[float, float]:
     return (fmean(values), pstdev(values)) if values else (0.0, 1.0)
 
 
+def learning_rate(task: Task) -> float:
+    """The recipe's, or the method's own."""
+    rate = task.recipe.train.learning_rate
+    return task.method.learning_rate if rate == "auto" else rate
+
+
 def attach(task: Task) -> list[ParamGroup]:
     """Apply the method to the trunk, put the objective's heads on it, and return what trains.
 
@@ -327,6 +341,7 @@ def attach(task: Task) -> list[ParamGroup]:
     torch.manual_seed(task.recipe.seed)
     groups = task.method.apply(task.model.trunk)
     task.model.trunk.to(task.device)
+    task.forward.use_virtual_tokens(task.method.virtual_tokens)
     if not task.recipe.engine.exact_reference:
         task.forward.use_fused_layers()
     task.forward.caches_exactly = None  # tried on the model before tuning

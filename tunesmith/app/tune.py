@@ -19,7 +19,7 @@ from tunesmith.app.machine import machine_facts, versions
 from tunesmith.app.plan import Plan, make_plan, step_plan
 from tunesmith.app.run import Run
 from tunesmith.app.saving import save_tuned
-from tunesmith.app.task import Say, Task, attach, prepare
+from tunesmith.app.task import Say, Task, attach, learning_rate, prepare
 from tunesmith.app.training import Fit, Fitting, Validator, evenly_spaced
 from tunesmith.app.validation import make_validator
 from tunesmith.app.ways import chosen_ways
@@ -175,7 +175,7 @@ def _fit(task: Task, groups: list[ParamGroup], directory: RunDirectory, interrup
         rows=rows,
         validator=validator,
         step_plan=steps,
-        plan=TrainingPlan(steps.num_steps, steps.steps_per_epoch, train.learning_rate, train.schedule, warmup, train.max_grad_norm),
+        plan=TrainingPlan(steps.num_steps, steps.steps_per_epoch, learning_rate(task), train.schedule, warmup, train.max_grad_norm),
         state=TrainingState(optimizer),
         directory=directory,
         interruption=interruption,
@@ -228,9 +228,20 @@ def _model_facts(task: Task) -> dict[str, object]:
         "attention_reason": paths.attention_reason,
         "head": paths.head,
         "max_length": task.model.facts.max_length,
+        "quantization": task.recipe.model.quantization,
+        "linear_weights": _linear_weights(task),
         "trust_remote_code": source.trust_remote_code,
         "notes": list(source.notes),
     }
+
+
+def _linear_weights(task: Task) -> dict[str, int] | None:
+    """Bytes of the quantized layers' weights, in float32 and as they are kept; None where none is."""
+    packed = [layer.packed for layer in task.forward.quantized_layers]
+    if not packed:
+        return None
+    before = 4 * sum(weight.shape[0] * weight.shape[1] for weight in packed)
+    return {"before_bytes": before, "after_bytes": sum(weight.num_bytes for weight in packed)}
 
 
 def _checked(say: Say, interruption: Interruption) -> Say:

@@ -10,6 +10,7 @@ from tunesmith.app.judging import choose, read_head, write_answers_to
 from tunesmith.app.learned import Learned, learned, require_head, require_language_model
 from tunesmith.app.machine import choose_device
 from tunesmith.app.placing import leaves_frozen, place, placed
+from tunesmith.app.room import with_room
 from tunesmith.app.task import load_model, stop_tokens, text_encoder
 from tunesmith.app.vocabulary import add_saved_tokens
 from tunesmith.core import registry
@@ -123,14 +124,14 @@ def load_tuned(directory: RunDirectory) -> Tuned:
     saved = saved_model(directory)
     model = add_saved_tokens(load_model(recipe, objective, lambda event: None, saved), saved)
     method: Method = registry.create("method", recipe.method.name, **recipe.method.options)
-    return as_tuned(directory, known, objective, method, model, is_frozen=leaves_frozen(method, model.trunk))
+    return as_tuned(directory, known, objective, method, model, is_frozen=leaves_frozen(method, model.trunk, recipe))
 
 
 def as_tuned(
     directory: RunDirectory, known: Learned, objective: Objective, method: Method, model: LoadedModel, *, is_frozen: bool
 ) -> Tuned:
     """A run's model, given its base, which is changed in place. `is_frozen`: whether none of the base's own weights were trained."""
-    recipe, saved = known.recipe, saved_model(directory)
+    recipe, saved, model = known.recipe, saved_model(directory), with_room(model, method)
     device = choose_device(recipe.engine.device)
     paths, autocast = place(model, recipe, device, is_frozen=is_frozen)
     method.apply(model.trunk)
@@ -140,6 +141,7 @@ def as_tuned(
     forward = PackedForward(model.trunk, {n: h.to(device) for n, h in heads.items()}, model.facts, paths, autocast)
     if not recipe.engine.exact_reference:
         forward.use_fused_layers()
+    forward.use_virtual_tokens(method.virtual_tokens)
     if method.base_precision == "int8":
         forward.use_int8_base()
     encoder = text_encoder(recipe, model, labels)

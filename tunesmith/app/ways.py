@@ -96,7 +96,7 @@ def _recompute(task: Task, planned: Plan, say: Say) -> None:
 def _compile(task: Task, planned: Plan, say: Say) -> float:
     """Compile the model's layers where the recipe asks for it, or the training is long enough to win by it. Returns: seconds."""
     engine = task.recipe.engine
-    wins = planned.train_seconds * COMPILED_GAIN[task.method.base_precision] > COMPILE_SECONDS
+    wins = planned.train_seconds * COMPILED_GAIN[task.method.base_precision] > COMPILE_SECONDS and not task.recipe.model.quantization
     if engine.exact_reference or task.forward.features is not None or not (engine.compile is True or (engine.compile == "auto" and wins)):
         return 0.0
     say(Notice("compiling the model's layers: up to a minute, the first time."))

@@ -246,12 +246,20 @@ class Forward(Protocol):
 class Method(Protocol):
     """WHAT trains. A file in `method/`."""
 
-    virtual_tokens: ClassVar[int]
-    """Learned tokens put before every sequence."""
-    mergeable: ClassVar[bool]
-    """Whether the change can be folded into the model's own weights."""
-    starts_at_base: ClassVar[bool]
-    """Whether the untrained method leaves the model's outputs as they are."""
+    learning_rate: ClassVar[float]
+    """Of AdamW, where the recipe names none."""
+
+    @property
+    def virtual_tokens(self) -> int:
+        """Learned tokens put before every sequence."""
+
+    @property
+    def mergeable(self) -> bool:
+        """Whether the change can be folded into the model's own weights."""
+
+    @property
+    def starts_at_base(self) -> bool:
+        """Whether the untrained method leaves the model's outputs as they are."""
 
     @property
     def base_precision(self) -> BasePrecision:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from tunesmith.core.batch import Batch, Stream, chains
+from tunesmith.core.errors import MethodError
 from tunesmith.core.types import ModelFacts
 from tunesmith.core.virtual import VirtualTokens, prefixes
 from tunesmith.engine.attention import PACKED, attention_implementation
@@ -23,6 +24,7 @@ from tunesmith.engine.kernels.frozen import Int8Linear, quantize_frozen
 from tunesmith.engine.kernels.linear import is_linear, use_fast_linear
 from tunesmith.engine.kernels.linear_cross_entropy import linear_cross_entropy, positions_at_a_time
 from tunesmith.engine.kernels.lora import fuse_lora
+from tunesmith.engine.kernels.quantized import QuantizedLayer
 from tunesmith.engine.kernels.varlen_attention import attends_varlen
 from tunesmith.engine.memory import keep_freed_memory
 from tunesmith.engine.recomputing import checkpointed_layers, recomputed
@@ -108,6 +110,10 @@ class PackedForward(nn.Module):
         A causal model's do not depend on what follows, nor does a prefix: they are computed once a stream.
         """
         self.prefixes = tuple(prefixes(self.trunk))
+        if self.prefixes and self.paths.attention != "packed" and not self.facts.is_causal:
+            raise MethodError(
+                f"method: an encoder takes a prefix only where its attention is packed, and here it is padded ({self.paths.attention_reason}). Use prompt."
+            )
         is_shared = self.facts.is_causal or bool(self.prefixes)
         self.virtual = VirtualTokens(num, is_shared) if num else None
         self.caches_exactly = None
@@ -125,6 +131,11 @@ class PackedForward(nn.Module):
     def is_rounded(self) -> bool:
         """Whether some of its products are made in int8."""
         return any(isinstance(module, Int8Linear) for module in self.trunk.modules())
+
+    @property
+    def quantized_layers(self) -> list[QuantizedLayer]:
+        """The layers of the trunk whose weights are kept in few bits."""
+        return [module for module in self.trunk.modules() if isinstance(module, QuantizedLayer)]
 
     def nll(self, batch: Batch) -> Tensor:
         """Weighted sum over the targets of -log p(label), nats, scalar."""

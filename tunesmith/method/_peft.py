@@ -170,6 +170,8 @@ def merge_adapter(trunk: nn.Module) -> None:
     _untie_adapted(trunk)
     for path, module in list(trunk.named_modules()):
         if isinstance(module, BaseTunerLayer):
+            if "weight" not in module.get_base_layer()._parameters:
+                raise MethodError(f"{path}: its base is quantized, and an adapter is merged into a model in its own numbers only.")
             with torch.no_grad():
                 _merge(path, module)
             _put(trunk, path, module.get_base_layer())

@@ -9,12 +9,14 @@ from typing import Any
 
 import torch
 from peft import PeftConfig, PromptLearningConfig
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from tunesmith.core.errors import MethodError
+from tunesmith.method._base import base_metadata, check_base
 
-__all__ = ["LearnedTokens", "embedding_of", "load_vectors", "save_vectors", "shape_options", "text_ids"]
+__all__ = ["LearnedTokens", "embedding_of", "load_vectors", "save_vectors", "shape_options", "text_ids", "unfoldable"]
 
 _FILE = "adapter_model.safetensors"
 _NAME = "virtual_tokens"
@@ -107,19 +109,32 @@ def shape_options(trunk: Any, num_virtual_tokens: int) -> dict[str, Any]:
     }
 
 
-def save_vectors(vectors: Tensor, config: PromptLearningConfig, folder: Path) -> None:
+def unfoldable(folder: Path) -> str:
+    """What a saved adapter holds that cannot become part of a model's weights; empty for what can, and where there is none."""
+    if (folder / "adapter_config.json").is_file():
+        config: Any = PeftConfig.from_pretrained(str(folder))
+        return "virtual tokens" if isinstance(config, PromptLearningConfig) else ""
+    file = folder / "selected.safetensors"
+    if file.is_file():
+        with safe_open(file, framework="pt") as opened:
+            return "bottleneck adapters" if any(".adapter.down." in name for name in opened.keys()) else ""  # noqa: SIM118  (no mapping)
+    return ""
+
+
+def save_vectors(trunk: nn.Module, vectors: Tensor, config: PromptLearningConfig, folder: Path) -> None:
     """Write adapter_config.json and adapter_model.safetensors, as peft does: what the encoder made, not the encoder."""
     folder.mkdir(parents=True, exist_ok=True)
     config.inference_mode = True
     config.save_pretrained(str(folder))
-    save_file({"prompt_embeddings": vectors.detach().float().cpu().contiguous()}, folder / _FILE)
+    save_file({"prompt_embeddings": vectors.detach().float().cpu().contiguous()}, folder / _FILE, metadata=base_metadata(trunk))
 
 
-def load_vectors(folder: Path, config: PromptLearningConfig, shape: tuple[int, ...]) -> Tensor:
+def load_vectors(trunk: nn.Module, folder: Path, config: PromptLearningConfig, shape: tuple[int, ...]) -> Tensor:
     """What `save_vectors`, or peft, wrote. Raises: MethodError, where it is of another kind or shape."""
     file = folder / _FILE
     if not file.is_file():
         raise MethodError(f"{file}: no such file. It was saved by another method.")
+    check_base(trunk, file)
     saved: Any = PeftConfig.from_pretrained(str(folder))
     vectors = load_file(file).get("prompt_embeddings")
     if saved.peft_type != config.peft_type or vectors is None or tuple(vectors.shape) != shape:

@@ -29,6 +29,7 @@ class BitFit:
     virtual_tokens: ClassVar[int] = 0
     mergeable: ClassVar[bool] = True
     starts_at_base: ClassVar[bool] = True
+    learning_rate: ClassVar[float] = 5e-3
     base_precision: ClassVar[BasePrecision] = "exact"
 
     def apply(self, trunk: nn.Module) -> list[ParamGroup]:

@@ -25,6 +25,7 @@ class Full:
     virtual_tokens: ClassVar[int] = 0
     mergeable: ClassVar[bool] = True
     starts_at_base: ClassVar[bool] = True
+    learning_rate: ClassVar[float] = 2e-5
     base_precision: ClassVar[BasePrecision] = "exact"
 
     def apply(self, trunk: nn.Module) -> list[ParamGroup]:

@@ -24,6 +24,7 @@ class Head:
     virtual_tokens: ClassVar[int] = 0
     mergeable: ClassVar[bool] = True
     starts_at_base: ClassVar[bool] = True
+    learning_rate: ClassVar[float] = 1e-2
     base_precision: ClassVar[BasePrecision] = "exact"
 
     def apply(self, trunk: nn.Module) -> list[ParamGroup]:

@@ -35,6 +35,7 @@ class Layers:
     virtual_tokens: ClassVar[int] = 0
     mergeable: ClassVar[bool] = True
     starts_at_base: ClassVar[bool] = True
+    learning_rate: ClassVar[float] = 1e-4
     base_precision: ClassVar[BasePrecision] = "exact"
 
     def __post_init__(self) -> None:

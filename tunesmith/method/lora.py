@@ -58,6 +58,7 @@ class LoRA:
     virtual_tokens: ClassVar[int] = 0
     mergeable: ClassVar[bool] = True
     starts_at_base: ClassVar[bool] = True
+    learning_rate: ClassVar[float] = 2e-4
 
     def __post_init__(self) -> None:
         """Raises: MethodError, for an option out of its range."""

@@ -74,12 +74,12 @@ class PTuning:
 
     def save(self, trunk: nn.Module, folder: Path) -> None:
         """Write the vectors that the network makes, in peft's format."""
-        save_vectors(LearnedTokens.of(trunk).vectors(), self._config(trunk), folder)
+        save_vectors(trunk, LearnedTokens.of(trunk).vectors(), self._config(trunk), folder)
 
     def load(self, trunk: nn.Module, folder: Path) -> None:
         """Load vectors that `save`, or peft, wrote; no network makes them any more. Raises: MethodError, where they do not fit."""
         embedding = embedding_of(trunk)
-        vectors = load_vectors(folder, self._config(trunk), (self.num_virtual_tokens, embedding.embedding_dim))
+        vectors = load_vectors(trunk, folder, self._config(trunk), (self.num_virtual_tokens, embedding.embedding_dim))
         LearnedTokens.of(trunk).fix(vectors.to(embedding.weight.device))
 
     def _config(self, trunk: nn.Module) -> Any:

@@ -62,6 +62,7 @@ class Peft:
     """Any field of peft's config of that type: r, target_modules, modules_to_save, ..."""
 
     virtual_tokens: ClassVar[int] = 0
+    learning_rate: ClassVar[float] = 5e-3
     base_precision: ClassVar[BasePrecision] = "exact"
 
     def __post_init__(self) -> None:

@@ -93,13 +93,13 @@ class Prefix:
 
     def save(self, trunk: nn.Module, folder: Path) -> None:
         """Write the prefixes in peft's format: what the network made, not the network."""
-        save_vectors(LearnedTokens.of(trunk).vectors(), self._config(trunk), folder)
+        save_vectors(trunk, LearnedTokens.of(trunk).vectors(), self._config(trunk), folder)
 
     def load(self, trunk: nn.Module, folder: Path) -> None:
         """Load prefixes that `save`, or peft, wrote. Raises: MethodError, where they do not fit."""
         config = self._config(trunk)
         shape = (self.num_virtual_tokens, 2 * config.num_layers * config.token_dim)
-        LearnedTokens.of(trunk).fix(load_vectors(folder, config, shape).to(embedding_of(trunk).weight.device))
+        LearnedTokens.of(trunk).fix(load_vectors(trunk, folder, config, shape).to(embedding_of(trunk).weight.device))
 
     def _config(self, trunk: Any) -> Any:
         """Raises: MethodError, where the model's keys are of no shape that peft's format can say."""

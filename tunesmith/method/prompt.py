@@ -69,12 +69,12 @@ class Prompt:
 
     def save(self, trunk: nn.Module, folder: Path) -> None:
         """Write the vectors in peft's format."""
-        save_vectors(LearnedTokens.of(trunk).vectors(), self._config(trunk), folder)
+        save_vectors(trunk, LearnedTokens.of(trunk).vectors(), self._config(trunk), folder)
 
     def load(self, trunk: nn.Module, folder: Path) -> None:
         """Load vectors that `save`, or peft, wrote. Raises: MethodError, where they do not fit."""
         learned = LearnedTokens.of(trunk)
-        vectors = load_vectors(folder, self._config(trunk), (self.num_virtual_tokens, embedding_of(trunk).embedding_dim))
+        vectors = load_vectors(trunk, folder, self._config(trunk), (self.num_virtual_tokens, embedding_of(trunk).embedding_dim))
         with torch.no_grad():
             next(learned.encoder.parameters()).copy_(vectors)
 

@@ -19,6 +19,7 @@ __all__ = [
     "first_position",
     "flops_per_token",
     "lora_parameters",
+    "num_positions",
     "read_facts",
     "training_memory",
 ]
@@ -96,9 +97,7 @@ def _has_token_types(trunk: nn.Module) -> bool:
 
 def _max_length(text: Any, tokenizer: Any, source: SourceInfo, first: int, wanted: int | None) -> int:
     """The most tokens of a sequence: what the model has positions for, or less where its makers say so."""
-    stated = [getattr(text, name, None) for name in ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length")]
-    positions = next((value for value in stated if isinstance(value, int) and value > 0), None)
-    limit = positions - first if positions is not None else None
+    limit = _positions(text, first)
     if wanted is not None:
         if limit is not None and wanted > limit:
             raise ModelError(f"model.max_length: {wanted} is more than {source.name} has positions for ({limit}). Take at most {limit}.")
@@ -109,6 +108,17 @@ def _max_length(text: Any, tokenizer: Any, source: SourceInfo, first: int, wante
         limit,
     ]
     return min((value for value in makers if value is not None), default=_NO_LIMIT_TOKENS)
+
+
+def num_positions(trunk: nn.Module) -> int | None:
+    """The most tokens that a model has positions for; None where it states no limit."""
+    return _positions(trunk.config.get_text_config(), first_position(trunk))  # type: ignore[union-attr,operator]
+
+
+def _positions(text: Any, first: int) -> int | None:
+    stated = [getattr(text, name, None) for name in ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length")]
+    positions = next((value for value in stated if isinstance(value, int) and value > 0), None)
+    return positions - first if positions is not None else None
 
 
 def _sentence_length(folder: Path) -> int | None:
@@ -191,10 +201,14 @@ def training_memory(
     logits_bytes: int = 64 * 2**20,
     recomputed: bool = False,
     int8_base: bool = False,
+    num_packed: int = 0,
+    packed_bytes: int = 0,
+    num_unpacked: int = 0,
 ) -> MemoryEstimate:
     """Predict the memory of one training step.
 
-    - weights: parameters x `weight_bytes`, those of attention and feed-forward blocks x 1 with an `int8_base`; gradients: 4 bytes a trainable parameter; moments: two such for Adam, one for SGD with momentum and RMSprop
+    - weights: parameters x `weight_bytes`, those of attention and feed-forward blocks x 1 with an `int8_base`; of a quantized
+      base `packed_bytes` for `num_packed` of them, and one layer's, `num_unpacked`, made anew; gradients: 4 bytes a trainable parameter; moments: two such for Adam, one for SGD with momentum and RMSprop
     - activations, a token and layer: what the backward pass of attention (inputs, q, k, v, output), of the feed-forward block (inputs,
       pre-activation, gate and product: 4/3 of its matrices' width) and of two norms and residuals reads, each in `weight_bytes`. A frozen trunk keeps one layer's;
       where activations are `recomputed`, every layer keeps its input only, and one layer at a time the rest
@@ -213,7 +227,10 @@ def training_memory(
     in_int8 = facts.parts.get("attention", 0) + facts.parts.get("feed_forward", 0) if int8_base else 0
     logits = min(logits_bytes, 4 * num_scored_tokens * facts.vocab_size)
     return MemoryEstimate(
-        weights_bytes=(facts.num_parameters - in_int8) * weight_bytes + in_int8 + (num_trainable * 4 if method != "full" else 0),
+        weights_bytes=(facts.num_parameters - in_int8 - num_packed + num_unpacked) * weight_bytes
+        + in_int8
+        + packed_bytes
+        + (num_trainable * 4 if method != "full" else 0),
         gradients_bytes=4 * num_trainable,
         optimizer_bytes=4 * num_trainable * _MOMENTS.get(optimizer, 2),
         activations_bytes=kept + logits,

@@ -39,6 +39,8 @@ class SourceInfo:
     trust_remote_code: bool = False
     """Whether the folder's own Python code is to be run."""
     notes: tuple[str, ...] = ()
+    adapters_of: str | None = None
+    """The form that the base's weights had while the adapters trained on it; None: its own numbers."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from tunesmith.core.errors import RecipeError, TunesmithError, did_you_mean
 from tunesmith.recipe.messages import AT_KEY, UNKNOWN_OPTION, explain, nearest
 from tunesmith.recipe.models import Recipe
+from tunesmith.recipe.overlays import stand_in
 from tunesmith.recipe.overrides import apply, split
 from tunesmith.recipe.places import keys_everywhere, section_at
 from tunesmith.recipe.text import MOST_CHARACTERS, parse_yaml, write_yaml
@@ -94,6 +95,7 @@ def from_mapping(mapping: Mapping[str, Any], *, name: str, where: str = "", over
     values = {"name": name, **copy.deepcopy(dict(mapping))}
     changes = [split(override) for override in overrides]
     apply(values, changes)
+    stand_in(values)
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:

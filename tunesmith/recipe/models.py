@@ -31,6 +31,10 @@ FormatName = Annotated[str, BeforeValidator(lambda value: check_name("format", v
 MetricName = Annotated[str, BeforeValidator(lambda value: check_name("metric", value))]
 
 
+def _no_quantization(value: Any) -> Any:
+    return None if value == "none" else value
+
+
 class ModelSpec(Section):
     """The model to start from. A plain text is the source."""
 
@@ -47,6 +51,9 @@ class ModelSpec(Section):
     attention: Literal["auto", "packed", "padded"] = "auto"
     """How sequences share a batch; auto: packed where a probe finds it exact for this model."""
 
+    quantization: Annotated[Literal["int8", "int4", "nf4", "fp4", "bf16", "fp16"] | None, BeforeValidator(_no_quantization)] = None
+    """Keep the weights of the linear layers in fewer bits, frozen, and make them anew for each product; none: in the model's own numbers
+    (docs/quantization.md)."""
     add_tokens: Annotated[int, Field(ge=1)] | Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)] | None = None
     """Give words a token of their own: so many of the training texts, those that save most tokens, or those listed. Their rows train with lora, full and
     new_tokens (docs/new-language.md)."""
@@ -240,8 +247,8 @@ class TrainSpec(Section):
     """Passes over the training rows."""
     max_steps: Positive | None = None
     """Stop after so many steps, whatever the epochs."""
-    learning_rate: float = Field(default=2e-4, gt=0)
-    """The largest learning rate, after the warm-up."""
+    learning_rate: Annotated[float, Field(gt=0)] | Literal["auto"] = "auto"
+    """The largest learning rate, after the warm-up; auto: the method's own (docs/methods.md)."""
     optimizer: Literal["adamw", "adam", "sgd", "rmsprop"] = "adamw"
     """The optimizer."""
     momentum: float = Field(default=0.0, ge=0, lt=1)

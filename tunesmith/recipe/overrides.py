@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tunesmith.core.errors import RecipeError
+from tunesmith.recipe.overlays import true_method
 from tunesmith.recipe.places import PLUGIN_KEYS, section_at, takes_only_text, takes_source, takes_texts
 from tunesmith.recipe.text import parse_yaml
 
@@ -23,7 +24,7 @@ def split(override: str) -> tuple[Keys, str]:
 
 
 def apply(values: dict[str, Any], overrides: Sequence[tuple[Keys, str]]) -> None:
-    """Change `values` in place. Another `method.name` drops the options that were given to the method before.
+    """Change `values` in place. Another `method.name` drops the options that were given to the method before, and the learning rate.
 
     Raises: RecipeError, where a value is not YAML, or keys are given to a value that has none.
     """
@@ -35,7 +36,7 @@ def apply(values: dict[str, Any], overrides: Sequence[tuple[Keys, str]]) -> None
         here = values
         for depth in range(1, len(keys)):
             here[keys[depth - 1]] = here = _mapping(here.get(keys[depth - 1]), keys[:depth])
-        plugin = str(values[keys[0]].get("name")) if keys[0] in PLUGIN_KEYS else ""
+        plugin = str(true_method(values[keys[0]].get("name"))) if keys[0] in PLUGIN_KEYS else ""
         if takes_source(keys):
             here[keys[-1]] = _source(keys, text)
         elif takes_texts(keys):
@@ -52,8 +53,15 @@ def _choose(values: dict[str, Any], keys: Keys, text: str) -> None:
     current = values.get(keys[0])
     chosen = current.get("name") if isinstance(current, Mapping) else current
     value = _value(keys, text, is_text=len(keys) == 2)
-    if value != chosen:
-        values[keys[0]] = value
+    if value == chosen:
+        return
+    if isinstance(current, Mapping) and isinstance(value, str) and true_method(value) == true_method(chosen):
+        values[keys[0]] = {**current, "name": value}  # the same method, whose options stay
+        return
+    values[keys[0]] = value
+    train = values.get("train")
+    if keys[0] == "method" and isinstance(train, Mapping):  # the rate that the recipe names is its own method's
+        values["train"] = {key: rate for key, rate in train.items() if key != "learning_rate"}
 
 
 def _mapping(value: Any, keys: Keys) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Optional, Union
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, TypeAdapter, ValidationError
@@ -13,6 +13,7 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 from tunesmith.core.errors import TunesmithError, did_you_mean
 from tunesmith.core.registry import Description, Option, describe, names
 from tunesmith.recipe.messages import AT_KEY, TEXT, UNKNOWN_OPTION, explain, shown
+from tunesmith.recipe.overlays import METHOD_OVERLAYS
 
 __all__ = ["PluginSpec", "check_name", "described_schema", "option_type", "plugin"]
 
@@ -77,7 +78,10 @@ class plugin:
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         """A name, or one of the plug-ins with its options."""
         described = [describe(self.kind, name) for name in names(self.kind)]
-        return {"anyOf": [{"enum": [one.name for one in described]}, *(_named_schema(one) for one in described)]}
+        known = {one.name: one for one in described}
+        overlays = {name: known[true] for name, true in METHOD_OVERLAYS.items() if self.kind == "method" and true in known}
+        named = [_named_schema(one) for one in described] + [_named_schema(replace(one, name=name)) for name, one in overlays.items()]
+        return {"anyOf": [{"enum": [*known, *overlays]}, *named]}
 
     def _read(self, value: Any) -> PluginSpec:
         if isinstance(value, PluginSpec):

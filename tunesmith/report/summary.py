@@ -83,6 +83,8 @@ def _subject(report: Mapping[str, Any]) -> str:
         "head": "A new head on the frozen {}",
     }
     train = ((report.get("data") or {}).get("splits") or {}).get("train") or {}
+    kept_in = (report.get("model") or {}).get("quantization")
+    model += f" kept in {kept_in}" if kept_in else ""
     text = ways.get(method, f"{method} on {{}}").replace("{}", model)
     if train.get("rows"):
         text += f" with {count(train['rows'])} rows"

@@ -3,7 +3,7 @@
     y = x W' + bias + s (x A') B'        T tokens    I inputs    O outputs    r rank    s = lora_alpha / r
 
 The backward pass keeps x and x A' only, makes no gradient for W, and multiplies the small products first. Where W is kept in bfloat16, x and y are
-too, A and B act in bfloat16, and their gradients are summed in their own float32.
+too, A and B act in bfloat16, and their gradients are summed in their own float32. A quantized W is made anew in both passes and never kept.
 """
 
 from typing import Any
@@ -16,6 +16,7 @@ from tunesmith.engine.kernels.frozen import Int8Linear, frozen_gradient, frozen_
 from tunesmith.engine.kernels.linear import is_linear
 from tunesmith.engine.kernels.native import kernels
 from tunesmith.engine.kernels.product import product
+from tunesmith.engine.kernels.quantized import PackedWeight, QuantizedLinear
 
 __all__ = ["fuse_lora"]
 
@@ -87,6 +88,23 @@ class _FrozenLinearWithAdapter(torch.autograd.Function):
         return grad_x if wants_x else None, None, None, None, grad_a, grad_b, None
 
 
+class _QuantizedLinearWithAdapter(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x_TI: Tensor, weight: PackedWeight, bias_O: Tensor | None, a_rI: Tensor, b_Or: Tensor, scale: float) -> Tensor:
+        y, xa_Tr = _forward(x_TI, weight.unpacked(x_TI.dtype), None, bias_O, a_rI, b_Or, scale)
+        ctx.save_for_backward(x_TI, a_rI, b_Or, xa_Tr)
+        ctx.weight, ctx.scale = weight, scale
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        wants_x = ctx.needs_input_grad[0]
+        x_TI, a_rI, b_Or, xa_Tr = ctx.saved_tensors
+        weight_OI = ctx.weight.unpacked(x_TI.dtype) if wants_x else x_TI.new_empty(0)
+        grad_x, grad_a, grad_b = _backward(grads[0], x_TI, weight_OI, None, a_rI, b_Or, xa_Tr, ctx.scale, wants_x)
+        return grad_x if wants_x else None, None, None, grad_a, grad_b, None
+
+
 def _forward_shapes(
     x_TI: Tensor, weight_OI: Tensor, _scale_O: Tensor | None, _bias_O: Tensor | None, a_rI: Tensor, *_: object
 ) -> tuple[Tensor, Tensor]:
@@ -142,8 +160,12 @@ class Linear(peft_lora.Linear):
             return super().forward(x, *args, **kwargs)
         base: Any = self.get_base_layer()
         a, b = (getattr(self, name)[adapter].weight for name in ("lora_A", "lora_B"))
-        scale = base.scale if isinstance(base, Int8Linear) else None
-        y = lora_linear(x.reshape(-1, x.shape[-1]), base.weight, scale, base.bias, a, b, self.scaling[adapter])
+        x_TI = x.reshape(-1, x.shape[-1])
+        if isinstance(base, QuantizedLinear):
+            y: Tensor = _QuantizedLinearWithAdapter.apply(x_TI, base.packed, base.bias, a, b, self.scaling[adapter])  # type: ignore[no-untyped-call]
+        else:
+            scale = base.scale if isinstance(base, Int8Linear) else None
+            y = lora_linear(x_TI, base.weight, scale, base.bias, a, b, self.scaling[adapter])
         return y.view(*x.shape[:-1], y.shape[-1])
 
     def _plain_adapter(self) -> str | None:
@@ -154,8 +176,8 @@ class Linear(peft_lora.Linear):
             len(active) != 1
             or self.disable_adapters
             or self.merged
-            or not (is_linear(base) or type(base) is Int8Linear)
-            or base.weight.requires_grad
+            or not (is_linear(base) or type(base) in (Int8Linear, QuantizedLinear))
+            or (type(base) is not QuantizedLinear and base.weight.requires_grad)
         ):
             return None
         name: str = active[0]

@@ -65,6 +65,7 @@ class Run:
             origin=f"run {run.path}, on {base.origin}",
             adapters=adapters,
             heads=heads,
+            adapters_of=spec.get("quantization") or base.adapters_of,
             notes=(*base.notes, f"tuned from {base.name}"),
         )
 
