@@ -47,7 +47,9 @@ def _build(family: str, method: str) -> tuple[PackedForward, list[ParamGroup], M
         model.new_token_ids = tuple(range(50, 97))  # type: ignore[assignment]  # as if the model had been given them
     groups = made.apply(model)
     groups += [ParamGroup(name, list(head.parameters())) for name, head in heads.items()]
-    return PackedForward(model, heads, facts, paths), groups, made, objective
+    forward = PackedForward(model, heads, facts, paths)
+    forward.use_virtual_tokens(made.virtual_tokens)
+    return forward, groups, made, objective
 
 
 def _outputs(forward: PackedForward) -> Tensor:

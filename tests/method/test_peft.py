@@ -12,7 +12,7 @@ from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
 from safetensors.torch import load_file
 from tiny_training import build, outputs, pefts_losses, trained
 
-from tunesmith.app.placing import leaves_frozen
+from tunesmith.app.placing import trained_in_place
 from tunesmith.core import registry
 from tunesmith.core.errors import MethodError
 from tunesmith.method._peft import attach_adapter, merge_adapter
@@ -43,7 +43,7 @@ def options(kind: str, family: str) -> dict[str, Any]:
 def test_every_type_is_what_it_says(kind: str, family: str, tmp_path: Path) -> None:
     base = outputs(make(family))
     given = options(kind, family)
-    assert leaves_frozen(registry.create("method", "peft", **given), make(family))
+    assert not trained_in_place(registry.create("method", "peft", **given), make(family))
     forward, groups, made = build(family, "peft", **given)
     begun = outputs(forward.trunk)
     assert made.starts_at_base == torch.allclose(begun, base, atol=2e-6)

@@ -95,7 +95,7 @@ def describe(kind: str, name: str) -> Description:
     return _describe_file(kind, name, path, path.stat().st_mtime_ns)
 
 
-def create(kind: str, name: str, **options: Any) -> Any:
+def create(kind: str, name: str, /, **options: Any) -> Any:
     """Import a plug-in and make it with `options`.
 
     Raises: UsageError, for an unknown name or option, a missing option, a value that the plug-in refuses, or a package that it needs.

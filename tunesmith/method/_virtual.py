@@ -75,8 +75,9 @@ class LearnedTokens(nn.Module):
 
 
 def embedding_of(trunk: Any) -> nn.Embedding:
-    """The trunk's embedding. Raises: MethodError, where it reads no tokens."""
-    embedding = trunk.get_input_embeddings() if hasattr(trunk, "get_input_embeddings") else None
+    """The embedding of what the trunk reads. Raises: MethodError, where it reads no tokens."""
+    reader = trunk.get_encoder() if trunk.config.is_encoder_decoder else trunk
+    embedding = reader.get_input_embeddings() if hasattr(reader, "get_input_embeddings") else None
     if not isinstance(embedding, nn.Embedding):
         raise MethodError("method: virtual tokens need a model with an embedding of tokens, and this one has none. Use lora.")
     return embedding
@@ -103,7 +104,7 @@ def shape_options(trunk: Any, num_virtual_tokens: int) -> dict[str, Any]:
         "num_virtual_tokens": num_virtual_tokens,
         "token_dim": embedding_of(trunk).embedding_dim,
         "num_transformer_submodules": 1,
-        "num_attention_heads": int(config.num_attention_heads),
+        "num_attention_heads": int(getattr(config, "num_attention_heads", None) or 1),
         "num_layers": int(config.num_hidden_layers),
         "base_model_name_or_path": getattr(trunk, "name_or_path", None),
     }

@@ -36,10 +36,10 @@ _NONLINEARITIES: dict[str, Callable[[Tensor], Tensor]] = {"relu": torch.relu, "g
 class Adapter:
     """Train small networks inside every layer."""
 
-    kind: Literal["houlsby", "pfeiffer", "parallel"] = "pfeiffer"
+    placement: Literal["houlsby", "pfeiffer", "parallel"] = "pfeiffer"
     """Where they stand: after the attention and the feed-forward block, after the feed-forward block alone, or beside it."""
-    bottleneck_size: int = 64
-    """Numbers between their two layers."""
+    bottleneck_size: int | None = None
+    """Numbers between their two layers; none: a twelfth of the model's width, as 64 of 768."""
     nonlinearity: Literal["relu", "gelu", "tanh"] = "relu"
     """What stands between their two layers."""
     scaling: float = 4.0
@@ -54,7 +54,7 @@ class Adapter:
     def __post_init__(self) -> None:
         """Raises: MethodError, for an option out of its range."""
         for name, value, holds, expected in (
-            ("bottleneck_size", self.bottleneck_size, self.bottleneck_size >= 1, "at least 1"),
+            ("bottleneck_size", self.bottleneck_size, self.bottleneck_size is None or self.bottleneck_size >= 1, "at least 1"),
             ("scaling", self.scaling, self.scaling > 0, "more than 0"),
         ):
             if not holds:
@@ -70,9 +70,9 @@ class Adapter:
         found = blocks(trunk, "adapter")
         trunk.requires_grad_(False)
         width = hidden_width(trunk)
-        if self.bottleneck_size > width:
+        if self.bottleneck_size is not None and self.bottleneck_size > width:
             raise MethodError(f"method.bottleneck_size: {self.bottleneck_size} is more than the model is wide ({width}). Take less.")
-        put = {"houlsby": self._houlsby, "pfeiffer": self._pfeiffer, "parallel": self._parallel}[self.kind]
+        put = {"houlsby": self._houlsby, "pfeiffer": self._pfeiffer, "parallel": self._parallel}[self.placement]
         put(trunk, found, width)
         return [ParamGroup("adapter", [p for p in trunk.parameters() if p.requires_grad])]
 
@@ -97,7 +97,8 @@ class Adapter:
 
     def _put_on(self, module: nn.Module, width: int, scaling: float = 1.0) -> "_Bottleneck":
         like = next(module.parameters())
-        adapter = _Bottleneck(module, width, self.bottleneck_size, _NONLINEARITIES[self.nonlinearity], scaling).to(like.device)
+        size = self.bottleneck_size or max(1, width // 12)
+        adapter = _Bottleneck(module, width, size, _NONLINEARITIES[self.nonlinearity], scaling).to(like.device)
         module.adapter = adapter
         return adapter
 

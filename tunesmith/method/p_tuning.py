@@ -46,7 +46,7 @@ class PTuning:
         """Raises: MethodError, for an option out of its range."""
         for name, value in (
             ("num_virtual_tokens", self.num_virtual_tokens),
-            ("encoder_hidden_size", self.encoder_hidden_size or 1),
+            ("encoder_hidden_size", 1 if self.encoder_hidden_size is None else self.encoder_hidden_size),
             ("encoder_num_layers", self.encoder_num_layers),
         ):
             if value < 1:

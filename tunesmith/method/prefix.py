@@ -49,7 +49,10 @@ class Prefix:
 
     def __post_init__(self) -> None:
         """Raises: MethodError, for an option out of its range."""
-        for name, value in (("num_virtual_tokens", self.num_virtual_tokens), ("encoder_hidden_size", self.encoder_hidden_size or 1)):
+        for name, value in (
+            ("num_virtual_tokens", self.num_virtual_tokens),
+            ("encoder_hidden_size", 1 if self.encoder_hidden_size is None else self.encoder_hidden_size),
+        ):
             if value < 1:
                 raise MethodError(f"method.{name}: expected at least 1, found {value}.")
         if self.init_text is not None and self.prefix_projection:
@@ -109,7 +112,8 @@ class Prefix:
             raise MethodError(f"method: prefix does not fit models with {what} ({config.model_type}). Use prompt or lora.")
         options = shape_options(trunk, self.num_virtual_tokens)
         heads = options["num_attention_heads"]
-        key_heads = int(getattr(config, "num_key_value_heads", None) or heads)
+        shares_one = getattr(config, "multi_query", False) and not getattr(config, "new_decoder_architecture", False)
+        key_heads = 1 if shares_one else int(getattr(config, "num_key_value_heads", None) or heads)
         width = key_heads * int(getattr(config, "head_dim", None) or config.hidden_size // heads)
         options |= {"num_attention_heads": key_heads, "token_dim": width}
         return PrefixTuningConfig(

@@ -1,12 +1,14 @@
 """Quantized layers: against plain products with the rounded weight, the QLoRA paper's table, torchao's and bitsandbytes' own, and the bytes that they hold."""
 
 import copy
+from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
 from families import make
 from peft import LoraConfig, inject_adapter_in_model
+from safetensors.torch import load_file
 from torch import nn
 from transformers.pytorch_utils import Conv1D
 
@@ -66,17 +68,13 @@ def test_what_is_held_is_the_formulas_bits(form: str, bits: float) -> None:
 
 @pytest.mark.parametrize("form", ["int8", "int4"])
 def test_integers_are_torchaos(form: str) -> None:
-    tq = pytest.importorskip("torchao.quantization")
-    torch.manual_seed(0)
-    weight = torch.randn(24, 96)
-    if form == "int8":
-        block, low, high, mapping, kept = (1, 96), -127, 127, tq.MappingType.SYMMETRIC_NO_CLIPPING_ERR, torch.float32
-    else:
-        block, low, high, mapping, kept = (1, 32), -8, 7, tq.MappingType.SYMMETRIC_NO_CLIPPING_ERR, torch.float16
-    scale, zero = tq.choose_qparams_affine(weight, mapping, block, torch.int8, low, high, scale_dtype=kept)
-    codes = tq.quantize_affine(weight, block, scale.float(), zero, torch.int8, low, high)
-    expected = tq.dequantize_affine(codes, block, scale.float(), zero, torch.int8, low, high)
-    torch.testing.assert_close(packed_weight(weight, form).unpacked(torch.float32), expected, rtol=1e-6, atol=1e-6)
+    """torchao.safetensors holds a matrix and what torchao 0.18 makes of it.
+
+    By choose_qparams_affine, quantize_affine and dequantize_affine with SYMMETRIC_NO_CLIPPING_ERR: int8 from -127 to 127 by rows, int4 from -8 to 7 in
+    groups of 32 with scales in float16.
+    """
+    golden = load_file(Path(__file__).parent / "torchao.safetensors")
+    torch.testing.assert_close(packed_weight(golden["weight"], form).unpacked(torch.float32), golden[form], rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("form", ["nf4", "fp4"])
