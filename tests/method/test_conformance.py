@@ -108,6 +108,67 @@ def test_what_is_saved_and_loaded_gives_equal_outputs(method: str, family: str, 
             assert not torch.equal(forward.head("label", batch), _build(family, method)[0].eval().head("label", batch))
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("method", METHODS)
+def test_rows_together_are_each_row_alone(method: str, family: str) -> None:
+    forward, groups, _, objective = _build(family, method)
+    _train(forward, groups, objective)
+    forward.eval()
+    rows = random_rows((9, 14, 5, 8), forward.facts, label=3)
+    with torch.no_grad():
+        together = forward.hidden(collate(rows, forward.facts))
+        alone = torch.cat([forward.hidden(collate([row], forward.facts)) for row in rows])
+    torch.testing.assert_close(together, alone, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("method", METHODS)
+def test_one_micro_batch_of_four_is_four_of_one(method: str, family: str) -> None:
+    """Gradient accumulation: the same loss and the same gradient of everything that trains, without dropout."""
+    found = []
+    for parts in ([(0, 1, 2, 3)], [(0,), (1,), (2,), (3,)]):
+        forward, groups, _, objective = _build(family, method)
+        for module in forward.modules():
+            if isinstance(module, nn.Dropout):
+                module.p = 0.0
+            if hasattr(module, "dropout") and isinstance(module.dropout, float):
+                module.dropout = 0.0
+        rows = random_rows((9, 14, 5, 8), forward.facts, label=3)
+        batches = [collate([rows[i] for i in part], forward.facts) for part in parts]
+        state = TrainingState(make_optimizer(groups, name="sgd", weight_decay=0.0))
+        plan = replace(PLAN, num_steps=1, max_grad_norm=1e9)
+        (step,) = train(forward, objective, [batches], plan, state)
+        found.append((step.loss, step.grad_norm, torch.cat([p.detach().flatten() for group in groups for p in group.params])))
+    assert found[0][:2] == pytest.approx(found[1][:2], rel=1e-3)
+    torch.testing.assert_close(found[0][2], found[1][2], atol=1e-4, rtol=1e-4)
+
+
+def test_what_is_saved_gives_the_same_outputs_in_a_fresh_process(tmp_path: Path) -> None:
+    for method in METHODS:
+        for family in ("llama", "bert"):
+            folder = tmp_path / f"{method}-{family}"
+            forward, groups, made, objective = _build(family, method)
+            _train(forward, groups, objective)
+            made.save(forward.trunk, folder)
+            torch.save(_outputs(forward), tmp_path / f"{method}-{family}.pt")
+    script = f"""
+import sys
+sys.path[:0] = {[str(Path(__file__).parent), str(Path(__file__).parents[1])]!r}
+import torch
+from pathlib import Path
+from test_conformance import METHODS, _build, _outputs
+for method in METHODS:
+    for family in ("llama", "bert"):
+        forward, _, made, _ = _build(family, method)
+        made.load(forward.trunk, Path({str(tmp_path)!r}) / f"{{method}}-{{family}}")
+        assert torch.allclose(_outputs(forward), torch.load(f"{tmp_path}/{{method}}-{{family}}.pt"), atol=1e-6), (method, family)
+print(len(METHODS))
+"""
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr[-2000:]
+    assert int(result.stdout) == len(METHODS)
+
+
 @pytest.mark.parametrize("family", ["llama", "gpt2", "bert"])
 def test_merged_equals_unmerged(family: str) -> None:
     forward, groups, made, objective = _build(family, "lora")

@@ -58,7 +58,7 @@ class Plan:
 
 def step_plan(task: Task) -> StepPlan:
     """How the recipe cuts the training rows into steps."""
-    train = task.recipe.train
+    train, virtual = task.recipe.train, task.forward.virtual
     return StepPlan.of(
         len(task.splits["train"].rows),
         examples_per_step=train.examples_per_step,
@@ -68,6 +68,7 @@ def step_plan(task: Task) -> StepPlan:
         seed=task.recipe.seed,
         is_padded=task.forward.paths.attention == "padded",
         parts=_parts(task),
+        virtual_tokens=0 if virtual is None or virtual.is_shared else virtual.num,
     )
 
 

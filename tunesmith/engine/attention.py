@@ -192,13 +192,7 @@ def packed_attention(
         places = segment_bounds, segment_parents, mask.grid_LL
         if has_own_kernel(query) and (dropout == 0 or can_drop(query, key, value, *places)):
             return segment_attention(query, key, value, *places, mask.is_causal, scale, dropout), None
-        if (
-            dropout == 0
-            and segment_offsets is not None
-            and longest_segment is not None
-            and mask.window is not None
-            and fits_varlen(query, value)
-        ):
+        if dropout == 0 and segment_offsets is not None and longest_segment is not None and mask.window and fits_varlen(query, value):
             return varlen_attention(query, key, value, segment_offsets, longest_segment, mask.window, scale), None
     attends = functools.partial(attend, scale=scale, dropout=dropout, softcap=softcap, sinks=s_aux)
     return _each_run(query, key, value, segment_bounds, segment_parents, mask, attends), None

@@ -38,6 +38,8 @@ class StepPlan:
     """Whether a micro-batch's rows are padded to its longest."""
     parts: tuple[Part, ...] = ()
     """Of a mixture, whose rows do not all come once an epoch."""
+    virtual_tokens: int = 0
+    """Learned tokens that stand before every row, and take memory as others do."""
 
     @classmethod
     def of(
@@ -51,9 +53,10 @@ class StepPlan:
         seed: int,
         is_padded: bool = False,
         parts: Sequence[Part] = (),
+        virtual_tokens: int = 0,
     ) -> "StepPlan":
         """The plan of a recipe; `max_steps`, where given, is the number of steps and `epochs` is not looked at."""
-        plan = cls(num_rows, examples_per_step, micro_batch_tokens, 0, seed, is_padded, tuple(parts))
+        plan = cls(num_rows, examples_per_step, micro_batch_tokens, 0, seed, is_padded, tuple(parts), virtual_tokens)
         steps = max_steps if max_steps is not None else max(1, math.ceil(epochs * plan.steps_per_epoch))
         return replace(plan, num_steps=steps)
 
@@ -112,7 +115,7 @@ def training_steps(
         drawn = [
             objective.draw(rows[i], np.random.default_rng((plan.seed, int(n), int(i)))) for i, n in zip(order[at], passes[at], strict=True)
         ]
-        groups = pack([row.num_tokens for row in drawn], plan.micro_batch_tokens, is_padded=plan.is_padded)
+        groups = pack([row.num_tokens + plan.virtual_tokens for row in drawn], plan.micro_batch_tokens, is_padded=plan.is_padded)
         yield [collate([drawn[i] for i in group], facts) for group in groups]
 
 
