@@ -8,14 +8,14 @@ from torch import Tensor, nn
 
 from tunesmith.core import registry
 from tunesmith.core.batch import collate
-from tunesmith.core.types import Method, ParamGroup
+from tunesmith.core.types import Method, ModelFacts, ParamGroup
 from tunesmith.engine.forward import PackedForward
 from tunesmith.engine.loop import TrainingPlan, TrainingState, train
 from tunesmith.engine.optimizers import make_optimizer
 from tunesmith.engine.probe import probe
 from tunesmith.model.heads import Head
 
-__all__ = ["LENGTHS", "PLAN", "build", "outputs", "pefts_losses", "trained"]
+__all__ = ["LENGTHS", "PLAN", "build", "outputs", "pefts_losses", "plain_losses", "trained"]
 
 LENGTHS = (9, 14, 5, 8)
 PLAN = TrainingPlan(num_steps=4, steps_per_epoch=4, learning_rate=2e-2, schedule="constant", num_warmup_steps=0, max_grad_norm=1.0)
@@ -32,6 +32,7 @@ def build(family: str, method: str, *, model: nn.Module | None = None, **options
     torch.manual_seed(2)
     groups = [*made.apply(trunk), *(ParamGroup(name, list(head.parameters())) for name, head in heads.items())]
     forward = PackedForward(trunk, heads, facts, paths)
+    forward.use_virtual_tokens(made.virtual_tokens)
     forward.use_fused_layers()
     return forward, groups, made
 
@@ -56,14 +57,19 @@ def pefts_losses(family: str, config: Any) -> list[float]:
 
     model = make(family)
     torch.manual_seed(2)
-    theirs = get_peft_model(model, config)
+    return plain_losses(get_peft_model(model, config), facts_of(family, model))
+
+
+def plain_losses(theirs: nn.Module, facts: ModelFacts) -> list[float]:
+    """The same steps as `trained`, of a language model that peft changed: plain transformers and torch, one text at a time."""
     params = [p for p in theirs.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(params, lr=PLAN.learning_rate, weight_decay=0.0)
     losses = []
     for _ in range(PLAN.num_steps):
         total, count = torch.zeros(()), 0
-        for row in random_rows(LENGTHS, facts_of(family, model)):
-            logits = theirs(torch.tensor([row.segments[0].tokens])).logits[0, list(row.targets.positions)]
+        for row in random_rows(LENGTHS, facts):
+            tokens = torch.tensor([row.segments[0].tokens])
+            logits = theirs(input_ids=tokens).logits[0, -tokens.shape[1] :][list(row.targets.positions)]
             total = total + nn.functional.cross_entropy(logits, torch.tensor(row.targets.labels), reduction="sum")
             count += len(row.targets.labels)
         loss = total / count

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from families import CAUSAL, facts_of, make, random_rows
+from tiny_training import pefts_losses
 from torch import Tensor, nn
 
 from tunesmith.core import registry
@@ -236,29 +237,11 @@ def test_an_adapter_that_peft_saved_loads_into_ours(tmp_path: Path) -> None:
 
 def test_the_loss_curve_is_pefts_own() -> None:
     """Same seed, same data: peft's LoRA under a plain transformers and torch loop."""
-    from peft import LoraConfig, get_peft_model
+    from peft import LoraConfig
 
     forward, groups, _, objective = _build("llama", "lora")
     losses = _train(forward, groups, objective)
-
-    model = make("llama")
-    torch.manual_seed(2)
-    theirs = get_peft_model(model, LoraConfig(r=16, lora_alpha=32, target_modules="all-linear", task_type="CAUSAL_LM"))
-    params = [p for p in theirs.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(params, lr=PLAN.learning_rate, weight_decay=0.0)
-    expected = []
-    for _ in range(PLAN.num_steps):
-        total, count = torch.zeros(()), 0
-        for row in random_rows((9, 14, 5, 8), forward.facts):
-            logits = theirs(torch.tensor([row.segments[0].tokens])).logits[0, list(row.targets.positions)]
-            total = total + nn.functional.cross_entropy(logits, torch.tensor(row.targets.labels), reduction="sum")
-            count += len(row.targets.labels)
-        loss = total / count
-        loss.backward()
-        nn.utils.clip_grad_norm_(params, 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
-        expected.append(float(loss))
+    expected = pefts_losses("llama", LoraConfig(r=16, lora_alpha=32, target_modules="all-linear", task_type="CAUSAL_LM"))
     assert losses == pytest.approx(expected, abs=1e-4)
 
 

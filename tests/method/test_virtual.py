@@ -7,7 +7,8 @@ import pytest
 import torch
 from families import ENCODER_DECODERS, facts_of, make, random_rows
 from peft import PeftModel, get_peft_model
-from torch import Tensor, nn
+from tiny_training import LENGTHS, plain_losses, trained
+from torch import Tensor
 
 from tunesmith.core import registry
 from tunesmith.core.batch import collate
@@ -15,8 +16,6 @@ from tunesmith.core.errors import MethodError
 from tunesmith.core.types import ParamGroup
 from tunesmith.engine.forward import PackedForward
 from tunesmith.engine.generate import generate
-from tunesmith.engine.loop import TrainingPlan, TrainingState, train
-from tunesmith.engine.optimizers import make_optimizer
 from tunesmith.engine.probe import caches_exactly, probe
 
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -24,8 +23,6 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "p_tuning": {"num_virtual_tokens": 3, "encoder_hidden_size": 12},
     "prefix": {"num_virtual_tokens": 3},
 }
-PLAN = TrainingPlan(num_steps=4, steps_per_epoch=4, learning_rate=2e-2, schedule="constant", num_warmup_steps=0, max_grad_norm=1.0)
-LENGTHS = (9, 14, 5, 8)
 
 
 def _tuned(family: str, method: str, **options: Any) -> tuple[PackedForward, list[ParamGroup], Any]:
@@ -149,32 +146,13 @@ def test_the_loss_curve_is_pefts_own(method: str, tmp_path: Path) -> None:
     """Same start, same data: peft's model under a plain torch loop, one text at a time."""
     forward, groups, made = _tuned("llama", method)
     made.save(forward.trunk, tmp_path)
-    objective = registry.create("objective", "sft")
-    rows = random_rows(LENGTHS, forward.facts)
-    state = TrainingState(make_optimizer(groups, name="adamw", weight_decay=0.0))
-    losses = [step.loss for step in train(forward, objective, [[collate(rows, forward.facts)]] * PLAN.num_steps, PLAN, state)]
-
+    losses = trained(forward, groups)
     config = made._config(make("llama"))
     theirs = get_peft_model(make("llama"), config)
     with torch.no_grad():
         saved = PeftModel.from_pretrained(make("llama"), str(tmp_path)).prompt_encoder["default"].embedding.weight
         theirs.prompt_encoder["default"].embedding.weight.copy_(saved)
-    params = [p for p in theirs.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(params, lr=PLAN.learning_rate, weight_decay=0.0)
-    expected = []
-    for _ in range(PLAN.num_steps):
-        total, count = torch.zeros(()), 0
-        for row in rows:
-            tokens = torch.tensor([row.segments[0].tokens])
-            logits = theirs(input_ids=tokens).logits[0, -tokens.shape[1] :][list(row.targets.positions)]
-            total = total + nn.functional.cross_entropy(logits, torch.tensor(row.targets.labels), reduction="sum")
-            count += len(row.targets.labels)
-        loss = total / count
-        loss.backward()
-        nn.utils.clip_grad_norm_(params, 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
-        expected.append(float(loss.detach()))
+    expected = plain_losses(theirs, forward.facts)
     assert losses == pytest.approx(expected, abs=1e-4)
     assert losses[-1] < losses[0]
 
