@@ -81,6 +81,11 @@ def _subject(report: Mapping[str, Any]) -> str:
         "layers": "Some layers of {}",
         "full": "Full fine-tuning of {}",
         "head": "A new head on the frozen {}",
+        "adapter": "Bottleneck adapters in {}",
+        "ia3": "IA3 on {}",
+        "prompt": "Prompt tuning of {}",
+        "prefix": "Prefix tuning of {}",
+        "p_tuning": "P-tuning of {}",
     }
     train = ((report.get("data") or {}).get("splits") or {}).get("train") or {}
     kept_in = (report.get("model") or {}).get("quantization")

@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from tunesmith.engine.kernels.native import kernels
 from tunesmith.engine.kernels.segment_attention import Run, runs, segment_attention
 
 BOUNDS = [0, 3, 6, 9, 13, 15, 17]
@@ -28,7 +29,7 @@ def expected(q: Tensor, k: Tensor, v: Tensor, parents: list[int], grid: Tensor |
 
 
 @pytest.mark.parametrize("is_compiled", [False, pytest.param(True, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("parents", [[-1] * 6, [-1, 0, -1, 1, 3, 3]], ids=["alone", "continued"])
+@pytest.mark.parametrize("parents", [[-1] * 6, [-1, 0, -1, 1, 3, 3], [-1, 0, 0, 0, 0, 0]], ids=["alone", "continued", "of one root"])
 @pytest.mark.parametrize(("grid", "is_causal"), [(None, True), (None, False), (WINDOW, False)], ids=["causal", "full", "window"])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 5e-6)])
 def test_values_and_gradients_are_those_of_plain_attention_with_a_mask(
@@ -45,6 +46,29 @@ def test_values_and_gradients_are_those_of_plain_attention_with_a_mask(
         torch.autograd.grad(found, (q, k, v), direction), torch.autograd.grad(wanted, (q, k, v), direction), strict=True
     ):
         torch.testing.assert_close(ours, theirs, atol=tolerance, rtol=tolerance)
+
+
+def _dropped(q: Tensor, k: Tensor, v: Tensor, seed: int) -> Tensor:
+    """A root and what continues it, a fourth of the probabilities dropped."""
+    torch.manual_seed(seed)
+    return segment_attention(q, k, v, torch.tensor(BOUNDS), torch.tensor([-1, 0, 0, 0, 0, 0]), None, False, 0.3, 0.25)
+
+
+@pytest.mark.skipif(kernels() is None, reason="no C compiler: nothing drops out here")
+def test_dropout_under_a_shared_root_keeps_the_mean_and_has_its_own_gradient() -> None:
+    torch.manual_seed(0)
+    q, k, v = (torch.randn(1, 17, heads, 16).transpose(1, 2).requires_grad_() for heads in (4, 2, 2))
+    with torch.no_grad():
+        mean = torch.stack([_dropped(q, k, v, seed) for seed in range(3000)]).mean(0)
+        torch.testing.assert_close(mean, expected(q, k, v, [-1, 0, 0, 0, 0, 0], None, False, 0.3), atol=0.06, rtol=0)
+    found = _dropped(q, k, v, 7)
+    direction = torch.randn_like(found)
+    for x, grad in zip((q, k, v), torch.autograd.grad(found, (q, k, v), direction), strict=True):
+        step = 1e-2 * torch.randn_like(x)
+        with torch.no_grad():
+            ends = [_dropped(*(y + sign * step if y is x else y for y in (q, k, v)), 7) for sign in (1, -1)]
+            slope = float(((ends[0] - ends[1]) * direction).sum())
+        assert slope == pytest.approx(2 * float((grad * step).sum()), rel=2e-2, abs=1e-3)
 
 
 def test_neighbours_of_equal_length_are_taken_together_and_what_continues_others_alone() -> None:

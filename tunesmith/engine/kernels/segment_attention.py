@@ -1,6 +1,6 @@
 """Attention inside the segments of a packed stream as one operator, for eager and for compiled code, on the CPU.
 
-Where the C kernels can, they do it: segments alone, plainly causal or not, in float32. Else torch's flash attention does, run by run, without dropout.
+Where the C kernels can, they do it: segments alone, or all after a root that they share, plainly causal or not, in float32. Else torch's flash attention does, run by run, without dropout.
 
 T tokens of the stream    S segments    h heads    k key heads    d head size    L tokens of a segment    n segments of one length in a row
 """
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from tunesmith.core.batch import chains
 from tunesmith.engine.kernels.native import Kernels, kernels
+from tunesmith.engine.kernels.shared_root import Root, has_shared_root
 
 __all__ = ["Run", "batched", "can_drop", "has_own_kernel", "runs", "seen", "segment_attention", "with_before"]
 
@@ -100,7 +101,9 @@ def seen(
 def _own(q: Tensor, k: Tensor, v: Tensor, bounds_S1: Tensor, parents_S: Tensor, grid_LL: Tensor | None) -> Kernels | None:
     """The C kernels, where they can, and there is work for every thread: one of theirs takes a key head of a segment."""
     own = kernels()
-    if own is None or grid_LL is not None or not own.can_attend(q, k, v) or int(parents_S.max()) >= 0:
+    if own is None or grid_LL is not None or not own.can_attend(q, k, v):
+        return None
+    if int(parents_S.max()) >= 0 and not has_shared_root(parents_S):
         return None
     return own if (len(bounds_S1) - 1) * k.shape[1] >= torch.get_num_threads() else None
 
@@ -126,7 +129,10 @@ def _attend(
     """Returns: (1, T, h, d), and the logarithms of the softmax's denominators, (1, T, h)."""
     own = _own(q, k, v, bounds_S1, parents_S, grid_LL)
     if own is not None:
-        return own.attention_forward(q, k, v, bounds_S1, is_causal, scale, dropout, seed)
+        out, norms = own.attention_forward(q, k, v, bounds_S1, is_causal, scale, dropout, seed)
+        if int(parents_S[-1]) >= 0:
+            Root(int(bounds_S1[1]), scale, dropout, seed).join(q, k, v, out, norms)
+        return out, norms
     assert dropout == 0, "only the C kernels drop out: ask can_drop"
     _, heads, num_tokens, size = q.shape
     out = q.new_empty(1, num_tokens, heads, size)
@@ -165,10 +171,13 @@ def _gradients(
     """Returns: the gradients of q, (1, T, h, d), and of k and v, (1, T, k, d)."""
     own = _own(q, k, v, bounds_S1, parents_S, grid_LL)
     if own is not None:
-        return own.attention_backward(grad_1Thd, q, k, v, out, norms, bounds_S1, is_causal, scale, dropout, seed)
+        grads = own.attention_backward(grad_1Thd, q, k, v, out, norms, bounds_S1, is_causal, scale, dropout, seed)
+        if int(parents_S[-1]) >= 0:
+            Root(int(bounds_S1[1]), scale, dropout, seed).add_gradients(grads, grad_1Thd, q, k, v, out, norms)
+        return grads
     found = list(runs(bounds_S1.tolist(), parents_S.tolist()))
     has_parents = any(run.before for run in found)  # their gradients are sums over all that continue them
-    grads = [(torch.zeros if has_parents else torch.empty)(1, x.shape[2], x.shape[1], x.shape[3], dtype=x.dtype) for x in (q, k, v)]
+    parted = [(torch.zeros if has_parents else torch.empty)(1, x.shape[2], x.shape[1], x.shape[3], dtype=x.dtype) for x in (q, k, v)]
     for run in found:
         mask, causal = seen(run, grid_LL, is_causal, q.dtype)
         places = [_part(x.transpose(1, 2), run) for x in (grad_1Thd, out, norms[..., None])]
@@ -176,9 +185,9 @@ def _gradients(
             places[0], _part(q, run), _seen_part(k, run), _seen_part(v, run), places[1], places[2][..., 0], 0.0, causal,
             attn_mask=mask, scale=scale,
         )  # fmt: skip
-        for grad, part in zip(grads, parts, strict=True):
+        for grad, part in zip(parted, parts, strict=True):
             _give(grad, part.transpose(1, 2).flatten(0, 1), run, has_parents)
-    return grads[0], grads[1], grads[2]
+    return parted[0], parted[1], parted[2]
 
 
 def _give(grad_1Thd: Tensor, part_Lhd: Tensor, run: Run, adds: bool) -> None:
