@@ -75,7 +75,7 @@ def test_every_method_runs_under_every_objective_to_its_report_and_answers_as_it
     assert report["cost"]["saved_bytes"] > 0
     predictions = [json.loads(line) for line in run.directory.predictions.read_text().splitlines()]
     tuned = load_tuned(run.directory)
-    method = run.recipe.method
+    method = tuned.recipe.method
     assert len(tuned.forward.virtual_ids) == registry.create("method", method.name, **method.options).virtual_tokens
     if objective == "classify":
         asked = [line.rpartition(",")[0] for line in folders["classify"].read_text().splitlines()]

@@ -17,7 +17,7 @@ def as_it_came(task: Task, say: Say) -> Task:
     """
     recipe = task.recipe.model_copy(update={"model": task.recipe.model.model_copy(update={"add_tokens": None})})
     model = load_model(recipe, task.objective, say)
-    forward = placed(model, recipe, task.device, is_frozen=leaves_frozen(task.method, model.trunk, recipe))
+    forward = placed(model, recipe, task.device, is_frozen=leaves_frozen(task.method, task.model.trunk, recipe))
     encoder = replace(task.encoder, tokenizer=model.tokenizer, facts=model.facts)
     before = replace(
         task, recipe=recipe, model=model, encoder=encoder, forward=forward, stop_tokens=stop_tokens(model), splits={}, encoded={}
