@@ -162,6 +162,8 @@ def _plugins(kind: str) -> Iterator[str]:
             for option in described.options:
                 default = "required" if option.required else _default(option.default)
                 yield f"| `{option.name}` | `{_cell(option.annotation)}` | {default} | {_cell(option.doc)} |"
+            if described.others is not None:
+                yield f"| any other | | | {_cell(described.others.doc)} |"
             yield ""
 
 

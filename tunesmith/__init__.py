@@ -4,14 +4,15 @@ import typing as _typing
 
 if _typing.TYPE_CHECKING:
     from tunesmith.api import tune
+    from tunesmith.app.many import load_many
     from tunesmith.app.run import Run
 
 __version__ = "0.1.0"
-__all__ = ["Run", "__version__", "tune"]
+__all__ = ["Run", "__version__", "load_many", "tune"]
 
 
 def __getattr__(name: str) -> _typing.Any:
-    """Load `tune` and `Run` when they are first asked for: importing the package stays fast and needs no torch."""
+    """Load `tune`, `load_many` and `Run` when they are first asked for: importing the package stays fast and needs no torch."""
     if name == "tune":
         from tunesmith.core.garbage import never_collected
 
@@ -23,6 +24,10 @@ def __getattr__(name: str) -> _typing.Any:
         from tunesmith.app.run import Run
 
         return Run
+    if name == "load_many":
+        from tunesmith.app.many import load_many
+
+        return load_many
     raise AttributeError(f"module 'tunesmith' has no attribute {name!r}")
 
 

@@ -61,6 +61,7 @@ def test_every_method_runs_and_counts_what_it_trains(method: Any, encoder_folder
     assert cost["trainable_parameters"] == expected
     assert cost["total_parameters"] == trunk + head + (0 if isinstance(method, str) else lora)
     assert cost["saved_bytes"] > 4 * expected
+    assert cost["full_copy_bytes"] == (encoder_folder / "model.safetensors").stat().st_size
     assert run.directory.model.is_dir() == (method == "full")
     assert run.directory.adapter.is_dir() == (method not in ("full", "head"))
     assert len(run.predict(["the cat"])) == 1

@@ -168,3 +168,12 @@ def test_a_mapping_is_meant_for_the_plug_in_whose_required_options_it_holds(opti
 def test_a_mapping_that_could_be_meant_for_none_or_two_is_refused(options: dict[str, int]) -> None:
     with pytest.raises(UsageError, match=r"names no data source\. Known: .*\{url: \.\.\., sha256: \.\.\.\}"):
         registry.named_by("data_source", options)
+
+
+def test_options_of_no_field_go_into_the_one_that_takes_them() -> None:
+    described = registry.describe("method", "peft")
+    assert described.others is not None
+    assert described.others.name == "options"
+    assert [option.name for option in described.options] == ["peft_type"]
+    assert described.sorted_out({"peft_type": "LOHA", "r": 4}) == {"peft_type": "LOHA", "options": {"r": 4}}
+    assert registry.create("method", "peft", r=4).options == {"r": 4}

@@ -44,7 +44,7 @@ def message(mapping: dict[str, Any], *overrides: str) -> str:
         # plug-ins
         (
             {"method": {"name": "lora", "lora_rank": 3}},
-            'method.lora_rank: unknown option. Did you mean "r"? Known: base_precision, lora_alpha, lora_dropout, r, target_modules.',
+            'method.lora_rank: unknown option. Did you mean "r"? Known: alpha_pattern, base_precision, lora_alpha, lora_dropout, modules_to_save, r, rank_pattern, target_modules, use_dora, use_rslora.',
         ),
         ({"method": {"name": "lora", "r": "big"}}, 'method.r: expected a whole number, found "big".'),
         ({"method": {"name": "lora", "r": True}}, "method.r: expected a whole number, found true."),
@@ -94,7 +94,7 @@ def test_mistakes_in_a_file(mapping: dict[str, Any], text: str) -> None:
         ("train.betas=[1", "train.betas:1: not valid YAML: expected ',' or ']', but got '<stream end>'."),
         (
             "method.lr=3",
-            'method.lr: unknown option. Did you mean "train.learning_rate"? Known here: base_precision, lora_alpha, lora_dropout, r, target_modules.',
+            'method.lr: unknown option. Did you mean "train.learning_rate"? Known here: alpha_pattern, base_precision, lora_alpha, lora_dropout, modules_to_save, r, rank_pattern, target_modules, use_dora, use_rslora.',
         ),
         ("seed.x=3", "seed: 7 has no keys of its own."),
     ],

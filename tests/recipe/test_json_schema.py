@@ -47,3 +47,12 @@ def test_schema_is_plain_json_and_lists_every_section() -> None:
     schema = json.loads(json.dumps(json_schema()))
     assert set(schema["properties"]) == set(recipe.Recipe.model_fields)
     assert {"ModelSpec", "DataSpec", "TrainSpec", "EvaluateSpec", "EngineSpec", "DomainSpec"} <= set(schema["$defs"])
+
+
+def test_a_plug_in_that_takes_other_options_lets_them_stand() -> None:
+    methods = json_schema()["properties"]["method"]["anyOf"][1:]
+    peft = next(one for one in methods if one["properties"]["name"] == {"const": "peft"})
+    assert peft["additionalProperties"] is True
+    assert set(peft["properties"]) == {"name", "peft_type"}
+    spec = recipe.from_mapping({"model": "m", "data": "d", "method": {"name": "peft", "peft_type": "LOHA", "r": 4}}, name="t").method
+    assert spec.options == {"peft_type": "LOHA", "r": 4}

@@ -49,7 +49,8 @@ def test_plain_values_stand_for_the_first_key() -> None:
 
 def test_defaults_are_filled_in_from_the_plug_ins_source() -> None:
     loaded = read(method={"name": "lora", "r": 2})
-    options = {"r": 2, "lora_alpha": 32.0, "lora_dropout": 0.0, "target_modules": "all-linear", "base_precision": "exact"}
+    options = {"r": 2, "lora_alpha": 32.0, "lora_dropout": 0.0, "target_modules": "all-linear", "use_rslora": False, "use_dora": False}
+    options |= {"rank_pattern": None, "alpha_pattern": None, "modules_to_save": None, "base_precision": "exact"}
     assert loaded.method == PluginSpec("lora", options)
     assert read().method.name == "lora"
     assert read().objective is None

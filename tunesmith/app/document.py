@@ -14,7 +14,7 @@ from tunesmith.app.machine import machine_facts, peak_memory_bytes, versions
 from tunesmith.app.measured import base_kind, measured, measured_tasks, pick
 from tunesmith.app.plan import Plan
 from tunesmith.app.preview import previewed
-from tunesmith.app.saving import saved_bytes
+from tunesmith.app.saving import full_copy_bytes, saved_bytes
 from tunesmith.app.task import Task
 from tunesmith.app.training import Fit
 from tunesmith.app.ways import Ways
@@ -183,6 +183,7 @@ def _cost(task: Task, directory: RunDirectory, fit: Fit, planned: Plan, ways: Wa
         "trainable_parameters": planned.trainable_parameters,
         "total_parameters": planned.total_parameters,
         "saved_bytes": saved_bytes(directory),
+        "full_copy_bytes": full_copy_bytes(task),
     }
 
 

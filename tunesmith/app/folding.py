@@ -5,9 +5,23 @@ from pathlib import Path
 from tunesmith.app.vocabulary import add_trained_tokens
 from tunesmith.method._peft import attach_adapter, merge_adapter
 from tunesmith.method._selected import load_selected
+from tunesmith.model._folder import weights_sha256
 from tunesmith.model.load import LoadedModel
 
-__all__ = ["fold_in"]
+__all__ = ["fold_in", "with_adapters"]
+
+
+def with_adapters(model: LoadedModel) -> LoadedModel:
+    """The model as its source describes it, the adapters folded in; its trunk knows then what it is, for what is trained on it.
+
+    Raises: RunError, MethodError, where an adapter does not fit, or was trained on another base.
+    """
+    adapters = model.source.adapters
+    for number, folder in enumerate(adapters):
+        _tell_base(model, adapters[:number])
+        model = fold_in(model, folder)
+    _tell_base(model, adapters)
+    return model
 
 
 def fold_in(model: LoadedModel, folder: Path) -> LoadedModel:
@@ -18,3 +32,7 @@ def fold_in(model: LoadedModel, folder: Path) -> LoadedModel:
         attach_adapter(model.trunk, folder)
         merge_adapter(model.trunk)
     return model
+
+
+def _tell_base(model: LoadedModel, adapters: tuple[Path, ...]) -> None:
+    model.trunk.base_sha256 = weights_sha256(model.source.folder, adapters)  # type: ignore[assignment]

@@ -7,9 +7,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from tunesmith.app.earlier import earlier_heads
 from tunesmith.app.judging import EncodedSplit, choose, read_head, score, write_answers, zero_shot
 from tunesmith.app.learned import writes
-from tunesmith.app.task import Say, Task, earlier_heads, rows_to_answer
+from tunesmith.app.task import Say, Task, rows_to_answer
 from tunesmith.core.events import Progress
 from tunesmith.core.files import write_json
 from tunesmith.core.types import Example, HeadObjective, Message, Origin, Output, Prompt, Text

@@ -5,11 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, TypeVar
 
+from tunesmith.app.earlier import earlier_heads
 from tunesmith.app.fitting import fitting_metrics, is_per_token
 from tunesmith.app.judged import Judgement
 from tunesmith.app.judging import EncodedSplit
 from tunesmith.app.plan import step_plan
-from tunesmith.app.task import Task, earlier_heads
+from tunesmith.app.task import Task
 from tunesmith.core import registry
 from tunesmith.core.types import Choice, Example, HeadObjective, Labelled, Metric, Output
 from tunesmith.engine.packing import rows_seen

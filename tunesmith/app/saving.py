@@ -9,7 +9,7 @@ from tunesmith.core.run import RunDirectory
 from tunesmith.model._quiet import quiet
 from tunesmith.model.heads import save_heads
 
-__all__ = ["save_tuned", "saved_bytes"]
+__all__ = ["full_copy_bytes", "save_tuned", "saved_bytes"]
 
 
 def save_tuned(task: Task, directory: RunDirectory) -> None:
@@ -39,3 +39,8 @@ def saved_bytes(directory: RunDirectory) -> int:
     folders = [f for f in (directory.adapter, directory.model) if f.is_dir()]
     files = [p for folder in folders for p in folder.rglob("*") if p.is_file()] + [f for f in (directory.heads,) if f.is_file()]
     return sum(file.stat().st_size for file in files)
+
+
+def full_copy_bytes(task: Task) -> int:
+    """Size on disk of the base's weights: what a copy of the whole model for each task would take."""
+    return sum(file.stat().st_size for file in task.model.source.folder.glob("*.safetensors"))

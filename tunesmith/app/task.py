@@ -11,8 +11,9 @@ import torch
 from torch import nn
 
 from tunesmith.app.dataset import PreparedData, prepare_data
+from tunesmith.app.earlier import check_heads, earlier_head
 from tunesmith.app.fitting import fitting_metrics, is_per_token
-from tunesmith.app.folding import fold_in
+from tunesmith.app.folding import with_adapters
 from tunesmith.app.judging import EncodedSplit
 from tunesmith.app.machine import choose_device
 from tunesmith.app.placing import check_precision, leaves_frozen, placed
@@ -41,7 +42,7 @@ from tunesmith.data import Asked, EncodedFacts, StoredExamples, StoredTexts, Tex
 from tunesmith.engine.forward import PackedForward
 from tunesmith.engine.generate import longest_prompt
 from tunesmith.evaluation.score import metrics_for
-from tunesmith.model.heads import Head, load_heads, write_label_map
+from tunesmith.model.heads import Head, write_label_map
 from tunesmith.model.load import LoadedModel, load
 from tunesmith.recipe import PluginSpec, Recipe
 
@@ -50,12 +51,12 @@ __all__ = [
     "Task",
     "attach",
     "choose_objective",
-    "earlier_heads",
     "load_model",
     "prepare",
     "rows_to_answer",
     "stop_tokens",
     "text_encoder",
+    "use_chat_template",
 ]
 
 Say = Callable[[Event], None]
@@ -176,15 +177,14 @@ def load_model(recipe: Recipe, objective: Objective, say: Say, saved: Path | Non
                 f"model.source: {spec.source}: its adapter was trained on the base kept in {model.source.adapters_of}; it is merged into the base in full precision."
             )
         )
-    for folder in model.source.adapters:
-        model = fold_in(model, folder)
+    model = with_adapters(model)
     if model.source.adapters:  # an adapter trained next belongs to this run, not to its base: peft must fail to load it there, not mislead
         model.trunk.name_or_path = spec.source  # type: ignore[assignment]
-    _use_chat_template(recipe, model, saved)
+    use_chat_template(recipe, model, saved)
     return model
 
 
-def _use_chat_template(recipe: Recipe, model: LoadedModel, saved: Path | None) -> None:
+def use_chat_template(recipe: Recipe, model: LoadedModel, saved: Path | None) -> None:
     """Give the tokenizer the template that the recipe names, else that of an adapter that brings one."""
     name = recipe.data.chat_template
     folders = [*model.source.adapters, *([saved] if saved is not None and name is not None else [])]
@@ -248,6 +248,7 @@ def prepare(recipe: Recipe, say: Say) -> Task:
         recipe, device, data, model, encoder, objective_name, objective, method, metrics, select_by, forward, stop_tokens(model),
         micro_batch_tokens=recipe.engine.micro_batch_tokens,
     )  # fmt: skip
+    check_heads(task, say)
     for name, examples in {"train": data.train, "validation": data.validation, "test": data.test, **data.domains}.items():
         task.splits[name], task.encoded[name] = _encode(task, name, examples, say)
     if task.kind == "generation" and not model.facts.is_encoder_decoder:
@@ -346,7 +347,7 @@ def attach(task: Task) -> list[ParamGroup]:
             name, facts.hidden_size, spec.outputs, pooling=pooling, num_layers=spec.num_layers, dropout=spec.dropout,
             shift=spec.shift, scale=spec.scale,
         ).to(task.device)  # fmt: skip
-        earlier = _earlier_head(task, name)
+        earlier = earlier_head(task, name)
         if earlier is not None and earlier.settings == head.settings:
             head.load_state_dict(earlier.state_dict())
         task.forward.heads[name] = head
@@ -362,21 +363,6 @@ def attach(task: Task) -> list[ParamGroup]:
             f"method: {task.recipe.method.name} trains only a new head, and the objective {task.objective_name} has none. Use lora or full."
         )
     return groups
-
-
-def _earlier_head(task: Task, name: str) -> Head | None:
-    """The head of that name of the run that the model is, where it has the same labels."""
-    file = task.model.source.heads
-    if file is None:
-        return None
-    heads, labels = load_heads(file, file.with_name("heads.json"))
-    return heads.get(name) if labels == task.encoder.labels else None
-
-
-def earlier_heads(task: Task) -> dict[str, Head]:
-    """Every head of the objective that an earlier run has for it already; empty where one is missing."""
-    found = {name: _earlier_head(task, name) for name in task.objective.heads(task.encoder)}
-    return {name: head for name, head in found.items() if head is not None} if all(found.values()) else {}
 
 
 def _without_vocabulary_head(trunk: Any, groups: list[ParamGroup]) -> list[ParamGroup]:

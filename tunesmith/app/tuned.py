@@ -7,7 +7,7 @@ from typing import Any
 
 from tunesmith.app.answers import asked, said
 from tunesmith.app.judging import choose, read_head, write_answers_to
-from tunesmith.app.learned import learned, require_head, require_language_model
+from tunesmith.app.learned import Learned, learned, require_head, require_language_model
 from tunesmith.app.machine import choose_device
 from tunesmith.app.placing import leaves_frozen, place, placed
 from tunesmith.app.task import load_model, stop_tokens, text_encoder
@@ -23,7 +23,7 @@ from tunesmith.model.heads import load_heads
 from tunesmith.model.load import LoadedModel
 from tunesmith.recipe import Recipe
 
-__all__ = ["Said", "Tuned", "load_base", "load_tuned", "load_untuned", "saved_model"]
+__all__ = ["Said", "Tuned", "as_tuned", "load_base", "load_tuned", "load_untuned", "saved_model"]
 
 _HERE = Origin("prompt", 1)
 
@@ -120,11 +120,19 @@ def load_tuned(directory: RunDirectory) -> Tuned:
     known = learned(directory)
     recipe = known.recipe
     objective: Objective = registry.create("objective", known.objective, **(recipe.objective.options if recipe.objective else {}))
-    device = choose_device(recipe.engine.device)
     saved = saved_model(directory)
     model = add_saved_tokens(load_model(recipe, objective, lambda event: None, saved), saved)
     method: Method = registry.create("method", recipe.method.name, **recipe.method.options)
-    paths, autocast = place(model, recipe, device, is_frozen=leaves_frozen(method, model.trunk, recipe))
+    return as_tuned(directory, known, objective, method, model, is_frozen=leaves_frozen(method, model.trunk, recipe))
+
+
+def as_tuned(
+    directory: RunDirectory, known: Learned, objective: Objective, method: Method, model: LoadedModel, *, is_frozen: bool
+) -> Tuned:
+    """A run's model, given its base, which is changed in place. `is_frozen`: whether none of the base's own weights were trained."""
+    recipe, saved = known.recipe, saved_model(directory)
+    device = choose_device(recipe.engine.device)
+    paths, autocast = place(model, recipe, device, is_frozen=is_frozen)
     method.apply(model.trunk)
     method.load(model.trunk, saved)
     model.trunk.to(device).eval()

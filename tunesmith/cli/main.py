@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from tunesmith import __version__
-from tunesmith.cli import chat, data, doctor, models, predict, recipe, runs, tune
+from tunesmith.cli import chat, data, doctor, merge, models, predict, recipe, runs, tune
 from tunesmith.cli.output import error_document, one_line, print_json
 from tunesmith.core.errors import TunesmithError, UsageError
 
@@ -22,6 +22,7 @@ app = typer.Typer(name="tunesmith", pretty_exceptions_enable=False, context_sett
 app.command("tune")(tune.tune)
 app.command("predict")(predict.predict)
 app.command("chat")(chat.chat)
+app.command("merge")(merge.merge)
 app.add_typer(data.app, name="data")
 app.add_typer(models.app, name="models")
 app.add_typer(runs.app, name="runs")

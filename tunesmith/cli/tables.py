@@ -236,7 +236,8 @@ def _cost_line(cost: Mapping[str, Any]) -> str:
     if cost.get("trainable_parameters") is not None and cost.get("total_parameters"):
         parts.append(f"{compact(cost['trainable_parameters'])} of {compact(cost['total_parameters'])} parameters trained")
     if cost.get("saved_bytes"):
-        parts.append(f"{size(cost['saved_bytes'])} saved")
+        beside = f" (a full copy: {size(cost['full_copy_bytes'])})" if cost.get("full_copy_bytes", 0) > cost["saved_bytes"] else ""
+        parts.append(f"{size(cost['saved_bytes'])} saved{beside}")
     return " · ".join(parts)
 
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from tunesmith.core.errors import UsageError, did_you_mean
 
-__all__ = ["ENTRY_POINT_GROUPS", "KINDS", "Description", "Option", "create", "describe", "named_by", "names"]
+__all__ = ["ENTRY_POINT_GROUPS", "KINDS", "Description", "Option", "OtherOptions", "create", "describe", "named_by", "names"]
 
 KINDS = {
     "method": "tunesmith.method",
@@ -33,6 +33,10 @@ KINDS = {
 
 ENTRY_POINT_GROUPS = {kind: f"tunesmith.{kind}s" for kind in KINDS}
 """The entry point group through which another distribution adds a plug-in of that kind: `name = "package.module"`."""
+
+
+OtherOptions = Mapping[str, Any]
+"""The annotation of a plug-in's field, if it has one, that takes every option which no other field is for. The plug-in checks them itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,16 @@ class Description:
     doc: str
     """The module's docstring, whole."""
     options: tuple[Option, ...]
+    others: Option | None = None
+    """The field that takes whatever options there are beside; None where there are none."""
+
+    def sorted_out(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """The options as the plug-in's class takes them: those that are not its own gathered in one field, where it has one."""
+        if self.others is None:
+            return dict(options)
+        own = {option.name for option in self.options}
+        beside = {name: value for name, value in options.items() if name not in own}
+        return {name: value for name, value in options.items() if name in own} | {self.others.name: beside}
 
 
 def names(kind: str) -> list[str]:
@@ -86,9 +100,10 @@ def create(kind: str, name: str, **options: Any) -> Any:
 
     Raises: UsageError, for an unknown name or option, a missing option, a value that the plug-in refuses, or a package that it needs.
     """
-    known = {option.name: option for option in describe(kind, name).options}
+    described = describe(kind, name)
+    known = {option.name: option for option in described.options}
     for option in options:
-        if option not in known:
+        if option not in known and described.others is None:
             raise UsageError(f"{kind} {name}: {option}: unknown option.{did_you_mean(option, known)}")
     missing = [option.name for option in known.values() if option.required and option.name not in options]
     if missing:
@@ -103,7 +118,7 @@ def create(kind: str, name: str, **options: Any) -> Any:
             f"{kind} {name}: needs the package {error.name}, which is not installed. Install it: pip install {error.name}"
         ) from error
     try:
-        return getattr(loaded, attribute or _public_name(list(loaded.__all__), module))(**options)
+        return getattr(loaded, attribute or _public_name(list(loaded.__all__), module))(**described.sorted_out(options))
     except ValueError as error:
         raise UsageError(f"{kind} {name}: {error}") from error
 
@@ -178,7 +193,9 @@ def _describe_file(kind: str, name: str, path: Path, _modified: int) -> Descript
     if not classes:
         raise TypeError(f"{path}: __all__ names {public}, which is no class of this file")
     doc = inspect.cleandoc(ast.get_docstring(tree) or ast.get_docstring(classes[0]) or "")
-    return Description(kind, name, doc.partition("\n")[0], doc, tuple(_options(classes[0], path)))
+    found = _options(classes[0], path)
+    others = next((option for option in found if option.annotation == "OtherOptions"), None)
+    return Description(kind, name, doc.partition("\n")[0], doc, tuple(option for option in found if option is not others), others)
 
 
 def _public_name(exported: list[str], where: str) -> str:
@@ -196,7 +213,7 @@ def _options(node: ast.ClassDef, path: Path) -> list[Option]:
         if "ClassVar" in annotation or line.target.id.startswith("_"):
             continue
         try:
-            default = None if line.value is None else ast.literal_eval(line.value)
+            default = None if line.value is None or annotation == "OtherOptions" else ast.literal_eval(line.value)
         except ValueError:
             raise TypeError(
                 f"{path}:{line.lineno}: the default of the option {line.target.id} must be written out (a number, text, tuple, ... or None)"

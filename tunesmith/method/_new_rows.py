@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from tunesmith.core.errors import MethodError
 from tunesmith.core.types import ParamGroup
+from tunesmith.method._base import base_metadata, check_base
 
 __all__ = ["ROWS_FILE", "load_rows", "new_token_ids", "refuse_new_tokens", "save_rows", "train_rows"]
 
@@ -35,12 +36,12 @@ def refuse_new_tokens(trunk: nn.Module, method: str) -> None:
 def train_rows(trunk: nn.Module) -> list[ParamGroup]:
     """Let the added tokens' rows of the embedding train, and of a vocabulary head that is a matrix of its own.
 
-    Returns: one group with those matrices, never decayed; none where no token was added.
+    Returns: one group with those matrices, never decayed; none where no token was added, or the matrices train whole already.
     """
     ids = new_token_ids(trunk)
-    if not ids:
+    matrices = [matrix for matrix in _matrices(trunk).values() if not matrix.requires_grad] if ids else []
+    if not matrices:
         return []
-    matrices = list(_matrices(trunk).values())
     for matrix in matrices:
         matrix.requires_grad_(True)
         others = torch.ones(matrix.shape[0], dtype=torch.bool)
@@ -54,7 +55,8 @@ def save_rows(trunk: nn.Module, folder: Path) -> None:
     ids = list(new_token_ids(trunk))
     if ids:
         folder.mkdir(parents=True, exist_ok=True)
-        save_file({name: matrix.detach()[ids].contiguous().cpu() for name, matrix in _matrices(trunk).items()}, folder / ROWS_FILE)
+        rows = {name: matrix.detach()[ids].contiguous().cpu() for name, matrix in _matrices(trunk).items()}
+        save_file(rows, folder / ROWS_FILE, metadata=base_metadata(trunk))
 
 
 def load_rows(trunk: nn.Module, folder: Path) -> None:
@@ -65,6 +67,7 @@ def load_rows(trunk: nn.Module, folder: Path) -> None:
     file = folder / ROWS_FILE
     if not file.is_file():
         raise MethodError(f"{file}: no such file, and the model has {len(ids)} added tokens. It was saved by another run.")
+    check_base(trunk, file)
     tensors = load_file(file)
     for name, matrix in _matrices(trunk).items():
         rows = tensors.get(name)

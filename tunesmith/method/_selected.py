@@ -8,6 +8,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from tunesmith.core.errors import MethodError
+from tunesmith.method._base import base_metadata, check_base
 
 __all__ = ["load_own", "load_selected", "save_selected", "train_selected"]
 
@@ -27,7 +28,7 @@ def save_selected(trunk: nn.Module, folder: Path) -> None:
     """Write what trains of `trunk`, by name, as safetensors."""
     folder.mkdir(parents=True, exist_ok=True)
     found = {name: parameter.detach().cpu().contiguous() for name, parameter in trunk.named_parameters() if parameter.requires_grad}
-    save_file(found, folder / _FILE)
+    save_file(found, folder / _FILE, metadata=base_metadata(trunk))
 
 
 def load_selected(trunk: nn.Module, folder: Path) -> None:
@@ -35,6 +36,7 @@ def load_selected(trunk: nn.Module, folder: Path) -> None:
     file = folder / _FILE
     if not file.is_file():
         return
+    check_base(trunk, file)
     here = dict(trunk.named_parameters())
     for name, saved in load_file(file).items():
         if name not in here or here[name].shape != saved.shape:

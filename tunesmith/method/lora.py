@@ -3,9 +3,16 @@
 A frozen weight W (out x in) acts as W + (lora_alpha / r) B A, with A (r x in) drawn at random and B (out x r) zero, so that training starts at
 the base model. A layer adds r (in + out) trained parameters.
 
-Source: Hu et al. (2021), "LoRA: Low-Rank Adaptation of Large Language Models", https://arxiv.org/abs/2106.09685.
+    use_rslora    W + (lora_alpha / sqrt(r)) B A
+    use_dora      m * V / |V|      V = W + (lora_alpha / r) B A, its length |V| taken row by row and held constant in the backward pass;
+                                   m (out), trained too, begins as |W|, so that training starts at the base model to rounding
+
+Source: Hu et al. (2021), "LoRA: Low-Rank Adaptation of Large Language Models", https://arxiv.org/abs/2106.09685;
+Kalajdzievski (2023), "A Rank Stabilization Scaling Factor for Fine-Tuning with LoRA", https://arxiv.org/abs/2312.03732, for `use_rslora`;
+Liu et al. (2024), "DoRA: Weight-Decomposed Low-Rank Adaptation", https://arxiv.org/abs/2402.09353, equations 5 and 11, for `use_dora`.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -15,6 +22,7 @@ from torch import nn
 
 from tunesmith.core.errors import MethodError
 from tunesmith.core.types import ParamGroup
+from tunesmith.method._named import check_names, check_patterns, check_ranks, tied_to_save
 from tunesmith.method._new_rows import load_rows, save_rows, train_rows
 from tunesmith.method._peft import inject, load_adapter, save_adapter
 
@@ -33,6 +41,16 @@ class LoRA:
     """Dropout on what the adapters read."""
     target_modules: list[str] | str = "all-linear"
     """Names of the layers to change, a regular expression over full names, or `all-linear`: every linear layer but the vocabulary head."""
+    use_rslora: bool = False
+    """Divide the scale by the root of r instead of r: the change keeps its size as the rank grows."""
+    use_dora: bool = False
+    """Train the length of each row of a weight apart from its direction. Slower: it runs through peft's own layers."""
+    rank_pattern: Mapping[str, int] | None = None
+    """Ranks of single layers: a name, the end of one, or a regular expression for it -> its rank in place of `r`."""
+    alpha_pattern: Mapping[str, float] | None = None
+    """Scales of single layers, likewise, in place of `lora_alpha`."""
+    modules_to_save: list[str] | None = None
+    """Names, or ends of them, of modules that are trained whole beside the adapter and saved with it."""
     base_precision: Literal["exact", "int8"] = "exact"
     """Numbers that products with frozen weights are made in: `exact`, the model's own, or `int8`: faster and smaller, each product off by about
     1%. On the CPU only."""
@@ -50,22 +68,42 @@ class LoRA:
         ):
             if not holds:
                 raise MethodError(f"method.{name}: expected {expected}, found {value}.")
+        for name, rank in (self.rank_pattern or {}).items():
+            if rank < 1:
+                raise MethodError(f"method.rank_pattern: {name}: expected a rank of at least 1, found {rank}.")
+        for name, alpha in (self.alpha_pattern or {}).items():
+            if alpha <= 0:
+                raise MethodError(f"method.alpha_pattern: {name}: expected more than 0, found {alpha}.")
+        if self.use_dora and self.base_precision == "int8":
+            raise MethodError("method.use_dora: reads the base's weights themselves, which base_precision: int8 does not keep. Use exact.")
 
     def apply(self, trunk: nn.Module) -> list[ParamGroup]:
         """Put adapters into `trunk`, through peft.
 
-        Returns: one group with every A and B, and one with the rows of tokens that were added to the model.
-        Raises: MethodError, where no layer has one of the names.
+        Returns: one group with what trains of the adapter, and one with the rows of tokens that were added to the model.
+        Raises: MethodError, where a name fits no layer, or a rank is above a layer's size.
         """
+        check_names(trunk, "target_modules", self.target_modules)
+        check_names(trunk, "modules_to_save", self.modules_to_save or [])
         config = LoraConfig(
             r=self.r,
             lora_alpha=self.lora_alpha,  # type: ignore[arg-type]  # peft takes fractions too
             lora_dropout=self.lora_dropout,
             target_modules=self.target_modules,
+            use_rslora=self.use_rslora,
+            use_dora=self.use_dora,
+            rank_pattern=dict(self.rank_pattern or {}),
+            alpha_pattern=dict(self.alpha_pattern or {}),
+            modules_to_save=list(self.modules_to_save) if self.modules_to_save else None,  # peft changes its own
+            ensure_weight_tying=tied_to_save(trunk, self.modules_to_save or []),
             base_model_name_or_path=getattr(trunk, "name_or_path", None),
             task_type="CAUSAL_LM" if hasattr(trunk, "lm_head") and not trunk.config.is_encoder_decoder else None,  # type: ignore[union-attr]
         )
-        return [*inject(trunk, config, "lora"), *train_rows(trunk)]
+        groups = inject(trunk, config, "lora")
+        check_patterns(trunk, "rank_pattern", self.rank_pattern or {})
+        check_patterns(trunk, "alpha_pattern", self.alpha_pattern or {})
+        check_ranks(trunk)
+        return [*groups, *train_rows(trunk)]
 
     def save(self, trunk: nn.Module, folder: Path) -> None:
         """Write the adapter in peft's format, and beside it the rows of added tokens."""

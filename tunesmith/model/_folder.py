@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import yaml
 from tunesmith.core.errors import ModelError
 from tunesmith.core.files import cache_folder, file_sha256, hash_of, write_json
 
-__all__ = ["SINGLE", "check_code", "check_complete", "folder_licence", "folder_sha256", "read_config", "refuse_pickles"]
+__all__ = ["SINGLE", "check_code", "check_complete", "folder_licence", "folder_sha256", "read_config", "refuse_pickles", "weights_sha256"]
 
 SINGLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
 _PICKLES = re.compile(r"(pytorch_model.*\.bin|.*\.(pt|pth|ckpt)|tf_model\.h5|flax_model\.msgpack)(\.index\.json)?")
@@ -100,15 +101,25 @@ def check_code(name: str, config: dict[str, Any], trust: bool) -> bool:
 
 def folder_sha256(folder: Path) -> str:
     """Hash of a model folder's config, weights, tokenizer and code. A file is hashed again only where its size or time has changed."""
+    suffixes = (".safetensors", ".json", ".txt", ".model", ".jinja", ".py")
+    return hash_of(_hashes(path for path in sorted(folder.iterdir()) if path.suffix in suffixes and path.is_file()))
+
+
+def weights_sha256(folder: Path, adapters: Sequence[Path] = ()) -> str:
+    """Hash of a model's weights alone, with those of the adapters that are folded into it: the same wherever the folder lies and whatever it is called."""
+    folders = (folder, *adapters)
+    return hash_of(*([sha for _, sha in sorted(_hashes(one.glob("*.safetensors")).items())] for one in folders))
+
+
+def _hashes(paths: Iterable[Path]) -> dict[str, str]:
+    """Name -> SHA-256."""
     record = cache_folder("hashes") / "models.json"
     try:
         known: dict[str, str] = json.loads(record.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         known = {}
     found, is_new = dict[str, str](), False
-    for path in sorted(folder.iterdir()):
-        if path.suffix not in (".safetensors", ".json", ".txt", ".model", ".jinja", ".py") or not path.is_file():
-            continue
+    for path in paths:
         target = path.resolve()
         if re.fullmatch(r"[0-9a-f]{64}", target.name):  # the hub's cache names large files by their hash
             found[path.name] = target.name
@@ -120,7 +131,7 @@ def folder_sha256(folder: Path) -> str:
         found[path.name] = known[key]
     if is_new:
         write_json(record, known)
-    return hash_of(found)
+    return found
 
 
 def folder_licence(folder: Path) -> str | None:

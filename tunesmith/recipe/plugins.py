@@ -46,9 +46,10 @@ class PluginSpec:
 
         Raises: PydanticCustomError, of the type AT_KEY or UNKNOWN_OPTION, for a wrong option; UsageError, for an unknown name.
         """
-        known = {option.name: option for option in describe(kind, name).options}
+        described = describe(kind, name)
+        known = {option.name: option for option in described.options}
         for key in options:
-            if key not in known:
+            if key not in known and described.others is None:
                 raise PydanticCustomError(UNKNOWN_OPTION, "{key}: unknown option", {"key": key, "known": list(known)})
         resolved = {}
         for option in known.values():
@@ -58,7 +59,7 @@ class PluginSpec:
                 raise _at_key(option.name, f"missing. {option.doc}".rstrip())
             else:
                 resolved[option.name] = option.default
-        return cls(name, resolved)
+        return cls(name, resolved | {key: value for key, value in options.items() if key not in known})
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +131,13 @@ def described_schema(description: Description) -> JsonSchemaValue:
         if not option.required:
             properties[option.name]["default"] = option.default
     required = [option.name for option in description.options if option.required]
-    return {"title": description.title, "type": "object", "properties": properties, "required": required, "additionalProperties": False}
+    return {
+        "title": description.title,
+        "type": "object",
+        "properties": properties,
+        "required": required,
+        "additionalProperties": description.others is not None,
+    }
 
 
 def _named_schema(description: Description) -> JsonSchemaValue:

@@ -1,0 +1,123 @@
+"""What was trained on one base is refused on another; a run whose head is of another task is taken for its trunk, and said so."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers
+from peft import PeftModel
+from safetensors import safe_open
+from tiny_recipes import classifier, writer
+
+from tunesmith.app.tune import tune
+from tunesmith.app.tuned import load_tuned
+from tunesmith.core.errors import MethodError, ObjectiveError
+from tunesmith.core.events import Warned
+from tunesmith.core.run import RunDirectory
+from tunesmith.model._folder import weights_sha256
+
+FEW = {"train": {"max_steps": 2, "examples_per_step": 8}}
+METHODS = {
+    "lora": ({"name": "lora", "r": 4}, "adapter_model.safetensors"),
+    "peft": ({"name": "peft", "r": 4}, "adapter_model.safetensors"),
+    "bitfit": ("bitfit", "selected.safetensors"),
+    "layers": ("layers", "selected.safetensors"),
+}
+
+
+def _other(folder: Path, to: Path) -> Path:
+    """A model of the same shapes with other weights, in the place of the first."""
+    if to != folder:
+        shutil.copytree(folder, to)
+    torch.manual_seed(9)
+    transformers.BertModel(transformers.BertConfig.from_pretrained(folder)).save_pretrained(to)
+    return to
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_run_whose_base_was_replaced_is_refused(name: str, encoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:
+    method, file = METHODS[name]
+    base = Path(shutil.copytree(encoder_folder, tmp_path / "base"))
+    run = tune(classifier(base, reviews_csv, tmp_path / "run", method=method, **FEW)).directory
+    was = weights_sha256(base)
+    with safe_open(run.adapter / file, framework="pt") as opened:
+        assert opened.metadata()["base_sha256"] == was
+    load_tuned(run)
+    config = run.adapter / "adapter_config.json"
+    assert not config.is_file() or json.loads(config.read_text())["base_model_name_or_path"] == str(base)
+    _other(base, base)
+    now = weights_sha256(base)
+    said = rf"{file}: was trained on another base \({was[:12]}\), this model is {now[:12]}\. Name the base that it was trained on\."
+    with pytest.raises(MethodError, match=said):
+        load_tuned(run)
+    with pytest.raises(MethodError, match=said):
+        tune(classifier(run.path, reviews_csv, tmp_path / "next", **FEW))
+    assert not (tmp_path / "next").exists()
+
+
+def test_a_copy_of_the_base_is_the_base(encoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:
+    """Where the folder lies, what it is called, and files beside the weights make no other model."""
+    run = tune(classifier(encoder_folder, reviews_csv, tmp_path / "run", **FEW)).directory
+    copied = Path(shutil.copytree(encoder_folder, tmp_path / "copied"))
+    (copied / "notes.txt").write_text("mine", encoding="utf-8")
+    config = run.adapter / "adapter_config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"base_model_name_or_path": str(copied)}), encoding="utf-8")
+    tune(classifier(run.adapter, reviews_csv, tmp_path / "on-copy", **FEW))
+    wrong = _other(copied, tmp_path / "wrong")
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"base_model_name_or_path": str(wrong)}), encoding="utf-8")
+    with pytest.raises(MethodError, match="was trained on another base"):
+        tune(classifier(run.adapter, reviews_csv, tmp_path / "on-wrong", **FEW))
+
+
+def test_an_adapter_on_an_adapter_is_held_to_both(encoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:
+    first = tune(classifier(encoder_folder, reviews_csv, tmp_path / "first", **FEW)).directory
+    second = tune(classifier(first.path, reviews_csv, tmp_path / "second", **FEW)).directory
+    load_tuned(second)
+    again = tune(classifier(encoder_folder, reviews_csv, tmp_path / "again", seed=3, **FEW)).directory
+    shutil.copy(again.adapter / "adapter_model.safetensors", first.adapter / "adapter_model.safetensors")
+    with pytest.raises(MethodError, match="second/adapter/adapter_model.safetensors: was trained on another base"):
+        load_tuned(second)
+
+
+def test_peft_passes_over_the_hash(encoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:
+    run = tune(classifier(encoder_folder, reviews_csv, tmp_path / "run", **FEW)).directory
+    base = transformers.AutoModel.from_pretrained(encoder_folder, add_pooling_layer=False)
+    theirs = PeftModel.from_pretrained(base, str(run.adapter)).eval()
+    ids = torch.arange(5, 20)[None]
+    with torch.no_grad():
+        torch.testing.assert_close(theirs(ids)[0], load_tuned(run).model.trunk(ids)[0], atol=1e-5, rtol=1e-5)
+
+
+def test_a_head_for_another_task_is_told(
+    encoder_folder: Path, decoder_folder: Path, reviews_csv: Path, pairs_csv: Path, tmp_path: Path
+) -> None:
+    run = tune(classifier(decoder_folder, reviews_csv, tmp_path / "run", **FEW)).directory
+    said: list[Any] = []
+    tune(writer(run.path, pairs_csv, tmp_path / "writes", **FEW), progress=said.append)
+    assert not RunDirectory(tmp_path / "writes").heads.exists()
+    (text,) = [event.text for event in said if isinstance(event, Warned) and "head" in event.text]
+    assert text == f"model.source: {run.path}: its head (label: negative, positive) is for another task than sft: it is left out."
+
+    relabelled = tmp_path / "relabelled.csv"
+    relabelled.write_text(reviews_csv.read_text().replace("positive", "yes").replace("negative", "no"), encoding="utf-8")
+    said.clear()
+    tune(classifier(run.path, relabelled, tmp_path / "relabelled", **FEW), progress=said.append)
+    assert any(
+        "is for another task than classify, whose labels are no, yes: it" in event.text for event in said if isinstance(event, Warned)
+    )
+
+    said.clear()
+    tune(classifier(run.path, reviews_csv, tmp_path / "same", **FEW), progress=said.append)
+    assert not any("head" in event.text for event in said if isinstance(event, Warned))
+
+    alone = tune(classifier(decoder_folder, reviews_csv, tmp_path / "alone", method="head", **FEW)).directory
+    for recipe in (writer(alone.path, pairs_csv, tmp_path / "x", **FEW), classifier(alone.path, relabelled, tmp_path / "x", **FEW)):
+        with pytest.raises(
+            ObjectiveError,
+            match=r"trained nothing but a head \(label: negative, positive\), for which the objective (sft|classify, whose .*) has no use",
+        ):
+            tune(recipe)
+    assert not (tmp_path / "x").exists()

@@ -1,0 +1,152 @@
+"""Several tasks on one base: each has modules of its own over tensors that all share, so that no task can change another."""
+
+import copy
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tunesmith.app.learned import Learned, learned
+from tunesmith.app.task import load_model
+from tunesmith.app.tuned import saved_model
+from tunesmith.app.vocabulary import TOKENS_FILE, add_saved_tokens
+from tunesmith.core import registry
+from tunesmith.core.errors import RunError
+from tunesmith.core.run import RunDirectory
+from tunesmith.core.types import Method, Objective
+from tunesmith.model._folder import weights_sha256
+from tunesmith.model.facts import read_facts
+from tunesmith.model.load import LoadedModel
+from tunesmith.model.source import Request, resolve
+from tunesmith.recipe import Recipe
+
+__all__ = ["OneOfMany", "Shared", "load_shared", "trained_in_place"]
+
+_SHOWN = 12
+
+
+@dataclass(frozen=True, slots=True)
+class OneOfMany:
+    """A run, and what it takes to put what it trained on its base."""
+
+    directory: RunDirectory
+    known: Learned
+    objective: Objective
+    method: Method
+    saved: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """A base, loaded once, and the runs that were tuned on it."""
+
+    base: LoadedModel
+    """In float32, on the CPU, nothing of it to be trained."""
+    runs: list[OneOfMany]
+
+    def model_of(self, one: OneOfMany) -> LoadedModel:
+        """The base as the run's task begins with it: the method is not applied yet.
+
+        Every tensor is the base's own, but for those that the method trains in place.
+        """
+        base, recipe = self.base, one.known.recipe
+        shared = {id(tensor) for tensor in _tensors(base.trunk)}
+        has_tokens = (one.saved / TOKENS_FILE).is_file()
+        trunk = _sharing(
+            base.trunk, shared - (_vocabulary(base.trunk) if has_tokens else set())
+        )  # new rows may find room in the old matrix
+        tokenizer = copy.deepcopy(base.tokenizer)
+        facts = read_facts(
+            trunk, tokenizer, base.source, pad_token_id=base.facts.pad_token_id, is_causal=base.facts.is_causal,
+            max_length=recipe.model.max_length,
+        )  # fmt: skip
+        model = add_saved_tokens(replace(base, trunk=trunk, tokenizer=tokenizer, facts=facts), one.saved)
+        own = trained_in_place(one.method, model.trunk)
+        return replace(model, trunk=_sharing(model.trunk, shared - own)) if own & shared else model
+
+    def loaded(self, one: OneOfMany) -> LoadedModel:
+        """The run's model as it was trained, adapters unmerged, in float32."""
+        model = self.model_of(one)
+        one.method.apply(model.trunk)
+        one.method.load(model.trunk, one.saved)
+        model.trunk.eval()
+        return model
+
+
+def load_shared(directories: Iterable[RunDirectory]) -> Shared:
+    """Load the base of several runs once. Raises: RunError, where a run saved no model, or they were tuned on different bases."""
+    runs = [_one(directory) for directory in directories]
+    first = runs[0]
+    _check_one_base(runs)
+    base = load_model(_exact(first.known), first.objective, lambda event: None)
+    base.trunk.requires_grad_(False)
+    for one in runs[1:]:
+        if _need(one.objective) != _need(first.objective):
+            other = load_model(_exact(one.known), one.objective, lambda event: None)
+            if type(other.trunk) is not type(base.trunk):
+                raise RunError(
+                    f"{one.directory.id}: reads its base as {type(other.trunk).__name__}, {first.directory.id} as {type(base.trunk).__name__}. "
+                    "Take runs of one kind."
+                )
+    return Shared(base, runs)
+
+
+def trained_in_place(method: Method, trunk: nn.Module) -> set[int]:
+    """The ids of the trunk's own tensors that the method would train. It is applied to a copy without weights."""
+    without_weights: dict[int, Any] = {id(p): nn.Parameter(torch.empty_like(p, device="meta")) for p in trunk.parameters()}
+    without_weights |= {id(buffer): torch.empty_like(buffer, device="meta") for buffer in trunk.buffers()}
+    bare = dict(without_weights)
+    method.apply(copy.deepcopy(trunk, without_weights))
+    return {known for known, tensor in bare.items() if isinstance(tensor, nn.Parameter) and tensor.requires_grad}
+
+
+def _one(directory: RunDirectory) -> OneOfMany:
+    known = learned(directory)
+    recipe = known.recipe
+    objective: Objective = registry.create("objective", known.objective, **(recipe.objective.options if recipe.objective else {}))
+    method: Method = registry.create("method", recipe.method.name, **recipe.method.options)
+    return OneOfMany(directory, known, objective, method, saved_model(directory))
+
+
+def _check_one_base(runs: list[OneOfMany]) -> None:
+    found = []
+    for one in runs:
+        spec = one.known.recipe.model
+        info = resolve(Request(spec.source, spec.revision, spec.trust_remote_code))
+        found.append(weights_sha256(info.folder, info.adapters))
+    for one, sha in zip(runs, found, strict=True):
+        if sha != found[0]:
+            raise RunError(
+                f"{one.directory.id}: was tuned on {one.known.recipe.model.source} ({sha[:_SHOWN]}), {runs[0].directory.id} on "
+                f"{runs[0].known.recipe.model.source} ({found[0][:_SHOWN]}). Take runs of one base."
+            )
+
+
+def _need(objective: Objective) -> str:
+    return str(getattr(objective, "need", "lm" if objective.uses_lm_head else "any"))
+
+
+def _exact(known: Learned) -> Recipe:
+    """The run's recipe with its base as it came: in full precision, with its own chat template."""
+    recipe = known.recipe
+    model = {"quantization": None} if hasattr(recipe.model, "quantization") else {}
+    return recipe.model_copy(
+        update={"model": recipe.model.model_copy(update=model), "data": recipe.data.model_copy(update={"chat_template": None})}
+    )
+
+
+def _sharing(trunk: nn.Module, shared: set[int]) -> nn.Module:
+    """A copy of the modules, over the same tensors where they are `shared`, by id."""
+    return copy.deepcopy(trunk, {id(tensor): tensor for tensor in _tensors(trunk) if id(tensor) in shared})
+
+
+def _tensors(trunk: nn.Module) -> list[Tensor]:
+    return [*trunk.parameters(), *trunk.buffers()]
+
+
+def _vocabulary(trunk: Any) -> set[int]:
+    head = trunk.get_output_embeddings()
+    return {id(trunk.get_input_embeddings().weight), *([id(head.weight)] if head is not None else [])}
