@@ -31,7 +31,7 @@ from tunesmith.model._quiet import quiet
 from tunesmith.model.heads import load_heads, save_heads, write_label_map
 from tunesmith.model.load import LoadedModel
 
-__all__ = ["TOLERANCE", "Merged", "merge_runs", "merged_model", "sample_outputs"]
+__all__ = ["TOLERANCE", "Heads", "Merged", "merge_runs", "merged_model", "sample_outputs", "write_heads"]
 
 TOLERANCE = 1e-4
 """The most that an output of the merged model may be off what the runs' own say, in float32, as a share of the largest output, or of 1."""
@@ -284,12 +284,17 @@ def _loaded_again(trunk: Any, folder: Path) -> nn.Module:
 
 def _write(model: LoadedModel, heads: Heads | None, folder: Path) -> None:
     trunk: Any = model.trunk
-    if heads is not None:
-        if heads.labels:
-            write_label_map(trunk.config, heads.labels)
-        save_heads(heads.heads, heads.labels, folder / "heads.safetensors", folder / "heads.json")
+    write_heads(model, heads, folder)
     trunk.save_pretrained(str(folder))
     model.tokenizer.save_pretrained(str(folder))
+
+
+def write_heads(model: LoadedModel, heads: Heads | None, folder: Path) -> None:
+    """Save a run's heads beside its model, and let the model's config, which is to be written yet, name their labels."""
+    if heads is not None:
+        if heads.labels:
+            write_label_map(model.trunk.config, heads.labels)
+        save_heads(heads.heads, heads.labels, folder / "heads.safetensors", folder / "heads.json")
 
 
 def _rounded(one: OneOfMany) -> str:
