@@ -2,6 +2,7 @@
 
 import math
 import shutil
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,19 +13,20 @@ import torch
 
 from tunesmith.app.interruption import Interruption
 from tunesmith.app.judged import Judgement, judge
-from tunesmith.app.learned import Learned
+from tunesmith.app.learned import Learned, learned
 from tunesmith.app.measured import measured
 from tunesmith.app.merge import Heads, merged_model, sample_outputs, write_heads
 from tunesmith.app.placing import placed
-from tunesmith.app.quantized import FORMS, Written, check_form, check_output, read_again, written
+from tunesmith.app.quantized import FORMS, Written, check_form, check_layers, check_output, check_source, read_again, written
 from tunesmith.app.saving import saved_bytes
 from tunesmith.app.task import Task, load_model, prepare
 from tunesmith.core.errors import Interrupted, ModelError, RunError, TunesmithError, UsageError
 from tunesmith.core.events import Event, Notice, Stage, Warned
-from tunesmith.core.files import folders_made
+from tunesmith.core.files import cache_folder, folders_made
 from tunesmith.core.run import RunDirectory, find_run
 from tunesmith.core.types import Output
 from tunesmith.engine.packing import evaluation_batches
+from tunesmith.evaluation.score import text_of
 from tunesmith.model.load import LoadedModel, load
 from tunesmith.recipe import PluginSpec, Recipe, from_mapping
 
@@ -36,6 +38,7 @@ DEFAULT_LIMIT = 20
 _WINDOW_TOKENS = 512
 _TRAIN_ROWS = 256
 """Training rows that are looked at, for what kind of task it is: nothing is trained."""
+_COMPARED_TEXTS = 100
 _TIMED_SECONDS, _TIMED_PASSES = 2.0, 5
 
 Say = Callable[[Event], None]
@@ -118,9 +121,10 @@ def _run_of(name: str) -> RunDirectory | None:
 
 
 def _of_run(directory: RunDirectory, to: str, limit: int | None, say: Say) -> _Subject:
+    check_source(to, directory.id, learned(directory).recipe.model, has_heads=directory.heads.is_file())
     merged = merged_model([directory], [1.0], say)
     one = merged.runs[0]
-    check_form(to, merged.model, has_heads=merged.heads is not None)
+    check_layers(to, merged.model)
     base = 0 if directory.model.is_dir() else _weights_bytes(merged.base)
     notes = [f"{directory.id}: what it trained was merged into {merged.base.source.name} in full precision first.", *merged.notes]
     model = replace(merged.model, source=replace(merged.model.source, heads=None))
@@ -151,9 +155,10 @@ def _asked_as(known: Learned, limit: int | None) -> Recipe:
 def _of_model(name: str, to: str, limit: int | None, force: bool, say: Say) -> _Subject:
     say(Stage("model", name))
     recipe = from_mapping({"model": name, "data": "python-reference"}, name="quantize")
+    check_source(to, name, recipe.model, has_heads=False)
     model = load(name)
     can_be_judged = model.facts.has_lm_head and not model.facts.is_encoder_decoder
-    check_form(to, model, has_heads=False)
+    check_layers(to, model)
     if not can_be_judged and not force:
         raise ModelError(
             f"{name}: is no decoder-only language model, so that nothing here tells whether it still works. Quantize a run on it, or write it unjudged with --force."
@@ -197,15 +202,17 @@ def _judged(subject: _Subject, to: str, staged: Written, max_loss: float, force:
         say(Stage("before", "as it is"))
         before, speed = judge(task, say), _tokens_per_second(task)
     say(Stage("after", to))
-    again = read_again(staged, subject.recipe)
-    try:
-        problems, metrics, speed_after = _after(task, before, again, max_loss, say)
-    finally:
-        if again.source.folder != staged.path:  # what was made of packed weights, or of a GGUF file, to read them
-            shutil.rmtree(again.source.folder, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=".quantized.", dir=cache_folder("models")) as scratch:
+        again = read_again(staged, subject.recipe, Path(scratch))
+        notes = [*subject.notes, *(_other_tokens(task, again) if task is not None else ())]
+        try:
+            problems, metrics, speed_after = _after(task, before, again, max_loss, say)
+        finally:
+            if again.source.folder != staged.path:  # what packed weights were made into, to be read
+                shutil.rmtree(again.source.folder, ignore_errors=True)
     if problems and not force:
         raise TunesmithError(
-            f"{subject.name} in {to}: {' '.join(problems)} Nothing was written. Take another form, or write it even so with --force."
+            f"{subject.name} in {to}: {' '.join(problems)} Nothing was written. Take another form, allow more with --max-loss, or write it even so with --force."
         )
     return {
         "size": {
@@ -217,7 +224,7 @@ def _judged(subject: _Subject, to: str, staged: Written, max_loss: float, force:
         "metrics": metrics,
         "max_loss": max_loss,
         "problems": problems,
-        "notes": subject.notes,
+        "notes": notes,
     }
 
 
@@ -240,6 +247,18 @@ def _after(
     metrics = {name: _named(entry) for name, entry in compared.items()}
     problems = [text for name, entry in metrics.items() if (text := _loss(name, entry, max_loss))]
     return problems, metrics, _tokens_per_second(task) if task.forward.quantized_layers else None
+
+
+def _other_tokens(task: Task, again: LoadedModel) -> list[str]:
+    """What to say where the tokenizer that was read back cuts test rows otherwise."""
+    texts = [text_of(example) for example in task.splits["test"].examples[:_COMPARED_TEXTS]]
+    before, after = (tokenizer(texts)["input_ids"] for tokenizer in (task.encoder.tokenizer, again.tokenizer))
+    count = sum(one != other for one, other in zip(before, after, strict=True))
+    return (
+        [f"read again, the tokenizer cuts {count:,} of {len(texts):,} test texts otherwise; the metrics are on the tokens before."]
+        if count
+        else []
+    )
 
 
 def _is_finite(output: Output) -> bool:

@@ -21,11 +21,16 @@ def quantize(
             metavar="RUN|MODEL", help="A run's id or folder, or a model: an alias, a hub id, a folder.", autocompletion=complete_runs
         ),
     ],
-    to: Annotated[str, typer.Option(metavar="FORM", help="int8, nf4, fp4 (folders of bitsandbytes), bf16, fp16.")],
+    to: Annotated[
+        str, typer.Option(metavar="FORM", help="int8, nf4, fp4 (folders of bitsandbytes), bf16, fp16, gguf:q8_0, gguf:q4_0, gguf:f16.")
+    ],
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", help="What to write, which does not exist yet; else NAME-FORM in the current folder.", show_default=False
+            "--output",
+            "-o",
+            help="What to write, which does not exist yet; else NAME-FORM, or NAME-TYPE.gguf, in the current folder.",
+            show_default=False,
         ),
     ] = None,
     limit: Annotated[
@@ -69,7 +74,7 @@ def _lines(document: Mapping[str, Any]) -> Iterator[str]:
         places = decimals_for((was["low"], was["high"]), (now["low"], now["high"]), (difference["low"], difference["high"]))
         yield (
             f"{name}: {fixed(was['value'], places)} before, {fixed(now['value'], places)} after: {signed(difference['value'], places)} "
-            f"{interval(difference['low'], difference['high'], places)}, {entry['rows']:,} rows"
+            f"({interval(difference['low'], difference['high'], places)}), {entry['rows']:,} rows"
         )
     for problem in document["problems"]:
         yield f"warning: {problem}"
