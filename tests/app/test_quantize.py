@@ -18,6 +18,7 @@ from tunesmith.app.tune import tune
 from tunesmith.cli.main import run as command
 from tunesmith.core.errors import ModelError, RunError, TunesmithError, UsageError
 from tunesmith.model.load import load
+from tunesmith.recipe import from_mapping
 
 FEW = {"train": {"max_steps": 6, "examples_per_step": 8, "learning_rate": 3e-2}}
 ALL = ("int8", "nf4", "fp4", "bf16", "fp16")
@@ -65,6 +66,26 @@ def test_a_run_is_written_smaller_and_reads_its_test_rows_again(form: str, wide_
     whole, again = said(run.model.model.trunk), said(load(str(out)).trunk)
     error = float((again - whole).norm() / whole.norm())
     assert 0 < error < {"bf16": 0.02, "fp16": 0.003, "int8": 0.05, "nf4": 0.4, "fp4": 0.5}[form]
+
+
+def test_a_mixture_on_a_model_with_new_tokens_and_a_t5_are_judged_as_their_reports_did(
+    decoder_folder: Path, seq2seq_folder: Path, pairs_csv: Path, reviews_csv: Path, tmp_path: Path
+) -> None:
+    reviews = {"source": str(reviews_csv), "columns": {"text": "review", "label": "sentiment"}}
+    mixed = {
+        "model": {"source": str(decoder_folder), "add_tokens": ["yes yes"]},
+        "data": {"mix": {"pairs": {"source": str(pairs_csv)}, "reviews": reviews}},
+        "method": {"name": "lora", "r": 4},
+        "output_dir": str(tmp_path / "mixed"),
+    }
+    for name, recipe in (
+        ("mixed", from_mapping({**mixed, **FEW}, name="tiny")),
+        ("t5", writer(seq2seq_folder, pairs_csv, tmp_path / "t5", method={"name": "lora", "r": 4}, **FEW)),
+    ):
+        run = tune(recipe)
+        document = quantize(run.directory, "int8", output=tmp_path / f"{name}-small", force=True)
+        for metric, entry in run.report["metrics"].items():
+            assert document["metrics"][metric]["before"]["value"] == pytest.approx(entry["tuned"]["value"], rel=1e-3), (name, metric)
 
 
 @pytest.mark.parametrize("form", ["int8", "nf4", "fp4"])
