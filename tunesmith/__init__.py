@@ -1,11 +1,16 @@
 """tunesmith: how should I adapt this language model, and did it work?"""
 
+import logging as _logging
 import typing as _typing
 
 if _typing.TYPE_CHECKING:
     from tunesmith.api import tune
     from tunesmith.app.many import load_many
     from tunesmith.app.run import Run
+
+_logging.getLogger("bitsandbytes").setLevel(
+    _logging.ERROR
+)  # peft imports it where it is there, and it tells of kernels that it can do without
 
 __version__ = "0.1.0"
 __all__ = ["Run", "__version__", "load_many", "tune"]

@@ -31,7 +31,7 @@ from tunesmith.model._quiet import quiet
 from tunesmith.model.heads import load_heads, save_heads, write_label_map
 from tunesmith.model.load import LoadedModel
 
-__all__ = ["TOLERANCE", "merge_runs"]
+__all__ = ["TOLERANCE", "Heads", "Merged", "merge_runs", "merged_model", "sample_outputs", "write_heads"]
 
 TOLERANCE = 1e-4
 """The most that an output of the merged model may be off what the runs' own say, in float32, as a share of the largest output, or of 1."""
@@ -63,37 +63,64 @@ def merge_runs(
             if progress is not None:
                 progress(event)
 
-        say(Stage("model", ", ".join(directory.id for directory in directories)))
-        shared = load_shared(directories)
-        heads = _heads(shared.runs)
-        _check_mergeable(shared.runs)
-        say(Stage("merge", f"{len(shared.runs)} of one base"))
-        unmerged = [shared.loaded(one) for one in shared.runs]
-        merged, num_changed = _merged(shared, unmerged, shares)
-        use_chat_template(shared.runs[0].known.recipe, merged, shared.runs[0].saved)
-        say(Stage("check", "merged against unmerged"))
-        expected = _outputs(_beside(shared, unmerged, shares), unmerged[0])
-        difference = _compare(_outputs(merged.trunk, merged), expected, "merged")
+        merged = merged_model(directories, shares, say)
         say(Stage("save", str(output)))
         with folders_made(output), staged_folder(output) as staging, quiet():
-            _write(merged, heads, staging)
-            again = _loaded_again(merged.trunk, staging)
-            _compare(_outputs(again, merged), expected, "merged, written and loaded again")
+            _write(merged.model, merged.heads, staging)
+            again = _loaded_again(merged.model.trunk, staging)
+            _compare(sample_outputs(again, merged.model), merged.expected, "merged, written and loaded again")
             num_bytes = sum(file.stat().st_size for file in staging.iterdir())
     return {
         "output": str(output),
-        "base": shared.base.source.name,
-        "base_sha256": str(shared.base.trunk.base_sha256),
+        "base": merged.base.source.name,
+        "base_sha256": str(merged.base.trunk.base_sha256),
         "runs": [
             {"run": one.directory.id, "method": one.known.recipe.method.name, "weight": share}
-            for one, share in zip(shared.runs, shares, strict=True)
+            for one, share in zip(merged.runs, shares, strict=True)
         ],
-        "changed_parameters": num_changed,
-        "max_difference": difference,
+        "changed_parameters": merged.num_changed,
+        "max_difference": merged.difference,
         "tolerance": TOLERANCE,
         "bytes": num_bytes,
-        "notes": [note for one in shared.runs for note in (_rounded(one), _spoken(one, shared.runs[0])) if note],
+        "notes": merged.notes,
     }
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """Runs folded into their base, in float32, on the CPU."""
+
+    base: LoadedModel
+    runs: list[OneOfMany]
+    model: LoadedModel
+    heads: "Heads | None"
+    num_changed: int
+    """Parameters that are other than the base's."""
+    expected: Tensor
+    """What the unmerged model says to the tokens of `sample_outputs`."""
+    difference: float
+    """The most that the merged one is off that."""
+
+    @property
+    def notes(self) -> list[str]:
+        """What there is to say of the runs."""
+        return [note for one in self.runs for note in (_rounded(one), _spoken(one, self.runs[0])) if note]
+
+
+def merged_model(directories: Sequence[RunDirectory], shares: Sequence[float], say: Say) -> Merged:
+    """Fold runs into their base and compare with what they say unmerged. Raises: RunError, MethodError."""
+    say(Stage("model", ", ".join(directory.id for directory in directories)))
+    shared = load_shared(directories)
+    heads = _heads(shared.runs)
+    _check_mergeable(shared.runs)
+    say(Stage("merge", f"{len(shared.runs)} of one base"))
+    unmerged = [shared.loaded(one) for one in shared.runs]
+    model, num_changed = _merged(shared, unmerged, shares)
+    use_chat_template(shared.runs[0].known.recipe, model, shared.runs[0].saved)
+    say(Stage("check", "merged against unmerged"))
+    expected = sample_outputs(_beside(shared, unmerged, shares), unmerged[0])
+    difference = _compare(sample_outputs(model.trunk, model), expected, "merged")
+    return Merged(shared.base, shared.runs, model, heads, num_changed, expected, difference)
 
 
 def _shares(directories: Sequence[RunDirectory], weights: Sequence[float] | None) -> list[float]:
@@ -119,12 +146,14 @@ def _check_mergeable(runs: Sequence[OneOfMany]) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Heads:
+class Heads:
+    """Heads of a run, and their labels."""
+
     heads: dict[str, Any]
     labels: tuple[str, ...]
 
 
-def _heads(runs: Sequence[OneOfMany]) -> _Heads | None:
+def _heads(runs: Sequence[OneOfMany]) -> Heads | None:
     """The heads of the runs. Raises: RunError, where two have different ones."""
     having = [one for one in runs if one.directory.heads.is_file()]
     if not having:
@@ -138,7 +167,7 @@ def _heads(runs: Sequence[OneOfMany]) -> _Heads | None:
             raise RunError(
                 f"{one.directory.id}: has another head than {having[0].directory.id}. Heads are not combined; merge each of these runs alone."
             )
-    return _Heads(dict(first), labels)
+    return Heads(dict(first), labels)
 
 
 def _merged(shared: Shared, unmerged: Sequence[LoadedModel], shares: Sequence[float]) -> tuple[LoadedModel, int]:
@@ -223,7 +252,7 @@ def _changed(trunk: nn.Module, path: str, base: nn.Module) -> nn.Module | None:
     return None if {id(p) for p in found.parameters()} == own else found
 
 
-def _outputs(trunk: Any, model: LoadedModel) -> Tensor:
+def sample_outputs(trunk: Any, model: LoadedModel) -> Tensor:
     """Logits, or hidden states where there is no vocabulary head, of seeded random tokens."""
     facts = model.facts
     draw = torch.Generator().manual_seed(0)
@@ -253,14 +282,19 @@ def _loaded_again(trunk: Any, folder: Path) -> nn.Module:
     return found.eval()
 
 
-def _write(model: LoadedModel, heads: _Heads | None, folder: Path) -> None:
+def _write(model: LoadedModel, heads: Heads | None, folder: Path) -> None:
     trunk: Any = model.trunk
-    if heads is not None:
-        if heads.labels:
-            write_label_map(trunk.config, heads.labels)
-        save_heads(heads.heads, heads.labels, folder / "heads.safetensors", folder / "heads.json")
+    write_heads(model, heads, folder)
     trunk.save_pretrained(str(folder))
     model.tokenizer.save_pretrained(str(folder))
+
+
+def write_heads(model: LoadedModel, heads: Heads | None, folder: Path) -> None:
+    """Save a run's heads beside its model, and let the model's config, which is to be written yet, name their labels."""
+    if heads is not None:
+        if heads.labels:
+            write_label_map(model.trunk.config, heads.labels)
+        save_heads(heads.heads, heads.labels, folder / "heads.safetensors", folder / "heads.json")
 
 
 def _rounded(one: OneOfMany) -> str:

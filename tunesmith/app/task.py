@@ -227,8 +227,12 @@ def stop_tokens(model: LoadedModel) -> tuple[int, ...]:
 
 
 @collected_later()
-def prepare(recipe: Recipe, say: Say) -> Task:
-    """Read the data, load the model, encode the one for the other. Raises whatever is wrong with either, before anything is written."""
+def prepare(recipe: Recipe, say: Say, model: LoadedModel | None = None) -> Task:
+    """Read the data, load the model, encode the one for the other. Raises whatever is wrong with either, before anything is written.
+
+    Args:
+        model: to be asked in place of the recipe's own, which nothing is to be trained of.
+    """
     if recipe.engine.num_threads:
         torch.set_num_threads(recipe.engine.num_threads)
     device = choose_device(recipe.engine.device)
@@ -240,8 +244,9 @@ def prepare(recipe: Recipe, say: Say) -> Task:
     metrics, select_by = _metrics(recipe, objective_name, objective, data), _selection(recipe, objective)
     method: Method = registry.create("method", recipe.method.name, **recipe.method.options)
     check_precision(recipe, method, device)
-    model = with_room(add_tokens(recipe, load_model(recipe, objective, say), data.train), method)
-    forward = placed(model, recipe, device, is_frozen=leaves_frozen(method, model.trunk, recipe))
+    is_only_asked = model is not None
+    model = with_room(model or add_tokens(recipe, load_model(recipe, objective, say), data.train), method)
+    forward = placed(model, recipe, device, is_frozen=is_only_asked or leaves_frozen(method, model.trunk, recipe))
     tasks = {name: Asked(one.templates, one.labels) for name, one in data.sets.items()}
     encoder = text_encoder(recipe, model, data.labels, tasks, _numbers(data.train))
     if not objective.heads(encoder) and recipe.train.head_first:

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from tunesmith import __version__
-from tunesmith.cli import chat, data, doctor, merge, models, predict, recipe, runs, tune
+from tunesmith.cli import chat, data, doctor, merge, models, predict, quantize, recipe, runs, tune
 from tunesmith.cli.output import error_document, one_line, print_json
 from tunesmith.core.errors import TunesmithError, UsageError
 
@@ -23,6 +23,7 @@ app.command("tune")(tune.tune)
 app.command("predict")(predict.predict)
 app.command("chat")(chat.chat)
 app.command("merge")(merge.merge)
+app.command("quantize")(quantize.quantize)
 app.add_typer(data.app, name="data")
 app.add_typer(models.app, name="models")
 app.add_typer(runs.app, name="runs")

@@ -20,6 +20,7 @@ from tunesmith.engine.kernels.quantized import (
     QuantizedLayer,
     QuantizedLinear,
     linear_layers,
+    matrix_of,
     packed_weight,
     quantize_weights,
 )
@@ -33,13 +34,18 @@ NF4 = [
 """Dettmers et al. (2023), appendix E."""
 
 
+def _quantized(layer: nn.Linear, form: str) -> QuantizedLinear:
+    return QuantizedLinear(layer, packed_weight(layer.weight, form))
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("kind", ["linear", "conv1d"])
 def test_product_and_gradient_are_those_of_the_rounded_weight(form: str, kind: str, dtype: torch.dtype) -> None:
     torch.manual_seed(0)
     plain: nn.Module = (nn.Linear(50, 30) if kind == "linear" else Conv1D(30, 50)).to(dtype).requires_grad_(False)
-    made = QuantizedLinear(plain, form) if isinstance(plain, nn.Linear) else QuantizedConv1D(plain, form)
+    packed = packed_weight(matrix_of(plain), form)
+    made = QuantizedLinear(plain, packed) if isinstance(plain, nn.Linear) else QuantizedConv1D(plain, packed)
     weight = made.weight if kind == "linear" else made.weight.t()
     x = torch.randn(2, 7, 50, dtype=dtype, requires_grad=True)
     y, expected = made(x), F.linear(x, weight, plain.bias)  # type: ignore[arg-type]
@@ -61,7 +67,7 @@ def test_nf4_codes_stand_for_the_papers_numbers() -> None:
     ("form", "bits"), [("int8", 8 + 32 / 512), ("int4", 4.5), ("nf4", 4.127), ("fp4", 4.127), ("bf16", 16), ("fp16", 16)]
 )
 def test_what_is_held_is_the_formulas_bits(form: str, bits: float) -> None:
-    layer = QuantizedLinear(nn.Linear(512, 512, bias=False), form)
+    layer = _quantized(nn.Linear(512, 512, bias=False), form)
     held = sum(b.numel() * b.element_size() for b in layer.buffers()) + sum(p.numel() for p in layer.parameters())
     assert held * 8 / 512**2 == pytest.approx(bits, abs=1e-3)
 
@@ -104,7 +110,7 @@ def _saved(run: nn.Module, x: torch.Tensor) -> list[torch.Tensor]:
 
 def test_autograd_keeps_no_dequantized_weight() -> None:
     x = torch.randn(3, 48, requires_grad=True)
-    assert _saved(QuantizedLinear(nn.Linear(48, 40), "nf4"), x) == []
+    assert _saved(_quantized(nn.Linear(48, 40), "nf4"), x) == []
 
 
 @pytest.mark.parametrize("form", FORMS)

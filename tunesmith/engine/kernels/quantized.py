@@ -32,14 +32,17 @@ __all__ = [
     "QuantizedLinear",
     "compute_in",
     "linear_layers",
+    "matrix_of",
     "packed_weight",
     "quantize_weights",
+    "use_packed",
 ]
 
 FORMS: Final = ("int8", "int4", "nf4", "fp4", "bf16", "fp16")
 """What the weights can be kept in."""
 
 _CASTS = {"bf16": torch.bfloat16, "fp16": torch.float16}
+_FOUR_BITS = ("nf4", "fp4")
 _GROUP = 32
 _BLOCK, _NESTED_BLOCK = 64, 256
 """Of nf4 and fp4: weights that share a step, and steps that share theirs."""
@@ -68,6 +71,21 @@ class PackedWeight:
         if self.form == "int4":
             return _from_int4(codes, self.parts["steps"], self.shape[1], wide).to(dtype)
         return _from_4bit(self.form, self.shape, self.parts, dtype)
+
+    def as_bitsandbytes(self, dtype: torch.dtype) -> dict[str, Tensor]:
+        """What bitsandbytes' own linear layers save of such a matrix, by the end of the tensor's name.
+
+        Args:
+            dtype: the one that its layers are to make the matrix in.
+        Raises: ValueError, for a form that bitsandbytes has not.
+        """
+        codes = self.parts["codes"]
+        if self.form == "int8":
+            return {"weight": codes, "SCB": self.parts["steps"] * 127.0, "weight_format": torch.zeros((), dtype=torch.uint8)}
+        if self.form not in _FOUR_BITS:
+            raise ValueError(f"{self.form} is no form of bitsandbytes")
+        state = _state_4bit(self.form, self.shape, self.parts, dtype)
+        return {"weight": codes, **{f"weight.{name}": part.clone() for name, part in state.as_dict(packed=True).items()}}
 
     @property
     def num_bytes(self) -> int:
@@ -123,7 +141,7 @@ def _bitsandbytes() -> Any:
         from bitsandbytes import functional
     except ImportError as error:
         raise UsageError(
-            "model.quantization: nf4 and fp4 need the package bitsandbytes, which is not here. Install it: pip install 'tunesmith[quantize]'."
+            "nf4 and fp4 need the package bitsandbytes, which is not here. Install it: pip install 'tunesmith[quantize]'."
         ) from error
     finally:
         logging.disable(before)
@@ -145,16 +163,20 @@ def _to_4bit(weight_OI: Tensor, form: str) -> dict[str, Tensor]:
 
 
 def _from_4bit(form: str, shape: tuple[int, int], parts: Mapping[str, Tensor], dtype: torch.dtype) -> Tensor:
+    made_in = torch.float32 if dtype == torch.float64 else dtype
+    weight: Tensor = _bitsandbytes().dequantize_4bit(parts["codes"], _state_4bit(form, shape, parts, made_in))
+    return weight.to(dtype)
+
+
+def _state_4bit(form: str, shape: tuple[int, int], parts: Mapping[str, Tensor], dtype: torch.dtype) -> Any:
+    """bitsandbytes' QuantState, whose matrices are made in `dtype`."""
     functional = _bitsandbytes()
     code, nested_code = _code_tables(form, parts["codes"].device)
-    made_in = torch.float32 if dtype == torch.float64 else dtype
     nested = functional.QuantState(absmax=parts["steps_of_steps"], code=nested_code, blocksize=_NESTED_BLOCK, dtype=torch.float32)
-    state = functional.QuantState(
-        absmax=parts["steps"], shape=torch.Size(shape), code=code, blocksize=_BLOCK, quant_type=form, dtype=made_in,
+    return functional.QuantState(
+        absmax=parts["steps"], shape=torch.Size(shape), code=code, blocksize=_BLOCK, quant_type=form, dtype=dtype,
         offset=parts["mean_step"][0], state2=nested,
     )  # fmt: skip
-    weight: Tensor = functional.dequantize_4bit(parts["codes"], state)
-    return weight.to(dtype)
 
 
 class _Product(torch.autograd.Function):
@@ -181,9 +203,8 @@ class QuantizedLayer(nn.Module):
     _matrix_shape: tuple[int, int]
     _part_names: tuple[str, ...]
 
-    def _keep(self, weight_OI: Tensor, bias: nn.Parameter | None, form: str, dtype: torch.dtype) -> None:
-        packed = packed_weight(weight_OI, form)
-        self.form, self.dtype, self._matrix_shape, self._part_names = form, dtype, packed.shape, tuple(packed.parts)
+    def _keep(self, packed: PackedWeight, bias: nn.Parameter | None, dtype: torch.dtype) -> None:
+        self.form, self.dtype, self._matrix_shape, self._part_names = packed.form, dtype, packed.shape, tuple(packed.parts)
         for name, part in packed.parts.items():
             self.register_buffer(f"weight_{name}", part)
         self.register_parameter("bias", bias)
@@ -209,10 +230,10 @@ class QuantizedLayer(nn.Module):
 class QuantizedLinear(QuantizedLayer, nn.Linear):
     """nn.Linear with a quantized weight. It is no parameter: nothing can train it, and it is in no list of parameters."""
 
-    def __init__(self, layer: nn.Linear, form: str) -> None:
+    def __init__(self, layer: nn.Linear, packed: PackedWeight) -> None:
         nn.Module.__init__(self)
         self.in_features, self.out_features = layer.in_features, layer.out_features
-        self._keep(layer.weight, layer.bias, form, layer.weight.dtype)
+        self._keep(packed, layer.bias, layer.weight.dtype)
         self.train(layer.training)
 
     @property
@@ -224,10 +245,10 @@ class QuantizedLinear(QuantizedLayer, nn.Linear):
 class QuantizedConv1D(QuantizedLayer, Conv1D):
     """transformers' Conv1D (a linear layer with a transposed weight, as in GPT-2) with a quantized weight."""
 
-    def __init__(self, layer: Any, form: str) -> None:
+    def __init__(self, layer: Any, packed: PackedWeight) -> None:
         nn.Module.__init__(self)
         self.nx, self.nf = layer.nx, layer.nf
-        self._keep(layer.weight.t(), layer.bias, form, layer.weight.dtype)
+        self._keep(packed, layer.bias, layer.weight.dtype)
         self.train(layer.training)
 
     @property
@@ -243,15 +264,32 @@ def linear_layers(trunk: nn.Module) -> dict[str, nn.Module]:
     return {path: module for path, module in found.items() if module is not head}
 
 
+def matrix_of(layer: nn.Module) -> Tensor:
+    """The weight of one of those layers, (O, I)."""
+    weight: Any = layer.weight
+    matrix_OI: Tensor = weight if isinstance(layer, nn.Linear) else weight.t()
+    return matrix_OI
+
+
 def quantize_weights(trunk: nn.Module, form: str) -> int:
     """Keep the weights of the trunk's linear layers in a form only, in place, one layer after the other. Returns: how many layers."""
     layers = linear_layers(trunk)
     for path in list(layers):
-        parent, _, name = path.rpartition(".")
-        layer: Any = layers.pop(path)  # what was quantized is given back at once
-        made = QuantizedLinear(layer, form) if isinstance(layer, nn.Linear) else QuantizedConv1D(layer, form)
-        setattr(trunk.get_submodule(parent), name, made)
+        layer = layers.pop(path)  # what was quantized is given back at once
+        _put(trunk, path, layer, packed_weight(matrix_of(layer), form))
     return sum(isinstance(module, QuantizedLayer) for module in trunk.modules())
+
+
+def use_packed(trunk: nn.Module, packed: Mapping[str, PackedWeight]) -> None:
+    """Put quantized layers in place of the trunk's linear ones at these paths, whose weights are kept as they are given."""
+    for path, weight in packed.items():
+        _put(trunk, path, trunk.get_submodule(path), weight)
+
+
+def _put(trunk: nn.Module, path: str, layer: Any, packed: PackedWeight) -> None:
+    parent, _, name = path.rpartition(".")
+    made = QuantizedLinear(layer, packed) if isinstance(layer, nn.Linear) else QuantizedConv1D(layer, packed)
+    setattr(trunk.get_submodule(parent), name, made)
 
 
 def compute_in(trunk: nn.Module, dtype: torch.dtype) -> None:

@@ -61,6 +61,8 @@ def _convert(file: Path, folder: Path) -> None:
     model.generation_config.save_pretrained(folder)
     tokenizer.model_max_length = config.max_position_embeddings
     tokenizer.save_pretrained(folder)
+    settings = folder / "tokenizer_config.json"  # a model's own class would split texts as the model's makers do, whatever the file says
+    write_json(settings, json.loads(settings.read_text(encoding="utf-8")) | {"tokenizer_class": "TokenizersBackend"})
     fields = GGUFReader(file).fields
     about = {name: fields[f"general.{name}"].contents() for name in ("name", "license", "organization") if f"general.{name}" in fields}
     write_json(folder / "gguf.json", {"file": file.name, "licence": about.get("license"), **about})

@@ -8,6 +8,7 @@ from typing import Any
 from tunesmith.core.errors import FetchError, Interrupted, ModelError, did_you_mean
 from tunesmith.model._folder import SINGLE, check_code, check_complete, folder_licence, folder_sha256, read_config, refuse_pickles
 from tunesmith.model.source import Alias, Request, SourceInfo, aliases
+from tunesmith.model.sources._bitsandbytes import is_packed, unpacked
 
 __all__ = ["Hub"]
 
@@ -53,16 +54,26 @@ def _local(request: Request, folder: Path) -> SourceInfo:
         raise ModelError(f"model.revision: {request.source} is a folder on this machine, which has no revisions. Leave it out.")
     check_complete(request.source, folder)
     has_code = check_code(request.source, read_config(folder), request.trust_remote_code)
+    plain, notes = _plain(request.source, folder, has_code)
     return SourceInfo(
         name=request.source,
         kind="hub",
-        folder=folder,
+        folder=plain,
         sha256=folder_sha256(folder),
         licence=folder_licence(folder),
         origin=f"folder {folder.resolve()}",
         trust_remote_code=has_code,
-        notes=("runs Python code of the model's own",) if has_code else (),
+        notes=notes,
     )
+
+
+def _plain(name: str, folder: Path, has_code: bool) -> tuple[Path, tuple[str, ...]]:
+    """The folder to load, in which no weight is packed, and what to say of the model."""
+    notes = ("runs Python code of the model's own",) if has_code else ()
+    form = is_packed(read_config(folder))
+    if form is None:
+        return folder, notes
+    return unpacked(name, folder, trust_remote_code=has_code), (*notes, f"made from {form} (bitsandbytes) to float32")
 
 
 def _fetched(request: Request) -> SourceInfo:
@@ -80,16 +91,17 @@ def _fetched(request: Request) -> SourceInfo:
         enable_progress_bars()
     has_code = check_code(name, read_config(folder), request.trust_remote_code)
     check_complete(name, folder)
+    plain, notes = _plain(name, folder, has_code)
     return SourceInfo(
         name=name,
         kind="hub",
-        folder=folder,
+        folder=plain,
         sha256=folder_sha256(folder),
         licence=licence or folder_licence(folder),
         revision=commit,
         origin=f"hub {name}@{commit[:12]}",
         trust_remote_code=has_code,
-        notes=("runs Python code of the model's own",) if has_code else (),
+        notes=notes,
     )
 
 

@@ -1,0 +1,1 @@
+"""Forms that a model is written in."""

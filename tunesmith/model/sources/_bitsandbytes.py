@@ -1,0 +1,136 @@
+"""A model folder whose linear layers are packed as bitsandbytes keeps them, to a plain one: each weight is made once, in float32.
+
+Source: https://huggingface.co/docs/transformers/quantization/bitsandbytes, for the folder's layout and config.json's `quantization_config`.
+"""
+
+import contextlib
+import logging
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from tunesmith.core.errors import Interrupted, ModelError, TunesmithError, UsageError
+from tunesmith.core.files import cache_folder, staged_folder, write_json
+from tunesmith.model._folder import SINGLE, folder_sha256, read_config
+from tunesmith.model._quiet import quiet
+
+__all__ = ["is_packed", "unpacked"]
+
+_STATE = ".quant_state.bitsandbytes__"
+_FOUR_BITS = (".absmax", ".quant_map", ".nested_absmax", ".nested_quant_map", f"{_STATE}nf4", f"{_STATE}fp4")
+
+
+def is_packed(config: Mapping[str, Any]) -> str | None:
+    """What a config.json says that the weights are in: `int8`, `nf4` or `fp4` of bitsandbytes; None where it says nothing of it."""
+    settings = config.get("quantization_config")
+    if not isinstance(settings, dict) or not (settings.get("load_in_8bit") or settings.get("load_in_4bit")):
+        return None
+    return "int8" if settings.get("load_in_8bit") else str(settings.get("bnb_4bit_quant_type", "fp4"))
+
+
+def unpacked(name: str, folder: Path, *, trust_remote_code: bool = False) -> Path:
+    """A folder of the cache with the same model in plain float32, written where it is not there yet.
+
+    Args:
+        name: what messages call the model.
+    Raises: ModelError, where the weights are not as bitsandbytes saves them; UsageError, where it is needed and missing.
+    """
+    target = cache_folder("models") / f"bitsandbytes-{folder_sha256(folder)[:16]}"
+    if not target.exists():
+        try:
+            with quiet(), staged_folder(target) as staging:
+                _unpack(folder, staging, trust_remote_code)
+        except FileExistsError:
+            pass  # another process was quicker
+        except (TunesmithError, Interrupted):
+            raise
+        except Exception as error:  # a damaged file fails in many ways
+            line = " ".join(str(error).split())[:200]
+            raise ModelError(
+                f"model.source: {name}: its weights are not as bitsandbytes saves them ({line}). Copy or download it again."
+            ) from error
+    return target
+
+
+def _unpack(folder: Path, staging: Path, trust_remote_code: bool) -> None:
+    from safetensors import safe_open
+    from safetensors.torch import save_file
+
+    config = read_config(folder)
+    shutil.copytree(folder, staging, dirs_exist_ok=True, ignore=shutil.ignore_patterns("model*.safetensors*", "config.json", "*.gguf"))
+    files, transposed = sorted(folder.glob("model*.safetensors")), _transposed(folder, trust_remote_code)
+    with contextlib.ExitStack() as stack:
+        opened = [stack.enter_context(safe_open(str(file), framework="pt")) for file in files]
+        where = {key: file for file in opened for key in file.keys()}  # noqa: SIM118
+        names, total = dict[str, str](), 0
+        for file, found in zip(files, opened, strict=True):
+            tensors = dict(_plain(list(found.keys()), where, transposed))
+            save_file(tensors, str(staging / file.name), metadata={"format": "pt"})
+            names |= dict.fromkeys(tensors, file.name)
+            total += sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
+    if len(files) > 1:
+        write_json(staging / f"{SINGLE}.index.json", {"metadata": {"total_size": total}, "weight_map": names})
+    config.pop("quantization_config")
+    write_json(staging / "config.json", config | {"dtype": "float32"})
+
+
+def _plain(keys: list[str], where: Mapping[str, Any], transposed: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
+    """The tensors of a file, those that only describe others left out, all numbers as float32."""
+    import torch
+
+    for key in keys:
+        base = next((key.removesuffix(end) for end in _FOUR_BITS if key.endswith(end)), "")
+        if base in where or (key.endswith((".SCB", ".weight_format")) and f"{key.rpartition('.')[0]}.weight" in where):
+            continue
+        tensor = where[key].get_tensor(key)
+        is_packed = key.endswith("weight") and tensor.dtype in (torch.int8, torch.uint8)
+        if is_packed and tensor.dtype == torch.int8:
+            tensor = tensor.float() * (_part(f"{key.removesuffix('weight')}SCB", where).float() / 127.0)[:, None]
+        elif is_packed:
+            tensor = _four_bits(key, tensor, where)
+        elif tensor.is_floating_point():
+            tensor = tensor.float()
+        is_turned = is_packed and key.removesuffix(".weight").endswith(transposed)
+        yield key, (tensor.t() if is_turned else tensor).contiguous()
+
+
+def _part(name: str, where: Mapping[str, Any]) -> Any:
+    if name not in where:
+        base, _, part = name.partition(".weight.") if ".weight." in name else name.rpartition(".")
+        raise ValueError(f"{base} lacks {part}")
+    return where[name].get_tensor(name)
+
+
+def _four_bits(key: str, codes: Any, where: Mapping[str, Any]) -> Any:
+    import torch
+
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)  # it tells of kernels that it can do without
+    try:
+        from bitsandbytes.functional import QuantState, dequantize_4bit
+    except ImportError as error:
+        raise UsageError(
+            "a model in nf4 or fp4 needs the package bitsandbytes, which is not here. Install it: pip install 'tunesmith[quantize]'."
+        ) from error
+    finally:
+        logging.disable(before)
+    is_nested = _part(f"{key}.absmax", where).dtype == torch.uint8
+    described = next((end for end in _FOUR_BITS if end.startswith(_STATE) and f"{key}{end}" in where), f"{_STATE}nf4")
+    needed = [".absmax", ".quant_map", described, *((".nested_absmax", ".nested_quant_map") if is_nested else ())]
+    state = QuantState.from_dict({f"weight{end}": _part(f"{key}{end}", where) for end in needed}, device=codes.device)
+    state.dtype = torch.float32
+    return dequantize_4bit(codes, state)
+
+
+def _transposed(folder: Path, trust_remote_code: bool) -> tuple[str, ...]:
+    """Paths of the layers whose own matrix is inputs by outputs (GPT-2's Conv1D); packed it is outputs by inputs."""
+    import torch
+    from transformers import AutoConfig, AutoModel
+    from transformers.pytorch_utils import Conv1D
+
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
+    vars(config).pop("quantization_config", None)
+    with torch.device("meta"):
+        body: Any = AutoModel.from_config(config, trust_remote_code=trust_remote_code)  # type: ignore[no-untyped-call]
+    return tuple(path for path, module in body.named_modules() if isinstance(module, Conv1D))
