@@ -1,10 +1,12 @@
 """docs/method-table.md: the tables and the questions, from a folder of results."""
 
+import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from benchmarks.methods.estimates import Stats, difference, mean
+from benchmarks.methods.few_shot import SUMMARY, few_shot_lines
 from benchmarks.methods.named import LEFT_OUT, METHODS, WORKLOADS, Workload
 from benchmarks.methods.plans import RANKS, SCALES, SEEDS, chosen_leg, first_leg, grid_legs, methods_of, prompt_legs
 from benchmarks.methods.stored import Results, rate_of, tries
@@ -32,8 +34,21 @@ def page(results: Results, seeds: Sequence[int]) -> str:
     parts = [_HEAD, *_about(results, [one for by in found.values() for legs in by.values() for one in legs.values()])]
     for name, workload in WORKLOADS.items():
         parts += workload_lines(workload, found[name]) + _rates_lines(results, name) + missing_lines(workload, found[name], seeds)
-    parts += ["## What the rows change", "", *_changes(), "", *grid_lines(results, seeds), *prompt_lines(results, seeds)]
+    parts += [
+        "## What the rows change",
+        "",
+        *_changes(),
+        "",
+        *grid_lines(results, seeds),
+        *prompt_lines(results, seeds),
+        *_few_shot(results),
+    ]
     return "\n".join(parts).rstrip() + "\n"
+
+
+def _few_shot(results: Results) -> list[str]:
+    file = results.folder / SUMMARY
+    return few_shot_lines(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else []
 
 
 def found_of(results: Results, workload: str, seeds: Sequence[int]) -> dict[str, dict[int, dict[str, Any]]]:
