@@ -16,6 +16,8 @@ from benchmarks.evaluation import TITLE as EVALUATION
 from benchmarks.evaluation import run_evaluation
 from benchmarks.gpu import TITLE as GPU
 from benchmarks.gpu import Setup, run_gpu
+from benchmarks.methods import command as methods
+from benchmarks.methods import few_shot
 from benchmarks.running import Options, Say, run_bench
 from benchmarks.startup import TITLE as STARTUP
 from benchmarks.startup import run_startup
@@ -24,6 +26,10 @@ from tunesmith.core.errors import TunesmithError
 
 TITLES = {**{name: bench.title for name, bench in BENCHES.items()}, "evaluation": EVALUATION, "startup": STARTUP, "data": DATA}
 ON_GPU = {"gpu": f"{GPU}, 1B; python -m benchmarks.gpu has other sizes"}
+
+
+ON_THEIR_OWN = {"methods": (methods.TITLE, methods.main), "few-shot": (few_shot.TITLE, few_shot.main)}
+"""Commands with options of their own, whose documents are pages of docs/."""
 
 
 def run(name: str, options: Options, say: Say) -> dict[str, Any]:
@@ -53,30 +59,37 @@ def _run_and_print(name: str, options: Options, as_json: bool, say: Say) -> bool
     return bool(document["passed"])
 
 
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a benchmark, or all, and print it. Returns: 1 where a gate failed or a leg did not finish."""
-    described = "; ".join(f"{name}: {title}" for name, title in {**TITLES, **ON_GPU}.items())
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    # a polite end, as Ctrl-C is: the leg at hand ends too, and its folder is removed
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    if given and given[0] in ON_THEIR_OWN:
+        return ON_THEIR_OWN[given[0]][1](given[1:], _say)
+    own = {name: title for name, (title, _) in ON_THEIR_OWN.items()}
+    described = "; ".join(f"{name}: {title}" for name, title in {**TITLES, **ON_GPU, **own}.items())
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("name", choices=[*TITLES, *ON_GPU, "all"], metavar="NAME", help=f"{described}; all: those for a CPU")
+    parser.add_argument(
+        "name", choices=[*TITLES, *ON_GPU, "all"], metavar="NAME", help=f"{described}; all: those for a CPU beside other programs"
+    )
     parser.add_argument("--quick", action="store_true", help="two repeats in place of five")
     parser.add_argument("--json", action="store_true", help="print the document in place of the table")
     parser.add_argument("--rows", type=int, metavar="N", help="training rows a leg, whole steps of them; questions of `evaluation`")
     parser.add_argument("--data", metavar="FILE", help="docstrings, small-talk, or a .jsonl file of conversations, for sft and sft-full")
     parser.add_argument("--peers", metavar="A,B", help="only these peers")
-    options = parser.parse_args(arguments)
+    options = parser.parse_args(given)
     if options.name == "all" and (options.rows or options.data or options.peers):
         parser.error("all: takes --quick and --json only")
     if options.data and options.name not in ("sft", "sft-full"):
         parser.error(f"{options.name}: has data of its own; --data is for sft and sft-full")
 
-    def say(text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
-
-    # a polite end, as Ctrl-C is: the leg at hand ends too, and its folder is removed
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     wanted = Options(options.quick, options.rows, options.data, options.peers.split(",") if options.peers else None)
     names = TITLES if options.name == "all" else [options.name]
-    passed = [_run_and_print(name, wanted, options.json, say) for name in names]
+    passed = [_run_and_print(name, wanted, options.json, _say) for name in names]
     return 0 if all(passed) else 1
 
 

@@ -18,7 +18,7 @@ from benchmarks.document import compare
 from benchmarks.environments import peer_python
 from benchmarks.workload import BenchmarkError, Measured, Workload
 
-__all__ = ["ROOT", "Options", "python", "pythons", "run_bench", "run_leg"]
+__all__ = ["ROOT", "Options", "Say", "python", "pythons", "run_bench", "run_leg"]
 
 ROOT = Path(__file__).parents[1]
 _LEG_LIMIT_SECONDS = 600.0
@@ -39,7 +39,9 @@ class Options:
         return {leg.name: 2 if self.quick or leg.config == "default" else 5 for leg in legs}
 
 
-def python(executable: str, module: str, *arguments: str, parallel_tokenizers: bool = False) -> None:
+def python(
+    executable: str, module: str, *arguments: str, parallel_tokenizers: bool = False, limit_seconds: float = _LEG_LIMIT_SECONDS
+) -> None:
     """Run a module of this package by some environment's Python. Raises: BenchmarkError, with the last line that it said."""
     environment = {**os.environ, "HF_HUB_DISABLE_TELEMETRY": "1", "TRANSFORMERS_VERBOSITY": "error"}
     environment |= {"HF_HUB_OFFLINE": "1"} if executable != sys.executable else {}  # what a peer needs lies in the workload
@@ -49,10 +51,10 @@ def python(executable: str, module: str, *arguments: str, parallel_tokenizers: b
     command = [executable, "-m", module, *arguments]
     try:
         done = subprocess.run(
-            command, cwd=ROOT, env=environment, timeout=_LEG_LIMIT_SECONDS, capture_output=True, text=True, encoding="utf-8", errors="replace", check=False
+            command, cwd=ROOT, env=environment, timeout=limit_seconds, capture_output=True, text=True, encoding="utf-8", errors="replace", check=False
         )  # fmt: skip
     except subprocess.TimeoutExpired as error:
-        raise BenchmarkError(f"{module}: not done after {_LEG_LIMIT_SECONDS:g} s. Use fewer rows: --rows 16") from error
+        raise BenchmarkError(f"{module}: not done after {limit_seconds:g} s. Use fewer rows: --rows 16") from error
     if done.returncode:
         last = (done.stderr.strip() or "it said nothing").splitlines()[-1]
         raise BenchmarkError(f"{module}: exit code {done.returncode}: {last}")
