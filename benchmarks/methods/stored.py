@@ -106,7 +106,8 @@ def run_leg(leg: Leg, results: Results, rows: Path | None = None) -> dict[str, A
         told = {**asked, "recipe": leg.recipe.replace("ROWS/", place), "overrides": overrides}
         (folder / "asked.json").write_text(json.dumps(told), encoding="utf-8")
         python(sys.executable, leg.module, str(folder), limit_seconds=_LIMIT_SECONDS)
-        found: dict[str, Any] = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+        text = (folder / "result.json").read_text(encoding="utf-8")
+        found: dict[str, Any] = json.loads(text.replace(place, "ROWS/"))  # a row has the same name wherever the folder lies
         return found
 
 
