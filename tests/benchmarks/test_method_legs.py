@@ -16,9 +16,15 @@ from tunesmith.core.files import write_json
 NOUNS = "cat dog mat film".split()
 
 
+@pytest.fixture(scope="module")
+def _cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.fixture(autouse=True)
-def _own_cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("TUNESMITH_CACHE", str(tmp_path / "cache"))
+def _own_cache(_cache, monkeypatch):
+    """What tiny models say stays out of the user's cache."""
+    monkeypatch.setenv("TUNESMITH_CACHE", str(_cache))
 
 
 def _sentences(count):
