@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -72,9 +73,11 @@ def _lines(document: Mapping[str, Any]) -> Iterator[str]:
     for name, entry in document["metrics"].items():
         was, now, difference = entry["before"], entry["after"], entry["difference"]
         places = decimals_for((was["low"], was["high"]), (now["low"], now["high"]), (difference["low"], difference["high"]))
+        is_known = math.isfinite(difference["low"])  # where no row's answer changed there is nothing to draw from
+        span = interval(difference["low"], difference["high"], places) if is_known else "no interval"
         yield (
             f"{name}: {fixed(was['value'], places)} before, {fixed(now['value'], places)} after: {signed(difference['value'], places)} "
-            f"({interval(difference['low'], difference['high'], places)}), {entry['rows']:,} rows"
+            f"({span}), {entry['rows']:,} rows"
         )
     for problem in document["problems"]:
         yield f"warning: {problem}"
