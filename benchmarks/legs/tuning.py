@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from tunesmith.app.run import Run
-from tunesmith.app.task import prepare
+from tunesmith.app.task import learning_rate, prepare
 from tunesmith.app.tune import tune
 from tunesmith.app.tuned import Tuned, load_tuned
 from tunesmith.core import registry
@@ -19,7 +19,7 @@ from tunesmith.core.errors import Diverged
 from tunesmith.core.files import write_json
 from tunesmith.core.types import Example, Method, Metric, Origin, Output, Text
 from tunesmith.engine.generate import generate
-from tunesmith.recipe import Recipe, load
+from tunesmith.recipe import load
 
 __all__ = ["leg", "losses", "row_stats", "slow_down"]
 
@@ -33,7 +33,8 @@ _LAST_STEPS = 5
 def leg(asked: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """Train below `folder` and measure. A training that diverged is a result too."""
     recipe = load(asked["recipe"], [*asked["overrides"], f"output_dir={folder / 'run'}"])
-    begun = {"learning_rate": _learning_rate(recipe), "recipe": recipe.model_dump(mode="json", exclude={"output_dir"})}
+    method: Method = registry.create("method", recipe.method.name, **recipe.method.options)
+    begun = {"learning_rate": learning_rate(recipe, method), "recipe": recipe.model_dump(mode="json", exclude={"output_dir"})}
     try:
         run = tune(recipe, progress=lambda _event: None)
     except Diverged as error:
@@ -58,11 +59,6 @@ def leg(asked: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         "machine": report["machine"],
         "model": {name: report["model"][name] for name in ("name", "sha256")},
     }
-
-
-def _learning_rate(recipe: Recipe) -> float:
-    method: Method = registry.create("method", recipe.method.name, **recipe.method.options)
-    return method.learning_rate if recipe.train.learning_rate == "auto" else recipe.train.learning_rate
 
 
 def losses(curves: Mapping[str, Any]) -> dict[str, Any]:

@@ -49,12 +49,7 @@ class Work:
 def data_work(progress: Callable[[Event], None] | None) -> Iterator[Work]:
     """What a command does; an error speaks of its options, not of a recipe's keys. Raises: Interrupted, where it was stopped."""
     with Interruption() as interruption:
-
-        def say(event: Event) -> None:
-            interruption.check()
-            if progress is not None:
-                progress(event)
-
+        say = interruption.checked(progress)
         try:
             yield Work(say)
         except Interrupted:

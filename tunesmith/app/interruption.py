@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 
 from tunesmith.core.errors import Interrupted
+from tunesmith.core.events import Event
 
 __all__ = ["Interruption"]
 
@@ -44,6 +45,16 @@ class Interruption:
         """Raise the error that was held back, if any."""
         if self._requested:
             raise Interrupted("interrupted.")
+
+    def checked(self, say: Callable[[Event], None] | None) -> Callable[[Event], None]:
+        """`say`, or nobody to tell, with every event a moment to stop at, where a library's own `except` has swallowed the signal's error."""
+
+        def checked(event: Event) -> None:
+            self.check()
+            if say is not None:
+                say(event)
+
+        return checked
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:

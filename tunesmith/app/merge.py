@@ -57,12 +57,7 @@ def merge_runs(
     if output.exists():
         raise UsageError(f"{output}: exists. Name a folder that does not.")
     with Interruption() as interruption:
-
-        def say(event: Event) -> None:
-            interruption.check()
-            if progress is not None:
-                progress(event)
-
+        say = interruption.checked(progress)
         merged = merged_model(directories, shares, say)
         say(Stage("save", str(output)))
         with folders_made(output), staged_folder(output) as staging, quiet():
@@ -299,12 +294,10 @@ def write_heads(model: LoadedModel, heads: Heads | None, folder: Path) -> None:
 
 def _rounded(one: OneOfMany) -> str:
     """What to say of a run that was tuned on a rounded base."""
-    recipe = one.known.recipe
-    numbers = getattr(recipe.model, "quantization", None) or (one.method.base_precision if one.method.base_precision != "exact" else None)
-    if not numbers:
+    kept_in = one.known.recipe.model.quantization or one.method.base_precision
+    if kept_in == "exact":
         return ""
-    kind = numbers if isinstance(numbers, str) else getattr(numbers, "name", None) or getattr(numbers, "kind", None) or "fewer bits"
-    return f"{one.directory.id} was tuned on a base in {kind}; its change was merged into the base in full precision, which answers a little otherwise."
+    return f"{one.directory.id} was tuned on a base in {kept_in}; its change was merged into the base in full precision, which answers a little otherwise."
 
 
 def _spoken(one: OneOfMany, first: OneOfMany) -> str:

@@ -76,12 +76,7 @@ def predict_file(
     Raises: UsageError, DataError, Interrupted.
     """
     with Interruption() as interruption:
-
-        def say(event: Event) -> None:
-            interruption.check()
-            if progress is not None:
-                progress(event)
-
+        say = interruption.checked(progress)
         try:
             _check_out(out, file, overwrite)
             known = learned(run)

@@ -92,12 +92,7 @@ def quantize(
     name = run.id if run is not None else str(target)
     place = check_output(output, name, to)
     with Interruption() as interruption:
-
-        def say(event: Event) -> None:
-            interruption.check()
-            if progress is not None:
-                progress(event)
-
+        say = interruption.checked(progress)
         try:
             subject = _of_run(run, to, limit, say) if run is not None else _of_model(name, to, limit, force, say)
             for note in subject.notes:

@@ -123,10 +123,8 @@ def _need(objective: Objective) -> str:
 def _exact(known: Learned) -> Recipe:
     """The run's recipe with its base as it came: in full precision, with its own chat template."""
     recipe = known.recipe
-    model = {"quantization": None} if hasattr(recipe.model, "quantization") else {}
-    return recipe.model_copy(
-        update={"model": recipe.model.model_copy(update=model), "data": recipe.data.model_copy(update={"chat_template": None})}
-    )
+    model, data = recipe.model.model_copy(update={"quantization": None}), recipe.data.model_copy(update={"chat_template": None})
+    return recipe.model_copy(update={"model": model, "data": data})
 
 
 def _sharing(trunk: nn.Module, shared: set[int]) -> nn.Module:

@@ -331,10 +331,10 @@ def _numbers(examples: Sequence[Example]) -> tuple[float, float]:
     return (fmean(values), pstdev(values)) if values else (0.0, 1.0)
 
 
-def learning_rate(task: Task) -> float:
+def learning_rate(recipe: Recipe, method: Method) -> float:
     """The recipe's, or the method's own."""
-    rate = task.recipe.train.learning_rate
-    return task.method.learning_rate if rate == "auto" else rate
+    rate = recipe.train.learning_rate
+    return method.learning_rate if rate == "auto" else rate
 
 
 def attach(task: Task) -> list[ParamGroup]:

@@ -50,7 +50,7 @@ def tune(recipe: Recipe, *, progress: Callable[[Event], None] | None = None) -> 
     """
     started = time.perf_counter()
     with Interruption() as interruption:
-        say = _checked(progress or _silence, interruption)
+        say = interruption.checked(progress)
         recipe = anchored(recipe)
         if recipe.output_dir:
             check_output_dir(Path(recipe.output_dir))
@@ -66,7 +66,7 @@ def resume(path: Path, *, progress: Callable[[Event], None] | None = None) -> Ru
     if directory.status == "done":
         raise RunError(f"{path}: this run is finished. `tunesmith runs show {path}` shows it.")
     with Interruption() as interruption:
-        say = _checked(progress or _silence, interruption)
+        say = interruption.checked(progress)
         task = prepare(load(directory.recipe), say)
         if directory.read_json(directory.data) != json.loads(json.dumps(_data_facts(task))):
             raise RunError(
@@ -175,7 +175,9 @@ def _fit(task: Task, groups: list[ParamGroup], directory: RunDirectory, interrup
         rows=rows,
         validator=validator,
         step_plan=steps,
-        plan=TrainingPlan(steps.num_steps, steps.steps_per_epoch, learning_rate(task), train.schedule, warmup, train.max_grad_norm),
+        plan=TrainingPlan(
+            steps.num_steps, steps.steps_per_epoch, learning_rate(task.recipe, task.method), train.schedule, warmup, train.max_grad_norm
+        ),
         state=TrainingState(optimizer),
         directory=directory,
         interruption=interruption,
@@ -242,16 +244,6 @@ def _linear_weights(task: Task) -> dict[str, int] | None:
         return None
     before = 4 * sum(weight.shape[0] * weight.shape[1] for weight in packed)
     return {"before_bytes": before, "after_bytes": sum(weight.num_bytes for weight in packed)}
-
-
-def _checked(say: Say, interruption: Interruption) -> Say:
-    """Every event is a moment to stop at, where a library's own `except` has swallowed the signal's error."""
-
-    def checked(event: Event) -> None:
-        interruption.check()
-        say(event)
-
-    return checked
 
 
 def _silence(event: Event) -> None:

@@ -279,8 +279,10 @@ class PackedForward(nn.Module):
 
     def _places(self, stream: Stream) -> dict[str, Tensor]:
         """Where in a stream the learned prefix stands, as attention layers take it."""
-        is_virtual_T = stream.tokens_T < 0
-        return {"virtual_places": is_virtual_T.nonzero()[:, 0]} if self.prefixes and bool(is_virtual_T.any()) else {}
+        if not self.prefixes:
+            return {}
+        places = (stream.tokens_T < 0).nonzero()[:, 0]
+        return {"virtual_places": places} if len(places) else {}
 
 
 @contextlib.contextmanager

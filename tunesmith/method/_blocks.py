@@ -14,7 +14,14 @@ from transformers.pytorch_utils import Conv1D
 
 from tunesmith.core.errors import MethodError
 
-__all__ = ["Block", "attention_layers", "blocks", "closing_norms", "hidden_width", "is_matrix", "short_names", "width_in", "width_out"]
+__all__ = [
+    "Block",
+    "attention_layers",
+    "blocks",
+    "closing_norms",
+    "hidden_width",
+    "short_names",
+]
 
 _ATTENTION = re.compile("attention|attn", re.IGNORECASE)
 _KEYS = frozenset({"k", "key", "k_proj", "k_lin", "key_proj", "wk"})
@@ -36,17 +43,17 @@ class Block:
     feed_forward_out: str
 
 
-def is_matrix(module: nn.Module) -> bool:
+def _is_matrix(module: nn.Module) -> bool:
     """Whether it is a linear module."""
     return isinstance(module, nn.Linear | Conv1D)
 
 
-def width_in(module: Any) -> int:
+def _width_in(module: Any) -> int:
     """Numbers that a linear module reads."""
     return int(module.nx if isinstance(module, Conv1D) else module.in_features)
 
 
-def width_out(module: Any) -> int:
+def _width_out(module: Any) -> int:
     """Numbers that a linear module makes."""
     return int(module.nf if isinstance(module, Conv1D) else module.out_features)
 
@@ -68,7 +75,7 @@ def blocks(trunk: nn.Module, method: str) -> list[Block]:
 
 def attention_layers(trunk: nn.Module, num_layers: int) -> list[nn.Module]:
     """The module of each layer that attends, the lowest first. Raises: MethodError, where there are not as many as layers."""
-    found = [module for module in trunk.modules() if _ATTENTION.search(type(module).__name__) and any(map(is_matrix, module.children()))]
+    found = [module for module in trunk.modules() if _ATTENTION.search(type(module).__name__) and any(map(_is_matrix, module.children()))]
     found = [module for module in found if any(name in _KEYS | _TOGETHER for name, _ in module.named_children())]
     if len(found) != num_layers:
         raise MethodError(
@@ -95,20 +102,20 @@ def _attentions(prefix: str, layer: nn.Module) -> list[str]:
     for name, module in layer.named_modules(prefix=prefix):
         own = name.rpartition(".")[2]
         is_attention = name != prefix and (_ATTENTION.search(own) or _ATTENTION.search(type(module).__name__))
-        if is_attention and any(map(is_matrix, module.modules())) and not any(name.startswith(f"{outer}.") for outer in found):
+        if is_attention and any(map(_is_matrix, module.modules())) and not any(name.startswith(f"{outer}.") for outer in found):
             found.append(name)
     return found
 
 
 def _block(trunk: nn.Module, layer: str, width: int) -> Block | None:
     attentions = _attentions(layer, trunk.get_submodule(layer))
-    matrices = [(name, module) for name, module in trunk.get_submodule(layer).named_modules(prefix=layer) if is_matrix(module)]
+    matrices = [(name, module) for name, module in trunk.get_submodule(layer).named_modules(prefix=layer) if _is_matrix(module)]
     in_attention = {a: [(n, m) for n, m in matrices if n == a or n.startswith(f"{a}.")] for a in attentions}
-    outs = [[name for name, module in members if width_out(module) == width] for members in in_attention.values()]
+    outs = [[name for name, module in members if _width_out(module) == width] for members in in_attention.values()]
     taken = {name for members in in_attention.values() for name, _ in members}
     others = [(name, module) for name, module in matrices if name not in taken]
-    ins = [name for name, module in others if width_in(module) == width]
-    ends = [name for name, module in others if width_out(module) == width]
+    ins = [name for name, module in others if _width_in(module) == width]
+    ends = [name for name, module in others if _width_out(module) == width]
     if not all(outs) or not ins or not ends:
         return None
     wanted = _KEYS | _VALUES | _TOGETHER
@@ -161,7 +168,7 @@ def short_names(trunk: nn.Module, names: Sequence[str]) -> list[str]:
     peft compares a name whole, or as what follows a dot.
     """
     wanted = set(names)
-    matrices = [name for name, module in trunk.named_modules() if is_matrix(module)]
+    matrices = [name for name, module in trunk.named_modules() if _is_matrix(module)]
     for depth in (1, 2):
         endings = {".".join(name.split(".")[-depth:]) for name in wanted}
         if {name for name in matrices if any(name == ending or name.endswith(f".{ending}") for ending in endings)} == wanted:

@@ -16,7 +16,17 @@ from torch import Tensor, nn
 from tunesmith.core.errors import MethodError
 from tunesmith.method._base import base_metadata, check_base
 
-__all__ = ["LearnedTokens", "embedding_of", "load_vectors", "save_vectors", "shape_options", "text_ids", "unfoldable"]
+__all__ = [
+    "LearnedTokens",
+    "check_counts",
+    "embedding_of",
+    "load_vectors",
+    "save_vectors",
+    "shape_options",
+    "text_ids",
+    "unfoldable",
+    "writes_text",
+]
 
 _FILE = "adapter_model.safetensors"
 _NAME = "virtual_tokens"
@@ -83,6 +93,18 @@ def embedding_of(trunk: Any) -> nn.Embedding:
     return embedding
 
 
+def check_counts(**counts: int | None) -> None:
+    """Raises: MethodError, where an option that is given is no count of at least 1."""
+    for name, value in counts.items():
+        if value is not None and value < 1:
+            raise MethodError(f"method.{name}: expected at least 1, found {value}.")
+
+
+def writes_text(trunk: Any) -> bool:
+    """Whether the trunk has a vocabulary head."""
+    return trunk.get_output_embeddings() is not None
+
+
 def text_ids(trunk: nn.Module, text: str, option: str) -> list[int]:
     """The tokens of `text`, by the tokenizer that the model came with. Raises: MethodError, where there is none, or the text is empty."""
     ids_of: Callable[[str], list[int]] | None = getattr(trunk, "token_ids_of", None)
@@ -97,8 +119,7 @@ def text_ids(trunk: nn.Module, text: str, option: str) -> list[int]:
 def shape_options(trunk: Any, num_virtual_tokens: int) -> dict[str, Any]:
     """What every config of peft's prompt learning says of the model."""
     config = trunk.config.get_text_config()
-    is_lm = getattr(trunk, "get_output_embeddings", lambda: None)() is not None
-    task = "CAUSAL_LM" if is_lm else "FEATURE_EXTRACTION"
+    task = "CAUSAL_LM" if writes_text(trunk) else "FEATURE_EXTRACTION"
     return {
         "task_type": "SEQ_2_SEQ_LM" if trunk.config.is_encoder_decoder else task,
         "num_virtual_tokens": num_virtual_tokens,

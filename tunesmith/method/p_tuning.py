@@ -16,10 +16,9 @@ from typing import Any, ClassVar, Literal
 from peft import PromptEncoder, PromptEncoderConfig
 from torch import nn
 
-from tunesmith.core.errors import MethodError
 from tunesmith.core.types import BasePrecision, ParamGroup
 from tunesmith.method._new_rows import refuse_new_tokens
-from tunesmith.method._virtual import LearnedTokens, embedding_of, load_vectors, save_vectors, shape_options
+from tunesmith.method._virtual import LearnedTokens, check_counts, embedding_of, load_vectors, save_vectors, shape_options
 
 __all__ = ["PTuning"]
 
@@ -44,13 +43,11 @@ class PTuning:
 
     def __post_init__(self) -> None:
         """Raises: MethodError, for an option out of its range."""
-        for name, value in (
-            ("num_virtual_tokens", self.num_virtual_tokens),
-            ("encoder_hidden_size", 1 if self.encoder_hidden_size is None else self.encoder_hidden_size),
-            ("encoder_num_layers", self.encoder_num_layers),
-        ):
-            if value < 1:
-                raise MethodError(f"method.{name}: expected at least 1, found {value}.")
+        check_counts(
+            num_virtual_tokens=self.num_virtual_tokens,
+            encoder_hidden_size=self.encoder_hidden_size,
+            encoder_num_layers=self.encoder_num_layers,
+        )
 
     @property
     def virtual_tokens(self) -> int:

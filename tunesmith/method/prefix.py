@@ -23,7 +23,16 @@ from tunesmith.core.types import BasePrecision, ParamGroup
 from tunesmith.core.virtual import PREFIX
 from tunesmith.method._blocks import attention_layers
 from tunesmith.method._new_rows import refuse_new_tokens
-from tunesmith.method._virtual import LearnedTokens, embedding_of, load_vectors, save_vectors, shape_options, text_ids
+from tunesmith.method._virtual import (
+    LearnedTokens,
+    check_counts,
+    embedding_of,
+    load_vectors,
+    save_vectors,
+    shape_options,
+    text_ids,
+    writes_text,
+)
 
 __all__ = ["Prefix"]
 
@@ -49,12 +58,7 @@ class Prefix:
 
     def __post_init__(self) -> None:
         """Raises: MethodError, for an option out of its range."""
-        for name, value in (
-            ("num_virtual_tokens", self.num_virtual_tokens),
-            ("encoder_hidden_size", 1 if self.encoder_hidden_size is None else self.encoder_hidden_size),
-        ):
-            if value < 1:
-                raise MethodError(f"method.{name}: expected at least 1, found {value}.")
+        check_counts(num_virtual_tokens=self.num_virtual_tokens, encoder_hidden_size=self.encoder_hidden_size)
         if self.init_text is not None and self.prefix_projection:
             raise MethodError("method.init_text: goes without method.prefix_projection, which makes the prefix itself. Drop one of them.")
 
@@ -86,7 +90,7 @@ class Prefix:
 
     def _of_text(self, trunk: Any, text: str) -> Tensor:
         """The keys and values that the model makes of a text, (V, 2 x layers x keys of a layer)."""
-        if not (hasattr(trunk, "lm_head") or trunk.get_output_embeddings() is not None):
+        if not writes_text(trunk):
             raise MethodError("method.init_text: begins a prefix of a model that writes text, and this one does not. Leave it out.")
         ids = text_ids(trunk, text, "init_text")
         ids = (ids * -(-self.num_virtual_tokens // len(ids)))[: self.num_virtual_tokens]

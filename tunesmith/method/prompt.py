@@ -15,10 +15,9 @@ import torch
 from peft import PromptTuningConfig
 from torch import Tensor, nn
 
-from tunesmith.core.errors import MethodError
 from tunesmith.core.types import BasePrecision, ParamGroup
 from tunesmith.method._new_rows import refuse_new_tokens
-from tunesmith.method._virtual import LearnedTokens, embedding_of, load_vectors, save_vectors, shape_options, text_ids
+from tunesmith.method._virtual import LearnedTokens, check_counts, embedding_of, load_vectors, save_vectors, shape_options, text_ids
 
 __all__ = ["Prompt"]
 
@@ -39,8 +38,7 @@ class Prompt:
 
     def __post_init__(self) -> None:
         """Raises: MethodError, for an option out of its range."""
-        if self.num_virtual_tokens < 1:
-            raise MethodError(f"method.num_virtual_tokens: expected at least 1, found {self.num_virtual_tokens}.")
+        check_counts(num_virtual_tokens=self.num_virtual_tokens)
 
     @property
     def virtual_tokens(self) -> int:

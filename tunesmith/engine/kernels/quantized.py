@@ -10,7 +10,6 @@ y = x W' + bias        the gradient of x = g W        T tokens    I inputs    O 
 Source: Dettmers et al. (2023), "QLoRA: Efficient Finetuning of Quantized LLMs", https://arxiv.org/abs/2305.14314, for nf4 and double quantization.
 """
 
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -21,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
-from tunesmith.core.errors import UsageError
+from tunesmith.core.bitsandbytes import four_bit_functions
 from tunesmith.engine.kernels.linear import is_linear, times, times_transposed
 
 __all__ = [
@@ -133,30 +132,14 @@ def _from_int4(codes: Tensor, step_OG: Tensor, columns: int, dtype: torch.dtype)
 
 
 @cache
-def _bitsandbytes() -> Any:
-    """bitsandbytes.functional. Raises: UsageError, where it is not there."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)  # it tells of kernels that it can do without
-    try:
-        from bitsandbytes import functional
-    except ImportError as error:
-        raise UsageError(
-            "nf4 and fp4 need the package bitsandbytes, which is not here. Install it: pip install 'tunesmith[quantize]'."
-        ) from error
-    finally:
-        logging.disable(before)
-    return functional
-
-
-@cache
 def _code_tables(form: str, device: torch.device) -> tuple[Tensor, Tensor]:
     """The 16 numbers that the codes of a form stand for, and the 256 of their steps: the same for every layer."""
-    functional = _bitsandbytes()
+    functional = four_bit_functions()
     return functional.get_4bit_type(form, device=device), functional.create_dynamic_map().to(device)
 
 
 def _to_4bit(weight_OI: Tensor, form: str) -> dict[str, Tensor]:
-    codes, state = _bitsandbytes().quantize_4bit(
+    codes, state = four_bit_functions().quantize_4bit(
         weight_OI.float().contiguous(), blocksize=_BLOCK, compress_statistics=True, quant_type=form
     )
     return {"codes": codes, "steps": state.absmax, "steps_of_steps": state.state2.absmax, "mean_step": state.offset.reshape(1)}
@@ -164,13 +147,13 @@ def _to_4bit(weight_OI: Tensor, form: str) -> dict[str, Tensor]:
 
 def _from_4bit(form: str, shape: tuple[int, int], parts: Mapping[str, Tensor], dtype: torch.dtype) -> Tensor:
     made_in = torch.float32 if dtype == torch.float64 else dtype
-    weight: Tensor = _bitsandbytes().dequantize_4bit(parts["codes"], _state_4bit(form, shape, parts, made_in))
+    weight: Tensor = four_bit_functions().dequantize_4bit(parts["codes"], _state_4bit(form, shape, parts, made_in))
     return weight.to(dtype)
 
 
 def _state_4bit(form: str, shape: tuple[int, int], parts: Mapping[str, Tensor], dtype: torch.dtype) -> Any:
     """bitsandbytes' QuantState, whose matrices are made in `dtype`."""
-    functional = _bitsandbytes()
+    functional = four_bit_functions()
     code, nested_code = _code_tables(form, parts["codes"].device)
     nested = functional.QuantState(absmax=parts["steps_of_steps"], code=nested_code, blocksize=_NESTED_BLOCK, dtype=torch.float32)
     return functional.QuantState(

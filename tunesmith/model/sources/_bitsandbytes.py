@@ -4,13 +4,13 @@ Source: https://huggingface.co/docs/transformers/quantization/bitsandbytes, for 
 """
 
 import contextlib
-import logging
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tunesmith.core.errors import Interrupted, ModelError, TunesmithError, UsageError
+from tunesmith.core.bitsandbytes import four_bit_functions
+from tunesmith.core.errors import Interrupted, ModelError, TunesmithError
 from tunesmith.core.files import cache_folder, staged_folder, write_json
 from tunesmith.model._folder import SINGLE, folder_sha256, read_config
 from tunesmith.model._quiet import quiet
@@ -105,22 +105,13 @@ def _part(name: str, where: Mapping[str, Any]) -> Any:
 def _four_bits(key: str, codes: Any, where: Mapping[str, Any]) -> Any:
     import torch
 
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)  # it tells of kernels that it can do without
-    try:
-        from bitsandbytes.functional import QuantState, dequantize_4bit
-    except ImportError as error:
-        raise UsageError(
-            "a model in nf4 or fp4 needs the package bitsandbytes, which is not here. Install it: pip install 'tunesmith[quantize]'."
-        ) from error
-    finally:
-        logging.disable(before)
+    functional = four_bit_functions()
     is_nested = _part(f"{key}.absmax", where).dtype == torch.uint8
     described = next((end for end in _FOUR_BITS if end.startswith(_STATE) and f"{key}{end}" in where), f"{_STATE}nf4")
     needed = [".absmax", ".quant_map", described, *((".nested_absmax", ".nested_quant_map") if is_nested else ())]
-    state = QuantState.from_dict({f"weight{end}": _part(f"{key}{end}", where) for end in needed}, device=codes.device)
+    state = functional.QuantState.from_dict({f"weight{end}": _part(f"{key}{end}", where) for end in needed}, device=codes.device)
     state.dtype = torch.float32
-    return dequantize_4bit(codes, state)
+    return functional.dequantize_4bit(codes, state)
 
 
 def _transposed(folder: Path, trust_remote_code: bool) -> tuple[str, ...]:
