@@ -6,13 +6,13 @@ from pathlib import Path
 
 from benchmarks.methods.named import METHODS, WORKLOADS, chosen
 from benchmarks.methods.page import page
-from benchmarks.methods.plans import SEEDS, chosen_leg, first_leg, grid_legs, methods_of, prompt_legs
+from benchmarks.methods.plans import SEEDS, chosen_leg, first_leg, grid_legs, methods_of, prompt_legs, timed_leg
 from benchmarks.methods.stored import RATES, Leg, Results, commit, run_missing, with_rate
 from benchmarks.running import ROOT, Say
 from benchmarks.workload import BenchmarkError
 from tunesmith.core.files import cache_folder, write_text
 
-__all__ = ["FILE", "TITLE", "main", "run_methods"]
+__all__ = ["FILE", "TITLE", "main", "pairs_of", "run_methods"]
 
 TITLE = "Every method on the recipes `reviews` and `docstrings`"
 FILE = ROOT / "docs" / "method-table.md"
@@ -34,6 +34,7 @@ def main(arguments: Sequence[str], say: Say) -> int:
     parser.add_argument(
         "--prompts", action="store_true", help="hand-written prompts against learned ones on docstrings, in place of the table"
     )
+    parser.add_argument("--times", action="store_true", help="the legs that are timed and no others; let nothing else run beside them")
     parser.add_argument("--document", action="store_true", help="run nothing; write the page from the results that there are")
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="change every recipe, for a trial; the page is printed, not written"
@@ -49,7 +50,11 @@ def main(arguments: Sequence[str], say: Say) -> int:
             if options.prompts:
                 failed += run_missing([leg for legs in prompt_legs(seeds).values() for leg in legs], results, say)
             if not options.lora_grid and not options.prompts:
-                failed += run_methods(results, seeds, split_names(options.workload), split_names(options.methods), options.tune_rates, say)
+                pairs = pairs_of(split_names(options.workload), split_names(options.methods))
+                if options.times or SEEDS[0] in seeds:
+                    failed += run_missing([timed_leg(*pair) for pair in pairs], results, say)
+                if not options.times:
+                    failed += run_methods(results, seeds, pairs, options.tune_rates, say)
         text = page(results, sorted({*SEEDS, *seeds}))
     except BenchmarkError as error:
         say(f"error: {error}")
@@ -80,15 +85,18 @@ def split_names(text: str | None) -> list[str] | None:
     return None if text is None else [name for name in text.split(",") if name]
 
 
-def run_methods(
-    results: Results, seeds: Sequence[int], workloads: Sequence[str] | None, methods: Sequence[str] | None, tune_rates: bool, say: Say
-) -> list[str]:
-    """Run what is missing of the table, a seed after the other. Returns: what failed. Raises: BenchmarkError, for a name that is not known."""
+def pairs_of(workloads: Sequence[str] | None, methods: Sequence[str] | None) -> list[tuple[str, str]]:
+    """Workload and method of each row that is asked for. Raises: BenchmarkError, for a name that is not known."""
     pairs = [
         (workload, method) for workload in chosen(workloads, list(WORKLOADS), "--workload") for method in methods_of(workload, methods)
     ]
     if not pairs:
         raise BenchmarkError("--methods: none of these has a row on this workload.")
+    return pairs
+
+
+def run_methods(results: Results, seeds: Sequence[int], pairs: Sequence[tuple[str, str]], tune_rates: bool, say: Say) -> list[str]:
+    """Run what is missing of the table, a seed after the other. Returns: what failed."""
     failed = list[str]()
     if tune_rates:
         first = [first_leg(*pair) for pair in pairs]

@@ -8,14 +8,14 @@ from typing import Any
 from benchmarks.methods.estimates import Stats, difference, mean
 from benchmarks.methods.few_shot import SUMMARY, few_shot_lines
 from benchmarks.methods.named import LEFT_OUT, METHODS, WORKLOADS, Workload
-from benchmarks.methods.plans import RANKS, SCALES, SEEDS, chosen_leg, first_leg, grid_legs, methods_of, prompt_legs
+from benchmarks.methods.plans import RANKS, SCALES, SEEDS, chosen_leg, first_leg, grid_legs, methods_of, prompt_legs, timed_leg
 from benchmarks.methods.stored import Results, rate_of, tries
 from benchmarks.methods.table import Answer, Found, TableRow, answers, rows_of
 from tunesmith.core import registry
 from tunesmith.core.statistics import Interval
 from tunesmith.core.types import Metric
 
-__all__ = ["found_of", "missing_lines", "page", "workload_lines"]
+__all__ = ["found_of", "missing_lines", "page", "timed_of", "workload_lines"]
 
 _HEAD = """# Every method on the same data
 
@@ -23,7 +23,7 @@ Written by `python -m benchmarks methods`; [how it is measured](benchmarks.md#me
 machine, the versions and the recipes that are named here, and for models, data and trainings of this size: small ones.
 
 In brackets: the 95 % interval over seeds and test rows. Each of 2,000 resamples draws seeds and, apart from them, test rows, with replacement, the same for both sides of a difference
-([Owen 2007](https://arxiv.org/abs/0712.1111)). A metric is the mean over the seeds. Two or three seeds say little of how far others would lie from them.
+([Owen 2007](https://arxiv.org/abs/0712.1111)). A metric is the mean over the seeds. Two or three seeds say little of how far others would lie from them. Training time and slow-down are of one leg each, with seed 0 and the method's own learning rate.
 """
 _NONE = "–"
 
@@ -33,7 +33,8 @@ def page(results: Results, seeds: Sequence[int]) -> str:
     found = {workload: found_of(results, workload, seeds) for workload in WORKLOADS}
     parts = [_HEAD, *_about(results, [one for by in found.values() for legs in by.values() for one in legs.values()])]
     for name, workload in WORKLOADS.items():
-        parts += workload_lines(workload, found[name]) + _rates_lines(results, name) + missing_lines(workload, found[name], seeds)
+        timed = timed_of(results, name)
+        parts += workload_lines(workload, found[name], timed) + _rates_lines(results, name) + missing_lines(workload, found[name], timed, seeds)
     parts += [
         "## What the rows change",
         "",
@@ -62,6 +63,11 @@ def found_of(results: Results, workload: str, seeds: Sequence[int]) -> dict[str,
     return found
 
 
+def timed_of(results: Results, workload: str) -> dict[str, dict[str, Any]]:
+    """Method -> its leg that is timed. Raises: BenchmarkError."""
+    return {method: one for method in methods_of(workload) if (one := results.get(timed_leg(workload, method))) is not None}
+
+
 def _about(results: Results, legs: Sequence[Mapping[str, Any]]) -> list[str]:
     whole = [one for one in legs if "machine" in one]
     lines = [f"- changed for a trial, so that these figures mean nothing: {', '.join(results.changes)}"] if results.changes else []
@@ -83,9 +89,9 @@ def _versions(one: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {one['versions'][name]}" for name in kept if one["versions"].get(name))
 
 
-def workload_lines(workload: Workload, found: Found) -> list[str]:
+def workload_lines(workload: Workload, found: Found, timed: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """The table of a workload, and the questions below it."""
-    rows = rows_of(workload, found)
+    rows = rows_of(workload, found, timed)
     lines = [f"## `{workload.recipe}`", "", f"{workload.title}.", ""]
     if not rows:
         return [*lines, "Nothing measured yet.", ""]
@@ -189,10 +195,11 @@ def _tried(one: Mapping[str, Any] | None) -> str:
     return "diverged" if "diverged" in one else f"{_number(one['losses']['kept_validation'], '{:.4f}')} at {one['learning_rate']:.2g}"
 
 
-def missing_lines(workload: Workload, found: Found, seeds: Sequence[int]) -> list[str]:
-    """Which seeds of which methods there are no results of."""
+def missing_lines(workload: Workload, found: Found, timed: Mapping[str, Mapping[str, Any]], seeds: Sequence[int]) -> list[str]:
+    """Which seeds of which methods there are no results of, and which methods were not timed."""
     missing = {method: [seed for seed in seeds if seed not in found.get(method, {})] for method in methods_of(workload.recipe)}
     said = [f"{method} (seeds {', '.join(map(str, left))})" for method, left in missing.items() if left]
+    said += [f"{method} (times)" for method in missing if method not in timed and workload.timed]
     return [f"**Not measured yet**: {'; '.join(said)}.", ""] if said else []
 
 

@@ -1,6 +1,7 @@
 """The legs of the table, of LoRA's rank and scale, and of prompts. Imports no torch."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from benchmarks.methods.named import METHODS, WORKLOADS, chosen
 from benchmarks.methods.stored import Leg, Results, rate_of, with_rate
@@ -18,6 +19,7 @@ __all__ = [
     "method_leg",
     "methods_of",
     "prompt_legs",
+    "timed_leg",
 ]
 
 SEEDS = (0, 1, 2)
@@ -50,14 +52,21 @@ def methods_of(workload: str, names: Sequence[str] | None = None) -> list[str]:
 def method_leg(workload: str, method: str, seed: int) -> Leg:
     """A method on a workload, with the method's own learning rate."""
     found = WORKLOADS[workload]
-    return Leg(
-        f"methods/{workload}/{method}", seed, found.recipe, METHODS[method].overrides, found.metrics, num_asked=found.num_asked
-    )  # fmt: skip
+    num_asked = found.num_asked if seed == SEEDS[0] and not found.timed else 0
+    return Leg(f"methods/{workload}/{method}", seed, found.recipe, METHODS[method].overrides, found.metrics, num_asked=num_asked)
 
 
 def first_leg(workload: str, method: str) -> Leg:
     """The leg beside which other learning rates are tried."""
     return method_leg(workload, method, SEEDS[0])
+
+
+def timed_leg(workload: str, method: str) -> Leg:
+    """The leg that is timed: that of the first seed, or where that is long a shorter one."""
+    found, first = WORKLOADS[workload], first_leg(workload, method)
+    if not found.timed:
+        return first
+    return replace(first, folder=f"times/{workload}/{method}", overrides=(*first.overrides, *found.timed), num_asked=found.num_asked)
 
 
 def chosen_leg(results: Results, workload: str, method: str, seed: int) -> Leg:

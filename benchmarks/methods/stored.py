@@ -10,6 +10,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from benchmarks.methods.columns import packed, unpacked
 from benchmarks.running import ROOT, Say, python
 from benchmarks.workload import BenchmarkError
 from tunesmith.core.files import file_sha256, write_json
@@ -72,25 +73,27 @@ class Results:
     commit: str = ""
 
     def get(self, leg: Leg) -> dict[str, Any] | None:
-        """What the leg measured; None where it has not ended yet. Raises: BenchmarkError, where the file is of something else."""
+        """What the leg measured; None where it has not ended yet. Raises: BenchmarkError, where the file, or one that it names, is of something else."""
         file = self.folder / leg.file
         if not file.is_file():
             return None
         try:
             found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
             asked = found["asked"]
-        except (ValueError, KeyError, TypeError):
+            rows = {metric: unpacked(columns, self.folder) for metric, columns in found.get("rows", {}).items()}
+        except (OSError, ValueError, KeyError, TypeError):
             raise BenchmarkError(f"{file}: is not the result of a leg. Remove it, or name another folder with --results.") from None
         if asked != json.loads(json.dumps(leg.asked(self.changes))):
             raise BenchmarkError(
                 f"{file}: was measured with other settings than are asked for. Remove it, or name another folder with --results."
             )
-        return found
+        return {**found, "rows": rows} if rows else found
 
     def put(self, leg: Leg, found: Mapping[str, Any]) -> None:
         """Keep what the leg measured, written whole."""
         about = {"asked": leg.asked(self.changes), "commit": self.commit, "date": date.today().isoformat()}
-        write_json(self.folder / leg.file, {**about, **found}, indent=None)
+        rows = {metric: packed(columns, self.folder) for metric, columns in found.get("rows", {}).items()}
+        write_json(self.folder / leg.file, {**about, **found, **({"rows": rows} if rows else {})}, indent=None)
 
     def missing(self, legs: Sequence[Leg]) -> list[Leg]:
         """Those that have not ended yet. Raises: BenchmarkError."""
@@ -128,10 +131,10 @@ def run_missing(legs: Sequence[Leg], results: Results, say: Say, run: Run = run_
 
 
 def with_rate(leg: Leg, rate: str, own: float) -> Leg:
-    """The leg with another of the learning rates. `own`: the method's."""
+    """The leg with another of the learning rates, which is not timed. `own`: the method's."""
     if rate == "own":
         return replace(leg, rate="own", rate_override=("train.learning_rate=auto",))
-    return replace(leg, rate=rate, rate_override=(f"train.learning_rate={own * RATES[rate]:.6g}",))
+    return replace(leg, rate=rate, rate_override=(f"train.learning_rate={own * RATES[rate]:.6g}",), num_asked=0)
 
 
 def tries(leg: Leg, results: Results) -> dict[str, dict[str, Any]]:

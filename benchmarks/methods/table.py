@@ -35,10 +35,10 @@ class TableRow:
     peak_memory_bytes: int | None = None
     """The most of any seed."""
     train_seconds_ratio: float | None = None
-    """Over LoRA's with the same seed, the median of the seeds; None where LoRA has none of them."""
+    """Over LoRA's, of the legs that are timed."""
     saved_bytes: int = 0
     slow_down: float | None = None
-    """Seconds to answer over the base's, the median of the seeds."""
+    """Seconds to answer over the base's, of the leg that is timed."""
     train_loss: float | None = None
     validation_loss: float | None = None
     """Both at the end, means over the seeds, nats."""
@@ -55,10 +55,11 @@ class Answer:
     note: str = ""
 
 
-def rows_of(workload: Workload, found: Found) -> list[TableRow]:
-    """The table of a workload, the best by its first metric first; a method has a row where one of its legs came to its end."""
+def rows_of(workload: Workload, found: Found, timed: Mapping[str, Mapping[str, Any]]) -> list[TableRow]:
+    """The table of a workload, the best by its first metric first; a method has a row where one of its legs came to its end. `timed`: method -> its leg that ran alone."""
     done = _done(found)
-    rows = [_row(workload, name, done) for name in METHODS if done.get(name)]
+    whole = {name: one for name, one in timed.items() if "rows" in one}
+    rows = [_row(workload, name, done, whole) for name in METHODS if done.get(name)]
     base = _base(done, workload.metrics[0])
     if base is not None:
         asked = {name: _base(done, name) for name in workload.metrics}
@@ -129,14 +130,12 @@ def _bytes_note(done: Mapping[str, Mapping[int, Mapping[str, Any]]]) -> str:
     return f"the base's linear weights take {kept['after_bytes'] / kept['before_bytes']:.1%} of what they take in fp32"
 
 
-def _row(workload: Workload, name: str, done: Mapping[str, Mapping[int, Mapping[str, Any]]]) -> TableRow:
+def _row(workload: Workload, name: str, done: Mapping[str, Mapping[int, Mapping[str, Any]]], timed: Mapping[str, Mapping[str, Any]]) -> TableRow:
     legs, first = done[name], workload.metrics[0]
     one = legs[min(legs)]
-    base, lora = _base(done, first), done.get("lora", {})
+    base, own_time, lora_time = _base(done, first), timed.get(name), timed.get("lora")
     own = _stats(legs, first)
     shares_seeds = base is not None and set(base.by_seed) & set(own.by_seed)
-    ratios = [found["train_seconds"] / lora[seed]["train_seconds"] for seed, found in legs.items() if seed in lora]
-    slower = [found["slow_down"]["ratio"] for found in legs.values() if found["slow_down"]]
     return TableRow(
         name,
         METHODS[name].title,
@@ -146,9 +145,9 @@ def _row(workload: Workload, name: str, done: Mapping[str, Mapping[int, Mapping[
         trained_parameters=one["trained_parameters"],
         share=_share(legs),
         peak_memory_bytes=max(found["peak_memory_bytes"] for found in legs.values()),
-        train_seconds_ratio=statistics.median(ratios) if ratios else None,
+        train_seconds_ratio=own_time["train_seconds"] / lora_time["train_seconds"] if own_time and lora_time else None,
         saved_bytes=one["saved_bytes"],
-        slow_down=statistics.median(slower) if slower else None,
+        slow_down=own_time["slow_down"]["ratio"] if own_time and own_time["slow_down"] else None,
         train_loss=statistics.fmean(found["losses"]["train"] for found in legs.values()),
         validation_loss=_mean_of([found["losses"]["validation"] for found in legs.values()]),
         learning_rate=one["learning_rate"],

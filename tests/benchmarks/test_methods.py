@@ -12,7 +12,7 @@ from benchmarks.methods import command, stored
 from benchmarks.methods.estimates import Stats, difference, mean
 from benchmarks.methods.named import LEFT_OUT, METHODS, WORKLOADS
 from benchmarks.methods.page import page
-from benchmarks.methods.plans import RANKS, SCALES, chosen_leg, first_leg, grid_legs, method_leg, prompt_legs
+from benchmarks.methods.plans import RANKS, SCALES, chosen_leg, first_leg, grid_legs, method_leg, prompt_legs, timed_leg
 from benchmarks.methods.stored import Results, rate_of, run_missing, tries, with_rate
 from benchmarks.methods.table import answers, rows_of
 from benchmarks.workload import BenchmarkError
@@ -75,6 +75,16 @@ def test_every_row_is_a_recipe_with_the_methods_own_learning_rate(workload):
             assert (recipe.train.learning_rate, recipe.seed) == ("auto", 1)
 
 
+@pytest.mark.parametrize("workload", list(WORKLOADS))
+def test_the_leg_that_is_timed_is_a_recipe_with_one_slow_down_a_method(workload):
+    timed = timed_leg(workload, "lora")
+    assert load(timed.recipe, timed.asked(())["overrides"]).train.learning_rate == "auto"
+    assert timed.num_asked == WORKLOADS[workload].num_asked > 0
+    others = [leg for seed in (0, 1) if (leg := method_leg(workload, "lora", seed)) != timed]
+    assert {leg.num_asked for leg in others} == {0}
+    assert with_rate(timed, "third", 2e-4).num_asked == 0
+
+
 def test_rows_that_differ_in_their_options_say_so():
     made = {name: load("reviews", named.overrides) for name, named in METHODS.items()}
     assert len({(str(recipe.method), recipe.model.quantization) for recipe in made.values()}) == len(METHODS)
@@ -135,6 +145,20 @@ def test_a_result_of_other_settings_is_refused(tmp_path):
         Results(tmp_path).get(leg)
 
 
+def test_what_the_rows_contributed_is_kept_as_it_was_and_shared_columns_once(tmp_path):
+    results, legs = Results(tmp_path), [method_leg("reviews", "lora", seed) for seed in (0, 1)]
+    of_texts = {"row": ["a:0", "a:1"], "base": [[0.25, 8.0], [None, 3.0]], "tuned": [[0.125, 8.0], [7.5, 3.0]]}
+    for leg, tuned in zip(legs, ([1, 0, 1, 0], [1, 1, 1, 1]), strict=True):
+        results.put(leg, {**measured(tuned), "rows": {**measured(tuned)["rows"], "rougeL": of_texts}})
+    for leg, tuned in zip(legs, ([1, 0, 1, 0], [1, 1, 1, 1]), strict=True):
+        assert results.get(leg)["rows"] == {**measured(tuned)["rows"], "rougeL": of_texts}
+    columns = list((tmp_path / "columns").iterdir())
+    assert len(columns) == 4  # of each metric the rows and the base
+    columns[0].write_text("[1]", encoding="utf-8")
+    with pytest.raises(BenchmarkError, match="not the result of a leg"):
+        results.get(legs[0])
+
+
 def test_a_result_of_a_recipe_that_has_changed_since_is_refused(tmp_path, monkeypatch):
     leg, results = method_leg("reviews", "lora", 0), Results(tmp_path / "results")
     results.put(leg, measured([1, 1, 0, 0]))
@@ -175,14 +199,16 @@ def test_a_rate_that_diverged_is_not_chosen(tmp_path):
 
 
 def test_the_table_is_the_one_worked_by_hand():
-    rows = {row.name: row for row in rows_of(REVIEWS, FOUND)}
+    timed = {name: legs[0] for name, legs in FOUND.items()}
+    rows = {row.name: row for row in rows_of(REVIEWS, FOUND, timed)}
     assert list(rows) == ["full", "lora", "head", "qlora", "zero-shot"]
     assert {name: row.metrics["accuracy"].value for name, row in rows.items()} == {
         "full": 1.0, "lora": (0.75 + 1) / 2, "head": 0.5, "qlora": 0.5, "zero-shot": 0.5,
     }  # fmt: skip
     assert rows["lora"].gain.value == pytest.approx(0.375)
     assert rows["qlora"].gain.value == 0.0  # against the base as it is, not against the quantized one
-    assert rows["full"].train_seconds_ratio == 2.0  # the median of 30 / 10 and 20 / 20
+    assert rows["full"].train_seconds_ratio == 3.0  # 30 / 10: the other seed is not timed
+    assert rows_of(REVIEWS, FOUND, {})[0].train_seconds_ratio is None
     assert (rows["lora"].share, rows["lora"].slow_down, rows["lora"].saved_bytes) == (0.01, 1.5, 2_500_000)
     assert rows["qlora"].seeds == (0,)
 
@@ -244,6 +270,8 @@ def test_the_page_says_what_there_is_and_what_is_missing(tmp_path):
     for part in ("Chip, 2 cores, 2 threads, 16 GiB", "torch 2.13", "abc123", "250 steps of 32 rows, 2 epochs", "accuracy 4"):
         assert part in text
     assert "qlora (seeds 1)" in text
+    assert "lora (times)" in text.partition("## `docstrings`")[2]
+    assert "(times)" not in text.partition("## `docstrings`")[0]  # seed 0's leg is the one that is timed
     assert "bitfit (seeds 0, 1)" in text
     assert "; lora (seeds" not in text.partition("## `docstrings`")[0]
     assert "LoRA's rank" not in text
@@ -307,7 +335,7 @@ def test_the_command_tries_rates_with_the_first_seed_and_runs_the_others_with_th
 
     monkeypatch.setattr(command, "run_missing", lambda legs, results, say: run_missing(legs, results, say, run))
     results = Results(tmp_path)
-    assert command.run_methods(results, [0, 1], ["reviews"], ["lora"], True, lambda _text: None) == []
+    assert command.run_methods(results, [0, 1], command.pairs_of(["reviews"], ["lora"]), True, lambda _text: None) == []
     assert ran == [(0, "own"), (0, "third"), (0, "triple"), (1, "third")]
     assert (
         json.loads((tmp_path / "methods/reviews/lora/seed-1-third.json").read_text())["asked"]["overrides"][1]
