@@ -34,7 +34,9 @@ def page(results: Results, seeds: Sequence[int]) -> str:
     parts = [_HEAD, *_about(results, [one for by in found.values() for legs in by.values() for one in legs.values()])]
     for name, workload in WORKLOADS.items():
         timed = timed_of(results, name)
-        parts += workload_lines(workload, found[name], timed) + _rates_lines(results, name) + missing_lines(workload, found[name], timed, seeds)
+        parts += (
+            workload_lines(workload, found[name], timed) + _rates_lines(results, name) + missing_lines(workload, found[name], timed, seeds)
+        )
     parts += [
         "## What the rows change",
         "",

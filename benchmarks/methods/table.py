@@ -130,7 +130,9 @@ def _bytes_note(done: Mapping[str, Mapping[int, Mapping[str, Any]]]) -> str:
     return f"the base's linear weights take {kept['after_bytes'] / kept['before_bytes']:.1%} of what they take in fp32"
 
 
-def _row(workload: Workload, name: str, done: Mapping[str, Mapping[int, Mapping[str, Any]]], timed: Mapping[str, Mapping[str, Any]]) -> TableRow:
+def _row(
+    workload: Workload, name: str, done: Mapping[str, Mapping[int, Mapping[str, Any]]], timed: Mapping[str, Mapping[str, Any]]
+) -> TableRow:
     legs, first = done[name], workload.metrics[0]
     one = legs[min(legs)]
     base, own_time, lora_time = _base(done, first), timed.get(name), timed.get("lora")
