@@ -162,6 +162,9 @@ def test_a_model_is_judged_on_pages_of_the_python_reference(decoder_folder: Path
     weights = load_file(tmp_path / "small" / "model.safetensors")
     plain = load_file(decoder_folder / "model.safetensors")
     assert weights.keys() == plain.keys()
+    linear = [name for name in plain if "_proj" in name]
+    lost, whole = (sum(float((plain[n] - factor * weights[n].float()).double().square().sum()) for n in linear) for factor in (1, 0))
+    assert document["weight_error"] == pytest.approx((lost / whole) ** 0.5, rel=1e-4)
     for name in plain:
         assert torch.equal(weights[name], plain[name].bfloat16())
 
@@ -262,6 +265,7 @@ def test_the_command_prints_one_document_and_fails_with_1(
     printed = capsys.readouterr().out
     assert "bits_per_byte: " in printed
     assert "weights: " in printed
+    assert "linear layers' weights: off by 0." in printed
     monkeypatch.setattr(quantizing, "_loss", lambda name, entry, max_loss: f"{name} is worse.")
     assert command(["quantize", str(decoder_folder), "--to", "int8", "--limit", "2", "-o", "worse", "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["error"]["exit_code"] == 1

@@ -25,6 +25,7 @@ from tunesmith.core.events import Event, Notice, Stage, Warned
 from tunesmith.core.files import cache_folder, folders_made
 from tunesmith.core.run import RunDirectory, find_run
 from tunesmith.core.types import Output
+from tunesmith.engine.kernels.quantized import weight_error
 from tunesmith.engine.packing import evaluation_batches
 from tunesmith.evaluation.score import text_of
 from tunesmith.model.load import LoadedModel, load
@@ -80,7 +81,7 @@ def quantize(
         limit: the most test rows, or of a model the most pages of python-reference; None: all of the run's, `DEFAULT_LIMIT` pages.
         max_loss: how much worse a metric may certainly be, as a share of its value before.
         force: whether it is written even so.
-    Returns: {model, run, to, output, size, tokens_per_second, metrics, max_loss, problems, notes} (docs/quantization.md).
+    Returns: {model, run, to, output, size, weight_error, tokens_per_second, metrics, max_loss, problems, notes} (docs/quantization.md).
     Raises: UsageError, ModelError, RunError; TunesmithError, where the quantized model is broken: nothing is written then.
     """
     check_form(to)
@@ -200,6 +201,7 @@ def _judged(subject: _Subject, to: str, staged: Written, max_loss: float, force:
     with tempfile.TemporaryDirectory(prefix=".quantized.", dir=cache_folder("models")) as scratch:
         again = read_again(staged, subject.recipe, Path(scratch))
         notes = [*subject.notes, *(_other_tokens(task, again) if task is not None else ())]
+        error = weight_error(subject.model.trunk, again.trunk)
         try:
             problems, metrics, speed_after = _after(task, before, again, max_loss, say)
         finally:
@@ -215,6 +217,7 @@ def _judged(subject: _Subject, to: str, staged: Written, max_loss: float, force:
             "after_bytes": sum(file.stat().st_size for file in staged.weights),
             "output_bytes": sum(file.stat().st_size for file in staged.files),
         },
+        "weight_error": error,
         "tokens_per_second": {"before": speed, "after": speed_after},
         "metrics": metrics,
         "max_loss": max_loss,

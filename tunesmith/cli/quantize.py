@@ -67,6 +67,8 @@ def _lines(document: Mapping[str, Any]) -> Iterator[str]:
 
     before, after = document["size"]["before_bytes"], document["size"]["after_bytes"]
     yield f"weights: {size(before)} before, {size(after)} in {document['to']}"
+    if math.isfinite(document["weight_error"]):
+        yield f"linear layers' weights: off by {document['weight_error']:.2%} of their size (root mean square)"
     speed = document["tokens_per_second"]
     if speed["after"] is not None:
         yield f"tokens a second: {count(speed['before'])} before, {count(speed['after'])} after"

@@ -23,6 +23,7 @@ from tunesmith.engine.kernels.quantized import (
     matrix_of,
     packed_weight,
     quantize_weights,
+    weight_error,
 )
 from tunesmith.method._peft import merge_adapter
 
@@ -91,6 +92,22 @@ def test_four_bits_are_bitsandbytes(form: str) -> None:
     theirs = bnb.nn.Params4bit(weight.clone(), requires_grad=False, quant_type=form, compress_statistics=True).to("cpu")
     expected = bnb.functional.dequantize_4bit(theirs.data, theirs.quant_state)
     assert torch.equal(packed_weight(weight, form).unpacked(torch.float32), expected)
+
+
+def _off_by(form: str) -> float:
+    torch.manual_seed(0)
+    before = nn.Sequential(nn.Linear(1024, 512))
+    nn.init.normal_(before[0].weight)
+    after = copy.deepcopy(before)
+    quantize_weights(after, form)
+    return weight_error(before, after)
+
+
+def test_weights_are_off_by_what_the_form_rounds() -> None:
+    """By hand, int8: a step of max / 127 rounds by step / sqrt(12), and the largest of 1,024 standard normal numbers is about 3.2."""
+    assert _off_by("int8") == pytest.approx(3.2 / 127 / 12**0.5, rel=0.1)
+    assert 0.091 < _off_by("nf4") < 0.093
+    assert 0 < _off_by("bf16") < 2**-8
 
 
 def test_the_weight_is_no_parameter_and_the_vocabulary_head_stays() -> None:

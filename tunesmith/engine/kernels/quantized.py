@@ -254,6 +254,16 @@ def matrix_of(layer: nn.Module) -> Tensor:
     return matrix_OI
 
 
+def weight_error(before: nn.Module, after: nn.Module) -> float:
+    """How far the weights of the linear layers of two trunks of one architecture lie apart, over the size of the first's: ||after - before|| / ||before||, over all layers."""
+    lost, whole = 0.0, 0.0
+    for path, layer in linear_layers(before).items():
+        was_OI, is_OI = matrix_of(layer).detach().float(), matrix_of(after.get_submodule(path)).detach().float()
+        lost += float((is_OI - was_OI).square().sum(dtype=torch.float64))
+        whole += float(was_OI.square().sum(dtype=torch.float64))
+    return (lost / whole) ** 0.5 if whole else 0.0
+
+
 def quantize_weights(trunk: nn.Module, form: str) -> int:
     """Keep the weights of the trunk's linear layers in a form only, in place, one layer after the other. Returns: how many layers."""
     layers = linear_layers(trunk)
