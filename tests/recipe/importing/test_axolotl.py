@@ -228,11 +228,24 @@ def test_further_data_sets_are_listed_with_how_to_mix_them(tmp_path: Path) -> No
     assert "c/d:test" in left(made)["datasets[1]"]
 
 
-def test_qlora_is_lora_on_the_bases_own_precision_and_no_adapter_is_full(tmp_path: Path) -> None:
+def test_qlora_is_lora_on_nf4_and_no_adapter_is_full(tmp_path: Path) -> None:
     recipe, made = imported(tmp_path, {**MINIMAL, "adapter": "qlora", "load_in_4bit": True, "lora_target_linear": True})
-    assert (recipe.method.name, recipe.method.options["target_modules"]) == ("lora", "all-linear")
-    assert "more memory" in left(made)["load_in_4bit"]
-    assert imported(tmp_path, {**MINIMAL, "adapter": None})[0].method.name == "full"
+    assert (recipe.method.name, recipe.method.options["target_modules"], recipe.model.quantization) == ("lora", "all-linear", "nf4")
+    assert "load_in_4bit" not in left(made)
+    recipe, made = imported(tmp_path, {**MINIMAL, "adapter": None, "load_in_8bit": True, "peft_use_dora": True})
+    assert (recipe.method.name, recipe.model.quantization) == ("full", None)
+    assert {"load_in_8bit", "peft_use_dora"} <= set(left(made))
+
+
+def test_kinds_of_lora_and_a_base_of_eight_bits_are_carried(tmp_path: Path) -> None:
+    keys = {"load_in_8bit": True, "peft_use_dora": True, "peft_use_rslora": True, "lora_modules_to_save": ["embed_tokens"]}
+    recipe, _ = imported(tmp_path, {**MINIMAL, "adapter": "lora", **keys})
+    assert recipe.model.quantization == "int8"
+    assert {name: recipe.method.options[name] for name in ("use_dora", "use_rslora", "modules_to_save")} == {
+        "use_dora": True, "use_rslora": True, "modules_to_save": ["embed_tokens"],
+    }  # fmt: skip
+    with pytest.raises(RecipeError, match="lora_modules_to_save: expected a list of names"):
+        imported(tmp_path, {**MINIMAL, "adapter": "lora", "lora_modules_to_save": [1]})
 
 
 def test_defaults_are_those_of_axolotl(tmp_path: Path) -> None:

@@ -279,6 +279,28 @@ def test_full_tuning_in_float16_on_four_bits_says_what_it_cannot(tmp_path: Path)
     assert "use_dora" not in left(made)  # off there, absent here
 
 
+@pytest.mark.parametrize(
+    ("keys", "form"),
+    [
+        ({"quantization_bit": 4, "quantization_method": "bnb", "double_quantization": True}, "nf4"),
+        ({"quantization_bit": 4, "quantization_type": "fp4"}, "fp4"),
+        ({"quantization_bit": 8}, "int8"),
+        ({"quantization_bit": 3}, None),
+        ({}, None),
+    ],
+)
+def test_bits_are_a_form_of_the_base(keys: dict[str, Any], form: str | None, tmp_path: Path) -> None:
+    recipe, made = imported(tmp_path, {**MINIMAL, **keys})
+    assert recipe.model.quantization == form
+    assert ("quantization_bit" in left(made)) == (keys.get("quantization_bit") == 3)
+
+
+def test_kinds_of_lora_are_carried(tmp_path: Path) -> None:
+    recipe, _ = imported(tmp_path, {**MINIMAL, "use_dora": True, "use_rslora": True, "additional_target": "embed_tokens,lm_head"})
+    assert (recipe.method.options["use_dora"], recipe.method.options["use_rslora"]) == (True, True)
+    assert recipe.method.options["modules_to_save"] == ["embed_tokens", "lm_head"]
+
+
 def test_a_named_evaluation_set_is_the_validation(tmp_path: Path) -> None:
     recipe, _ = imported(tmp_path, {**MINIMAL, "eval_dataset": "alpaca_en_demo"})
     assert recipe.data.validation == "data/alpaca_en_demo.json"

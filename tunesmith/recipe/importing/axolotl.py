@@ -8,10 +8,12 @@ from typing import Any
 from tunesmith.recipe.importing.draft import Draft
 from tunesmith.recipe.importing.listed import Listed, carry_format, source_of
 from tunesmith.recipe.importing.training import (
+    LORA_KINDS,
     MODEL_OUTSIDE,
     NOTHING_TO_DO,
     carry_adam,
     carry_clipping,
+    carry_lora,
     carry_optimizer,
     carry_schedule,
     carry_steps,
@@ -28,7 +30,9 @@ _ALWAYS_PACKED = ("rows are always packed, and never attend to each other", "")
 _BY_PROBE = ("the attention is chosen by a probe of the model", "set model.attention to force it")
 _OWN_KINDS = ("the model's kind is read off its own files", "")
 _NO_CODE = ("code of other packages does not run here", "see docs/adding-a-plugin.md for plug-ins of tunesmith's own")
-_QUANTIZED = ("the base keeps its own precision", "it needs more memory; `tunesmith tune FILE --dry-run` says how much")
+_UNREAD_WEIGHTS = ("weights packed by GPTQ are not read", "name the model in its own precision; load_in_4bit packs that")
+_ALL_TRAIN = ("all weights train", "")
+_LORA_KINDS = tuple(f"peft_{name}" for name in LORA_KINDS)
 _KERNELS = ("kernels are chosen by what they are faster at", "")
 _ANOTHER_ADAPTER = ("this kind of LoRA is not here yet", "plain LoRA trains instead; expect other results")
 _OUTSIDE: dict[str, tuple[str, str]] = {
@@ -57,16 +61,11 @@ _OUTSIDE: dict[str, tuple[str, str]] = {
     "attn_implementation": _BY_PROBE,
     "lora_fan_in_fan_out": ("read off the layers", ""),
     "lora_model_dir": ("an adapter to go on from is a model here", "set model.source to its folder: it is folded into its base first"),
-    "lora_modules_to_save": ("modules beside the adapters stay frozen", "method: full trains all of them"),
-    "peft_use_dora": _ANOTHER_ADAPTER,
-    "peft_use_rslora": _ANOTHER_ADAPTER,
     "loraplus_lr_ratio": _ANOTHER_ADAPTER,
     "lora_mlp_kernel": _KERNELS,
     "lora_qkv_kernel": _KERNELS,
     "lora_o_kernel": _KERNELS,
-    "load_in_4bit": _QUANTIZED,
-    "load_in_8bit": _QUANTIZED,
-    "gptq": _QUANTIZED,
+    "gptq": _UNREAD_WEIGHTS,
     "train_on_inputs": ("prompts are read, never learned", "leave it out there too when you compare"),
     "chat_template_jinja": (
         "conversations are written in the tokenizer's own chat template",
@@ -194,14 +193,20 @@ def _carry_method(draft: Draft) -> None:
     )
     if adapter is None:
         draft.put("method.name", "full", "No adapter: all weights train.")
+        packed = ("weights that train are not packed into fewer bits", "use an adapter, or expect to need more memory")
+        draft.leave_known(
+            {"load_in_4bit": packed, "load_in_8bit": packed, **dict.fromkeys((*_LORA_KINDS, "lora_modules_to_save"), _ALL_TRAIN)}
+        )
         return
     if adapter not in ("lora", "qlora"):
         raise draft.refusal(
             "adapter", f"{adapter} is not imported; lora, qlora and none are. `tunesmith recipe schema` lists the methods here."
         )
-    draft.put(
-        "method.name", "lora", "qlora there: LoRA on a base of 4 bits; here the base keeps its own precision." if adapter == "qlora" else ""
-    )
+    draft.put("method.name", "lora")
+    if draft.is_on("load_in_8bit"):
+        draft.put("model.quantization", "int8")
+    elif draft.is_on("load_in_4bit") or adapter == "qlora":
+        draft.put("model.quantization", "nf4")
     draft.put("method.r", rank, "" if draft.has("lora_r") else "lora_r is not given: peft's default.")
     draft.put(
         "method.lora_alpha",
@@ -215,6 +220,12 @@ def _carry_method(draft: Draft) -> None:
         draft.put("method.target_modules", modules)
     else:
         raise draft.refusal("lora_target_modules", "expected names of layers.")
+    carry_lora(draft, _LORA_KINDS)
+    saved = draft.take("lora_modules_to_save", [])
+    if not isinstance(saved, list) or not all(isinstance(one, str) for one in saved):
+        raise draft.refusal("lora_modules_to_save", "expected a list of names.")
+    if saved:
+        draft.put("method.modules_to_save", saved)
 
 
 def _carry_training(draft: Draft) -> None:

@@ -8,10 +8,12 @@ from typing import Any
 from tunesmith.recipe.importing.described import Described, carry_format, find_described, source_of
 from tunesmith.recipe.importing.draft import Draft
 from tunesmith.recipe.importing.training import (
+    LORA_KINDS,
     MODEL_OUTSIDE,
     NOTHING_TO_DO,
     carry_adam,
     carry_clipping,
+    carry_lora,
     carry_optimizer,
     carry_schedule,
     carry_steps,
@@ -54,19 +56,15 @@ _OUTSIDE: dict[str, tuple[str, str]] = {
     "data_seed": ("one seed draws everything", ""),
     "train_on_prompt": ("prompts are read, never learned", "leave it out there too when you compare"),
     "mask_history": ("every answer of a conversation is learned", 'give the earlier ones `"weight": 0` in the format messages'),
-    "quantization_bit": ("the base keeps its own precision", "it needs more memory; `tunesmith tune FILE --dry-run` says how much"),
-    "quantization_method": ("the base keeps its own precision", "leave it out"),
-    "double_quantization": ("the base keeps its own precision", "leave it out"),
+    "quantization_method": ("4 bits are bitsandbytes' here, 8 bits are whole numbers with one step a row", ""),
+    "double_quantization": ("the steps of 4 bits are always packed too", ""),
     "rope_scaling": ("positions are those that the model was trained with", "choose a model with a longer context"),
     "adapter_name_or_path": (
         "an adapter to go on from is a model here",
         "set model.source to its folder: it is folded into its base first",
     ),
-    "use_dora": _ANOTHER_ADAPTER,
-    "use_rslora": _ANOTHER_ADAPTER,
     "pissa_init": _ANOTHER_ADAPTER,
     "loraplus_lr_ratio": _ANOTHER_ADAPTER,
-    "additional_target": ("modules beside the adapters stay frozen", "method: full trains all of them"),
     "create_new_adapter": (NOTHING_TO_DO, ""),
     "tool_format": ("tools are not read yet", "leave out rows that call tools"),
     "enable_thinking": ("the tokenizer's own chat template decides", "look at `tunesmith data preview FILE`"),
@@ -180,7 +178,12 @@ def _carry_method(draft: Draft) -> None:
     kind = draft.text("finetuning_type", "lora")
     if kind == "full":
         draft.put("method.name", "full")
-        draft.leave_known(dict.fromkeys(("lora_rank", "lora_alpha", "lora_dropout", "lora_target"), ("all weights train", "")))
+        draft.leave_known(
+            dict.fromkeys(
+                ("lora_rank", "lora_alpha", "lora_dropout", "lora_target", "additional_target", *LORA_KINDS), ("all weights train", "")
+            )
+        )
+        draft.leave("quantization_bit", "weights that train are not packed into fewer bits", "use lora, or expect to need more memory")
         return
     if kind != "lora":
         raise draft.refusal(
@@ -197,6 +200,18 @@ def _carry_method(draft: Draft) -> None:
     )
     draft.put("method.lora_dropout", float(draft.number("lora_dropout", 0.0, least=0)))
     draft.put("method.target_modules", "all-linear" if "all" in targets else targets)
+    carry_lora(draft, LORA_KINDS)
+    if saved := _listed(draft, "additional_target"):
+        draft.put("method.modules_to_save", saved)
+    _carry_quantization(draft)
+
+
+def _carry_quantization(draft: Draft) -> None:
+    bits, kind = draft.number("quantization_bit", None, whole=True, least=1), draft.text("quantization_type", "nf4")
+    if bits in (4, 8):
+        draft.put("model.quantization", "int8" if bits == 8 else "fp4" if kind == "fp4" else "nf4")
+    elif bits is not None:
+        draft.leave("quantization_bit", "weights are packed into 4 or 8 bits", "set model.quantization to one of its forms")
 
 
 def _carry_training(draft: Draft) -> None:

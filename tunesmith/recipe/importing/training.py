@@ -3,13 +3,17 @@
 Source: transformers, documentation of TrainingArguments.
 """
 
+from collections.abc import Sequence
+
 from tunesmith.recipe.importing.draft import Draft
 
 __all__ = [
+    "LORA_KINDS",
     "MODEL_OUTSIDE",
     "NOTHING_TO_DO",
     "carry_adam",
     "carry_clipping",
+    "carry_lora",
     "carry_optimizer",
     "carry_schedule",
     "carry_steps",
@@ -151,6 +155,17 @@ def carry_weights(draft: Draft) -> None:
         )
     elif bf16 not in (False, "auto"):
         draft.put("engine.precision", "bf16")
+
+
+LORA_KINDS = ("use_dora", "use_rslora")
+"""Switches of peft's LoRA."""
+
+
+def carry_lora(draft: Draft, keys: Sequence[str]) -> None:
+    """The switches LORA_KINDS, by the names that they have there."""
+    for key, name in zip(keys, LORA_KINDS, strict=True):
+        if draft.is_on(key):
+            draft.put(f"method.{name}", True)
 
 
 def carry_trust(draft: Draft, revision_key: str) -> None:
