@@ -69,7 +69,8 @@ def test_what_explains_a_value_and_what_is_left_out_stands_beside_the_metric() -
     report = with_statistics(generation())
     bleu = next(line for line in comparisons(report)[0].comparisons if line.metric == "bleu")
     assert notes(bleu)[0] == "3 rows left out"
-    assert notes(bleu)[1] == "base: precision 1 48.0, precision 2 17.0, precision 3 9.24, precision 4 6.00, brevity penalty 0.910"
+    precisions = "precision 1 = 48.0, precision 2 = 17.0, precision 3 = 9.24, precision 4 = 6.00"
+    assert notes(bleu)[1].replace("\u00a0", " ") == f"base: {precisions}, brevity penalty = 0.910"
     for note in notes(bleu):
         assert note in page(report)
 

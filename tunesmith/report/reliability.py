@@ -10,9 +10,9 @@ from tunesmith.report.svg import Scale, element, label, picture
 
 __all__ = ["reliability_panels"]
 
-WIDTH, HEIGHT = 420, 380
+WIDTH, HEIGHT = 420, 386
 LEFT, RIGHT, TOP, BOTTOM = 40, 410, 34, 270
-BARS_TOP, BARS_BOTTOM = 302, 352
+BARS_TOP, BARS_BOTTOM = 312, 358
 Bins = Sequence[Mapping[str, Any]]
 
 

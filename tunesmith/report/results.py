@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from tunesmith.report.numbers import MISSING, count, decimals_for, fixed, interval, p_value, signed, significant
+from tunesmith.report.numbers import MISSING, NO_BREAK_SPACE, count, decimals_for, fixed, interval, p_value, signed, significant
 
 __all__ = ["Comparison", "DataSet", "Estimate", "Verdict", "comparisons", "file_name", "metric_title", "note_on_p", "notes"]
 
@@ -257,6 +257,6 @@ def notes(comparison: Comparison) -> list[str]:
     """What stands in small letters beside a metric: the rows that it leaves out, and what explains its value."""
     found = [f"{count(comparison.excluded)} rows left out"] if comparison.excluded else []
     for side, numbers in comparison.details.items():
-        told = ", ".join(f"{name.replace('_', ' ')} {significant(value)}" for name, value in numbers.items())
+        told = ", ".join(f"{name} = {significant(value)}".replace("_", " ").replace(" ", NO_BREAK_SPACE) for name, value in numbers.items())
         found.append(f"{side}: {told}")
     return found

@@ -1,7 +1,7 @@
 """ECE: expected calibration error, how far a model's sureness lies from how often it is right.
 
 0 is perfect, 1 the worst; lower is better. Rows fall into ten bins of equal width by the probability of the label that was said, and each bin counts by its
-rows. It is biased upwards where rows are few: of a perfectly calibrated model 0 is hardly ever measured.
+rows. It is biased upwards where rows are few: of a perfectly calibrated model 0 is hardly ever measured, and its interval, which is resampled, lies above 0.
 Source: Guo et al. (2017), "On Calibration of Modern Neural Networks", https://arxiv.org/abs/1706.04599, eq. 5.
 """
 
