@@ -29,7 +29,9 @@ class ECE:
         return sure_and_right(output, reference)
 
     def value(self, stats_nk: np.ndarray[Any, np.dtype[np.float64]]) -> float:
-        """Each bin's |sum of sure - sum of right|, over the rows."""
+        """Each bin's |sum of sure - sum of right|, over the rows. NaN where a probability is no number."""
         sure, right = stats_nk.T
+        if np.isnan(sure).any():
+            return float("nan")
         gaps = np.bincount(bin_of(sure), weights=sure - right, minlength=NUM_BINS)
         return float(np.abs(gaps).sum() / len(stats_nk))
