@@ -115,8 +115,8 @@ def leg(workload: Workload, folder: Path, config: Config, way: Way = "plain") ->
     if way != "int8":
         return measured
     held_out = [row_of(row, index) for index, row in enumerate(workload.held_out())]
-    loss, _ = Validator(held_out, "loss", False)(forward, objective, EngineSpec().micro_batch_tokens)
-    return replace(measured, own_held_out_loss=loss)
+    found = Validator(held_out, "loss", False)(forward, objective, EngineSpec().micro_batch_tokens)
+    return replace(measured, own_held_out_loss=found.loss.value)
 
 
 if __name__ == "__main__":

@@ -66,7 +66,7 @@ def rows_of(workload: Workload, found: Found, timed: Mapping[str, Mapping[str, A
         metrics = {name: mean(stats, _metric(name).value) for name, stats in asked.items() if stats is not None}
         rows.append(TableRow(ZERO_SHOT, "zero-shot, the base", tuple(sorted(base.by_seed)), metrics, slow_down=1.0))
     higher = _metric(workload.metrics[0]).higher_is_better
-    return sorted(rows, key=lambda row: row.metrics[workload.metrics[0]].value, reverse=higher)
+    return sorted(rows, key=lambda row: row.metrics[workload.metrics[0]].value, reverse=bool(higher))
 
 
 def answers(workload: Workload, found: Found) -> list[Answer]:

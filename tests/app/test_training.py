@@ -90,11 +90,12 @@ def test_the_validation_loss_is_the_mean_over_its_targets(tmp_path: Path) -> Non
     assert fitting.validator is not None
     from tunesmith.core.batch import collate
 
-    loss, metrics = fitting.validator(fitting.forward, fitting.objective, 11)
+    found = fitting.validator(fitting.forward, fitting.objective, 11)
     with torch.no_grad():
         nll = -fitting.forward.logprobs(collate(fitting.validator.rows, fitting.forward.facts))[0]
-    assert loss == pytest.approx(float(nll.mean()), rel=1e-5)
-    assert metrics == {}
+    assert found.loss.value == pytest.approx(float(nll.mean()), rel=1e-5)
+    assert found.loss.low < found.loss.value < found.loss.high
+    assert found.metrics == {}
 
 
 @pytest.mark.parametrize(("number", "step"), [(signal.SIGINT, 5), (signal.SIGTERM, 6), (signal.SIGINT, 12)])

@@ -8,7 +8,18 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
-from tunesmith.core.statistics import bootstrap, compare_proportions, mcnemar_exact, paired_bootstrap, tango, wilson
+from tunesmith.core.statistics import (
+    Interval,
+    bootstrap,
+    compare_proportions,
+    holm,
+    mcnemar_exact,
+    paired_bootstrap,
+    ratio_sum,
+    tango,
+    unpaired_difference,
+    wilson,
+)
 
 
 def _mean(rows: Any) -> float:
@@ -243,3 +254,36 @@ def test_bca_covers_no_better_than_percentile(num_rows: int, kind: str) -> None:
     percentile, bca = hits["percentile"] / rounds, hits["BCa"] / rounds
     assert percentile > 0.905
     assert percentile > bca - 0.015
+
+
+def test_holm_is_the_published_example_worked_by_hand() -> None:
+    # Holm (1979): the smallest of m p-values times m, the next times m - 1, ..., and none below the one before
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.5, 0.9]) == pytest.approx([1.0, 1.0])
+    assert holm([]) == []
+
+
+def test_holm_passes_over_tests_that_gave_no_p_value() -> None:
+    found = holm([0.02, float("nan"), 0.04])
+    assert math.isnan(found[1])
+    assert [found[0], found[2]] == pytest.approx([0.04, 0.04])
+
+
+def test_ratio_sum_of_one_part_with_equal_counts_is_students_interval() -> None:
+    values = np.random.default_rng(0).normal(2.0, 0.5, (9, 1))
+    found = ratio_sum(10 * values, np.full((9, 1), 10.0))
+    expected = scipy_stats.t.interval(0.95, 8, loc=values.mean(), scale=scipy_stats.sem(values[:, 0]))
+    assert (found.low, found.high) == pytest.approx(expected)
+    assert found.value == pytest.approx(values.mean())
+
+
+def test_ratio_sum_adds_the_parts_of_a_loss_and_knows_no_interval_of_one_batch() -> None:
+    found = ratio_sum(np.array([[6.0, 1.0]]), np.array([[3.0, 4.0]]))
+    assert found.value == 2.25
+    assert math.isnan(found.low)
+    assert math.isnan(found.high)
+
+
+def test_unpaired_difference_of_two_normal_means_adds_their_variances() -> None:
+    found = unpaired_difference(Interval(1.0, 1.0 - 3.0, 1.0 + 3.0), Interval(2.0, 2.0 - 4.0, 2.0 + 4.0))
+    assert (found.value, found.low, found.high) == pytest.approx((1.0, -4.0, 6.0))

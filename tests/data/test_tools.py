@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from tunesmith.core import registry
 from tunesmith.core.errors import DataError, ModelError
-from tunesmith.core.types import Call, Chat
+from tunesmith.core.types import Call, Chat, Output
 from tunesmith.data import TextEncoder, chat_template, read
 
 WEATHER = {
@@ -154,3 +155,11 @@ def test_a_call_that_spells_a_special_token_is_refused(hermes: TextEncoder) -> N
     ]
     with pytest.raises(DataError, match="spells a special token"):
         hermes.encode(chat({"messages": messages}))
+
+
+def test_a_call_as_the_layout_writes_it_is_one_that_the_metric_finds_valid(hermes: TextEncoder) -> None:
+    calling, metric = chat({**OPENAI, "messages": OPENAI["messages"][:2]}), registry.create("metric", "tool_calls_valid")
+    reference = hermes.reference(calling)
+    assert metric.applies(calling, reference)
+    assert metric.stats(calling, Output(text=reference), reference) == (1.0,)
+    assert metric.stats(calling, Output(text=reference.replace("location", "place")), reference) == (0.0,)

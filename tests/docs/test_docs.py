@@ -188,7 +188,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     information = tmp_path / "page-1.0.dist-info"
     information.mkdir()
     (information / "METADATA").write_text("Metadata-Version: 2.1\nName: page\nVersion: 1.0\n", encoding="utf-8")
-    groups = (("tunesmith.metrics", "balanced_accuracy"), ("tunesmith.methods", "norms"), ("tunesmith.objectives", "smooth_classify"))
+    groups = (("tunesmith.metrics", "kappa"), ("tunesmith.methods", "norms"), ("tunesmith.objectives", "smooth_classify"))
     lines = [f"[{group}]\n{name} = page_{name}\n" for group, name in groups]
     (information / "entry_points.txt").write_text("\n".join(lines), encoding="utf-8")
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -220,10 +220,10 @@ def test_a_recipe_may_name_the_pages_plug_ins(installed: Path) -> None:
             **SMALL,
             "method": {"name": "norms", "lr_scale": 2.0},
             "objective": "smooth_classify",
-            "evaluate": {"metrics": ["balanced_accuracy"]},
+            "evaluate": {"metrics": ["kappa"]},
         },
         name="page",
-        overrides=["train.select_by=balanced_accuracy"],
+        overrides=["train.select_by=kappa"],
     )
     assert made.method.options == {"lr_scale": 2.0}
     assert made.objective is not None

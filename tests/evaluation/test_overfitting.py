@@ -1,10 +1,11 @@
 """What is said about learning curves, and when."""
 
+import math
 from typing import Any
 
 import pytest
 
-from tunesmith.evaluation.overfitting import overfitting
+from tunesmith.evaluation.overfitting import gap, overfitting
 
 
 def curve(*losses: float, every: int = 10) -> list[dict[str, Any]]:
@@ -55,3 +56,33 @@ def test_fewer_than_two_points_cannot_show_it(validation: list[dict[str, Any]]) 
 
 def test_no_training_curve_finds_nothing() -> None:
     assert not overfitting([], curve(0.5, 0.9))["found"]
+
+
+def test_the_gap_is_that_of_the_kept_weights_to_the_steps_before_them_with_an_interval() -> None:
+    validation = [one | {"loss_low": one["loss"] - 0.05, "loss_high": one["loss"] + 0.05} for one in curve(0.9, 0.8, 0.95)]
+    found = gap(falling(30, 1.0, 0.42), validation, kept_step=20)
+    assert found is not None
+    assert found["train"] == pytest.approx(0.71)  # steps 11 to 20 lie on 0.80 ... 0.62
+    assert found["value"] == pytest.approx(0.09)
+    half = math.hypot(0.05, 2.2622 * 0.0605530 / math.sqrt(10))  # of the validation loss, and Student's of ten steps
+    assert (found["low"], found["high"]) == pytest.approx((0.09 - half, 0.09 + half), abs=1e-4)
+    for said in ["At step 20 (epoch 1), whose weights were kept", "0.800", "the training rows of the 10 steps before 0.710", "+0.090"]:
+        assert said in found["text"]
+
+
+def test_a_gap_whose_interval_holds_zero_is_not_clear() -> None:
+    (point,) = curve(0.75)
+    noisy = [{"step": step, "loss": 0.7 + 0.2 * (-1) ** step} for step in range(1, 11)]
+    found = gap(noisy, [point | {"loss_low": 0.7, "loss_high": 0.8}], kept_step=10)
+    assert found is not None
+    assert found["low"] < 0 < found["high"]
+    assert "no clear gap" in found["text"]
+
+
+def test_a_gap_without_intervals_says_so_and_there_is_none_without_validation() -> None:
+    found = gap(falling(10), curve(0.9), kept_step=10)
+    assert found is not None
+    assert math.isnan(found["low"])
+    assert "too few batches for an interval" in found["text"]
+    assert gap(falling(10), [], kept_step=None) is None
+    assert gap([], curve(0.9), kept_step=10) is None

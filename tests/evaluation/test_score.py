@@ -11,7 +11,7 @@ import pytest
 from tunesmith.core import registry
 from tunesmith.core.statistics import bootstrap, compare_proportions, wilson
 from tunesmith.core.types import Chat, Completion, Example, Labelled, Message, Origin, Output, Prompt, Text
-from tunesmith.evaluation.score import changed, compare, confusion, evaluate_metric, metrics_for, text_of
+from tunesmith.evaluation.score import changed, compare, confusion, evaluate_metric, metrics_for, text_of, usual
 
 TRUE = ["neg", "pos"] * 30
 
@@ -29,9 +29,17 @@ def flipped(every: int) -> list[str]:
 
 
 def test_metrics_are_found_by_what_they_read() -> None:
-    assert metrics_for({"label"}) == ["accuracy", "macro_f1", "mcc"]
-    assert metrics_for({"text", "nll"}) == ["bits_per_byte", "bleu", "chrf", "exact_match", "perplexity", "rouge1", "rouge2", "rougeL"]
+    assert metrics_for({"label"}) == ["accuracy", "balanced_accuracy", "macro_f1", "mcc"]
+    assert metrics_for({"probabilities"}) == ["brier", "ece"]
     assert metrics_for(set()) == []
+
+
+def test_what_says_something_in_special_cases_only_is_measured_on_request() -> None:
+    assert usual(metrics_for({"label", "probabilities"})) == ["accuracy", "brier", "ece", "macro_f1", "mcc"]
+    texts = ["bits_per_byte", "bleu", "chrf", "exact_match", "perplexity", "rouge1", "rouge2", "rougeL"]
+    assert usual(metrics_for({"text", "nll"})) == texts
+    on_request = {"answer_words", "distinct_1", "distinct_2", "json_schema", "json_valid", "rougeLsum", "token_f1", "tool_calls_valid"}
+    assert set(metrics_for({"text", "nll"})) - set(texts) == on_request
 
 
 def test_accuracy_has_wilsons_interval_and_macro_f1_the_bootstraps() -> None:
@@ -60,8 +68,8 @@ def test_rows_that_share_a_group_or_a_record_are_resampled_together() -> None:
 def test_compare_has_the_shape_of_report_json_and_repeats_exactly() -> None:
     entry = compare(registry.create("metric", "accuracy"), says(flipped(3)), says(flipped(10)), rows(60), TRUE, seed=0)
     expected = compare_proportions(np.arange(60) % 3 != 0, np.arange(60) % 10 != 0)
-    assert entry == {"higher_is_better": True, "rows": 60, **asdict(expected)}
-    assert set(entry["difference"]) == {"value", "low", "high", "p", "test"}
+    assert entry == {"higher_is_better": True, "rows": 60, "excluded": 0, **asdict(expected)}
+    assert set(entry["difference"]) == {"value", "low", "high", "p", "test", "detectable"}
     mcc = [compare(registry.create("metric", "mcc"), says(flipped(3)), says(flipped(10)), rows(60), TRUE, seed=5) for _ in range(2)]
     assert json.dumps(mcc[0]) == json.dumps(mcc[1])
     assert mcc[0]["difference"]["test"] == "paired bootstrap"

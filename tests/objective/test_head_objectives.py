@@ -164,8 +164,9 @@ def test_the_best_piece_over_all_windows_is_the_answer_unless_nothing_scores_mor
 
 def test_the_best_constant_answers() -> None:
     asked = [Labelled("x", "b", HERE)] * 3
-    assert Classify().constant([Labelled("t", label, HERE) for label in ("b", "a", "b")], asked) == [Output(label="b")] * 3
-    assert Classify().constant([Labelled("t", label, HERE) for label in ("b", "a")], asked[:1]) == [Output(label="a")]
+    usual = Output(label="b", probabilities=(2 / 3, 1 / 3), classes=("b", "a"))  # as probable as they are frequent
+    assert Classify().constant([Labelled("t", label, HERE) for label in ("b", "a", "b")], asked) == [usual] * 3
+    assert Classify().constant([Labelled("t", label, HERE) for label in ("b", "a")], asked[:1])[0].label == "a"
     assert Regress().constant([Rated("t", value, HERE) for value in (1.0, 2.0, 6.0)], asked[:1]) == [Output(number=3.0)]
     many = [MultiLabelled("t", some, HERE) for some in (("a", "b"), ("a",), ("a", "c"))]
     assert MultiLabel().constant(many, asked[:1]) == [Output(labels=("a",))]

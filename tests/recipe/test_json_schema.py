@@ -27,7 +27,9 @@ def test_schema_covers_every_plug_in_and_its_options() -> None:
     lora = next(one for one in schema["properties"]["method"]["anyOf"][1:] if one["properties"]["name"] == {"const": "lora"})
     assert lora["properties"]["r"] == {"description": "Rank of the change.", "type": "integer", "default": 16}
     assert lora["additionalProperties"] is False
-    assert schema["$defs"]["EvaluateSpec"]["properties"]["metrics"]["anyOf"][0]["items"] == {"enum": names("metric")}
+    plain, *with_options = schema["$defs"]["EvaluateSpec"]["properties"]["metrics"]["anyOf"][0]["items"]["anyOf"]
+    assert plain == {"enum": names("metric")}
+    assert [(one["properties"]["name"]["const"], one["required"]) for one in with_options] == [("json_schema", ["name", "schema"])]
 
 
 def test_schema_says_which_keys_are_needed_and_what_they_mean() -> None:

@@ -2,6 +2,7 @@
 
 import glob
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from tunesmith.core import registry
 from tunesmith.core.run import find_run
 from tunesmith.data import is_template_file
 from tunesmith.data.sources._aliases import DOCUMENTS
-from tunesmith.recipe import Recipe
+from tunesmith.recipe import PluginSpec, Recipe
 
 __all__ = ["anchored"]
 
@@ -26,14 +27,19 @@ def anchored(recipe: Recipe) -> Recipe:
     data = recipe.data.model_copy(update={**own, "mix": mix})
     if data.chat_template is not None and is_template_file(data.chat_template):
         data = data.model_copy(update={"chat_template": _whole(data.chat_template)})
+    metrics = recipe.evaluate.metrics and [_with_whole_paths(spec) for spec in recipe.evaluate.metrics]
     domains = {name: spec.model_copy(update={"source": _whole(spec.source)}) for name, spec in recipe.evaluate.domains.items()}
     return recipe.model_copy(
         update={
             "model": recipe.model.model_copy(update={"source": _whole(recipe.model.source)}),
             "data": data,
-            "evaluate": recipe.evaluate.model_copy(update={"domains": domains}),
+            "evaluate": recipe.evaluate.model_copy(update={"domains": domains, "metrics": metrics}),
         }
     )
+
+
+def _with_whole_paths(metric: PluginSpec) -> PluginSpec:
+    return replace(metric, options={name: _whole(value) if isinstance(value, str) else value for name, value in metric.options.items()})
 
 
 def _whole(source: str | Mapping[str, Any] | None) -> str | Mapping[str, Any] | None:

@@ -3,7 +3,7 @@
 import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
@@ -21,7 +21,9 @@ from tunesmith.app.ways import Ways
 from tunesmith.core.run import RunDirectory
 from tunesmith.core.types import Example, HeadObjective, Output
 from tunesmith.data import Splits, inspect
-from tunesmith.evaluation.overfitting import overfitting
+from tunesmith.evaluation.calibration import reliability
+from tunesmith.evaluation.correction import add_corrected
+from tunesmith.evaluation.overfitting import gap, overfitting
 from tunesmith.evaluation.score import changed, confusion, text_of
 from tunesmith.method._new_rows import new_token_ids
 from tunesmith.recipe import dump
@@ -30,6 +32,8 @@ __all__ = ["Times", "build_document"]
 
 _PREVIEW_CHARACTERS = 2000
 """Of each training row that the report shows."""
+_FEW_ROWS = 20
+"""Below this many, percentile intervals cover too little (docs/metrics.md)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,8 @@ def build_document(
         name: {"rows": len(tuned.outputs[name]), **measured(task, task.splits[name], base.outputs.get(name), tuned.outputs[name])}
         for name in task.data.domains
     }
+    own, tasks = measured(task, test, base.outputs.get("test"), tuned.outputs["test"]), measured_tasks(task, base, tuned, fit.steps)
+    add_corrected(own["metrics"], [one["metrics"] for one in (*tasks.values(), *domains.values())])
     return {
         "schema": "tunesmith/tune/1",
         "run": directory.id,
@@ -60,12 +66,13 @@ def build_document(
         "created": datetime.now().astimezone().isoformat(timespec="seconds"),
         "status": "done",
         "task": {"objective": task.objective_name, "method": task.recipe.method.name, "kind": task.kind, "base": base_kind(task)},
-        **measured(task, test, base.outputs.get("test"), tuned.outputs["test"]),
-        "tasks": measured_tasks(task, base, tuned, fit.steps),
+        **own,
+        "tasks": tasks,
         "domains": domains,
         "retention": {},
         "curves": curves,
         "confusion": _confusion(task, test, base, tuned),
+        "reliability": _reliability(task, test, base, tuned),
         "changed": _changed(task, base, tuned),
         "samples": _samples(task, base, tuned),
         "copied": copied(task, base, tuned),
@@ -95,6 +102,7 @@ def _curves(directory: RunDirectory, fit: Fit, task: Task) -> dict[str, Any]:
         "validation": validation,
         "best": best,
         "overfitting": overfitting(train, validation),
+        "gap": gap(train, validation, fit.best_step),
         "stopped_early": fit.stopped_early,
     }
 
@@ -107,6 +115,13 @@ def _confusion(task: Task, test: EncodedSplit, base: Judgement, tuned: Judgement
         return confusion(task.encoder.labels, test.references, [o.label or "" for o in outputs]) if outputs else None
 
     return {"labels": list(task.encoder.labels), "base": matrix(base.outputs.get("test")), "tuned": matrix(tuned.outputs["test"])}
+
+
+def _reliability(task: Task, test: EncodedSplit, base: Judgement, tuned: Judgement) -> dict[str, Any] | None:
+    if task.kind != "classification" or not test.examples:
+        return None
+    sides = {"base": base.outputs.get("test") or [], "tuned": tuned.outputs["test"]}
+    return {side: [asdict(one) for one in reliability(said, test.references)] for side, said in sides.items()}
 
 
 def _changed(task: Task, base: Judgement, tuned: Judgement) -> dict[str, Any] | None:
@@ -209,8 +224,13 @@ def _warnings(task: Task, curves: Mapping[str, Any], fit: Fit) -> list[str]:
         )
     if not task.splits["validation"].rows:
         found.append("No validation split: the weights of the last step were kept, and over-fitting could not be seen.")
-    if not task.splits["test"].examples:
+    num_test = len(task.splits["test"].examples)
+    if not num_test:
         found.append("No test split: nothing was measured on unseen data.")
+    elif num_test < _FEW_ROWS:
+        found.append(
+            f"The test split has {num_test} rows: what is resampled of fewer than {_FEW_ROWS} gets intervals that are too narrow, and only a very large difference shows."
+        )
     if added := len(new_token_ids(task.model.trunk)):
         found.append(
             f"The base was judged as it came, without the {added:,} tokens that the tuned model has beside. Bits per byte of the two can be compared; "

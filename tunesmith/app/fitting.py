@@ -1,17 +1,20 @@
 """Which metrics fit examples: by what the objective predicts, and by whether their answers are open or to be chosen among."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+from tunesmith.app.dataset import PreparedData
 from tunesmith.core import registry
-from tunesmith.core.types import Choice, Example, Labelled, Objective
+from tunesmith.core.errors import RecipeError, UsageError
+from tunesmith.core.types import Choice, Example, Labelled, Metric, Objective
 from tunesmith.data import StoredExamples
-from tunesmith.evaluation.score import metrics_for
+from tunesmith.evaluation.score import metrics_for, usual
+from tunesmith.recipe import Recipe
 
-__all__ = ["fitting_metrics", "is_per_token"]
+__all__ = ["fitting_metrics", "is_per_token", "make_metrics", "measured_metrics"]
 
 
 def fitting_metrics(objective: Objective, examples: Sequence[Example], *, is_mixed: bool) -> list[str]:
-    """Names of metrics, the one that a report leads with first.
+    """Names of metrics, also of those that are measured on request only; the one that a report leads with first.
 
     A language model chooses among the answers of a question with choices, and among the labels of a labelled set of a mixture: what it
     chose is a label. Names of classes mean something within one set only, those of choices nothing at all: there accuracy is what remains. Where open
@@ -28,9 +31,40 @@ def fitting_metrics(objective: Objective, examples: Sequence[Example], *, is_mix
     return ["accuracy"]
 
 
+def measured_metrics(recipe: Recipe, name: str, objective: Objective, data: PreparedData) -> list[str]:
+    """The metrics of all test rows together. Raises: RecipeError, for one that fits neither them nor a set of the mixture, or refuses its options."""
+    fitting = fitting_metrics(objective, data.train, is_mixed=bool(data.sets))
+    by_set = [[example for example in data.train if example.origin.task == one] for one in data.sets]
+    known = {*fitting, *(metric for examples in by_set for metric in fitting_metrics(objective, examples, is_mixed=True))}
+    asked = [spec.name for spec in recipe.evaluate.metrics or ()]
+    for wanted in asked:
+        if wanted not in known:
+            raise RecipeError(
+                f"{recipe.name}: evaluate.metrics: {wanted} does not fit the objective {name}. Fitting: {', '.join(sorted(known))}."
+            )
+        if recipe.model.add_tokens and is_per_token(wanted):
+            raise RecipeError(
+                f"{recipe.name}: evaluate.metrics: {wanted} is per token, and model.add_tokens changes those. Use bits_per_byte."
+            )
+    make_metrics(recipe, asked)
+    return [wanted for wanted in asked if wanted in fitting] or usual(fitting)
+
+
+def make_metrics(recipe: Recipe, names: Iterable[str]) -> dict[str, Metric]:
+    """The metrics, with the options that the recipe gives them. Raises: RecipeError, where a metric refuses its options, or is named twice."""
+    asked = recipe.evaluate.metrics or []
+    options = {spec.name: spec.options for spec in asked}
+    if len(options) < len(asked):
+        raise RecipeError(f"{recipe.name}: evaluate.metrics: a metric stands in it twice; a report has one line for each. Leave one out.")
+    try:
+        return {name: registry.create("metric", name, **options.get(name, {})) for name in names}
+    except UsageError as error:
+        raise RecipeError(f"{recipe.name}: evaluate.metrics: {error}") from None
+
+
 def is_per_token(name: str) -> bool:
     """Whether a metric says something of a token, so that models with different tokens cannot be compared by it."""
-    return bool(getattr(registry.create("metric", name), "is_per_token", False))
+    return bool(getattr(registry.load("metric", name), "is_per_token", False))
 
 
 def _first(headline: str, names: Sequence[str]) -> list[str]:

@@ -91,7 +91,8 @@ def _outputs(task: Task, name: str, split: EncodedSplit, say: Say) -> list[Outpu
         closed = [row for row, example in enumerate(split.examples) if task.encoder.choices(example)]
         said = choose(task, [split.examples[row] for row in closed], _tick(say, f"{name}, choices", len(closed)))
         for row, choice in zip(closed, said, strict=True):
-            outputs[row] = replace(outputs[row], label=choice.label, probabilities=choice.probabilities, text=choice.text)
+            likelihood = outputs[row]
+            outputs[row] = replace(choice, nll_nats=likelihood.nll_nats, num_tokens=likelihood.num_tokens, num_bytes=likelihood.num_bytes)
         asked = rows_to_answer(task, split.examples)
         tick = _tick(say, f"{name}, answers", len(asked))
         written = write_answers(task, [split.examples[row] for row in asked], task.recipe.evaluate.max_new_tokens, tick)

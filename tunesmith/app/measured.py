@@ -6,15 +6,15 @@ from dataclasses import asdict
 from typing import Any, TypeVar
 
 from tunesmith.app.earlier import earlier_heads
-from tunesmith.app.fitting import fitting_metrics, is_per_token
+from tunesmith.app.fitting import fitting_metrics, is_per_token, make_metrics
 from tunesmith.app.judged import Judgement
 from tunesmith.app.judging import EncodedSplit
 from tunesmith.app.plan import step_plan
 from tunesmith.app.task import Task
 from tunesmith.core import registry
-from tunesmith.core.types import Choice, Example, HeadObjective, Labelled, Metric, Output
+from tunesmith.core.types import Choice, Example, HeadObjective, Labelled, Output
 from tunesmith.engine.packing import rows_seen
-from tunesmith.evaluation.score import compare, evaluate_metric
+from tunesmith.evaluation.score import compare, evaluate_metric, usual
 
 __all__ = ["base_kind", "measured", "measured_tasks", "pick"]
 
@@ -34,20 +34,16 @@ def pick(items: Sequence[T], rows: Sequence[int]) -> list[T]:
 def measured(task: Task, split: EncodedSplit, base: Sequence[Output] | None, tuned: Sequence[Output]) -> dict[str, Any]:
     """`metrics` and `baselines` of a test split, a domain, or the test rows of a task."""
     metrics, baselines = dict[str, Any](), dict[str, dict[str, Any]]()
-    for name in _metrics_of(task, split.examples) if tuned else ():
-        metric: Metric = registry.create("metric", name)
-        shown = [i for i, output in enumerate(tuned) if metric.needs != "text" or output.text is not None]
-        if not shown:
+    for name, metric in make_metrics(task.recipe, _metrics_of(task, split.examples) if tuned else ()).items():
+        if metric.needs == "text" and all(output.text is None for output in tuned):
             continue
-        examples, references = pick(split.examples, shown), pick(split.references, shown)
-        before = pick(base, shown) if base else None
-        metrics[name] = compare(metric, before, pick(tuned, shown), examples, references, seed=task.recipe.seed)
+        metrics[name] = compare(metric, base or None, tuned, split.examples, split.references, seed=task.recipe.seed)
         has_head = isinstance(task.objective, HeadObjective)
-        if has_head and before is not None:
+        if has_head and base:
             baselines.setdefault(base_kind(task), {})[name] = metrics[name]["base"]
-        constant = _constant(task, examples) if has_head or metric.needs == "label" else []
-        if constant:
-            found = evaluate_metric(metric, examples, constant, references, seed=task.recipe.seed).interval
+        constant = _constant(task, split.examples) if has_head or metric.needs == "label" else []
+        if constant and (metric.needs != "probabilities" or constant[0].probabilities):
+            found = evaluate_metric(metric, split.examples, constant, split.references, seed=task.recipe.seed).interval
             if math.isfinite(found.value):  # a correlation with a constant is no number
                 baselines.setdefault("constant" if constant[0].label is None else "majority", {})[name] = asdict(found)
     return {"metrics": metrics, "baselines": baselines}
@@ -61,8 +57,8 @@ def _fitting(task: Task, examples: Sequence[Example]) -> list[str]:
     if not task.data.sets and not any(isinstance(example, Choice) for example in examples):
         return task.metrics
     fitting = fitting_metrics(task.objective, examples, is_mixed=bool(task.data.sets))
-    wanted = task.recipe.evaluate.metrics
-    return [name for name in wanted if name in fitting] if wanted else fitting
+    wanted = [spec.name for spec in task.recipe.evaluate.metrics or ()]
+    return [name for name in wanted if name in fitting] if wanted else usual(fitting)
 
 
 def _constant(task: Task, examples: Sequence[Example]) -> list[Output]:

@@ -242,7 +242,7 @@ def _after(
     if not all(map(_is_finite, after.outputs["test"])):
         return broken, {}, None
     compared = measured(task, task.splits["test"], before.outputs["test"], after.outputs["test"])["metrics"]
-    metrics = {name: _named(entry) for name, entry in compared.items()}
+    metrics = {name: _named(entry) for name, entry in compared.items() if entry["difference"] is not None}
     problems = [text for name, entry in metrics.items() if (text := _loss(name, entry, max_loss))]
     return problems, metrics, _tokens_per_second(task) if task.forward.quantized_layers else None
 
@@ -270,7 +270,9 @@ def _named(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _loss(name: str, entry: Mapping[str, Any], max_loss: float) -> str:
-    """What to say of a metric that is certainly worse than it may be; empty where it may not be, or where rows are too few to say."""
+    """What to say of a metric that is certainly worse than it may be; empty where it may not be, where rows are too few to say, or where more is neither better nor worse."""
+    if entry["higher_is_better"] is None:
+        return ""
     value, difference = entry["before"]["value"], entry["difference"]
     allowed, worst_case = max_loss * abs(value), difference["high"] if entry["higher_is_better"] else -difference["low"]
     if not worst_case < -allowed:

@@ -12,7 +12,7 @@ from torch import nn
 
 from tunesmith.app.dataset import PreparedData, prepare_data
 from tunesmith.app.earlier import check_heads, earlier_head
-from tunesmith.app.fitting import fitting_metrics, is_per_token
+from tunesmith.app.fitting import measured_metrics
 from tunesmith.app.folding import with_adapters
 from tunesmith.app.judging import EncodedSplit
 from tunesmith.app.machine import choose_device
@@ -241,7 +241,7 @@ def prepare(recipe: Recipe, say: Say, model: LoadedModel | None = None) -> Task:
     for warning in data.warnings:
         say(Warned(warning))
     objective_name, objective = choose_objective(recipe.objective, data.train, data.labels if data.sets else None)
-    metrics, select_by = _metrics(recipe, objective_name, objective, data), _selection(recipe, objective)
+    metrics, select_by = measured_metrics(recipe, objective_name, objective, data), _selection(recipe, objective)
     method: Method = registry.create("method", recipe.method.name, **recipe.method.options)
     check_precision(recipe, method, device)
     is_only_asked = model is not None
@@ -267,23 +267,6 @@ def prepare(recipe: Recipe, say: Say, model: LoadedModel | None = None) -> Task:
     if missing:
         raise DataError(f"{missing}: no training row has anything left to learn. Raise model.max_length, or shorten data.template.")
     return task
-
-
-def _metrics(recipe: Recipe, name: str, objective: Objective, data: PreparedData) -> list[str]:
-    """The metrics of all test rows together. Raises: RecipeError, for one that fits neither them nor a set of the mixture."""
-    fitting = fitting_metrics(objective, data.train, is_mixed=bool(data.sets))
-    by_set = [[example for example in data.train if example.origin.task == one] for one in data.sets]
-    known = {*fitting, *(metric for examples in by_set for metric in fitting_metrics(objective, examples, is_mixed=True))}
-    for wanted in recipe.evaluate.metrics or ():
-        if wanted not in known:
-            raise RecipeError(
-                f"{recipe.name}: evaluate.metrics: {wanted} does not fit the objective {name}. Fitting: {', '.join(sorted(known))}."
-            )
-        if recipe.model.add_tokens and is_per_token(wanted):
-            raise RecipeError(
-                f"{recipe.name}: evaluate.metrics: {wanted} is per token, and model.add_tokens changes those. Use bits_per_byte."
-            )
-    return [wanted for wanted in recipe.evaluate.metrics or () if wanted in fitting] or fitting
 
 
 def rows_to_answer(task: Task, examples: Sequence[Example]) -> list[int]:

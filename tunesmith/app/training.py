@@ -4,10 +4,12 @@ import contextlib
 import json
 import math
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, NoReturn
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,6 +19,7 @@ from tunesmith.core.errors import Diverged, Interrupted
 from tunesmith.core.events import Event, Notice, Stepped, Validated, Warned
 from tunesmith.core.files import write_bytes
 from tunesmith.core.run import RunDirectory
+from tunesmith.core.statistics import Interval, ratio_sum
 from tunesmith.core.types import Objective, Row, Step
 from tunesmith.engine.checkpoints import latest_checkpoint, load_checkpoint, load_trainable, save_checkpoint, save_trainable
 from tunesmith.engine.forward import PackedForward
@@ -25,7 +28,7 @@ from tunesmith.engine.packing import StepPlan, evaluation_batches, training_step
 from tunesmith.engine.randomness import random_state, set_random_state
 from tunesmith.evaluation.predict import parted
 
-__all__ = ["Fit", "Fitting", "Validator", "evenly_spaced"]
+__all__ = ["Fit", "Fitting", "Validation", "Validator", "evenly_spaced"]
 
 BEST = "best.safetensors"
 
@@ -54,6 +57,15 @@ def evenly_spaced(num_steps: int, count: int) -> frozenset[int]:
 
 
 @dataclass(frozen=True, slots=True)
+class Validation:
+    """What the validation split said of the model."""
+
+    loss: Interval
+    """A target, in nats, as the training reports it. Batches are the units, of rows of like length, so that the interval is rather too wide than too narrow."""
+    metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
 class Validator:
     """The validation split and how to judge the model on it."""
 
@@ -63,23 +75,23 @@ class Validator:
     higher_is_better: bool
     judge: Judge | None = None
 
-    def __call__(self, forward: PackedForward, objective: Objective, micro_batch_tokens: int) -> tuple[float, dict[str, float]]:
-        """Loss a target in nats, as the training reports it, and the metrics, in one pass over the split."""
+    def __call__(self, forward: PackedForward, objective: Objective, micro_batch_tokens: int) -> Validation:
+        """The loss and the metrics, in one pass over the split."""
         forward.eval()
-        heard, sums, counts = _Overheard(forward), dict[str, float](), dict[str, float]()
+        heard, sums, counts = _Overheard(forward), defaultdict[str, list[float]](list), defaultdict[str, list[float]](list)
         outputs = [torch.empty(0)] * len(self.rows)
         with torch.no_grad():
             for batch, indices in evaluation_batches(self.rows, micro_batch_tokens, forward.facts):
                 batch = batch.to(forward.device)
-                loss = objective.loss(heard, batch)
-                for name, value in loss.sums.items():
-                    sums[name] = sums.get(name, 0.0) + float(value)
-                    counts[name] = counts.get(name, 0.0) + batch.counts[name]
+                for name, value in objective.loss(heard, batch).sums.items():
+                    sums[name].append(float(value))
+                    counts[name].append(batch.counts[name])
                 if self.judge is not None:
                     for index, said in zip(indices, parted(heard.outputs, batch, heard.at), strict=True):
                         outputs[index] = said
-        metrics = dict(self.judge(outputs)) if self.judge is not None else {}
-        return sum(sums[name] / counts[name] for name in sums if counts[name]), metrics
+        known = [name for name in sums if sum(counts[name])]
+        loss = ratio_sum(np.array([sums[name] for name in known]).T, np.array([counts[name] for name in known]).T)
+        return Validation(loss, self.judge(outputs) if self.judge is not None else {})
 
 
 class _Overheard:
@@ -200,7 +212,8 @@ class Fitting:
     def _validate(self, step: int) -> None:
         assert self.validator is not None
         random = random_state(self.forward.device)
-        loss, metrics = self.validator(self.forward, self.objective, self.step_plan.micro_batch_tokens)
+        found = self.validator(self.forward, self.objective, self.step_plan.micro_batch_tokens)
+        loss, metrics = found.loss.value, found.metrics
         set_random_state(random, self.forward.device)
         if not math.isfinite(loss):
             raise Diverged(
@@ -216,7 +229,9 @@ class Fitting:
                 save_trainable(self.directory.checkpoints / BEST, self.forward)
             else:
                 self.progress["without_gain"] += 1
-            self._write({"event": "validation", "step": step, "epoch": step / self.plan.steps_per_epoch, "loss": loss, **metrics})
+            bounds = {"loss_low": found.loss.low, "loss_high": found.loss.high} if math.isfinite(found.loss.low) else {}
+            event = {"event": "validation", "step": step, "epoch": step / self.plan.steps_per_epoch, "loss": loss}
+            self._write({**event, **bounds, **metrics})
             if self.patience is not None and self.progress["without_gain"] >= self.patience:
                 self.progress["stopped_early"] = step < self.plan.num_steps
         self.say(Validated(step, loss, metrics, is_best))

@@ -33,6 +33,7 @@ from tunesmith.engine.head_first import fit_heads
 from tunesmith.engine.loop import TrainingPlan, TrainingState
 from tunesmith.engine.memory import give_back_freed_memory
 from tunesmith.engine.optimizers import make_optimizer
+from tunesmith.evaluation.references import references_of
 from tunesmith.recipe import Recipe, dump, load
 from tunesmith.report import render
 
@@ -194,7 +195,15 @@ def _write_predictions(task: Task, directory: RunDirectory, base: Judgement, tun
     for name in ("test", *task.data.domains):
         split, before, after = task.splits[name], base.outputs.get(name), tuned.outputs[name]
         for index, (example, reference, output) in enumerate(zip(split.examples, split.references, after, strict=True)):
-            line = {"split": name, "row": f"{example.origin.file}:{example.origin.row}", "reference": reference, "tuned": _said(output)}
+            references = references_of(example, reference)
+            line: dict[str, object] = {
+                "split": name,
+                "row": f"{example.origin.file}:{example.origin.row}",
+                "reference": reference,
+                "tuned": _said(output),
+            }
+            if len(references) > 1:
+                line["references"] = references
             if task.data.sets:
                 line["task"] = example.origin.task
             if before is not None:

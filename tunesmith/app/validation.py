@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from tunesmith.app.fitting import make_metrics
 from tunesmith.app.task import Task
 from tunesmith.app.training import Validator
-from tunesmith.core import registry
 from tunesmith.core.types import HeadObjective, Metric, Output
 
 __all__ = ["make_validator"]
@@ -22,8 +22,7 @@ def make_validator(task: Task) -> Validator | None:
     objective = task.objective
     if not isinstance(objective, HeadObjective):
         return Validator(split.rows, "loss", higher_is_better=False)
-    names = list(dict.fromkeys([*task.metrics, *([] if select_by == "loss" else [select_by])]))
-    metrics: dict[str, Metric] = {name: registry.create("metric", name) for name in names}
+    metrics = make_metrics(task.recipe, dict.fromkeys([*task.metrics, *([] if select_by == "loss" else [select_by])]))
 
     def judge(heard: Sequence[Tensor]) -> Mapping[str, float]:
         outputs = objective.outputs(split.examples, split.rows, split.owners, heard, task.encoder)
@@ -34,5 +33,5 @@ def make_validator(task: Task) -> Validator | None:
     def stats(metric: Metric, outputs: Sequence[Output]) -> np.ndarray[Any, np.dtype[np.float64]]:
         return np.array([metric.stats(*row) for row in zip(split.examples, outputs, split.references, strict=True)], dtype=np.float64)
 
-    higher = select_by != "loss" and metrics[select_by].higher_is_better
+    higher = select_by != "loss" and metrics[select_by].higher_is_better is True
     return Validator(split.rows, select_by, higher, judge)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tunesmith.cli.output import console
 from tunesmith.report.numbers import MISSING, compact, count, duration, fixed, size
-from tunesmith.report.results import Comparison, DataSet, Estimate, comparisons
+from tunesmith.report.results import Comparison, DataSet, Estimate, comparisons, notes
 from tunesmith.report.summary import sentences
 
 if TYPE_CHECKING:
@@ -39,6 +39,8 @@ def print_report(report: Mapping[str, Any], run: RunDirectory) -> None:
     out = console()
     out.print()
     out.print(report_table(report, width=out.width))
+    for line in _table_notes(comparisons(report)):
+        out.print(line, style="dim", soft_wrap=False)
     out.print()
     out.print(" ".join(sentences(report)), soft_wrap=False)
     for warning in report.get("warnings") or []:
@@ -48,7 +50,7 @@ def print_report(report: Mapping[str, Any], run: RunDirectory) -> None:
 
 
 def report_table(report: Mapping[str, Any], *, width: int) -> Table:
-    """Metrics of the own test split, then of each domain: majority class, base, tuned, the difference with its interval and p.
+    """Metrics of the own test split, then of each domain: majority class, base, tuned, the difference with its interval, the smallest that can be seen, and p.
 
     Where `width` columns do not hold that, intervals stand below their values, and a data set's name above its metrics; where they do not
     hold that either, base, tuned and difference stand below each other.
@@ -63,40 +65,47 @@ def report_table(report: Mapping[str, Any], *, width: int) -> Table:
     return _stacked(data)
 
 
-def _columns(data: Sequence[DataSet]) -> tuple[bool, list[str]]:
-    has_majority = any(line.majority for one in data for line in one.comparisons)
-    return has_majority, ["metric", *([_constant(data)] if has_majority else []), "base", "tuned", "difference", "p"]
+def _table_notes(data: Sequence[DataSet]) -> list[str]:
+    """A line for each metric of which there is more to say."""
+    return [f"{one.name}: {line.title}: {'; '.join(said)}" for one in data for line in one.comparisons if (said := notes(line))]
+
+
+def _columns(data: Sequence[DataSet]) -> list[str]:
+    lines = [line for one in data for line in one.comparisons]
+    constant = [_constant(data)] if any(line.majority for line in lines) else []
+    power = ["can be seen"] if any(line.detectable is not None for line in lines) else []
+    return ["metric", *constant, "base", "tuned", "difference", *power, "p"]
 
 
 def _wide(data: Sequence[DataSet]) -> Table:
-    has_majority, columns = _columns(data)
+    columns = _columns(data)
     table = _table("data", *columns, numbers_from=2)
     for one in data:
         for index, line in enumerate(one.comparisons):
-            table.add_row(_name(one) if index == 0 else "", line.title, *_cells(line, has_majority=has_majority))
+            table.add_row(_name(one) if index == 0 else "", line.title, *_cells(line, columns[1:]))
         table.add_section()
     return table
 
 
 def _narrow(data: Sequence[DataSet]) -> Table:
-    has_majority, columns = _columns(data)
+    columns = _columns(data)
     table = _table(*columns, numbers_from=1, gap=0)
     for one in data:
         table.add_row(_name(one).replace(" (", "\n("))
         for line in one.comparisons:
-            table.add_row(line.title, *(cell.replace(" (", "\n(", 1) for cell in _cells(line, has_majority=has_majority)))
+            table.add_row(line.title, *(cell.replace(" (", "\n(", 1) for cell in _cells(line, columns[1:])))
         table.add_section()
     return table
 
 
 def _stacked(data: Sequence[DataSet]) -> Table:
-    has_majority, columns = _columns(data)
+    columns = _columns(data)
     table = _table("", "", numbers_from=1, header=False)
     for one in data:
         table.add_row(_name(one))
         for line in one.comparisons:
             table.add_row(f"  {line.title}")
-            for name, cell in zip(columns[1:], _cells(line, has_majority=has_majority), strict=True):
+            for name, cell in zip(columns[1:], _cells(line, columns[1:]), strict=True):
                 table.add_row(f"    {name}", cell)
     return table
 
@@ -212,11 +221,16 @@ def _constant(data: Sequence[DataSet]) -> str:
     return "majority" if any(line.constant == "majority class" for one in data for line in one.comparisons) else "constant"
 
 
-def _cells(line: Comparison, *, has_majority: bool) -> list[str]:
+def _cells(line: Comparison, columns: Sequence[str]) -> list[str]:
     decimals = line.decimals
-    majority = [_value(line.majority, decimals)] if has_majority else []
-    base, tuned = (estimate.text(decimals) if estimate else MISSING for estimate in (line.base, line.tuned))
-    return [*majority, base, tuned, line.difference.change_text(decimals) if line.difference else MISSING, line.p_text]
+    cells = {
+        "base": line.base.text(decimals) if line.base else MISSING,
+        "tuned": line.tuned.text(decimals) if line.tuned else MISSING,
+        "difference": line.difference.change_text(decimals) if line.difference else MISSING,
+        "can be seen": line.detectable_text,
+        "p": line.p_text,
+    }
+    return [cells.get(name, _value(line.majority, decimals)) for name in columns]
 
 
 def _value(estimate: Estimate | None, decimals: int) -> str:

@@ -103,6 +103,8 @@ class Completion:
     source: str
     target: str
     origin: Origin
+    other_targets: tuple[str, ...] = ()
+    """Texts that would be as right: what is written is measured by the nearest, and none of them is learned."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from typing import Any
 
 from tunesmith.core.errors import UsageError, did_you_mean
 
-__all__ = ["ENTRY_POINT_GROUPS", "KINDS", "Description", "Option", "OtherOptions", "create", "describe", "named_by", "names"]
+__all__ = ["ENTRY_POINT_GROUPS", "KINDS", "Description", "Option", "OtherOptions", "create", "describe", "load", "named_by", "names"]
 
 KINDS = {
     "method": "tunesmith.method",
@@ -108,6 +108,15 @@ def create(kind: str, name: str, /, **options: Any) -> Any:
     missing = [option.name for option in known.values() if option.required and option.name not in options]
     if missing:
         raise UsageError(f"{kind} {name}: {missing[0]}: missing. {known[missing[0]].doc}".rstrip())
+    plugin = load(kind, name)
+    try:
+        return plugin(**described.sorted_out(options))
+    except ValueError as error:
+        raise UsageError(f"{kind} {name}: {error}") from error
+
+
+def load(kind: str, name: str) -> type[Any]:
+    """Import the class of a plug-in. Raises: UsageError, for an unknown name, or a package that it needs."""
     module, attribute = _locate(kind, name)
     try:
         loaded = importlib.import_module(module)
@@ -117,10 +126,8 @@ def create(kind: str, name: str, /, **options: Any) -> Any:
         raise UsageError(
             f"{kind} {name}: needs the package {error.name}, which is not installed. Install it: pip install {error.name}"
         ) from error
-    try:
-        return getattr(loaded, attribute or _public_name(list(loaded.__all__), module))(**described.sorted_out(options))
-    except ValueError as error:
-        raise UsageError(f"{kind} {name}: {error}") from error
+    found: type[Any] = getattr(loaded, attribute or _public_name(list(loaded.__all__), module))
+    return found
 
 
 def named_by(kind: str, options: Collection[str]) -> str:

@@ -15,15 +15,20 @@ from typing import Any
 
 import numpy as np
 
+from tunesmith.core.power import detectable_mean, detectable_proportion
+
 __all__ = [
     "Difference",
     "Interval",
     "PairedIntervals",
     "bootstrap",
     "compare_proportions",
+    "holm",
     "mcnemar_exact",
     "paired_bootstrap",
+    "ratio_sum",
     "tango",
+    "unpaired_difference",
     "wilson",
 ]
 
@@ -51,6 +56,8 @@ class Difference:
     high: float
     p: float
     test: str
+    detectable: float
+    """The smallest difference that so many rows show four times in five (`core/power.py`); NaN where that is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +143,23 @@ def compare_proportions(base_right: Array, tuned_right: Array, level: float = 0.
         raise ValueError(f"shapes {base.shape} and {tuned.shape}; both are (rows,)")
     n, only_base, only_tuned = len(base), int((base & ~tuned).sum()), int((tuned & ~base).sum())
     gap = tango(only_base, only_tuned, n, level)
-    difference = Difference(gap.value, gap.low, gap.high, mcnemar_exact(only_base, only_tuned), "mcnemar")
+    seen = detectable_proportion(only_base + only_tuned, n, level)
+    difference = Difference(gap.value, gap.low, gap.high, mcnemar_exact(only_base, only_tuned), "mcnemar", seen)
     return PairedIntervals(wilson(int(base.sum()), n, level), wilson(int(tuned.sum()), n, level), difference)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Each p-value as it is to be read among all of them: where no null hypothesis is false, any falls below 0.05 one time in twenty at most.
+
+    Whatever the dependence of the tests. One that is NaN stays so, and counts as no test.
+    Source: Holm (1979), "A simple sequentially rejective multiple test procedure", Scand. J. Statist. 6:65.
+    """
+    corrected, largest = list(p_values), 0.0
+    order = sorted((place for place, p in enumerate(p_values) if not math.isnan(p)), key=lambda place: p_values[place])
+    for rank, place in enumerate(order):
+        largest = max(largest, min(1.0, (len(order) - rank) * p_values[place]))
+        corrected[place] = largest
+    return corrected
 
 
 def bootstrap(
@@ -182,11 +204,45 @@ def paired_bootstrap(
         difference_R = tuned_R - base_R
     base, tuned = value(base_nk), value(tuned_nk)
     low, high = _percentiles(difference_R, level)
+    seen = _NAN if math.isnan(low) else detectable_mean(float(difference_R.std(ddof=1)), level)
     return PairedIntervals(
         Interval(base, *_percentiles(base_R, level)),
         Interval(tuned, *_percentiles(tuned_R, level)),
-        Difference(tuned - base, low, high, _two_sided_p(difference_R), "paired bootstrap"),
+        Difference(tuned - base, low, high, _two_sided_p(difference_R), "paired bootstrap", seen),
     )
+
+
+def ratio_sum(sums_bk: Array, counts_bk: Array, level: float = 0.95) -> Interval:
+    """The sum over k of sums[k] / counts[k], as a loss of k parts is, with Student's interval over b independent batches.
+
+    Args:
+        sums_bk: of each batch, shape (b, k); `counts_bk` too.
+    Returns: bounds are NaN for fewer than two batches.
+    Source: Cochran (1977), "Sampling Techniques", sect. 6.4: a ratio errs about as the mean of its residuals does.
+    """
+    from scipy.special import stdtrit
+
+    counts_k, num_batches = counts_bk.sum(axis=0), len(sums_bk)
+    ratios_k = sums_bk.sum(axis=0) / counts_k
+    value = float(ratios_k.sum())
+    if num_batches < 2:
+        return Interval(value, _NAN, _NAN)
+    with np.errstate(invalid="ignore"):  # inf - inf
+        residuals_b = ((sums_bk - ratios_k * counts_bk) / counts_k).sum(axis=1)
+    std_error = math.sqrt(float((residuals_b**2).sum()) * num_batches / (num_batches - 1))
+    half = float(stdtrit(num_batches - 1, 0.5 + level / 2)) * std_error
+    return Interval(value, value - half, value + half)
+
+
+def unpaired_difference(one: Interval, other: Interval) -> Interval:
+    """`other` minus `one`, measured on different rows, from their intervals.
+
+    Source: Zou, Donner (2008), "Construction of confidence limits about effect measures: A general approach", Stat. Med. 27:1693, eq. 10-11.
+    """
+    value = other.value - one.value
+    below = math.hypot(other.value - other.low, one.high - one.value)
+    above = math.hypot(other.high - other.value, one.value - one.low)
+    return Interval(value, value - below, value + above)
 
 
 def _two_sided_p(difference_R: Array) -> float:

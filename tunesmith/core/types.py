@@ -334,8 +334,8 @@ class HeadObjective(Objective, Protocol):
 class Output:
     """What a model said to one example.
 
-    An objective with a head fills one of the first six; `probabilities` stand in the order of the encoder's labels. Language models fill
-    `text` (generated) and `nll_nats` with `num_tokens` and `num_bytes` (of the scored reference).
+    An objective with a head fills one of the first five, perhaps with `probabilities`. Language models fill `text` (generated) and `nll_nats` with
+    `num_tokens` and `num_bytes` (of the scored reference).
     """
 
     label: str | None = None
@@ -345,6 +345,8 @@ class Output:
     span: str | None = None
     """A piece of the context; empty where the answer is that there is none."""
     probabilities: tuple[float, ...] = ()
+    classes: tuple[str, ...] = ()
+    """What `probabilities` are of, in their order."""
     text: str | None = None
     nll_nats: float = float("nan")
     num_tokens: int = 0
@@ -353,11 +355,20 @@ class Output:
 
 @runtime_checkable
 class Metric(Protocol):
-    """A number with an interval. A file in `evaluation/metrics/`."""
+    """A number with an interval. A file in `evaluation/metrics/`.
 
-    needs: ClassVar[Literal["label", "labels", "tags", "number", "span", "text", "nll", "masked"]]
+    It may have beside:
+    `on_request` (ClassVar, bool): measured only where a recipe names it;
+    `is_per_token` (ClassVar, bool): models with different tokens cannot be compared by it;
+    `reads_reference` (ClassVar, bool): of a metric of texts, False where it says something of an answer without a reference, too;
+    `applies(example, reference) -> bool`: whether it says anything of such a row; the others are left out and counted;
+    `details(stats_nk) -> Mapping[str, float]`: numbers that explain its value.
+    """
+
+    needs: ClassVar[Literal["label", "probabilities", "labels", "tags", "number", "span", "text", "nll", "masked"]]
     """What it reads of an Output; a run evaluates the metrics whose need its objective fills."""
-    higher_is_better: ClassVar[bool]
+    higher_is_better: ClassVar[bool | None]
+    """None where more is neither better nor worse."""
     is_proportion: ClassVar[bool]
     """A mean of zeros and ones: its interval is Wilson's and its paired test McNemar's."""
 

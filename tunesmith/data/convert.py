@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tunesmith.core.errors import DataError
@@ -27,6 +27,7 @@ SPEAKERS = "who says what"
 CALLS = "the tools and their calls"
 THOUGHTS = "what the assistant thinks before it answers"
 BESIDE = "what is said beside a call"
+OTHERS = "the other answers that are right"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,8 @@ def convert(example: Example, to: str, *, as_messages: bool = False) -> Conversi
     """
     if to == "pairs":
         return _pair(example, as_messages)
-    return _CONVERTERS[to](example)
+    found = _CONVERTERS[to](example)
+    return replace(found, losses=(*found.losses, *_others_lost(example)))
 
 
 def is_of_several_turns(example: Example) -> bool:
@@ -98,6 +100,10 @@ def _losses(example: Example, turns: Sequence[Message] = (), *, weighs: bool = F
 
 def _thoughts_lost(turns: Sequence[Message]) -> tuple[str, ...]:
     return (THOUGHTS,) if any(turn.thought for turn in turns) else ()
+
+
+def _others_lost(example: Example) -> tuple[str, ...]:
+    return (OTHERS,) if isinstance(example, Completion) and example.other_targets else ()
 
 
 def _tools_lost(example: Example) -> tuple[str, ...]:
@@ -166,8 +172,10 @@ def _pair(example: Example, as_messages: bool) -> Conversion:
         losses.append(LEARNED)
     if as_messages:
         before, after = ([{"role": turn.role, "content": turn.content} for turn in part] for part in (turns[:last], turns[last:]))
-        return Conversion({"prompt": before, "completion": after}, tuple(losses))
-    return Conversion({"prompt": turns[0].content, "completion": turns[1].content}, tuple(losses))
+        return Conversion({"prompt": before, "completion": after}, (*losses, *_others_lost(example)))
+    others = example.other_targets if isinstance(example, Completion) else ()
+    answer = [turns[1].content, *others] if others else turns[1].content
+    return Conversion({"prompt": turns[0].content, "completion": answer}, tuple(losses))
 
 
 def _labelled(example: Example) -> Conversion:

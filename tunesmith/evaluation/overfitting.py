@@ -2,9 +2,14 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
-__all__ = ["overfitting"]
+import numpy as np
+
+from tunesmith.core.statistics import Interval, ratio_sum, unpaired_difference
+
+__all__ = ["gap", "overfitting"]
 
 _RISE = 0.05
 _RISE_NATS = 0.01
@@ -40,6 +45,41 @@ def overfitting(train: Sequence[Mapping[str, Any]], validation: Sequence[Mapping
         }
     cure = "Fewer epochs, a lower learning rate, early stopping or more data would help."
     return {"found": True, "text": f"Over-fitting. {curve}, while the training loss fell from {before:.3f} to {after:.3f}. {cure}"}
+
+
+def gap(train: Sequence[Mapping[str, Any]], validation: Sequence[Mapping[str, Any]], kept_step: int | None) -> dict[str, Any] | None:
+    """Report.json's `curves.gap`: how far the validation loss of the weights that were kept lies above the loss of the training rows that they had just seen.
+
+    Training rows are those of the steps since the validation before: their loss was measured while the weights moved, under dropout, so that of a model
+    that learned nothing by heart the gap is rather below zero. Steps are the units of its interval; the validation loss brings its own.
+
+    Args:
+        train, validation: as of `overfitting`; validation may have `loss_low` and `loss_high`.
+        kept_step: None: the last one that was validated.
+    Returns: `{step, train, validation, value, low, high, text}`; None where nothing was validated.
+    """
+    points = _finite(validation)
+    kept = next((place for place, point in enumerate(points) if point["step"] == kept_step), len(points) - 1)
+    if not points:
+        return None
+    point, since = points[kept], points[kept - 1]["step"] if kept else 0
+    seen = [float(step["loss"]) for step in _finite(train) if since < step["step"] <= point["step"]]
+    if not seen:
+        return None
+    own = ratio_sum(np.array(seen)[:, None], np.ones((len(seen), 1)))
+    held_out = Interval(float(point["loss"]), point.get("loss_low", math.nan), point.get("loss_high", math.nan))
+    found = unpaired_difference(own, held_out)
+    sides = {"step": point["step"], "train": own.value, "validation": held_out.value}
+    return {**sides, **asdict(found), "text": _gap_text(found, own.value, point, len(seen))}
+
+
+def _gap_text(found: Interval, own: float, point: Mapping[str, Any], num_steps: int) -> str:
+    seen = f"the training rows of the {num_steps} steps before" if num_steps > 1 else "the training rows of that step"
+    where = f"At {_place(point)}, whose weights were kept, the validation loss was {float(point['loss']):.3f}, that of {seen} {own:.3f}"
+    if math.isnan(found.low):
+        return f"{where}: a gap of {found.value:+.3f}, too few batches for an interval."
+    is_clear = found.low > 0 or found.high < 0
+    return f"{where}: {'a gap' if is_clear else 'no clear gap'}, {found.value:+.3f} ({found.low:+.3f} to {found.high:+.3f})."
 
 
 def _at_its_lowest(previous: float, last: Mapping[str, Any]) -> str:

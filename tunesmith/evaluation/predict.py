@@ -90,7 +90,10 @@ def _labelled(logits_nc: Tensor, labels: Sequence[str]) -> list[Output]:
         raise Diverged("The model gave outputs that are not finite numbers. Lower train.learning_rate, or set engine.precision to fp32.")
     probabilities_nc = logits_nc.softmax(-1)
     chosen_n = probabilities_nc.argmax(-1).tolist()
-    return [Output(label=labels[c], probabilities=tuple(row)) for c, row in zip(chosen_n, probabilities_nc.tolist(), strict=True)]
+    return [
+        Output(label=labels[c], probabilities=tuple(row), classes=tuple(labels))
+        for c, row in zip(chosen_n, probabilities_nc.tolist(), strict=True)
+    ]
 
 
 def choose_by_likelihood(

@@ -29,8 +29,9 @@ from tunesmith.core.types import (
     Tokens,
     Unpaired,
 )
+from tunesmith.evaluation.references import has_reference
 
-__all__ = ["MetricResult", "changed", "compare", "confusion", "evaluate_metric", "metrics_for", "text_of"]
+__all__ = ["MetricResult", "changed", "compare", "confusion", "evaluate_metric", "metrics_for", "text_of", "usual"]
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -45,8 +46,13 @@ class MetricResult:
 
 
 def metrics_for(needs: Collection[str]) -> list[str]:
-    """Names of the metrics, built in and installed, that read one of `needs` ("label", "text", "nll", "masked"), sorted."""
-    return [name for name in registry.names("metric") if registry.create("metric", name).needs in needs]
+    """Names of the metrics, built in and installed, that read one of `needs` ("label", "text", "nll", ...), sorted."""
+    return [name for name in registry.names("metric") if registry.load("metric", name).needs in needs]
+
+
+def usual(names: Sequence[str]) -> list[str]:
+    """Those that are measured where a recipe names none."""
+    return [name for name in names if not getattr(registry.load("metric", name), "on_request", False)]
 
 
 def evaluate_metric(
@@ -60,10 +66,14 @@ def evaluate_metric(
         references: each row's label, or the text it should give.
     Raises: ValueError, where there are no rows, or an output lacks what the metric reads.
     """
-    stats_nk, groups = _stats(metric, examples, outputs, references), _groups(examples)
+    stats_nk = _stats(metric, examples, outputs, references)
+    return MetricResult(stats_nk, _interval(metric, stats_nk, _groups(examples), seed))
+
+
+def _interval(metric: Metric, stats_nk: Array, groups: list[Hashable] | None, seed: int) -> Interval:
     if metric.is_proportion and groups is None:
-        return MetricResult(stats_nk, wilson(round(float(stats_nk.sum())), len(stats_nk)))
-    return MetricResult(stats_nk, bootstrap(stats_nk, metric.value, seed=seed, groups=groups))
+        return wilson(round(float(stats_nk.sum())), len(stats_nk))
+    return bootstrap(stats_nk, metric.value, seed=seed, groups=groups)
 
 
 def compare(
@@ -75,21 +85,40 @@ def compare(
     *,
     seed: int,
 ) -> dict[str, Any]:
-    """A metric's entry of report.json: `higher_is_better`, `rows`, `base`, `tuned` and `difference` (both None without a base).
+    """A metric's entry of report.json: `higher_is_better`, `rows`, `excluded`, `base`, `tuned` and `difference` (both None without a base); base
+    and tuned with `details`, where the metric has any.
+
+    Answered rows that the metric says nothing of (without a reference that it needs, or of another kind) are excluded, and counted. Rows that are not
+    answered are neither.
 
     The difference is tuned minus base over the same rows: by McNemar's exact test and Tango's interval for a proportion, else by a paired bootstrap.
     """
-    entry: dict[str, Any] = {
-        "higher_is_better": metric.higher_is_better,
-        "rows": len(tuned),
-        "base": None,
-        "tuned": None,
-        "difference": None,
-    }
+    answered = [row for row, output in enumerate(tuned) if metric.needs != "text" or output.text is not None]
+    rows = [row for row in answered if _says_something(metric, examples, references, row)]
+    counts = {"rows": len(rows), "excluded": len(answered) - len(rows)}
+    entry: dict[str, Any] = {"higher_is_better": metric.higher_is_better, **counts, "base": None, "tuned": None, "difference": None}
+    if not rows:
+        return entry
+    examples, references = [examples[row] for row in rows], [references[row] for row in rows]
+    tuned_nk, groups = _stats(metric, examples, [tuned[row] for row in rows], references), _groups(examples)
     if base is None:
-        return entry | {"tuned": asdict(evaluate_metric(metric, examples, tuned, references, seed=seed).interval)}
-    pair = _paired(metric, _stats(metric, examples, base, references), _stats(metric, examples, tuned, references), _groups(examples), seed)
-    return entry | asdict(pair)
+        return entry | {"tuned": asdict(_interval(metric, tuned_nk, groups, seed)) | _details(metric, tuned_nk)}
+    base_nk = _stats(metric, examples, [base[row] for row in rows], references)
+    pair = asdict(_paired(metric, base_nk, tuned_nk, groups, seed))
+    sides = {name: pair[name] | _details(metric, stats_nk) for name, stats_nk in (("base", base_nk), ("tuned", tuned_nk))}
+    return entry | pair | sides
+
+
+def _says_something(metric: Metric, examples: Sequence[Example], references: Sequence[str], row: int) -> bool:
+    if metric.needs == "text" and getattr(metric, "reads_reference", True) and not has_reference(examples[row], references[row]):
+        return False
+    applies = getattr(metric, "applies", None)
+    return applies is None or bool(applies(examples[row], references[row]))
+
+
+def _details(metric: Metric, stats_nk: Array) -> dict[str, Any]:
+    details = getattr(metric, "details", None)
+    return {} if details is None else {"details": dict(details(stats_nk))}
 
 
 def _paired(metric: Metric, base_nk: Array, tuned_nk: Array, groups: list[Hashable] | None, seed: int) -> PairedIntervals:
@@ -105,7 +134,7 @@ def _stats(metric: Metric, examples: Sequence[Example], outputs: Sequence[Output
         raise ValueError("no rows to evaluate")
     for row, output in enumerate(outputs):
         read = output.nll_nats if metric.needs in ("nll", "masked") else getattr(output, metric.needs)
-        if read is None or read != read:
+        if read is None or read != read or (metric.needs == "probabilities" and not read):
             raise ValueError(f"{type(metric).__name__} reads the {metric.needs} of an output, and output {row} has none")
     return np.array([metric.stats(*row) for row in zip(examples, outputs, references, strict=True)], dtype=np.float64)
 

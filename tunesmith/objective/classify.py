@@ -36,7 +36,7 @@ class Classify(HeadLoss):
     """Learning rate of the head, as a multiple of the recipe's: it starts from nothing, the trunk from what it knows."""
 
     accepts: ClassVar[tuple[type, ...]] = (Labelled,)
-    fills: ClassVar[frozenset[str]] = frozenset({"label"})
+    fills: ClassVar[frozenset[str]] = frozenset({"label", "probabilities"})
     headline: ClassVar[str] = "accuracy"
     head: ClassVar[str] = "label"
     reads: ClassVar[Literal["answer", "target"]] = "answer"
@@ -69,7 +69,8 @@ class Classify(HeadLoss):
         probabilities_nc = torch.cat(list(heard)).softmax(-1)
         chosen_n = probabilities_nc.argmax(-1).tolist()
         return [
-            Output(label=encoder.labels[c], probabilities=tuple(row)) for c, row in zip(chosen_n, probabilities_nc.tolist(), strict=True)
+            Output(label=encoder.labels[c], probabilities=tuple(row), classes=encoder.labels)
+            for c, row in zip(chosen_n, probabilities_nc.tolist(), strict=True)
         ]
 
     def reference(self, example: Example) -> str:
@@ -78,6 +79,8 @@ class Classify(HeadLoss):
         return example.label or ""
 
     def constant(self, train: Sequence[Example], asked: Sequence[Example]) -> list[Output]:
-        """The most frequent class; of several, the first by name."""
+        """The most frequent class, of several the first by name, with each class as probable as it is frequent."""
         counts = Counter(self.reference(example) for example in train)
-        return [Output(label=min(counts, key=lambda label: (-counts[label], label)))] * len(asked)
+        classes = tuple(sorted(counts, key=lambda label: (-counts[label], label)))
+        shares = tuple(counts[label] / len(train) for label in classes)
+        return [Output(label=classes[0], probabilities=shares, classes=classes)] * len(asked)

@@ -67,7 +67,11 @@ class MultiLabel(HeadLoss):
         """The classes whose probability is above one half, and the probability of each."""
         probabilities_nc = torch.cat(list(heard)).sigmoid().tolist()
         return [
-            Output(labels=tuple(label for label, p in zip(encoder.labels, row, strict=True) if p > 0.5), probabilities=tuple(row))
+            Output(
+                labels=tuple(label for label, p in zip(encoder.labels, row, strict=True) if p > 0.5),
+                probabilities=tuple(row),
+                classes=encoder.labels,
+            )
             for row in probabilities_nc
         ]
 

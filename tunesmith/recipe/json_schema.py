@@ -19,8 +19,6 @@ def json_schema() -> dict[str, Any]:
     schema = Recipe.model_json_schema()
     schema["required"].remove("name")  # a file's name is its recipe's, where it has no other
     schema["properties"]["method"]["default"] = "lora"
-    evaluate = schema["$defs"]["EvaluateSpec"]["properties"]["metrics"]
-    evaluate["anyOf"][0]["items"] = {"enum": names("metric")}
     for section in ("DataSpec", "DomainSpec", "MixEntry"):
         mapping = schema["$defs"][section]["anyOf"][1]
         mapping["properties"]["format"]["anyOf"][0] = {"enum": names("format")}

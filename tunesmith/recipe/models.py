@@ -28,7 +28,7 @@ __all__ = [
 
 Positive = Annotated[int, Field(ge=1)]
 FormatName = Annotated[str, BeforeValidator(lambda value: check_name("format", value))]
-MetricName = Annotated[str, BeforeValidator(lambda value: check_name("metric", value))]
+MetricSpec = Annotated[PluginSpec, plugin("metric", is_short=True)]
 
 
 def _no_quantization(value: Any) -> Any:
@@ -314,8 +314,8 @@ class DomainSpec(Section):
 class EvaluateSpec(Section):
     """What to measure, base and tuned, on the test split."""
 
-    metrics: list[MetricName] | None = None
-    """Names of metrics; null: all that fit the objective."""
+    metrics: list[MetricSpec] | None = None
+    """Names of metrics, or mappings of `name` and options; null: the usual ones of those that fit the objective (docs/metrics.md)."""
     domains: dict[str, DomainSpec] = Field(default_factory=dict)
     """Other data to measure on, by a name for the report."""
     prompts: list[str] = Field(default_factory=list)

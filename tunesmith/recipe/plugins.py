@@ -67,21 +67,28 @@ class plugin:
     """Marks a PluginSpec field with its kind: a name, or a mapping of `name` and options."""
 
     kind: str
+    is_short: bool = False
+    """Whether one without options is written as its name."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         """Read a name, a flat mapping, or a PluginSpec; write a flat mapping."""
         return core_schema.no_info_plain_validator_function(
             self._read,
-            serialization=core_schema.plain_serializer_function_ser_schema(lambda spec: {"name": spec.name, **spec.options}),
+            serialization=core_schema.plain_serializer_function_ser_schema(self._written),
         )
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        """A name, or one of the plug-ins with its options."""
+        """A name, or one of the plug-ins with its options (of a short one: where it has any)."""
         described = [describe(self.kind, name) for name in names(self.kind)]
         known = {one.name: one for one in described}
         overlays = {name: known[true] for name, true in METHOD_OVERLAYS.items() if self.kind == "method" and true in known}
-        named = [_named_schema(one) for one in described] + [_named_schema(replace(one, name=name)) for name, one in overlays.items()]
+        named = [_named_schema(one) for one in described if one.options or not self.is_short] + [
+            _named_schema(replace(one, name=name)) for name, one in overlays.items()
+        ]
         return {"anyOf": [{"enum": [*known, *overlays]}, *named]}
+
+    def _written(self, spec: PluginSpec) -> Any:
+        return spec.name if self.is_short and not spec.options else {"name": spec.name, **spec.options}
 
     def _read(self, value: Any) -> PluginSpec:
         if isinstance(value, PluginSpec):

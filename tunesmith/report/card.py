@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tunesmith.report import numbers
-from tunesmith.report.results import DataSet, comparisons, file_name
+from tunesmith.report.results import DataSet, comparisons, file_name, note_on_p
 from tunesmith.report.summary import summarize
 
 __all__ = ["model_card"]
@@ -35,7 +35,7 @@ def model_card(report: Mapping[str, Any]) -> str:
         f"# {_plain(str(report.get('name') or report.get('run') or 'A tuned model'))}",
         _plain(summarize(report).text),
         *[f"> **Note.** {_plain(str(warning))}" for warning in report.get("warnings") or []],
-        *_results(data),
+        *_results(report, data),
         *_training(report),
         *_data(report),
         *_reproduction(report),
@@ -74,7 +74,7 @@ def _one_line(value: Any) -> Any:
     return " ".join(value.split()) if isinstance(value, str) else value
 
 
-def _results(data: Sequence[DataSet]) -> list[str]:
+def _results(report: Mapping[str, Any], data: Sequence[DataSet]) -> list[str]:
     parts = ["## Results"] if data else []
     for d in data:
         place = "held-out test rows of the training data" if d.is_own else d.place
@@ -85,10 +85,10 @@ def _results(data: Sequence[DataSet]) -> list[str]:
         for c in d.comparisons:
             change = c.difference.change_text(c.decimals) if c.difference else numbers.MISSING
             estimates = [e.text(c.decimals) if e else numbers.MISSING for e in (*((c.majority,) if has_majority else ()), c.base, c.tuned)]
-            body.append([c.title + ("" if c.higher_is_better else " (lower is better)"), *estimates, change, c.p_text])
+            body.append([c.title + (f" ({c.direction})" if c.direction else ""), *estimates, change, c.p_text])
         parts += [f"**{_plain(d.name)}** ({place}{rows})", _table(head, body)]
     if data:
-        parts.append("Intervals are 95 %; the difference is paired, over the same rows. p is not corrected for the number of metrics.")
+        parts.append(f"Intervals are 95 %; the difference is paired, over the same rows. {note_on_p(report)}")
     return parts
 
 

@@ -48,7 +48,11 @@ def curve_panels(curves: Mapping[str, Any], loss_unit: str = "nats") -> list[str
     """The panels that the curves of a report.json hold numbers for, each an SVG; empty where there are none."""
     train, validation = list(curves.get("train") or []), list(curves.get("validation") or [])
     best = curves.get("best") or {}
-    names = [name for name in (validation[0] if validation else {}) if name not in ("event", "step", "epoch", "loss", "seconds")]
+    names = [
+        name
+        for name in (validation[0] if validation else {})
+        if name not in ("event", "step", "epoch", "loss", "loss_low", "loss_high", "seconds")
+    ]
     chosen = best.get("metric")
     names = sorted(names, key=lambda name: name != chosen)[:1]  # one is enough: they move together, and the table holds them all
     plots = [

@@ -25,7 +25,7 @@ def interval_panels(data: Sequence[DataSet]) -> list[str]:
 
 def _panel(rows: list[tuple[DataSet, Comparison]], *, is_only_data: bool) -> str:
     first = rows[0][1]
-    direction = "" if first.higher_is_better else "lower is better"
+    direction = first.direction
     values = [end for _, c in rows for e in (c.base, c.tuned, c.majority) if e for end in e.ends]
     room = 0.05 * (max(values) - min(values)) or 0.1 * abs(values[0]) or 0.5
     low = max(min(values) - room, 0.0) if min(values) >= 0 else min(values) - room

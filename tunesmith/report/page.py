@@ -11,7 +11,8 @@ from tunesmith.report import numbers
 from tunesmith.report.card import model_card
 from tunesmith.report.curves import curve_panels
 from tunesmith.report.intervals import interval_panels
-from tunesmith.report.results import comparisons, file_name, metric_title
+from tunesmith.report.reliability import reliability_panels
+from tunesmith.report.results import comparisons, file_name, metric_title, note_on_p, notes
 from tunesmith.report.summary import summarize
 
 if TYPE_CHECKING:
@@ -68,6 +69,10 @@ def _context(report: Mapping[str, Any]) -> dict[str, Any]:
         "has_majority": any(c.majority for d in data for c in d.comparisons),
         "constant": data[0].comparisons[0].constant if data else "",
         "has_p": any(c.p is not None for d in data for c in d.comparisons),
+        "has_power": any(c.detectable is not None for d in data for c in d.comparisons),
+        "note_on_p": note_on_p(report),
+        "notes": notes,
+        "reliability_panels": reliability_panels(report.get("reliability") or {}),
         "interval_panels": interval_panels(data),
         "curve_panels": curve_panels(report.get("curves") or {}, loss_unit="" if kind == "regression" else "nats"),
         "confusion": _confusion(report.get("confusion")),

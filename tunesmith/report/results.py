@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from tunesmith.report.numbers import MISSING, decimals_for, fixed, interval, p_value, signed
+from tunesmith.report.numbers import MISSING, NO_BREAK_SPACE, count, decimals_for, fixed, interval, p_value, signed, significant
 
-__all__ = ["Comparison", "DataSet", "Estimate", "Verdict", "comparisons", "file_name", "metric_title"]
+__all__ = ["Comparison", "DataSet", "Estimate", "Verdict", "comparisons", "file_name", "metric_title", "note_on_p", "notes"]
 
-Verdict = Literal["better", "worse", "unclear", "uncompared"]
+Verdict = Literal["better", "worse", "changed", "unclear", "uncompared"]
+"""`changed`: clearly, in a metric of which more is neither better nor worse."""
 
 SIGNIFICANT_P = 0.05
 
 _TITLES = {
+    "balanced_accuracy": "balanced accuracy",
     "macro_f1": "macro-F1",
     "mcc": "MCC",
+    "ece": "calibration error",
+    "brier": "Brier score",
+    "token_f1": "token F1",
+    "distinct_1": "distinct-1",
+    "distinct_2": "distinct-2",
+    "answer_words": "words an answer",
+    "json_valid": "valid JSON",
+    "json_schema": "JSON of the schema",
+    "tool_calls_valid": "valid tool calls",
     "bleu": "BLEU",
     "chrf": "chrF",
     "exact_match": "exact match",
@@ -39,7 +50,7 @@ def metric_title(name: str) -> str:
     if name in _TITLES:
         return _TITLES[name]
     if name.lower().startswith("rouge"):
-        return "ROUGE-" + name[5:].strip("_-").upper()
+        return "ROUGE-" + name[5:].strip("_-").upper().replace("LSUM", "Lsum")
     return name.replace("_", " ")
 
 
@@ -90,22 +101,35 @@ class Comparison:
     """One metric on one data set, base against tuned."""
 
     metric: str
-    higher_is_better: bool
+    higher_is_better: bool | None
+    """None where more is neither better nor worse."""
     rows: int | None
     base: Estimate | None
     tuned: Estimate | None
     difference: Estimate | None
     p: float | None
+    """As corrected for the number of tests, where the report says so."""
     test: str
     majority: Estimate | None
     """What always giving the same answer scores."""
     constant: str = "majority class"
     """What that answer is called."""
+    detectable: float | None = None
+    """The smallest difference that so many rows show four times in five."""
+    excluded: int = 0
+    """Rows that were answered, and that the metric says nothing of."""
+    details: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """`base` and `tuned` -> numbers that explain the value."""
 
     @property
     def title(self) -> str:
         """The metric's name as it is written."""
         return metric_title(self.metric)
+
+    @property
+    def direction(self) -> str:
+        """Which way is better, where it is not up."""
+        return "lower is better" if self.higher_is_better is False else ""
 
     @property
     def decimals(self) -> int:
@@ -121,6 +145,8 @@ class Comparison:
         by_interval = (low > 0 or high < 0) if self.difference.low is not None else self.p is not None
         if not by_interval or (self.p is not None and self.p >= SIGNIFICANT_P):
             return "unclear"
+        if self.higher_is_better is None:
+            return "changed"
         return "better" if (self.difference.value > 0) == self.higher_is_better else "worse"
 
     @property
@@ -140,6 +166,11 @@ class Comparison:
             return ""
         name = {"mcnemar": "McNemar's test"}.get(self.test.lower(), self.test)
         return f"{name}, {p_value(self.p)}".removeprefix(", ")
+
+    @property
+    def detectable_text(self) -> str:
+        """The smallest difference that can be seen, as a table's cell."""
+        return MISSING if self.detectable is None else fixed(self.detectable, self.decimals)
 
     @property
     def p_text(self) -> str:
@@ -191,17 +222,41 @@ def _data_set(name: str, measured: Mapping[str, Any], *, is_own: bool, is_task: 
         found.append(
             Comparison(
                 metric=metric,
-                higher_is_better=bool(entry.get("higher_is_better", True)),
+                higher_is_better=entry.get("higher_is_better", True),
                 rows=entry.get("rows"),
                 base=Estimate.read(entry.get("base")),
                 tuned=Estimate.read(entry.get("tuned")),
                 difference=Estimate.read(difference),
-                p=difference.get("p"),
+                p=difference.get("p_holm", difference.get("p")),
                 test=str(difference.get("test") or ""),
                 majority=Estimate.read(majority.get(metric)),
                 constant="majority class" if is_class else "constant answer",
+                detectable=difference.get("detectable"),
+                excluded=entry.get("excluded") or 0,
+                details={side: entry[side]["details"] for side in ("base", "tuned") if (entry.get(side) or {}).get("details")},
             )
         )
     numbers_of_rows = {c.rows for c in found if c.rows}
     rows = measured.get("rows") if not numbers_of_rows else numbers_of_rows.pop() if len(numbers_of_rows) == 1 else None
     return DataSet(name, is_own, rows, tuple(found), is_task)
+
+
+def note_on_p(report: Mapping[str, Any]) -> str:
+    """What its p-values are corrected for, as a sentence."""
+    measured = [report, *(report.get("tasks") or {}).values(), *(report.get("domains") or {}).values()]
+    entries = [entry for one in measured for entry in ((one or {}).get("metrics") or {}).values()]
+    if not any("p_holm" in (entry.get("difference") or {}) for entry in entries):
+        return "p is not corrected for the number of metrics."
+    return (
+        "p of the first metric on the test split stands as it is; those of the first metrics elsewhere are corrected together, and so are, on each data set, "
+        "those of its other metrics (Holm)."
+    )
+
+
+def notes(comparison: Comparison) -> list[str]:
+    """What stands in small letters beside a metric: the rows that it leaves out, and what explains its value."""
+    found = [f"{count(comparison.excluded)} rows left out"] if comparison.excluded else []
+    for side, numbers in comparison.details.items():
+        told = ", ".join(f"{name} = {significant(value)}".replace("_", " ").replace(" ", NO_BREAK_SPACE) for name, value in numbers.items())
+        found.append(f"{side}: {told}")
+    return found

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tunesmith.report.numbers import count, fixed, p_value
+from tunesmith.report.numbers import count, fixed, p_value, significant
 from tunesmith.report.results import Comparison, DataSet, Verdict, comparisons, file_name
 
 __all__ = ["Summary", "sentences", "summarize"]
@@ -36,6 +36,8 @@ def sentences(report: Mapping[str, Any]) -> list[str]:
 
 
 _ZERO_SHOT = "zero-shot base"
+_FEWEST_ROWS = 6
+"""With fewer McNemar's exact test never finds a difference."""
 
 
 def summarize(report: Mapping[str, Any]) -> Summary:
@@ -46,7 +48,12 @@ def summarize(report: Mapping[str, Any]) -> Summary:
         return Summary("uncompared", "Not measured", (f"{_subject(report)} finished; nothing was measured on held-out data.",))
     first = own.comparisons[0]
     base = _ZERO_SHOT if (report.get("task") or {}).get("base") == "zero_shot" else "base"
-    said = [_main_sentence(_subject(report), first, own, base), *_majority_sentences(first), *_other_metrics(own)]
+    said = [
+        _main_sentence(_subject(report), first, own, base),
+        *_majority_sentences(first),
+        *_power_sentences(first, own),
+        *_other_metrics(own),
+    ]
     tasks = [f"{d.name}: {clause}" for d in data if d.is_task if (clause := _task_clause(d.comparisons[0]))]
     if tasks:
         said.append(f"By task: {'; '.join(tasks)}.")
@@ -66,6 +73,7 @@ def _headline(first: Comparison, base: str) -> str:
     return {
         "better": f"Better than the {base}",
         "worse": f"Worse than the {base}",
+        "changed": f"Changed from the {base}",
         "unclear": "No clear difference from the base",
         "uncompared": "No base to compare with",
     }[first.verdict]
@@ -110,7 +118,7 @@ def _main_sentence(subject: str, c: Comparison, own: DataSet, base: str) -> str:
     if c.verdict == "unclear":
         return f"{subject} made no clear difference to {c.title}: {c.base.text(places)} base{kind}, {c.tuned.text(places)} tuned; {change}."
     verb = "raised" if c.difference.value > 0 else "lowered"
-    lower = "" if c.higher_is_better else " (lower is better)"
+    lower = f" ({c.direction})" if c.direction else ""
     text = f"{subject} {verb} {c.title}{lower} from {c.base.text(places)}{kind} to {c.tuned.text(places)}: {change}."
     return text + (" The tuned model is worse than the base." if c.verdict == "worse" else "")
 
@@ -127,10 +135,24 @@ def _majority_sentences(c: Comparison) -> list[str]:
     return [f"Always {always} scores {value}."]
 
 
+def _power_sentences(c: Comparison, own: DataSet) -> list[str]:
+    """How small a difference the test rows can show: `With 200 test rows a difference of 5.8 points can be seen, hardly one of 1.9.`"""
+    num_rows = c.rows or own.rows
+    if c.difference is None or not num_rows:
+        return []
+    if c.test == "mcnemar" and num_rows < _FEWEST_ROWS:
+        return [f"With {count(num_rows)} test rows no difference can be seen."]
+    if c.detectable is None:
+        return []
+    scale, unit = (100, " points") if c.test == "mcnemar" else (1, f" in {c.title}")
+    large, small = (significant(scale * part * c.detectable, 2) for part in (1, 1 / 3))
+    return [f"With {count(num_rows)} test rows a difference of {large}{unit} can be seen, hardly one of {small}."]
+
+
 def _other_metrics(own: DataSet) -> list[str]:
     """How the other metrics moved, by name."""
     phrases = []
-    for verdict, what in (("better", "improved"), ("worse", "got worse"), ("unclear", "shows no clear difference")):
+    for verdict, what in (("better", "improved"), ("worse", "got worse"), ("changed", "changed"), ("unclear", "shows no clear difference")):
         names = [c.title for c in own.comparisons[1:] if c.verdict == verdict]
         if names:
             what = what.replace("shows", "show") if len(names) > 1 else what
@@ -145,7 +167,7 @@ def _task_clause(c: Comparison) -> str:
         return ""
     if c.base is None or c.difference is None:
         return f"{c.title} {c.tuned.text(places)}"
-    word = {"better": "better", "worse": "worse"}.get(c.verdict, "no clear difference")
+    word = {"better": "better", "worse": "worse", "changed": "changed"}.get(c.verdict, "no clear difference")
     p = f", {p_value(c.p)}" if c.p is not None else ""
     moved = f"{fixed(c.base.value, places)} to {fixed(c.tuned.value, places)}"
     text = f"{c.title} {word}, {moved} ({c.difference.change_text(places)}{p})"
@@ -165,7 +187,7 @@ def _domain_clause(data: DataSet, metric: str) -> str:
         p = f", {p_value(c.p)}" if c.p is not None else ""
         moved = f"{fixed(c.base.value, places)} to {fixed(c.tuned.value, places)}"
         change = f"{c.difference.change_text(places)}{p}"
-        words = {"better": f"better on {data.name}, {moved}", "worse": f"worse on {data.name}, {moved}"}
+        words = {verdict: f"{verdict} on {data.name}, {moved}" for verdict in ("better", "worse", "changed")}
         text = f"{words.get(c.verdict, f'no clear difference on {data.name}, {moved}')}: {change}"
     if c.against_majority == "worse" and c.majority is not None:
         text += f", below the {c.constant} ({fixed(c.majority.value, places)})"

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,11 @@ import sacrebleu
 from rouge_score.rouge_scorer import RougeScorer
 from sklearn import metrics as sklearn_metrics
 
+from tests.evaluation.metrics.made import EXAMPLE, stats_of, value_of
 from tunesmith.core import registry
-from tunesmith.core.types import Completion, Example, Metric, MultiLabelled, Origin, Output, SpanQuestion, Tagged
+from tunesmith.core.types import Chat, Example, Metric, MultiLabelled, Output, SpanQuestion, Tagged
 from tunesmith.evaluation.metrics._labels import label_code
 
-EXAMPLE = Completion("", "", Origin("made", 1))
 CORPUS = [
     ("Return the sum of two numbers.", "Returns the sum of the numbers."),
     ("Open a file, for reading.", "Open the file for writing"),
@@ -26,16 +27,6 @@ CORPUS = [
     ("a", "abc"),
     ("word  with\tspaces \n", "word with spaces"),
 ]
-
-
-def stats_of(metric: Metric, outputs: Sequence[Output], references: Sequence[str], examples: Sequence[Example] = ()) -> Any:
-    rows = zip(examples or [EXAMPLE] * len(outputs), outputs, references, strict=True)
-    return np.array([metric.stats(*row) for row in rows], dtype=np.float64)
-
-
-def value_of(name: str, outputs: Sequence[Output], references: Sequence[str]) -> float:
-    metric = registry.create("metric", name)
-    return float(metric.value(stats_of(metric, outputs, references)))
 
 
 def of_labels(name: str, true: Sequence[str], predicted: Sequence[str]) -> float:
@@ -155,21 +146,36 @@ TEXTS = ["the first answer", "another reply of several words", "a third one", "t
 LABELS = [("a",), ("a", "b"), ("c",), ("b",), ("a", "c")]
 TAGS = [("B-X", "I-X", "O"), ("O", "B-Y"), ("B-Y",), ("B-X", "O"), ("O", "B-X")]
 NUMBERS = [1.0, 2.5, 4.0, 3.5, -1.0]
+CLASSES = tuple(dict.fromkeys(TEXTS))
 HERE = EXAMPLE.origin
 EXAMPLES: dict[str, list[Example]] = {
     "labels": [MultiLabelled("t", labels, HERE) for labels in LABELS],
     "tags": [Tagged(("w",) * len(tags), tags, HERE) for tags in TAGS],
     "span": [SpanQuestion("q", text, ((0, text),), HERE) for text in TEXTS],
+    "tool_calls_valid": [Chat((), HERE, ('{"name": "look", "parameters": {"type": "object"}}',))] * 5,
 }
+
+
+def sure_of(label: str, most: float) -> Output:
+    rest = (1 - most) / (len(CLASSES) - 1)
+    return Output(label=label, probabilities=tuple(most if name == label else rest for name in CLASSES), classes=CLASSES)
+
+
 GOOD = {
     "labels": [Output(labels=labels) for labels in LABELS],
     "tags": [Output(tags=tags) for tags in TAGS],
     "number": [Output(number=number + 0.1 * (-1) ** at) for at, number in enumerate(NUMBERS)],
     "span": [Output(span=text) for text in TEXTS],
     "label": [Output(label=text) for text in TEXTS],
+    "probabilities": [sure_of(text, 0.9) for text in TEXTS],
     "text": [Output(text=text) for text in TEXTS],
     "nll": [Output(nll_nats=0.1 * (i + 1), num_tokens=4, num_bytes=16) for i in range(5)],
     "masked": [Output(nll_nats=0.1 * (i + 1), num_tokens=4, num_bytes=16) for i in range(5)],
+    "json_valid": [Output(text=text) for text in ["1", '"a"', "[]", "{}", "null"]],
+    "json_schema": [Output(text=text) for text in ["1", "2", "3", "-4", "0"]],
+    "tool_calls_valid": [Output(text='{"name": "look", "arguments": {}}')] * 5,
+    "distinct_1": [Output(text="a b c d")] * 5,
+    "distinct_2": [Output(text="a b c d")] * 5,
 }
 BAD = {
     "labels": [Output(labels=labels) for labels in [("b",), ("c",), (), ("a",), ("b",)]],
@@ -177,43 +183,59 @@ BAD = {
     "number": [Output(number=number) for number in [3.0, -2.0, 0.0, 0.5, 4.0]],
     "span": [Output(span=text) for text in ["zzz", "", "0 1 2", "!!", "qqq qq"]],
     "label": [Output(label=text) for text in ["yes", "the first answer", "another reply", "a third one", "another reply"]],
+    "probabilities": [sure_of(text, 0.8) for text in ["yes", "the first answer", "yes", "a third one", "a third one"]],
     "text": [Output(text=text) for text in ["zzz", "", "0 1 2", "!!", "qqq qq"]],
     "nll": [Output(nll_nats=9.0 + i, num_tokens=4, num_bytes=16) for i in range(5)],
     "masked": [Output(nll_nats=9.0 + i, num_tokens=4, num_bytes=16) for i in range(5)],
+    "json_valid": [Output(text=text) for text in ["x", "'a'", "[", "", "None"]],
+    "json_schema": [Output(text=text) for text in ["1.5", '"2"', "[]", "", "x"]],
+    "tool_calls_valid": [
+        Output(text=text) for text in ["", "look", "{", '{"name": "see", "arguments": {}}', '{"name": "look", "arguments": 3}']
+    ],
+    "distinct_1": [Output(text="a a a a")] * 5,
+    "distinct_2": [Output(text="a b a b a")] * 5,
 }
 every_metric = pytest.mark.parametrize("name", registry.names("metric"))
 
 
-def of(metric: Metric, *sides: dict[str, list[Output]]) -> Any:
+@pytest.fixture
+def metric(name: str, tmp_path: Path) -> Metric:
+    if name != "json_schema":
+        made: Metric = registry.create("metric", name)
+        return made
+    (tmp_path / "schema.json").write_text('{"type": "integer"}', encoding="utf-8")
+    bound: Metric = registry.create("metric", name, schema=str(tmp_path / "schema.json"))
+    return bound
+
+
+def of(name: str, metric: Metric, *sides: dict[str, list[Output]]) -> Any:
     """What the metric makes of all rows of the sides, one after the other."""
     references = [repr(number) for number in NUMBERS] if metric.needs == "number" else TEXTS
-    return np.concatenate([stats_of(metric, side[metric.needs], references, EXAMPLES.get(metric.needs, ())) for side in sides])
+    examples = EXAMPLES.get(name, EXAMPLES.get(metric.needs, []))
+    return np.concatenate([stats_of(metric, side.get(name, side[metric.needs]), references, examples) for side in sides])
 
 
 @every_metric
-def test_a_metric_prefers_the_better_outputs(name: str) -> None:
-    metric: Metric = registry.create("metric", name)
-    good, bad = (metric.value(of(metric, side)) for side in (GOOD, BAD))
+def test_a_metric_prefers_the_better_outputs(name: str, metric: Metric) -> None:
+    good, bad = (metric.value(of(name, metric, side)) for side in (GOOD, BAD))
     assert math.isfinite(good)
     assert math.isfinite(bad)
-    assert (good > bad) == metric.higher_is_better
     assert good != bad
+    assert metric.higher_is_better in (None, good > bad)
 
 
 @every_metric
-def test_a_metric_does_not_mind_the_order_of_rows(name: str) -> None:
-    metric: Metric = registry.create("metric", name)
-    stats_nk = of(metric, GOOD, BAD)
+def test_a_metric_does_not_mind_the_order_of_rows(name: str, metric: Metric) -> None:
+    stats_nk = of(name, metric, GOOD, BAD)
     shuffled = stats_nk[np.random.default_rng(0).permutation(len(stats_nk))]
     assert metric.value(shuffled) == pytest.approx(metric.value(stats_nk), abs=1e-12)
     assert metric.value(np.concatenate([stats_nk, stats_nk])) == pytest.approx(metric.value(stats_nk), abs=1e-9)
 
 
 @every_metric
-def test_a_metric_takes_one_row_and_a_proportion_is_the_mean_of_zeros_and_ones(name: str) -> None:
-    metric: Metric = registry.create("metric", name)
+def test_a_metric_takes_one_row_and_a_proportion_is_the_mean_of_zeros_and_ones(name: str, metric: Metric) -> None:
     assert isinstance(metric, Metric)
-    stats_nk = of(metric, GOOD, BAD)
+    stats_nk = of(name, metric, GOOD, BAD)
     assert math.isfinite(metric.value(stats_nk[:1])) or name in ("pearson", "spearman")  # there is no correlation in one row
     if metric.is_proportion:
         assert set(stats_nk.ravel()) <= {0.0, 1.0}

@@ -41,6 +41,7 @@ __all__ = [
     "locate_texts",
     "named_as_roles",
     "text_in",
+    "texts_in",
 ]
 
 TEXTS = ("text", "sentence", "sentence1", "premise")
@@ -154,6 +155,17 @@ def text_in(record: Mapping[str, Any], column: str, origin: Origin) -> str:
         raise DataError(f'{where}: the column "{column}" holds {shown(value)} ({type(value).__name__}), expected text.')
     check_characters(value, f'{where}: the column "{column}"')
     return value
+
+
+def texts_in(record: Mapping[str, Any], column: str, origin: Origin) -> list[str]:
+    """The text in a column, or those of a list of texts, each once, without the empty ones. Raises: DataError, as `text_in`, and where nothing is left."""
+    value = record.get(column)
+    if not isinstance(value, list | tuple):
+        return [text_in(record, column, origin)]
+    texts = [text_in({column: text}, column, origin) for text in value if not is_empty(cell(text))]
+    if not texts:
+        raise DataError(f'{origin.file}:{origin.row}: the column "{column}" holds a list without a text. Write one, or remove the row.')
+    return list(dict.fromkeys(texts))
 
 
 def listed(value: Any, where: str, column: str, what: str) -> Any:

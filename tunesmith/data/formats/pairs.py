@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from tunesmith.core.types import Chat, Completion, Origin
-from tunesmith.data.formats._columns import CONTEXTS, PAIRS, choose, is_alpaca, is_choices, is_empty, is_judged, text_in
+from tunesmith.data.formats._columns import CONTEXTS, PAIRS, choose, is_alpaca, is_choices, is_empty, is_judged, text_in, texts_in
 from tunesmith.data.formats._conversations import chat_of, messages_in
 
 __all__ = ["PairsFormat"]
@@ -15,7 +15,8 @@ __all__ = ["PairsFormat"]
 class PairsFormat:
     """Columns source and target, or others that come in pairs: prompt and completion, question and answer, input and output, article and summary.
 
-    A context beside a question (columns context, article or passage) stands before it, parted by an empty line.
+    A context beside a question (columns context, article or passage) stands before it, parted by an empty line. A target may be a list of texts that are all
+    right: the first is learned, and what a model writes is measured by the nearest.
     """
 
     roles: ClassVar[tuple[str, ...]] = ("source", "target", "context")
@@ -44,7 +45,8 @@ class PairsFormat:
         if all(isinstance(record.get(columns[role]), list | tuple) for role in self.required):
             before, after = (messages_in(record, columns[role], origin) for role in self.required)
             return chat_of((*(replace(message, learned=False) for message in before), *after), origin)
-        return Completion(self.asked(record, origin, columns), text_in(record, columns["target"], origin), origin)
+        target, *others = texts_in(record, columns["target"], origin)
+        return Completion(self.asked(record, origin, columns), target, origin, tuple(others))
 
     def asked(self, record: Mapping[str, Any], origin: Origin, columns: Mapping[str, str]) -> str:
         """The source, its context before it, where it has one. Raises: DataError, naming the row."""

@@ -1,4 +1,4 @@
-"""Exact match: the share of rows whose text is the reference, letter for letter.
+"""Exact match: the share of rows whose text is the reference, or one of several, letter for letter.
 
 Between 0 and 1. White space at the ends and the way Unicode composes a letter (NFC) do not count; case and punctuation do.
 """
@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from tunesmith.core.types import Example, Output
+from tunesmith.evaluation.references import references_of
 
 __all__ = ["ExactMatch"]
 
@@ -22,13 +23,14 @@ def _plain(text: str) -> str:
 class ExactMatch:
     """Share of texts that equal their reference."""
 
-    needs: ClassVar[Literal["label", "text", "nll"]] = "text"
+    needs: ClassVar[Literal["text"]] = "text"
     higher_is_better: ClassVar[bool] = True
     is_proportion: ClassVar[bool] = True
 
     def stats(self, example: Example, output: Output, reference: str) -> tuple[float, ...]:
-        """1 where the text is the reference, else 0."""
-        return (float(_plain(output.text or "") == _plain(reference)),)
+        """1 where the text is a reference, else 0."""
+        said = _plain(output.text or "")
+        return (float(any(said == _plain(true) for true in references_of(example, reference))),)
 
     def value(self, stats_nk: np.ndarray[Any, np.dtype[np.float64]]) -> float:
         """Mean of the rows."""

@@ -11,6 +11,7 @@ import numpy as np
 
 from tunesmith.core.types import Example, Output
 from tunesmith.evaluation.metrics._rouge import rouge_f
+from tunesmith.evaluation.references import references_of
 
 __all__ = ["Rouge1"]
 
@@ -19,13 +20,13 @@ __all__ = ["Rouge1"]
 class Rouge1:
     """F-measure of single words, averaged over rows."""
 
-    needs: ClassVar[Literal["label", "text", "nll"]] = "text"
+    needs: ClassVar[Literal["text"]] = "text"
     higher_is_better: ClassVar[bool] = True
     is_proportion: ClassVar[bool] = False
 
     def stats(self, example: Example, output: Output, reference: str) -> tuple[float, ...]:
         """The row's F-measure."""
-        return (rouge_f("rouge1", reference, output.text or ""),)
+        return (rouge_f("rouge1", references_of(example, reference), output.text or ""),)
 
     def value(self, stats_nk: np.ndarray[Any, np.dtype[np.float64]]) -> float:
         """Mean of the rows."""

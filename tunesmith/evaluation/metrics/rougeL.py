@@ -11,6 +11,7 @@ import numpy as np
 
 from tunesmith.core.types import Example, Output
 from tunesmith.evaluation.metrics._rouge import rouge_f
+from tunesmith.evaluation.references import references_of
 
 __all__ = ["RougeL"]
 
@@ -19,13 +20,13 @@ __all__ = ["RougeL"]
 class RougeL:
     """F-measure of the longest common subsequence of words, averaged over rows."""
 
-    needs: ClassVar[Literal["label", "text", "nll"]] = "text"
+    needs: ClassVar[Literal["text"]] = "text"
     higher_is_better: ClassVar[bool] = True
     is_proportion: ClassVar[bool] = False
 
     def stats(self, example: Example, output: Output, reference: str) -> tuple[float, ...]:
         """The row's F-measure."""
-        return (rouge_f("rougeL", reference, output.text or ""),)
+        return (rouge_f("rougeL", references_of(example, reference), output.text or ""),)
 
     def value(self, stats_nk: np.ndarray[Any, np.dtype[np.float64]]) -> float:
         """Mean of the rows."""
