@@ -5,7 +5,7 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import typer.main
 
@@ -110,7 +110,7 @@ def _field(section: type[Section], key: str) -> str:
     field = section.model_fields[key]
     if section is Recipe and key in PLUGIN_KEYS:
         kind = "plug-in"
-    elif any(isinstance(part, type) and issubclass(part, Section) for part in (field.annotation, type(field.default))):
+    elif any(isinstance(part, type) and issubclass(part, Section) for part in (field.annotation, *get_args(field.annotation), type(field.default))):
         kind = "section"
     else:
         kind = _type(field.annotation)
