@@ -12,6 +12,7 @@ import torch
 import transformers
 from tiny_recipes import classifier, writer
 
+from tests.real_data import real_data
 from tunesmith.app import judges
 from tunesmith.app.judge_check import human_pairs
 from tunesmith.app.judges import judge_named
@@ -261,6 +262,13 @@ def test_rows_of_another_layout_are_named(row: dict[str, Any], message: str) -> 
     Path("people.jsonl").write_text(json.dumps(row) + "\n", encoding="utf-8")
     with pytest.raises(DataError, match=f"people.jsonl:1: {message}"):
         human_pairs("people.jsonl")
+
+
+def test_the_published_test_set_is_read_whole() -> None:
+    found = human_pairs(str(real_data("pandalm_testset") / "testset-v1.json"))
+    assert len(found) == 999
+    assert all(len(row.votes) == 3 for row in found)
+    assert found[157].pair.first == "True"
 
 
 def test_where_people_never_agree_there_is_nothing_to_compare_with(url: str, capsys: pytest.CaptureFixture[str]) -> None:

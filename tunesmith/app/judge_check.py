@@ -103,7 +103,7 @@ def human_pairs(data: str) -> list[HumanPair]:
 
 def _human_pair(record: Mapping[str, Any], origin: Origin) -> HumanPair:
     where = f"{origin.file}:{origin.row}"
-    missing = next((column for column in _TEXTS if not isinstance(record.get(column), str)), None)
+    missing = next((column for column in _TEXTS if not isinstance(record.get(column), str | int | float)), None)
     annotators = sorted(column for column in record if re.fullmatch(r"annotator\d+", column))
     if missing or not annotators:
         raise DataError(
@@ -113,5 +113,6 @@ def _human_pair(record: Mapping[str, Any], origin: Origin) -> HumanPair:
     wrong = next((column for column, vote in zip(annotators, votes, strict=True) if vote is None), None)
     if wrong:
         raise DataError(f"{where}: {wrong}: found {record[wrong]!r}, expected 1 or 2, the better response, or 0 for a tie.")
-    prompt = "\n".join(text for text in (record["instruction"], record.get("input")) if text)
-    return HumanPair(Pair(prompt, record["response1"], record["response2"]), tuple(vote for vote in votes if vote))
+    prompt = "\n".join(str(text) for text in (record["instruction"], record.get("input")) if text)
+    first, second = (str(record[column]) for column in ("response1", "response2"))  # JSON may have true for True
+    return HumanPair(Pair(prompt, first, second), tuple(vote for vote in votes if vote))
