@@ -11,7 +11,7 @@ import numpy as np
 from tunesmith.core.statistics import Interval, bootstrap
 from tunesmith.core.types import Example, Metric, Output
 
-__all__ = ["row_values", "worst_case", "worst_rows"]
+__all__ = ["Array", "row_values", "worst_case", "worst_rows"]
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
