@@ -48,12 +48,12 @@ def _print(measured: Mapping[str, Any]) -> None:
     lower = "" if measured["higher_is_better"] else ", lower is better"
     out.print(f"\n{metric_title(measured['metric'])} on {measured['rows']:,} test rows{lower}", style="bold")
     table = _table("", "rows changed", "base", "tuned", numbers_from=1)
-    for name, changed, base, tuned in _lines(measured):
-        table.add_row(name, changed, base, tuned)
+    for line in _lines(measured):
+        table.add_row(*line)
     out.print(table, soft_wrap=False)
 
 
-def _lines(measured: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str]]:
+def _lines(measured: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
     """Name, rows changed, base, tuned."""
     from tunesmith.report.numbers import MISSING, duration, size
 
