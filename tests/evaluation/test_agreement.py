@@ -34,6 +34,13 @@ def test_raters_that_always_say_the_same_have_no_kappa() -> None:
     assert math.isnan(found.kappa.value)
 
 
+def test_a_rater_that_always_says_the_same_has_a_kappa_of_zero_without_an_interval() -> None:
+    found = agreement("c" * 12, "aaaabbbbbbbc", seed=0)
+    assert found.kappa.value == 0
+    assert math.isnan(found.kappa.low)
+    assert found.share == wilson(1, 12)
+
+
 def test_agreement_has_intervals_around_its_values() -> None:
     draw = random.Random(1)
     first = draw.choices("ab", k=200)

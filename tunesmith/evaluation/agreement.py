@@ -72,4 +72,5 @@ def _kappa(cells_n: Array) -> float:
     k = round(cells_n.shape[1] ** 0.5)
     shares_kk = cells_n.sum(0).reshape(k, k) / cells_n.sum()
     by_chance = float(shares_kk.sum(1) @ shares_kk.sum(0))
-    return (float(shares_kk.trace()) - by_chance) / (1 - by_chance) if by_chance < 1 else float("nan")
+    beyond = round(float(shares_kk.trace()) - by_chance, 12)  # what is only rounding is no agreement, and no spread of it
+    return beyond / (1 - by_chance) if by_chance < 1 else float("nan")
