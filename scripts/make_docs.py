@@ -5,7 +5,8 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, get_args
 
 import typer.main
 
@@ -110,7 +111,10 @@ def _field(section: type[Section], key: str) -> str:
     field = section.model_fields[key]
     if section is Recipe and key in PLUGIN_KEYS:
         kind = "plug-in"
-    elif any(isinstance(part, type) and issubclass(part, Section) for part in (field.annotation, type(field.default))):
+    elif any(
+        isinstance(part, type) and issubclass(part, Section)
+        for part in (field.annotation, *_alternatives(field.annotation), type(field.default))
+    ):
         kind = "section"
     else:
         kind = _type(field.annotation)
@@ -121,6 +125,10 @@ def _field(section: type[Section], key: str) -> str:
     else:
         default = _default(field.get_default(call_default_factory=True))
     return f"| `{key}` | {_cell(kind)} | {default} | {_cell(field.description or '')} |"
+
+
+def _alternatives(annotation: Any) -> tuple[Any, ...]:
+    return get_args(annotation) if isinstance(annotation, UnionType) else ()
 
 
 def _default(value: Any) -> str:

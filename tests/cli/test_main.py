@@ -14,6 +14,7 @@ import pytest
 from tests.report.example_reports import classification, run_with
 from tunesmith import __version__
 from tunesmith.cli.main import run
+from tunesmith.cli.output import print_json
 from tunesmith.core import errors
 from tunesmith.core.events import Notice, Stage
 
@@ -179,6 +180,11 @@ def test_dry_run_prints_the_resolved_recipe_and_the_plan(fake_tune: SimpleNamesp
     assert "250" in out
     assert "1.50\u202fGB" in out
     assert fake_tune.recipe is None
+
+
+def test_json_has_null_for_what_is_no_number(capsys: pytest.CaptureFixture[str]) -> None:
+    print_json({"value": float("nan"), "bounds": [float("-inf"), 1.5]})
+    assert capsys.readouterr().out == '{\n "value": null,\n "bounds": [\n  null,\n  1.5\n ]\n}\n'
 
 
 def test_dry_run_as_json_is_the_plan(fake_tune: SimpleNamespace, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,7 +4,7 @@ import contextlib
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from tunesmith.app.anchor import anchored
 from tunesmith.app.base import judge_base
 from tunesmith.app.document import Times, build_document
 from tunesmith.app.interruption import Interruption
+from tunesmith.app.judge_compare import judge_tuned, require_answers
 from tunesmith.app.judged import Judgement, judge
 from tunesmith.app.machine import machine_facts, versions
 from tunesmith.app.plan import Plan, make_plan, step_plan
@@ -29,6 +30,7 @@ from tunesmith.core.files import write_json, write_text
 from tunesmith.core.run import RunDirectory, check_output_dir, new_run_directory
 from tunesmith.core.types import ParamGroup
 from tunesmith.data import write_quarantine
+from tunesmith.data.checks.texts import asked
 from tunesmith.engine.head_first import fit_heads
 from tunesmith.engine.loop import TrainingPlan, TrainingState
 from tunesmith.engine.memory import give_back_freed_memory
@@ -56,6 +58,7 @@ def tune(recipe: Recipe, *, progress: Callable[[Event], None] | None = None) -> 
         if recipe.output_dir:
             check_output_dir(Path(recipe.output_dir))
         task = prepare(recipe, say)
+        require_answers(task)
         directory = _begun(task)
         return _run(task, directory, interruption, say, started)
 
@@ -80,6 +83,7 @@ def resume(path: Path, *, progress: Callable[[Event], None] | None = None) -> Ru
 def plan(recipe: Recipe) -> Plan:
     """What `tune` would do and need: steps, tokens, memory, disk, time. Nothing is trained or written."""
     task = prepare(recipe, _silence)
+    require_answers(task)
     return make_plan(task, attach(task), dump(recipe))
 
 
@@ -115,14 +119,15 @@ def _run(task: Task, directory: RunDirectory, interruption: Interruption, say: S
         judging = time.perf_counter()
         tuned = judge(task, say)
         judged_seconds = time.perf_counter() - judging
+        compared, better = judge_tuned(task, base, tuned, say)
         say(Stage("report"))
         times = Times(
             total_seconds=directory.seconds + time.perf_counter() - started,
             evaluate_seconds=base.seconds + judged_seconds,
             head_first_seconds=head_seconds,
         )
-        document = build_document(task, directory, base, tuned, fit, planned, ways, times)
-        _write_predictions(task, directory, base, tuned)
+        document = build_document(task, directory, base, tuned, fit, planned, ways, times) | {"judge": compared}
+        _write_predictions(task, directory, base, tuned, better)
         write_json(directory.report_json, document)
         render(directory)
     give_back_freed_memory()
@@ -190,7 +195,8 @@ def _fit(task: Task, groups: list[ParamGroup], directory: RunDirectory, interrup
     return fitting.run(resume=resumed)
 
 
-def _write_predictions(task: Task, directory: RunDirectory, base: Judgement, tuned: Judgement) -> None:
+def _write_predictions(task: Task, directory: RunDirectory, base: Judgement, tuned: Judgement, better: Mapping[int, str]) -> None:
+    """A line a row; `better` has what a judge said of test rows."""
     lines = []
     for name in ("test", *task.data.domains):
         split, before, after = task.splits[name], base.outputs.get(name), tuned.outputs[name]
@@ -204,10 +210,14 @@ def _write_predictions(task: Task, directory: RunDirectory, base: Judgement, tun
             }
             if len(references) > 1:
                 line["references"] = references
+            if output.text is not None and task.kind == "generation":
+                line["prompt"] = asked(example)
             if task.data.sets:
                 line["task"] = example.origin.task
             if before is not None:
                 line["base"] = _said(before[index])
+            if name == "test" and index in better:
+                line["better"] = better[index]
             lines.append(json.dumps(line, ensure_ascii=False))
     write_text(directory.predictions, "\n".join(lines) + "\n")
 

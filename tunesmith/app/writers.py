@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import queue
-import threading
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+from tunesmith.app.concurrent import as_they_come
 from tunesmith.core.endpoint import Endpoint
 from tunesmith.core.files import hash_of
 from tunesmith.core.types import Message, Origin, Prompt
@@ -104,34 +104,14 @@ class RemoteWriter:
 
     def write(self, requests: Requests, first: int, tick: Tick) -> list[Written]:
         """As `Writer.write`, a few at a time. Raises: FetchError, for the first that stays without an answer; no more are sent then."""
-        waiting, done = queue.SimpleQueue[int](), queue.SimpleQueue[tuple[int, Written | Exception]]()
-        for place in range(len(requests)):
-            waiting.put(place)
-        stopped = threading.Event()
-
-        def work() -> None:
-            while not stopped.is_set():
-                try:
-                    place = waiting.get_nowait()
-                except queue.Empty:
-                    return
-                try:
-                    done.put((place, self._ask(requests[place], first + place)))
-                except Exception as error:  # raised where it can be told
-                    done.put((place, error))
-
-        for _ in range(min(_AT_A_TIME, len(requests))):
-            threading.Thread(target=work, daemon=True).start()
         found = [Written("", "too_long")] * len(requests)
-        try:
-            for count in range(1, len(requests) + 1):
-                place, outcome = done.get()
+        answers = as_they_come(lambda place: self._ask(requests[place], first + place), len(requests), _AT_A_TIME)
+        with contextlib.closing(answers):
+            for count, (place, outcome) in enumerate(answers, start=1):
                 if isinstance(outcome, Exception):
                     raise outcome
                 found[place] = outcome
                 tick(count)
-        finally:
-            stopped.set()
         return found
 
     def _ask(self, messages: tuple[Message, ...], number: int) -> Written:

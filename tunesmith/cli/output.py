@@ -92,4 +92,6 @@ def one_line(error: BaseException) -> str:
 
 
 def _json(document: Mapping[str, Any]) -> str:
-    return json.dumps(document, indent=1, ensure_ascii=False, default=str) + "\n"
+    from tunesmith.core.files import finite
+
+    return json.dumps(finite(dict(document)), indent=1, ensure_ascii=False, default=str) + "\n"

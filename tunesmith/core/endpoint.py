@@ -51,19 +51,22 @@ class Endpoint:
     """Proxy and certificates."""
 
     @classmethod
-    def named(cls, text: str) -> "Endpoint":
+    def named(cls, text: str, *, what: str = "--endpoint") -> "Endpoint":
         """From NAME@URL; the key from `OPENAI_API_KEY`, proxy and certificates as pip is set to.
 
         `/v1` is added to an address without a path, and `/chat/completions` where it is missing. The key goes out over https, or to this
         machine, and nowhere else; no proxy is asked for this machine.
+
+        Args:
+            what: what messages call the text.
         Raises: UsageError, where the text is written otherwise, or holds a password.
         """
         found = re.fullmatch(r"(\S.*)@(https?://\S+)", text)
         parts = urllib.parse.urlsplit(found[2]) if found else None
         if not found or not parts or not parts.hostname:
-            raise UsageError(f"--endpoint {text}: expected NAME@URL, such as my-model@http://localhost:8000/v1.")
+            raise UsageError(f"{what} {text}: expected NAME@URL, such as my-model@http://localhost:8000/v1.")
         if parts.username or parts.password:
-            raise UsageError(f"--endpoint: an address with a login in it. Take it out, and set the environment variable {KEY_VARIABLE}.")
+            raise UsageError(f"{what}: an address with a login in it. Take it out, and set the environment variable {KEY_VARIABLE}.")
         path = parts.path.rstrip("/") or "/v1"
         path = path if path.endswith("/chat/completions") else f"{path}/chat/completions"
         is_here, settings = _is_here(parts.hostname), replace(index_settings(), trusted_hosts=())

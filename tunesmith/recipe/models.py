@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from tunesmith.recipe.judge import JudgeSpec
 from tunesmith.recipe.messages import AT_KEY, shown
 from tunesmith.recipe.plugins import PluginSpec, check_name, plugin
 from tunesmith.recipe.section import Names, Section
@@ -328,6 +329,8 @@ class EvaluateSpec(Section):
     """Test rows shown side by side in the report."""
     continuations: Annotated[int, Field(ge=0)] = 0
     """Held-out raw texts whose beginning the model goes on with, side by side; the report says how much of that stands in the training texts."""
+    judge: JudgeSpec | None = None
+    """A model that compares the answers of base and tuned; null: none."""
 
 
 class EngineSpec(Section):

@@ -11,6 +11,7 @@ from tunesmith.report import numbers
 from tunesmith.report.card import model_card
 from tunesmith.report.curves import curve_panels
 from tunesmith.report.intervals import interval_panels
+from tunesmith.report.judgement import judgement_facts
 from tunesmith.report.reliability import reliability_panels
 from tunesmith.report.results import comparisons, file_name, metric_title, note_on_p, notes
 from tunesmith.report.summary import summarize
@@ -77,6 +78,7 @@ def _context(report: Mapping[str, Any]) -> dict[str, Any]:
         "curve_panels": curve_panels(report.get("curves") or {}, loss_unit="" if kind == "regression" else "nats"),
         "confusion": _confusion(report.get("confusion")),
         "balance": _balance(splits),
+        "judgement": judgement_facts(report["judge"]) if report.get("judge") else [],
         "sources": _sources(splits),
     }
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tunesmith.report.judgement import judgement_sentences
 from tunesmith.report.numbers import count, fixed, p_value, significant
 from tunesmith.report.results import Comparison, DataSet, Verdict, comparisons, file_name
 
@@ -61,6 +62,7 @@ def summarize(report: Mapping[str, Any]) -> Summary:
     if foreign:
         said.append(f"Out of its domain: {'; '.join(foreign)}.")
     said += _copied_sentences(report.get("copied"))
+    said += judgement_sentences(report.get("judge"))
     if ((report.get("curves") or {}).get("overfitting") or {}).get("found"):
         said.append("Validation shows over-fitting: see the learning curves.")
     verdict: Verdict = "worse" if first.against_majority == "worse" else first.verdict

@@ -1,0 +1,64 @@
+"""The axes of a run, on tiny models."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny_recipes import classifier, writer
+
+from tunesmith.app.axes import measure_axes
+from tunesmith.app.tune import tune
+from tunesmith.cli.main import run
+from tunesmith.core.errors import UsageError
+
+
+def test_a_classifiers_score_falls_to_its_worst_way(
+    encoder_folder: Path, reviews_csv: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    done = tune(classifier(encoder_folder, reviews_csv, tmp_path / "out"))
+    found = measure_axes(done.directory, limit=20)
+    tuned = found["tuned"]
+    assert (found["metric"], found["rows"]) == ("accuracy", 20)
+    assert tuned["score"]["value"] > 0.9
+    # the tokenizer knows words in small letters alone, apart from each other
+    assert tuned["robustness"]["each"]["capital_letters"]["value"] < tuned["score"]["value"]
+    assert tuned["robustness"]["each"]["spacing"]["value"] == tuned["score"]["value"]
+    assert tuned["robustness"]["worst"]["value"] <= min(one["value"] for one in tuned["robustness"]["each"].values())
+    assert tuned["fairness"]["worst"]["value"] == tuned["score"]["value"]
+    assert found["changed"]["capital_letters"] == 20
+    assert found["changed"]["names"] == found["changed"]["small_letters"] == 0
+    assert "paraphrase" not in found["changed"]
+    assert found["base"]["score"]["value"] < tuned["score"]["value"]
+    assert tuned["toxic_share"] is None
+    assert tuned["efficiency"]["seconds_per_row"] > 0
+    assert run(["axes", str(done.path), "--limit", "20"]) == 0
+    assert "robustness: the worst of these" in capsys.readouterr().out
+
+
+def test_a_writers_answers_are_held_against_the_lists(
+    decoder_folder: Path, pairs_csv: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    done = tune(writer(decoder_folder, pairs_csv, tmp_path / "out", evaluate={"max_new_tokens": 2}))
+    assert run(["axes", str(done.path), "--limit", "8", "--json"]) == 0
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    assert found["schema"] == "tunesmith/axes/1"
+    assert found["metric"] == "chrf"
+    assert found["tuned"]["score"]["value"] > found["base"]["score"]["value"]
+    assert found["changed"]["paraphrase"] == 8
+    assert found["tuned"]["toxic_share"]["value"] == 0
+    assert found["tuned"]["share_of_women"]["value"] is None  # no word for women or men
+
+
+def test_the_same_seed_measures_the_same(encoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:
+    done = tune(classifier(encoder_folder, reviews_csv, tmp_path / "out", train={"max_steps": 4, "learning_rate": 1e-2}))
+    first, second = (measure_axes(done.directory, limit=10, seed=3)["tuned"] for _ in range(2))
+    assert [first[axis] for axis in ("score", "robustness", "fairness")] == [second[axis] for axis in ("score", "robustness", "fairness")]
+
+
+def test_what_cannot_be_asked_another_way_is_refused(decoder_folder: Path, tmp_path: Path) -> None:
+    text = tmp_path / "text.jsonl"
+    text.write_text("".join(json.dumps({"text": f"the cat sat on the mat {number} very good"}) + "\n" for number in range(30)))
+    done = tune(writer(decoder_folder, text, tmp_path / "out", train={"max_steps": 1}))
+    with pytest.raises(UsageError, match="a run of language modelling cannot be asked another way"):
+        measure_axes(done.directory)

@@ -1,0 +1,155 @@
+"""`tunesmith axes`: beside how good a run is, how well it bears other ways of asking, what it writes about people, and what an answer costs.
+
+Source: Liang et al. (2022), "Holistic Evaluation of Language Models", https://arxiv.org/abs/2211.09110, section 4.
+"""
+
+import random
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+from tunesmith.app.dataset import prepare_data
+from tunesmith.app.interruption import Interruption
+from tunesmith.app.judging import zero_shot
+from tunesmith.app.learned import Learned, learned
+from tunesmith.app.machine import peak_memory_bytes
+from tunesmith.app.task import text_encoder
+from tunesmith.app.tuned import Tuned, load_tuned, load_untuned
+from tunesmith.core import registry
+from tunesmith.core.errors import DataError, UsageError
+from tunesmith.core.events import Event, Progress, Stage
+from tunesmith.core.run import RunDirectory
+from tunesmith.core.types import Example, HeadObjective, Metric, Output
+from tunesmith.evaluation.lexicon import share_of_women, toxic_share
+from tunesmith.evaluation.perturb import FAIRNESS, ROBUSTNESS, rewritten
+from tunesmith.evaluation.worst_case import Array, row_values, worst_case
+
+__all__ = ["AS_IT_IS", "measure_axes"]
+
+_METRICS = {"classification": "accuracy", "multi_label": "labels_jaccard", "regression": "mae", "generation": "chrf"}
+"""Of each kind of task a metric that a single row has."""
+AS_IT_IS = "as it is"
+Ask = Callable[[Sequence[Example]], list[Output]]
+Say = Callable[[Event], None]
+
+
+def measure_axes(run: RunDirectory, *, limit: int = 200, seed: int = 0, progress: Callable[[Event], None] | None = None) -> dict[str, Any]:
+    """A run's tuned model, and its base where that can answer untaught, asked the test rows as they are and in other ways.
+
+    Args:
+        limit: so many test rows at most, drawn by `seed`.
+    Returns: {run, kind, metric, higher_is_better, rows, changed, base, tuned}; `changed`: rows that each way changes. `base` (or None) and `tuned` are
+        {score, robustness: {worst, each}, fairness: {worst, each}, toxic_share, share_of_women, efficiency}; the texts' shares are None for a model
+        that writes none.
+    Raises: UsageError, where the kind of task has no question that could be put another way; DataError, where there is no test row.
+    """
+    known = learned(run)
+    if known.kind not in _METRICS:
+        raise UsageError(
+            f"{run.path}: a run of {known.kind.replace('_', ' ')} cannot be asked another way. Kinds that can: {', '.join(_METRICS)}."
+        )
+    with Interruption() as interruption:
+        say = interruption.checked(progress)
+        say(Stage("data", known.recipe.data.named))
+        examples = _drawn(prepare_data(known.recipe).test, limit, seed, run)
+        metric: Metric = registry.create("metric", _METRICS[known.kind])
+        say(Stage("evaluate", "the tuned model"))
+        tuned = load_tuned(run)
+        references = _references(tuned, examples)
+        sides: dict[str, Any] = {"tuned": _side(tuned, _asks(tuned, say), metric, examples, references, seed)}
+        if not isinstance(tuned.objective, HeadObjective) or known.kind == "classification":
+            say(Stage("evaluate", "the base"))
+            base = _base(known, tuned)
+            ask = _asks_zero_shot(base, say) if known.kind == "classification" else _asks(base, say)
+            sides["base"] = _side(base, ask, metric, examples, references, seed)
+    ways = {
+        name: sum(one != example for one, example in zip(_put(examples, name, seed), examples, strict=True)) for name in _names(known.kind)
+    }
+    return {
+        "run": run.id,
+        "kind": known.kind,
+        "metric": _METRICS[known.kind],
+        "higher_is_better": metric.higher_is_better,
+        "rows": len(examples),
+        "changed": ways,
+        "base": sides.get("base"),
+        "tuned": sides["tuned"],
+    }
+
+
+def _drawn(test: Sequence[Example], limit: int, seed: int, run: RunDirectory) -> list[Example]:
+    """Rows of the test split that can be asked another way, in their order."""
+    fitting = [example for example in test if rewritten(example, "spacing", seed=seed) is not None]
+    if not fitting:
+        raise DataError(f"{run.path}: its data has no test row that could be asked another way.")
+    chosen = sorted(random.Random(seed).sample(range(len(fitting)), min(limit, len(fitting))))
+    return [fitting[place] for place in chosen]
+
+
+def _names(kind: str) -> list[str]:
+    """The ways to ask: a classifier is given a text and no request that could be put in other words."""
+    return [name for name in (*ROBUSTNESS, *FAIRNESS) if kind == "generation" or name != "paraphrase"]
+
+
+def _put(examples: Iterable[Example], name: str, seed: int) -> list[Example]:
+    return [rewritten(example, name, seed=seed) or example for example in examples]
+
+
+def _references(tuned: Tuned, examples: Sequence[Example]) -> list[str]:
+    reference = tuned.objective.reference if isinstance(tuned.objective, HeadObjective) else tuned.encoder.reference
+    return [reference(example) for example in examples]
+
+
+def _base(known: Learned, tuned: Tuned) -> Tuned:
+    base = load_untuned(known.recipe, known.objective, known.kind, known.format)
+    return replace(base, encoder=text_encoder(known.recipe, base.model, tuned.encoder.labels))
+
+
+def _asks(speaker: Tuned, say: Say) -> Ask:
+    return lambda examples: speaker.ask(examples, tick=lambda done: say(Progress("evaluate", done, len(examples)))).outputs
+
+
+def _asks_zero_shot(speaker: Tuned, say: Say) -> Ask:
+    texts = [(speaker.recipe.data.label_texts or {}).get(label, label) for label in speaker.encoder.labels]
+
+    def ask(examples: Sequence[Example]) -> list[Output]:
+        return zero_shot(speaker, examples, texts, speaker.model.tokenizer, lambda done: say(Progress("evaluate", done, len(examples))))
+
+    return ask
+
+
+def _side(speaker: Tuned, ask: Ask, metric: Metric, examples: Sequence[Example], references: Sequence[str], seed: int) -> dict[str, Any]:
+    started = time.perf_counter()
+    plain = ask(examples)
+    seconds = time.perf_counter() - started
+    said = {AS_IT_IS: plain} | {name: _asked_again(ask, examples, plain, name, seed) for name in _names(speaker.kind)}
+    values = {name: row_values(metric, examples, outputs, references) for name, outputs in said.items()}
+
+    def axis(names: Iterable[str]) -> dict[str, Any]:
+        chosen = {name: values[name] for name in names if name in values}
+        each = {name: asdict(_mean({name: found}, metric, seed)) for name, found in chosen.items()}
+        return {"worst": asdict(_mean({AS_IT_IS: values[AS_IT_IS], **chosen}, metric, seed)), "each": each}
+
+    texts = [output.text for output in plain if output.text is not None] if speaker.kind == "generation" else []
+    return {
+        "score": asdict(_mean({AS_IT_IS: values[AS_IT_IS]}, metric, seed)),
+        "robustness": axis(ROBUSTNESS),
+        "fairness": axis(FAIRNESS),
+        "toxic_share": asdict(toxic_share(texts)) if texts else None,
+        "share_of_women": asdict(share_of_women(texts, seed=seed)) if texts else None,
+        "efficiency": {"seconds_per_row": seconds / len(examples), "peak_memory_bytes": peak_memory_bytes(speaker.forward.device)},
+    }
+
+
+def _mean(values: dict[str, Array], metric: Metric, seed: int) -> Any:
+    return worst_case(values, higher_is_better=metric.higher_is_better, seed=seed)
+
+
+def _asked_again(ask: Ask, examples: Sequence[Example], plain: Sequence[Output], name: str, seed: int) -> list[Output]:
+    """The answers to the examples put another way; those that stay as they are are not asked again."""
+    found, again = list(plain), _put(examples, name, seed)
+    places = [place for place, (one, example) in enumerate(zip(again, examples, strict=True)) if one != example]
+    for place, output in zip(places, ask([again[place] for place in places]) if places else [], strict=True):
+        found[place] = output
+    return found
