@@ -16,7 +16,7 @@ from tunesmith.core.types import Choice, Example, HeadObjective, Labelled, Metri
 from tunesmith.engine.packing import rows_seen
 from tunesmith.evaluation.score import compare, evaluate_metric
 
-__all__ = ["base_kind", "measured", "measured_tasks", "pick"]
+__all__ = ["base_kind", "measured", "measured_tasks", "pick", "row_scores"]
 
 T = TypeVar("T")
 
@@ -36,7 +36,7 @@ def measured(task: Task, split: EncodedSplit, base: Sequence[Output] | None, tun
     metrics, baselines = dict[str, Any](), dict[str, dict[str, Any]]()
     for name in _metrics_of(task, split.examples) if tuned else ():
         metric: Metric = registry.create("metric", name)
-        shown = [i for i, output in enumerate(tuned) if metric.needs != "text" or output.text is not None]
+        shown = [i for i, output in enumerate(tuned) if _is_read(metric, output)]
         if not shown:
             continue
         examples, references = pick(split.examples, shown), pick(split.references, shown)
@@ -51,6 +51,29 @@ def measured(task: Task, split: EncodedSplit, base: Sequence[Output] | None, tun
             if math.isfinite(found.value):  # a correlation with a constant is no number
                 baselines.setdefault("constant" if constant[0].label is None else "majority", {})[name] = asdict(found)
     return {"metrics": metrics, "baselines": baselines}
+
+
+def row_scores(task: Task, split: EncodedSplit, outputs: Sequence[Output]) -> list[dict[str, tuple[float, ...]]]:
+    """Of each row what it contributes to the metrics of `measured`, those of its own task in a mixture too: `Metric.value` makes these one number."""
+    if not outputs:
+        return []
+    tasks = {example.origin.task for example in split.examples} if task.data.sets else set[str]()
+    of_task = {name: _metrics_of(task, [example for example in split.examples if example.origin.task == name]) for name in tasks}
+    of_all = _metrics_of(task, split.examples)
+    metrics: dict[str, Metric] = {name: registry.create("metric", name) for names in (of_all, *of_task.values()) for name in names}
+    return [
+        {
+            name: metrics[name].stats(example, output, reference)
+            for name in dict.fromkeys([*of_all, *of_task.get(example.origin.task, ())])
+            if _is_read(metrics[name], output)
+        }
+        for example, output, reference in zip(split.examples, outputs, split.references, strict=True)
+    ]
+
+
+def _is_read(metric: Metric, output: Output) -> bool:
+    """Text is written for some of the rows only."""
+    return metric.needs != "text" or output.text is not None
 
 
 def _metrics_of(task: Task, examples: Sequence[Example]) -> list[str]:

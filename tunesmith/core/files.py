@@ -18,6 +18,7 @@ __all__ = [
     "cache_folder",
     "disk_errors",
     "file_sha256",
+    "finite",
     "folders_made",
     "hash_of",
     "hash_of_each",
@@ -141,16 +142,17 @@ def write_text(path: Path, content: str) -> None:
 
 def write_json(path: Path, value: Any, *, indent: int | None = 1) -> None:
     """Write a JSON document whole; NaN and infinities become null, as JSON has none. Without `indent` it is quick, and a single line."""
-    write_text(path, json.dumps(_finite(value), indent=indent, ensure_ascii=False) + "\n")
+    write_text(path, json.dumps(finite(value), indent=indent, ensure_ascii=False) + "\n")
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """`value`, JSON-like, with None for every number in it that is not finite: JSON has none of those."""
     if isinstance(value, float):
         return value if value == value and abs(value) != float("inf") else None
     if isinstance(value, dict):
-        return {str(key): _finite(item) for key, item in value.items()}
+        return {str(key): finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     return value
 
 

@@ -30,7 +30,7 @@ from tunesmith.core.types import (
     Unpaired,
 )
 
-__all__ = ["MetricResult", "changed", "compare", "confusion", "evaluate_metric", "metrics_for", "text_of"]
+__all__ = ["MetricResult", "changed", "compare", "confusion", "evaluate_metric", "metrics_for", "paired", "text_of"]
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -88,11 +88,16 @@ def compare(
     }
     if base is None:
         return entry | {"tuned": asdict(evaluate_metric(metric, examples, tuned, references, seed=seed).interval)}
-    pair = _paired(metric, _stats(metric, examples, base, references), _stats(metric, examples, tuned, references), _groups(examples), seed)
+    pair = paired(metric, _stats(metric, examples, base, references), _stats(metric, examples, tuned, references), _groups(examples), seed)
     return entry | asdict(pair)
 
 
-def _paired(metric: Metric, base_nk: Array, tuned_nk: Array, groups: list[Hashable] | None, seed: int) -> PairedIntervals:
+def paired(metric: Metric, base_nk: Array, tuned_nk: Array, groups: Sequence[Hashable] | None, seed: int) -> PairedIntervals:
+    """Two systems on the same rows, from what each row contributed, shape (rows, k): as `compare`.
+
+    Args:
+        groups: one key a row, those of rows that are not independent; None: every row stands alone.
+    """
     if metric.is_proportion and groups is None:
         return compare_proportions(base_nk[:, 0], tuned_nk[:, 0])
     return paired_bootstrap(base_nk, tuned_nk, metric.value, seed=seed, groups=groups)
