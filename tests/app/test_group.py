@@ -19,7 +19,7 @@ from tunesmith.core.events import Event, Notice, Stage, Stepped
 from tunesmith.core.run import GroupDirectory, RunDirectory
 from tunesmith.recipe import Recipe, load
 
-FEW = {"epochs": 2, "learning_rate": 5e-3, "examples_per_step": 8}
+FEW = {"epochs": 2, "learning_rate": 2e-3, "examples_per_step": 8}  # so few that seeds differ
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +83,7 @@ def test_mean_and_spread_are_those_of_the_runs(seeds: tuple[Group, list[Event]])
         assert entry["tuned"]["value"] == pytest.approx(np.mean(values))
         assert entry["sd"] == pytest.approx(np.std(values, ddof=1))
         assert entry["difference"]["value"] == pytest.approx(np.mean(values) - entry["base"]["value"])
-        assert entry["tuned"]["low"] <= min(entry["tuned"]["value"], *values) or entry["sd"] > 0
+        assert entry["tuned"]["low"] < entry["tuned"]["value"] < entry["tuned"]["high"]
 
 
 def test_the_weights_are_chosen_by_validation_alone(seeds: tuple[Group, list[Event]], tmp_path: Path) -> None:

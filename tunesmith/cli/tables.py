@@ -128,7 +128,8 @@ def print_runs(runs: Sequence[Mapping[str, Any]], groups: Sequence[Mapping[str, 
     for group in groups:
         metric = places[0].metrics[0] if (places := read_group(group)) else None
         values = [_value(estimate, metric.decimals) for estimate in (metric.base, metric.mean or metric.by_run[-1])] if metric else []
-        did = f"{len(group['runs'])} {'seeds' if group['kind'] == 'seeds' else 'sizes'}"
+        task, number = group.get("task") or {}, f"{len(group['runs'])} {'seeds' if group['kind'] == 'seeds' else 'sizes'}"
+        did = " · ".join(filter(None, (task.get("objective"), task.get("method"), number)))
         table.add_row(group["group"], group["status"], *(() if is_narrow else (did, metric.title if metric else "")), *values)
     out.print(table)
 
