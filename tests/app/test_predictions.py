@@ -80,7 +80,7 @@ def test_the_rows_of_a_mixture_make_the_metrics_of_each_task(
 
 def test_an_encoder_with_a_head_of_numbers_keeps_its_rows_too(encoder_folder: Path, tmp_path: Path) -> None:
     rows = [
-        {"text": f"{noun} {verb} {'very ' * n}good", "score": n * 1.5}
+        {"text": f"{noun} {verb} {'very ' * n}good", "label": n * 1.5}
         for noun in "cat dog mat film".split()
         for verb in ("is", "was")
         for n in range(4)

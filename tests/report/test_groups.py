@@ -18,7 +18,7 @@ def test_seeds_are_told_with_mean_spread_and_which_to_use() -> None:
     assert (
         "Over 3 seeds accuracy is 0.846 (0.826–0.866) on average, from 0.840 to 0.852 by seed, with a standard deviation of 0.0060" in text
     )
-    assert "Against the base (0.680 (0.660–0.700)): +0.166 (0.144–0.188), better." in text
+    assert "Against the base, 0.680 (0.660–0.700): +0.166 (0.144–0.188), better." in text
     assert "Use seed-1: the best accuracy on the validation split (0.860). The test rows had no say" in text
     assert group_verdict(seeds()) == ("better", "Better than the base")
     assert "none of the runs is chosen" in " ".join(group_sentences(seeds(None)))
@@ -51,6 +51,15 @@ def test_a_curves_points_lie_by_the_logarithm_of_their_rows_and_inside_of_the_pi
     assert y[0] > y[1] > y[2] > 0
     assert max(x) < 420
     assert "960 rows: 0.810" in svg
+
+
+def test_a_base_that_lies_far_off_is_named_and_not_drawn() -> None:
+    document = curve()
+    assert ">base<" in curve_panel(read_group(document)[0].metrics[0], [320, 960, 3200])
+    document["metrics"]["accuracy"]["base"] = {"value": 0.1, "low": 0.05, "high": 0.15}
+    svg = curve_panel(read_group(document)[0].metrics[0], [320, 960, 3200])
+    assert "base 0.100, far below" in svg
+    assert "majority" not in svg
 
 
 def test_each_seed_is_a_dot_between_base_and_mean() -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tunesmith import __version__
-from tunesmith.report.numbers import MISSING, count, decimals_for, duration, p_value, size
+from tunesmith.report.numbers import MISSING, count, decimals_for, duration, p_cell, size
 from tunesmith.report.page import _environment
 from tunesmith.report.results import Estimate, metric_title
 
@@ -46,8 +46,7 @@ class ComparedMetric:
     def p_text(self, at: int) -> str:
         """Its p-value after the correction."""
         one = self.differences[at]
-        p = None if one is None else one["p_holm"]
-        return MISSING if p is None else p_value(p).removeprefix("p\u00a0").removeprefix("=\u00a0")
+        return p_cell(None if one is None else one["p_holm"])
 
 
 def read_compared(document: Mapping[str, Any]) -> list[ComparedMetric]:

@@ -72,16 +72,23 @@ def seeds_panel(metric: GroupMetric, runs: Sequence[str]) -> str:
 def curve_panel(metric: GroupMetric, num_rows: Sequence[int]) -> str:
     """The metric with its 95 % intervals against the rows that were trained on, on a logarithmic scale; the base as a line."""
     points = [(math.log2(rows), rows, estimate) for rows, estimate in zip(num_rows, metric.by_run, strict=True) if estimate]
-    ends = [end for _, _, estimate in points for end in estimate.ends] + ([metric.base.value] if metric.base else [])
+    ends = [end for _, _, estimate in points for end in estimate.ends]
+    span = max(ends) - min(ends)
+    is_near = metric.base is not None and min(ends) - span <= metric.base.value <= max(ends) + span  # else it would press the curve flat
+    ends += [metric.base.value] if metric.base and is_near else []
     x = Scale(math.log2(num_rows[0]), math.log2(num_rows[-1]), _LEFT + 16, _CURVE_WIDTH - 24)
     y = Scale(*_room(ends), _BOTTOM, _TOP)
     content = label(metric.title + ("" if metric.higher_is_better else ", lower is better"), 0, 16, "panel-title")
     for value in ticks(y.low, y.high):
         content += element("line", class_="grid", x1=_LEFT, x2=_CURVE_WIDTH, y1=y(value), y2=y(value))
         content += label(_tick(value), _LEFT - 8, y(value) + 4, anchor="end")
-    if metric.base:
+    if metric.base and is_near:
         at = y(metric.base.value)
         content += element("line", class_="majority", x1=_LEFT, x2=_CURVE_WIDTH, y1=at, y2=at) + label("base", _LEFT + 4, at - 5, "note")
+    elif metric.base:
+        is_below = metric.base.value < min(ends)
+        text = f"base {fixed(metric.base.value, metric.decimals)}, far {'below' if is_below else 'above'}"
+        content += label(text, _CURVE_WIDTH, _BOTTOM - 6 if is_below else _TOP + 4, "note", "end")
     content += path([(x(place), y(estimate.value)) for place, _, estimate in points], "validation")
     for place, rows, estimate in points:
         low, high = estimate.ends

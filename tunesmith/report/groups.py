@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tunesmith.report.numbers import count, decimals_for, fixed, p_value, significant
+from tunesmith.report.numbers import count, decimals_for, fixed, p_cell, p_value, significant
 from tunesmith.report.results import Estimate, metric_title
 
 __all__ = ["GroupMetric", "GroupPlace", "group_sentences", "group_verdict", "read_group"]
@@ -44,6 +44,11 @@ class GroupMetric:
     def last_step(self) -> Estimate | None:
         """Of a curve: what the largest size gains over the one before."""
         return Estimate.read(self.entry["steps"][-1])
+
+    @property
+    def last_p(self) -> str:
+        """The p-value of that gain, as a table's cell."""
+        return p_cell(self.entry["steps"][-1]["p"])
 
     @property
     def per_doubling(self) -> Estimate | None:
@@ -131,7 +136,7 @@ def _of_seeds(first: GroupMetric, document: Mapping[str, Any]) -> Iterator[str]:
         )
     if first.base is not None and first.difference is not None:
         words = {"better": "better", "worse": "worse"}.get(first.verdict, "no clear difference")
-        yield f"Against the base ({first.base.text(places)}): {first.difference.change_text(places)}, {words}."
+        yield f"Against the base, {first.base.text(places)}: {first.difference.change_text(places)}, {words}."
     yield "The intervals cover the test rows and the seeds; of so few seeds they say little of how far others would lie from these."
     choice = document["choice"]
     if choice is None:
