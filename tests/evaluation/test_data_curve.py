@@ -80,3 +80,4 @@ def test_what_is_not_known_is_unclear_and_a_given_p_counts() -> None:
     assert verdict(clear | {"low": float("nan"), "high": float("nan")}, higher_is_better=True) == "unclear"
     assert verdict(clear, True, 0.2) == "unclear"
     assert verdict(clear, False) == "worse"
+    assert verdict(clear, None) == "unclear"

@@ -35,10 +35,13 @@ def _in_order(found: Mapping[str, Sequence[Any]], place: Mapping[str, int]) -> n
     return np.array([found["tuned"][at] for at in ranked], dtype=np.float64)  # None becomes NaN
 
 
-def verdict(difference: Mapping[str, Any], higher_is_better: bool, p: float | None = None) -> Verdict:
-    """What a difference warrants: clear where its interval leaves zero out and `p`, its own unless given, is below 0.05; NaN makes nothing clear."""
+def verdict(difference: Mapping[str, Any], higher_is_better: bool | None, p: float | None = None) -> Verdict:
+    """What a difference warrants: clear where its interval leaves zero out and `p`, its own unless given, is below 0.05.
+
+    NaN makes nothing clear, and of a metric of which more is neither better nor worse (None) nothing is.
+    """
     p = difference["p"] if p is None else p
     low, high = difference["low"], difference["high"]
-    if not (p < SIGNIFICANT_P and (low > 0 or high < 0)):
+    if higher_is_better is None or not (p < SIGNIFICANT_P and (low > 0 or high < 0)):
         return "unclear"
     return "better" if (difference["value"] > 0) == higher_is_better else "worse"

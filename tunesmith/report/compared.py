@@ -20,7 +20,7 @@ class ComparedMetric:
 
     data: str
     metric: str
-    higher_is_better: bool
+    higher_is_better: bool | None
     values: tuple[Estimate | None, ...]
     differences: tuple[Mapping[str, Any] | None, ...]
 

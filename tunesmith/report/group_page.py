@@ -58,7 +58,7 @@ def seeds_panel(metric: GroupMetric, runs: Sequence[str]) -> str:
     drawn = [(name, estimate, kind) for name, estimate, kind in lines if estimate]
     x = Scale(*_room([end for _, estimate, _ in drawn for end in estimate.ends]), _NAMES, _RIGHT)
     bottom = _TITLE + _LINE * len(drawn) + 4
-    content = label(metric.title + ("" if metric.higher_is_better else ", lower is better"), 0, 16, "panel-title")
+    content = label(metric.title + (", lower is better" if metric.higher_is_better is False else ""), 0, 16, "panel-title")
     for value in ticks(x.low, x.high, 3):
         content += element("line", class_="grid", x1=x(value), x2=x(value), y1=_TITLE, y2=bottom)
         content += label(_tick(value), x(value), bottom + 17, anchor="middle")
@@ -78,7 +78,7 @@ def curve_panel(metric: GroupMetric, num_rows: Sequence[int]) -> str:
     ends += [metric.base.value] if metric.base and is_near else []
     x = Scale(math.log2(num_rows[0]), math.log2(num_rows[-1]), _LEFT + 16, _CURVE_WIDTH - 24)
     y = Scale(*_room(ends), _BOTTOM, _TOP)
-    content = label(metric.title + ("" if metric.higher_is_better else ", lower is better"), 0, 16, "panel-title")
+    content = label(metric.title + (", lower is better" if metric.higher_is_better is False else ""), 0, 16, "panel-title")
     for value in ticks(y.low, y.high):
         content += element("line", class_="grid", x1=_LEFT, x2=_CURVE_WIDTH, y1=y(value), y2=y(value))
         content += label(_tick(value), _LEFT - 8, y(value) + 4, anchor="end")

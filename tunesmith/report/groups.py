@@ -18,7 +18,7 @@ class GroupMetric:
     """One metric on one data set, in every run of the group."""
 
     metric: str
-    higher_is_better: bool
+    higher_is_better: bool | None
     rows: int | None
     by_run: tuple[Estimate | None, ...]
     base: Estimate | None
@@ -66,7 +66,7 @@ class GroupMetric:
         if self.difference is None:
             return "uncompared"
         low, high = self.difference.ends
-        if self.difference.low is None or low <= 0 <= high:
+        if self.difference.low is None or low <= 0 <= high or self.higher_is_better is None:
             return "unclear"
         return "better" if (self.difference.value > 0) == self.higher_is_better else "worse"
 
@@ -151,7 +151,7 @@ def _of_seeds(first: GroupMetric, document: Mapping[str, Any]) -> Iterator[str]:
 def _of_curve(first: GroupMetric) -> Iterator[str]:
     entry = first.entry
     steps, whole, last = entry["steps"], entry["whole"], entry["steps"][-1]
-    lower = "" if first.higher_is_better else " (lower is better)"
+    lower = " (lower is better)" if first.higher_is_better is False else ""
     if entry["trend"] == "helps":
         yield f"More data helps: {_step(first, last)}{lower}."
     elif entry["trend"] == "helped":
