@@ -1,6 +1,7 @@
 """Finished runs side by side: paired differences, what cannot be paired, rows, recipes."""
 
 import json
+import math
 import shutil
 from collections.abc import Iterator
 from itertools import product
@@ -113,6 +114,17 @@ def test_other_references_under_the_same_names_are_other_rows(runs: tuple[Run, R
     assert "18 of 19 and 19 are the same" in compare_runs([runs[0].directory, copy])["remarks"][0]
 
 
+def test_a_domain_that_one_run_lacks_is_left_out_and_said_so(
+    runs: tuple[Run, Run], encoder_folder: Path, reviews: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.jsonl"
+    other.write_text("\n".join(json.dumps({"text": f"{noun} good", "label": "positive"}) for noun in "cat dog".split()), encoding="utf-8")
+    recipe = classifier(encoder_folder, reviews, tmp_path / "out", train={"max_steps": 1}, evaluate={"domains": {"other": str(other)}})
+    document = compare_runs([tune(recipe).directory, runs[0].directory])
+    assert document["remarks"] == [f"other: not measured in {runs[0].path}, and left out."]
+    assert {entry["data"] for entry in document["comparisons"]} == {"test"}
+
+
 def test_a_run_equals_its_copy(runs: tuple[Run, Run], tmp_path: Path) -> None:
     copy = RunDirectory(Path(shutil.copytree(runs[0].path, tmp_path / "copy")))
     document = compare_runs([runs[0].directory, copy, runs[1].directory])
@@ -148,4 +160,5 @@ def test_what_cannot_be_compared_is_one_line(
 def test_holms_correction_worked_by_hand() -> None:
     assert _holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert _holm([0.6, 0.7]) == [1.0, 1.0]
+    assert _holm([0.02, math.nan, 0.04])[::2] == pytest.approx([0.04, 0.04])
     assert _holm([]) == []

@@ -90,7 +90,11 @@ def _comparisons(runs: Sequence[_Read], remarks: list[str]) -> Iterator[dict[str
     """An entry for each metric that all runs have on a data set; `remarks` are told what cannot be paired, and why."""
     for place in places(runs[0].report):
         measured = [place.metrics(run.report) for run in runs]
-        paired = [_has_same_rows(place, runs[0], run, remarks) for run in runs[1:]] if all(measured) else []
+        without = [run.name for run, metrics in zip(runs, measured, strict=True) if not metrics]
+        if without:
+            remarks.append(f"{place.name}: not measured in {', '.join(without)}, and left out.")
+            continue
+        paired = [_has_same_rows(place, runs[0], run, remarks) for run in runs[1:]]
         for name in measured[0]:
             if not all(name in metrics for metrics in measured):
                 continue
@@ -138,22 +142,23 @@ def _rows(place: Place, run: _Read) -> list[tuple[str, str]]:
 def _correct(comparisons: Sequence[Mapping[str, Any]]) -> int:
     """Give every difference its p-value corrected for all tests, `p_holm`, and its `verdict` by that. Returns: the number of tests."""
     tested = [(entry, one) for entry in comparisons for one in entry["differences"] if one is not None]
-    known = [at for at, (_, one) in enumerate(tested) if not math.isnan(one["p"])]
-    corrected = dict(zip(known, _holm([tested[at][1]["p"] for at in known]), strict=True))
-    for at, (entry, one) in enumerate(tested):
-        one["p_holm"] = corrected.get(at, math.nan)
-        one["verdict"] = verdict(one, entry["higher_is_better"], one["p_holm"])
-    return len(known)
+    corrected = _holm([one["p"] for _, one in tested])
+    for (entry, one), p in zip(tested, corrected, strict=True):
+        one |= {"p_holm": p, "verdict": verdict(one, entry["higher_is_better"], p)}
+    return sum(not math.isnan(p) for p in corrected)
 
 
 def _holm(p_values: Sequence[float]) -> list[float]:
-    """Adjusted p-values, each in its place. Source: Holm (1979), "A Simple Sequentially Rejective Multiple Test Procedure", Scand. J. Stat. 6:65."""
-    order = sorted(range(len(p_values)), key=p_values.__getitem__)
-    adjusted, largest = [0.0] * len(p_values), 0.0
+    """Each p-value corrected for all of them; one that is NaN stays so, and counts as no test.
+
+    Source: Holm (1979), "A simple sequentially rejective multiple test procedure", Scand. J. Statist. 6:65.
+    """
+    corrected, largest = list(p_values), 0.0
+    order = sorted((at for at, p in enumerate(p_values) if not math.isnan(p)), key=p_values.__getitem__)
     for rank, at in enumerate(order):
-        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[at]))
-        adjusted[at] = largest
-    return adjusted
+        largest = max(largest, min(1.0, (len(order) - rank) * p_values[at]))
+        corrected[at] = largest
+    return corrected
 
 
 def _rank(entry: Mapping[str, Any]) -> int:
