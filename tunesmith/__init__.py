@@ -5,6 +5,7 @@ import typing as _typing
 
 if _typing.TYPE_CHECKING:
     from tunesmith.api import tune
+    from tunesmith.app.group import Group
     from tunesmith.app.many import load_many
     from tunesmith.app.run import Run
 
@@ -13,11 +14,11 @@ _logging.getLogger("bitsandbytes").setLevel(
 )  # peft imports it where it is there, and it tells of kernels that it can do without
 
 __version__ = "0.1.0"
-__all__ = ["Run", "__version__", "load_many", "tune"]
+__all__ = ["Group", "Run", "__version__", "load_many", "tune"]
 
 
 def __getattr__(name: str) -> _typing.Any:
-    """Load `tune`, `load_many` and `Run` when they are first asked for: importing the package stays fast and needs no torch."""
+    """Load `tune`, `load_many`, `Run` and `Group` when they are first asked for: importing the package stays fast and needs no torch."""
     if name == "tune":
         from tunesmith.core.garbage import never_collected
 
@@ -29,6 +30,10 @@ def __getattr__(name: str) -> _typing.Any:
         from tunesmith.app.run import Run
 
         return Run
+    if name == "Group":
+        from tunesmith.app.group import Group
+
+        return Group
     if name == "load_many":
         from tunesmith.app.many import load_many
 

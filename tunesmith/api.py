@@ -1,10 +1,11 @@
 """Python's door: `tunesmith.tune(model=..., data=...)`."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
+from tunesmith.app.group import Group, tune_curve, tune_seeds
 from tunesmith.app.run import Run
 from tunesmith.app.spoken import python_words
 from tunesmith.app.tune import tune as tune_recipe
@@ -13,12 +14,18 @@ from tunesmith.core.errors import UsageError
 from tunesmith.core.events import Event
 from tunesmith.core.files import cache_folder, write_text
 from tunesmith.data import is_named_by_mapping
-from tunesmith.recipe import dump, from_mapping, load
+from tunesmith.recipe import Recipe, dump, from_mapping, load
 from tunesmith.recipe.text import parse_yaml
 
 __all__ = ["tune"]
 
 
+@overload
+def tune(recipe: str | Path | None = None, *, seeds: None = None, curve: None = None, **options: Any) -> Run: ...
+@overload
+def tune(recipe: str | Path | None = None, *, seeds: int, **options: Any) -> Group: ...
+@overload
+def tune(recipe: str | Path | None = None, *, curve: Sequence[float], **options: Any) -> Group: ...
 def tune(
     recipe: str | Path | None = None,
     *,
@@ -26,9 +33,11 @@ def tune(
     data: Any = None,
     validation: Any = None,
     test: Any = None,
+    seeds: int | None = None,
+    curve: Sequence[float] | None = None,
     progress: Callable[[Event], None] | None = None,
     **sections: Any,
-) -> Run:
+) -> Run | Group:
     """Adapt a model to data, measure base against tuned, and write a run with its report.
 
     Args:
@@ -38,9 +47,12 @@ def tune(
             mapping (whose `train`, `validation` and `test` may be such objects too).
         validation: data of its own to choose the best weights by; None: split off.
         test: data of its own for the final judgement; None: split off.
+        seeds: so many runs, of the recipe's seed and those that follow it, on the same rows; None: one run.
+        curve: parts of the training rows, such as (0.1, 0.3, 1.0), each trained on in a run of its own; None: one run, on all of them.
         progress: is told what happens, event by event; None: a bar on a terminal or in a notebook, plain lines elsewhere.
         sections: the recipe's other keys: `method="lora"`, `train={"epochs": 3}`, `output_dir="out"`, `seed=1`.
-    Returns: the run, with `.report`, `.predict(texts)`, `.generate(prompts)` and `.path`.
+    Returns: the run, with `.report`, `.predict(texts)`, `.generate(prompts)` and `.path`; with `seeds` or `curve` the group of runs, with `.report`,
+        `.runs` and `.path`, which goes on where the same call was interrupted.
     Raises: TunesmithError, with one line that says what is wrong and what to do.
     """
     changes: dict[str, Any] = dict(sections)
@@ -66,12 +78,22 @@ def tune(
     with python_words(kept) as spoken:
         made = from_mapping(_merged(content, changes), name=Path(recipe).stem if recipe is not None else "python")
         if progress is not None:
-            return tune_recipe(made, progress=spoken(progress))
+            return _tuned(made, seeds, curve, spoken(progress))
         from tunesmith.cli.notebook import NotebookProgress, in_notebook
         from tunesmith.cli.progress import Progress
 
         with NotebookProgress() if in_notebook() else Progress() as bar:
-            return tune_recipe(made, progress=spoken(bar))
+            return _tuned(made, seeds, curve, spoken(bar))
+
+
+def _tuned(recipe: Recipe, seeds: int | None, curve: Sequence[float] | None, progress: Callable[[Event], None]) -> Run | Group:
+    if seeds is not None and curve is not None:
+        raise UsageError("tune(): seeds and curve stand beside each other. Leave one of them out.")
+    if seeds is not None:
+        return tune_seeds(recipe, seeds, progress=progress)
+    if curve is not None:
+        return tune_curve(recipe, curve, progress=progress)
+    return tune_recipe(recipe, progress=progress)
 
 
 def _merged(content: Mapping[str, Any], changes: Mapping[str, Any], section: str = "") -> dict[str, Any]:

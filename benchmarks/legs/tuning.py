@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from tunesmith.app.predictions import read_predictions, stats_of
 from tunesmith.app.run import Run
 from tunesmith.app.task import learning_rate, prepare
 from tunesmith.app.tune import tune
@@ -17,11 +18,11 @@ from tunesmith.app.tuned import Tuned, load_tuned
 from tunesmith.core import registry
 from tunesmith.core.errors import Diverged
 from tunesmith.core.files import write_json
-from tunesmith.core.types import Example, Method, Metric, Origin, Output, Text
+from tunesmith.core.types import Example, Method
 from tunesmith.engine.generate import generate
 from tunesmith.recipe import load
 
-__all__ = ["leg", "losses", "row_stats", "slow_down"]
+__all__ = ["leg", "losses", "slow_down"]
 
 _ROUNDS = 3
 _NEW_TOKENS = 16
@@ -40,11 +41,11 @@ def leg(asked: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     except Diverged as error:
         return {**begun, "diverged": str(error)}
     report, environment = run.report, run.directory.read_json(run.directory.environment)
-    cost, model = report["cost"], environment["model"]
+    cost, model, said = report["cost"], environment["model"], read_predictions(run.directory)
     return {
         **begun,
         "metrics": report["metrics"],
-        "rows": {name: row_stats(run.directory.predictions, name) for name in asked["metrics"]},
+        "rows": {name: stats_of(said, name) for name in asked["metrics"]},
         "trained_parameters": cost["trainable_parameters"],
         "total_parameters": cost["total_parameters"],
         "peak_memory_bytes": cost["peak_memory_bytes"],
@@ -73,21 +74,6 @@ def losses(curves: Mapping[str, Any]) -> dict[str, Any]:
         "kept_by": {best["metric"]: best["value"]} if best is not None else {},
         "overfitting": curves["overfitting"]["text"] if curves["overfitting"]["found"] else "",
     }
-
-
-def row_stats(predictions: Path, name: str) -> dict[str, Any]:
-    """What each test row contributes to the metric `name`, of the base and of the tuned model; rows without what it reads are left out."""
-    metric: Metric = registry.create("metric", name)
-    found: dict[str, list[Any]] = {"row": [], "base": [], "tuned": []}
-    for line in predictions.read_text(encoding="utf-8").splitlines():
-        said = json.loads(line)
-        if said["split"] != "test" or (metric.needs == "text" and "text" not in said["tuned"]):
-            continue
-        example = Text(said["reference"], Origin("predictions.jsonl", 1))
-        found["row"].append(said["row"])
-        for side in ("base", "tuned"):
-            found[side].append(list(metric.stats(example, Output(**said[side]), said["reference"])))
-    return found
 
 
 def slow_down(run: Run, num_rows: int) -> dict[str, Any]:

@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.methods.estimates import Stats, mean
 from benchmarks.methods.named import chosen
 from benchmarks.methods.stored import Leg, Results, commit, run_leg, run_missing
 from benchmarks.running import Say
 from benchmarks.workload import BenchmarkError
+from tunesmith.core.crossed import Stats, mean
 from tunesmith.core.files import cache_folder, hash_of, write_json
 from tunesmith.core.statistics import Interval
 

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.methods.estimates import Stats, difference, mean
 from benchmarks.methods.named import METHODS, ZERO_SHOT, Workload
 from tunesmith.core import registry
+from tunesmith.core.crossed import Stats, difference, mean
 from tunesmith.core.statistics import Interval
 from tunesmith.core.types import Metric
 

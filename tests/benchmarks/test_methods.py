@@ -4,12 +4,10 @@ import json
 import math
 from dataclasses import replace
 
-import numpy as np
 import pytest
 
 from benchmarks.__main__ import main
 from benchmarks.methods import command, stored
-from benchmarks.methods.estimates import Stats, difference, mean
 from benchmarks.methods.named import LEFT_OUT, METHODS, WORKLOADS
 from benchmarks.methods.page import page
 from benchmarks.methods.plans import RANKS, SCALES, chosen_leg, first_leg, grid_legs, method_leg, prompt_legs, timed_leg
@@ -17,7 +15,6 @@ from benchmarks.methods.stored import Results, rate_of, run_missing, tries, with
 from benchmarks.methods.table import answers, rows_of
 from benchmarks.workload import BenchmarkError
 from tunesmith.core import registry
-from tunesmith.core.statistics import wilson
 from tunesmith.recipe import load
 
 REVIEWS = WORKLOADS["reviews"]
@@ -223,37 +220,6 @@ def test_questions_are_answered_whichever_way_they_fall():
     assert qlora.note == "the base's linear weights take 12.9% of what they take in fp32"
     large = {**FOUND, "lora": {0: measured([1, 1, 1, 1], share=0.03)}}
     assert answers(REVIEWS, large)[0].difference is None
-
-
-def test_with_one_seed_the_interval_of_a_proportion_is_near_the_usual_one():
-    rows = {"row": list(range(400)), "tuned": [[1.0]] * 300 + [[0.0]] * 100}
-    ours, usual = mean(Stats.of({0: rows}), np.mean), wilson(300, 400)
-    assert ours.value == 0.75
-    assert (ours.low, ours.high) == pytest.approx((usual.low, usual.high), abs=0.01)
-
-
-def test_seeds_that_differ_widen_the_interval_and_shared_rows_do_not_narrow_it():
-    def stats(*shares):
-        return Stats.of({s: {"row": list(range(400)), "tuned": [[1.0]] * n + [[0.0]] * (400 - n)} for s, n in enumerate(shares)})
-
-    def width(found):
-        return found.high - found.low
-
-    one, same, apart = (mean(stats(*shares), np.mean) for shares in ((300,), (300, 300, 300), (200, 300, 400)))
-    assert width(same) == pytest.approx(width(one), rel=0.1)  # three times the same answers to the same rows are no more rows
-    # by hand: means of three draws of 0.5, 0.75 and 1 have a standard deviation of 0.204 / sqrt(3) = 0.118
-    assert 0.3 < width(apart) < 2 * 1.96 * 0.118 + width(one)
-    assert same.value == apart.value == 0.75
-
-
-def test_a_difference_pairs_rows_and_says_nothing_where_nothing_differs():
-    row = [f"a:{n}" for n in range(50)]
-    ours = Stats.of({0: {"row": row, "tuned": [[1.0]] * 50}})
-    theirs = Stats.of({0: {"row": row[::-1], "tuned": [[1.0]] * 49 + [[0.0]]}})  # the last of them is a:0
-    assert difference(ours, theirs, np.mean).value == pytest.approx(0.02)
-    assert math.isnan(difference(ours, ours, np.mean).low)
-    with pytest.raises(ValueError, match="no test row"):
-        difference(ours, Stats.of({1: {"row": row, "tuned": [[1.0]] * 50}}), np.mean)
 
 
 # the page and the command

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tunesmith.core.errors import DataError
 from tunesmith.core.types import Chat, Completion, Example, Labelled, Message, Origin, Text
-from tunesmith.data import Dataset, SourceFacts, Splits, content_key, limited, refuse_overlap, split
+from tunesmith.data import Dataset, SourceFacts, Splits, content_key, fraction_of, limited, refuse_overlap, split
 from tunesmith.data.split import num_duplicates, num_overlapping
 
 
@@ -121,3 +121,30 @@ def test_repeated_texts_stay_together_and_never_swell_a_split() -> None:
     splits = split(dataset(rows), validation=0, test=25)
     assert len(splits.test) == 20
     assert Counter(texts(splits.test).values()) == {10: 2}
+
+
+@given(st.lists(st.tuples(st.text(max_size=2), st.sampled_from("ab")), min_size=2, max_size=60), st.floats(0.01, 1), st.floats(0.01, 1))
+def test_a_smaller_fraction_is_inside_of_a_larger_one_with_all_copies(rows: list[tuple[str, str]], one: float, other: float) -> None:
+    try:
+        small, large = (fraction_of(labelled(rows), fraction) for fraction in sorted((one, other)))
+    except DataError:  # a class without a row
+        return
+    keys = {content_key(example) for example in small}
+    assert [example for example in large if content_key(example) in keys] == list(small)
+    assert not texts(list(small)) - texts(labelled(rows))
+
+
+def test_a_fraction_keeps_the_balance_of_labels_and_whole_is_everything() -> None:
+    for fraction in (0.1, 0.3, 0.5):
+        kept = Counter(example.label for example in fraction_of(ROWS, fraction) if isinstance(example, Labelled))
+        assert kept == {"a": round(750 * fraction), "b": round(250 * fraction)}
+    assert fraction_of(ROWS, 1.0) == ROWS
+
+
+def test_a_fraction_without_a_row_of_some_class_is_refused() -> None:
+    with pytest.raises(
+        DataError, match=r"data.train_fraction: 0.001 of 1,000 training rows holds none of the 250 of b\. Take a larger part"
+    ):
+        fraction_of(ROWS, 0.001)
+    with pytest.raises(DataError, match="holds none of the 3 of small"):
+        fraction_of([Text(word, Origin("a.txt", 1, "small")) for word in "xyz"], 0.1)

@@ -28,12 +28,9 @@ def test_every_template_is_used_about_as_often() -> None:
     assert all(150 < asked[index] < 250 for index in range(3))
 
 
-def test_a_row_is_asked_the_same_again_and_another_seed_asks_otherwise() -> None:
-    rows = _rows(50)
-    first, again, other = ([Wording(TEMPLATES, seed=seed).request(row) for row in rows] for seed in (0, 0, 1))
-    assert first == again
-    assert first != other
-    assert first == [Wording(TEMPLATES).request(row) for row in _rows(50, file="elsewhere.csv")]
+def test_a_row_is_asked_the_same_again_wherever_it_lies() -> None:
+    here, there = ([Wording(TEMPLATES).request(row) for row in _rows(50, file=file)] for file in ("a.csv", "elsewhere.csv"))
+    assert here == there
 
 
 def test_the_same_text_in_two_rows_may_be_asked_in_two_ways() -> None:
@@ -48,11 +45,8 @@ def test_of_several_templates_a_bad_one_is_named() -> None:
         Wording(("{text}", "{text"))
 
 
-def test_training_and_prompt_word_a_row_alike_and_the_seed_counts_only_among_several(chatml: Any, facts: Callable[..., ModelFacts]) -> None:
+def test_training_and_prompt_word_a_row_alike(chatml: Any, facts: Callable[..., ModelFacts]) -> None:
     encoder = TextEncoder(chatml, facts(), ("bad", "good"), template=TEMPLATES, labelled_as="answer")
     for row in _rows(12):
         encoded, prompt = encoder.encode(row), encoder.prompt(row)
         assert encoded.tokens[: len(prompt)] == prompt
-    prints = {TextEncoder(chatml, facts(), template=TEMPLATES, seed=seed).fingerprint() for seed in (0, 1)}
-    assert len(prints) == 2
-    assert len({TextEncoder(chatml, facts(), template="{text}", seed=seed).fingerprint() for seed in (0, 1)}) == 1

@@ -143,6 +143,7 @@ def _side(speaker: Tuned, ask: Ask, metric: Metric, examples: Sequence[Example],
 
 
 def _mean(values: dict[str, Array], metric: Metric, seed: int) -> Any:
+    assert metric.higher_is_better is not None  # those of _METRICS all have a better side
     return worst_case(values, higher_is_better=metric.higher_is_better, seed=seed)
 
 

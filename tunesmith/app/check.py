@@ -195,4 +195,4 @@ def _encoder(recipe: Recipe, labels: tuple[str, ...], *, is_needed: bool) -> tup
     labelled_as: Literal["class", "answer"] = "answer" if uses_lm_head else "class"
     if data.chat_template is not None:
         tokenizer.chat_template = chat_template(data.chat_template, tokenizer, facts.name)
-    return TextEncoder(tokenizer, facts, labels, facts.max_length, template, data.system, labelled_as, data.loss_on, recipe.seed), []
+    return TextEncoder(tokenizer, facts, labels, facts.max_length, template, data.system, labelled_as, data.loss_on), []

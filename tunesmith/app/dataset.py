@@ -1,11 +1,11 @@
 """From the recipe's data section to examples, split. No torch here."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tunesmith.app.mixture import MixedSet, as_task, most_bytes, read_mixture, templates_of
 from tunesmith.core.types import Example
-from tunesmith.data import Dataset, InvalidRow, SourceFacts, Splits, limited, num_overlapping, read, refuse_overlap, split
+from tunesmith.data import Dataset, InvalidRow, SourceFacts, Splits, fraction_of, limited, num_overlapping, read, refuse_overlap, split
 from tunesmith.recipe import DataSpec, Recipe, Source
 
 __all__ = ["PreparedData", "prepare_data"]
@@ -51,6 +51,7 @@ def prepare_data(recipe: Recipe) -> PreparedData:
         kind = type(train.examples[0])
         labels, sets, warnings = train.facts.labels, {}, []
         refuse_overlap(whole, spec.allow_overlap)
+    used = replace(used, train=fraction_of(used.train, spec.train_fraction))
     known = sets or {"": MixedSet(kind, train.facts, labels, templates_of(spec.template), 1.0)}
     domains = dict[str, Sequence[Example]]()
     for name, domain in recipe.evaluate.domains.items():

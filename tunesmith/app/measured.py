@@ -14,9 +14,9 @@ from tunesmith.app.task import Task
 from tunesmith.core import registry
 from tunesmith.core.types import Choice, Example, HeadObjective, Labelled, Output
 from tunesmith.engine.packing import rows_seen
-from tunesmith.evaluation.score import compare, evaluate_metric, usual
+from tunesmith.evaluation.score import compare, evaluate_metric, is_measured, usual
 
-__all__ = ["base_kind", "measured", "measured_tasks", "pick"]
+__all__ = ["base_kind", "measured", "measured_tasks", "pick", "row_scores"]
 
 T = TypeVar("T")
 
@@ -47,6 +47,24 @@ def measured(task: Task, split: EncodedSplit, base: Sequence[Output] | None, tun
             if math.isfinite(found.value):  # a correlation with a constant is no number
                 baselines.setdefault("constant" if constant[0].label is None else "majority", {})[name] = asdict(found)
     return {"metrics": metrics, "baselines": baselines}
+
+
+def row_scores(task: Task, split: EncodedSplit, outputs: Sequence[Output]) -> list[dict[str, tuple[float, ...]]]:
+    """Of each row what it contributes to the metrics of `measured`, those of its own task in a mixture too: `Metric.value` makes these one number."""
+    if not outputs:
+        return []
+    tasks = {example.origin.task for example in split.examples} if task.data.sets else set[str]()
+    of_task = {name: _metrics_of(task, [example for example in split.examples if example.origin.task == name]) for name in tasks}
+    of_all = _metrics_of(task, split.examples)
+    metrics = make_metrics(task.recipe, list(dict.fromkeys(name for names in (of_all, *of_task.values()) for name in names)))
+    return [
+        {
+            name: metrics[name].stats(example, output, reference)
+            for name in dict.fromkeys([*of_all, *of_task.get(example.origin.task, ())])
+            if is_measured(metrics[name], example, output, reference)
+        }
+        for example, output, reference in zip(split.examples, outputs, split.references, strict=True)
+    ]
 
 
 def _metrics_of(task: Task, examples: Sequence[Example]) -> list[str]:

@@ -209,7 +209,7 @@ def text_encoder(
     data = recipe.data
     template = tuple(data.template) if isinstance(data.template, list) else data.template
     return TextEncoder(
-        model.tokenizer, model.facts, tuple(labels), model.facts.max_length, template, data.system, loss_on=data.loss_on, seed=recipe.seed,
+        model.tokenizer, model.facts, tuple(labels), model.facts.max_length, template, data.system, loss_on=data.loss_on,
         tasks=tasks or {}, window_tokens=data.chunk.length or 0, overlap_tokens=data.chunk.overlap, numbers=numbers,
     )  # fmt: skip
 

@@ -1,10 +1,9 @@
 """Tune: recipe -> data -> model -> method -> objective -> engine -> evaluation -> report."""
 
-import contextlib
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -15,27 +14,27 @@ from tunesmith.app.base import judge_base
 from tunesmith.app.document import Times, build_document
 from tunesmith.app.interruption import Interruption
 from tunesmith.app.judge_compare import judge_tuned, require_answers
-from tunesmith.app.judged import Judgement, judge
+from tunesmith.app.judged import judge
 from tunesmith.app.machine import machine_facts, versions
 from tunesmith.app.plan import Plan, make_plan, step_plan
+from tunesmith.app.predictions import write_predictions
+from tunesmith.app.recording import recorded
 from tunesmith.app.run import Run
 from tunesmith.app.saving import save_tuned
 from tunesmith.app.task import Say, Task, attach, learning_rate, prepare
 from tunesmith.app.training import Fit, Fitting, Validator, evenly_spaced
 from tunesmith.app.validation import make_validator
 from tunesmith.app.ways import chosen_ways
-from tunesmith.core.errors import DiskFull, Interrupted, RunError, TunesmithError
+from tunesmith.core.errors import RunError, TunesmithError
 from tunesmith.core.events import Event, Notice, Stage
 from tunesmith.core.files import write_json, write_text
 from tunesmith.core.run import RunDirectory, check_output_dir, new_run_directory
 from tunesmith.core.types import ParamGroup
 from tunesmith.data import write_quarantine
-from tunesmith.data.checks.texts import asked
 from tunesmith.engine.head_first import fit_heads
 from tunesmith.engine.loop import TrainingPlan, TrainingState
 from tunesmith.engine.memory import give_back_freed_memory
 from tunesmith.engine.optimizers import make_optimizer
-from tunesmith.evaluation.references import references_of
 from tunesmith.recipe import Recipe, dump, load
 from tunesmith.report import render
 
@@ -104,7 +103,7 @@ def _begun(task: Task) -> RunDirectory:
 
 
 def _run(task: Task, directory: RunDirectory, interruption: Interruption, say: Say, started: float, *, resumed: bool = False) -> Run:
-    with _recorded(directory, started):
+    with recorded(directory, started):
         say(Stage("base", "the model before tuning"))
         base = judge_base(task, directory, say)
         groups = attach(task)
@@ -127,37 +126,12 @@ def _run(task: Task, directory: RunDirectory, interruption: Interruption, say: S
             head_first_seconds=head_seconds,
         )
         document = build_document(task, directory, base, tuned, fit, planned, ways, times) | {"judge": compared}
-        _write_predictions(task, directory, base, tuned, better)
+        write_predictions(task, directory, base, tuned, better)
         write_json(directory.report_json, document)
         render(directory)
     give_back_freed_memory()
     shutil.rmtree(directory.checkpoints, ignore_errors=True)  # they serve to resume, and a finished run is not resumed
     return Run(directory)
-
-
-@contextlib.contextmanager
-def _recorded(directory: RunDirectory, started: float) -> Iterator[None]:
-    """Keep status.json true, whatever ends the block."""
-
-    def ended(status: str, message: str = "") -> None:
-        directory.set_status(status, message, sitting_seconds=time.perf_counter() - started)
-
-    try:
-        yield
-    except Interrupted as interrupted:
-        ended("interrupted")
-        raise Interrupted(f"{interrupted} Go on with: tunesmith runs resume {directory.path}") from None
-    except DiskFull as error:
-        with contextlib.suppress(DiskFull):
-            ended("failed", str(error))
-        raise DiskFull(f"{error} Then go on with: tunesmith runs resume {directory.path}") from None
-    except TunesmithError as error:
-        ended("failed", str(error))
-        raise
-    except BaseException as error:
-        ended("failed", f"{type(error).__name__}: {error}")
-        raise
-    ended("done")
 
 
 def _fit_head(task: Task, say: Say) -> float:
@@ -193,37 +167,6 @@ def _fit(task: Task, groups: list[ParamGroup], directory: RunDirectory, interrup
         patience=train.early_stopping_patience,
     )
     return fitting.run(resume=resumed)
-
-
-def _write_predictions(task: Task, directory: RunDirectory, base: Judgement, tuned: Judgement, better: Mapping[int, str]) -> None:
-    """A line a row; `better` has what a judge said of test rows."""
-    lines = []
-    for name in ("test", *task.data.domains):
-        split, before, after = task.splits[name], base.outputs.get(name), tuned.outputs[name]
-        for index, (example, reference, output) in enumerate(zip(split.examples, split.references, after, strict=True)):
-            references = references_of(example, reference)
-            line: dict[str, object] = {
-                "split": name,
-                "row": f"{example.origin.file}:{example.origin.row}",
-                "reference": reference,
-                "tuned": _said(output),
-            }
-            if len(references) > 1:
-                line["references"] = references
-            if output.text is not None and task.kind == "generation":
-                line["prompt"] = asked(example)
-            if task.data.sets:
-                line["task"] = example.origin.task
-            if before is not None:
-                line["base"] = _said(before[index])
-            if name == "test" and index in better:
-                line["better"] = better[index]
-            lines.append(json.dumps(line, ensure_ascii=False))
-    write_text(directory.predictions, "\n".join(lines) + "\n")
-
-
-def _said(output: object) -> dict[str, object]:
-    return {name: value for name, value in asdict(output).items() if value == value and value not in (None, (), 0)}  # type: ignore[call-overload]
 
 
 def _data_facts(task: Task) -> dict[str, object]:

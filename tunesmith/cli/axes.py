@@ -41,13 +41,13 @@ def axes(
 
 
 def _print(measured: Mapping[str, Any]) -> None:
-    from tunesmith.cli.tables import _table
+    from tunesmith.cli.tables import make_table
     from tunesmith.report.results import metric_title
 
     out = console()
     lower = "" if measured["higher_is_better"] else ", lower is better"
     out.print(f"\n{metric_title(measured['metric'])} on {measured['rows']:,} test rows{lower}", style="bold")
-    table = _table("", "rows changed", "base", "tuned", numbers_from=1)
+    table = make_table("", "rows changed", "base", "tuned", numbers_from=1)
     for line in _lines(measured):
         table.add_row(*line)
     out.print(table, soft_wrap=False)

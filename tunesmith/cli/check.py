@@ -119,14 +119,14 @@ def print_check(document: Mapping[str, Any]) -> None:
 
 
 def _print_splits(out: Console, document: Mapping[str, Any]) -> None:
-    from tunesmith.cli.tables import _table
+    from tunesmith.cli.tables import make_table
 
     splits = document["splits"]
     has_tokens = any(facts["lengths"] for facts in splits.values())
     has_words = any(facts["fertility"] for facts in splits.values())
     columns = ["rows", "characters", *(["median", "95 %", "longest", "too long"] if has_tokens else [])]
     columns += ["tokens/word", "tokens/byte", "whole words"] if has_words else []
-    table = _table("split", *columns, numbers_from=1)
+    table = make_table("split", *columns, numbers_from=1)
     for name, facts in splits.items():
         lengths = facts["lengths"] or {}
         measured = [f"{lengths[key]:,}" if lengths else "–" for key in ("median", "p95", "max", "num_over")] if has_tokens else []
@@ -169,11 +169,11 @@ def _print_finding(out: Console, found: Mapping[str, Any]) -> None:
 
 
 def _print_shift(out: Console, shift: Mapping[str, Any]) -> None:
-    from tunesmith.cli.tables import _table
+    from tunesmith.cli.tables import make_table
 
     first, other, auc = shift["first"], shift["other"], shift["auc"]
     out.print(f"\nshift from {first} ({shift['num_first']:,} texts) to {other} ({shift['num_other']:,})", style="bold")
-    table = _table("", "", numbers_from=1, header=False)
+    table = make_table("", "", numbers_from=1, header=False)
     table.add_row("AUC of telling them apart", f"{auc['value']:.3f} ({auc['low']:.3f}–{auc['high']:.3f})")
     embedded = shift["embedded"]
     if embedded:

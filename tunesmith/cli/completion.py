@@ -13,7 +13,7 @@ def recipes(incomplete: str) -> list[str]:
 
 
 def runs(incomplete: str) -> list[str]:
-    """Ids of the runs in `runs/`, newest first."""
-    from tunesmith.core.run import list_runs
+    """Ids of the runs and groups in `runs/`, newest first."""
+    from tunesmith.core.run import list_groups, list_runs
 
-    return [run.id for run in reversed(list_runs()) if run.id.startswith(incomplete)]
+    return [run.id for run in (*reversed(list_groups()), *reversed(list_runs())) if run.id.startswith(incomplete)]

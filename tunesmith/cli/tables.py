@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.cli.output import console
+from tunesmith.report.groups import read_group
 from tunesmith.report.numbers import MISSING, compact, count, duration, fixed, size
 from tunesmith.report.results import Comparison, DataSet, Estimate, comparisons, notes
 from tunesmith.report.summary import sentences
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from tunesmith.recipe.importing import Left
 
 __all__ = [
+    "make_table",
     "print_facts",
     "print_left",
     "print_models",
@@ -79,7 +81,7 @@ def _columns(data: Sequence[DataSet]) -> list[str]:
 
 def _wide(data: Sequence[DataSet]) -> Table:
     columns = _columns(data)
-    table = _table("data", *columns, numbers_from=2)
+    table = make_table("data", *columns, numbers_from=2)
     for one in data:
         for index, line in enumerate(one.comparisons):
             table.add_row(_name(one) if index == 0 else "", line.title, *_cells(line, columns[1:]))
@@ -89,7 +91,7 @@ def _wide(data: Sequence[DataSet]) -> Table:
 
 def _narrow(data: Sequence[DataSet]) -> Table:
     columns = _columns(data)
-    table = _table(*columns, numbers_from=1, gap=0)
+    table = make_table(*columns, numbers_from=1, gap=0)
     for one in data:
         table.add_row(_name(one).replace(" (", "\n("))
         for line in one.comparisons:
@@ -100,7 +102,7 @@ def _narrow(data: Sequence[DataSet]) -> Table:
 
 def _stacked(data: Sequence[DataSet]) -> Table:
     columns = _columns(data)
-    table = _table("", "", numbers_from=1, header=False)
+    table = make_table("", "", numbers_from=1, header=False)
     for one in data:
         table.add_row(_name(one))
         for line in one.comparisons:
@@ -118,26 +120,32 @@ def print_plan(recipe: Recipe, plan: Mapping[str, Any]) -> None:
     print_facts({key: value for key, value in plan.items() if key not in ("schema", "recipe")})
 
 
-def print_runs(runs: Sequence[Mapping[str, Any]]) -> None:
-    """A line a run: its first metric, base and tuned."""
-    if not runs:
+def print_runs(runs: Sequence[Mapping[str, Any]], groups: Sequence[Mapping[str, Any]] = ()) -> None:
+    """A line a run: its first metric, base and tuned; a line a group: the mean over its seeds, or its largest size."""
+    if not runs and not groups:
         console(stderr=True).print("no runs yet: `tunesmith tune reviews` makes one")
         return
     out = console()
     is_narrow = out.width < _NARROW
-    table = _table("run", "status", *(() if is_narrow else ("task", "metric")), "base", "tuned", numbers_from=2 if is_narrow else 4)
+    table = make_table("run", "status", *(() if is_narrow else ("task", "metric")), "base", "tuned", numbers_from=2 if is_narrow else 4)
     for run in runs:
         task, measured = run.get("task") or {}, comparisons(run)
         first = measured[0].comparisons[0] if measured else None
         values = [_value(estimate, first.decimals) for estimate in (first.base, first.tuned)] if first else []
         did = " · ".join(filter(None, (task.get("objective"), task.get("method"))))
         table.add_row(run["run"], run["status"], *(() if is_narrow else (did, first.title if first else "")), *values)
+    for group in groups:
+        metric = places[0].metrics[0] if (places := read_group(group)) else None
+        values = [_value(estimate, metric.decimals) for estimate in (metric.base, metric.mean or metric.by_run[-1])] if metric else []
+        task, number = group.get("task") or {}, f"{len(group['runs'])} {'seeds' if group['kind'] == 'seeds' else 'sizes'}"
+        did = " · ".join(filter(None, (task.get("objective"), task.get("method"), number)))
+        table.add_row(group["group"], group["status"], *(() if is_narrow else (did, metric.title if metric else "")), *values)
     out.print(table)
 
 
 def print_recipes(recipes: Sequence[Mapping[str, str]]) -> None:
     """A line a recipe."""
-    table = _table("recipe", "what it is for")
+    table = make_table("recipe", "what it is for")
     for recipe in recipes:
         table.add_row(recipe["name"], recipe["description"])
     console().print(table, soft_wrap=False)
@@ -152,7 +160,7 @@ def print_models(models: Sequence[Mapping[str, Any]]) -> None:
             print_facts(model)
             console().print()
         return
-    table = _table(*(_words(key) for key in models[0]))
+    table = make_table(*(_words(key) for key in models[0]))
     for model in models:
         table.add_row(*(_shown(key, value) for key, value in model.items()))
     console().print(table, soft_wrap=False)
@@ -160,7 +168,7 @@ def print_models(models: Sequence[Mapping[str, Any]]) -> None:
 
 def print_facts(facts: Mapping[str, Any]) -> None:
     """Names and values; a nested mapping is set in below its name."""
-    table = _table("", "", header=False)
+    table = make_table("", "", header=False)
     _add_facts(table, facts, 0)
     console().print(table, soft_wrap=False)
 
@@ -196,13 +204,14 @@ def print_left(left: Sequence[Left], *, stderr: bool) -> None:
     if not left:
         out.print("everything was carried over")
         return
-    table = _table("not carried over", "value", "why", "what to do")
+    table = make_table("not carried over", "value", "why", "what to do")
     for one in sorted(left, key=lambda one: not one.cure):
         table.add_row(one.key, one.value, one.reason, one.cure or "nothing")
     out.print(table, soft_wrap=False)
 
 
-def _table(*columns: str, numbers_from: int | None = None, header: bool = True, gap: int = 2) -> Table:
+def make_table(*columns: str, numbers_from: int | None = None, header: bool = True, gap: int = 2) -> Table:
+    """An empty table of these columns; from the column `numbers_from` on they hold numbers."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tunesmith.cli.completion import recipes
 from tunesmith.cli.output import JsonOption, Overrides, SkipInvalidOption, json_only, with_skip_invalid
+from tunesmith.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from tunesmith.recipe import Recipe
 
 __all__ = ["tune"]
 
@@ -16,17 +20,37 @@ def tune(
     recipe: Annotated[str, typer.Argument(help="A recipe file, or the name of one that comes with tunesmith.", autocompletion=recipes)],
     overrides: Overrides = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the resolved recipe and the plan.")] = False,
+    seeds: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", help="Train with N seeds, the recipe's and those that follow it, and give mean and spread.", show_default=False
+        ),
+    ] = None,
+    curve: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PARTS",
+            help="Train on growing parts of the training rows, as 0.1,0.3,1.0, and say what more data gives.",
+            show_default=False,
+        ),
+    ] = None,
     skip_invalid: SkipInvalidOption = False,
     json: JsonOption = False,
 ) -> None:
     """Train a model on your data, and measure it before and after on data that it has not seen.
 
-    Writes a run folder with what was trained, predictions and a report.
+    Writes a run folder with what was trained, predictions and a report. With --seeds or --curve it is a folder of several runs and what they say
+    together; the same command goes on with one that was interrupted.
     """
     from tunesmith.core.garbage import never_collected
     from tunesmith.recipe import load
 
     loaded = load(recipe, with_skip_invalid(overrides, skip_invalid))
+    if dry_run and (seeds is not None or curve is not None):
+        raise UsageError("--dry-run: plans a single run. Leave out --seeds and --curve.")
+    if seeds is not None or curve is not None:
+        _tune_group(loaded, seeds, curve, json)
+        return
     with json_only(json) as write_document:
         with never_collected():
             from tunesmith.app.tune import plan
@@ -47,3 +71,31 @@ def tune(
         write_document(report)
         if not json:
             tables.print_report(report, run)
+
+
+def _tune_group(recipe: Recipe, seeds: int | None, curve: str | None, json: bool) -> None:
+    from tunesmith.core.garbage import never_collected
+
+    if seeds is not None and curve is not None:
+        raise UsageError("--curve: stands beside --seeds. Leave one of them out.")
+    with json_only(json) as write_document:
+        with never_collected():
+            from tunesmith.app.group import tune_curve, tune_seeds
+            from tunesmith.cli import group_tables
+            from tunesmith.cli.progress import Progress
+
+        with Progress() as progress:
+            if curve is not None:
+                group = tune_curve(recipe, _parts(curve), progress=progress)
+            else:
+                group = tune_seeds(recipe, seeds or 0, progress=progress)
+        write_document(group.report)
+        if not json:
+            group_tables.print_group(group.report, group.directory)
+
+
+def _parts(text: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise UsageError(f"--curve: {text}: expected numbers parted by commas, such as 0.1,0.3,1.0.") from None

@@ -1,29 +1,37 @@
-"""The layout of a run directory. Everything that a run leaves behind is found through here; nothing here imports torch."""
+"""The layout of a run directory, and of a group of runs. Everything that they leave behind is found through here; nothing here imports torch."""
 
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from tunesmith.core.errors import RunError
 from tunesmith.core.files import write_json
 
-__all__ = ["RunDirectory", "check_output_dir", "find_run", "list_runs", "new_run_directory"]
+__all__ = [
+    "GroupDirectory",
+    "RunDirectory",
+    "check_output_dir",
+    "find",
+    "find_run",
+    "list_groups",
+    "list_runs",
+    "new_group_directory",
+    "new_run_directory",
+]
+
+Kind = Literal["seeds", "curve"]
+"""What the runs of a group differ in: the seed, or how many of the training rows they learn from."""
+
+ASKED = "asked.json"
+"""The file by which a group is told from a run."""
 
 
 @dataclass(frozen=True, slots=True)
-class RunDirectory:
-    """The files of one run.
-
-    recipe.yaml        the resolved recipe                     adapter/            what a parameter-efficient method trained
-    environment.json   machine, versions, model, command       model/              the whole model, where all of it trained
-    data.json          sources, hashes, rows                   heads.safetensors   new heads, with labels in heads.json
-    steps.jsonl        one line a step or validation           checkpoints/        step-000123/: to resume from
-    predictions.jsonl  test rows, base and tuned               report.json, report.html, README.md (model card)
-    status.json        running, done, failed, interrupted      quarantine.jsonl    rows left out as invalid, where there were any
-    """
+class _Directory:
+    """What runs and groups have in common: a recipe, a status, a page."""
 
     path: Path
 
@@ -36,6 +44,52 @@ class RunDirectory:
     def recipe(self) -> Path:
         """The resolved recipe."""
         return self.path / "recipe.yaml"
+
+    @property
+    def report_html(self) -> Path:
+        """The report, for people."""
+        return self.path / "report.html"
+
+    @property
+    def status(self) -> str:
+        """running, done, failed, interrupted; `unknown` where no status was written."""
+        file = self.path / "status.json"
+        return str(self.read_json(file)["status"]) if file.exists() else "unknown"
+
+    @property
+    def seconds(self) -> float:
+        """Wall clock of the sittings that ended before now, in seconds."""
+        file = self.path / "status.json"
+        return float(self.read_json(file).get("seconds", 0.0)) if file.exists() else 0.0
+
+    def set_status(self, status: str, message: str = "", *, sitting_seconds: float = 0.0) -> None:
+        """Record how it stands, and add the seconds of a sitting that ends."""
+        seconds, time = self.seconds + sitting_seconds, datetime.now(UTC).isoformat(timespec="seconds")
+        write_json(self.path / "status.json", {"status": status, "message": message, "seconds": seconds, "time": time})
+
+    def read_json(self, file: Path) -> Any:
+        """A JSON document of this directory. Raises: RunError, naming the file, where it is missing or broken."""
+        try:
+            return json.loads(file.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise RunError(
+                f"{file}: no such file; {self.id} did not get that far (`tunesmith runs resume {self.path}` goes on with it)."
+            ) from None
+        except (ValueError, OSError) as error:
+            raise RunError(f"{file}: cannot be read ({error}).") from None
+
+
+@dataclass(frozen=True, slots=True)
+class RunDirectory(_Directory):
+    """The files of one run.
+
+    recipe.yaml        the resolved recipe                     adapter/            what a parameter-efficient method trained
+    environment.json   machine, versions, model, command       model/              the whole model, where all of it trained
+    data.json          sources, hashes, rows                   heads.safetensors   new heads, with labels in heads.json
+    steps.jsonl        one line a step or validation           checkpoints/        step-000123/: to resume from
+    predictions.jsonl  test rows, base and tuned               report.json, report.html, README.md (model card)
+    status.json        running, done, failed, interrupted      quarantine.jsonl    rows left out as invalid, where there were any
+    """
 
     @property
     def environment(self) -> Path:
@@ -68,11 +122,6 @@ class RunDirectory:
         return self.path / "report.json"
 
     @property
-    def report_html(self) -> Path:
-        """The report, for people."""
-        return self.path / "report.html"
-
-    @property
     def model_card(self) -> Path:
         """The model card."""
         return self.path / "README.md"
@@ -102,34 +151,6 @@ class RunDirectory:
         """Names, shapes and labels of the heads."""
         return self.path / "heads.json"
 
-    @property
-    def status(self) -> str:
-        """running, done, failed, interrupted; `unknown` where no status was written."""
-        file = self.path / "status.json"
-        return str(self.read_json(file)["status"]) if file.exists() else "unknown"
-
-    @property
-    def seconds(self) -> float:
-        """Wall clock of the sittings that ended before now, in seconds."""
-        file = self.path / "status.json"
-        return float(self.read_json(file).get("seconds", 0.0)) if file.exists() else 0.0
-
-    def set_status(self, status: str, message: str = "", *, sitting_seconds: float = 0.0) -> None:
-        """Record how the run stands, and add the seconds of a sitting that ends."""
-        seconds, time = self.seconds + sitting_seconds, datetime.now(UTC).isoformat(timespec="seconds")
-        write_json(self.path / "status.json", {"status": status, "message": message, "seconds": seconds, "time": time})
-
-    def read_json(self, file: Path) -> Any:
-        """A JSON document of this run. Raises: RunError, naming the file, where it is missing or broken."""
-        try:
-            return json.loads(file.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise RunError(
-                f"{file}: no such file; the run {self.id} did not get that far (`tunesmith runs resume {self.path}` goes on with it)."
-            ) from None
-        except (ValueError, OSError) as error:
-            raise RunError(f"{file}: cannot be read ({error}).") from None
-
     def read_steps(self) -> Iterator[Mapping[str, Any]]:
         """The events of steps.jsonl; a last line that an interruption cut short is passed over."""
         if not self.steps.exists():
@@ -139,6 +160,48 @@ class RunDirectory:
                 yield json.loads(line)
             except ValueError:
                 return
+
+
+@dataclass(frozen=True, slots=True)
+class GroupDirectory(_Directory):
+    """The files of a group: runs of one recipe that are read together.
+
+    recipe.yaml        the recipe that they share              seed-0/, seed-1/, ...      a run each, of one seed each
+    asked.json         which runs: kind and values             part-0.1/, part-1.0/, ...  a run each, of a part of the training rows each
+    status.json        as a run's                              group.json, report.html    what they say together, once all are done
+    """
+
+    @property
+    def asked(self) -> Path:
+        """Which runs it has: `{kind, values}`."""
+        return self.path / ASKED
+
+    @property
+    def group_json(self) -> Path:
+        """What the runs say together, for programs."""
+        return self.path / "group.json"
+
+    @property
+    def kind(self) -> Kind:
+        """What its runs differ in."""
+        kind: Kind = self.read_json(self.asked)["kind"]
+        return kind
+
+    @property
+    def values(self) -> list[float]:
+        """The seeds, or the parts of the training rows, of its runs."""
+        return list(self.read_json(self.asked)["values"])
+
+    @property
+    def members(self) -> list[RunDirectory]:
+        """Its runs, whether they are there yet or not."""
+        name = {"seeds": "seed", "curve": "part"}[self.kind]
+        return [RunDirectory(self.path / f"{name}-{value}") for value in self.values]
+
+    @property
+    def runs(self) -> list[RunDirectory]:
+        """Those of its runs that are there."""
+        return [run for run in self.members if run.recipe.is_file()]
 
 
 def check_output_dir(output_dir: Path) -> None:
@@ -156,6 +219,19 @@ def new_run_directory(name: str, output_dir: Path | None, runs_folder: Path = Pa
 
     Raises: RunError, where `output_dir` cannot be used or made.
     """
+    run = RunDirectory(_new_folder(name, output_dir, runs_folder))
+    run.set_status("running")
+    return run
+
+
+def new_group_directory(name: str, kind: Kind, output_dir: Path | None, runs_folder: Path = Path("runs")) -> GroupDirectory:
+    """Make the directory of a new group: `output_dir`, or `runs/NAME-KIND-DATE-TIME`. Raises: as `new_run_directory`."""
+    group = GroupDirectory(_new_folder(f"{name}-{kind}", output_dir, runs_folder))
+    group.set_status("running")
+    return group
+
+
+def _new_folder(name: str, output_dir: Path | None, runs_folder: Path) -> Path:
     if output_dir is None:
         stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
         output_dir, number = runs_folder / f"{name}-{stamp}", 1
@@ -167,21 +243,31 @@ def new_run_directory(name: str, output_dir: Path | None, runs_folder: Path = Pa
         output_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RunError(f"{output_dir}: output_dir cannot be made ({error.strerror}). Name another.") from None
-    run = RunDirectory(output_dir)
-    run.set_status("running")
-    return run
+    return output_dir
 
 
 def find_run(name: str | Path, runs_folder: Path = Path("runs")) -> RunDirectory:
-    """The run of that path or id (`run:ID` too, or the unambiguous beginning of one).
+    """The run of that path or id (`run:ID` too, or the unambiguous beginning of one); of a group's runs, `GROUP/RUN`.
 
-    Raises: RunError, where there is none, or several.
+    Raises: RunError, where there is none, or several, or where it is a group.
     """
+    found = find(name, runs_folder)
+    if isinstance(found, GroupDirectory):
+        runs = ", ".join(str(run.path) for run in found.runs)
+        raise RunError(f"{found.path}: is a group of runs. Name one of them: {runs or 'there is none yet'}.")
+    return found
+
+
+def find(name: str | Path, runs_folder: Path = Path("runs")) -> RunDirectory | GroupDirectory:
+    """The run or group of that path or id, or of the unambiguous beginning of one. Raises: RunError, where there is none, or several."""
     text = str(name).removeprefix("run:")
     for path in (Path(text), runs_folder / text):
+        if (path / ASKED).is_file():
+            return GroupDirectory(path)
         if (path / "recipe.yaml").is_file():
             return RunDirectory(path)
-    found = [run for run in list_runs(runs_folder) if run.id.startswith(text)] if text else []
+    known: list[RunDirectory | GroupDirectory] = [*list_runs(runs_folder), *list_groups(runs_folder)]
+    found = [one for one in known if one.id.startswith(text)] if text else []
     if len(found) == 1:
         return found[0]
     if found:
@@ -192,8 +278,15 @@ def find_run(name: str | Path, runs_folder: Path = Path("runs")) -> RunDirectory
 
 
 def list_runs(runs_folder: Path = Path("runs")) -> list[RunDirectory]:
-    """The runs in a folder, oldest first."""
-    if not runs_folder.is_dir():
-        return []
-    found = [RunDirectory(path.parent) for path in runs_folder.glob("*/recipe.yaml")]
-    return sorted(found, key=lambda run: (run.recipe.stat().st_mtime, run.id))
+    """The runs in a folder, oldest first; without those of groups."""
+    return [RunDirectory(path) for path in _folders_with_a_recipe(runs_folder) if not (path / ASKED).is_file()]
+
+
+def list_groups(runs_folder: Path = Path("runs")) -> list[GroupDirectory]:
+    """The groups of runs in a folder, oldest first."""
+    return [GroupDirectory(path) for path in _folders_with_a_recipe(runs_folder) if (path / ASKED).is_file()]
+
+
+def _folders_with_a_recipe(folder: Path) -> list[Path]:
+    found = [file.parent for file in folder.glob("*/recipe.yaml")] if folder.is_dir() else []
+    return sorted(found, key=lambda path: ((path / "recipe.yaml").stat().st_mtime, path.name))

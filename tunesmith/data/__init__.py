@@ -10,7 +10,7 @@ from tunesmith.data.quarantine import InvalidRow, Quarantine, write_quarantine
 from tunesmith.data.read import Dataset, SourceFacts, is_named_by_mapping, read
 from tunesmith.data.records import iter_records, iter_rows
 from tunesmith.data.row_table import RowTable
-from tunesmith.data.split import Splits, content_key, limited, num_overlapping, refuse_overlap, split
+from tunesmith.data.split import Splits, content_key, fraction_of, limited, num_overlapping, refuse_overlap, split
 from tunesmith.data.stored import StoredExamples, StoredTexts, chosen
 from tunesmith.data.wording import Asked
 
@@ -34,6 +34,7 @@ __all__ = [
     "content_key",
     "encode",
     "example_to_predict",
+    "fraction_of",
     "inspect",
     "is_named_by_mapping",
     "is_template_file",

@@ -53,13 +53,12 @@ class TextEncoder:
     max_length: int = 0
     """The most tokens of a sequence; 0: as many as the model takes."""
     template: str | tuple[str, ...] | None = None
-    """How the user's turn of pairs and labelled texts is worded; of several, a row gets one by `seed`, its number and its text."""
+    """How the user's turn of pairs and labelled texts is worded; of several, a row gets one by its number and its text."""
     system: str | None = None
     labelled_as: Literal["class", "answer"] = "class"
     """Whether a labelled text is encoded for a classifier's head, or as a request with the label's name as its answer."""
     loss_on: LossOn = "assistant"
     """What is learned of a conversation."""
-    seed: int = 0
     tasks: Mapping[str, Asked] = field(default_factory=dict)
     """How the examples of each task of a mixture are asked, by the task's name."""
     window_tokens: int = 0
@@ -87,8 +86,8 @@ class TextEncoder:
                 f"data.chunk: windows of {window} tokens that overlap by {self.overlap_tokens}; expected at most {length} tokens (model.max_length), "
                 "and an overlap of at least 1 and less than a window."
             )
-        wording = Wording.of(self.template, self.labels, self.seed)
-        tasks = {name: Wording.of(one.templates, one.labels, self.seed, f"data.mix.{name}.template") for name, one in self.tasks.items()}
+        wording = Wording.of(self.template, self.labels)
+        tasks = {name: Wording.of(one.templates, one.labels, f"data.mix.{name}.template") for name, one in self.tasks.items()}
         object.__setattr__(self, "max_length", length)
         object.__setattr__(self, "_renderer", Renderer(self.tokenizer, self.facts.name, wording, self.system, self.loss_on, tasks))
         object.__setattr__(self, "_anchor", anchor_of(self.tokenizer))
@@ -252,10 +251,8 @@ class TextEncoder:
         special = {name: str(value) for name, value in tokenizer.special_tokens_map.items()}
         model = (facts.is_causal, facts.is_encoder_decoder, facts.has_token_types, facts.decoder_start_token_id, facts.vocab_size)
         wording = self._renderer.wording
-        choice = (wording.templates, self.seed if len(wording.templates) > 1 else 0)
         tasks = {name: (asked.templates, asked.labels) for name, asked in self.tasks.items()}
-        of_tasks = (tasks, self.seed if tasks else 0)
-        words = (tokenizer.chat_template, self.labels, choice, self.system, self.labelled_as, self.loss_on, *of_tasks)
+        words = (tokenizer.chat_template, self.labels, wording.templates, self.system, self.labelled_as, self.loss_on, tasks)
         return hash_of(written(tokenizer), special, words, self.max_length, self.window_tokens, self.overlap_tokens, model)
 
     def _ready(self, example: Tokens) -> Sequence[int]:

@@ -38,6 +38,7 @@ __all__ = [
     "content_key",
     "content_parts",
     "duplicate_key",
+    "fraction_of",
     "held_out",
     "label_of",
     "limited",
@@ -173,6 +174,36 @@ def held_out(
 def limited(examples: Sequence[E], limit: int | None) -> Sequence[E]:
     """At most `limit` examples, first by hash within each label, in their own order."""
     return chosen(examples, range(len(examples))) if limit is None or limit >= len(examples) else _take(examples, limit)[0]
+
+
+def fraction_of(examples: Sequence[E], fraction: float) -> Sequence[E]:
+    """About that part of the examples, every class (of each task) in proportion, in their own order.
+
+    What a smaller fraction takes is among what a larger one takes. Copies of a text stay together.
+    Raises: DataError, where a class or a task is left without an example.
+    """
+    if fraction >= 1:
+        return examples
+    keys, strata = list[str](), list[str]()
+    for example in examples:
+        keys.append(content_key(example))
+        name = "" if isinstance(example, MultiLabelled) else _label(example)  # each row of those may be a class of its own
+        strata.append(f"{example.origin.task}\x1f{name}")
+    stratum_of = label_of(keys, strata)
+    sizes, totals = Counter(keys), Counter(stratum_of[key] for key in keys)
+    passed, inside = Counter[str](), set[str]()
+    for key in sorted(sizes):
+        stratum = stratum_of[key]
+        if passed[stratum] + sizes[key] / 2 <= fraction * totals[stratum]:  # its middle lies inside
+            inside.add(key)
+        passed[stratum] += sizes[key]
+    missing = sorted(totals.keys() - {stratum_of[key] for key in inside})
+    if missing:
+        task, _, name = missing[0].partition("\x1f")
+        raise DataError(
+            f"data.train_fraction: {fraction:g} of {len(examples):,} training rows holds none of the {totals[missing[0]]:,} of {name or task}. Take a larger part."
+        )
+    return chosen(examples, (place for place, key in enumerate(keys) if key in inside))
 
 
 def _count(size: float, total: int) -> int:

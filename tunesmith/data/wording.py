@@ -57,13 +57,12 @@ class Asked:
 class Wording:
     """The user's turn of pairs, of labelled texts and of questions with choices.
 
-    Of several templates each row gets one: which is a function of the seed, the row's number and its text, so that a row is asked the same in
-    every epoch and run, in training and in evaluation.
+    Of several templates each row gets one: which is a function of the row's number and its text, so that a row is asked the same in every epoch
+    and run, whatever the seed, in training and in evaluation.
     """
 
     templates: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
-    seed: int = 0
     key: str = "data.template"
     """What messages call the templates."""
 
@@ -76,10 +75,10 @@ class Wording:
                 )
 
     @classmethod
-    def of(cls, template: str | Sequence[str] | None, labels: tuple[str, ...] = (), seed: int = 0, key: str = "data.template") -> "Wording":
+    def of(cls, template: str | Sequence[str] | None, labels: tuple[str, ...] = (), key: str = "data.template") -> "Wording":
         """From one template, several, or none: the text as it is."""
         given = () if template is None else (template,) if isinstance(template, str) else tuple(template)
-        return cls(given, labels, seed, key)
+        return cls(given, labels, key)
 
     def request(self, example: Completion | Labelled | Rated | MultiLabelled | Choice) -> str:
         """What is asked: a template filled in, else the source text (two texts parted by a line break, choices as a list below their question)."""
@@ -102,5 +101,5 @@ class Wording:
     def _choice(self, row: int, text: str) -> int:
         if len(self.templates) == 1:
             return 0
-        digest = blake2b(f"{self.seed}\n{row}\n{text}".encode("utf-8", "surrogatepass"), digest_size=8).digest()
+        digest = blake2b(f"{row}\n{text}".encode("utf-8", "surrogatepass"), digest_size=8).digest()
         return int.from_bytes(digest, "big") % len(self.templates)

@@ -31,7 +31,7 @@ from tunesmith.core.types import (
 )
 from tunesmith.evaluation.references import has_reference
 
-__all__ = ["MetricResult", "changed", "compare", "confusion", "evaluate_metric", "metrics_for", "text_of", "usual"]
+__all__ = ["MetricResult", "changed", "compare", "confusion", "evaluate_metric", "is_measured", "metrics_for", "paired", "text_of", "usual"]
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -94,7 +94,7 @@ def compare(
     The difference is tuned minus base over the same rows: by McNemar's exact test and Tango's interval for a proportion, else by a paired bootstrap.
     """
     answered = [row for row, output in enumerate(tuned) if metric.needs != "text" or output.text is not None]
-    rows = [row for row in answered if _says_something(metric, examples, references, row)]
+    rows = [row for row in answered if is_measured(metric, examples[row], tuned[row], references[row])]
     counts = {"rows": len(rows), "excluded": len(answered) - len(rows)}
     entry: dict[str, Any] = {"higher_is_better": metric.higher_is_better, **counts, "base": None, "tuned": None, "difference": None}
     if not rows:
@@ -104,16 +104,19 @@ def compare(
     if base is None:
         return entry | {"tuned": asdict(_interval(metric, tuned_nk, groups, seed)) | _details(metric, tuned_nk)}
     base_nk = _stats(metric, examples, [base[row] for row in rows], references)
-    pair = asdict(_paired(metric, base_nk, tuned_nk, groups, seed))
+    pair = asdict(paired(metric, base_nk, tuned_nk, groups, seed))
     sides = {name: pair[name] | _details(metric, stats_nk) for name, stats_nk in (("base", base_nk), ("tuned", tuned_nk))}
     return entry | pair | sides
 
 
-def _says_something(metric: Metric, examples: Sequence[Example], references: Sequence[str], row: int) -> bool:
-    if metric.needs == "text" and getattr(metric, "reads_reference", True) and not has_reference(examples[row], references[row]):
+def is_measured(metric: Metric, example: Example, output: Output, reference: str) -> bool:
+    """Whether a metric says something of a row: text is written for some rows only, references may be missing, and some metrics are for some rows."""
+    if metric.needs == "text" and output.text is None:
+        return False
+    if metric.needs == "text" and getattr(metric, "reads_reference", True) and not has_reference(example, reference):
         return False
     applies = getattr(metric, "applies", None)
-    return applies is None or bool(applies(examples[row], references[row]))
+    return applies is None or bool(applies(example, reference))
 
 
 def _details(metric: Metric, stats_nk: Array) -> dict[str, Any]:
@@ -121,7 +124,12 @@ def _details(metric: Metric, stats_nk: Array) -> dict[str, Any]:
     return {} if details is None else {"details": dict(details(stats_nk))}
 
 
-def _paired(metric: Metric, base_nk: Array, tuned_nk: Array, groups: list[Hashable] | None, seed: int) -> PairedIntervals:
+def paired(metric: Metric, base_nk: Array, tuned_nk: Array, groups: Sequence[Hashable] | None, seed: int) -> PairedIntervals:
+    """Two systems on the same rows, from what each row contributed, shape (rows, k): as `compare`.
+
+    Args:
+        groups: one key a row, those of rows that are not independent; None: every row stands alone.
+    """
     if metric.is_proportion and groups is None:
         return compare_proportions(base_nk[:, 0], tuned_nk[:, 0])
     return paired_bootstrap(base_nk, tuned_nk, metric.value, seed=seed, groups=groups)

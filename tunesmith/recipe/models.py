@@ -193,6 +193,8 @@ class DataSpec(Section):
     """The system message of every conversation."""
     limit: Limit = Limit()
     """The most rows to use."""
+    train_fraction: float = Field(default=1.0, gt=0, le=1)
+    """Part of the training rows to learn from, each label in proportion; a smaller part's rows are among a larger one's (`tune --curve`)."""
     split: Split = Split()
     """What to hold out."""
     too_long: Literal["cut", "drop", "refuse"] = "cut"

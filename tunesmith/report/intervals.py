@@ -8,7 +8,7 @@ from tunesmith.report.numbers import fixed
 from tunesmith.report.results import Comparison, DataSet, Estimate
 from tunesmith.report.svg import Scale, element, label, picture, ticks
 
-__all__ = ["interval_panels"]
+__all__ = ["interval_panels", "whisker"]
 
 WIDTH = 310
 LEFT, RIGHT = 8, 302
@@ -49,11 +49,11 @@ def _row(name: str, c: Comparison, x: Scale, top: float) -> str:
     if c.majority:
         at = x(c.majority.value)
         content += element("line", class_="majority", x1=at, x2=at, y1=top + 22, y2=top + 46)
-    content += _whisker(c.base, x, top + 28, "base") + _whisker(c.tuned, x, top + 39, "tuned")
+    content += whisker(c.base, x, top + 28, "base") + whisker(c.tuned, x, top + 39, "tuned")
     return content
 
 
-def _whisker(estimate: Estimate | None, x: Scale, y: float, kind: str) -> str:
+def whisker(estimate: Estimate | None, x: Scale, y: float, kind: str) -> str:
     """A dot, hollow for the base and full for the tuned model, on its interval."""
     if estimate is None:
         return ""

@@ -10,6 +10,7 @@ __all__ = [
     "duration",
     "fixed",
     "interval",
+    "p_cell",
     "p_value",
     "percent",
     "ratio",
@@ -107,6 +108,11 @@ def p_value(p: float) -> str:
     """`p < 0.001`, `p = 0.004`, `p = 0.41`: two decimals, three where two would hide the side of 0.01 or 0.05. Unbroken by line ends."""
     text = "p < 0.001" if p < 0.001 else f"p = {p:.3f}" if p < 0.01 or 0.045 <= p < 0.055 else f"p = {min(p, 1.0):.2f}"
     return text.replace(" ", NO_BREAK_SPACE)
+
+
+def p_cell(p: float | None) -> str:
+    """The p-value alone, as a table's cell."""
+    return MISSING if p is None else p_value(p).removeprefix(f"p{NO_BREAK_SPACE}").removeprefix(f"={NO_BREAK_SPACE}")
 
 
 def duration(seconds: float) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from tunesmith.report.numbers import MISSING, NO_BREAK_SPACE, count, decimals_for, fixed, interval, p_value, signed, significant
+from tunesmith.report.numbers import MISSING, NO_BREAK_SPACE, count, decimals_for, fixed, interval, p_cell, p_value, signed, significant
 
 __all__ = ["Comparison", "DataSet", "Estimate", "Verdict", "comparisons", "file_name", "metric_title", "note_on_p", "notes"]
 
@@ -175,7 +175,7 @@ class Comparison:
     @property
     def p_text(self) -> str:
         """The p value alone, as a table's cell."""
-        return MISSING if self.p is None else p_value(self.p).removeprefix("p\u00a0").removeprefix("=\u00a0")
+        return p_cell(self.p)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""A metric over several seeds and the test rows, and the difference of two methods, with intervals.
+"""A metric over several seeds and the test rows, and what is made of several such, with intervals.
 
     S seeds    N test rows    K numbers that a row contributes to a metric
 
@@ -19,7 +19,7 @@ import numpy as np
 
 from tunesmith.core.statistics import Interval, Value
 
-__all__ = ["Stats", "difference", "mean"]
+__all__ = ["Stats", "contrast", "difference", "mean"]
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 _RESAMPLES = 2000
@@ -31,11 +31,11 @@ class Stats:
     """What the test rows contributed under each seed."""
 
     by_seed: Mapping[int, Mapping[str, Sequence[Sequence[float]]]]
-    """Seed -> key of a row -> what stands in the results under it: one list of numbers a row."""
+    """Seed -> key of a row -> what it contributed: one list of numbers a row, several where rows share the key."""
 
     @classmethod
     def of(cls, found: Mapping[int, Mapping[str, Any]], side: str = "tuned") -> "Stats":
-        """Of what `legs.tuning.row_stats` found under each seed; `side` is base or tuned."""
+        """From what was found under each seed: the keys under `row` and, under `side`, the numbers of each row; None among them is no number."""
         by_seed: dict[int, dict[str, list[Sequence[float]]]] = {}
         for seed, rows in found.items():
             by_row: dict[str, list[Sequence[float]]] = {}
@@ -56,15 +56,20 @@ class Stats:
 
 def mean(stats: Stats, value: Value) -> Interval:
     """The metric, its mean over the seeds, with the 95 % interval. Raises: ValueError, where there is no row."""
-    return _crossed([stats], sorted(stats.by_seed), value)
+    return contrast([stats], [1.0], value)
 
 
 def difference(ours: Stats, theirs: Stats, value: Value) -> Interval:
     """Ours minus theirs over the seeds and rows that both have. Raises: ValueError, where they share none."""
-    return _crossed([ours, theirs], sorted(set(ours.by_seed) & set(theirs.by_seed)), value)
+    return contrast([ours, theirs], [1.0, -1.0], value)
 
 
-def _crossed(sides: Sequence[Stats], seeds: Sequence[int], value: Value) -> Interval:
+def contrast(sides: Sequence[Stats], weights: Sequence[float], value: Value) -> Interval:
+    """The weighted sum of the sides' means over the seeds and rows that all have, with the 95 % interval.
+
+    Its bounds are NaN where resampling says nothing. Raises: ValueError, where the sides share no row.
+    """
+    seeds = sorted(set.intersection(*(set(side.by_seed) for side in sides)))
     shared = [side.rows(seeds) for side in sides] if seeds else [[]]
     keys = [key for key in shared[0] if all(key in others for others in map(set, shared[1:]))]
     if not keys:
@@ -72,8 +77,8 @@ def _crossed(sides: Sequence[Stats], seeds: Sequence[int], value: Value) -> Inte
     tables = [[_Table(clusters) for clusters in side.clusters(seeds, keys)] for side in sides]
 
     def at(seeds_S: Sequence[int], rows_N: np.ndarray[Any, np.dtype[np.intp]] | None) -> float:
-        values = [np.mean([value(tables_S[seed].rows(rows_N)) for seed in seeds_S]) for tables_S in tables]
-        return float(values[0] if len(values) == 1 else values[0] - values[1])
+        means = [np.mean([value(tables_S[seed].rows(rows_N)) for seed in seeds_S]) for tables_S in tables]
+        return float(sum(weight * found for weight, found in zip(weights, means, strict=True)))
 
     rng = np.random.default_rng(_SEED)
     found = [at(rng.integers(len(seeds), size=len(seeds)).tolist(), rng.integers(len(keys), size=len(keys))) for _ in range(_RESAMPLES)]

@@ -1,0 +1,91 @@
+"""What commands print of a group of runs: several seeds, or a learning curve."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from tunesmith.cli.output import console
+from tunesmith.cli.tables import make_table
+from tunesmith.report.groups import GroupPlace, group_sentences, read_group
+from tunesmith.report.numbers import MISSING, count, duration, significant
+from tunesmith.report.results import Estimate, metric_title
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from tunesmith.core.run import GroupDirectory
+
+__all__ = ["print_group"]
+
+
+def print_group(document: Mapping[str, Any], group: GroupDirectory) -> None:
+    """The runs, what they measured together, what that says, and where the report is."""
+    out, places = console(), read_group(document)
+    is_curve = document["schema"] == "tunesmith/curve/1"
+    out.print()
+    out.print(_runs_table(document, places))
+    for place in places:
+        out.print()
+        out.print(_curve_table(document, place) if is_curve else _seeds_table(place))
+    out.print()
+    out.print(" ".join(group_sentences(document)), soft_wrap=False)
+    for warning in document["warnings"]:
+        out.print(f"warning: {warning}", style="yellow")
+    removed = [run.id for run in group.members if not run.recipe.is_file()]
+    if removed:
+        out.print(f"warning: removed since: {', '.join(removed)}", style="yellow")
+    cost = document["cost"]
+    out.print(f"trained in {duration(cost['train_seconds'])} · {duration(cost['total_seconds'])} in all", style="dim")
+    out.print(f"report: {group.report_html}", style="bold")
+
+
+def _runs_table(document: Mapping[str, Any], places: list[GroupPlace]) -> Table:
+    first = places[0].metrics[0] if places else None
+    table = make_table("run", "rows", "steps", "best at", "validation", "ended", *([first.title] if first else []), numbers_from=1)
+    chosen = (document.get("choice") or {}).get("run")
+    for at, run in enumerate(document["runs"]):
+        best, measured = run["best"], first.by_run[at] if first else None
+        table.add_row(
+            f"{run['run']} *" if run["run"] == chosen else run["run"],
+            count(run["train_rows"]),
+            count(run["steps"]),
+            count(best["step"]) if best else MISSING,
+            f"{metric_title(best['metric'])} {significant(best['value'])}" if best else MISSING,
+            "early" if run["stopped_early"] else "as planned",
+            *([measured.text(first.decimals) if measured else MISSING] if first else []),
+        )
+    return table
+
+
+def _seeds_table(place: GroupPlace) -> Table:
+    table = make_table(place.name, "base", "mean", "sd", "min", "max", "difference", numbers_from=1)
+    for metric in place.metrics:
+        table.add_row(
+            metric.title,
+            _text(metric.base, metric.decimals),
+            _text(metric.mean, metric.decimals),
+            *(
+                MISSING if metric.entry[key] is None else significant(metric.entry[key], digits)
+                for key, digits in (("sd", 2), ("min", 3), ("max", 3))
+            ),
+            metric.difference.change_text(metric.decimals) if metric.difference else MISSING,
+        )
+    return table
+
+
+def _curve_table(document: Mapping[str, Any], place: GroupPlace) -> Table:
+    rows = [f"{count(run['train_rows'])} rows" for run in document["runs"]]
+    table = make_table(place.name, *rows, "last step", "a doubling", numbers_from=1)
+    for metric in place.metrics:
+        changes = (metric.last_step, metric.per_doubling)
+        table.add_row(
+            metric.title,
+            *(_text(found, metric.decimals) for found in metric.by_run),
+            *(change.change_text(metric.decimals) if change else MISSING for change in changes),
+        )
+    return table
+
+
+def _text(estimate: Estimate | None, decimals: int) -> str:
+    return estimate.text(decimals) if estimate else MISSING
