@@ -34,17 +34,18 @@ _PREVIEW_CHARACTERS = 2000
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """Seconds of the whole command, of judging base and tuned, and of fitting new heads before the rest trains."""
+    """Seconds of the whole command, of judging base and tuned, of asking both what is not to be forgotten, and of fitting new heads before the rest trains."""
 
     total_seconds: float
     evaluate_seconds: float
+    retention_seconds: float
     head_first_seconds: float
 
 
 def build_document(
     task: Task, directory: RunDirectory, base: Judgement, tuned: Judgement, fit: Fit, planned: Plan, ways: Ways, times: Times
 ) -> dict[str, Any]:
-    """The document, as docs/report-format.md describes it."""
+    """The document, as docs/report-format.md describes it, but for what was forgotten."""
     curves = _curves(directory, fit, task)
     test = task.splits["test"]
     domains = {
@@ -63,7 +64,6 @@ def build_document(
         **measured(task, test, base.outputs.get("test"), tuned.outputs["test"]),
         "tasks": measured_tasks(task, base, tuned, fit.steps),
         "domains": domains,
-        "retention": {},
         "curves": curves,
         "confusion": _confusion(task, test, base, tuned),
         "changed": _changed(task, base, tuned),
@@ -174,6 +174,7 @@ def _cost(task: Task, directory: RunDirectory, fit: Fit, planned: Plan, ways: Wa
         "compile_seconds": ways.compile_seconds,
         "head_first_seconds": times.head_first_seconds,
         "evaluate_seconds": times.evaluate_seconds,
+        "retention_seconds": times.retention_seconds,
         "total_seconds": times.total_seconds,
         "tokens": fit.num_tokens,
         "tokens_per_second": fit.num_tokens / fit.seconds if fit.seconds else None,

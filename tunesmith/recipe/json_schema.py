@@ -21,7 +21,7 @@ def json_schema() -> dict[str, Any]:
     schema["properties"]["method"]["default"] = "lora"
     evaluate = schema["$defs"]["EvaluateSpec"]["properties"]["metrics"]
     evaluate["anyOf"][0]["items"] = {"enum": names("metric")}
-    for section in ("DataSpec", "DomainSpec", "MixEntry"):
+    for section in ("DataSpec", "DomainSpec", "MixEntry", "RetentionSpec"):
         mapping = schema["$defs"][section]["anyOf"][1]
         mapping["properties"]["format"]["anyOf"][0] = {"enum": names("format")}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}

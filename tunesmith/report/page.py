@@ -10,6 +10,7 @@ from tunesmith.core.run import RunDirectory
 from tunesmith.report import numbers
 from tunesmith.report.card import model_card
 from tunesmith.report.curves import curve_panels
+from tunesmith.report.forgetting import forgetting
 from tunesmith.report.intervals import interval_panels
 from tunesmith.report.results import comparisons, file_name, metric_title
 from tunesmith.report.summary import summarize
@@ -70,6 +71,7 @@ def _context(report: Mapping[str, Any]) -> dict[str, Any]:
         "has_p": any(c.p is not None for d in data for c in d.comparisons),
         "interval_panels": interval_panels(data),
         "curve_panels": curve_panels(report.get("curves") or {}, loss_unit="" if kind == "regression" else "nats"),
+        "forgetting": forgetting(report),
         "confusion": _confusion(report.get("confusion")),
         "balance": _balance(splits),
         "sources": _sources(splits),
