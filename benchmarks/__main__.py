@@ -28,7 +28,11 @@ TITLES = {**{name: bench.title for name, bench in BENCHES.items()}, "evaluation"
 ON_GPU = {"gpu": f"{GPU}, 1B; python -m benchmarks.gpu has other sizes"}
 
 
-ON_THEIR_OWN = {"methods": (methods.TITLE, methods.main), "few-shot": (few_shot.TITLE, few_shot.main), "forgetting": (forgetting.TITLE, forgetting.main)}
+ON_THEIR_OWN = {
+    "methods": (methods.TITLE, methods.main),
+    "few-shot": (few_shot.TITLE, few_shot.main),
+    "forgetting": (forgetting.TITLE, forgetting.main),
+}
 """Commands with options of their own, whose documents are pages of docs/."""
 
 

@@ -194,12 +194,20 @@ def main(arguments: Sequence[str], say: Say) -> int:
     parser.add_argument("--results", type=Path, metavar="FOLDER", help="where results are kept; default: the user's cache")
     parser.add_argument("--document", action="store_true", help="run nothing; write the page from the results that there are")
     parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="change every recipe, for a trial; the figures are printed, not written"
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change every recipe, for a trial; the figures are printed, not written",
     )
     options = parser.parse_args(arguments)
     results = Results(options.results or cache_folder("benchmarks", "methods"), tuple(options.set), commit())
     try:
-        seeds, ways, rows = seeds_of(options.seeds), chosen(options.ways.split(",") if options.ways else None, list(WAYS), "--ways"), rehearsed()
+        seeds, ways, rows = (
+            seeds_of(options.seeds),
+            chosen(options.ways.split(",") if options.ways else None, list(WAYS), "--ways"),
+            rehearsed(),
+        )
         legs = {seed: legs_of(seed, ways, hash_of(rows)) for seed in seeds}
         failed = [] if options.document else _run([leg for of_seed in legs.values() for leg in of_seed.values()], rows, results, say)
         found = {way: {seed: one for seed in seeds if (one := results.get(legs[seed][way]))} for way in ways}

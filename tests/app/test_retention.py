@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 from tiny_recipes import classifier, stop_at, writer
 
-from tunesmith.app import retention_kinds, retention_sets
+from tunesmith.app import forgotten, retention_kinds, retention_sets
+from tunesmith.app.retention import Retention
+from tunesmith.app.retention_sets import read_retention
+from tunesmith.app.task import prepare
 from tunesmith.app.tune import plan, resume, tune
 from tunesmith.core.errors import DataError, FetchError, Interrupted
-from tunesmith.core.run import RunDirectory
-from tunesmith.data import read
-from tunesmith.recipe import Recipe, load
+from tunesmith.evaluation.score import text_of
+from tunesmith.recipe import Recipe, from_mapping, load
 
 WORDS = "cat dog mat film the a sat ran on is was very".split()
 
@@ -26,6 +28,18 @@ def texts(file: Path, count: int = 40, seed: int = 1) -> Path:
         found[" ".join(draw.choices(WORDS, k=draw.randint(8, 12)))] = None
     file.write_text("\n".join(found) + "\n", encoding="utf-8")
     return file
+
+
+def talk(folder: Path) -> Path:
+    """25 pairs."""
+    rows = [{"source": f"{line} yes", "target": "no"} for line in texts(folder / "t.txt", 25).read_text().splitlines()]
+    (folder / "talk.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n")
+    return folder / "talk.jsonl"
+
+
+def told(model: Path, data: dict[str, Any], out: Path, sets: Any) -> Recipe:
+    """As `writer`, where more is said of the data than its file."""
+    return from_mapping(writer(model, Path("d.csv"), out, **remembering(sets)).model_dump() | {"data": data}, name="tiny")
 
 
 def remembering(sets: Any, **changes: Any) -> dict[str, Any]:
@@ -55,8 +69,8 @@ def test_what_it_says_of_each_row_is_kept_and_makes_the_numbers(decoder_folder: 
 
 
 def test_advice_is_commands_that_run_and_change_what_they_say(decoder_folder: Path, pairs_csv: Path, tmp_path: Path) -> None:
-    sets = remembering({"kept": str(texts(tmp_path / "kept.txt"))})
-    run = tune(writer(decoder_folder, pairs_csv, tmp_path / "out", **sets, data={"train": str(pairs_csv), "template": "the {source}"}))
+    data = {"train": str(pairs_csv), "template": "the {source}"}
+    run = tune(told(decoder_folder, data, tmp_path / "out", {"kept": str(texts(tmp_path / "kept.txt"))}))
     recipes = list[Recipe]()
     for one in run.report["forgetting"]["advice"]:
         program, verb, recipe, *overrides = shlex.split(one["command"])
@@ -73,10 +87,14 @@ def test_advice_is_commands_that_run_and_change_what_they_say(decoder_folder: Pa
     assert len({recipe.output_dir for recipe in (*recipes, load(run.directory.recipe))}) == 5
 
 
-def test_an_adapter_leaves_the_base_and_lora_is_no_advice_then(decoder_folder: Path, pairs_csv: Path, tmp_path: Path) -> None:
-    sets = remembering({"kept": str(texts(tmp_path / "kept.txt"))}, method={"name": "lora", "r": 8}, train={"epochs": 8, "learning_rate": 0.1})
+def test_an_adapter_leaves_the_base_and_lora_is_no_advice_then(
+    decoder_folder: Path, pairs_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forgotten, "is_fall", lambda *_arguments, **_options: True)
+    sets = remembering({"kept": str(texts(tmp_path / "kept.txt"))}, method={"name": "lora", "r": 8}, train={"max_steps": 2})
     found = tune(writer(decoder_folder, pairs_csv, tmp_path / "out", **sets)).report["forgetting"]
-    assert (found["keeps_base"], found["fell"]) == (True, ["kept"])
+    assert found["keeps_base"]
+    assert len(found["advice"]) == 3
     assert not any("method.name=lora" in one["command"] for one in found["advice"])
 
 
@@ -95,7 +113,14 @@ def test_a_new_head_on_a_frozen_model_forgets_nothing_and_costs_nothing(
 @pytest.mark.parametrize("method", ["full", {"name": "lora", "r": 4}, {"name": "prompt", "num_virtual_tokens": 2}])
 def test_an_encoder_is_asked_which_halves_belong_together(method: Any, encoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:
     sets = {"kept": {"source": str(texts(tmp_path / "kept.txt")), "limit": 30}}
-    recipe = classifier(encoder_folder, reviews_csv, tmp_path / "out", method=method, evaluate={"retention": sets}, train={"max_steps": 3})
+    recipe = classifier(
+        encoder_folder,
+        reviews_csv,
+        tmp_path / "out",
+        method=method,
+        evaluate={"retention": sets},
+        train={"max_steps": 3, "learning_rate": 1e-2},
+    )
     entry = tune(recipe).report["retention"]["kept"]
     assert (entry["metric"], entry["higher_is_better"], entry["rows"]) == ("mean_reciprocal_rank", True, 30)
     assert 0 < entry["base"]["value"] <= 1
@@ -125,42 +150,39 @@ def general(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
-def test_auto_takes_one_source_a_group_and_not_the_runs_own(general: list[str], decoder_folder: Path, tmp_path: Path) -> None:
-    def asked(train: str) -> list[str]:
-        name = f"out-{Path(train).stem}"
-        recipe = writer(decoder_folder, Path(train), tmp_path / name, evaluate={"retention": "auto"}, method="full")
-        return list(tune(recipe).report["retention"])
+def chosen(model: Path, data: Path, epochs: float) -> Retention:
+    """What `auto` would ask, of a run of so many epochs."""
+    recipe = writer(model, data, data.with_name("out"), evaluate={"retention": "auto"}, train={"epochs": epochs, "examples_per_step": 8})
+    return read_retention(prepare(recipe, lambda _event: None))
 
-    assert asked(general[2]) == [general[0]]
-    assert asked(general[0]) == general[1:]
+
+def test_auto_takes_one_source_a_group_and_not_the_runs_own(general: list[str], decoder_folder: Path) -> None:
+    assert list(chosen(decoder_folder, Path(general[2]), 100).tasks) == [general[0]]
+    assert list(chosen(decoder_folder, Path(general[0]), 100).tasks) == general[1:]
 
 
 def test_auto_leaves_out_rows_that_stand_in_the_training_data(general: list[str], decoder_folder: Path, tmp_path: Path) -> None:
-    copied = tmp_path / "copied.txt"
-    copied.write_text("\n".join(Path(general[0]).read_text().splitlines()[:35]) + "\n" + texts(tmp_path / "t", 20, 9).read_text())
-    report = tune(writer(decoder_folder, copied, tmp_path / "out", evaluate={"retention": "auto"})).report
-    assert report["retention"][general[0]]["rows"] == 25
-    own = {example.text for example in read(str(copied)).examples}
-    rows = RunDirectory(tmp_path / "out").read_json(tmp_path / "out" / "retention.json")[general[0]]["row"]
-    lines = Path(general[0]).read_text().splitlines()
-    assert not own & {lines[int(row.rsplit(":", 1)[1]) - 1] for row in rows}
+    prose, copied = Path(general[0]).read_text().splitlines(), tmp_path / "copied.txt"
+    copied.write_text("\n".join(prose[:35]) + "\n" + texts(tmp_path / "t", 20, 9).read_text())
+    kept = chosen(decoder_folder, copied, 100).tasks[general[0]]
+    assert {text_of(example) for example in kept.examples} == set(prose[35:])
 
 
-def test_auto_asks_no_more_than_its_share_of_the_work(general: list[str], decoder_folder: Path, pairs_csv: Path, tmp_path: Path) -> None:
+def test_auto_asks_no_more_than_its_share_of_the_work(general: list[str], decoder_folder: Path, pairs_csv: Path) -> None:
     def rows(epochs: float) -> dict[str, int]:
-        train = {"epochs": epochs, "examples_per_step": 8}
-        report = tune(writer(decoder_folder, pairs_csv, tmp_path / f"out-{epochs}", evaluate={"retention": "auto"}, train=train)).report
-        left_out = report["forgetting"]["left_out"]
-        assert set(left_out) | set(report["retention"]) == {general[0], general[2]}
-        assert all("more than 10% of the run's work" in why for why in left_out.values())
-        return {name: entry["rows"] for name, entry in report["retention"].items()}
+        found = chosen(decoder_folder, pairs_csv, epochs)
+        assert all("more than 10% of the run's work" in why for why in found.left_out.values())
+        assert set(found.left_out) | set(found.tasks) == {general[0], general[2]}
+        return {name: len(one.examples) for name, one in found.tasks.items()}
 
-    few, more, many = (rows(epochs) for epochs in (0.2, 4, 30))
+    few, more, many = (rows(epochs) for epochs in (0.2, 8, 100))
     assert few == {}
     assert 0 < sum(more.values()) < sum(many.values()) == 120
 
 
-def test_auto_goes_on_without_a_network(general: list[str], decoder_folder: Path, pairs_csv: Path, tmp_path: Path, monkeypatch: Any) -> None:
+def test_auto_goes_on_without_a_network(
+    general: list[str], decoder_folder: Path, pairs_csv: Path, tmp_path: Path, monkeypatch: Any
+) -> None:
     tried = []
 
     def offline(source: str, **_options: Any) -> Any:
@@ -199,18 +221,16 @@ def test_a_set_that_cannot_be_used_is_one_line_before_anything_is_written(
     assert not (tmp_path / "out").exists()
 
 
-def test_an_encoder_cannot_be_asked_for_answers(encoder_folder: Path, reviews_csv: Path, pairs_csv: Path, tmp_path: Path) -> None:
+def test_an_encoder_cannot_be_asked_for_answers(encoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:
+    recipe = classifier(encoder_folder, reviews_csv, tmp_path / "out", evaluate={"retention": {"talk": str(talk(tmp_path))}})
     with pytest.raises(DataError, match=r"evaluate.retention.talk: .* holds answers, and .* writes none. Name texts."):
-        tune(classifier(encoder_folder, reviews_csv, tmp_path / "out", evaluate={"retention": {"talk": str(pairs_csv)}}))
+        tune(recipe)
 
 
 # answers
 
 
 def test_pairs_are_asked_without_the_runs_own_template(decoder_folder: Path, pairs_csv: Path, tmp_path: Path, monkeypatch: Any) -> None:
-    talk = tmp_path / "talk.jsonl"
-    rows = [{"source": f"{line} yes", "target": "no"} for line in texts(tmp_path / "t.txt", 25).read_text().splitlines()]
-    talk.write_text("\n".join(map(json.dumps, rows)) + "\n")
     seen = list[str]()
     score = retention_kinds.score
 
@@ -220,7 +240,7 @@ def test_pairs_are_asked_without_the_runs_own_template(decoder_folder: Path, pai
 
     monkeypatch.setattr(retention_kinds, "score", listening)
     data = {"train": str(pairs_csv), "template": "the film is {source}", "system": "very good"}
-    report = tune(writer(decoder_folder, pairs_csv, tmp_path / "out", **remembering({"talk": str(talk)}), data=data)).report
+    report = tune(told(decoder_folder, data, tmp_path / "out", {"talk": str(talk(tmp_path))})).report
     assert report["retention"]["talk"]["rows"] == 25
     assert len(seen) == 50  # base and tuned
     assert not any("film is" in text and "very good" in text for text in seen)
@@ -229,13 +249,20 @@ def test_pairs_are_asked_without_the_runs_own_template(decoder_folder: Path, pai
 # chains and resuming
 
 
+@pytest.fixture
+def without_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many rows as there are, however short the training."""
+    monkeypatch.setattr(retention_sets, "SHARE", 1000.0)
+
+
+@pytest.mark.usefixtures("without_limit")
 def test_a_run_on_a_run_is_asked_what_that_had_learned(encoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:
     first = tune(classifier(encoder_folder, reviews_csv, tmp_path / "first"))
     moods = tmp_path / "moods.csv"
     lines = [f"{text},{'long' if len(text) > 45 else 'short'}" for text in texts(tmp_path / "t.txt", 80).read_text().splitlines()]
-    moods.write_text("text,label\n" + "\n".join(lines) + "\n")
+    moods.write_text("review,sentiment\n" + "\n".join(lines) + "\n")
     recipe = classifier(
-        Path(f"run:{first.path}"), moods, tmp_path / "second", data=str(moods), method="full", evaluate={"retention": "auto"},
+        Path(f"run:{first.path}"), moods, tmp_path / "second", method="full", evaluate={"retention": "auto"},
         train={"epochs": 6, "learning_rate": 3e-2, "examples_per_step": 8},
     )  # fmt: skip
     second = tune(recipe)
@@ -245,8 +272,9 @@ def test_a_run_on_a_run_is_asked_what_that_had_learned(encoder_folder: Path, rev
     assert entry["tuned"]["value"] < entry["base"]["value"]
 
 
+@pytest.mark.usefixtures("without_limit")
 def test_a_language_model_is_asked_the_answers_of_the_run_that_it_comes_from(decoder_folder: Path, pairs_csv: Path, tmp_path: Path) -> None:
-    first = tune(writer(decoder_folder, pairs_csv, tmp_path / "first", data={"train": str(pairs_csv), "split": {"test": 0.4}}))
+    first = tune(told(decoder_folder, {"train": str(pairs_csv), "split": {"test": 0.4}}, tmp_path / "first", "none"))
     recipe = writer(
         Path(f"run:{first.path}"), texts(tmp_path / "t.txt", 60), tmp_path / "second", evaluate={"retention": "auto"}, train={"epochs": 8}
     )
@@ -257,9 +285,7 @@ def test_a_language_model_is_asked_the_answers_of_the_run_that_it_comes_from(dec
 
 def test_the_same_data_again_is_no_earlier_task(encoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:
     first = tune(classifier(encoder_folder, reviews_csv, tmp_path / "first", train={"max_steps": 2}))
-    recipe = classifier(
-        Path(f"run:{first.path}"), reviews_csv, tmp_path / "second", train={"max_steps": 2}, evaluate={"retention": "auto"}
-    )
+    recipe = classifier(Path(f"run:{first.path}"), reviews_csv, tmp_path / "second", train={"max_steps": 2}, evaluate={"retention": "auto"})
     report = tune(recipe).report
     assert report["retention"] == {}
     assert report["forgetting"]["left_out"]["first"] == "learned from the same data as this one."

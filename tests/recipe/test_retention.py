@@ -21,7 +21,9 @@ def test_none_and_nothing_are_none(given: Any) -> None:
     assert recipe(given).evaluate.retention == "none"
 
 
-@pytest.mark.parametrize("given", [["editorials", "mine.txt"], {"editorials": "editorials", "mine.txt": {"source": "mine.txt", "limit": 100}}])
+@pytest.mark.parametrize(
+    "given", [["editorials", "mine.txt"], {"editorials": "editorials", "mine.txt": {"source": "mine.txt", "limit": 100}}]
+)
 def test_sets_are_a_list_or_a_mapping(given: Any) -> None:
     found = recipe(given)
     assert found.evaluate.retention == {name: RetentionSpec(source=name, limit=100) for name in ("editorials", "mine.txt")}
@@ -40,7 +42,10 @@ def test_overrides_name_sets() -> None:
         ("atuo", 'evaluate.retention: expected auto, none, a list of sources, or {NAME: SOURCE, ...}, found "atuo".'),
         (3, "evaluate.retention: expected auto, none, a list of sources, or {NAME: SOURCE, ...}, found 3."),
         ([{"file": "a.txt"}], "evaluate.retention: expected auto, none, a list of sources, or {NAME: SOURCE, ...}, found a list."),
-        ({"a": {"source": "x", "limits": 3}}, 'evaluate.retention.a.limits: unknown key. Did you mean "limit"? Known: columns, format, limit, source.'),
+        (
+            {"a": {"source": "x", "limits": 3}},
+            'evaluate.retention.a.limits: unknown key. Did you mean "limit"? Known: columns, format, limit, source.',
+        ),
         ({"a": {"source": "x", "limit": 0}}, "evaluate.retention.a.limit: expected a number >= 1, found 0."),
         ({"a": {"limit": 3}}, "evaluate.retention.a.source: missing."),
         ({"a": {"source": "x", "format": "txt"}}, 'evaluate.retention.a.format: unknown format "txt".'),

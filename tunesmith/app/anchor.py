@@ -28,7 +28,9 @@ def anchored(recipe: Recipe) -> Recipe:
         data = data.model_copy(update={"chat_template": _whole(data.chat_template)})
     domains = {name: spec.model_copy(update={"source": _whole(spec.source)}) for name, spec in recipe.evaluate.domains.items()}
     kept = recipe.evaluate.retention
-    retention = kept if isinstance(kept, str) else {name: spec.model_copy(update={"source": _whole(spec.source)}) for name, spec in kept.items()}
+    retention = (
+        kept if isinstance(kept, str) else {name: spec.model_copy(update={"source": _whole(spec.source)}) for name, spec in kept.items()}
+    )
     return recipe.model_copy(
         update={
             "model": recipe.model.model_copy(update={"source": _whole(recipe.model.source)}),

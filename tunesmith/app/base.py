@@ -105,6 +105,10 @@ def _stored_in(task: Task) -> str:
 @cache
 def _code() -> str:
     """A hash of the code that asks."""
-    files = [*(_PACKAGE / "engine").rglob("*.py"), *(_PACKAGE / "core").glob("*.py"), *(_PACKAGE / "evaluation" / name for name in ("predict.py", "forgetting.py"))]
+    files = [
+        *(_PACKAGE / "engine").rglob("*.py"),
+        *(_PACKAGE / "core").glob("*.py"),
+        *(_PACKAGE / "evaluation" / name for name in ("predict.py", "forgetting.py")),
+    ]
     files += [_PACKAGE / "app" / name for name in ("judged.py", "judging.py", "base.py", "retention_kinds.py")]
     return hash_of([file_sha256(file) for file in sorted(files)])

@@ -60,7 +60,6 @@ def trained_in_place(method: Method, trunk: nn.Module) -> set[int]:
     return {number for number, p in own.items() if isinstance(p, nn.Parameter) and p.requires_grad}
 
 
-
 def changes_nothing(method: Method, trunk: nn.Module) -> bool:
     """Whether the method leaves the trunk as it is, so that what trains is a head alone."""
     return not method.apply(_without_weights(trunk)[0])

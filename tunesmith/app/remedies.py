@@ -30,7 +30,9 @@ def remedies(task: Task, directory: RunDirectory, *, num_steps: int, keeps_base:
         found.append(("lora", "LoRA in place of the model's own weights, which then stay as they are.", ["method.name=lora"]))
     mixed = _mixed(task)
     if mixed:
-        found.append(("rehearsal", f"A rehearsal share: every tenth training row from {_GENERAL[task.kind]['source']}, general data.", mixed))
+        found.append(
+            ("rehearsal", f"A rehearsal share: every tenth training row from {_GENERAL[task.kind]['source']}, general data.", mixed)
+        )
     found.append(("lower-rate", f"A third of the learning rate, which was {rate:.2g}.", [f"train.learning_rate={rate / 3:.2g}"]))
     if num_steps > 1:
         found.append(("fewer-steps", f"Half of the {num_steps:,} steps.", [f"train.max_steps={num_steps // 2}"]))

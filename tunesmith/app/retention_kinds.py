@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
@@ -55,7 +55,9 @@ class Likelihood:
 
     def _rows(self, task: Task) -> list[list[Row]]:
         encoder = replace(_plain(task.encoder), labelled_as="answer")
-        objectives: dict[bool, Objective] = {is_text: registry.create("objective", "causal_lm" if is_text else "sft") for is_text in (True, False)}
+        objectives: dict[bool, Objective] = {
+            is_text: registry.create("objective", "causal_lm" if is_text else "sft") for is_text in (True, False)
+        }
         return [objectives[isinstance(example, Text)].encode(example, encoder) for example in self.examples]
 
 
@@ -84,11 +86,9 @@ class Halves:
     def ask(self, task: Task, tick: Tick) -> Stats:
         """The reciprocal rank of each row."""
         speaker, total = replace(task, encoder=_plain(task.encoder)), len(self.examples)
-        vectors = [
-            embed(speaker, part, lambda done, half=half: tick((half * total + done) // 2)) for half, part in enumerate(self._halves())
-        ]
-        first, second = (np.asarray(part.double().numpy()) for part in vectors)
-        return [(rank,) for rank in reciprocal_ranks(first, second).tolist()]
+        first, second = self._halves()
+        vectors = embed(speaker, first, lambda done: tick(done // 2)), embed(speaker, second, lambda done: tick((total + done) // 2))
+        return [(rank,) for rank in reciprocal_ranks(*(np.asarray(part.double().numpy()) for part in vectors)).tolist()]
 
     def _halves(self) -> tuple[list[Labelled], list[Labelled]]:
         cut = [(halves(text_of(example)), example.origin) for example in self.examples]
@@ -180,5 +180,6 @@ def _stats(metric: Metric, examples: Sequence[Example], outputs: Sequence[Output
     return [metric.stats(*row) for row in zip(examples, outputs, references, strict=True)]
 
 
-def _metric(name: str) -> Any:
-    return registry.create("metric", name)
+def _metric(name: str) -> Metric:
+    made: Metric = registry.create("metric", name)
+    return made

@@ -48,9 +48,8 @@ def read_retention(task: Task) -> Retention:
     if wanted == "none":
         return Retention(left_out={"all": "evaluate.retention is none."})
     if changes_nothing(task.method, task.model.trunk):
-        return Retention(
-            left_out={"all": f"{task.recipe.method.name} trains a new head on a model that stays as it was: there is nothing that it could forget."}, keeps_base=True
-        )
+        why = f"the method {task.recipe.method.name} trains nothing but a new head, and the model below it stays as it was."
+        return Retention(left_out={"all": why}, keeps_base=True)
     found = _auto(task) if wanted == "auto" else Retention(_own_sets(task, wanted))
     return replace(found, keeps_base=not trained_in_place(task.method, task.model.trunk))
 

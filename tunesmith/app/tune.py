@@ -105,7 +105,14 @@ def _begun(task: Task) -> RunDirectory:
 
 
 def _run(
-    task: Task, directory: RunDirectory, retention: Retention, interruption: Interruption, say: Say, started: float, *, resumed: bool = False
+    task: Task,
+    directory: RunDirectory,
+    retention: Retention,
+    interruption: Interruption,
+    say: Say,
+    started: float,
+    *,
+    resumed: bool = False,
 ) -> Run:
     with _recorded(directory, started):
         say(Stage("base", "the model before tuning"))

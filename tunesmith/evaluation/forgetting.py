@@ -1,6 +1,6 @@
 """What tuning took from a model of what it could do before: pure functions over rows that base and tuned answered alike.
 
-    n texts    h hidden size
+n texts    h hidden size
 """
 
 from collections.abc import Mapping, Sequence

@@ -47,7 +47,7 @@ class RetentionSpec(Section):
 
 def _by_name(value: Any) -> Any:
     """`[a, b]` as `{a: a, b: b}`, nothing as none."""
-    if value is None or value == {} or value == []:
+    if value is None or value in ({}, []):
         return "none"
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
         return {item: item for item in value}
