@@ -75,7 +75,7 @@ def test_a_report_of_an_older_version_has_no_such_section() -> None:
 def test_one_picture_shows_the_gain_beside_the_losses() -> None:
     svg = found(forgetful()).picture
     assert svg.count("<svg") == 1
-    names = re.findall(r'class="row-label"[^>]*>([^<]*)<', svg)
+    names = re.findall(r'class="row-label halo"[^>]*>([^<]*)<', svg)
     assert names == [
         f"learned: docstrings, {names[0].rsplit(', ', 1)[1]}",
         "editorials, bits per byte",
@@ -95,6 +95,15 @@ def test_changes_are_in_percent_of_the_base_and_better_is_to_the_right() -> None
     assert "a, mean reciprocal rank: −50.0" in found(report).picture
     report["retention"]["a"] = kept(0.5, 0.25, 0.001)
     assert "a, bits per byte: +50.0" in found(report).picture
+
+
+def test_a_change_that_is_far_larger_than_the_others_stands_at_the_edge() -> None:
+    report = forgetful()
+    report["retention"]["small-talk"] = kept(0.1, 0.9, 0.001, fell=True)
+    svg = found(report).picture
+    x = [float(x) for x in re.findall(r'<circle class="\w+-dot" cx="([\d.]+)"', svg)]
+    assert 0 < min(x) == x[3] < max(x) < 420
+    assert svg.count("← far more") == 1
 
 
 def test_a_change_from_nothing_has_no_percent_and_stays_in_the_table() -> None:

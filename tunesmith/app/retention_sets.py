@@ -32,7 +32,7 @@ GENERAL: tuple[tuple[str, ...], ...] = (
 SHARE = 0.10
 """Of the work that training and judging are predicted to be, what `auto` may add; what is not predicted (reading, intervals) stays well below a share of 0.05."""
 _MOST_ROWS = 100
-_PIECE_WORDS = 60
+_PIECE_WORDS = 40
 _LEAST_WORDS = 8
 """Texts of fewer words have no halves to speak of."""
 _TEXTS = (Text, Labelled, MultiLabelled, Rated)

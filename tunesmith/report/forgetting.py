@@ -15,8 +15,8 @@ __all__ = ["Forgetting", "forgetting"]
 _WIDTH, _LEFT, _RIGHT = 420, 8, 412
 _TOP, _ROW, _AXIS = 8, 46, 44
 _MOST_NAME_LETTERS = 44
-_MOST_PERCENT = 1000.0
-"""Of the picture: a bar beyond would make the others dots."""
+_MOST_PERCENT = 200.0
+"""Of the picture: what lies beyond stands at its edge, so that the others can be told apart."""
 
 Kind = Literal["gain", "loss", "unclear"]
 
@@ -123,7 +123,7 @@ def _picture(target: DataSet | None, tasks: Sequence[DataSet], fell: Sequence[st
     bottom = _TOP + _ROW * len(rows)
     content = "".join(_tick(value, x, bottom) for value in ticks(x.low, x.high, 5))
     content += element("line", class_="majority", x1=x(0), x2=x(0), y1=_TOP, y2=bottom)
-    content += label("← worse", _LEFT, bottom + 36) + label("better →", _RIGHT, bottom + 36, anchor="end")
+    content += label("← worse", 0, bottom + 36) + label("better →", _RIGHT, bottom + 36, anchor="end")
     for place, row in enumerate(rows):
         content += _drawn(*row, x, _TOP + _ROW * place)
     told = "; ".join(f"{name}: {change.change_text(1)} %" for name, _, change, _ in rows)
@@ -137,13 +137,21 @@ def _tick(value: float, x: Scale, bottom: float) -> str:
 
 def _drawn(name: str, c: Comparison, change: Estimate, kind: Kind, x: Scale, top: float) -> str:
     name = name if len(name) <= _MOST_NAME_LETTERS else name[: _MOST_NAME_LETTERS - 1] + "…"
-    content = label(name, _LEFT, top + 15, "row-label")
+    content = label(name, 0, top + 15, "row-label halo")
     values = " → ".join(fixed(e.value, c.decimals) for e in (c.base, c.tuned) if e)
-    content += label(values, _RIGHT, top + 15, "row-value", "end")
-    low, high = (min(max(end, x.low), x.high) for end in change.ends)
-    dot = min(max(change.value, x.low), x.high)
+    content += label(values, _RIGHT, top + 15, "row-value halo", "end")
+    low, value, high = (min(max(number, x.low), x.high) for number in (change.ends[0], change.value, change.ends[1]))
     content += element("line", class_=f"{kind}-whisker", x1=x(low), x2=x(high), y1=top + 30, y2=top + 30)
-    return content + element("circle", class_=f"{kind}-dot", cx=x(dot), cy=top + 30, r=4.6)
+    content += element("circle", class_=f"{kind}-dot", cx=x(value), cy=top + 30, r=4.6)
+    if value != change.value:
+        content += label(
+            "far more →" if change.value > value else "← far more",
+            x(value) + (-9 if change.value > value else 9),
+            top + 34,
+            "note halo",
+            "end" if change.value > value else "start",
+        )
+    return content
 
 
 def _in_percent(c: Comparison) -> Estimate | None:
