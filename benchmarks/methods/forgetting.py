@@ -22,9 +22,10 @@ from tunesmith.core.files import cache_folder, hash_of, write_text
 from tunesmith.core.statistics import Interval
 from tunesmith.core.types import Metric
 from tunesmith.data import limited, read
+from tunesmith.evaluation.forgetting import first_words
 from tunesmith.evaluation.score import text_of
 
-__all__ = ["FILE", "KEPT", "TITLE", "WAYS", "figures", "legs_of", "main", "rehearsed", "with_figures"]
+__all__ = ["FILE", "KEPT", "TITLE", "WAYS", "figures", "legs_of", "main", "with_figures", "written"]
 
 TITLE = "What tuning SmolLM2-135M on docstrings costs it elsewhere, by how it is tuned"
 FILE = ROOT / "docs" / "forgetting.md"
@@ -33,7 +34,9 @@ KEPT = ("editorials", "tweets", "python-reference")
 """What is measured before and after; no way trains on any of it."""
 _REHEARSED = "product-reviews"
 _NUM_REHEARSED = 400
-_SETS = json.dumps({name: {"source": name, "limit": 100} for name in KEPT})
+_SETS = json.dumps({name: {"source": f"ROWS/{name}.jsonl"} for name in KEPT})
+_WORDS = 40
+"""Of each text that is measured."""
 _METRIC = "bits_per_byte"
 _RATE = "train.learning_rate=5e-4"
 """High for full tuning, of which 2e-5 is usual."""
@@ -90,14 +93,19 @@ WAYS: Mapping[str, Way] = {
 """All take as many steps of as many rows."""
 
 
-def rehearsed() -> list[str]:
-    """Lines of general text, as rows of which all is learned."""
-    texts = [text_of(example) for example in limited(read(_REHEARSED).examples, _NUM_REHEARSED)]
-    return [json.dumps({"segments": [{"label": True, "text": text}]}, ensure_ascii=False) for text in texts]
+def written() -> dict[str, list[str]]:
+    """Lines of the files that the recipes name: `general`, of which all is learned, and what is measured, up to 100 texts each."""
+    learned = [json.dumps({"segments": [{"label": True, "text": text}]}) for text in _texts(_REHEARSED, _NUM_REHEARSED)]
+    measured = {name: [json.dumps({"text": first_words(text, _WORDS)}) for text in _texts(name, 100)] for name in KEPT}
+    return {"general": learned, **measured}
+
+
+def _texts(source: str, count: int) -> list[str]:
+    return [text_of(example) for example in limited(read(source).examples, count)]
 
 
 def legs_of(seed: int, ways: Sequence[str], rows_sha256: str) -> dict[str, Leg]:
-    """A leg a way. `rows_sha256`: of what is rehearsed."""
+    """A leg a way. `rows_sha256`: of what is written."""
     return {
         way: Leg(
             f"forgetting/{way}", seed, "docstrings", (*_STEPS, *WAYS[way].changes), (_METRIC,), rate_override=(), data_sha256=rows_sha256,
@@ -203,13 +211,10 @@ def main(arguments: Sequence[str], say: Say) -> int:
     options = parser.parse_args(arguments)
     results = Results(options.results or cache_folder("benchmarks", "methods"), tuple(options.set), commit())
     try:
-        seeds, ways, rows = (
-            seeds_of(options.seeds),
-            chosen(options.ways.split(",") if options.ways else None, list(WAYS), "--ways"),
-            rehearsed(),
-        )
-        legs = {seed: legs_of(seed, ways, hash_of(rows)) for seed in seeds}
-        failed = [] if options.document else _run([leg for of_seed in legs.values() for leg in of_seed.values()], rows, results, say)
+        seeds, ways = seeds_of(options.seeds), chosen(options.ways.split(",") if options.ways else None, list(WAYS), "--ways")
+        files = written()
+        legs = {seed: legs_of(seed, ways, hash_of(files)) for seed in seeds}
+        failed = [] if options.document else _run([leg for of_seed in legs.values() for leg in of_seed.values()], files, results, say)
         found = {way: {seed: one for seed in seeds if (one := results.get(legs[seed][way]))} for way in ways}
         lines = figures(found, results.changes)
         if options.set:
@@ -225,7 +230,8 @@ def main(arguments: Sequence[str], say: Say) -> int:
     return 1 if failed else 0
 
 
-def _run(legs: Sequence[Leg], rows: Sequence[str], results: Results, say: Say) -> list[str]:
+def _run(legs: Sequence[Leg], files: Mapping[str, Sequence[str]], results: Results, say: Say) -> list[str]:
     with tempfile.TemporaryDirectory(prefix="tunesmith-forgetting-") as name:
-        (Path(name) / "general.jsonl").write_text("\n".join(rows) + "\n", encoding="utf-8")
+        for stem, lines in files.items():
+            (Path(name) / f"{stem}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
         return run_missing(legs, results, say, lambda leg, kept: run_leg(leg, kept, Path(name)))

@@ -83,11 +83,14 @@ def test_only_what_stands_between_the_marks_is_written():
 
 
 def test_a_run_goes_on_and_prints_its_figures(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(forgetting, "rehearsed", lambda: [json.dumps({"segments": [{"label": True, "text": "a text"}]})])
+    files = {"general": ["one line"], "editorials": ["two", "lines"]}
+    monkeypatch.setattr(forgetting, "written", lambda: files)
     ran = []
 
     def run(one, _results, rows):
-        assert (rows / "general.jsonl").read_text().count("\n") == 1
+        assert {file.name: file.read_text().splitlines() for file in rows.iterdir()} == {
+            f"{name}.jsonl": lines for name, lines in files.items()
+        }
         ran.append(one.folder)
         return measured([1, 3], [2, 6])
 
@@ -97,17 +100,20 @@ def test_a_run_goes_on_and_prints_its_figures(tmp_path, monkeypatch, capsys):
     assert forgetting.main([*arguments, "--document"], lambda _text: None) == 0
     assert ran == ["forgetting/full_high", "forgetting/lora"]
     assert capsys.readouterr().out.count("| LoRA |") == 4
-    assert (
-        Results(tmp_path / "results", ("train.max_steps=2",)).missing(list(legs_of(0, ["lora"], hash_of(forgetting.rehearsed())).values()))
-        == []
-    )
+    assert Results(tmp_path / "results", ("train.max_steps=2",)).missing(list(legs_of(0, ["lora"], hash_of(files)).values())) == []
 
 
-def test_what_is_rehearsed_is_learned_whole(tmp_path):
-    file = tmp_path / "general.jsonl"
-    file.write_text("\n".join(json.dumps({"segments": [{"label": True, "text": text}]}) for text in ("one text", "another")))
-    examples = read(str(file)).examples
-    assert [example.parts for example in examples] == [(("one text", True),), (("another", True),)]
+@pytest.mark.embedded
+def test_what_is_written_can_be_read_and_what_is_rehearsed_is_no_text_that_is_measured(tmp_path):
+    seen = dict[str, set[str]]()
+    for name, lines in forgetting.written().items():
+        file = tmp_path / f"{name}.jsonl"
+        file.write_text("\n".join(lines), encoding="utf-8")
+        seen[name] = {example.parts[0][0] if name == "general" else example.text for example in read(str(file)).examples}
+    assert set(seen) == {"general", *KEPT}
+    assert len(seen["general"]) > 300
+    assert all(len(texts) > 70 and not texts & seen["general"] for name, texts in seen.items() if name != "general")
+    assert max(len(text.split()) for name in KEPT for text in seen[name]) == 40
 
 
 @pytest.mark.parametrize("diverges", [False, True])

@@ -5,7 +5,14 @@ import math
 import numpy as np
 import pytest
 
-from tunesmith.evaluation.forgetting import MeanReciprocalRank, halves, holm_adjusted, is_fall, reciprocal_ranks, rows_within
+from tunesmith.evaluation.forgetting import MeanReciprocalRank, first_words, halves, holm, is_fall, reciprocal_ranks, rows_within
+
+
+def test_the_first_words_are_cut_as_they_are_written() -> None:
+    text = "  def f(x):\n    return x\n\nf(1)  "
+    assert first_words(text, 3) == "  def f(x):\n    return"
+    assert first_words(text, 5) == "  def f(x):\n    return x\n\nf(1)"
+    assert [first_words(given, 2) for given in ("", " ", "one")] == ["", " ", "one"]
 
 
 def test_halves_are_of_as_many_words_and_lose_none() -> None:
@@ -40,9 +47,9 @@ def test_the_measure_is_the_mean() -> None:
 
 def test_holm_is_what_its_paper_does() -> None:
     # 0.01 x 4, 0.02 x 3, 0.03 x 2, 0.04 x 1, none below the one before
-    assert holm_adjusted([0.04, 0.01, 0.03, 0.02]) == pytest.approx([0.06, 0.04, 0.06, 0.06])
-    assert holm_adjusted([0.5, math.nan, 0.001]) == pytest.approx([1.0, 1.0, 0.003])
-    assert holm_adjusted([]) == []
+    assert holm([0.04, 0.01, 0.03, 0.02]) == pytest.approx([0.06, 0.04, 0.06, 0.06])
+    assert holm([0.5, math.nan, 0.001]) == pytest.approx([0.5, math.nan, 0.002], nan_ok=True)
+    assert holm([]) == []
 
 
 @pytest.mark.parametrize(

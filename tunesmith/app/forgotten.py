@@ -10,8 +10,7 @@ from tunesmith.app.remedies import remedies
 from tunesmith.app.retention import Remembered, Retention
 from tunesmith.app.task import Task
 from tunesmith.core.run import RunDirectory
-from tunesmith.evaluation.forgetting import holm_adjusted, is_fall
-from tunesmith.evaluation.score import paired
+from tunesmith.evaluation.forgetting import change, holm, is_fall
 
 __all__ = ["forgotten", "kept_rows"]
 
@@ -27,10 +26,10 @@ def forgotten(
     tasks = dict[str, dict[str, Any]]()
     for name, one in retention.tasks.items():
         base_nk, tuned_nk = (np.array(side.stats[name], dtype=np.float64) for side in (before, after))
-        pair = paired(one.measure, base_nk, tuned_nk, one.examples, seed=task.recipe.seed)
+        pair = change(one.measure, base_nk, tuned_nk, one.examples, seed=task.recipe.seed)
         about = {"source": one.source, "metric": one.metric, "higher_is_better": one.measure.higher_is_better, "rows": len(one.examples)}
         tasks[name] = about | asdict(pair)
-    adjusted = holm_adjusted([entry["difference"]["p"] for entry in tasks.values()])
+    adjusted = holm([entry["difference"]["p"] for entry in tasks.values()])
     for entry, p in zip(tasks.values(), adjusted, strict=True):
         difference = entry["difference"]
         difference["p_holm"] = p

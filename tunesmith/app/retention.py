@@ -11,7 +11,7 @@ from tunesmith.app.task import Say, Task
 from tunesmith.core.events import Progress
 from tunesmith.core.files import hash_of, hash_of_each, write_json
 from tunesmith.core.types import Example
-from tunesmith.evaluation.score import Measure
+from tunesmith.evaluation.forgetting import Measure
 
 __all__ = ["Remembered", "Retention", "RetentionTask", "ask", "load_remembered", "save_remembered"]
 

@@ -14,8 +14,7 @@ from tunesmith.core import registry
 from tunesmith.core.types import Encoder, Example, HeadObjective, Labelled, Metric, Objective, Output, Row, Text
 from tunesmith.data import Asked, TextEncoder
 from tunesmith.engine.forward import PackedForward
-from tunesmith.evaluation.forgetting import MeanReciprocalRank, halves, reciprocal_ranks
-from tunesmith.evaluation.score import Measure, text_of
+from tunesmith.evaluation.forgetting import MeanReciprocalRank, Measure, halves, reciprocal_ranks
 from tunesmith.model.heads import Head
 from tunesmith.recipe import Recipe
 
@@ -66,7 +65,7 @@ class Halves:
     """How well the mean of the last hidden states tells which two halves are of one text: for models that predict no text."""
 
     source: str
-    examples: Sequence[Example]
+    examples: Sequence[Text]
     metric: str = "mean_reciprocal_rank"
 
     @property
@@ -91,7 +90,7 @@ class Halves:
         return [(rank,) for rank in reciprocal_ranks(*(np.asarray(part.double().numpy()) for part in vectors)).tolist()]
 
     def _halves(self) -> tuple[list[Labelled], list[Labelled]]:
-        cut = [(halves(text_of(example)), example.origin) for example in self.examples]
+        cut = [(halves(example.text), example.origin) for example in self.examples]
         first, second = ([Labelled(pair[side], None, origin) for pair, origin in cut] for side in (0, 1))
         return first, second
 

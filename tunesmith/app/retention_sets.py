@@ -14,12 +14,11 @@ from tunesmith.core.errors import DataError, FetchError, TunesmithError
 from tunesmith.core.run import RunDirectory, find_run
 from tunesmith.core.types import Chat, Choice, Completion, Example, HeadObjective, Labelled, MultiLabelled, Rated, Text
 from tunesmith.data import Asked, Dataset, content_key, limited, read
-from tunesmith.evaluation.copying import first_words
-from tunesmith.evaluation.forgetting import MIN_ROWS, rows_within
+from tunesmith.evaluation.forgetting import MIN_ROWS, first_words, rows_within
 from tunesmith.evaluation.score import text_of
 from tunesmith.model.facts import flops_per_token
 from tunesmith.model.heads import load_heads
-from tunesmith.recipe import RetentionSpec, load, source_name
+from tunesmith.recipe import Recipe, RetentionSpec, load, source_name
 
 __all__ = ["GENERAL", "read_retention"]
 
@@ -30,9 +29,10 @@ GENERAL: tuple[tuple[str, ...], ...] = (
 )
 """Of each group the first source that the run does not use itself: prose, technical prose, conversation."""
 SHARE = 0.10
-"""Of the work that training and judging are predicted to be, what `auto` may add; what is not predicted (reading, intervals) stays well below a share of 0.05."""
+"""Of the work that training and judging are predicted to be, what `auto` may add: what is not predicted (reading the texts, intervals) has room below 0.15."""
 _MOST_ROWS = 100
-_PIECE_WORDS = 40
+_GENERAL_WORDS, _OWN_WORDS = 40, 200
+"""Words that are read of a text: of a general one, and of one that the recipe names."""
 _LEAST_WORDS = 8
 """Texts of fewer words have no halves to speak of."""
 _TEXTS = (Text, Labelled, MultiLabelled, Rated)
@@ -72,7 +72,7 @@ def _most_tokens(task: Task) -> float:
     judged = sum(sum(sizes(task.splits[name].rows)) for name in ("test", *task.data.domains))
     training = flops_per_token(facts, sequence_length=length, method="lora", scored_share=scored)
     reading = flops_per_token(facts, sequence_length=length, method="head", scored_share=scored)
-    asking = flops_per_token(facts, sequence_length=2 * _PIECE_WORDS, method="head", scored_share=float(_predicts_text(task)))
+    asking = flops_per_token(facts, sequence_length=2 * _GENERAL_WORDS, method="head", scored_share=float(_predicts_text(task)))
     return SHARE * (training_tokens(task) * training + 2 * judged * reading) / (2 * asking)
 
 
@@ -95,7 +95,7 @@ def _own_sets(task: Task, wanted: Mapping[str, RetentionSpec]) -> dict[str, Rete
                 f"evaluate.retention.{name}: {source_name(wanted[name].source)} is what the run trains on or is judged by: it would show what is learned, "
                 "not what is forgotten. Name other texts."
             )
-        one = _task_of(task, datasets[name].facts.name, limited(examples, wanted[name].limit))
+        one = _task_of(task, datasets[name].facts.name, limited(examples, wanted[name].limit), _OWN_WORDS)
         if isinstance(one, str):
             raise DataError(f"evaluate.retention.{name}: {one}")
         found[name] = one
@@ -117,8 +117,8 @@ def _general_texts(task: Task, left_out: dict[str, str]) -> dict[str, RetentionT
             left_out[source] = str(error)
     found = dict[str, RetentionTask]()
     for source, examples in _unseen(task, datasets).items():
-        pieces = [piece for example in examples if _is_long(piece := _piece(example))]
-        one = _task_of(task, source, sorted(limited(pieces, _MOST_ROWS), key=content_key))
+        kept = limited([example for example in examples if _is_long(example)], _MOST_ROWS)
+        one = _task_of(task, source, sorted(kept, key=content_key), _GENERAL_WORDS)
         if not isinstance(one, str) and len(one.examples) >= MIN_ROWS:
             found[source] = one
     return found
@@ -137,35 +137,31 @@ def _unseen(task: Task, datasets: Mapping[str, Dataset]) -> dict[str, Sequence[E
     return {name: [example for example in examples if content_key(example) not in own] for name, examples in found.items()}
 
 
-def _piece(example: Example) -> Example:
-    """The beginning of a text that is long."""
-    if not isinstance(example, Text) or len(example.text.split()) <= _PIECE_WORDS:
-        return example
-    return replace(example, text=first_words(example.text, _PIECE_WORDS)[0])
-
-
 def _is_long(example: Example) -> bool:
     return isinstance(example, _ANSWERED) or len(text_of(example).split()) >= _LEAST_WORDS
 
 
-def _task_of(task: Task, name: str, examples: Sequence[Example]) -> RetentionTask | str:
-    """What examples of one kind are asked as, or why this model cannot be asked them."""
+def _task_of(task: Task, name: str, examples: Sequence[Example], most_words: int) -> RetentionTask | str:
+    """What examples of one kind are asked as, or why this model cannot be asked them. `most_words`: of a text; what is answered stays whole."""
     facts, kind = task.model.facts, type(examples[0]) if examples else Text
-    if kind not in (*_TEXTS, *_ANSWERED):
+    if kind in _ANSWERED:
+        return Likelihood(name, examples) if _predicts_text(task) else f"{name} holds answers, and {facts.name} writes none. Name texts."
+    if kind not in _TEXTS:
         return f"{name} gives {kind.__name__} examples; a retention set holds texts, pairs or conversations. Set its columns or its format."
+    texts = [Text(first_words(text_of(example), most_words), example.origin) for example in examples]
     if not _predicts_text(task):
-        return Halves(name, examples) if kind in _TEXTS else f"{name} holds answers, and {facts.name} writes none. Name texts."
-    if kind in _TEXTS and facts.is_encoder_decoder:
+        return Halves(name, texts)
+    if facts.is_encoder_decoder:
         return f"{name} holds texts, and {facts.name} reads a source and writes a target. Name pairs or conversations."
-    return Likelihood(name, [Text(text_of(example), example.origin) for example in examples] if kind in _TEXTS else examples)
+    return Likelihood(name, texts)
 
 
 def _earlier_runs(task: Task, left_out: dict[str, str]) -> dict[str, RetentionTask]:
     """The test rows of the runs that the model comes from, the latest first."""
     found = dict[str, RetentionTask]()
-    for run in _chain(task.recipe.model.source):
+    for run, recipe in _chain(task.recipe.model.source):
         try:
-            one = _earlier_run(task, run)
+            one = _earlier_run(task, run, recipe)
         except TunesmithError as error:
             one = str(error)
         if isinstance(one, str):
@@ -175,19 +171,22 @@ def _earlier_runs(task: Task, left_out: dict[str, str]) -> dict[str, RetentionTa
     return found
 
 
-def _chain(source: str) -> list[RunDirectory]:
-    """The run that a model is, and the one that this began with, and so on."""
-    runs = list[RunDirectory]()
+def _chain(source: str) -> list[tuple[RunDirectory, Recipe]]:
+    """The run that a model is, the one that this began with, and so on."""
+    found = list[tuple[RunDirectory, Recipe]]()
     is_run: Callable[[str], bool] = registry.create("model_source", "run").knows
     while is_run(source):
-        runs.append(find_run(source))
-        source = load(runs[-1].recipe).model.source
-    return runs
+        try:
+            run = find_run(source)
+            found.append((run, load(run.recipe)))
+        except TunesmithError:  # a run that kept its whole model needs the one before no more
+            break
+        source = found[-1][1].model.source
+    return found
 
 
-def _earlier_run(task: Task, run: RunDirectory) -> RetentionTask | str:
+def _earlier_run(task: Task, run: RunDirectory, recipe: Recipe) -> RetentionTask | str:
     """Its test rows, or why they cannot be asked. Raises: TunesmithError, where its data or its head is not there any more."""
-    recipe = load(run.recipe)
     data = prepare_data(recipe)
     if data.facts["train"].sha256 == task.data.facts["train"].sha256 and data.facts["train"].name == task.data.facts["train"].name:
         return "learned from the same data as this one."

@@ -3,12 +3,29 @@
 n texts    h hidden size
 """
 
+import math
+import re
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-__all__ = ["MIN_ROWS", "MeanReciprocalRank", "halves", "holm_adjusted", "is_fall", "reciprocal_ranks", "rows_within"]
+from tunesmith.core.statistics import PairedIntervals, compare_proportions, paired_bootstrap
+from tunesmith.core.types import Example
+from tunesmith.evaluation.score import _groups
+
+__all__ = [
+    "MIN_ROWS",
+    "MeanReciprocalRank",
+    "Measure",
+    "change",
+    "first_words",
+    "halves",
+    "holm",
+    "is_fall",
+    "reciprocal_ranks",
+    "rows_within",
+]
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -16,6 +33,16 @@ SIGNIFICANT_P = 0.05
 MIN_ROWS = 20
 """Fewer rows of a task could show no loss but a large one."""
 _ROWS = (100, 70, 50, 35, MIN_ROWS)
+
+
+class Measure(Protocol):
+    """What makes a number of rows of numbers: every `Metric` does."""
+
+    higher_is_better: ClassVar[bool]
+    is_proportion: ClassVar[bool]
+
+    def value(self, stats_nk: Array) -> float:
+        """The number, from what the rows contribute, shape (rows, k)."""
 
 
 class MeanReciprocalRank:
@@ -30,6 +57,12 @@ class MeanReciprocalRank:
     def value(self, stats_nk: Array) -> float:
         """The mean."""
         return float(stats_nk[:, 0].mean())
+
+
+def first_words(text: str, num_words: int) -> str:
+    """The beginning of a text, as it is written."""
+    found = re.match(rf"\s*(?:\S+\s+){{0,{num_words - 1}}}\S+", text)
+    return found[0] if found else text
 
 
 def halves(text: str) -> tuple[str, str]:
@@ -80,17 +113,25 @@ def rows_within(lengths: Mapping[str, Sequence[int]], most_tokens: float) -> dic
     return {}
 
 
-def holm_adjusted(p_values: Sequence[float]) -> list[float]:
-    """Each p-value, adjusted so that all those below a level are false together with at most that probability; NaN counts as 1.
+def change(measure: Measure, base_nk: Array, tuned_nk: Array, examples: Sequence[Example], *, seed: int) -> PairedIntervals:
+    """Base, tuned and their difference from what the same rows contributed, shape (rows, k) each; rows that belong together are resampled together."""
+    groups = _groups(examples)
+    if measure.is_proportion and groups is None:
+        return compare_proportions(base_nk[:, 0], tuned_nk[:, 0])
+    return paired_bootstrap(base_nk, tuned_nk, measure.value, seed=seed, groups=groups)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Each p-value corrected for their number; one that is NaN stays so, and counts as no test.
 
     Source: Holm (1979), "A Simple Sequentially Rejective Multiple Test Procedure", Scand. J. Statist. 6:65.
     """
-    known = [1.0 if p != p else p for p in p_values]
-    adjusted, largest = [1.0] * len(known), 0.0
-    for rank, place in enumerate(sorted(range(len(known)), key=lambda place: known[place])):
-        largest = max(largest, min(1.0, (len(known) - rank) * known[place]))
-        adjusted[place] = largest
-    return adjusted
+    corrected, largest = list(p_values), 0.0
+    order = sorted((place for place, p in enumerate(p_values) if not math.isnan(p)), key=lambda place: p_values[place])
+    for rank, place in enumerate(order):
+        largest = max(largest, min(1.0, (len(order) - rank) * p_values[place]))
+        corrected[place] = largest
+    return corrected
 
 
 def is_fall(difference: float, p: float, *, higher_is_better: bool) -> bool:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -30,29 +30,9 @@ from tunesmith.core.types import (
     Unpaired,
 )
 
-__all__ = [
-    "Measure",
-    "MetricResult",
-    "changed",
-    "compare",
-    "confusion",
-    "evaluate_metric",
-    "metrics_for",
-    "paired",
-    "text_of",
-]
+__all__ = ["MetricResult", "changed", "compare", "confusion", "evaluate_metric", "metrics_for", "text_of"]
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
-
-
-class Measure(Protocol):
-    """What makes a number of rows of numbers: every `Metric` does."""
-
-    higher_is_better: ClassVar[bool]
-    is_proportion: ClassVar[bool]
-
-    def value(self, stats_nk: Array) -> float:
-        """The number, from what the rows contribute, shape (rows, k)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,16 +88,14 @@ def compare(
     }
     if base is None:
         return entry | {"tuned": asdict(evaluate_metric(metric, examples, tuned, references, seed=seed).interval)}
-    before_nk, after_nk = (_stats(metric, examples, outputs, references) for outputs in (base, tuned))
-    return entry | asdict(paired(metric, before_nk, after_nk, examples, seed=seed))
+    pair = _paired(metric, _stats(metric, examples, base, references), _stats(metric, examples, tuned, references), _groups(examples), seed)
+    return entry | asdict(pair)
 
 
-def paired(measure: Measure, base_nk: Array, tuned_nk: Array, examples: Sequence[Example], *, seed: int) -> PairedIntervals:
-    """What the same rows contributed under base and tuned, shape (rows, k) each, as two values and their difference, with intervals; rows as in `evaluate_metric`."""
-    groups = _groups(examples)
-    if measure.is_proportion and groups is None:
+def _paired(metric: Metric, base_nk: Array, tuned_nk: Array, groups: list[Hashable] | None, seed: int) -> PairedIntervals:
+    if metric.is_proportion and groups is None:
         return compare_proportions(base_nk[:, 0], tuned_nk[:, 0])
-    return paired_bootstrap(base_nk, tuned_nk, measure.value, seed=seed, groups=groups)
+    return paired_bootstrap(base_nk, tuned_nk, metric.value, seed=seed, groups=groups)
 
 
 def _stats(metric: Metric, examples: Sequence[Example], outputs: Sequence[Output], references: Sequence[str]) -> Array:
