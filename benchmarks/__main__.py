@@ -17,7 +17,7 @@ from benchmarks.evaluation import run_evaluation
 from benchmarks.gpu import TITLE as GPU
 from benchmarks.gpu import Setup, run_gpu
 from benchmarks.methods import command as methods
-from benchmarks.methods import few_shot
+from benchmarks.methods import few_shot, forgetting
 from benchmarks.running import Options, Say, run_bench
 from benchmarks.startup import TITLE as STARTUP
 from benchmarks.startup import run_startup
@@ -28,7 +28,11 @@ TITLES = {**{name: bench.title for name, bench in BENCHES.items()}, "evaluation"
 ON_GPU = {"gpu": f"{GPU}, 1B; python -m benchmarks.gpu has other sizes"}
 
 
-ON_THEIR_OWN = {"methods": (methods.TITLE, methods.main), "few-shot": (few_shot.TITLE, few_shot.main)}
+ON_THEIR_OWN = {
+    "methods": (methods.TITLE, methods.main),
+    "few-shot": (few_shot.TITLE, few_shot.main),
+    "forgetting": (forgetting.TITLE, forgetting.main),
+}
 """Commands with options of their own, whose documents are pages of docs/."""
 
 

@@ -139,23 +139,25 @@ def _default(value: Any) -> str:
     return f"`{json.dumps(value)}`" if not isinstance(value, str) else f"`{value}`"
 
 
+_PLAIN = (
+    ("dict", "mapping"),
+    ("list", "list"),
+    ("tuple", "list"),
+    ("bool", "true or false"),
+    ("int", "whole number"),
+    ("float", "number"),
+    ("str", "text"),
+)
+"""What stands in a type -> what it is called; the first is the outermost."""
+
+
 def _type(annotation: Any) -> str:
     text = annotation.__name__ if isinstance(annotation, type) and not hasattr(annotation, "__args__") else str(annotation)
-    if "Literal[" in text:
-        words = text[text.index("[") + 1 : text.index("]")].replace("'", "").split(", ")
-        return " or ".join(f"`{word}`" for word in words)
-    for word, plain in (
-        ("dict", "mapping"),
-        ("list", "list"),
-        ("tuple", "list"),
-        ("bool", "true or false"),
-        ("int", "whole number"),
-        ("float", "number"),
-        ("str", "text"),
-    ):
-        if word in text:
-            return plain
-    return text
+    if "Literal[" not in text:
+        return next((plain for word, plain in _PLAIN if word in text), text)
+    before, _, rest = text.partition("Literal[")
+    words = rest.partition("]")[0].replace("'", "").split(", ")
+    return " or ".join([*(f"`{word}`" for word in words), *[plain for word, plain in _PLAIN if word in before][:1]])
 
 
 def _plugins(kind: str) -> Iterator[str]:

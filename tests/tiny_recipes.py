@@ -19,7 +19,7 @@ def classifier(model: Path, data: Path, out: Path, **changes: Any) -> Recipe:
         "train": {"epochs": 6, "learning_rate": 1e-2, "examples_per_step": 8},
         "output_dir": str(out),
     }
-    return from_mapping({**recipe, **changes}, name="tiny")
+    return _made(recipe, changes)
 
 
 def writer(model: Path, data: Path, out: Path, **changes: Any) -> Recipe:
@@ -31,7 +31,13 @@ def writer(model: Path, data: Path, out: Path, **changes: Any) -> Recipe:
         "evaluate": {"max_new_tokens": 4, "prompts": ["the cat is good"]},
         "output_dir": str(out),
     }
-    return from_mapping({**recipe, **changes}, name="tiny")
+    return _made(recipe, changes)
+
+
+def _made(recipe: dict[str, Any], changes: dict[str, Any]) -> Recipe:
+    """Nothing is asked beside the task, unless the changes say so."""
+    made = {**recipe, **changes}
+    return from_mapping({**made, "evaluate": {"retention": "none", **made.get("evaluate", {})}}, name="tiny")
 
 
 def stop_at(step: int) -> Any:

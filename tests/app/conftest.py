@@ -47,6 +47,13 @@ def _own_cache(request: pytest.FixtureRequest, _session_cache: Path, monkeypatch
         monkeypatch.setenv("TUNESMITH_CACHE", str(_session_cache))
 
 
+@pytest.fixture(autouse=True)
+def _no_general_texts(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tiny models are not asked the general texts, which would have to be fetched."""
+    if request.node.get_closest_marker("embedded") is None:
+        monkeypatch.setattr("tunesmith.app.retention_sets.GENERAL", ())
+
+
 def _tokenizer(chat: bool) -> transformers.PreTrainedTokenizerFast:
     from tokenizers import Tokenizer, models, pre_tokenizers
 

@@ -48,7 +48,7 @@ def recipe(make, tmp_path):
         file = tmp_path / "recipe.yaml"
         data = f"{{train: {tmp_path / 'rows.jsonl'}, split: {{validation: 0.2, test: 0.3}}}}"
         file.write_text(
-            f"model: {model}\ndata: {data}\ntrain: {{examples_per_step: 8, epochs: 2}}\nevaluate: {{max_new_tokens: 3, generate_limit: 5}}\n"
+            f"model: {model}\ndata: {data}\ntrain: {{examples_per_step: 8, epochs: 2}}\nevaluate: {{max_new_tokens: 3, generate_limit: 5, retention: none}}\n"
         )
         return str(file)
 

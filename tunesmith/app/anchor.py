@@ -29,11 +29,15 @@ def anchored(recipe: Recipe) -> Recipe:
         data = data.model_copy(update={"chat_template": _whole(data.chat_template)})
     metrics = recipe.evaluate.metrics and [_with_whole_paths(spec) for spec in recipe.evaluate.metrics]
     domains = {name: spec.model_copy(update={"source": _whole(spec.source)}) for name, spec in recipe.evaluate.domains.items()}
+    kept = recipe.evaluate.retention
+    retention = (
+        kept if isinstance(kept, str) else {name: spec.model_copy(update={"source": _whole(spec.source)}) for name, spec in kept.items()}
+    )
     return recipe.model_copy(
         update={
             "model": recipe.model.model_copy(update={"source": _whole(recipe.model.source)}),
             "data": data,
-            "evaluate": recipe.evaluate.model_copy(update={"domains": domains, "metrics": metrics}),
+            "evaluate": recipe.evaluate.model_copy(update={"domains": domains, "metrics": metrics, "retention": retention}),
         }
     )
 

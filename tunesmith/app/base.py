@@ -5,10 +5,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from tunesmith.app.judged import Judgement, judge, judge_untrained, load_judgement, save_judgement
 from tunesmith.app.machine import versions
+from tunesmith.app.retention import Remembered, Retention, ask, load_remembered, save_remembered
 from tunesmith.app.task import Task
 from tunesmith.app.untouched import as_it_came
 from tunesmith.core.events import Event, Notice
@@ -18,47 +19,74 @@ from tunesmith.core.types import HeadObjective
 
 __all__ = ["judge_base"]
 
+T = TypeVar("T")
 _PACKAGE = Path(__file__).parents[1]
 
 
-def judge_base(task: Task, directory: RunDirectory, say: Callable[[Event], None]) -> Judgement:
-    """The base model's answers: zero-shot for classifiers, none for other heads, as it is for language models. Call it before the method is applied.
+def judge_base(task: Task, directory: RunDirectory, retention: Retention, say: Callable[[Event], None]) -> tuple[Judgement, Remembered]:
+    """The base model's answers: zero-shot for classifiers, none for other heads, as it is for language models; and what it contributes to the retention
+    tasks. Call it before the method is applied.
 
     The base of a run with `model.add_tokens` is the model without them. Answers are kept in the run, so that a resumed run does not ask again, and in the cache under everything that they depend on.
     """
-    kept = directory.path / "base.json"
-    if kept.is_file():
-        return load_judgement(kept)
-    if task.recipe.model.add_tokens:
+    kept, remembered = directory.path / "base.json", directory.path / "base-retention.json"
+    is_complete = kept.is_file() and (remembered.is_file() or not retention.tasks)
+    if task.recipe.model.add_tokens and not is_complete:
         task = as_it_came(task, say)
-    key = _key(task)
-    file = cache_folder("base") / f"{key}.json" if key else None
-    judgement = _cached(file)
-    if judgement is None:
-        judgement = judge_untrained(task, say) if isinstance(task.objective, HeadObjective) else judge(task, say)
-        if file is not None:
-            save_judgement(file, judgement)
-    else:
-        say(Notice("the base model was asked the same before: its answers come from the cache."))
-        judgement = replace(judgement, seconds=0.0)
+    judgement = load_judgement(kept) if kept.is_file() else _judgement(task, say)
     save_judgement(kept, judgement)
+    if not retention.tasks:
+        return judgement, Remembered()
+    before = load_remembered(remembered) if remembered.is_file() else _remembered(task, retention, say)
+    save_remembered(remembered, before)
+    return judgement, before
+
+
+def _judgement(task: Task, say: Callable[[Event], None]) -> Judgement:
+    file = _file("base", task, _asked(task))
+    judgement = _cached(file, load_judgement)
+    if judgement is not None:
+        say(Notice("the base model was asked the same before: its answers come from the cache."))
+        return replace(judgement, seconds=0.0)
+    judgement = judge_untrained(task, say) if isinstance(task.objective, HeadObjective) else judge(task, say)
+    if file is not None:
+        save_judgement(file, judgement)
     return judgement
 
 
-def _cached(file: Path | None) -> Judgement | None:
+def _remembered(task: Task, retention: Retention, say: Callable[[Event], None]) -> Remembered:
+    file = _file("retention", task, (task.encoder.fingerprint(), retention.hashes))
+    before = _cached(file, load_remembered)
+    if before is not None:
+        return replace(before, seconds=0.0)
+    before = ask(retention, task, say)
+    if file is not None:
+        save_remembered(file, before)
+    return before
+
+
+def _cached(file: Path | None, load: Callable[[Path], T]) -> T | None:
     if file is None or not file.is_file():
         return None
     try:
-        return load_judgement(file)
+        return load(file)
     except (ValueError, KeyError, TypeError):  # an older layout, or a damaged file: ask again
         return None
 
 
-def _key(task: Task) -> str:
-    """A hash of everything that the answers depend on; empty where the model's weights are not known by a hash."""
+def _file(folder: str, task: Task, asked: tuple[Any, ...]) -> Path | None:
+    """In the cache, named by a hash of everything that the answers depend on; None where the model's weights are not known by a hash."""
     source, recipe = task.model.source, task.recipe
     if not source.sha256 or source.adapters or source.heads:
-        return ""
+        return None
+    computed = (str(task.device), str(task.forward.computes_in), _stored_in(task), task.forward.paths.attention, versions())
+    model = (source.sha256, source.revision, recipe.model.trust_remote_code, recipe.model.quantization)
+    return cache_folder(folder) / f"{hash_of(model, *asked, computed, _code())}.json"
+
+
+def _asked(task: Task) -> tuple[Any, ...]:
+    """What the test rows' answers depend on but for the model."""
+    recipe = task.recipe
     judged: Mapping[str, Any] = {
         name: hash_of_each(zip(task.splits[name].examples, task.splits[name].references, strict=True))
         for name in ("test", *task.data.domains)
@@ -67,9 +95,7 @@ def _key(task: Task) -> str:
         "label_texts": recipe.data.label_texts,
         **recipe.evaluate.model_dump(include={"prompts", "max_new_tokens", "generate_limit", "continuations"}),
     }
-    computed = (str(task.device), str(task.forward.computes_in), _stored_in(task), task.forward.paths.attention, versions())
-    model = (source.sha256, source.revision, recipe.model.trust_remote_code, recipe.model.quantization)
-    return hash_of(model, task.encoder.fingerprint(), task.objective_name, json.dumps(asked, sort_keys=True), judged, computed, _code())
+    return task.encoder.fingerprint(), task.objective_name, json.dumps(asked, sort_keys=True), judged
 
 
 def _stored_in(task: Task) -> str:
@@ -79,6 +105,10 @@ def _stored_in(task: Task) -> str:
 @cache
 def _code() -> str:
     """A hash of the code that asks."""
-    files = [*(_PACKAGE / "engine").rglob("*.py"), *(_PACKAGE / "core").glob("*.py"), _PACKAGE / "evaluation" / "predict.py"]
-    files += [_PACKAGE / "app" / name for name in ("judged.py", "judging.py", "base.py")]
+    files = [
+        *(_PACKAGE / "engine").rglob("*.py"),
+        *(_PACKAGE / "core").glob("*.py"),
+        *(_PACKAGE / "evaluation" / name for name in ("predict.py", "forgetting.py")),
+    ]
+    files += [_PACKAGE / "app" / name for name in ("judged.py", "judging.py", "base.py", "retention_kinds.py")]
     return hash_of([file_sha256(file) for file in sorted(files)])

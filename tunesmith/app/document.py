@@ -38,17 +38,18 @@ _FEW_ROWS = 20
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """Seconds of the whole command, of judging base and tuned, and of fitting new heads before the rest trains."""
+    """Seconds of the whole command, of judging base and tuned, of asking both what is not to be forgotten, and of fitting new heads before the rest trains."""
 
     total_seconds: float
     evaluate_seconds: float
+    retention_seconds: float
     head_first_seconds: float
 
 
 def build_document(
     task: Task, directory: RunDirectory, base: Judgement, tuned: Judgement, fit: Fit, planned: Plan, ways: Ways, times: Times
 ) -> dict[str, Any]:
-    """The document, as docs/report-format.md describes it."""
+    """The document, as docs/report-format.md describes it, but for what was forgotten."""
     curves = _curves(directory, fit, task)
     test = task.splits["test"]
     domains = {
@@ -69,7 +70,6 @@ def build_document(
         **own,
         "tasks": tasks,
         "domains": domains,
-        "retention": {},
         "curves": curves,
         "confusion": _confusion(task, test, base, tuned),
         "reliability": _reliability(task, test, base, tuned),
@@ -189,6 +189,7 @@ def _cost(task: Task, directory: RunDirectory, fit: Fit, planned: Plan, ways: Wa
         "compile_seconds": ways.compile_seconds,
         "head_first_seconds": times.head_first_seconds,
         "evaluate_seconds": times.evaluate_seconds,
+        "retention_seconds": times.retention_seconds,
         "total_seconds": times.total_seconds,
         "tokens": fit.num_tokens,
         "tokens_per_second": fit.num_tokens / fit.seconds if fit.seconds else None,

@@ -16,7 +16,7 @@ from tunesmith.engine.probe import probe
 from tunesmith.model.load import LoadedModel, store_weights
 from tunesmith.recipe import Recipe
 
-__all__ = ["check_precision", "leaves_frozen", "place", "placed", "trained_in_place"]
+__all__ = ["changes_nothing", "check_precision", "leaves_frozen", "place", "placed", "trained_in_place"]
 
 
 def check_precision(recipe: Recipe, method: Method, device: torch.device) -> None:
@@ -55,11 +55,21 @@ def trained_in_place(method: Method, trunk: nn.Module) -> set[int]:
 
     It is applied to a copy without weights: what does not fit the model is said before the model is asked anything.
     """
-    without_weights: dict[int, Any] = {id(p): nn.Parameter(torch.empty_like(p, device="meta")) for p in trunk.parameters()}
-    without_weights |= {id(buffer): torch.empty_like(buffer, device="meta") for buffer in trunk.buffers()}
-    own = dict(without_weights)  # the copying adds what it meets
-    method.apply(copy.deepcopy(trunk, without_weights))
+    copied, own = _without_weights(trunk)
+    method.apply(copied)
     return {number for number, p in own.items() if isinstance(p, nn.Parameter) and p.requires_grad}
+
+
+def changes_nothing(method: Method, trunk: nn.Module) -> bool:
+    """Whether the method leaves the trunk as it is, so that what trains is a head alone."""
+    return not method.apply(_without_weights(trunk)[0])
+
+
+def _without_weights(trunk: nn.Module) -> tuple[nn.Module, dict[int, Any]]:
+    """A copy whose tensors hold nothing, and these by the ids of the trunk's own."""
+    own: dict[int, Any] = {id(p): nn.Parameter(torch.empty_like(p, device="meta")) for p in trunk.parameters()}
+    own |= {id(buffer): torch.empty_like(buffer, device="meta") for buffer in trunk.buffers()}
+    return copy.deepcopy(trunk, dict(own)), own  # the copying adds what it meets
 
 
 def _quantize(model: LoadedModel, form: str) -> None:

@@ -18,7 +18,7 @@ from tunesmith.engine.packing import Part, StepPlan, rows_seen
 from tunesmith.engine.recomputing import checkpointed_layers
 from tunesmith.model.facts import flops_per_token, training_memory
 
-__all__ = ["Plan", "make_plan", "step_plan"]
+__all__ = ["Plan", "make_plan", "sizes", "step_plan", "training_tokens"]
 
 _EFFICIENCY = 0.5
 """Share of the matrix products' rate that training is assumed to reach."""
@@ -91,16 +91,14 @@ def make_plan(task: Task, groups: Sequence[ParamGroup], recipe: str) -> Plan:
     """The plan of a task whose method was applied."""
     train, rows, facts = task.recipe.train, task.splits["train"].rows, task.model.facts
     steps = step_plan(task)
-    sizes = _sizes(rows)
-    all_tokens = sum(sizes)
-    tokens_per_epoch = _tokens_per_epoch(sizes, steps)
-    total_tokens = round(tokens_per_epoch * steps.num_steps / steps.steps_per_epoch)
+    lengths = sizes(rows)
+    all_tokens, tokens_per_epoch, total_tokens = sum(lengths), _tokens_per_epoch(lengths, steps), training_tokens(task)
     trainable = sum(p.numel() for p in {id(p): p for group in groups for p in group.params}.values())
     packed = [layer.packed for layer in task.forward.quantized_layers]
     sizes_of_packed = [weight.shape[0] * weight.shape[1] for weight in packed]
     total = sum(p.numel() for p in task.forward.parameters()) + sum(sizes_of_packed)
     kind = _cost_kind(task, trainable)
-    longest = max(sizes)
+    longest = max(lengths)
     batch = min(max(task.micro_batch_tokens, longest), all_tokens)
     scored = task.encoded["train"].num_scored_tokens
     memory_of = partial(
@@ -148,15 +146,21 @@ def make_plan(task: Task, groups: Sequence[ParamGroup], recipe: str) -> Plan:
     )
 
 
-def _sizes(rows: Sequence[Row]) -> list[int]:
+def sizes(rows: Sequence[Row]) -> list[int]:
     """Tokens of each row, without making the rows where they are kept as arrays."""
     return rows.num_tokens().tolist() if isinstance(rows, RowTable) else [row.num_tokens for row in rows]
 
 
-def _tokens_per_epoch(sizes: Sequence[int], steps: StepPlan) -> int:
+def training_tokens(task: Task) -> int:
+    """Tokens of all steps, about."""
+    steps = step_plan(task)
+    return round(_tokens_per_epoch(sizes(task.splits["train"].rows), steps) * steps.num_steps / steps.steps_per_epoch)
+
+
+def _tokens_per_epoch(lengths: Sequence[int], steps: StepPlan) -> int:
     """Of a mixture as its sets have on average."""
-    parts = steps.parts or (Part(0, len(sizes), len(sizes)),)
-    return round(sum(p.per_epoch / p.num_rows * sum(sizes[p.start : p.start + p.num_rows]) for p in parts))
+    parts = steps.parts or (Part(0, len(lengths), len(lengths)),)
+    return round(sum(p.per_epoch / p.num_rows * sum(lengths[p.start : p.start + p.num_rows]) for p in parts))
 
 
 def _tasks(task: Task, steps: StepPlan) -> dict[str, dict[str, Any]]:

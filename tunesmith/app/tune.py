@@ -12,6 +12,7 @@ import torch
 from tunesmith.app.anchor import anchored
 from tunesmith.app.base import judge_base
 from tunesmith.app.document import Times, build_document
+from tunesmith.app.forgotten import forgotten, kept_rows
 from tunesmith.app.interruption import Interruption
 from tunesmith.app.judge_compare import judge_tuned, require_answers
 from tunesmith.app.judged import judge
@@ -19,6 +20,8 @@ from tunesmith.app.machine import machine_facts, versions
 from tunesmith.app.plan import Plan, make_plan, step_plan
 from tunesmith.app.predictions import write_predictions
 from tunesmith.app.recording import recorded
+from tunesmith.app.retention import Retention, ask
+from tunesmith.app.retention_sets import read_retention
 from tunesmith.app.run import Run
 from tunesmith.app.saving import save_tuned
 from tunesmith.app.task import Say, Task, attach, learning_rate, prepare
@@ -58,8 +61,9 @@ def tune(recipe: Recipe, *, progress: Callable[[Event], None] | None = None) -> 
             check_output_dir(Path(recipe.output_dir))
         task = prepare(recipe, say)
         require_answers(task)
+        retention = read_retention(task)
         directory = _begun(task)
-        return _run(task, directory, interruption, say, started)
+        return _run(task, directory, retention, interruption, say, started)
 
 
 def resume(path: Path, *, progress: Callable[[Event], None] | None = None) -> Run:
@@ -75,14 +79,16 @@ def resume(path: Path, *, progress: Callable[[Event], None] | None = None) -> Ru
             raise RunError(
                 f"{path}: its data or its model changed since it was begun; what it learned so far is not comparable. Start a new run."
             )
+        retention = read_retention(task)
         directory.set_status("running")
-        return _run(task, directory, interruption, say, started, resumed=True)
+        return _run(task, directory, retention, interruption, say, started, resumed=True)
 
 
 def plan(recipe: Recipe) -> Plan:
     """What `tune` would do and need: steps, tokens, memory, disk, time. Nothing is trained or written."""
     task = prepare(recipe, _silence)
     require_answers(task)
+    read_retention(task)
     return make_plan(task, attach(task), dump(recipe))
 
 
@@ -102,10 +108,20 @@ def _begun(task: Task) -> RunDirectory:
     return directory
 
 
-def _run(task: Task, directory: RunDirectory, interruption: Interruption, say: Say, started: float, *, resumed: bool = False) -> Run:
+def _run(
+    task: Task,
+    directory: RunDirectory,
+    retention: Retention,
+    interruption: Interruption,
+    say: Say,
+    started: float,
+    *,
+    resumed: bool = False,
+) -> Run:
     with recorded(directory, started):
         say(Stage("base", "the model before tuning"))
-        base = judge_base(task, directory, say)
+        base, before = judge_base(task, directory, retention, say)
+        retention = retention.as_asked(before)
         groups = attach(task)
         planned = make_plan(task, groups, "")
         say(Stage("train", f"{task.recipe.method.name}, {planned.num_steps} steps"))
@@ -119,14 +135,19 @@ def _run(task: Task, directory: RunDirectory, interruption: Interruption, say: S
         tuned = judge(task, say)
         judged_seconds = time.perf_counter() - judging
         compared, better = judge_tuned(task, base, tuned, say)
+        after = ask(retention, task, say)
         say(Stage("report"))
         times = Times(
             total_seconds=directory.seconds + time.perf_counter() - started,
             evaluate_seconds=base.seconds + judged_seconds,
+            retention_seconds=before.seconds + after.seconds,
             head_first_seconds=head_seconds,
         )
         document = build_document(task, directory, base, tuned, fit, planned, ways, times) | {"judge": compared}
+        document |= forgotten(task, directory, retention, before, after, planned)
         write_predictions(task, directory, base, tuned, better)
+        if retention.tasks:
+            write_json(directory.retention, kept_rows(retention, before, after), indent=None)
         write_json(directory.report_json, document)
         render(directory)
     give_back_freed_memory()

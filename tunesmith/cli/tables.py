@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.cli.output import console
+from tunesmith.report.forgetting import forgetting
 from tunesmith.report.groups import read_group
 from tunesmith.report.numbers import MISSING, compact, count, duration, fixed, size
 from tunesmith.report.results import Comparison, DataSet, Estimate, comparisons, notes
@@ -45,6 +46,7 @@ def print_report(report: Mapping[str, Any], run: RunDirectory) -> None:
         out.print(line, style="dim", soft_wrap=False)
     out.print()
     out.print(" ".join(sentences(report)), soft_wrap=False)
+    _print_forgetting(report)
     for warning in report.get("warnings") or []:
         out.print(f"warning: {warning}", style="yellow")
     out.print(_cost_line(report.get("cost") or {}), style="dim", soft_wrap=False)
@@ -57,9 +59,12 @@ def report_table(report: Mapping[str, Any], *, width: int) -> Table:
     Where `width` columns do not hold that, intervals stand below their values, and a data set's name above its metrics; where they do not
     hold that either, base, tuned and difference stand below each other.
     """
+    return _table_of(comparisons(report), width)
+
+
+def _table_of(data: Sequence[DataSet], width: int) -> Table:
     from rich.console import Console
 
-    data = comparisons(report)
     unlimited = Console(width=10_000)
     for table in (_wide(data), _narrow(data)):
         if unlimited.measure(table).maximum <= width:
@@ -77,6 +82,18 @@ def _columns(data: Sequence[DataSet]) -> list[str]:
     constant = [_constant(data)] if any(line.majority for line in lines) else []
     power = ["can be seen"] if any(line.detectable is not None for line in lines) else []
     return ["metric", *constant, "base", "tuned", "difference", *power, "p"]
+
+
+def _print_forgetting(report: Mapping[str, Any]) -> None:
+    """The table of what was not to be forgotten, where something was measured, and what would help, where something was."""
+    found, out = forgetting(report), console()
+    if found is None or not found.tasks:
+        return
+    out.print()
+    out.print(_table_of(found.tasks, out.width))
+    for text, command in found.advice:
+        out.print(text, soft_wrap=False)
+        out.print(f"  {command}", soft_wrap=True, style="dim")
 
 
 def _wide(data: Sequence[DataSet]) -> Table:

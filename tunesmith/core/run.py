@@ -88,6 +88,7 @@ class RunDirectory(_Directory):
     data.json          sources, hashes, rows                   heads.safetensors   new heads, with labels in heads.json
     steps.jsonl        one line a step or validation           checkpoints/        step-000123/: to resume from
     predictions.jsonl  test rows, base and tuned               report.json, report.html, README.md (model card)
+    retention.json     the same of what is not to be forgotten
     status.json        running, done, failed, interrupted      quarantine.jsonl    rows left out as invalid, where there were any
     """
 
@@ -115,6 +116,11 @@ class RunDirectory(_Directory):
     def predictions(self) -> Path:
         """One JSON line a test row."""
         return self.path / "predictions.jsonl"
+
+    @property
+    def retention(self) -> Path:
+        """What base and tuned contributed to what was not to be forgotten, row by row."""
+        return self.path / "retention.json"
 
     @property
     def report_json(self) -> Path:

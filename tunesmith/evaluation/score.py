@@ -3,7 +3,7 @@
 import math
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -31,9 +31,32 @@ from tunesmith.core.types import (
 )
 from tunesmith.evaluation.references import has_reference
 
-__all__ = ["MetricResult", "changed", "compare", "confusion", "evaluate_metric", "is_measured", "metrics_for", "paired", "text_of", "usual"]
+__all__ = [
+    "Measure",
+    "MetricResult",
+    "changed",
+    "compare",
+    "confusion",
+    "evaluate_metric",
+    "groups_of",
+    "is_measured",
+    "metrics_for",
+    "paired",
+    "text_of",
+    "usual",
+]
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
+
+
+class Measure(Protocol):
+    """What makes a number of rows of numbers: every `Metric` does."""
+
+    higher_is_better: ClassVar[bool | None]
+    is_proportion: ClassVar[bool]
+
+    def value(self, stats_nk: Array) -> float:
+        """The number, from what the rows contribute, shape (rows, k)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +90,7 @@ def evaluate_metric(
     Raises: ValueError, where there are no rows, or an output lacks what the metric reads.
     """
     stats_nk = _stats(metric, examples, outputs, references)
-    return MetricResult(stats_nk, _interval(metric, stats_nk, _groups(examples), seed))
+    return MetricResult(stats_nk, _interval(metric, stats_nk, groups_of(examples), seed))
 
 
 def _interval(metric: Metric, stats_nk: Array, groups: list[Hashable] | None, seed: int) -> Interval:
@@ -100,7 +123,7 @@ def compare(
     if not rows:
         return entry
     examples, references = [examples[row] for row in rows], [references[row] for row in rows]
-    tuned_nk, groups = _stats(metric, examples, [tuned[row] for row in rows], references), _groups(examples)
+    tuned_nk, groups = _stats(metric, examples, [tuned[row] for row in rows], references), groups_of(examples)
     if base is None:
         return entry | {"tuned": asdict(_interval(metric, tuned_nk, groups, seed)) | _details(metric, tuned_nk)}
     base_nk = _stats(metric, examples, [base[row] for row in rows], references)
@@ -124,15 +147,15 @@ def _details(metric: Metric, stats_nk: Array) -> dict[str, Any]:
     return {} if details is None else {"details": dict(details(stats_nk))}
 
 
-def paired(metric: Metric, base_nk: Array, tuned_nk: Array, groups: Sequence[Hashable] | None, seed: int) -> PairedIntervals:
+def paired(measure: Measure, base_nk: Array, tuned_nk: Array, groups: Sequence[Hashable] | None, seed: int) -> PairedIntervals:
     """Two systems on the same rows, from what each row contributed, shape (rows, k): as `compare`.
 
     Args:
         groups: one key a row, those of rows that are not independent; None: every row stands alone.
     """
-    if metric.is_proportion and groups is None:
+    if measure.is_proportion and groups is None:
         return compare_proportions(base_nk[:, 0], tuned_nk[:, 0])
-    return paired_bootstrap(base_nk, tuned_nk, metric.value, seed=seed, groups=groups)
+    return paired_bootstrap(base_nk, tuned_nk, measure.value, seed=seed, groups=groups)
 
 
 def _stats(metric: Metric, examples: Sequence[Example], outputs: Sequence[Output], references: Sequence[str]) -> Array:
@@ -147,7 +170,7 @@ def _stats(metric: Metric, examples: Sequence[Example], outputs: Sequence[Output
     return np.array([metric.stats(*row) for row in zip(examples, outputs, references, strict=True)], dtype=np.float64)
 
 
-def _groups(examples: Sequence[Example]) -> list[Hashable] | None:
+def groups_of(examples: Sequence[Example]) -> list[Hashable] | None:
     """A key a row: its group, else its record. None where every row stands alone, or where all come from one: then rows are all there is to draw."""
     keys: list[Hashable] = [("", e.origin.group) if e.origin.group else (e.origin.file, e.origin.row) for e in examples]
     return keys if 1 < len(set(keys)) < len(keys) else None

@@ -1,6 +1,7 @@
 """The YAML file that a person writes, checked and resolved, and back."""
 
 from tunesmith.recipe.loading import dump, from_mapping, load, parse, shipped_recipes
+from tunesmith.recipe.measured import RetentionSpec
 from tunesmith.recipe.models import (
     Chunk,
     DataSpec,
@@ -30,6 +31,7 @@ __all__ = [
     "ModelSpec",
     "PluginSpec",
     "Recipe",
+    "RetentionSpec",
     "Source",
     "Split",
     "TrainSpec",

@@ -19,7 +19,7 @@ def json_schema() -> dict[str, Any]:
     schema = Recipe.model_json_schema()
     schema["required"].remove("name")  # a file's name is its recipe's, where it has no other
     schema["properties"]["method"]["default"] = "lora"
-    for section in ("DataSpec", "DomainSpec", "MixEntry"):
+    for section in ("DataSpec", "DomainSpec", "MixEntry", "RetentionSpec"):
         mapping = schema["$defs"][section]["anyOf"][1]
         mapping["properties"]["format"]["anyOf"][0] = {"enum": names("format")}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}

@@ -1,16 +1,14 @@
 """`evaluate.judge`: a model that says which answers are better."""
 
 import re
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
 from pydantic import Field, field_validator
 
 from tunesmith.recipe.messages import shown
-from tunesmith.recipe.section import Section
+from tunesmith.recipe.section import Positive, Section
 
 __all__ = ["JudgeSpec"]
-
-Positive = Annotated[int, Field(ge=1)]
 
 
 class JudgeSpec(Section):

@@ -7,9 +7,10 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from tunesmith.recipe.judge import JudgeSpec
+from tunesmith.recipe.measured import DomainSpec, RetentionSets
 from tunesmith.recipe.messages import AT_KEY, shown
-from tunesmith.recipe.plugins import PluginSpec, check_name, plugin
-from tunesmith.recipe.section import Names, Section
+from tunesmith.recipe.plugins import FormatName, PluginSpec, check_name, plugin
+from tunesmith.recipe.section import Names, Positive, Section
 from tunesmith.recipe.sources import Source, source_name
 
 __all__ = [
@@ -27,8 +28,6 @@ __all__ = [
     "TrainSpec",
 ]
 
-Positive = Annotated[int, Field(ge=1)]
-FormatName = Annotated[str, BeforeValidator(lambda value: check_name("format", value))]
 MetricSpec = Annotated[PluginSpec, plugin("metric", is_short=True)]
 
 
@@ -297,23 +296,6 @@ class TrainSpec(Section):
         return value if value in (None, "loss") else str(check_name("metric", value, "loss"))
 
 
-class DomainSpec(Section):
-    """Other data to measure on, never to train on. A plain text is the source. One whose labels are not the training data's is left out, said so."""
-
-    shorthand: ClassVar[str | None] = "source"
-
-    source: Source
-    """As `data.train`."""
-    columns: Names = Field(default_factory=dict)
-    """As `data.columns`."""
-    labels: Names | None = None
-    """As `data.labels`."""
-    format: FormatName | None = None
-    """As `data.format`."""
-    limit: Positive | None = None
-    """The most rows to use."""
-
-
 class EvaluateSpec(Section):
     """What to measure, base and tuned, on the test split."""
 
@@ -321,6 +303,9 @@ class EvaluateSpec(Section):
     """Names of metrics, or mappings of `name` and options; null: the usual ones of those that fit the objective (docs/metrics.md)."""
     domains: dict[str, DomainSpec] = Field(default_factory=dict)
     """Other data to measure on, by a name for the report."""
+    retention: RetentionSets = "auto"
+    """What the model is not to forget, measured before and after: sets by name, as `{ours: ours.txt}`; auto: small general texts, and the earlier runs that the
+    model comes from, for a small part of the run's time (docs/forgetting.md); none: nothing."""
     prompts: list[str] = Field(default_factory=list)
     """Prompts that a language model answers before and after, side by side in the report."""
     max_new_tokens: Positive = 64

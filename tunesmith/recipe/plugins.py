@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Optional, Union
+from typing import Annotated, Any, Literal, Optional, Union
 
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, GetCoreSchemaHandler, GetJsonSchemaHandler, TypeAdapter, ValidationError
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
@@ -15,7 +15,7 @@ from tunesmith.core.registry import Description, Option, describe, names
 from tunesmith.recipe.messages import AT_KEY, TEXT, UNKNOWN_OPTION, explain, shown
 from tunesmith.recipe.overlays import METHOD_OVERLAYS
 
-__all__ = ["PluginSpec", "check_name", "described_schema", "option_type", "plugin"]
+__all__ = ["FormatName", "PluginSpec", "check_name", "described_schema", "option_type", "plugin"]
 
 _TYPES = {
     "int": int,
@@ -117,6 +117,10 @@ def check_name(kind: str, value: Any, *others: str) -> Any:
     if isinstance(value, str) and value not in known:
         raise PydanticCustomError(TEXT, "{text}", {"text": f'unknown {kind} "{value}".{did_you_mean(value, known)}'})
     return value
+
+
+FormatName = Annotated[str, BeforeValidator(lambda value: check_name("format", value))]
+"""The name of a format."""
 
 
 def option_type(option: Option) -> TypeAdapter[Any]:

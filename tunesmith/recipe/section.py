@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, GetJsonSchemaHandler, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler, model_validator
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-__all__ = ["Name", "Names", "Section"]
+__all__ = ["Name", "Names", "Positive", "Section"]
 
 
 class Section(BaseModel):
@@ -49,6 +49,9 @@ def _text(value: Any) -> Any:
 def _text_mapping(value: Any) -> Any:
     return {str(key): item for key, item in value.items()} if isinstance(value, Mapping) else value
 
+
+Positive = Annotated[int, Field(ge=1)]
+"""A number of things."""
 
 Name = Annotated[str, BeforeValidator(_text)]
 """A column or a label: text, though YAML may read it as a number."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tunesmith.report import numbers
+from tunesmith.report.forgetting import Forgetting, forgetting
 from tunesmith.report.results import DataSet, comparisons, file_name, note_on_p
 from tunesmith.report.summary import summarize
 
@@ -36,6 +37,7 @@ def model_card(report: Mapping[str, Any]) -> str:
         _plain(summarize(report).text),
         *[f"> **Note.** {_plain(str(warning))}" for warning in report.get("warnings") or []],
         *_results(report, data),
+        *_forgotten(forgetting(report)),
         *_training(report),
         *_data(report),
         *_reproduction(report),
@@ -90,6 +92,21 @@ def _results(report: Mapping[str, Any], data: Sequence[DataSet]) -> list[str]:
     if data:
         parts.append(f"Intervals are 95 %; the difference is paired, over the same rows. {note_on_p(report)}")
     return parts
+
+
+def _forgotten(found: Forgetting | None) -> list[str]:
+    if found is None:
+        return []
+    parts = ["## What it forgot", _plain(found.text)]
+    if not found.tasks:
+        return parts
+    body = []
+    for data in found.tasks:
+        c = data.comparisons[0]
+        about = f"{c.title}, {numbers.count(data.rows or 0)} rows" + ("" if c.higher_is_better else ", lower is better")
+        change = c.difference.change_text(c.decimals) if c.difference else numbers.MISSING
+        body.append([data.name, about, *(e.text(c.decimals) if e else numbers.MISSING for e in (c.base, c.tuned)), change, c.p_text])
+    return [*parts, _table(["task", "measured", "base", "tuned", "difference", "p, Holm"], body)]
 
 
 def _training(report: Mapping[str, Any]) -> list[str]:

@@ -10,6 +10,7 @@ from tunesmith.core.run import RunDirectory
 from tunesmith.report import numbers
 from tunesmith.report.card import model_card
 from tunesmith.report.curves import curve_panels
+from tunesmith.report.forgetting import forgetting
 from tunesmith.report.intervals import interval_panels
 from tunesmith.report.judgement import judgement_facts
 from tunesmith.report.reliability import reliability_panels
@@ -76,6 +77,7 @@ def _context(report: Mapping[str, Any]) -> dict[str, Any]:
         "reliability_panels": reliability_panels(report.get("reliability") or {}),
         "interval_panels": interval_panels(data),
         "curve_panels": curve_panels(report.get("curves") or {}, loss_unit="" if kind == "regression" else "nats"),
+        "forgetting": forgetting(report),
         "confusion": _confusion(report.get("confusion")),
         "balance": _balance(splits),
         "judgement": judgement_facts(report["judge"]) if report.get("judge") else [],

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tunesmith.report.forgetting import forgetting
 from tunesmith.report.judgement import judgement_sentences
 from tunesmith.report.numbers import count, fixed, p_value, significant
 from tunesmith.report.results import Comparison, DataSet, Verdict, comparisons, file_name
@@ -42,7 +43,7 @@ _FEWEST_ROWS = 6
 
 
 def summarize(report: Mapping[str, Any]) -> Summary:
-    """Judge a report.json by the first metric of its own test split, then tell of the other metrics, the baselines, the tasks of a mixture and the domains."""
+    """Judge a report.json by the first metric of its own test split, then tell of the other metrics, the baselines, the tasks of a mixture, the domains and what was forgotten."""
     data = comparisons(report)
     own = next((d for d in data if d.is_own), None)
     if own is None:
@@ -61,6 +62,9 @@ def summarize(report: Mapping[str, Any]) -> Summary:
     foreign = [clause for d in data if not d.is_own and not d.is_task if (clause := _domain_clause(d, first.metric))]
     if foreign:
         said.append(f"Out of its domain: {'; '.join(foreign)}.")
+    kept = forgetting(report)
+    if kept is not None and kept.tasks:
+        said.append(kept.sentences[0])
     said += _copied_sentences(report.get("copied"))
     said += judgement_sentences(report.get("judge"))
     if ((report.get("curves") or {}).get("overfitting") or {}).get("found"):
