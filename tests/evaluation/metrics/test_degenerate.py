@@ -6,7 +6,7 @@ import pytest
 
 from tests.evaluation.metrics.made import HERE, of_labels, of_probabilities, of_texts, value_of
 from tunesmith.core import registry
-from tunesmith.core.types import Completion, Output, Rated, SpanQuestion, Tagged
+from tunesmith.core.types import Completion, MultiLabelled, Output, Rated, SpanQuestion, Tagged
 from tunesmith.evaluation.score import compare
 
 OVERLAPS = ["exact_match", "rouge1", "rouge2", "rougeL", "rougeLsum", "token_f1", "bleu", "chrf"]
@@ -80,8 +80,11 @@ def test_numbers_that_never_change_have_no_correlation() -> None:
     assert value_of("mae", *rows) == pytest.approx((2 + 1 + 1) / 3)
 
 
-def test_no_entity_anywhere_is_no_score_and_an_answer_to_nothing_is_right_where_it_is_empty() -> None:
+def test_no_entity_and_no_class_anywhere_is_no_score_and_an_answer_to_nothing_is_right_where_it_is_empty() -> None:
     assert math.isnan(value_of("entity_f1", [Output(tags=("O", "O"))], [""], [Tagged(("a", "b"), ("O", "O"), HERE)]))
+    rows = [Output(labels=())], [""], [MultiLabelled("t", (), HERE)]
+    assert math.isnan(value_of("labels_micro_f1", *rows))
+    assert value_of("labels_jaccard", *rows) == value_of("labels_exact_match", *rows) == 1.0
     nothing = SpanQuestion("asked", "context", (), HERE)
     assert value_of("squad_f1", [Output(span=""), Output(span="context")], ["", ""], [nothing, nothing]) == 0.5
 

@@ -1,5 +1,6 @@
 """Metrics against the reference implementation of each, on a thousand random cases and on published examples."""
 
+import re
 import string
 import warnings
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from sklearn.calibration import calibration_curve
 
 from tests.evaluation.metrics.made import HERE, of_labels, of_probabilities, of_texts, value_of
 from tunesmith.core import registry
-from tunesmith.core.types import Output, Rated, SpanQuestion
+from tunesmith.core.types import MultiLabelled, Output, Rated, SpanQuestion, Tagged
 
 CASES = 1000
 WORDS = "a the The cat cats sat, on mat. running run naïve 你好 42 don't U.S. !".split()
@@ -220,3 +221,45 @@ def test_metrics_of_numbers_are_scipys_and_scikit_learns() -> None:
         assert value_of("spearman", *rows) == pytest.approx(scipy.stats.spearmanr(true, said).statistic, abs=1e-12)
         assert value_of("rmse", *rows) == pytest.approx(sklearn_metrics.root_mean_squared_error(true, said))
         assert value_of("mae", *rows) == pytest.approx(sklearn_metrics.mean_absolute_error(true, said))
+
+
+@pytest.mark.filterwarnings("ignore")
+@config_context(skip_parameter_validation=True)
+def test_metrics_of_many_labels_are_scikit_learns() -> None:
+    rng, classes = np.random.default_rng(9), ["a", "b", "c", "d"]
+    for _ in range(CASES):
+        true_nc, said_nc = (rng.random((2, int(rng.integers(2, 12)), 4)) < 0.4).astype(int)
+        true, said = ([tuple(c for c, has in zip(classes, row, strict=True) if has) for row in rows] for rows in (true_nc, said_nc))
+        rows = [Output(labels=one) for one in said], [""] * len(true), [MultiLabelled("t", one, HERE) for one in true]
+        if true_nc.any() or said_nc.any():
+            assert value_of("labels_micro_f1", *rows) == pytest.approx(sklearn_metrics.f1_score(true_nc, said_nc, average="micro"))
+        assert value_of("labels_exact_match", *rows) == pytest.approx(sklearn_metrics.accuracy_score(true_nc, said_nc))
+        jaccard = sklearn_metrics.jaccard_score(true_nc, said_nc, average="samples", zero_division=1.0)
+        assert value_of("labels_jaccard", *rows) == pytest.approx(jaccard)
+
+
+def iob2(tags: Sequence[str]) -> set[tuple[str, int, int]]:
+    """Entities of well-formed IOB2 tags, read off their text: a B of a kind and the I of that kind that follow."""
+    text = " ".join(tags)
+    found = re.finditer(r"B-(\w)(?: I-\1)*", text)
+    return {(one[1], text[: one.start()].count(" "), text[: one.end()].count(" ")) for one in found}
+
+
+def drawn_tags(rng: np.random.Generator, size: int) -> tuple[str, ...]:
+    tags = list[str]()
+    for _ in range(size):
+        kind = tags[-1][-1] if tags and tags[-1] != "O" else ""
+        tags.append(str(rng.choice([f"I-{kind}" if kind else "O", "O", "B-X", "B-Y"])))
+    return tuple(tags)
+
+
+def test_entity_f1_and_tag_accuracy_of_iob2_are_counted_otherwise_the_same() -> None:
+    rng = np.random.default_rng(10)
+    for _ in range(CASES):
+        size = int(rng.integers(1, 12))
+        true, said = drawn_tags(rng, size), drawn_tags(rng, size)
+        rows = [Output(tags=said)], [""], [Tagged(("w",) * size, true, HERE)]
+        assert value_of("tag_accuracy", *rows) == pytest.approx(sum(map(str.__eq__, true, said)) / size)
+        ours, theirs = iob2(said), iob2(true)
+        if ours or theirs:
+            assert value_of("entity_f1", *rows) == pytest.approx(2 * len(ours & theirs) / (len(ours) + len(theirs)))
