@@ -90,6 +90,20 @@ def test_an_encoder_with_a_head_of_numbers_keeps_its_rows_too(encoder_folder: Pa
     _check(tune(from_mapping({**recipe, "output_dir": str(tmp_path / "out")}, name="rated")))
 
 
+def test_a_metric_without_rows_is_not_measured() -> None:
+    entry = {"tuned": {"value": 1.0}}
+    report = {
+        "metrics": {"accuracy": entry, "rougeL": {"tuned": None}},
+        "tasks": {"talk": {"metrics": {"bleu": entry}}},
+        "domains": {"far": {"metrics": {}}},
+    }
+    assert [(place.name, list(place.metrics(report))) for place in places(report)] == [
+        ("test", ["accuracy"]),
+        ("talk", ["bleu"]),
+        ("far", []),
+    ]
+
+
 def test_a_run_without_scores_or_without_a_report_is_refused(encoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:
     run = tune(classifier(encoder_folder, reviews_csv, tmp_path / "out", train={"max_steps": 1}))
     lines = [json.loads(line) for line in run.directory.predictions.read_text(encoding="utf-8").splitlines()]

@@ -76,15 +76,15 @@ def _each_place(runs: Sequence[_Done], entry_of: EntryOf) -> dict[str, Any]:
     """`metrics`, `tasks` and `domains` as in report.json, each metric's entry made by `entry_of`."""
     made: dict[str, Any] = {"metrics": {}, "tasks": {}, "domains": {}}
     for place in places(runs[0].report):
-        entries = dict[str, Any]()
-        for name in place.metrics(runs[0].report):
+        entries, measured = dict[str, Any](), [place.metrics(run.report) for run in runs]
+        for name in (name for name in measured[0] if all(name in metrics for metrics in measured)):
             found = [place.stats(run.lines, name) for run in runs]
             strange = next((run for run, one in zip(runs, found, strict=True) if sorted(one["row"]) != sorted(found[0]["row"])), None)
             if strange is not None:
                 raise RunError(
                     f"{strange.directory.path}: was judged on other test rows than {runs[0].directory.id}: the data changed meanwhile. Start a new group."
                 )
-            entries[name] = entry_of(registry.create("metric", name), [place.metrics(run.report)[name] for run in runs], found)
+            entries[name] = entry_of(registry.create("metric", name), [metrics[name] for metrics in measured], found)
         if place.kind == "test":
             made["metrics"] = entries
         else:

@@ -17,12 +17,9 @@ class Place:
     name: str
 
     def metrics(self, report: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
-        """What report.json says of it; empty where it says nothing."""
-        if self.kind == "test":
-            found: Mapping[str, Mapping[str, Any]] = report["metrics"]
-            return found
-        part: Mapping[str, Mapping[str, Any]] = report[f"{self.kind}s"].get(self.name, {}).get("metrics", {})
-        return part
+        """What report.json says of it, but for metrics that had no row to say anything of; empty where it says nothing."""
+        part = report if self.kind == "test" else report[f"{self.kind}s"].get(self.name, {})
+        return {name: entry for name, entry in part.get("metrics", {}).items() if entry["tuned"] is not None}
 
     def stats(self, lines: Sequence[Mapping[str, Any]], metric: str) -> dict[str, list[Any]]:
         """As `stats_of`, of its rows."""
