@@ -171,7 +171,7 @@ def test_auto_leaves_out_rows_that_stand_in_the_training_data(general: list[str]
 def test_auto_asks_no_more_than_its_share_of_the_work(general: list[str], decoder_folder: Path, pairs_csv: Path) -> None:
     def rows(epochs: float) -> dict[str, int]:
         found = chosen(decoder_folder, pairs_csv, epochs)
-        assert all("more than 10% of the run's work" in why for why in found.left_out.values())
+        assert all("more than 10 % of the run's work" in why for why in found.left_out.values())
         assert set(found.left_out) | set(found.tasks) == {general[0], general[2]}
         return {name: len(one.examples) for name, one in found.tasks.items()}
 

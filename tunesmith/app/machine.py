@@ -132,7 +132,7 @@ def matmul_flops_per_second(device: torch.device, dtype: torch.dtype = torch.flo
     for _ in range(3):
         a @ b
     started, count = time.perf_counter(), 0
-    while time.perf_counter() - started < 0.03:
+    while not count or time.perf_counter() - started < 0.03:
         for _ in range(8):
             c = a @ b
         float(c[0, 0])

@@ -58,7 +58,7 @@ def _auto(task: Task) -> Retention:
     left_out = dict[str, str]()
     found = _earlier_runs(task, left_out) | _general_texts(task, left_out)
     counts = rows_within({name: one.lengths(task) for name, one in found.items()}, _most_tokens(task))
-    left_out |= {name: f"would take more than {SHARE:.0%} of the run's work" for name in found if name not in counts}
+    left_out |= {name: f"would take more than {100 * SHARE:.0f} % of the run's work." for name in found if name not in counts}
     return Retention({name: found[name].first(count) for name, count in counts.items()}, left_out)
 
 
