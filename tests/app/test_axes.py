@@ -14,8 +14,9 @@ from tunesmith.core.errors import UsageError
 
 
 def test_a_classifiers_score_falls_to_its_worst_way(
-    encoder_folder: Path, reviews_csv: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    encoder_folder: Path, reviews_csv: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "140")
     done = tune(classifier(encoder_folder, reviews_csv, tmp_path / "out"))
     found = measure_axes(done.directory, limit=20)
     tuned = found["tuned"]

@@ -33,7 +33,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_runs_list_has_a_line_a_group_and_none_for_its_runs(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_runs_list_has_a_line_a_group_and_none_for_its_runs(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "140")
     assert run(["runs", "list"]) == 0
     out = capsys.readouterr().out
     assert "alone-1" in out

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from tunesmith.app.places import places
-from tunesmith.app.predictions import read_predictions
-from tunesmith.core import registry
+from tunesmith.app.predictions import metric_of, read_predictions
 from tunesmith.core.crossed import Stats, difference, mean
 from tunesmith.core.errors import RunError
 from tunesmith.core.run import GroupDirectory, RunDirectory
@@ -84,7 +83,7 @@ def _each_place(runs: Sequence[_Done], entry_of: EntryOf) -> dict[str, Any]:
                 raise RunError(
                     f"{strange.directory.path}: was judged on other test rows than {runs[0].directory.id}: the data changed meanwhile. Start a new group."
                 )
-            entries[name] = entry_of(registry.create("metric", name), [metrics[name] for metrics in measured], found)
+            entries[name] = entry_of(metric_of(runs[0].directory, name), [metrics[name] for metrics in measured], found)
         if place.kind == "test":
             made["metrics"] = entries
         else:
@@ -124,7 +123,7 @@ def _choice(runs: Sequence[_Done]) -> dict[str, Any] | None:
     if not all(best):
         return None
     metric = best[0]["metric"]
-    sign = 1.0 if metric != "loss" and registry.create("metric", metric).higher_is_better else -1.0
+    sign = 1.0 if metric != "loss" and metric_of(runs[0].directory, metric).higher_is_better else -1.0
     at = max(range(len(runs)), key=lambda i: (sign * best[i]["value"], -best[i]["loss"]))
     return {
         "run": runs[at].directory.id,

@@ -5,17 +5,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from tunesmith.app.fitting import make_metrics
 from tunesmith.app.judged import Judgement
 from tunesmith.app.measured import row_scores
 from tunesmith.app.task import Task
 from tunesmith.core.errors import RunError
 from tunesmith.core.files import finite, write_text
 from tunesmith.core.run import RunDirectory
+from tunesmith.core.types import Metric
 from tunesmith.data.checks.texts import asked
 from tunesmith.evaluation.references import references_of
 from tunesmith.evaluation.score import text_of
+from tunesmith.recipe import load
 
-__all__ = ["read_predictions", "row_name", "stats_of", "write_predictions"]
+__all__ = ["metric_of", "read_predictions", "row_name", "stats_of", "write_predictions"]
 
 _SHOWN_CHARACTERS = 600
 """Of what a model was given to read."""
@@ -60,6 +63,11 @@ def read_predictions(directory: RunDirectory) -> list[dict[str, Any]]:
     if any("scores" not in line for line in lines):
         raise RunError(f"{directory.predictions}: holds no scores of its rows; an earlier version wrote it. Train the run again.")
     return lines
+
+
+def metric_of(directory: RunDirectory, name: str) -> Metric:
+    """A metric of a run, with the options that its recipe gives it."""
+    return make_metrics(load(directory.recipe), [name])[name]
 
 
 def row_name(line: Mapping[str, Any]) -> str:
