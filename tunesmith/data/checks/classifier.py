@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tunesmith.data.checks.texts import words
+from tunesmith.core.language import words
 
 __all__ = ["Array", "Bag", "WordClassifier", "auc", "auc_interval", "bag", "fit", "fit_softmax"]
 

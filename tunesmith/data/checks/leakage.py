@@ -9,9 +9,10 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from tunesmith.core.language import words
 from tunesmith.core.types import Example
 from tunesmith.data.checks.finding import MOST_EXAMPLES, Finding, Splits, excerpt, key_of, place
-from tunesmith.data.checks.texts import asked, full_text, words
+from tunesmith.data.checks.texts import asked, full_text
 
 __all__ = ["LONGEST_RUN", "SHORTEST_RUN", "Leak", "find_leakage", "leaks"]
 

@@ -1,6 +1,4 @@
-"""The texts of an example, and the words of a text."""
-
-import re
+"""The texts of an example."""
 
 from tunesmith.core.types import (
     Chat,
@@ -21,9 +19,7 @@ from tunesmith.core.types import (
     Unpaired,
 )
 
-__all__ = ["asked", "full_text", "parts", "words"]
-
-_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
+__all__ = ["asked", "full_text", "parts"]
 
 
 def parts(example: Example) -> tuple[str, ...]:
@@ -73,8 +69,3 @@ def asked(example: Example) -> str:
 def full_text(example: Example) -> str:
     """Every text of an example, a line break between two."""
     return "\n".join(parts(example))
-
-
-def words(text: str) -> list[str]:
-    """The words of a text, case-folded, without punctuation; digits count as letters."""
-    return _WORD.findall(text.casefold())
