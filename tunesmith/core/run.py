@@ -10,7 +10,7 @@ from typing import Any
 from tunesmith.core.errors import RunError
 from tunesmith.core.files import write_json
 
-__all__ = ["RunDirectory", "check_output_dir", "find_run", "list_runs", "new_run_directory"]
+__all__ = ["RunDirectory", "check_output_dir", "find_run", "list_runs", "new_run_directory", "run_named"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +189,16 @@ def find_run(name: str | Path, runs_folder: Path = Path("runs")) -> RunDirectory
     raise RunError(
         f"{text}: no such run (looked for {text}/recipe.yaml and {runs_folder / text}/recipe.yaml). `tunesmith runs list` shows what there is."
     )
+
+
+def run_named(name: str) -> RunDirectory | None:
+    """The run of that name; None where it is a model's. Raises: RunError, where it is `run:ID` and there is none."""
+    try:
+        return find_run(name)
+    except RunError:
+        if name.startswith("run:"):
+            raise
+        return None
 
 
 def list_runs(runs_folder: Path = Path("runs")) -> list[RunDirectory]:
