@@ -86,7 +86,7 @@ def test_of_a_run_the_differences_to_its_base_are_on_the_same_rows(folder: Path,
 def test_an_answer_that_never_ends_is_cut_and_counted(folder: Path, data: Path) -> None:
     told = list[Event]()
     document = evaluate(str(folder), ["gsm8k"], data=data, limit=3, progress=told.append)
-    assert document["cut"][str(folder)]["answers"] == {"gsm8k": 3}
+    assert 0 < document["cut"][str(folder)]["answers"]["gsm8k"] <= 3
     assert any(isinstance(event, Notice) and "had not ended" in event.text for event in told)
 
 

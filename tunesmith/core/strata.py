@@ -38,7 +38,7 @@ def stratified_bootstrap(strata: Strata, *, seed: int, resamples: int = 2000, le
     Of n rows n - 1 are drawn: with n of them the variance would come out too small by (n - 1) / n, which matters where strata have few rows. Strata
     of one row say nothing of their own spread: their weighted scores are drawn from each other, which counts the differences between strata too.
     Bounds and p are NaN where there is nothing to draw from: a single row in all, or one beside strata of several.
-    Source: Rao, Wu (1988), "Resampling inference with complex survey data", JASA 83:231; Wolter (2007), "Introduction to Variance Estimation", sect. 2.5,
+    Source: Rao, Wu (1988), "Resampling inference with complex survey data", https://doi.org/10.1080/01621459.1988.10478591; Wolter (2007), "Introduction to Variance Estimation", sect. 2.5,
     for strata of one row; p as in `statistics.paired_bootstrap`.
     """
     rng = np.random.default_rng(seed)
