@@ -17,7 +17,7 @@ from tunesmith.app.machine import available_memory_bytes
 from tunesmith.app.tuned import Tuned
 from tunesmith.core.errors import DataError, ModelError, UsageError
 from tunesmith.core.events import Event, Progress
-from tunesmith.data.templated import has_chat_template, templated
+from tunesmith.data.templated import required_chat_template, templated
 from tunesmith.engine.generate import generate
 from tunesmith.engine.sampling import Sampling
 from tunesmith.engine.scoring import Question, Scored, score_greedily
@@ -91,8 +91,7 @@ class EngineLM(TemplateLM):  # type: ignore[misc]  # lm-eval has no types
 
     def require_chat_template(self) -> None:
         """Raises: ModelError, where the model has none."""
-        if not has_chat_template(self.tokenizer, self._name):
-            raise ModelError(f"{self._name}: its tokenizer has no chat template. Leave --chat-template out, or name a model that has one.")
+        required_chat_template(self.tokenizer, self._name)
 
     def loglikelihood(self, requests: Sequence[Instance], disable_tqdm: bool = True) -> list[tuple[float, bool]]:
         """The log-likelihood of each continuation, nats, and whether greedy decoding writes it."""
