@@ -85,8 +85,8 @@ def test_of_a_run_the_differences_to_its_base_are_on_the_same_rows(folder: Path,
 
 def test_an_answer_that_never_ends_is_cut_and_counted(folder: Path, data: Path) -> None:
     told = list[Event]()
-    document = evaluate(str(folder), ["gsm8k"], data=data, limit=3, progress=told.append)
-    assert 0 < document["cut"][str(folder)]["answers"]["gsm8k"] <= 3
+    document = evaluate(str(folder), ["gsm8k"], data=data, limit=2, progress=told.append)
+    assert 0 < document["cut"][str(folder)]["answers"]["gsm8k"] <= 2
     assert any(isinstance(event, Notice) and "had not ended" in event.text for event in told)
 
 
@@ -169,6 +169,15 @@ def test_a_hub_that_cannot_be_reached_names_the_files_to_bring(folder: Path, mon
         FetchError, match=r"--suite hellaswag: .*model hub.*no route.*Bring hellaswag_val\.jsonl .*DATA/hellaswag, and add --data DATA"
     ):
         evaluate(str(folder), ["hellaswag"])
+
+
+def test_a_task_that_only_lm_eval_knows_is_read_from_the_hub(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable(self: huggingface_hub.HfApi, name: str, timeout: int) -> None:
+        raise ConnectionError(f"no route to {name}")
+
+    monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", unreachable)
+    with pytest.raises(FetchError, match=r"--suite winogrande: .*no route to \S*winogrande.*No reader of its files is known here"):
+        evaluate(str(folder), ["winogrande"])
 
 
 def test_an_encoder_is_refused(encoder_folder: Path, data: Path) -> None:
