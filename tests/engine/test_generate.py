@@ -82,6 +82,31 @@ def test_what_prompts_begin_with_in_common_is_read_once(name: str) -> None:
     assert found == [_step_by_step(forward.trunk, prompt, 9) for prompt in prompts]
 
 
+def test_what_some_prompts_begin_with_is_read_once_too() -> None:
+    forward = _forward("llama", torch.float64)
+    assert caches_exactly(forward)
+    first, second = UNEQUAL[5][:10], UNEQUAL[1][:12]
+    prompts = [[*first, 7], [*second, 8], [*first, 9, 9], [*second, 10]]
+    fed = list[int]()
+    forward.trunk.get_input_embeddings().register_forward_hook(lambda module, inputs, output: fed.append(inputs[0].shape[1]))
+    found = generate(forward, prompts, max_new_tokens=9, stop_tokens=[])
+    assert fed[0] == (10 + 1 + 2) + (12 + 1 + 1)
+    assert found == [_step_by_step(forward.trunk, prompt, 9) for prompt in prompts]
+
+
+@pytest.mark.parametrize("name", ["llama", "bloom", "t5"])
+def test_an_answer_ends_where_it_is_said_to_and_keeps_its_end(name: str) -> None:
+    forward = _forward(name)
+    free = generate(forward, UNEQUAL, max_new_tokens=12, stop_tokens=[])
+
+    def ends(tokens: Sequence[int]) -> bool:
+        return sum(tokens) % 5 == 0
+
+    expected = [answer[: next((place for place in range(1, 13) if ends(answer[:place])), 12)] for answer in free]
+    assert len({len(answer) for answer in expected}) > 1
+    assert generate(forward, UNEQUAL, max_new_tokens=12, stop_tokens=[], ends=ends, batch_tokens=130) == expected
+
+
 def test_adapters_answer_unmerged() -> None:
     forward = _forward("qwen2", torch.float64)
     plain = generate(forward, UNEQUAL, max_new_tokens=9, stop_tokens=[])

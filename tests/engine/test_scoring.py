@@ -10,7 +10,7 @@ from torch import nn
 from tunesmith.core.batch import Batch
 from tunesmith.engine.forward import PackedForward
 from tunesmith.engine.probe import probe
-from tunesmith.engine.scoring import Question, score
+from tunesmith.engine.scoring import Question, score, score_greedily
 
 
 def _questions() -> list[Question]:
@@ -60,7 +60,34 @@ def test_a_shared_beginning_is_computed_once(monkeypatch: pytest.MonkeyPatch) ->
     few_shot = list(range(5, 35))
     questions = [Question([*few_shot, *[40 + i] * 9], [[50], [51, 52]]) for i in range(4)]
     score(forward, questions)
-    assert sizes == [30 + 4 * (9 + 1 + 2)]
+    assert sizes == [30 + 4 * (9 + 1)]  # nothing follows the last token of a choice: it is not read
+
+
+@pytest.mark.parametrize("name", ["llama", "gemma2", "bloom"])
+def test_greedy_is_what_greedy_decoding_writes(name: str) -> None:
+    model = make(name)
+    facts = facts_of(name, model)
+    forward = PackedForward(model, {}, facts, probe(model, facts)).eval()
+    prompts, questions = [q.prompt for q in _questions()], list[Question]()
+    for prompt in prompts:
+        tokens = list(prompt)
+        for _ in range(3):
+            tokens.append(int(model(torch.tensor([tokens])).logits[0, -1].argmax()))
+        written = tokens[len(prompt) :]
+        questions.append(Question(prompt, [written, written[:1], [*written[:2], (written[2] + 1) % 90]]))
+    found = score_greedily(forward, questions)
+    assert [[one.is_greedy for one in choices] for choices in found] == [[True, True, False]] * len(questions)
+    assert [[one.nats for one in choices] for choices in found] == [pytest.approx(nats, abs=1e-6) for nats in score(forward, questions)]
+
+
+def test_a_sequence_may_be_one_token_longer_than_the_model_has_positions_for() -> None:
+    model = make("gpt2")
+    facts = facts_of("gpt2", model)
+    forward = PackedForward(model, {}, facts, probe(model, facts)).eval()
+    question = Question(list(range(5, 5 + 63)), [[9, 10]])
+    with torch.no_grad():
+        logprobs = model(torch.tensor([[*question.prompt, 9]])).logits[0].log_softmax(-1)
+    assert score(forward, [question]) == [[pytest.approx(float(logprobs[62, 9] + logprobs[63, 10]), abs=2e-4)]]
 
 
 def test_progress_counts_questions_and_an_empty_one_is_refused() -> None:

@@ -6,8 +6,8 @@ from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING
 
 from tunesmith.app.learned import checked_length, learned, require_language_model
-from tunesmith.core.errors import RunError, UsageError
-from tunesmith.core.run import RunDirectory, find_run
+from tunesmith.core.errors import UsageError
+from tunesmith.core.run import RunDirectory, run_named
 
 if TYPE_CHECKING:
     from tunesmith.app.tuned import Tuned
@@ -47,14 +47,10 @@ class Chat:
 
 
 def _run_of(name: str) -> RunDirectory | None:
-    """The run of that name; None where it is a model's."""
-    try:
-        directory = find_run(name)
-    except RunError:
-        if name.startswith("run:"):
-            raise
-        return None
-    require_language_model(learned(directory).kind)
+    """The run of that name; None where it is a model's. Raises: UsageError, where the run has no language model."""
+    directory = run_named(name)
+    if directory is not None:
+        require_language_model(learned(directory).kind)
     return directory
 
 

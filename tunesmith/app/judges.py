@@ -180,7 +180,7 @@ class LocalJudge:
 
 def _without_common_end(answers: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
     """The tokens of each answer without those with which all end: how likely a turn ends after a letter says nothing of the letter."""
-    from tunesmith.engine.scoring import num_shared
+    from tunesmith.engine.tree import num_shared
 
     shared = num_shared(*(answer[::-1] for answer in answers))
     return [answer[: len(answer) - shared] for answer in answers]

@@ -37,6 +37,7 @@ _PACKAGES = (
     "scikit-learn",
     "sacrebleu",
     "rouge-score",
+    "lm_eval",
 )
 
 

@@ -20,10 +20,10 @@ from tunesmith.app.placing import placed
 from tunesmith.app.quantized import FORMS, Written, check_form, check_layers, check_output, check_source, read_again, written
 from tunesmith.app.saving import saved_bytes
 from tunesmith.app.task import Task, load_model, prepare
-from tunesmith.core.errors import Interrupted, ModelError, RunError, TunesmithError, UsageError
+from tunesmith.core.errors import Interrupted, ModelError, TunesmithError, UsageError
 from tunesmith.core.events import Event, Notice, Stage, Warned
 from tunesmith.core.files import cache_folder, folders_made
-from tunesmith.core.run import RunDirectory, find_run
+from tunesmith.core.run import RunDirectory, run_named
 from tunesmith.core.types import Output
 from tunesmith.engine.kernels.quantized import weight_error
 from tunesmith.engine.packing import evaluation_batches
@@ -89,7 +89,7 @@ def quantize(
         raise UsageError(f"--limit {limit}: expected at least 1.")
     if not 0 <= max_loss < math.inf:
         raise UsageError(f"--max-loss {max_loss}: expected a share of at least 0, such as {MAX_LOSS}.")
-    run = target if isinstance(target, RunDirectory) else _run_of(target)
+    run = target if isinstance(target, RunDirectory) else run_named(target)
     name = run.id if run is not None else str(target)
     place = check_output(output, name, to)
     with Interruption() as interruption:
@@ -104,16 +104,6 @@ def quantize(
         except Interrupted:
             raise Interrupted("interrupted; nothing was written.") from None
     return {"model": subject.name, "run": subject.run, "to": to, "output": str(place), **document}
-
-
-def _run_of(name: str) -> RunDirectory | None:
-    """The run of that name; None where it is a model's."""
-    try:
-        return find_run(name)
-    except RunError:
-        if name.startswith("run:"):
-            raise
-        return None
 
 
 def _of_run(directory: RunDirectory, to: str, limit: int | None, say: Say) -> _Subject:

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from tunesmith import __version__
-from tunesmith.cli import axes, chat, data, doctor, judge, merge, models, predict, quantize, recipe, runs, tune
+from tunesmith.cli import axes, chat, data, doctor, evaluate, judge, merge, models, predict, quantize, recipe, runs, tune
 from tunesmith.cli.output import error_document, one_line, print_json
 from tunesmith.core.errors import TunesmithError, UsageError
 
@@ -20,6 +20,7 @@ __all__ = ["app", "main", "run"]
 app = typer.Typer(name="tunesmith", pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]})
 
 app.command("tune")(tune.tune)
+app.command("evaluate")(evaluate.evaluate)
 app.command("predict")(predict.predict)
 app.command("chat")(chat.chat)
 app.command("merge")(merge.merge)

@@ -25,6 +25,7 @@ KINDS = {
     "method": "tunesmith.method",
     "objective": "tunesmith.objective",
     "metric": "tunesmith.evaluation.metrics",
+    "suite": "tunesmith.evaluation.suites",
     "format": "tunesmith.data.formats",
     "data_source": "tunesmith.data.sources",
     "model_source": "tunesmith.model.sources",

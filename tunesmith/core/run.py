@@ -20,6 +20,7 @@ __all__ = [
     "list_runs",
     "new_group_directory",
     "new_run_directory",
+    "run_named",
 ]
 
 Kind = Literal["seeds", "curve"]
@@ -281,6 +282,16 @@ def find(name: str | Path, runs_folder: Path = Path("runs")) -> RunDirectory | G
     raise RunError(
         f"{text}: no such run (looked for {text}/recipe.yaml and {runs_folder / text}/recipe.yaml). `tunesmith runs list` shows what there is."
     )
+
+
+def run_named(name: str) -> RunDirectory | None:
+    """The run of that name; None where it is a model's. Raises: RunError, where it is `run:ID` and there is none."""
+    try:
+        return find_run(name)
+    except RunError:
+        if name.startswith("run:"):
+            raise
+        return None
 
 
 def list_runs(runs_folder: Path = Path("runs")) -> list[RunDirectory]:

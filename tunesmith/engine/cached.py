@@ -18,10 +18,10 @@ from transformers import AttentionInterface
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
 from tunesmith.core.batch import Stream, collate
-from tunesmith.core.types import Origin, Row, Segment
+from tunesmith.core.types import Origin, Row
 from tunesmith.engine.attention import attend, packed_attention, segment_mask
 from tunesmith.engine.forward import PackedForward
-from tunesmith.engine.scoring import LEAST_SHARED_TOKENS, num_shared
+from tunesmith.engine.tree import Tree
 from tunesmith.engine.virtual import with_prefix
 
 __all__ = ["Cache"]
@@ -47,8 +47,8 @@ class Cache:
         self._calls = itertools.count()
         self._slots: Sequence[int] = ()
         """Of the prompts that are read."""
-        self._num_shared = 0
-        """How many tokens these begin with in common: they stand in the stream once, before the rest of each."""
+        self._read: Sequence[Tensor] = ()
+        """Where in the stream each of these prompts stands."""
         self._rows_R = torch.empty(0, dtype=torch.long)
         self.places_R = torch.empty(0, dtype=torch.long)
         """Where in its slot each token of a step stands."""
@@ -73,17 +73,16 @@ class Cache:
 
     @torch.no_grad()
     def start(self, prompts: Sequence[tuple[int, ...]], slots: Sequence[int]) -> Tensor:
-        """Read each prompt into its slot, what all begin with only once. Returns: logits of the token after each, (prompts, V)."""
-        shared = min(num_shared(min(prompts), max(prompts)), min(map(len, prompts)) - 1)  # what the first and the last share, all share
-        self._num_shared = shared if len(prompts) > 1 and shared >= LEAST_SHARED_TOKENS else 0
-        first = [Segment(prompts[0][:shared])] if self._num_shared else []
-        rest = [Segment(prompt[self._num_shared :], parent=len(first) - 1) for prompt in prompts]
-        self._slots = slots
+        """Read each prompt into its slot, what several begin with only once. Returns: logits of the token after each, (prompts, V)."""
+        order = sorted(range(len(prompts)), key=lambda i: prompts[i][:-1])
+        tree = Tree([prompts[i][:-1] for i in order], tails=[prompts[i][-1:] for i in order])
+        self._slots, self._read = [slots[i] for i in order], [torch.tensor(places, device=self._forward.device) for places in tree.places]
         for prompt, slot in zip(prompts, slots, strict=True):
             self._lengths[slot] = len(prompt)
-        batch = collate([Row((*first, *rest), _HERE)], self._forward.facts).to(self._forward.device)
+        batch = collate([Row(tuple(tree.segments), _HERE)], self._forward.facts).to(self._forward.device)
+        leaves = [leaf for _, leaf in sorted(zip(order, tree.leaves, strict=True))]
         with self._used():
-            return self._forward.next_logits(batch.stream, _READING)[len(first) :]
+            return self._forward.next_logits(batch.stream, _READING)[leaves]
 
     @torch.no_grad()
     def step(self, tokens: Sequence[int]) -> Tensor:
@@ -111,16 +110,14 @@ class Cache:
         """Zeros: what is masked takes no part in attention, but NaN would."""
         return like.new_zeros(self.num_slots, like.shape[1], self._capacity, like.shape[3])
 
-    def keep_prompts(self, key_1kTd: Tensor, value_1kTd: Tensor, bounds: Sequence[int]) -> None:
+    def keep_prompts(self, key_1kTd: Tensor, value_1kTd: Tensor) -> None:
         """Keep what the next layer makes of the prompts that are read."""
         index = next(self._calls)
         if index == len(self._layers):
             self._layers.append((self._empty(key_1kTd), self._empty(value_1kTd)))
-        shared = self._num_shared
-        for slot, (start, end) in zip(self._slots, list(itertools.pairwise(bounds))[-len(self._slots) :], strict=True):
+        for slot, places in zip(self._slots, self._read, strict=True):
             for part, new in zip(self._layers[index], (key_1kTd, value_1kTd), strict=True):
-                part[slot, :, :shared] = new[0, :, :shared]
-                part[slot, :, shared : shared + end - start] = new[0, :, start:end]
+                part[slot, :, : len(places)] = new[0, :, places]
 
     def keep_step(self, key_1kRd: Tensor, value_1kRd: Tensor) -> tuple[Tensor, Tensor]:
         """Keep what the next layer makes of a step's tokens. Returns: all that the slots hold, (R, k, K, d)."""
@@ -138,14 +135,13 @@ def _reading_attention(
     value: Tensor,
     attention_mask: Any,
     *,
-    segment_bounds: Tensor,
     virtual_places: Tensor | None = None,
     **others: Any,
 ) -> tuple[Tensor, None]:
     """transformers' attention function for prompts: packed, and their keys and values kept."""
     key, value = with_prefix(module, key, value, virtual_places)
-    _current.get().keep_prompts(key, value, segment_bounds.tolist())
-    return packed_attention(module, query, key, value, attention_mask, segment_bounds=segment_bounds, **others)
+    _current.get().keep_prompts(key, value)
+    return packed_attention(module, query, key, value, attention_mask, **others)
 
 
 def _step_mask(*, mask_function: Callable[..., Any], device: torch.device, dtype: torch.dtype, use_vmap: bool = False, **_: Any) -> Tensor:

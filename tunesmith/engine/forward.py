@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, Self
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -17,6 +16,7 @@ from tunesmith.core.batch import Batch, Stream, chains
 from tunesmith.core.errors import MethodError
 from tunesmith.core.types import ModelFacts
 from tunesmith.core.virtual import VirtualTokens, prefixes
+from tunesmith.engine import likelihood
 from tunesmith.engine.attention import PACKED, attention_implementation
 from tunesmith.engine.features import FrozenFeatures
 from tunesmith.engine.kernels.dropout import use_fast_dropout
@@ -150,18 +150,22 @@ class PackedForward(nn.Module):
 
     def logprobs(self, batch: Batch, *, with_entropy: bool = True) -> tuple[Tensor, Tensor]:
         """Log-probability of each label and entropy of its distribution, nats, each (N,)."""
+        return self.at_labels(batch, likelihood.with_entropy if with_entropy else likelihood.alone)
+
+    def at_labels(self, batch: Batch, read: likelihood.Read) -> tuple[Tensor, Tensor]:
+        """What `read` finds at the scored positions, from logits that are made a few at a time."""
         with self._precision():
             if self.paths.head != "fused":
-                return _label_logprobs(self._own_logits(batch), batch.labels_N, with_entropy)
+                return read(self._own_logits(batch), batch.labels_N)
             hidden_NH = self.hidden(batch)[batch.predict_N]
             head, chunk = self._vocabulary_head(), positions_at_a_time(self.facts.vocab_size, hidden_NH.device)
             parts = []
             for start in range(0, max(1, len(hidden_NH)), chunk):
                 part, labels = hidden_NH[start : start + chunk], batch.labels_N[start : start + chunk]
                 if torch.is_grad_enabled():  # logits are made again in the backward pass rather than kept
-                    parts.append(checkpoint(lambda h, y: _label_logprobs(head(h), y, with_entropy), part, labels, use_reentrant=False))
+                    parts.append(checkpoint(lambda h, y: read(head(h), y), part, labels, use_reentrant=False))
                 else:
-                    parts.append(_label_logprobs(head(part), labels, with_entropy))
+                    parts.append(read(head(part), labels))
         return torch.cat([p[0] for p in parts]), torch.cat([p[1] for p in parts])
 
     def head(self, name: str, batch: Batch, at: Literal["answer", "target"] = "answer") -> Tensor:
@@ -381,10 +385,3 @@ def _run_padded(module: nn.Module, batch: Batch, arguments: dict[str, Any]) -> _
     if batch.facts.is_causal or batch.facts.is_encoder_decoder:
         arguments["use_cache"] = False
     return _ran(module(**arguments), lambda x: x[rows_T, columns_T])
-
-
-def _label_logprobs(logits_NV: Tensor, labels_N: Tensor, with_entropy: bool) -> tuple[Tensor, Tensor]:
-    logits = logits_NV if logits_NV.dtype == torch.float64 else logits_NV.float()
-    all_logprobs = F.log_softmax(logits, 1)
-    entropy = -(all_logprobs.exp() * all_logprobs).sum(1) if with_entropy else torch.empty(len(logits), device=logits.device)
-    return all_logprobs.gather(1, labels_N[:, None])[:, 0], entropy

@@ -5,14 +5,14 @@ A sequence that has ended leaves its slot to one that waits, so that every step 
 
 import contextlib
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from queue import SimpleQueue
 from threading import Thread
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import GenerationConfig, LogitsProcessorList, TextIteratorStreamer
+from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList, TextIteratorStreamer
 from transformers.generation.streamers import BaseStreamer
 
 from tunesmith.core.types import ModelFacts
@@ -22,10 +22,19 @@ from tunesmith.engine.probe import caches_exactly
 from tunesmith.engine.sampling import Choose, Sampling, Scattered, most_likely
 from tunesmith.engine.virtual import cache_of
 
-__all__ = ["generate", "longest_prompt", "stream"]
+__all__ = ["Ends", "generate", "longest_prompt", "stream"]
 
 _WORTH_COPYING = 1.25
 """So many times more slots are worth moving answers to a new cache."""
+_WORTH_READING = 0.25
+"""Such a share of the slots has to be free before more prompts are read: together, what they begin with is read once."""
+_READ_TOKENS = 8192
+"""Tokens of prompts that are read at a time, unless one has more."""
+_BEGINNING_TOKENS = 64
+"""Prompts that begin with so many equal tokens are read together where that can be."""
+
+Ends = Callable[[Sequence[int]], bool]
+"""Whether an answer has come to its end, from its tokens so far."""
 
 
 def generate(
@@ -36,6 +45,7 @@ def generate(
     stop_tokens: Sequence[int],
     batch_tokens: int = 8192,
     sampling: Sampling | None = None,
+    ends: Ends | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> list[list[int]]:
     """The continuation of each prompt, token by token, without its stop token.
@@ -45,6 +55,7 @@ def generate(
         prompts: token ids; one longer than `longest_prompt` loses its oldest tokens. An answer ends where the model's length does.
         batch_tokens: tokens of prompts and answers that are kept at a time.
         sampling: how tokens are drawn; None: always the most likely one.
+        ends: is asked after each token whether the answer ends with it, as with a stop token, but that it stays.
         progress: called with the number of prompts done.
     """
     facts = forward.facts
@@ -55,7 +66,7 @@ def generate(
     with _evaluating(forward.trunk):
         write = _write if caches_exactly(forward) else _write_in_batches
         choose = most_likely if sampling is None else sampling.chooser(len(kept))
-        for written in write(forward, [(*forward.virtual_ids, *p) for p in kept], rooms, stop_tokens, batch_tokens, choose):
+        for written in write(forward, [(*forward.virtual_ids, *p) for p in kept], rooms, _Ending(stop_tokens, ends), batch_tokens, choose):
             answers[written.prompt].append(written.token)
             num_done += written.is_last
             if written.is_last and progress is not None:
@@ -78,7 +89,7 @@ def stream(
     tokens = list[int]()
     with _evaluating(forward.trunk):
         if caches_exactly(forward):
-            coming = (written.token for written in _write(forward, [kept], [room], stop_tokens, 1, most_likely))
+            coming = (written.token for written in _write(forward, [kept], [room], _Ending(stop_tokens), 1, most_likely))
         else:
             coming = _overheard(forward, kept, room, stop_tokens)
         with contextlib.closing(coming):
@@ -128,45 +139,57 @@ class _Answer:
     prompt: int
     room: int
     """Tokens that it may still get."""
-    last: int = -1
+    tokens: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ending:
+    """What ends an answer before its room does."""
+
+    stop_tokens: Sequence[int]
+    ends: Ends | None = None
+
+    def __call__(self, tokens: Sequence[int]) -> bool:
+        return tokens[-1] in self.stop_tokens or (self.ends is not None and self.ends(tokens))
 
 
 def _write(
-    forward: PackedForward,
-    prompts: Sequence[tuple[int, ...]],
-    rooms: Sequence[int],
-    stop_tokens: Sequence[int],
-    batch_tokens: int,
-    choose: Choose,
+    forward: PackedForward, prompts: Sequence[tuple[int, ...]], rooms: Sequence[int], ending: _Ending, batch_tokens: int, choose: Choose
 ) -> Iterator[_Written]:
-    """Tokens as they come, from slots that are filled again. The longest sequences go first, so that those of a step are alike in length."""
+    """Tokens as they come, from slots that are filled again."""
     sizes = [len(prompt) + room for prompt, room in zip(prompts, rooms, strict=True)]
-    waiting = sorted(range(len(prompts)), key=lambda i: sizes[i])
+    waiting = _order(prompts, sizes)
     cache, slots = Cache(forward), list[_Answer | None]()
     while waiting or any(slots):
         if waiting:
             _make_room(cache, slots, [sizes[a.prompt] for a in slots if a], [sizes[i] for i in waiting], batch_tokens)
         free = [slot for slot, answer in enumerate(slots) if answer is None]
-        if waiting and free:
-            places = free[: len(waiting)]
-            for slot in places:
-                index = waiting.pop()
-                slots[slot] = _Answer(index, rooms[index])
+        if waiting and len(free) >= _WORTH_READING * len(slots):
+            places = _fill(slots, free, waiting, prompts, rooms)
             logits = cache.start([prompts[a.prompt] for a in map(slots.__getitem__, places) if a], places)
         else:
             _close_gaps(cache, slots)
-            places = list(range(len(slots)))
-            logits = cache.step([answer.last for answer in slots if answer])
+            places = list(range(sum(answer is not None for answer in slots)))
+            logits = cache.step([answer.tokens[-1] for answer in slots if answer])
         chosen = choose(logits, [answer.prompt for answer in map(slots.__getitem__, places) if answer])
         for slot, token in zip(places, chosen, strict=True):
             answer = slots[slot]
             assert answer is not None
-            answer.last = token
+            answer.tokens.append(token)
             answer.room -= 1
-            is_last = answer.room == 0 or token in stop_tokens
+            is_last = answer.room == 0 or ending(answer.tokens)
             if is_last:
                 slots[slot] = None
             yield _Written(answer.prompt, token, is_last)
+
+
+def _order(prompts: Sequence[tuple[int, ...]], sizes: Sequence[int]) -> list[int]:
+    """Prompts with the same beginning side by side, the longest last: they are taken from the end, so that those of a step are alike in length."""
+    beginnings = [prompt[:_BEGINNING_TOKENS] for prompt in prompts]
+    longest = dict[tuple[int, ...], int]()
+    for beginning, size in zip(beginnings, sizes, strict=True):
+        longest[beginning] = max(size, longest.get(beginning, 0))
+    return sorted(range(len(prompts)), key=lambda i: (longest[beginnings[i]], beginnings[i], sizes[i]))
 
 
 def _make_room(cache: Cache, slots: list[_Answer | None], sizes: Sequence[int], waiting: Sequence[int], batch_tokens: int) -> None:
@@ -174,27 +197,37 @@ def _make_room(cache: Cache, slots: list[_Answer | None], sizes: Sequence[int], 
     capacity = max([*sizes, waiting[-1]])
     num_slots = max(1, min(batch_tokens // capacity, len(sizes) + len(waiting)))
     if num_slots > len(slots) * (_WORTH_COPYING if sizes else 1):
+        _close_gaps(cache, slots)
         cache.resize(num_slots, capacity)
         slots += [None] * (num_slots - len(slots))
 
 
+def _fill(
+    slots: list[_Answer | None], free: Sequence[int], waiting: list[int], prompts: Sequence[tuple[int, ...]], rooms: Sequence[int]
+) -> list[int]:
+    """Give free slots to prompts that wait. Returns: the slots."""
+    places, num_tokens = list[int](), 0
+    for slot in free:
+        if not waiting or (places and num_tokens + len(prompts[waiting[-1]]) > _READ_TOKENS):
+            break
+        index = waiting.pop()
+        slots[slot] = _Answer(index, rooms[index])
+        num_tokens += len(prompts[index])
+        places.append(slot)
+    return places
+
+
 def _close_gaps(cache: Cache, slots: list[_Answer | None]) -> None:
     """Put the last answers where others have ended: a step takes the first slots."""
-    while None in slots:
-        last = slots.pop()
-        if last is not None:
-            gap = slots.index(None)
-            cache.move(len(slots), gap)
-            slots[gap] = last
+    used = [slot for slot, answer in enumerate(slots) if answer is not None]
+    gaps = [slot for slot in range(len(used)) if slots[slot] is None]
+    for gap, last in zip(gaps, reversed(used), strict=False):
+        cache.move(last, gap)
+        slots[gap], slots[last] = slots[last], None
 
 
 def _write_in_batches(
-    forward: PackedForward,
-    prompts: Sequence[tuple[int, ...]],
-    rooms: Sequence[int],
-    stop_tokens: Sequence[int],
-    batch_tokens: int,
-    choose: Choose,
+    forward: PackedForward, prompts: Sequence[tuple[int, ...]], rooms: Sequence[int], ending: _Ending, batch_tokens: int, choose: Choose
 ) -> Iterator[_Written]:
     """The same through transformers, in padded batches; prompts of similar length share a batch."""
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]), reverse=True)
@@ -204,8 +237,8 @@ def _write_in_batches(
         chosen = [i for i in order if rooms[i] == room][: max(1, batch_tokens // (width + room))]
         order = [i for i in order if i not in set(chosen)]
         draws = [] if choose is most_likely else [Scattered(choose, chosen)]
-        for index, tokens in zip(chosen, _generate_batch(forward, [prompts[i] for i in chosen], room, stop_tokens, draws), strict=True):
-            end = next((place for place, token in enumerate(tokens) if token in stop_tokens), len(tokens) - 1)
+        for index, tokens in zip(chosen, _generate_batch(forward, [prompts[i] for i in chosen], room, ending, draws), strict=True):
+            end = next((place for place in range(len(tokens)) if ending(tokens[: place + 1])), len(tokens) - 1)
             yield from (_Written(index, token, place == end) for place, token in enumerate(tokens[: end + 1]))
 
 
@@ -227,7 +260,7 @@ def _greedy(trunk: Any, facts: ModelFacts, max_new_tokens: int, stop_tokens: Seq
 
 
 def _generate_batch(
-    forward: PackedForward, prompts: Sequence[Sequence[int]], max_new_tokens: int, stop_tokens: Sequence[int], draws: Sequence[Scattered]
+    forward: PackedForward, prompts: Sequence[Sequence[int]], max_new_tokens: int, ending: _Ending, draws: Sequence[Scattered]
 ) -> list[list[int]]:
     facts, width = forward.facts, max(len(p) for p in prompts)
     tokens = torch.full((len(prompts), width), facts.pad_token_id)
@@ -237,12 +270,29 @@ def _generate_batch(
         tokens[row, place] = torch.tensor(list(prompt))
         mask[row, place] = 1
     past = _past(forward, tokens, mask)
-    with _greedy(forward.trunk, facts, max_new_tokens, stop_tokens):
+    begin = 1 if facts.is_encoder_decoder else width
+    with _greedy(forward.trunk, facts, max_new_tokens, ending.stop_tokens):
         processors = LogitsProcessorList(draws)
+        criteria = StoppingCriteriaList([_Ended(ending.ends, begin)] if ending.ends is not None else [])
         output = forward.trunk.generate(  # type: ignore[operator]
-            tokens.to(forward.device), attention_mask=mask.to(forward.device), logits_processor=processors, **past
+            tokens.to(forward.device),
+            attention_mask=mask.to(forward.device),
+            logits_processor=processors,
+            stopping_criteria=criteria,
+            **past,
         )
-    return output[:, 1 if facts.is_encoder_decoder else width :].tolist()  # type: ignore[no-any-return]
+    return output[:, begin:].tolist()  # type: ignore[no-any-return]
+
+
+class _Ended(StoppingCriteria):
+    """Tells transformers which answers of a batch have come to their end. `begin`: where answers begin in its rows."""
+
+    def __init__(self, ends: Ends, begin: int) -> None:
+        self._ends, self._begin = ends, begin
+
+    def __call__(self, input_ids: Tensor, scores: Tensor, **_: Any) -> Tensor:
+        """(rows,), bool."""
+        return torch.tensor([self._ends(row) for row in input_ids[:, self._begin :].tolist()], device=input_ids.device)
 
 
 def _past(forward: PackedForward, tokens: Tensor, mask: Tensor) -> dict[str, Any]:

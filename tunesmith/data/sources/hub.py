@@ -6,12 +6,12 @@ Data sets that need their own Python code are refused. `HF_HOME`, `HF_TOKEN` and
 import os
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from tunesmith.core.errors import DataError, FetchError, Interrupted, did_you_mean
+from tunesmith.core.errors import DataError, FetchError, did_you_mean
 from tunesmith.core.files import hash_of
 from tunesmith.core.types import Origin
+from tunesmith.data.hub import why_unreachable
 from tunesmith.data.sources._aliases import ALIASES
 from tunesmith.data.sources._features import class_names
 from tunesmith.data.table import Table, TableFacts
@@ -52,7 +52,9 @@ class Hub:
     def _load(self, source: str, path: str, split: str) -> Any:
         import datasets
 
-        _require_hub(source, path)
+        unreachable = why_unreachable(path)
+        if unreachable is not None:
+            raise _refusal(source, "", unreachable) from None
         parts = path.split("/")
         ways: list[tuple[str, str | None]] = [(path, None)] if len(parts) < 3 else [("/".join(parts[:2]), parts[2])]
         if len(parts) == 2:
@@ -67,28 +69,6 @@ class Hub:
                 failure = error
                 break
         raise _refusal(source, split, failure)
-
-
-def _require_hub(source: str, path: str) -> None:
-    """Ask once whether the hub can be reached: the library would ask again for half a minute, and say so each time.
-
-    Raises: FetchError, where it cannot and the data set is not in the library's cache.
-    """
-    import datasets
-    from huggingface_hub import HfApi, errors
-
-    if datasets.config.HF_HUB_OFFLINE:
-        return
-    name = "/".join(path.split("/")[:2])
-    try:
-        HfApi().dataset_info(name, timeout=15)
-    except (errors.HfHubHTTPError, errors.HFValidationError):
-        return  # it answered: what it says comes again below, in context
-    except Interrupted:
-        raise
-    except Exception as error:  # each transport fails in its own way
-        if not (Path(datasets.config.HF_DATASETS_CACHE) / name.replace("/", "___")).is_dir():
-            raise _refusal(source, "", error) from None
 
 
 def _refusal(source: str, split: str, error: Exception) -> DataError | FetchError:

@@ -1,0 +1,1 @@
+"""Suites of tasks, asked of a model through lm-eval."""

@@ -1,0 +1,128 @@
+"""From what rows contributed to values with intervals: of each metric of a task, and of the average over a suite's tasks.
+
+n rows of a task
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from lm_eval.api.metrics import mean
+
+from tunesmith.app.suites.asking import Answered
+from tunesmith.app.suites.tasks import LoadedSuite
+from tunesmith.core.statistics import Interval, PairedIntervals, bootstrap, compare_proportions, paired_bootstrap, wilson
+from tunesmith.core.strata import Strata, stratified_bootstrap
+
+__all__ = ["averages", "compared", "differences", "metrics"]
+
+Array = np.ndarray[Any, np.dtype[np.float64]]
+Score = Callable[[Array], float]
+
+_SEED = 0
+_SLOW = {"bleu", "chrf", "ter"}
+"""Metrics over whole corpora, of which as many resamples would take minutes."""
+_RESAMPLES, _FEW_RESAMPLES = 2000, 200
+
+
+def metrics(answered: Answered) -> dict[str, dict[str, Any]]:
+    """The value of each metric: Wilson's interval where rows are right or wrong, else the bootstrap's."""
+    found = {}
+    for name, items in answered.items.items():
+        aggregate = answered.aggregations[name]
+        if _is_proportion(items, aggregate):
+            interval = wilson(int(sum(map(float, items))), len(items))
+        else:
+            interval = bootstrap(_numbered(len(items)), _value(items, aggregate), seed=_SEED, resamples=_resamples(aggregate))
+        found[name] = {**_spelled(interval), "rows": len(items)}
+    return found
+
+
+def differences(base: Answered, tuned: Answered) -> dict[str, dict[str, Any]]:
+    """Tuned minus base over the same rows: McNemar's test where rows are right or wrong, else the paired bootstrap."""
+    found = {}
+    for name, items in tuned.items.items():
+        gap = compared(base.items[name], items, tuned.aggregations[name]).difference
+        better = tuned.higher_is_better[name]
+        found[name] = {
+            **_spelled(Interval(gap.value, gap.low, gap.high)),
+            "p": _finite(gap.p),
+            "test": gap.test,
+            "higher_is_better": better,
+        }
+    return found
+
+
+def compared(base: Sequence[Any], tuned: Sequence[Any], aggregate: Callable[[Sequence[Any]], float]) -> PairedIntervals:
+    """One metric of two models on the same rows, from what each row contributes."""
+    if _is_proportion([*base, *tuned], aggregate):
+        return compare_proportions(np.array(list(map(float, base))), np.array(list(map(float, tuned))))
+    first, second = _numbered(len(base)), _numbered(len(tuned)) + len(base)
+    return paired_bootstrap(first, second, _value([*base, *tuned], aggregate), seed=_SEED, resamples=_resamples(aggregate))
+
+
+def averages(loaded: LoadedSuite, answered: Mapping[str, Answered], base: Mapping[str, Answered] | None = None) -> dict[str, Any]:
+    """The mean of the tasks' scores, weighted as the suite does, over all tasks and over each category; with `base`, of the differences.
+
+    {metric, value, low, high, rows, tasks, categories: {NAME: {value, low, high, rows, tasks}}}, with `p` of a difference.
+    Empty, where the suite has no average, or one task.
+    """
+    suite = loaded.chosen.suite
+    if not suite.averages or len(answered) < 2:
+        return {}
+    names = {name: suite.headline(name) or (next(iter(one.items)),) for name, one in answered.items()}
+    by_category = dict[str, list[str]]()
+    for name in answered:
+        by_category.setdefault(loaded.category(name), []).append(name)
+
+    def average(tasks: Sequence[str]) -> dict[str, Any]:
+        scores = [_score(names[name], answered[name], base[name] if base is not None else None) for name in tasks]
+        sizes, weights = [len(answered[name].rows) for name in tasks], [suite.weight(name, loaded.sizes[name]) for name in tasks]
+        interval, p = stratified_bootstrap(Strata(sizes, weights, scores), seed=_SEED)
+        return {**_spelled(interval), **({} if base is None else {"p": p}), "rows": sum(sizes), "tasks": len(tasks)}
+
+    listed = sorted({metric for found in names.values() for metric in found})
+    categories = {category: average(tasks) for category, tasks in by_category.items() if category}
+    return {"metric": " and ".join(listed), **average(list(answered)), "categories": categories}
+
+
+def _score(names: Sequence[str], tuned: Answered, base: Answered | None) -> Score:
+    """The mean of a task's headline metrics over rows drawn of it, or of their differences to the base's."""
+    values = [_value(tuned.items[name], tuned.aggregations[name]) for name in names]
+    before = [_value(base.items[name], base.aggregations[name]) for name in names] if base is not None else []
+
+    def score(rows_n: Array) -> float:
+        numbered = rows_n[:, None]
+        return float(np.mean([value(numbered) for value in values]) - (np.mean([value(numbered) for value in before]) if before else 0.0))
+
+    return score
+
+
+def _numbered(count: int) -> Array:
+    """The places of rows, (n, 1): what the bootstrap draws."""
+    return np.arange(count, dtype=np.float64)[:, None]
+
+
+def _value(items: Sequence[Any], aggregate: Callable[[Sequence[Any]], float]) -> Callable[[Array], float]:
+    """The metric of the rows at some places, (n, 1)."""
+    if aggregate is mean and all(isinstance(item, int | float | np.number | np.bool_) for item in items):
+        numbers = np.array(items, dtype=np.float64)
+        return lambda rows: float(numbers[rows[:, 0].astype(np.intp)].mean())
+    return lambda rows: float(aggregate([items[int(place)] for place in rows[:, 0]]))
+
+
+def _is_proportion(items: Sequence[Any], aggregate: Callable[[Sequence[Any]], float]) -> bool:
+    return aggregate is mean and all(isinstance(item, int | float | np.number | np.bool_) and float(item) in (0.0, 1.0) for item in items)
+
+
+def _resamples(aggregate: Callable[[Sequence[Any]], float]) -> int:
+    return _FEW_RESAMPLES if getattr(aggregate, "__name__", "") in _SLOW else _RESAMPLES
+
+
+def _spelled(interval: Interval) -> dict[str, float | None]:
+    return {"value": _finite(interval.value), "low": _finite(interval.low), "high": _finite(interval.high)}
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

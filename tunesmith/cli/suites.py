@@ -1,0 +1,87 @@
+"""What `tunesmith evaluate` prints for people: a suite's average and categories, or its tasks, with intervals; of a run beside its base."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tunesmith.cli.output import console
+from tunesmith.report.numbers import MISSING, count, duration
+from tunesmith.report.results import Comparison, Estimate
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+__all__ = ["print_suites", "suites_table"]
+
+
+class _Line(NamedTuple):
+    name: str
+    measured: Comparison
+
+
+def print_suites(document: Mapping[str, Any]) -> None:
+    """The table, how long it took, and where the answers are."""
+    out = console()
+    out.print()
+    out.print(suites_table(document))
+    out.print(f"{duration(document['seconds'])} · every task and every answer: {document['out']}", style="dim")
+
+
+def suites_table(document: Mapping[str, Any]) -> Table:
+    """A line for each average, category, or metric of a task."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    has_base = "base" in document
+    table = Table(box=SIMPLE_HEAD, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
+    for index, name in enumerate(("", "metric", *(("base", "tuned", "difference", "p") if has_base else ("score",)), "rows")):
+        table.add_column(name, justify="left" if index < 2 else "right", no_wrap=True)
+    for suite in document["suites"]:
+        for name, measured in _lines(document, suite):
+            places = measured.decimals
+            base, tuned = (one.text(places) if one else MISSING for one in (measured.base, measured.tuned))
+            gap = measured.difference.change_text(places) if measured.difference else MISSING
+            cells = (base, tuned, gap, measured.p_text) if has_base else (tuned,)
+            table.add_row(name, measured.metric, *cells, count(measured.rows or 0))
+        table.add_section()
+    return table
+
+
+def _lines(document: Mapping[str, Any], suite: str) -> Iterator[_Line]:
+    """The average and its categories; the tasks, where there are no categories."""
+    average = document["averages"].get(suite)
+    if average:
+        place = ("averages", suite)
+        yield _Line(suite, _measured(document, place, average["metric"]))
+        for name in average["categories"]:
+            yield _Line(f"  {name}", _measured(document, (*place, "categories", name), average["metric"]))
+        if average["categories"]:
+            return
+    for task, metrics in document["suites"][suite].items():
+        name = f"  {task}" if average else task
+        for metric in metrics:
+            yield _Line(name, _measured(document, ("suites", suite, task, metric), metric))
+            name = ""
+
+
+def _measured(document: Mapping[str, Any], place: tuple[str, ...], metric: str) -> Comparison:
+    """What stands at a place of the document, of its base, and of their differences."""
+    tuned, base, gap = (_at(document.get(part) if part else document, place) for part in ("", "base", "differences"))
+    return Comparison(
+        metric=metric,
+        higher_is_better=gap.get("higher_is_better", True),
+        rows=tuned["rows"],
+        base=Estimate.read(base),
+        tuned=Estimate.read(tuned),
+        difference=Estimate.read(gap),
+        p=gap.get("p"),
+        test=gap.get("test", ""),
+        majority=None,
+    )
+
+
+def _at(found: Any, place: tuple[str, ...]) -> Mapping[str, Any]:
+    for key in place:
+        found = found[key] if found else {}
+    return found or {}
