@@ -189,11 +189,11 @@ def _tell_of_cuts(lm: Any, answered: Mapping[str, "Answered"], say: Say) -> None
     num_rows = sum(len(one.rows) for one in answered.values())
     answers, prompts = (sum(counts[task] for task in answered) for counts in (lm.num_answers_cut, lm.num_prompts_cut))
     if answers:
-        say(Notice(f"{answers:,} answers to {num_rows:,} rows had not ended where they had to; they count as they are."))
+        say(Notice(f"answers that had not ended where they had to, and count as they are: {answers:,} of {num_rows:,} rows."))
     if prompts:
         say(
             Warned(
-                f"{prompts:,} prompts of {num_rows:,} rows were longer than the model reads ({lm.max_length:,} tokens); their beginning was left out."
+                f"prompts longer than the model reads ({lm.max_length:,} tokens), whose beginning was left out: {prompts:,}, for {num_rows:,} rows."
             )
         )
 
