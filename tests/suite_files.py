@@ -40,6 +40,7 @@ def byte_model(folder: Path, *, max_length: int = 2048, chat: bool = False) -> P
         for name, parameter in model.named_parameters():
             if parameter.dim() > 1:
                 parameter.mul_(40.0 if "q_proj" in name or "k_proj" in name else 8.0)  # it looks at single letters, wherever they stand
+        model.lm_head.weight[1] = 0.0  # it never ends an answer of its own: some other letter is always likelier
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder

@@ -62,7 +62,10 @@ def test_json_is_one_document(asked: dict[str, Any], capsys: pytest.CaptureFixtu
     assert document["suites"]["mmlu"]["mmlu_anatomy"]["acc"]["rows"] == 40
 
 
-def test_the_table_shows_average_categories_and_differences(asked: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_table_shows_average_categories_and_differences(
+    asked: dict[str, Any], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "140")
     assert run(["evaluate", "m", "--suite", "mmlu"]) == 0
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     assert "mmlu acc 0.30 (0.20–0.40) 0.40 (0.30–0.50) +0.10 (0.00–0.20) < 0.001 40" in lines
