@@ -42,7 +42,7 @@ _RATE = "train.learning_rate=1e-3"
 """High for full tuning, of which 2e-5 is usual."""
 _STEPS = (
     "train.max_steps=16", "train.evaluations_per_epoch=1", "data.limit={train: 400, validation: 16, test: 50}", "evaluate.generate_limit=0",
-    "evaluate.prompts=[]",
+    "evaluate.prompts=[]", "engine.compile=false",
     f"evaluate.retention={_SETS}",
 )  # fmt: skip
 
