@@ -46,7 +46,7 @@ def test_no_way_trains_on_what_is_measured_and_all_take_as_many_steps():
         if recipe.data.mix:
             assert sum(entry.weight for entry in recipe.data.mix.values()) == pytest.approx(1)
     high = {way: load(one.recipe, one.overrides) for way, one in legs.items() if way not in ("full", "lora")}
-    assert {(recipe.method.name, recipe.train.learning_rate) for recipe in high.values()} == {("full", 5e-4)}
+    assert {(recipe.method.name, recipe.train.learning_rate) for recipe in high.values()} == {("full", 1e-3)}
 
 
 def test_ways_differ_by_what_their_titles_say():
