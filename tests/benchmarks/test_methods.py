@@ -10,9 +10,10 @@ from benchmarks.__main__ import main
 from benchmarks.methods import command, stored
 from benchmarks.methods.named import LEFT_OUT, METHODS, WORKLOADS
 from benchmarks.methods.page import page
-from benchmarks.methods.plans import RANKS, SCALES, chosen_leg, first_leg, grid_legs, method_leg, prompt_legs, timed_leg
+from benchmarks.methods.plans import RANKS, SCALES, SEEDS, chosen_leg, first_leg, grid_legs, method_leg, prompt_legs, timed_leg
 from benchmarks.methods.stored import Results, rate_of, run_missing, tries, with_rate
 from benchmarks.methods.table import answers, rows_of
+from benchmarks.running import ROOT
 from benchmarks.workload import BenchmarkError
 from tunesmith.core import registry
 from tunesmith.recipe import load
@@ -242,6 +243,10 @@ def test_the_page_says_what_there_is_and_what_is_missing(tmp_path):
     assert "; lora (seeds" not in text.partition("## `docstrings`")[0]
     assert "LoRA's rank" not in text
     assert text.index("## `reviews`") < text.index("## `docstrings`")
+
+
+def test_the_page_in_the_docs_is_what_the_command_makes_of_the_kept_results():
+    assert command.FILE.read_text(encoding="utf-8") == page(Results(ROOT / "benchmarks" / "results"), SEEDS)
 
 
 def test_sections_of_their_own_stand_below(tmp_path):
