@@ -18,6 +18,7 @@ from tunesmith.app.suites.tasks import LoadedSuite, allotted, load, sampled
 from tunesmith.app.tune import tune
 from tunesmith.core.errors import DataError, FetchError, Interrupted, ModelError, UsageError
 from tunesmith.core.events import Event, Notice, Progress, Warned
+from tunesmith.core.statistics import holm
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +72,9 @@ def test_of_a_run_the_differences_to_its_base_are_on_the_same_rows(folder: Path,
                 assert mine["rows"] == other["rows"]
     mine, other = (part["averages"]["mmlu"]["value"] for part in (document, document["base"]))
     assert document["differences"]["averages"]["mmlu"]["value"] == pytest.approx(mine - other)
+    tests = [gap for task in document["differences"]["suites"]["mmlu"].values() for gap in task.values()]
+    assert [gap["p_holm"] for gap in tests] == pytest.approx(holm([gap["p"] for gap in tests]), nan_ok=True)
+    assert document["differences"]["averages"]["mmlu"]["p_holm"] == document["differences"]["averages"]["mmlu"]["p"]  # one test alone
     perplexity = document["differences"]["suites"]["lambada"]["lambada_standard"]["perplexity"]
     assert not perplexity["higher_is_better"]
     assert perplexity["value"] != 0

@@ -131,7 +131,7 @@ def _asked(
 ) -> tuple[dict[str, Any], list[str]]:
     """The document of what all of them said, and a JSON line for each row that each was asked."""
     from tunesmith.app.machine import versions
-    from tunesmith.app.suites.measuring import averages, differences, metrics
+    from tunesmith.app.suites.measuring import add_corrected, averages, differences, metrics
 
     answers, cut = list[Answers](), dict[str, Any]()
     for subject in subjects:
@@ -157,6 +157,7 @@ def _asked(
                 "averages": {one.name: gap for one in loaded if (gap := averages(one, tuned[one.name], base[one.name]))},
             },
         }
+        add_corrected(document["differences"])
     return document, [line for subject, found in zip(subjects, answers, strict=True) for line in _lines(subject.name, found)]
 
 

@@ -75,7 +75,7 @@ def _measured(document: Mapping[str, Any], place: tuple[str, ...], metric: str) 
         base=Estimate.read(base),
         tuned=Estimate.read(tuned),
         difference=Estimate.read(gap),
-        p=gap.get("p"),
+        p=gap.get("p_holm", gap.get("p")),
         test=gap.get("test", ""),
         majority=None,
     )

@@ -12,10 +12,10 @@ from lm_eval.api.metrics import mean
 
 from tunesmith.app.suites.asking import Answered
 from tunesmith.app.suites.tasks import LoadedSuite
-from tunesmith.core.statistics import Interval, PairedIntervals, bootstrap, compare_proportions, paired_bootstrap, wilson
+from tunesmith.core.statistics import Interval, PairedIntervals, bootstrap, compare_proportions, holm, paired_bootstrap, wilson
 from tunesmith.core.strata import Strata, stratified_bootstrap
 
-__all__ = ["averages", "compared", "differences", "metrics"]
+__all__ = ["add_corrected", "averages", "compared", "differences", "metrics"]
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 Score = Callable[[Array], float]
@@ -85,6 +85,25 @@ def averages(loaded: LoadedSuite, answered: Mapping[str, Answered], base: Mappin
     listed = sorted({metric for found in names.values() for metric in found})
     categories = {category: average(tasks) for category, tasks in by_category.items() if category}
     return {"metric": " and ".join(listed), **average(list(answered)), "categories": categories}
+
+
+def add_corrected(found: Mapping[str, Any]) -> None:
+    """Give every difference a `p_holm`, its p-value corrected for those of its family: the suites' averages; a suite's categories; its tasks' metrics.
+
+    Args:
+        found: `differences` of the document, {suites, averages}.
+    """
+    _correct(list(found["averages"].values()))
+    for average in found["averages"].values():
+        _correct(list(average["categories"].values()))
+    for tasks in found["suites"].values():
+        _correct([difference for metrics in tasks.values() for difference in metrics.values()])
+
+
+def _correct(family: Sequence[dict[str, Any]]) -> None:
+    known = [math.nan if difference["p"] is None else difference["p"] for difference in family]
+    for difference, p in zip(family, holm(known), strict=True):
+        difference["p_holm"] = _finite(p)
 
 
 def _score(names: Sequence[str], tuned: Answered, base: Answered | None) -> Score:
