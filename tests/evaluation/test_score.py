@@ -29,7 +29,7 @@ def flipped(every: int) -> list[str]:
 
 
 def test_metrics_are_found_by_what_they_read() -> None:
-    assert metrics_for({"label"}) == ["accuracy", "macro_f1", "mcc"]
+    assert metrics_for({"label"}) == ["accuracy", "choice_accuracy", "f1", "macro_f1", "mcc", "question_exact_match"]
     assert metrics_for({"text", "nll"}) == ["bits_per_byte", "bleu", "chrf", "exact_match", "perplexity", "rouge1", "rouge2", "rougeL"]
     assert metrics_for(set()) == []
 

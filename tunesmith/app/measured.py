@@ -6,13 +6,13 @@ from dataclasses import asdict
 from typing import Any, TypeVar
 
 from tunesmith.app.earlier import earlier_heads
-from tunesmith.app.fitting import fitting_metrics, is_per_token
+from tunesmith.app.fitting import fitting_metrics, is_per_token, metric_for, usual
 from tunesmith.app.judged import Judgement
 from tunesmith.app.judging import EncodedSplit
 from tunesmith.app.plan import step_plan
 from tunesmith.app.task import Task
 from tunesmith.core import registry
-from tunesmith.core.types import Choice, Example, HeadObjective, Labelled, Metric, Output
+from tunesmith.core.types import Choice, Example, HeadObjective, Labelled, Output
 from tunesmith.engine.packing import rows_seen
 from tunesmith.evaluation.score import compare, evaluate_metric
 
@@ -35,7 +35,7 @@ def measured(task: Task, split: EncodedSplit, base: Sequence[Output] | None, tun
     """`metrics` and `baselines` of a test split, a domain, or the test rows of a task."""
     metrics, baselines = dict[str, Any](), dict[str, dict[str, Any]]()
     for name in _metrics_of(task, split.examples) if tuned else ():
-        metric: Metric = registry.create("metric", name)
+        metric = metric_for(name, task.encoder.labels)
         shown = [i for i, output in enumerate(tuned) if metric.needs != "text" or output.text is not None]
         if not shown:
             continue
@@ -62,7 +62,7 @@ def _fitting(task: Task, examples: Sequence[Example]) -> list[str]:
         return task.metrics
     fitting = fitting_metrics(task.objective, examples, is_mixed=bool(task.data.sets))
     wanted = task.recipe.evaluate.metrics
-    return [name for name in wanted if name in fitting] if wanted else fitting
+    return [name for name in wanted if name in fitting] if wanted else usual(fitting)
 
 
 def _constant(task: Task, examples: Sequence[Example]) -> list[Output]:

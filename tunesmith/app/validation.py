@@ -1,15 +1,14 @@
 """How the validation split picks the best weights."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-import numpy as np
 from torch import Tensor
 
+from tunesmith.app.fitting import metric_for
 from tunesmith.app.task import Task
 from tunesmith.app.training import Validator
-from tunesmith.core import registry
-from tunesmith.core.types import HeadObjective, Metric, Output
+from tunesmith.core.types import HeadObjective
+from tunesmith.evaluation.score import stats_of
 
 __all__ = ["make_validator"]
 
@@ -23,16 +22,12 @@ def make_validator(task: Task) -> Validator | None:
     if not isinstance(objective, HeadObjective):
         return Validator(split.rows, "loss", higher_is_better=False)
     names = list(dict.fromkeys([*task.metrics, *([] if select_by == "loss" else [select_by])]))
-    metrics: dict[str, Metric] = {name: registry.create("metric", name) for name in names}
+    metrics = {name: metric_for(name, task.encoder.labels) for name in names}
 
     def judge(heard: Sequence[Tensor]) -> Mapping[str, float]:
+        """Without intervals: these wait for the test."""
         outputs = objective.outputs(split.examples, split.rows, split.owners, heard, task.encoder)
-        return {
-            name: metric.value(stats(metric, outputs)) for name, metric in metrics.items()
-        }  # without intervals: these wait for the test
-
-    def stats(metric: Metric, outputs: Sequence[Output]) -> np.ndarray[Any, np.dtype[np.float64]]:
-        return np.array([metric.stats(*row) for row in zip(split.examples, outputs, split.references, strict=True)], dtype=np.float64)
+        return {name: metric.value(stats_of(metric, split.examples, outputs, split.references)[0]) for name, metric in metrics.items()}
 
     higher = select_by != "loss" and metrics[select_by].higher_is_better
     return Validator(split.rows, select_by, higher, judge)

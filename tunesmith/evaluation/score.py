@@ -21,6 +21,7 @@ from tunesmith.core.types import (
     Output,
     Preference,
     Prompt,
+    QuestionMetric,
     Ranked,
     Rated,
     SpanQuestion,
@@ -30,7 +31,7 @@ from tunesmith.core.types import (
     Unpaired,
 )
 
-__all__ = ["MetricResult", "changed", "compare", "confusion", "evaluate_metric", "metrics_for", "text_of"]
+__all__ = ["MetricResult", "changed", "compare", "confusion", "evaluate_metric", "metrics_for", "stats_of", "text_of"]
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -40,7 +41,7 @@ class MetricResult:
     """One metric of one set of outputs."""
 
     stats: Array
-    """What each row contributed, shape (rows, k)."""
+    """What each row contributed, shape (rows, k); of a `QuestionMetric`, each question."""
     interval: Interval
 
 
@@ -60,7 +61,8 @@ def evaluate_metric(
         references: each row's label, or the text it should give.
     Raises: ValueError, where there are no rows, or an output lacks what the metric reads.
     """
-    stats_nk, groups = _stats(metric, examples, outputs, references), _groups(examples)
+    stats_nk, judged = _checked_stats(metric, examples, outputs, references)
+    groups = _groups(judged)
     if metric.is_proportion and groups is None:
         return MetricResult(stats_nk, wilson(round(float(stats_nk.sum())), len(stats_nk)))
     return MetricResult(stats_nk, bootstrap(stats_nk, metric.value, seed=seed, groups=groups))
@@ -79,17 +81,13 @@ def compare(
 
     The difference is tuned minus base over the same rows: by McNemar's exact test and Tango's interval for a proportion, else by a paired bootstrap.
     """
-    entry: dict[str, Any] = {
-        "higher_is_better": metric.higher_is_better,
-        "rows": len(tuned),
-        "base": None,
-        "tuned": None,
-        "difference": None,
-    }
+    entry: dict[str, Any] = {"higher_is_better": metric.higher_is_better}
     if base is None:
-        return entry | {"tuned": asdict(evaluate_metric(metric, examples, tuned, references, seed=seed).interval)}
-    pair = _paired(metric, _stats(metric, examples, base, references), _stats(metric, examples, tuned, references), _groups(examples), seed)
-    return entry | asdict(pair)
+        alone = evaluate_metric(metric, examples, tuned, references, seed=seed)
+        return entry | {"rows": len(alone.stats), "base": None, "tuned": asdict(alone.interval), "difference": None}
+    base_nk, judged = _checked_stats(metric, examples, base, references)
+    tuned_nk, _ = _checked_stats(metric, examples, tuned, references)
+    return entry | {"rows": len(judged), **asdict(_paired(metric, base_nk, tuned_nk, _groups(judged), seed))}
 
 
 def _paired(metric: Metric, base_nk: Array, tuned_nk: Array, groups: list[Hashable] | None, seed: int) -> PairedIntervals:
@@ -98,7 +96,9 @@ def _paired(metric: Metric, base_nk: Array, tuned_nk: Array, groups: list[Hashab
     return paired_bootstrap(base_nk, tuned_nk, metric.value, seed=seed, groups=groups)
 
 
-def _stats(metric: Metric, examples: Sequence[Example], outputs: Sequence[Output], references: Sequence[str]) -> Array:
+def _checked_stats(
+    metric: Metric, examples: Sequence[Example], outputs: Sequence[Output], references: Sequence[str]
+) -> tuple[Array, Sequence[Example]]:
     if not len(examples) == len(outputs) == len(references):
         raise ValueError(f"{len(examples)} examples, {len(outputs)} outputs and {len(references)} references")
     if not outputs:
@@ -107,7 +107,21 @@ def _stats(metric: Metric, examples: Sequence[Example], outputs: Sequence[Output
         read = output.nll_nats if metric.needs in ("nll", "masked") else getattr(output, metric.needs)
         if read is None or read != read:
             raise ValueError(f"{type(metric).__name__} reads the {metric.needs} of an output, and output {row} has none")
-    return np.array([metric.stats(*row) for row in zip(examples, outputs, references, strict=True)], dtype=np.float64)
+    return stats_of(metric, examples, outputs, references)
+
+
+def stats_of(
+    metric: Metric, examples: Sequence[Example], outputs: Sequence[Output], references: Sequence[str]
+) -> tuple[Array, Sequence[Example]]:
+    """What a metric's value is made of, shape (rows, k), and the example of each row; of a `QuestionMetric`, each question's, and its first example."""
+    stats_nk = np.array([metric.stats(*row) for row in zip(examples, outputs, references, strict=True)], dtype=np.float64)
+    if not isinstance(metric, QuestionMetric):
+        return stats_nk, examples
+    rows_of: dict[Hashable, list[int]] = {}
+    for row, example in enumerate(examples):
+        rows_of.setdefault(metric.question(example), []).append(row)
+    merged = [metric.merge(stats_nk[rows]) for rows in rows_of.values()]
+    return np.array(merged, dtype=np.float64), [examples[rows[0]] for rows in rows_of.values()]
 
 
 def _groups(examples: Sequence[Example]) -> list[Hashable] | None:

@@ -17,6 +17,9 @@ SIGNIFICANT_P = 0.05
 _TITLES = {
     "macro_f1": "macro-F1",
     "mcc": "MCC",
+    "f1": "F1",
+    "choice_accuracy": "accuracy of choices",
+    "question_exact_match": "exact match of questions",
     "bleu": "BLEU",
     "chrf": "chrF",
     "exact_match": "exact match",

@@ -11,7 +11,8 @@ from rouge_score.rouge_scorer import RougeScorer
 from sklearn import metrics as sklearn_metrics
 
 from tunesmith.core import registry
-from tunesmith.core.types import Completion, Example, Metric, MultiLabelled, Origin, Output, SpanQuestion, Tagged
+from tunesmith.core.types import Completion, Example, Labelled, Metric, MultiLabelled, Origin, Output, QuestionMetric, SpanQuestion, Tagged
+from tunesmith.evaluation import score
 from tunesmith.evaluation.metrics._labels import label_code
 
 EXAMPLE = Completion("", "", Origin("made", 1))
@@ -29,8 +30,7 @@ CORPUS = [
 
 
 def stats_of(metric: Metric, outputs: Sequence[Output], references: Sequence[str], examples: Sequence[Example] = ()) -> Any:
-    rows = zip(examples or [EXAMPLE] * len(outputs), outputs, references, strict=True)
-    return np.array([metric.stats(*row) for row in rows], dtype=np.float64)
+    return score.stats_of(metric, list(examples) or [EXAMPLE] * len(outputs), outputs, references)[0]
 
 
 def value_of(name: str, outputs: Sequence[Output], references: Sequence[str]) -> float:
@@ -155,13 +155,23 @@ TEXTS = ["the first answer", "another reply of several words", "a third one", "t
 LABELS = [("a",), ("a", "b"), ("c",), ("b",), ("a", "c")]
 TAGS = [("B-X", "I-X", "O"), ("O", "B-Y"), ("B-Y",), ("B-X", "O"), ("O", "B-X")]
 NUMBERS = [1.0, 2.5, 4.0, 3.5, -1.0]
+ANSWERS = ["no", "yes", "yes", "no", "yes"]
 HERE = EXAMPLE.origin
 EXAMPLES: dict[str, list[Example]] = {
     "labels": [MultiLabelled("t", labels, HERE) for labels in LABELS],
     "tags": [Tagged(("w",) * len(tags), tags, HERE) for tags in TAGS],
     "span": [SpanQuestion("q", text, ((0, text),), HERE) for text in TEXTS],
+    "answers": [Labelled(question, label, HERE) for question, label in zip("aabbc", ANSWERS, strict=True)],
 }
+
+
+def judged(said: Sequence[float]) -> list[Output]:
+    """What is said of answers that are right with these probabilities."""
+    return [Output(label="yes" if p > 0.5 else "no", probabilities=(1 - p, p)) for p in said]
+
+
 GOOD = {
+    "answers": judged([0.1, 0.9, 0.8, 0.3, 0.7]),
     "labels": [Output(labels=labels) for labels in LABELS],
     "tags": [Output(tags=tags) for tags in TAGS],
     "number": [Output(number=number + 0.1 * (-1) ** at) for at, number in enumerate(NUMBERS)],
@@ -172,6 +182,7 @@ GOOD = {
     "masked": [Output(nll_nats=0.1 * (i + 1), num_tokens=4, num_bytes=16) for i in range(5)],
 }
 BAD = {
+    "answers": judged([0.9, 0.1, 0.2, 0.7, 0.3]),
     "labels": [Output(labels=labels) for labels in [("b",), ("c",), (), ("a",), ("b",)]],
     "tags": [Output(tags=("O",) * len(tags)) for tags in TAGS],
     "number": [Output(number=number) for number in [3.0, -2.0, 0.0, 0.5, 4.0]],
@@ -184,15 +195,23 @@ BAD = {
 every_metric = pytest.mark.parametrize("name", registry.names("metric"))
 
 
+def made(name: str) -> Metric:
+    """The metric; one that looks for a class is told one that some rows have."""
+    options = {option.name for option in registry.describe("metric", name).options}
+    metric: Metric = registry.create("metric", name, **({"positive": "yes"} if "positive" in options else {}))
+    return metric
+
+
 def of(metric: Metric, *sides: dict[str, list[Output]]) -> Any:
     """What the metric makes of all rows of the sides, one after the other."""
-    references = [repr(number) for number in NUMBERS] if metric.needs == "number" else TEXTS
-    return np.concatenate([stats_of(metric, side[metric.needs], references, EXAMPLES.get(metric.needs, ())) for side in sides])
+    data = "answers" if isinstance(metric, QuestionMetric) else metric.needs
+    references = {"number": [repr(number) for number in NUMBERS], "answers": ANSWERS}.get(data, TEXTS)
+    return np.concatenate([stats_of(metric, side[data], references, EXAMPLES.get(data, ())) for side in sides])
 
 
 @every_metric
 def test_a_metric_prefers_the_better_outputs(name: str) -> None:
-    metric: Metric = registry.create("metric", name)
+    metric = made(name)
     good, bad = (metric.value(of(metric, side)) for side in (GOOD, BAD))
     assert math.isfinite(good)
     assert math.isfinite(bad)
@@ -202,7 +221,7 @@ def test_a_metric_prefers_the_better_outputs(name: str) -> None:
 
 @every_metric
 def test_a_metric_does_not_mind_the_order_of_rows(name: str) -> None:
-    metric: Metric = registry.create("metric", name)
+    metric = made(name)
     stats_nk = of(metric, GOOD, BAD)
     shuffled = stats_nk[np.random.default_rng(0).permutation(len(stats_nk))]
     assert metric.value(shuffled) == pytest.approx(metric.value(stats_nk), abs=1e-12)
@@ -211,7 +230,7 @@ def test_a_metric_does_not_mind_the_order_of_rows(name: str) -> None:
 
 @every_metric
 def test_a_metric_takes_one_row_and_a_proportion_is_the_mean_of_zeros_and_ones(name: str) -> None:
-    metric: Metric = registry.create("metric", name)
+    metric = made(name)
     assert isinstance(metric, Metric)
     stats_nk = of(metric, GOOD, BAD)
     assert math.isfinite(metric.value(stats_nk[:1])) or name in ("pearson", "spearman")  # there is no correlation in one row
