@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.cli.output import console
-from tunesmith.report.numbers import MISSING, compact, count, duration, fixed, size
-from tunesmith.report.results import Comparison, DataSet, Estimate, comparisons
+from tunesmith.report.numbers import MISSING, compact, count, decimals_for, duration, fixed, size
+from tunesmith.report.results import Comparison, DataSet, Estimate, comparisons, metric_title
 from tunesmith.report.summary import sentences
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ __all__ = [
     "print_recipes",
     "print_report",
     "print_runs",
+    "print_score",
     "report_table",
 ]
 
@@ -126,6 +127,25 @@ def print_runs(runs: Sequence[Mapping[str, Any]]) -> None:
     out.print(table)
 
 
+def print_score(score: Mapping[str, Any]) -> None:
+    """A benchmark's tasks, each with its metrics and their mean, the average, and what is missing."""
+    table = _table("task", "measured on", "metric", "rows", "base", "tuned", numbers_from=3)
+    for one in score["tasks"].values():
+        for place, (metric, entry) in enumerate(one["metrics"].items()):
+            task = (one["title"], one["source"]) if place == 0 else ("", "")
+            table.add_row(*task, metric_title(metric), count(entry["rows"]), *_sides(entry))
+        if len(one["metrics"]) > 1:
+            table.add_row("", "", "mean", "", *_sides(one["score"]))
+        table.add_section()
+    num_tasks = len(score["tasks"])
+    table.add_row("average", f"{num_tasks} of {num_tasks + len(score['missing'])} tasks", "", "", *_sides(score["average"]))
+    out = console()
+    out.print(table)
+    if score["missing"]:
+        names = ", ".join(f"{score['benchmark']}-{name}" for name in score["missing"])
+        out.print(f"Not {score['title']}'s score yet. Missing: {names}.", soft_wrap=False)
+
+
 def print_recipes(recipes: Sequence[Mapping[str, str]]) -> None:
     """A line a recipe."""
     table = _table("recipe", "what it is for")
@@ -221,6 +241,13 @@ def _cells(line: Comparison, *, has_majority: bool) -> list[str]:
 
 def _value(estimate: Estimate | None, decimals: int) -> str:
     return fixed(estimate.value, decimals) if estimate else MISSING
+
+
+def _sides(entry: Mapping[str, Any]) -> list[str]:
+    """Base and tuned of an entry, with as many decimals as both warrant."""
+    found = [Estimate.read(entry[side]) for side in ("base", "tuned")]
+    decimals = decimals_for(*(one.ends for one in found if one))
+    return [one.text(decimals) if one else MISSING for one in found]
 
 
 def _cost_line(cost: Mapping[str, Any]) -> str:
