@@ -8,6 +8,7 @@ import pytest
 from tests.data.sources.test_superglue import SHIPPED
 from tests.data.sources.test_superglue import shipped as superglue_file
 from tests.real_data import real_data
+from tunesmith.app.scoring import score_runs
 from tunesmith.app.tune import tune
 from tunesmith.core import registry
 from tunesmith.core.errors import RecipeError
@@ -83,6 +84,23 @@ def test_questions_whose_answers_are_rows_are_measured_as_questions(
     assert (num_rows, num_questions) == ((30, 20) if task == "multirc" else (20, 10))
     assert report["metrics"][metrics[-1]]["difference"]["test"] == ("paired bootstrap" if task == "multirc" else "mcnemar")
     assert set(metrics) <= set(report["curves"]["validation"][0])
+
+
+def test_mnli_is_measured_on_both_parts_and_scored_by_their_mean(encoder_folder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "MNLI"
+    folder.mkdir()
+    for part, count in (("train", 60), ("dev_matched", 12), ("dev_mismatched", 9)):
+        rows = [f"the cat {part} {n}\tthe dog {n}\t{('entailment', 'neutral', 'contradiction')[n % 3]}" for n in range(count)]
+        (folder / f"{part}.tsv").write_text("\n".join(["sentence1\tsentence2\tgold_label", *rows]) + "\n")
+    run = tune(
+        load("glue-mnli", [f"data.folder={tmp_path}", f"model={encoder_folder}", "train.max_steps=2", f"output_dir={tmp_path / 'out'}"])
+    )
+    found = score_runs([str(run.path)])["tasks"]["mnli"]
+    assert {name: entry["rows"] for name, entry in found["metrics"].items()} == {"accuracy": 12, "mismatched accuracy": 9}
+    assert found["score"]["tuned"]["value"] == pytest.approx(
+        (run.report["metrics"]["accuracy"]["tuned"]["value"] + run.report["domains"]["mismatched"]["metrics"]["accuracy"]["tuned"]["value"])
+        / 2
+    )
 
 
 @pytest.mark.slow

@@ -178,7 +178,9 @@ def test_without_a_folder_the_hub_is_asked_and_its_numbers_are_named(monkeypatch
         DataError, match=r"sst2:test:1: the label -1 is none .*judged by the benchmark's own server; use the part validation"
     ):
         read({"glue": "sst2:test"})
-    with pytest.raises(FetchError, match=r"cola:train: the hub did not give it\. Or bring the files of GLUE .*data\.folder=FOLDER"):
+    with pytest.raises(
+        FetchError, match=r"cola:train: the hub did not give it\. Check the network .*the files of GLUE .*data\.folder=FOLDER"
+    ):
         read({"glue": "cola"})
 
 

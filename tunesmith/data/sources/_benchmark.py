@@ -76,7 +76,10 @@ def from_hub(source: str, benchmark: Benchmark) -> Table:
     try:
         table: Table = registry.create("data_source", "hub").read(source)
     except FetchError as error:
-        raise FetchError(f"{error} Or bring the files of {benchmark.title} as its authors ship them, and set data.folder=FOLDER.") from None
+        said = str(error).partition(" Check the spelling")[0]
+        raise FetchError(
+            f"{said} Check the network and HF_HUB_OFFLINE, or bring the files of {benchmark.title} as its authors ship them and set data.folder=FOLDER."
+        ) from None
     return table
 
 
