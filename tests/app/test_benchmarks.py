@@ -86,6 +86,28 @@ def test_questions_whose_answers_are_rows_are_measured_as_questions(
     assert set(metrics) <= set(report["curves"]["validation"][0])
 
 
+def test_record_is_answered_by_a_piece_of_its_passage(encoder_folder: Path, tmp_path: Path) -> None:
+    _, row = SHIPPED["record"]
+    for part, count in (("train", 30), ("val", 10)):
+        rows = [
+            {
+                **row,
+                "idx": number,
+                "passage": {"text": f"the cat is good {part} {number}", "entities": []},
+                "qas": [{"query": "@placeholder is", "answers": [{"start": 4, "end": 6, "text": "cat"}], "idx": number}],
+            }
+            for number in range(count)
+        ]
+        superglue_file(tmp_path, "record", *rows, part=part)
+    report = tune(
+        load(
+            "superglue-record",
+            [f"data.folder={tmp_path}", f"model={encoder_folder}", "train.max_steps=2", f"output_dir={tmp_path / 'out'}"],
+        )
+    ).report
+    assert {name: entry["rows"] for name, entry in report["metrics"].items()} == {"squad_f1": 10, "squad_exact_match": 10}
+
+
 def test_mnli_is_measured_on_both_parts_and_scored_by_their_mean(encoder_folder: Path, tmp_path: Path) -> None:
     folder = tmp_path / "MNLI"
     folder.mkdir()
@@ -107,7 +129,7 @@ def test_mnli_is_measured_on_both_parts_and_scored_by_their_mean(encoder_folder:
 @pytest.mark.embedded
 @pytest.mark.parametrize(
     ("recipe", "folder", "least"),
-    [("glue-sst2", "sst2_glue", 0.8), ("glue-mrpc", "glue_mrpc", 0.7), ("glue-rte", "glue_rte", 0.5), ("glue-stsb", "glue_stsb", 0.75)],
+    [("glue-sst2", "sst2_glue", 0.83), ("glue-mrpc", "glue_mrpc", 0.74), ("glue-rte", "glue_rte", 0.51), ("glue-stsb", "glue_stsb", 0.79)],
 )
 def test_minilm_learns_the_task_from_the_published_files(recipe: str, folder: str, least: float, tmp_path: Path) -> None:
     _, _, task = recipe.partition("-")
@@ -116,4 +138,4 @@ def test_minilm_learns_the_task_from_the_published_files(recipe: str, folder: st
     first = next(iter(report["metrics"]))
     assert first == BENCHMARKS["glue"].tasks[task].metrics[0]
     assert registry.create("metric", first).higher_is_better
-    assert report["metrics"][first]["tuned"]["low"] > least
+    assert report["metrics"][first]["tuned"]["value"] > least

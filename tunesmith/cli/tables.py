@@ -129,21 +129,32 @@ def print_runs(runs: Sequence[Mapping[str, Any]]) -> None:
 
 def print_score(score: Mapping[str, Any]) -> None:
     """A benchmark's tasks, each with its metrics and their mean, the average, and what is missing."""
-    table = _table("task", "measured on", "metric", "rows", "base", "tuned", numbers_from=3)
-    for one in score["tasks"].values():
-        for place, (metric, entry) in enumerate(one["metrics"].items()):
-            task = (one["title"], one["source"]) if place == 0 else ("", "")
-            table.add_row(*task, metric_title(metric), count(entry["rows"]), *_sides(entry))
-        if len(one["metrics"]) > 1:
-            table.add_row("", "", "mean", "", *_sides(one["score"]))
-        table.add_section()
-    num_tasks = len(score["tasks"])
-    table.add_row("average", f"{num_tasks} of {num_tasks + len(score['missing'])} tasks", "", "", *_sides(score["average"]))
+    from rich.console import Console
+
     out = console()
+    table = _score_table(score, with_source=True)
+    if Console(width=10_000).measure(table).maximum > out.width:
+        table = _score_table(score, with_source=False)
     out.print(table)
     if score["missing"]:
         names = ", ".join(f"{score['benchmark']}-{name}" for name in score["missing"])
         out.print(f"Not {score['title']}'s score yet. Missing: {names}.", soft_wrap=False)
+
+
+def _score_table(score: Mapping[str, Any], *, with_source: bool) -> Table:
+    columns = ("task", *(("measured on",) if with_source else ()), "metric", "rows", "base", "tuned")
+    table = _table(*columns, numbers_from=len(columns) - 3)
+    for one in score["tasks"].values():
+        names = (one["title"], *((one["source"],) if with_source else ()))
+        for place, (metric, entry) in enumerate(one["metrics"].items()):
+            table.add_row(*(names if place == 0 else [""] * len(names)), metric_title(metric), count(entry["rows"]), *_sides(entry))
+        if len(one["metrics"]) > 1:
+            table.add_row(*([""] * len(names)), "mean", "", *_sides(one["score"]))
+        table.add_section()
+    num_tasks = len(score["tasks"])
+    share = f"{num_tasks} of {num_tasks + len(score['missing'])} tasks"
+    table.add_row("average", *((share, "") if with_source else (share,)), "", *_sides(score["average"]))
+    return table
 
 
 def print_recipes(recipes: Sequence[Mapping[str, str]]) -> None:
