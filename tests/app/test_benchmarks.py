@@ -3,17 +3,21 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.data.sources.test_superglue import SHIPPED
 from tests.data.sources.test_superglue import shipped as superglue_file
 from tests.real_data import real_data
+from tunesmith.app.compare_runs import compare_runs
+from tunesmith.app.group import tune_seeds
+from tunesmith.app.predictions import read_predictions, stats_of
 from tunesmith.app.scoring import score_runs
 from tunesmith.app.tune import tune
 from tunesmith.core import registry
 from tunesmith.core.errors import RecipeError
 from tunesmith.evaluation.benchmarks import BENCHMARKS
-from tunesmith.recipe import from_mapping, load
+from tunesmith.recipe import Recipe, from_mapping, load
 
 RECIPES = [(f"{benchmark}-{task}", benchmark, task) for benchmark, found in BENCHMARKS.items() for task in found.tasks]
 
@@ -23,7 +27,7 @@ def test_it_measures_the_official_metrics_on_the_labelled_part_and_selects_by_on
     loaded, official = load(recipe), BENCHMARKS[benchmark].tasks[task]
     assert loaded.data.train == {benchmark: task, "folder": None}
     assert loaded.data.test == {benchmark: f"{task}:validation", "folder": None}
-    assert loaded.evaluate.metrics == list(official.metrics)
+    assert [spec.name for spec in loaded.evaluate.metrics or ()] == list(official.metrics)
     assert loaded.train.select_by in official.metrics
     mismatched = {"mismatched": {benchmark: f"{task}:validation_mismatched", "folder": None}} if official.mismatched else {}
     assert {name: domain.source for name, domain in loaded.evaluate.domains.items()} == mismatched
@@ -73,17 +77,48 @@ def test_questions_whose_answers_are_rows_are_measured_as_questions(
 ) -> None:
     for part, count in (("train", 30), ("val", 10)):
         superglue_file(tmp_path, task, *rows_of(task, count), part=part)
-    report = tune(
+    run = tune(
         load(
             f"superglue-{task}",
             [f"data.folder={tmp_path}", f"model={encoder_folder}", "train.max_steps=2", f"output_dir={tmp_path / 'out'}"],
         )
-    ).report
+    )
+    report = run.report
     assert list(report["metrics"]) == metrics
     num_rows, num_questions = report["data"]["splits"]["test"]["rows"], report["metrics"][metrics[-1]]["rows"]
     assert (num_rows, num_questions) == ((30, 20) if task == "multirc" else (20, 10))
     assert report["metrics"][metrics[-1]]["difference"]["test"] == ("paired bootstrap" if task == "multirc" else "mcnemar")
     assert set(metrics) <= set(report["curves"]["validation"][0])
+    lines = read_predictions(run.directory)
+    for name in metrics:
+        kept = stats_of(lines, name)
+        value = registry.create("metric", name).value(np.array(kept["tuned"]))
+        assert (len(kept["row"]), value) == (report["metrics"][name]["rows"], pytest.approx(report["metrics"][name]["tuned"]["value"]))
+
+
+@pytest.fixture
+def choices(encoder_folder: Path, tmp_path: Path) -> Recipe:
+    for part, count in (("train", 30), ("val", 10)):
+        superglue_file(tmp_path, "copa", *rows_of("copa", count), part=part)
+    options = (f"data.folder={tmp_path}", f"model={encoder_folder}", "train.max_steps=2", f"output_dir={tmp_path / 'out'}")
+    return load("superglue-copa", options)
+
+
+def test_questions_are_the_units_of_several_seeds(choices: Recipe) -> None:
+    entry = tune_seeds(choices, 2).report["metrics"]["choice_accuracy"]
+    assert entry["rows"] == 10
+    assert entry["tuned"]["value"] == pytest.approx(sum(entry["values"]) / 2)
+
+
+def test_questions_are_the_units_of_two_runs_side_by_side(choices: Recipe, tmp_path: Path) -> None:
+    runs = [tune(choices.model_copy(update={"seed": seed, "output_dir": str(tmp_path / f"{seed}")})) for seed in (0, 1)]
+    found = compare_runs([run.directory for run in runs], num_rows=100)
+    (entry,) = found["comparisons"]
+    values = [run.report["metrics"]["choice_accuracy"]["tuned"]["value"] for run in runs]
+    assert (entry["rows"], entry["differences"][0]["test"]) == ([10, 10], "mcnemar")
+    assert entry["differences"][0]["value"] == pytest.approx(values[1] - values[0])
+    said = [[line["tuned"]["label"] for line in read_predictions(run.directory)] for run in runs]
+    assert found["num_differing"] == sum(one != other for one, other in zip(*said, strict=True))
 
 
 def test_record_is_answered_by_a_piece_of_its_passage(encoder_folder: Path, tmp_path: Path) -> None:

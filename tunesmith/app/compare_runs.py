@@ -1,6 +1,7 @@
 """`tunesmith runs compare`: finished runs side by side, each against the first, on the same test rows."""
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -174,7 +175,7 @@ def _differing(runs: Sequence[_Read]) -> dict[str, Any]:
     """`num_differing`, the test rows to which not all runs said the same; `ranked_by`, the first metric that has a value for a single row; and
     `rows`, those first that became worse by it. Nothing where the runs have other rows.
     """
-    test = [{row_name(line): line for line in run.lines if line["split"] == "test"} for run in runs]
+    test = [_test_lines(run) for run in runs]
     names = test[0] if all(one.keys() == test[0].keys() for one in test) else {}
     by = next((name for name in runs[0].report["metrics"] if any(_score(line, name) is not None for line in test[0].values())), None)
     sign = 1.0 if by is None or registry.create("metric", by).higher_is_better else -1.0
@@ -186,9 +187,20 @@ def _differing(runs: Sequence[_Read]) -> dict[str, Any]:
             continue
         scores = [None if by is None else _score(line, by) for line in lines]
         changes = [sign * (score - scores[0]) for score in scores[1:] if score is not None and scores[0] is not None]
-        row = {"row": name, "text": lines[0].get("text"), "reference": lines[0]["reference"], "said": said, "scores": scores}
+        row = {"row": row_name(lines[0]), "text": lines[0].get("text"), "reference": lines[0]["reference"], "said": said, "scores": scores}
         found.append((min(changes, default=0.0), row))
     return {"num_differing": len(found), "ranked_by": by, "rows": [row for _, row in sorted(found, key=lambda one: one[0])]}
+
+
+def _test_lines(run: _Read) -> dict[tuple[str, int], Mapping[str, Any]]:
+    """By the row's name and by which of that name it is: a record may make several rows."""
+    found, seen = dict[tuple[str, int], Mapping[str, Any]](), Counter[str]()
+    for line in run.lines:
+        if line["split"] == "test":
+            name = row_name(line)
+            found[name, seen[name]] = line
+            seen[name] += 1
+    return found
 
 
 def _said(output: Mapping[str, Any]) -> Any:

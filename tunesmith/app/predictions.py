@@ -33,6 +33,7 @@ def write_predictions(task: Task, directory: RunDirectory, base: Judgement, tune
                 "split": name,
                 "row": f"{example.origin.file}:{example.origin.row}",
                 **({"task": example.origin.task} if task.data.sets else {}),
+                **({"group": example.origin.group} if example.origin.group else {}),
                 **({"text": text} if not reference.startswith(text) else {}),  # raw text is its own reference
                 **({"prompt": asked(example)} if output.text is not None and task.kind == "generation" else {}),
                 "reference": reference,
@@ -68,7 +69,7 @@ def row_name(line: Mapping[str, Any]) -> str:
 
 
 def stats_of(lines: Sequence[Mapping[str, Any]], metric: str, split: str = "test", task: str = "") -> dict[str, list[Any]]:
-    """Of the rows that the metric was measured on: `row`, their names, and under `tuned` and `base` what each contributed.
+    """Of the rows that the metric was measured on: `row`, their groups or else their names, and under `tuned` and `base` what each contributed.
 
     Args:
         task: of a mixture, whose rows alone are wanted; empty: all.
@@ -76,4 +77,7 @@ def stats_of(lines: Sequence[Mapping[str, Any]], metric: str, split: str = "test
     """
     rows = [line for line in lines if line["split"] == split and task in ("", line.get("task")) and metric in line["scores"]["tuned"]]
     sides = [side for side in ("tuned", "base") if rows and all(metric in line["scores"].get(side, {}) for line in rows)]
-    return {"row": [row_name(line) for line in rows], **{side: [line["scores"][side][metric] for line in rows] for side in sides}}
+    return {
+        "row": [line.get("group") or row_name(line) for line in rows],
+        **{side: [line["scores"][side][metric] for line in rows] for side in sides},
+    }

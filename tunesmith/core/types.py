@@ -361,6 +361,7 @@ class Metric(Protocol):
     It may have beside:
     `on_request` (ClassVar, bool): measured only where a recipe names it;
     `is_per_token` (ClassVar, bool): models with different tokens cannot be compared by it;
+    `file_options` (ClassVar, tuple of names): options that name files; a run keeps their whole paths;
     `reads_reference` (ClassVar, bool): of a metric of texts, False where it says something of an answer without a reference, too;
     `applies(example, reference) -> bool`: whether it says anything of such a row; the others are left out and counted;
     `details(stats_nk) -> Mapping[str, float]`: numbers that explain its value.

@@ -1,6 +1,7 @@
 """F1 of one class, and the metrics of questions whose answers are rows: against scikit-learn, and by hand."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from sklearn.metrics import f1_score
 from tunesmith.core import registry
 from tunesmith.core.statistics import wilson
 from tunesmith.core.types import Example, Labelled, Origin, Output
-from tunesmith.evaluation.score import compare, evaluate_metric
+from tunesmith.evaluation.score import compare, evaluate_metric, unit_stats, usual
 
 
 def rows(*questions: Sequence[str], group: str = "") -> list[Example]:
@@ -64,8 +65,23 @@ def test_questions_about_one_passage_are_drawn_together() -> None:
 def test_the_choice_is_the_answer_that_is_found_most_probable() -> None:
     examples = rows(["no", "yes"], ["yes", "no"], ["no", "yes"])
     probable = [0.6, 0.7, 0.2, 0.1, 0.9, 0.3]  # the last question's wrong answer is preferred
-    said = [Output(label="yes" if p > 0.5 else "no", probabilities=(1 - p, p)) for p in probable]
+    said = [Output(label="yes" if p > 0.5 else "no", probabilities=(1 - p, p), classes=("no", "yes")) for p in probable]
     assert value("choice_accuracy", examples, said, "yes") == pytest.approx(2 / 3)
+
+
+def test_the_probability_is_that_of_the_class_whatever_its_place() -> None:
+    examples = rows(["no", "yes"])
+    said = [Output(label="yes" if p > 0.5 else "no", probabilities=(p, 1 - p), classes=("yes", "no")) for p in (0.2, 0.4)]
+    assert value("choice_accuracy", examples, said, "yes") == 1.0
+
+
+def test_a_question_stands_at_its_first_row_and_those_of_two_tasks_are_two() -> None:
+    first, second = rows(["yes", "no"], ["no", "no"]), rows(["yes"])
+    other = [replace(example, origin=replace(example.origin, task="other")) for example in second]
+    examples = [*first, *other]
+    said = [Output(label=label) for label in ("yes", "no", "yes", "no", "yes")]
+    stats_nk, places = unit_stats(registry.create("metric", "question_exact_match"), examples, said, true(examples))
+    assert (stats_nk.tolist(), places) == ([[1.0], [0.0], [1.0]], [0, 2, 4])
 
 
 def test_of_equally_probable_answers_the_first_is_chosen() -> None:
@@ -75,6 +91,4 @@ def test_of_equally_probable_answers_the_first_is_chosen() -> None:
 
 @pytest.mark.parametrize("name", ["f1", "question_exact_match", "choice_accuracy"])
 def test_they_are_measured_only_where_they_are_named(name: str) -> None:
-    from tunesmith.app.fitting import usual
-
     assert usual(["accuracy", name]) == ["accuracy"]
