@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tests.tiny_recipes import classifier, writer
+from tunesmith.app.compare_runs import compare_runs
 from tunesmith.app.tune import tune
 from tunesmith.core.errors import RecipeError
 from tunesmith.recipe import dump, parse
@@ -104,6 +105,8 @@ def test_a_metric_takes_its_options_from_the_recipe(decoder_folder: Path, tmp_pa
     assert list(run.report["metrics"]) == ["exact_match", "json_schema", "json_valid"]
     assert run.report["metrics"]["json_schema"]["tuned"]["value"] == 0.0  # a bare word is no JSON
     assert f"schema: {tmp_path / 'mood.json'}" in run.directory.recipe.read_text()
+    other = tune(recipe.model_copy(update={"seed": 1, "output_dir": str(tmp_path / "other")}))
+    assert "json_schema" in {entry["metric"] for entry in compare_runs([run.directory, other.directory])["comparisons"]}
 
 
 @pytest.mark.parametrize(

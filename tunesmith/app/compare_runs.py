@@ -8,15 +8,16 @@ from typing import Any
 
 import numpy as np
 
+from tunesmith.app.fitting import recorded_metric
 from tunesmith.app.places import Place, places
 from tunesmith.app.predictions import read_predictions, row_name
-from tunesmith.core import registry
 from tunesmith.core.errors import RunError, UsageError
 from tunesmith.core.files import finite
 from tunesmith.core.run import RunDirectory
 from tunesmith.core.statistics import holm
 from tunesmith.core.types import Metric
 from tunesmith.evaluation.differences import paired_difference, verdict
+from tunesmith.recipe import Recipe, load
 from tunesmith.recipe.text import parse_yaml
 
 __all__ = ["compare_runs"]
@@ -32,6 +33,7 @@ class _Read:
     """A finished run, read."""
 
     directory: RunDirectory
+    recipe: Recipe
     report: Mapping[str, Any]
     lines: Sequence[Mapping[str, Any]]
 
@@ -54,7 +56,7 @@ def compare_runs(directories: Sequence[RunDirectory], *, num_rows: int = 0) -> d
     twice = next((path for path in paths if paths.count(path) > 1), None)
     if twice is not None:
         raise UsageError(f"runs compare: {twice} is named twice. Name other runs.")
-    runs = [_Read(one, one.read_json(one.report_json), read_predictions(one)) for one in directories]
+    runs = [_Read(one, load(one.recipe), one.read_json(one.report_json), read_predictions(one)) for one in directories]
     remarks = list[str]()
     comparisons = list(_comparisons(runs, remarks))
     if not comparisons:
@@ -100,7 +102,7 @@ def _comparisons(runs: Sequence[_Read], remarks: list[str]) -> Iterator[dict[str
         for name in measured[0]:
             if not all(name in metrics for metrics in measured):
                 continue
-            metric: Metric = registry.create("metric", name)
+            metric = recorded_metric(runs[0].recipe, name)
             stats = [place.stats(run.lines, name) for run in runs]
             differences = list[dict[str, Any] | None]()
             for run, other, is_paired in zip(runs[1:], stats[1:], paired, strict=True):
@@ -177,15 +179,16 @@ def _differing(runs: Sequence[_Read]) -> dict[str, Any]:
     """
     test = [_test_lines(run) for run in runs]
     names = test[0] if all(one.keys() == test[0].keys() for one in test) else {}
-    by = next((name for name in runs[0].report["metrics"] if any(_score(line, name) is not None for line in test[0].values())), None)
-    sign = 1.0 if by is None or registry.create("metric", by).higher_is_better else -1.0
+    metrics = {name: recorded_metric(runs[0].recipe, name) for name in runs[0].report["metrics"]}
+    by = next((name for name, metric in metrics.items() if any(_score(line, name, metric) is not None for line in test[0].values())), None)
+    sign = 1.0 if by is None or metrics[by].higher_is_better else -1.0
     found = list[tuple[float, dict[str, Any]]]()
     for name in names:
         lines = [one[name] for one in test]
         said = [_said(line["tuned"]) for line in lines]
         if all(one == said[0] for one in said):
             continue
-        scores = [None if by is None else _score(line, by) for line in lines]
+        scores = [None if by is None else _score(line, by, metrics[by]) for line in lines]
         changes = [sign * (score - scores[0]) for score in scores[1:] if score is not None and scores[0] is not None]
         row = {"row": row_name(lines[0]), "text": lines[0].get("text"), "reference": lines[0]["reference"], "said": said, "scores": scores}
         found.append((min(changes, default=0.0), row))
@@ -207,11 +210,10 @@ def _said(output: Mapping[str, Any]) -> Any:
     return next((output[key] for key in _SAID if key in output), None)
 
 
-def _score(line: Mapping[str, Any], name: str) -> float | None:
+def _score(line: Mapping[str, Any], name: str, metric: Metric) -> float | None:
     """The metric of this row alone; None where it has none."""
     numbers = line["scores"]["tuned"].get(name)
     if numbers is None or None in numbers:
         return None
-    metric: Metric = registry.create("metric", name)
     value = metric.value(np.array([numbers], dtype=np.float64))
     return value if math.isfinite(value) else None

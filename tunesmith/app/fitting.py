@@ -11,7 +11,7 @@ from tunesmith.data import StoredExamples
 from tunesmith.evaluation.score import metrics_for, usual
 from tunesmith.recipe import Recipe
 
-__all__ = ["fitting_metrics", "is_per_token", "make_metrics", "measured_metrics", "selection"]
+__all__ = ["fitting_metrics", "is_per_token", "make_metrics", "measured_metrics", "recorded_metric", "selection"]
 
 
 def fitting_metrics(objective: Objective, examples: Sequence[Example], *, is_mixed: bool) -> list[str]:
@@ -82,6 +82,16 @@ def make_metrics(recipe: Recipe, names: Iterable[str], labels: Sequence[str], *,
         return {name: registry.create("metric", name, **_with_class(name, options.get(name, {}), labels)) for name in names}
     except UsageError as error:
         raise RecipeError(f"{recipe.name}: {key}: {error}") from None
+
+
+def recorded_metric(recipe: Recipe, name: str) -> Metric:
+    """A metric of a finished run, to make one number of what its rows contributed. Raises: RecipeError, where it refuses its options by now."""
+    options = next((spec.options for spec in recipe.evaluate.metrics or () if spec.name == name), {})
+    try:
+        metric: Metric = registry.create("metric", name, **options)
+    except UsageError as error:
+        raise RecipeError(f"{recipe.name}: evaluate.metrics: {error}") from None
+    return metric
 
 
 def _with_class(name: str, options: Mapping[str, Any], labels: Sequence[str]) -> Mapping[str, Any]:

@@ -180,14 +180,14 @@ def limited(examples: Sequence[E], limit: int | None) -> Sequence[E]:
 def fraction_of(examples: Sequence[E], fraction: float) -> Sequence[E]:
     """About that part of the examples, every class (of each task) in proportion, in their own order.
 
-    What a smaller fraction takes is among what a larger one takes. Copies of a text stay together.
+    What a smaller fraction takes is among what a larger one takes. Copies of a text stay together, and so do rows of a group.
     Raises: DataError, where a class or a task is left without an example.
     """
     if fraction >= 1:
         return examples
     keys, strata = list[str](), list[str]()
     for example in examples:
-        keys.append(content_key(example))
+        keys.append(_split_key(example))
         name = "" if isinstance(example, MultiLabelled) else _label(example)  # each row of those may be a class of its own
         strata.append(f"{example.origin.task}\x1f{name}")
     stratum_of = label_of(keys, strata)
