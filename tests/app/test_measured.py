@@ -4,9 +4,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.tiny_recipes import classifier, writer
+from tunesmith.app.compare_runs import compare_runs
 from tunesmith.app.tune import tune
 from tunesmith.core.errors import RecipeError
 from tunesmith.recipe import dump, parse
@@ -72,6 +74,16 @@ def test_metrics_on_request_are_measured_where_a_recipe_names_them_and_can_choos
     assert report["curves"]["best"]["metric"] == "balanced_accuracy"
 
 
+def test_f1_is_of_the_last_of_two_classes_unless_another_is_named(encoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:
+    train = {"max_steps": 3, "select_by": "f1"}
+    for named, positive in (({}, "positive"), ({"positive": "negative"}, "negative")):
+        evaluate = {"metrics": [{"name": "f1", **named}]}
+        report = tune(classifier(encoder_folder, reviews_csv, tmp_path / positive, evaluate=evaluate, train=train)).report
+        matrix, at = np.array(report["confusion"]["tuned"]), report["confusion"]["labels"].index(positive)
+        f1 = 2 * matrix[at, at] / (matrix[at].sum() + matrix[:, at].sum())
+        assert report["metrics"]["f1"]["tuned"]["value"] == pytest.approx(f1)
+
+
 def test_answers_are_measured_by_the_nearest_of_several_references(decoder_folder: Path, tmp_path: Path) -> None:
     data = _pairs(tmp_path, lambda mood: ["yes yes", "no no"])
     run = tune(writer(decoder_folder, data, tmp_path / "out"))
@@ -93,6 +105,8 @@ def test_a_metric_takes_its_options_from_the_recipe(decoder_folder: Path, tmp_pa
     assert list(run.report["metrics"]) == ["exact_match", "json_schema", "json_valid"]
     assert run.report["metrics"]["json_schema"]["tuned"]["value"] == 0.0  # a bare word is no JSON
     assert f"schema: {tmp_path / 'mood.json'}" in run.directory.recipe.read_text()
+    other = tune(recipe.model_copy(update={"seed": 1, "output_dir": str(tmp_path / "other")}))
+    assert "json_schema" in {entry["metric"] for entry in compare_runs([run.directory, other.directory])["comparisons"]}
 
 
 @pytest.mark.parametrize(
@@ -100,8 +114,10 @@ def test_a_metric_takes_its_options_from_the_recipe(decoder_folder: Path, tmp_pa
     [
         (
             ["bleu"],
-            "evaluate.metrics: bleu does not fit the objective classify. Fitting: accuracy, balanced_accuracy, brier, ece, macro_f1, mcc.",
+            "evaluate.metrics: bleu does not fit the objective classify. Fitting: accuracy, balanced_accuracy, brier, choice_accuracy, ece, f1, "
+            "macro_f1, mcc, question_exact_match.",
         ),
+        ([{"name": "f1", "positive": "good"}], "evaluate.metrics: f1.positive: 'good' is no class of the data. Known: negative, positive."),
         (["accuracy", "accuracy"], "evaluate.metrics: a metric stands in it twice"),
     ],
 )

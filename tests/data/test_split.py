@@ -134,6 +134,12 @@ def test_a_smaller_fraction_is_inside_of_a_larger_one_with_all_copies(rows: list
     assert not texts(list(small)) - texts(labelled(rows))
 
 
+def test_rows_of_a_group_are_all_in_a_fraction_or_none_is() -> None:
+    rows: list[Example] = [Text(f"text {i}", Origin("a.txt", i, group=f"passage {i % 20}")) for i in range(100)]
+    kept = Counter(example.origin.group for example in fraction_of(rows, 0.3))
+    assert (len(kept), set(kept.values())) == (6, {5})
+
+
 def test_a_fraction_keeps_the_balance_of_labels_and_whole_is_everything() -> None:
     for fraction in (0.1, 0.3, 0.5):
         kept = Counter(example.label for example in fraction_of(ROWS, fraction) if isinstance(example, Labelled))

@@ -29,7 +29,7 @@ def flipped(every: int) -> list[str]:
 
 
 def test_metrics_are_found_by_what_they_read() -> None:
-    assert metrics_for({"label"}) == ["accuracy", "balanced_accuracy", "macro_f1", "mcc"]
+    assert metrics_for({"label"}) == ["accuracy", "balanced_accuracy", "choice_accuracy", "f1", "macro_f1", "mcc", "question_exact_match"]
     assert metrics_for({"probabilities"}) == ["brier", "ece"]
     assert metrics_for(set()) == []
 

@@ -34,3 +34,20 @@ def test_none_is_no_quantization_and_an_unknown_form_is_told() -> None:
     assert load("docstrings", ["model.quantization=none"]).model.quantization is None
     with pytest.raises(RecipeError, match=r"model\.quantization: .*int8"):
         load("docstrings", ["model.quantization=int3"])
+
+
+def test_a_folder_on_the_command_line_reaches_the_sources_of_a_mixture_too() -> None:
+    mix = {"first": {"source": {"glue": "rte"}}, "second": {"source": "reviews.csv", "test": {"superglue": "rte:validation"}}}
+    recipe = from_mapping({"model": "some", "data": {"mix": mix}}, name="a", overrides=["data.folder=here"])
+    assert recipe.data.mix["first"].source == {"glue": "rte", "folder": "here"}
+    assert recipe.data.mix["second"].source == "reviews.csv"
+    assert recipe.data.mix["second"].test == {"superglue": "rte:validation", "folder": "here"}
+
+
+def test_a_folder_replaces_the_one_that_a_recipe_names() -> None:
+    train = {"glue": "rte", "folder": "there"}
+    assert from_mapping({"model": "some", "data": {"train": train, "folder": "here"}}, name="a").data.train == {
+        "glue": "rte",
+        "folder": "here",
+    }
+    assert train["folder"] == "there"

@@ -43,7 +43,8 @@ def anchored(recipe: Recipe) -> Recipe:
 
 
 def _with_whole_paths(metric: PluginSpec) -> PluginSpec:
-    return replace(metric, options={name: _whole(value) if isinstance(value, str) else value for name, value in metric.options.items()})
+    files = getattr(registry.load("metric", metric.name), "file_options", ())
+    return replace(metric, options={name: _whole(value) if name in files else value for name, value in metric.options.items()})
 
 
 def _whole(source: str | Mapping[str, Any] | None) -> str | Mapping[str, Any] | None:

@@ -1,20 +1,23 @@
 """`tunesmith runs compare`: finished runs side by side, each against the first, on the same test rows."""
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from tunesmith.app.fitting import recorded_metric
 from tunesmith.app.places import Place, places
-from tunesmith.app.predictions import metric_of, read_predictions, row_name
+from tunesmith.app.predictions import read_predictions, row_name
 from tunesmith.core.errors import RunError, UsageError
 from tunesmith.core.files import finite
 from tunesmith.core.run import RunDirectory
 from tunesmith.core.statistics import holm
 from tunesmith.core.types import Metric
 from tunesmith.evaluation.differences import paired_difference, verdict
+from tunesmith.recipe import Recipe, load
 from tunesmith.recipe.text import parse_yaml
 
 __all__ = ["compare_runs"]
@@ -30,6 +33,7 @@ class _Read:
     """A finished run, read."""
 
     directory: RunDirectory
+    recipe: Recipe
     report: Mapping[str, Any]
     lines: Sequence[Mapping[str, Any]]
 
@@ -52,7 +56,7 @@ def compare_runs(directories: Sequence[RunDirectory], *, num_rows: int = 0) -> d
     twice = next((path for path in paths if paths.count(path) > 1), None)
     if twice is not None:
         raise UsageError(f"runs compare: {twice} is named twice. Name other runs.")
-    runs = [_Read(one, one.read_json(one.report_json), read_predictions(one)) for one in directories]
+    runs = [_Read(one, load(one.recipe), one.read_json(one.report_json), read_predictions(one)) for one in directories]
     remarks = list[str]()
     comparisons = list(_comparisons(runs, remarks))
     if not comparisons:
@@ -98,7 +102,7 @@ def _comparisons(runs: Sequence[_Read], remarks: list[str]) -> Iterator[dict[str
         for name in measured[0]:
             if not all(name in metrics for metrics in measured):
                 continue
-            metric = metric_of(runs[0].directory, name)
+            metric = recorded_metric(runs[0].recipe, name)
             stats = [place.stats(run.lines, name) for run in runs]
             differences = list[dict[str, Any] | None]()
             for run, other, is_paired in zip(runs[1:], stats[1:], paired, strict=True):
@@ -173,10 +177,10 @@ def _differing(runs: Sequence[_Read]) -> dict[str, Any]:
     """`num_differing`, the test rows to which not all runs said the same; `ranked_by`, the first metric that has a value for a single row; and
     `rows`, those first that became worse by it. Nothing where the runs have other rows.
     """
-    test = [{row_name(line): line for line in run.lines if line["split"] == "test"} for run in runs]
+    test = [_test_lines(run) for run in runs]
     names = test[0] if all(one.keys() == test[0].keys() for one in test) else {}
-    metrics = {name: metric_of(runs[0].directory, name) for name in runs[0].report["metrics"]}
-    by = next((name for name, one in metrics.items() if any(_score(line, name, one) is not None for line in test[0].values())), None)
+    metrics = {name: recorded_metric(runs[0].recipe, name) for name in runs[0].report["metrics"]}
+    by = next((name for name, metric in metrics.items() if any(_score(line, name, metric) is not None for line in test[0].values())), None)
     sign = 1.0 if by is None or metrics[by].higher_is_better else -1.0
     found = list[tuple[float, dict[str, Any]]]()
     for name in names:
@@ -186,9 +190,20 @@ def _differing(runs: Sequence[_Read]) -> dict[str, Any]:
             continue
         scores = [None if by is None else _score(line, by, metrics[by]) for line in lines]
         changes = [sign * (score - scores[0]) for score in scores[1:] if score is not None and scores[0] is not None]
-        row = {"row": name, "text": lines[0].get("text"), "reference": lines[0]["reference"], "said": said, "scores": scores}
+        row = {"row": row_name(lines[0]), "text": lines[0].get("text"), "reference": lines[0]["reference"], "said": said, "scores": scores}
         found.append((min(changes, default=0.0), row))
     return {"num_differing": len(found), "ranked_by": by, "rows": [row for _, row in sorted(found, key=lambda one: one[0])]}
+
+
+def _test_lines(run: _Read) -> dict[tuple[str, int], Mapping[str, Any]]:
+    """By the row's name and by which of that name it is: a record may make several rows."""
+    found, seen = dict[tuple[str, int], Mapping[str, Any]](), Counter[str]()
+    for line in run.lines:
+        if line["split"] == "test":
+            name = row_name(line)
+            found[name, seen[name]] = line
+            seen[name] += 1
+    return found
 
 
 def _said(output: Mapping[str, Any]) -> Any:

@@ -1,16 +1,17 @@
-"""Which metrics fit examples: by what the objective predicts, and by whether their answers are open or to be chosen among."""
+"""Which metrics fit examples, by what the objective predicts and by whether their answers are open or to be chosen among; and those of a recipe."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from tunesmith.app.dataset import PreparedData
 from tunesmith.core import registry
 from tunesmith.core.errors import RecipeError, UsageError
-from tunesmith.core.types import Choice, Example, Labelled, Metric, Objective
+from tunesmith.core.types import Choice, Example, HeadObjective, Labelled, Metric, Objective
 from tunesmith.data import StoredExamples
 from tunesmith.evaluation.score import metrics_for, usual
 from tunesmith.recipe import Recipe
 
-__all__ = ["fitting_metrics", "is_per_token", "make_metrics", "measured_metrics"]
+__all__ = ["fitting_metrics", "is_per_token", "make_metrics", "measured_metrics", "recorded_metric", "selection"]
 
 
 def fitting_metrics(objective: Objective, examples: Sequence[Example], *, is_mixed: bool) -> list[str]:
@@ -46,20 +47,66 @@ def measured_metrics(recipe: Recipe, name: str, objective: Objective, data: Prep
             raise RecipeError(
                 f"{recipe.name}: evaluate.metrics: {wanted} is per token, and model.add_tokens changes those. Use bits_per_byte."
             )
-    make_metrics(recipe, asked)
+    make_metrics(recipe, asked, data.labels)
     return [wanted for wanted in asked if wanted in fitting] or usual(fitting)
 
 
-def make_metrics(recipe: Recipe, names: Iterable[str]) -> dict[str, Metric]:
-    """The metrics, with the options that the recipe gives them. Raises: RecipeError, where a metric refuses its options, or is named twice."""
+def selection(recipe: Recipe, objective: Objective, labels: Sequence[str]) -> str:
+    """What the best weights are best at. A validation computes the loss, and of the metrics those of a head: the others would need generated text.
+
+    Raises: RecipeError, for a metric that is not computed then, or that the data cannot have.
+    """
+    computed = metrics_for(objective.fills) if isinstance(objective, HeadObjective) else []
+    chosen = recipe.train.select_by or (objective.headline if computed else "loss")
+    if chosen == "loss":
+        return chosen
+    if chosen not in computed:
+        raise RecipeError(f"{recipe.name}: train.select_by: {chosen} is not computed at validation. Use {', '.join(['loss', *computed])}.")
+    make_metrics(recipe, [chosen], labels, key="train.select_by")
+    return chosen
+
+
+def make_metrics(recipe: Recipe, names: Iterable[str], labels: Sequence[str], *, key: str = "evaluate.metrics") -> dict[str, Metric]:
+    """The metrics, with the options that the recipe gives them.
+
+    Args:
+        labels: the classes of the data; of two, the last is what a metric of one class looks for where the recipe names none.
+        key: where the recipe names the metrics.
+    Raises: RecipeError, where a metric refuses its options or the classes, or is named twice.
+    """
     asked = recipe.evaluate.metrics or []
     options = {spec.name: spec.options for spec in asked}
     if len(options) < len(asked):
         raise RecipeError(f"{recipe.name}: evaluate.metrics: a metric stands in it twice; a report has one line for each. Leave one out.")
     try:
-        return {name: registry.create("metric", name, **options.get(name, {})) for name in names}
+        return {name: registry.create("metric", name, **_with_class(name, options.get(name, {}), labels)) for name in names}
+    except UsageError as error:
+        raise RecipeError(f"{recipe.name}: {key}: {error}") from None
+
+
+def recorded_metric(recipe: Recipe, name: str) -> Metric:
+    """A metric of a finished run, to make one number of what its rows contributed. Raises: RecipeError, where it refuses its options by now."""
+    options = next((spec.options for spec in recipe.evaluate.metrics or () if spec.name == name), {})
+    try:
+        metric: Metric = registry.create("metric", name, **options)
     except UsageError as error:
         raise RecipeError(f"{recipe.name}: evaluate.metrics: {error}") from None
+    return metric
+
+
+def _with_class(name: str, options: Mapping[str, Any], labels: Sequence[str]) -> Mapping[str, Any]:
+    """The options of a metric, and of one that looks for a class, which. Raises: UsageError, where that is not clear, or no class of the data."""
+    if not any(option.name == "positive" for option in registry.describe("metric", name).options):
+        return options
+    positive, known = options.get("positive"), ", ".join(labels)
+    if positive and labels and positive not in labels:
+        raise UsageError(f"{name}.positive: {positive!r} is no class of the data. Known: {known}.")
+    if positive:
+        return options
+    if len(labels) != 2:
+        found = f"{len(labels)}: {known}" if labels else "none that all its sets share"
+        raise UsageError(f"{name} is of two classes; the data has {found}. Use macro_f1, or name one: {{name: {name}, positive: ...}}.")
+    return {**options, "positive": labels[-1]}
 
 
 def is_per_token(name: str) -> bool:

@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from tunesmith.app.fitting import recorded_metric
 from tunesmith.app.places import places
-from tunesmith.app.predictions import metric_of, read_predictions
+from tunesmith.app.predictions import read_predictions
+from tunesmith.core import registry
 from tunesmith.core.crossed import Stats, difference, mean
 from tunesmith.core.errors import RunError
 from tunesmith.core.run import GroupDirectory, RunDirectory
@@ -40,7 +42,7 @@ def build_group_document(directory: GroupDirectory, recipe: Recipe) -> dict[str,
     """The document, as docs/report-format.md describes it. Raises: RunError, where a run was removed, or was judged on other test rows."""
     runs = [_read(directory, run, value) for run, value in zip(directory.members, directory.values, strict=True)]
     first, kind = runs[0].report, directory.kind
-    made = _seeds(runs) if kind == "seeds" else _curve(runs)
+    made = _seeds(recipe, runs) if kind == "seeds" else _curve(recipe, runs)
     option = f"--seeds {len(runs)}" if kind == "seeds" else f"--curve {','.join(f'{run.value:g}' for run in runs)}"
     return {
         "schema": f"tunesmith/{kind}/1",
@@ -71,7 +73,7 @@ def _rows(report: Mapping[str, Any], split: str) -> int:
     return int(report["data"]["splits"][split]["rows"])
 
 
-def _each_place(runs: Sequence[_Done], entry_of: EntryOf) -> dict[str, Any]:
+def _each_place(recipe: Recipe, runs: Sequence[_Done], entry_of: EntryOf) -> dict[str, Any]:
     """`metrics`, `tasks` and `domains` as in report.json, each metric's entry made by `entry_of`."""
     made: dict[str, Any] = {"metrics": {}, "tasks": {}, "domains": {}}
     for place in places(runs[0].report):
@@ -83,7 +85,7 @@ def _each_place(runs: Sequence[_Done], entry_of: EntryOf) -> dict[str, Any]:
                 raise RunError(
                     f"{strange.directory.path}: was judged on other test rows than {runs[0].directory.id}: the data changed meanwhile. Start a new group."
                 )
-            entries[name] = entry_of(metric_of(runs[0].directory, name), [metrics[name] for metrics in measured], found)
+            entries[name] = entry_of(recorded_metric(recipe, name), [metrics[name] for metrics in measured], found)
         if place.kind == "test":
             made["metrics"] = entries
         else:
@@ -91,7 +93,7 @@ def _each_place(runs: Sequence[_Done], entry_of: EntryOf) -> dict[str, Any]:
     return made
 
 
-def _seeds(runs: Sequence[_Done]) -> dict[str, Any]:
+def _seeds(recipe: Recipe, runs: Sequence[_Done]) -> dict[str, Any]:
     seeds = [int(run.value) for run in runs]
 
     def entry(metric: Metric, entries: Sequence[Mapping[str, Any]], found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -112,7 +114,7 @@ def _seeds(runs: Sequence[_Done]) -> dict[str, Any]:
 
     return {
         "runs": [{"run": run.directory.id, "seed": int(run.value), **_training(run)} for run in runs],
-        **_each_place(runs, entry),
+        **_each_place(recipe, runs, entry),
         "choice": _choice(runs),
     }
 
@@ -123,7 +125,7 @@ def _choice(runs: Sequence[_Done]) -> dict[str, Any] | None:
     if not all(best):
         return None
     metric = best[0]["metric"]
-    sign = 1.0 if metric != "loss" and metric_of(runs[0].directory, metric).higher_is_better else -1.0
+    sign = 1.0 if metric != "loss" and registry.load("metric", metric).higher_is_better else -1.0
     at = max(range(len(runs)), key=lambda i: (sign * best[i]["value"], -best[i]["loss"]))
     return {
         "run": runs[at].directory.id,
@@ -156,7 +158,7 @@ def _training(run: _Done) -> dict[str, Any]:
     }
 
 
-def _curve(runs: Sequence[_Done]) -> dict[str, Any]:
+def _curve(recipe: Recipe, runs: Sequence[_Done]) -> dict[str, Any]:
     num_rows = [_rows(run.report, "train") for run in runs]
 
     def entry(metric: Metric, entries: Sequence[Mapping[str, Any]], found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -168,4 +170,7 @@ def _curve(runs: Sequence[_Done]) -> dict[str, Any]:
             **data_curve(metric, num_rows, found),
         }
 
-    return {"runs": [{"run": run.directory.id, "fraction": run.value, **_training(run)} for run in runs], **_each_place(runs, entry)}
+    return {
+        "runs": [{"run": run.directory.id, "fraction": run.value, **_training(run)} for run in runs],
+        **_each_place(recipe, runs, entry),
+    }

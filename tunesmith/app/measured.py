@@ -14,7 +14,7 @@ from tunesmith.app.task import Task
 from tunesmith.core import registry
 from tunesmith.core.types import Choice, Example, HeadObjective, Labelled, Output
 from tunesmith.engine.packing import rows_seen
-from tunesmith.evaluation.score import compare, evaluate_metric, is_measured, usual
+from tunesmith.evaluation.score import compare, evaluate_metric, is_measured, unit_stats, usual
 
 __all__ = ["base_kind", "measured", "measured_tasks", "pick", "row_scores"]
 
@@ -34,7 +34,8 @@ def pick(items: Sequence[T], rows: Sequence[int]) -> list[T]:
 def measured(task: Task, split: EncodedSplit, base: Sequence[Output] | None, tuned: Sequence[Output]) -> dict[str, Any]:
     """`metrics` and `baselines` of a test split, a domain, or the test rows of a task."""
     metrics, baselines = dict[str, Any](), dict[str, dict[str, Any]]()
-    for name, metric in make_metrics(task.recipe, _metrics_of(task, split.examples) if tuned else ()).items():
+    names = _metrics_of(task, split.examples) if tuned else ()
+    for name, metric in make_metrics(task.recipe, names, task.encoder.labels).items():
         if metric.needs == "text" and all(output.text is None for output in tuned):
             continue
         metrics[name] = compare(metric, base or None, tuned, split.examples, split.references, seed=task.recipe.seed)
@@ -50,21 +51,29 @@ def measured(task: Task, split: EncodedSplit, base: Sequence[Output] | None, tun
 
 
 def row_scores(task: Task, split: EncodedSplit, outputs: Sequence[Output]) -> list[dict[str, tuple[float, ...]]]:
-    """Of each row what it contributes to the metrics of `measured`, those of its own task in a mixture too: `Metric.value` makes these one number."""
+    """Of each row what it contributes to the metrics of `measured`, those of its own task in a mixture too: `Metric.value` makes these one number.
+
+    What a question contributes to a `QuestionMetric` stands at its first row, and nothing at the others.
+    """
     if not outputs:
         return []
     tasks = {example.origin.task for example in split.examples} if task.data.sets else set[str]()
     of_task = {name: _metrics_of(task, [example for example in split.examples if example.origin.task == name]) for name in tasks}
     of_all = _metrics_of(task, split.examples)
-    metrics = make_metrics(task.recipe, list(dict.fromkeys(name for names in (of_all, *of_task.values()) for name in names)))
-    return [
-        {
-            name: metrics[name].stats(example, output, reference)
-            for name in dict.fromkeys([*of_all, *of_task.get(example.origin.task, ())])
-            if is_measured(metrics[name], example, output, reference)
-        }
-        for example, output, reference in zip(split.examples, outputs, split.references, strict=True)
-    ]
+    names = dict.fromkeys(name for names in (of_all, *of_task.values()) for name in names)
+    found: list[dict[str, tuple[float, ...]]] = [{} for _ in outputs]
+    for name, metric in make_metrics(task.recipe, names, task.encoder.labels).items():
+        rows = [
+            row
+            for row, (example, output, reference) in enumerate(zip(split.examples, outputs, split.references, strict=True))
+            if (name in of_all or name in of_task.get(example.origin.task, ())) and is_measured(metric, example, output, reference)
+        ]
+        if not rows:
+            continue
+        stats_nk, places = unit_stats(metric, pick(split.examples, rows), pick(outputs, rows), pick(split.references, rows))
+        for place, stats in zip(places, stats_nk.tolist(), strict=True):
+            found[rows[place]][name] = tuple(stats)
+    return found
 
 
 def _metrics_of(task: Task, examples: Sequence[Example]) -> list[str]:

@@ -5,20 +5,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from tunesmith.app.fitting import make_metrics
 from tunesmith.app.judged import Judgement
 from tunesmith.app.measured import row_scores
 from tunesmith.app.task import Task
 from tunesmith.core.errors import RunError
 from tunesmith.core.files import finite, write_text
 from tunesmith.core.run import RunDirectory
-from tunesmith.core.types import Metric
 from tunesmith.data.checks.texts import asked
 from tunesmith.evaluation.references import references_of
 from tunesmith.evaluation.score import text_of
-from tunesmith.recipe import load
 
-__all__ = ["metric_of", "read_predictions", "row_name", "stats_of", "write_predictions"]
+__all__ = ["read_predictions", "row_name", "stats_of", "write_predictions"]
 
 _SHOWN_CHARACTERS = 600
 """Of what a model was given to read."""
@@ -36,6 +33,7 @@ def write_predictions(task: Task, directory: RunDirectory, base: Judgement, tune
                 "split": name,
                 "row": f"{example.origin.file}:{example.origin.row}",
                 **({"task": example.origin.task} if task.data.sets else {}),
+                **({"group": example.origin.group} if example.origin.group else {}),
                 **({"text": text} if not reference.startswith(text) else {}),  # raw text is its own reference
                 **({"prompt": asked(example)} if output.text is not None and task.kind == "generation" else {}),
                 "reference": reference,
@@ -65,18 +63,13 @@ def read_predictions(directory: RunDirectory) -> list[dict[str, Any]]:
     return lines
 
 
-def metric_of(directory: RunDirectory, name: str) -> Metric:
-    """A metric of a run, with the options that its recipe gives it."""
-    return make_metrics(load(directory.recipe), [name])[name]
-
-
 def row_name(line: Mapping[str, Any]) -> str:
     """What a row is matched by: its file and number, of a mixture with its task."""
     return f"{line['task']}: {line['row']}" if line.get("task") else str(line["row"])
 
 
 def stats_of(lines: Sequence[Mapping[str, Any]], metric: str, split: str = "test", task: str = "") -> dict[str, list[Any]]:
-    """Of the rows that the metric was measured on: `row`, their names, and under `tuned` and `base` what each contributed.
+    """Of the rows that the metric was measured on: `row`, their groups or else their names, and under `tuned` and `base` what each contributed.
 
     Args:
         task: of a mixture, whose rows alone are wanted; empty: all.
@@ -84,4 +77,7 @@ def stats_of(lines: Sequence[Mapping[str, Any]], metric: str, split: str = "test
     """
     rows = [line for line in lines if line["split"] == split and task in ("", line.get("task")) and metric in line["scores"]["tuned"]]
     sides = [side for side in ("tuned", "base") if rows and all(metric in line["scores"].get(side, {}) for line in rows)]
-    return {"row": [row_name(line) for line in rows], **{side: [line["scores"][side][metric] for line in rows] for side in sides}}
+    return {
+        "row": [line.get("group") or row_name(line) for line in rows],
+        **{side: [line["scores"][side][metric] for line in rows] for side in sides},
+    }

@@ -12,7 +12,7 @@ from torch import nn
 
 from tunesmith.app.dataset import PreparedData, prepare_data
 from tunesmith.app.earlier import check_heads, earlier_head
-from tunesmith.app.fitting import measured_metrics
+from tunesmith.app.fitting import measured_metrics, selection
 from tunesmith.app.folding import with_adapters
 from tunesmith.app.judging import EncodedSplit
 from tunesmith.app.machine import choose_device
@@ -42,7 +42,6 @@ from tunesmith.core.types import (
 from tunesmith.data import Asked, EncodedFacts, StoredExamples, StoredTexts, TextEncoder, chat_template, chosen, encode
 from tunesmith.engine.forward import PackedForward
 from tunesmith.engine.generate import longest_prompt
-from tunesmith.evaluation.score import metrics_for
 from tunesmith.model.heads import Head, write_label_map
 from tunesmith.model.load import LoadedModel, load
 from tunesmith.recipe import PluginSpec, Recipe
@@ -241,7 +240,7 @@ def prepare(recipe: Recipe, say: Say, model: LoadedModel | None = None) -> Task:
     for warning in data.warnings:
         say(Warned(warning))
     objective_name, objective = choose_objective(recipe.objective, data.train, data.labels if data.sets else None)
-    metrics, select_by = measured_metrics(recipe, objective_name, objective, data), _selection(recipe, objective)
+    metrics, select_by = measured_metrics(recipe, objective_name, objective, data), selection(recipe, objective, data.labels)
     method: Method = registry.create("method", recipe.method.name, **recipe.method.options)
     check_precision(recipe, method, device)
     is_only_asked = model is not None
@@ -280,15 +279,6 @@ def rows_to_answer(task: Task, examples: Sequence[Example]) -> list[int]:
             taken[name] += 1
             rows.append(row)
     return rows
-
-
-def _selection(recipe: Recipe, objective: Objective) -> str:
-    """A validation computes the loss, and of the metrics those of a head: the others would need generated text."""
-    computed = metrics_for(objective.fills) if isinstance(objective, HeadObjective) else []
-    chosen = recipe.train.select_by or (objective.headline if computed else "loss")
-    if chosen != "loss" and chosen not in computed:
-        raise RecipeError(f"{recipe.name}: train.select_by: {chosen} is not computed at validation. Use {', '.join(['loss', *computed])}.")
-    return chosen
 
 
 def _encode(task: Task, name: str, examples: Sequence[Example], say: Say) -> tuple[EncodedSplit, EncodedFacts]:

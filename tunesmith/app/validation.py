@@ -1,15 +1,14 @@
 """How the validation split picks the best weights."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-import numpy as np
 from torch import Tensor
 
 from tunesmith.app.fitting import make_metrics
 from tunesmith.app.task import Task
 from tunesmith.app.training import Validator
-from tunesmith.core.types import HeadObjective, Metric, Output
+from tunesmith.core.types import HeadObjective
+from tunesmith.evaluation.score import unit_stats
 
 __all__ = ["make_validator"]
 
@@ -22,16 +21,13 @@ def make_validator(task: Task) -> Validator | None:
     objective = task.objective
     if not isinstance(objective, HeadObjective):
         return Validator(split.rows, "loss", higher_is_better=False)
-    metrics = make_metrics(task.recipe, dict.fromkeys([*task.metrics, *([] if select_by == "loss" else [select_by])]))
+    names = dict.fromkeys([*task.metrics, *([] if select_by == "loss" else [select_by])])
+    metrics = make_metrics(task.recipe, names, task.encoder.labels)
 
     def judge(heard: Sequence[Tensor]) -> Mapping[str, float]:
+        """Without intervals: these wait for the test."""
         outputs = objective.outputs(split.examples, split.rows, split.owners, heard, task.encoder)
-        return {
-            name: metric.value(stats(metric, outputs)) for name, metric in metrics.items()
-        }  # without intervals: these wait for the test
-
-    def stats(metric: Metric, outputs: Sequence[Output]) -> np.ndarray[Any, np.dtype[np.float64]]:
-        return np.array([metric.stats(*row) for row in zip(split.examples, outputs, split.references, strict=True)], dtype=np.float64)
+        return {name: metric.value(unit_stats(metric, split.examples, outputs, split.references)[0]) for name, metric in metrics.items()}
 
     higher = select_by != "loss" and metrics[select_by].higher_is_better is True
     return Validator(split.rows, select_by, higher, judge)

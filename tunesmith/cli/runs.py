@@ -77,6 +77,25 @@ def show(run: RunArgument, json: JsonOption = False) -> None:
 
 
 @app.command()
+def score(
+    runs: Annotated[
+        list[str], typer.Argument(metavar="RUN", help="Ids, beginnings of ids, or folders: one a task.", autocompletion=complete_runs)
+    ],
+    json: JsonOption = False,
+) -> None:
+    """Put runs of the tasks of GLUE, or of SuperGLUE, together to the benchmark's score: task by task, the average, and what is missing."""
+    from tunesmith.app.scoring import score_runs
+
+    found = score_runs(runs)
+    if json:
+        print_json(found)
+        return
+    from tunesmith.cli import tables
+
+    tables.print_score(found)
+
+
+@app.command()
 def resume(run: RunArgument, json: JsonOption = False) -> None:
     """Go on with a run that was interrupted, from its last checkpoint, or with a group of runs."""
     from tunesmith.core.run import GroupDirectory, find

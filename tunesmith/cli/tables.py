@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from tunesmith.cli.output import console
 from tunesmith.report.forgetting import forgetting
 from tunesmith.report.groups import read_group
-from tunesmith.report.numbers import MISSING, compact, count, duration, fixed, size
-from tunesmith.report.results import Comparison, DataSet, Estimate, comparisons, notes
+from tunesmith.report.numbers import MISSING, compact, count, decimals_for, duration, fixed, size
+from tunesmith.report.results import Comparison, DataSet, Estimate, comparisons, metric_title, notes
 from tunesmith.report.summary import sentences
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ __all__ = [
     "print_recipes",
     "print_report",
     "print_runs",
+    "print_score",
     "report_table",
 ]
 
@@ -160,6 +161,36 @@ def print_runs(runs: Sequence[Mapping[str, Any]], groups: Sequence[Mapping[str, 
     out.print(table)
 
 
+def print_score(score: Mapping[str, Any]) -> None:
+    """A benchmark's tasks, each with its metrics and their mean, the average, and what is missing."""
+    from rich.console import Console
+
+    out = console()
+    table = _score_table(score, with_source=True)
+    if Console(width=10_000).measure(table).maximum > out.width:
+        table = _score_table(score, with_source=False)
+    out.print(table)
+    if score["missing"]:
+        names = ", ".join(f"{score['benchmark']}-{name}" for name in score["missing"])
+        out.print(f"Not {score['title']}'s score yet. Missing: {names}.", soft_wrap=False)
+
+
+def _score_table(score: Mapping[str, Any], *, with_source: bool) -> Table:
+    columns = ("task", *(("measured on",) if with_source else ()), "metric", "rows", "base", "tuned")
+    table = make_table(*columns, numbers_from=len(columns) - 3)
+    for one in score["tasks"].values():
+        names = (one["title"], *((one["source"],) if with_source else ()))
+        for place, (metric, entry) in enumerate(one["metrics"].items()):
+            table.add_row(*(names if place == 0 else [""] * len(names)), metric_title(metric), count(entry["rows"]), *_sides(entry))
+        if len(one["metrics"]) > 1:
+            table.add_row(*([""] * len(names)), "mean", "", *_sides(one["score"]))
+        table.add_section()
+    num_tasks = len(score["tasks"])
+    share = f"{num_tasks} of {num_tasks + len(score['missing'])} tasks"
+    table.add_row("average", *((share, "") if with_source else (share,)), "", *_sides(score["average"]))
+    return table
+
+
 def print_recipes(recipes: Sequence[Mapping[str, str]]) -> None:
     """A line a recipe."""
     table = make_table("recipe", "what it is for")
@@ -261,6 +292,13 @@ def _cells(line: Comparison, columns: Sequence[str]) -> list[str]:
 
 def _value(estimate: Estimate | None, decimals: int) -> str:
     return fixed(estimate.value, decimals) if estimate else MISSING
+
+
+def _sides(entry: Mapping[str, Any]) -> list[str]:
+    """Base and tuned of an entry, with as many decimals as both warrant."""
+    found = [Estimate.read(entry[side]) for side in ("base", "tuned")]
+    decimals = decimals_for(*(one.ends for one in found if one))
+    return [one.text(decimals) if one else MISSING for one in found]
 
 
 def _cost_line(cost: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ Nothing here imports torch at run time. Tensors are named with a suffix of their
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
@@ -71,6 +71,7 @@ __all__ = [
     "ParamGroup",
     "Preference",
     "Prompt",
+    "QuestionMetric",
     "Ranked",
     "Rated",
     "Row",
@@ -360,6 +361,7 @@ class Metric(Protocol):
     It may have beside:
     `on_request` (ClassVar, bool): measured only where a recipe names it;
     `is_per_token` (ClassVar, bool): models with different tokens cannot be compared by it;
+    `file_options` (ClassVar, tuple of names): options that name files; a run keeps their whole paths;
     `reads_reference` (ClassVar, bool): of a metric of texts, False where it says something of an answer without a reference, too;
     `applies(example, reference) -> bool`: whether it says anything of such a row; the others are left out and counted;
     `details(stats_nk) -> Mapping[str, float]`: numbers that explain its value.
@@ -377,3 +379,14 @@ class Metric(Protocol):
 
     def value(self, stats_nk: np.ndarray[Any, np.dtype[np.float64]]) -> float:
         """The metric of these examples, from their stats, shape (examples, k)."""
+
+
+@runtime_checkable
+class QuestionMetric(Metric, Protocol):
+    """A metric that judges several rows as one: a question whose answers stand in rows of their own."""
+
+    def question(self, example: Example) -> Hashable:
+        """What the row belongs to."""
+
+    def merge(self, stats_mk: np.ndarray[Any, np.dtype[np.float64]]) -> tuple[float, ...]:
+        """What a question contributes, from the stats of its rows, shape (its rows, k); `value` and the bootstrap take these."""

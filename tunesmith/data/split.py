@@ -1,6 +1,7 @@
 """Splits by distinct content: the same for everybody, whatever the order of the rows, and no text on two sides.
 
-A text's place is the hash of its normalised form; ranks are taken within each label, so that splits keep the labels' balance.
+A text's place is the hash of its normalised form; ranks are taken within each label, so that splits keep the labels' balance. Rows of a group, such as the
+answers to the questions about a passage, stay together: their place is the hash of the group's name.
 """
 
 import hashlib
@@ -124,11 +125,11 @@ def split(dataset: Dataset, *, validation: float = 0.1, test: float = 0.2) -> Sp
 
     Args:
         validation, test: below 1 a share of the rows, from 1 a number of rows, 0 none. Texts that stand several times stay together,
-            so a split may miss its size by those.
+            and so do rows of a group, so a split may miss its size by those.
     Raises: DataError, where nothing would be left to train on.
     """
     examples = dataset.examples
-    keys = [content_key(example) for example in examples]
+    keys = [_split_key(example) for example in examples]
     validated, tested = held_out(
         Counter(keys), label_of(keys, map(_label, examples)), validation=validation, test=test, name=dataset.facts.name
     )
@@ -179,14 +180,14 @@ def limited(examples: Sequence[E], limit: int | None) -> Sequence[E]:
 def fraction_of(examples: Sequence[E], fraction: float) -> Sequence[E]:
     """About that part of the examples, every class (of each task) in proportion, in their own order.
 
-    What a smaller fraction takes is among what a larger one takes. Copies of a text stay together.
+    What a smaller fraction takes is among what a larger one takes. Copies of a text stay together, and so do rows of a group.
     Raises: DataError, where a class or a task is left without an example.
     """
     if fraction >= 1:
         return examples
     keys, strata = list[str](), list[str]()
     for example in examples:
-        keys.append(content_key(example))
+        keys.append(_split_key(example))
         name = "" if isinstance(example, MultiLabelled) else _label(example)  # each row of those may be a class of its own
         strata.append(f"{example.origin.task}\x1f{name}")
     stratum_of = label_of(keys, strata)
@@ -214,12 +215,17 @@ def _count(size: float, total: int) -> int:
 
 def _take(examples: Sequence[E], count: int) -> tuple[Sequence[E], Sequence[E]]:
     """About `count` of the examples and the rest, every label in proportion, no text in both, each in the order given."""
-    keys = [content_key(example) for example in examples]
+    keys = [_split_key(example) for example in examples]
     inside = taken(Counter(keys), label_of(keys, map(_label, examples)), count)
     return (
         chosen(examples, (place for place, key in enumerate(keys) if key in inside)),
         chosen(examples, (place for place, key in enumerate(keys) if key not in inside)),
     )
+
+
+def _split_key(example: Example) -> str:
+    """What a split keeps together."""
+    return _key(example.origin.group) if example.origin.group else content_key(example)
 
 
 def _label(example: Example) -> str:

@@ -21,6 +21,7 @@ from tunesmith.core.types import (
     Output,
     Preference,
     Prompt,
+    QuestionMetric,
     Ranked,
     Rated,
     SpanQuestion,
@@ -43,6 +44,7 @@ __all__ = [
     "metrics_for",
     "paired",
     "text_of",
+    "unit_stats",
     "usual",
 ]
 
@@ -64,7 +66,7 @@ class MetricResult:
     """One metric of one set of outputs."""
 
     stats: Array
-    """What each row contributed, shape (rows, k)."""
+    """What each row contributed, shape (rows, k); of a `QuestionMetric`, each question."""
     interval: Interval
 
 
@@ -89,8 +91,8 @@ def evaluate_metric(
         references: each row's label, or the text it should give.
     Raises: ValueError, where there are no rows, or an output lacks what the metric reads.
     """
-    stats_nk = _stats(metric, examples, outputs, references)
-    return MetricResult(stats_nk, _interval(metric, stats_nk, groups_of(examples), seed))
+    stats_nk, places = _checked_stats(metric, examples, outputs, references)
+    return MetricResult(stats_nk, _interval(metric, stats_nk, groups_of([examples[place] for place in places]), seed))
 
 
 def _interval(metric: Metric, stats_nk: Array, groups: list[Hashable] | None, seed: int) -> Interval:
@@ -112,21 +114,23 @@ def compare(
     and tuned with `details`, where the metric has any.
 
     Answered rows that the metric says nothing of (without a reference that it needs, or of another kind) are excluded, and counted. Rows that are not
-    answered are neither.
+    answered are neither. Of a `QuestionMetric`, `rows` are questions.
 
     The difference is tuned minus base over the same rows: by McNemar's exact test and Tango's interval for a proportion, else by a paired bootstrap.
     """
     answered = [row for row, output in enumerate(tuned) if metric.needs != "text" or output.text is not None]
     rows = [row for row in answered if is_measured(metric, examples[row], tuned[row], references[row])]
-    counts = {"rows": len(rows), "excluded": len(answered) - len(rows)}
+    counts = {"rows": 0, "excluded": len(answered) - len(rows)}
     entry: dict[str, Any] = {"higher_is_better": metric.higher_is_better, **counts, "base": None, "tuned": None, "difference": None}
     if not rows:
         return entry
     examples, references = [examples[row] for row in rows], [references[row] for row in rows]
-    tuned_nk, groups = _stats(metric, examples, [tuned[row] for row in rows], references), groups_of(examples)
+    tuned_nk, places = _checked_stats(metric, examples, [tuned[row] for row in rows], references)
+    groups = groups_of([examples[place] for place in places])
+    entry["rows"] = len(tuned_nk)
     if base is None:
         return entry | {"tuned": asdict(_interval(metric, tuned_nk, groups, seed)) | _details(metric, tuned_nk)}
-    base_nk = _stats(metric, examples, [base[row] for row in rows], references)
+    base_nk, _ = _checked_stats(metric, examples, [base[row] for row in rows], references)
     pair = asdict(paired(metric, base_nk, tuned_nk, groups, seed))
     sides = {name: pair[name] | _details(metric, stats_nk) for name, stats_nk in (("base", base_nk), ("tuned", tuned_nk))}
     return entry | pair | sides
@@ -158,7 +162,9 @@ def paired(measure: Measure, base_nk: Array, tuned_nk: Array, groups: Sequence[H
     return paired_bootstrap(base_nk, tuned_nk, measure.value, seed=seed, groups=groups)
 
 
-def _stats(metric: Metric, examples: Sequence[Example], outputs: Sequence[Output], references: Sequence[str]) -> Array:
+def _checked_stats(
+    metric: Metric, examples: Sequence[Example], outputs: Sequence[Output], references: Sequence[str]
+) -> tuple[Array, list[int]]:
     if not len(examples) == len(outputs) == len(references):
         raise ValueError(f"{len(examples)} examples, {len(outputs)} outputs and {len(references)} references")
     if not outputs:
@@ -167,7 +173,23 @@ def _stats(metric: Metric, examples: Sequence[Example], outputs: Sequence[Output
         read = output.nll_nats if metric.needs in ("nll", "masked") else getattr(output, metric.needs)
         if read is None or read != read or (metric.needs == "probabilities" and not read):
             raise ValueError(f"{type(metric).__name__} reads the {metric.needs} of an output, and output {row} has none")
-    return np.array([metric.stats(*row) for row in zip(examples, outputs, references, strict=True)], dtype=np.float64)
+    return unit_stats(metric, examples, outputs, references)
+
+
+def unit_stats(
+    metric: Metric, examples: Sequence[Example], outputs: Sequence[Output], references: Sequence[str]
+) -> tuple[Array, list[int]]:
+    """What a metric's value is made of, shape (units, k), and the place of each unit's row: the rows, or of a `QuestionMetric` the questions, each
+    at the place of its first row. Rows of different tasks are of different questions.
+    """
+    stats_nk = np.array([metric.stats(*row) for row in zip(examples, outputs, references, strict=True)], dtype=np.float64)
+    if not isinstance(metric, QuestionMetric):
+        return stats_nk, list(range(len(examples)))
+    rows_of: dict[Hashable, list[int]] = {}
+    for row, example in enumerate(examples):
+        rows_of.setdefault((example.origin.task, metric.question(example)), []).append(row)
+    merged = [metric.merge(stats_nk[rows]) for rows in rows_of.values()]
+    return np.array(merged, dtype=np.float64), [rows[0] for rows in rows_of.values()]
 
 
 def groups_of(examples: Sequence[Example]) -> list[Hashable] | None:

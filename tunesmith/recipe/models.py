@@ -174,6 +174,8 @@ class DataSpec(Section):
     """A source of its own for validation; none: split off `train`."""
     test: Source | None = None
     """A source of its own for the test; none: split off `train`."""
+    folder: str | None = None
+    """A folder with the files of a benchmark, in place of the hub: the option of that name of every source that has it, such as `{glue: sst2}`."""
     format: FormatName | None = None
     """How a row is read; none: found from the columns."""
     columns: Names = Field(default_factory=dict)
@@ -209,6 +211,8 @@ class DataSpec(Section):
 
     @model_validator(mode="after")
     def _one_kind_of_source(self) -> Self:
+        if self.folder is not None:  # what stands for the sources' own option has been put there
+            raise _wrong("folder", "is for the files of a benchmark, and no source here is a task of one, such as {glue: sst2}.")
         if not self.mix:
             if self.train is None:
                 raise _wrong("train", "missing.")

@@ -1,12 +1,15 @@
-"""Names in a recipe that stand for several settings at once.
+"""Keys and names in a recipe that stand for several settings at once.
 
-`method: qlora` is LoRA on a base whose weights are kept in nf4.
+`method: qlora` is LoRA on a base whose weights are kept in nf4. `data.folder` is the option `folder` of every source that has one.
 
 Source: Dettmers et al. (2023), "QLoRA: Efficient Finetuning of Quantized LLMs", https://arxiv.org/abs/2305.14314.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
+
+from tunesmith.core.errors import UsageError
+from tunesmith.core.registry import describe, named_by
 
 __all__ = ["METHOD_OVERLAYS", "stand_in", "true_method"]
 
@@ -20,7 +23,13 @@ def true_method(name: Any) -> Any:
 
 
 def stand_in(values: dict[str, Any]) -> None:
-    """Put what `method: qlora` stands for in its place: lora, and nf4 where no `model.quantization` is set."""
+    """Put what a name or a key stands for in its place."""
+    _stand_in_qlora(values)
+    _stand_in_folder(values)
+
+
+def _stand_in_qlora(values: dict[str, Any]) -> None:
+    """`method: qlora`: lora, and nf4 where no `model.quantization` is set."""
     method = values.get("method")
     name = method.get("name") if isinstance(method, Mapping) else method
     if name != "qlora":
@@ -31,3 +40,32 @@ def stand_in(values: dict[str, Any]) -> None:
         values["model"] = {"source": model, "quantization": "nf4"}
     elif isinstance(model, Mapping) and model.get("quantization") in (None, "none"):
         values["model"] = {**model, "quantization": "nf4"}
+
+
+def _stand_in_folder(values: dict[str, Any]) -> None:
+    """`data.folder`: the folder of every source that has such an option. Where no source has it, it stays, to be refused."""
+    data = values.get("data")
+    if not isinstance(data, dict) or data.get("folder") is None:
+        return
+    folder, sources = data["folder"], list(_with_folder(values))
+    for source in sources:
+        source["folder"] = folder
+    if sources:
+        data["folder"] = None
+
+
+def _with_folder(value: Any) -> Iterator[dict[str, Any]]:
+    """Every source in `value` that has a folder among its options."""
+    if isinstance(value, dict) and _has_folder(value):
+        yield value
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _with_folder(item)
+
+
+def _has_folder(source: Mapping[str, Any]) -> bool:
+    try:
+        options = describe("data_source", named_by("data_source", source)).options
+    except UsageError:
+        return False
+    return any(option.name == "folder" for option in options)

@@ -7,15 +7,15 @@ import numpy as np
 
 from tunesmith.core import registry
 from tunesmith.core.types import Completion, Example, Metric, Origin, Output
+from tunesmith.evaluation.score import unit_stats
 
 HERE = Origin("made", 1)
 EXAMPLE = Completion("", "", HERE)
 
 
 def stats_of(metric: Metric, outputs: Sequence[Output], references: Sequence[str], examples: Sequence[Example] = ()) -> Any:
-    """What the rows contribute, shape (rows, k)."""
-    rows = zip(examples or [EXAMPLE] * len(outputs), outputs, references, strict=True)
-    return np.array([metric.stats(*row) for row in rows], dtype=np.float64)
+    """What the rows, or the questions that they are of, contribute, shape (rows, k)."""
+    return unit_stats(metric, list(examples) or [EXAMPLE] * len(outputs), outputs, references)[0]
 
 
 def value_of(name: str, outputs: Sequence[Output], references: Sequence[str], examples: Sequence[Example] = (), **options: Any) -> float:

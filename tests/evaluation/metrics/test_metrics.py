@@ -13,7 +13,7 @@ from sklearn import metrics as sklearn_metrics
 
 from tests.evaluation.metrics.made import EXAMPLE, stats_of, value_of
 from tunesmith.core import registry
-from tunesmith.core.types import Chat, Example, Metric, MultiLabelled, Output, SpanQuestion, Tagged
+from tunesmith.core.types import Chat, Example, Labelled, Metric, MultiLabelled, Output, QuestionMetric, SpanQuestion, Tagged
 from tunesmith.evaluation.metrics._labels import label_code
 
 CORPUS = [
@@ -147,12 +147,14 @@ LABELS = [("a",), ("a", "b"), ("c",), ("b",), ("a", "c")]
 TAGS = [("B-X", "I-X", "O"), ("O", "B-Y"), ("B-Y",), ("B-X", "O"), ("O", "B-X")]
 NUMBERS = [1.0, 2.5, 4.0, 3.5, -1.0]
 CLASSES = tuple(dict.fromkeys(TEXTS))
+ANSWERS = ["no", "yes", "yes", "no", "yes"]
 HERE = EXAMPLE.origin
 EXAMPLES: dict[str, list[Example]] = {
     "labels": [MultiLabelled("t", labels, HERE) for labels in LABELS],
     "tags": [Tagged(("w",) * len(tags), tags, HERE) for tags in TAGS],
     "span": [SpanQuestion("q", text, ((0, text),), HERE) for text in TEXTS],
     "tool_calls_valid": [Chat((), HERE, ('{"name": "look", "parameters": {"type": "object"}}',))] * 5,
+    "answers": [Labelled(question, label, HERE) for question, label in zip("aabbc", ANSWERS, strict=True)],
 }
 
 
@@ -161,7 +163,13 @@ def sure_of(label: str, most: float) -> Output:
     return Output(label=label, probabilities=tuple(most if name == label else rest for name in CLASSES), classes=CLASSES)
 
 
+def judged(said: Sequence[float]) -> list[Output]:
+    """What is said of answers that are right with these probabilities."""
+    return [Output(label="yes" if p > 0.5 else "no", probabilities=(1 - p, p), classes=("no", "yes")) for p in said]
+
+
 GOOD = {
+    "answers": judged([0.1, 0.9, 0.8, 0.3, 0.7]),
     "labels": [Output(labels=labels) for labels in LABELS],
     "tags": [Output(tags=tags) for tags in TAGS],
     "number": [Output(number=number + 0.1 * (-1) ** at) for at, number in enumerate(NUMBERS)],
@@ -178,6 +186,7 @@ GOOD = {
     "distinct_2": [Output(text="a b c d")] * 5,
 }
 BAD = {
+    "answers": judged([0.9, 0.1, 0.2, 0.7, 0.3]),
     "labels": [Output(labels=labels) for labels in [("b",), ("c",), (), ("a",), ("b",)]],
     "tags": [Output(tags=("O",) * len(tags)) for tags in TAGS],
     "number": [Output(number=number) for number in [3.0, -2.0, 0.0, 0.5, 4.0]],
@@ -200,19 +209,20 @@ every_metric = pytest.mark.parametrize("name", registry.names("metric"))
 
 @pytest.fixture
 def metric(name: str, tmp_path: Path) -> Metric:
-    if name != "json_schema":
-        made: Metric = registry.create("metric", name)
-        return made
+    """The metric; one that looks for a class is told one that some rows have, one of a schema where that is."""
     (tmp_path / "schema.json").write_text('{"type": "integer"}', encoding="utf-8")
-    bound: Metric = registry.create("metric", name, schema=str(tmp_path / "schema.json"))
-    return bound
+    known = {"positive": "yes", "schema": str(tmp_path / "schema.json")}
+    taken = {option.name for option in registry.describe("metric", name).options}
+    made: Metric = registry.create("metric", name, **{key: value for key, value in known.items() if key in taken})
+    return made
 
 
 def of(name: str, metric: Metric, *sides: dict[str, list[Output]]) -> Any:
     """What the metric makes of all rows of the sides, one after the other."""
-    references = [repr(number) for number in NUMBERS] if metric.needs == "number" else TEXTS
-    examples = EXAMPLES.get(name, EXAMPLES.get(metric.needs, []))
-    return np.concatenate([stats_of(metric, side.get(name, side[metric.needs]), references, examples) for side in sides])
+    data = "answers" if isinstance(metric, QuestionMetric) else metric.needs
+    references = {"number": [repr(number) for number in NUMBERS], "answers": ANSWERS}.get(data, TEXTS)
+    examples = EXAMPLES.get(name, EXAMPLES.get(data, []))
+    return np.concatenate([stats_of(metric, side.get(name, side[data]), references, examples) for side in sides])
 
 
 @every_metric

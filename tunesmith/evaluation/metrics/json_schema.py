@@ -29,6 +29,7 @@ class JsonSchema:
     is_proportion: ClassVar[bool] = True
     on_request: ClassVar[bool] = True
     reads_reference: ClassVar[bool] = False
+    file_options: ClassVar[tuple[str, ...]] = ("schema",)
 
     def __post_init__(self) -> None:
         """Raises: ValueError, where the file is not there, is no JSON, or no schema that can be checked."""
