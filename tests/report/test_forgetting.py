@@ -55,7 +55,7 @@ def test_where_the_base_is_whole_that_is_said() -> None:
 
 def test_where_nothing_fell_nothing_is_advised() -> None:
     report = forgetful(fell=[], advice=[])
-    assert found(report).text == "It forgot nothing that was measured: no significant loss on editorials, python-reference and small-talk."
+    assert found(report).text == "No significant loss on editorials, python-reference and small-talk, by which forgetting was measured."
     assert "What would help" not in page(report)
 
 

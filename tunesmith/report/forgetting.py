@@ -86,7 +86,7 @@ def _sentences(tasks: Sequence[DataSet], fell: Sequence[str], *, keeps_base: boo
     lost = [_moved(data) for data in tasks if data.name in fell]
     others = [data.name for data in tasks if data.name not in fell]
     if not lost:
-        return [f"It forgot nothing that was measured: no significant loss on {_list(others)}."]
+        return [f"No significant loss on {_list(others)}, by which forgetting was measured."]
     said = [f"It forgot: {'; '.join(lost)}."]
     if others:
         said.append(f"No significant loss on {_list(others)}.")
