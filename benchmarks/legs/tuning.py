@@ -22,7 +22,7 @@ from tunesmith.core.types import Example, Method
 from tunesmith.engine.generate import generate
 from tunesmith.recipe import load
 
-__all__ = ["leg", "losses", "slow_down"]
+__all__ = ["leg", "losses", "slow_down", "trained"]
 
 _ROUNDS = 3
 _NEW_TOKENS = 16
@@ -33,13 +33,9 @@ _LAST_STEPS = 5
 
 def leg(asked: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """Train below `folder` and measure. A training that diverged is a result too."""
-    recipe = load(asked["recipe"], [*asked["overrides"], f"output_dir={folder / 'run'}"])
-    method: Method = registry.create("method", recipe.method.name, **recipe.method.options)
-    begun = {"learning_rate": learning_rate(recipe, method), "recipe": recipe.model_dump(mode="json", exclude={"output_dir"})}
-    try:
-        run = tune(recipe, progress=lambda _event: None)
-    except Diverged as error:
-        return {**begun, "diverged": str(error)}
+    run, begun = trained(asked, folder)
+    if run is None:
+        return begun
     report, environment = run.report, run.directory.read_json(run.directory.environment)
     cost, model, said = report["cost"], environment["model"], read_predictions(run.directory)
     return {
@@ -60,6 +56,17 @@ def leg(asked: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         "machine": report["machine"],
         "model": {name: report["model"][name] for name in ("name", "sha256")},
     }
+
+
+def trained(asked: Mapping[str, Any], folder: Path) -> tuple[Run | None, dict[str, Any]]:
+    """The run of a recipe with changes, below `folder`, and what is said of its beginning; where it diverged no run, and why."""
+    recipe = load(asked["recipe"], [*asked["overrides"], f"output_dir={folder / 'run'}"])
+    method: Method = registry.create("method", recipe.method.name, **recipe.method.options)
+    begun = {"learning_rate": learning_rate(recipe, method), "recipe": recipe.model_dump(mode="json", exclude={"output_dir"})}
+    try:
+        return tune(recipe, progress=lambda _event: None), begun
+    except Diverged as error:
+        return None, {**begun, "diverged": str(error)}
 
 
 def losses(curves: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from tunesmith.app.remedies import remedies
 from tunesmith.app.retention import Remembered, Retention
 from tunesmith.app.task import Task
 from tunesmith.core.run import RunDirectory
-from tunesmith.core.statistics import holm
+from tunesmith.evaluation.correction import correct
 from tunesmith.evaluation.forgetting import is_fall
 from tunesmith.evaluation.score import groups_of, paired
 
@@ -31,11 +31,10 @@ def forgotten(
         pair = paired(one.measure, base_nk, tuned_nk, groups_of(one.examples), task.recipe.seed)
         about = {"source": one.source, "metric": one.metric, "higher_is_better": one.measure.higher_is_better, "rows": len(one.examples)}
         tasks[name] = about | asdict(pair)
-    adjusted = holm([entry["difference"]["p"] for entry in tasks.values()])
-    for entry, p in zip(tasks.values(), adjusted, strict=True):
+    correct(entry["difference"] for entry in tasks.values())
+    for entry in tasks.values():
         difference = entry["difference"]
-        difference["p_holm"] = p
-        entry["fell"] = is_fall(difference["value"], p, higher_is_better=entry["higher_is_better"])
+        entry["fell"] = is_fall(difference["value"], difference["p_holm"], higher_is_better=entry["higher_is_better"])
     fell = [name for name, entry in tasks.items() if entry["fell"]]
     advice = remedies(task, directory, num_steps=planned.num_steps, keeps_base=retention.keeps_base) if fell else []
     return {

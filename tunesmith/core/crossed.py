@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from tunesmith.core.statistics import Interval, Value
+from tunesmith.core.statistics import Interval, Value, percentiles
 
 __all__ = ["Stats", "contrast", "difference", "mean"]
 
@@ -82,10 +82,8 @@ def contrast(sides: Sequence[Stats], weights: Sequence[float], value: Value) -> 
 
     rng = np.random.default_rng(_SEED)
     found = [at(rng.integers(len(seeds), size=len(seeds)).tolist(), rng.integers(len(keys), size=len(keys))) for _ in range(_RESAMPLES)]
-    # as in core.statistics: an interval of no width would claim certainty
-    says = np.isfinite(found).all() and np.ptp(found) > 1e-12 * np.abs(found).max()
-    low, high = np.quantile(found, [0.025, 0.975]) if says else (np.nan, np.nan)
-    return Interval(at(range(len(seeds)), None), float(low), float(high))
+    low, high = percentiles(np.array(found), 0.95)
+    return Interval(at(range(len(seeds)), None), low, high)
 
 
 class _Table:

@@ -26,8 +26,10 @@ __all__ = [
     "holm",
     "mcnemar_exact",
     "paired_bootstrap",
+    "percentiles",
     "ratio_sum",
     "tango",
+    "two_sided_p",
     "unpaired_difference",
     "wilson",
 ]
@@ -176,7 +178,7 @@ def bootstrap(
     Source: Efron, Tibshirani (1993), "An Introduction to the Bootstrap", ch. 13; groups: Davison, Hinkley (1997), "Bootstrap Methods", sect. 3.8.
     """
     values_R = [value(stats_nk[rows]) for rows in _draws(len(stats_nk), groups, resamples, seed)]
-    return Interval(value(stats_nk), *_percentiles(np.array(values_R), level))
+    return Interval(value(stats_nk), *percentiles(np.array(values_R), level))
 
 
 def paired_bootstrap(
@@ -203,12 +205,12 @@ def paired_bootstrap(
     with np.errstate(invalid="ignore"):  # inf - inf
         difference_R = tuned_R - base_R
     base, tuned = value(base_nk), value(tuned_nk)
-    low, high = _percentiles(difference_R, level)
+    low, high = percentiles(difference_R, level)
     seen = _NAN if math.isnan(low) else detectable_mean(float(difference_R.std(ddof=1)), level)
     return PairedIntervals(
-        Interval(base, *_percentiles(base_R, level)),
-        Interval(tuned, *_percentiles(tuned_R, level)),
-        Difference(tuned - base, low, high, _two_sided_p(difference_R), "paired bootstrap", seen),
+        Interval(base, *percentiles(base_R, level)),
+        Interval(tuned, *percentiles(tuned_R, level)),
+        Difference(tuned - base, low, high, two_sided_p(difference_R), "paired bootstrap", seen),
     )
 
 
@@ -245,14 +247,16 @@ def unpaired_difference(one: Interval, other: Interval) -> Interval:
     return Interval(value, value - below, value + above)
 
 
-def _two_sided_p(difference_R: Array) -> float:
+def two_sided_p(difference_R: Array) -> float:
+    """Twice the share of resampled differences on the far side of zero, with one added to the count and to R; NaN where one is not finite."""
     if not len(difference_R) or not np.isfinite(difference_R).all():
         return _NAN
     tail = min(int((difference_R <= 0).sum()), int((difference_R >= 0).sum()))
     return min(1.0, 2 * (tail + 1) / (len(difference_R) + 1))
 
 
-def _percentiles(values_R: Array, level: float) -> tuple[float, float]:
+def percentiles(values_R: Array, level: float) -> tuple[float, float]:
+    """The bounds of resampled values; NaN where they say nothing: none, one that is not finite, or all the same, as a width of zero would claim certainty."""
     _z(level)  # refuses a level that is none
     if not len(values_R) or not np.isfinite(values_R).all() or np.ptp(values_R) <= 1e-12 * np.abs(values_R).max():
         return _NAN, _NAN

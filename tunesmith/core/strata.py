@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tunesmith.core.statistics import Interval
+from tunesmith.core.statistics import Interval, percentiles, two_sided_p
 
 __all__ = ["Strata", "stratified_bootstrap"]
 
@@ -57,12 +57,5 @@ def stratified_bootstrap(strata: Strata, *, seed: int, resamples: int = 2000, le
         parts = shares[alone] * np.array(every)[alone]
         drawn_RG = parts[rng.integers(len(alone), size=(resamples, len(alone) - 1))]
         values_R += drawn_RG.sum(1) * len(alone) / (len(alone) - 1)
-    return _interval(value, values_R, level)
-
-
-def _interval(value: float, values_R: Array, level: float) -> tuple[Interval, float]:
-    if not np.isfinite(values_R).all() or np.ptp(values_R) <= 1e-12 * np.abs(values_R).max():
-        return Interval(value, math.nan, math.nan), math.nan
-    low, high = np.quantile(values_R, [(1 - level) / 2, (1 + level) / 2])
-    tail = min(int((values_R <= 0).sum()), int((values_R >= 0).sum()))
-    return Interval(value, float(low), float(high)), min(1.0, 2 * (tail + 1) / (len(values_R) + 1))
+    low, high = percentiles(values_R, level)
+    return Interval(value, low, high), math.nan if math.isnan(low) else two_sided_p(values_R)

@@ -1,11 +1,12 @@
 """p-values of one report, corrected for how many of them there are."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from tunesmith.core.statistics import holm
 
-__all__ = ["add_corrected"]
+__all__ = ["add_corrected", "correct"]
 
 Metrics = Mapping[str, Mapping[str, Any]]
 """METRIC -> its entry of report.json, the one that leads first."""
@@ -21,13 +22,15 @@ def add_corrected(own: Metrics, others: Sequence[Metrics]) -> None:
     Args:
         others: of tasks and domains.
     """
-    _correct([*own.values()][:1])
-    _correct([entry for metrics in others for entry in [*metrics.values()][:1]])
-    for metrics in (own, *others):
-        _correct([*metrics.values()][1:])
+    families = [[*own.values()][:1], [entry for metrics in others for entry in [*metrics.values()][:1]]]
+    families += [[*metrics.values()][1:] for metrics in (own, *others)]
+    for family in families:
+        correct(entry["difference"] for entry in family)
 
 
-def _correct(entries: Iterable[Mapping[str, Any]]) -> None:
-    family = [entry["difference"] for entry in entries if entry["difference"] is not None]
-    for difference, p in zip(family, holm([difference["p"] for difference in family]), strict=True):
-        difference["p_holm"] = p
+def correct(family: Iterable[dict[str, Any] | None]) -> None:
+    """Give every difference of a family a `p_holm`, its p-value corrected for them all; None in the family is no test, and a p that is not known stays so."""
+    differences = [difference for difference in family if difference is not None]
+    known = [math.nan if difference["p"] is None else difference["p"] for difference in differences]
+    for difference, p in zip(differences, holm(known), strict=True):
+        difference["p_holm"] = difference["p"] if math.isnan(p) else p

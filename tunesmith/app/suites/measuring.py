@@ -12,8 +12,9 @@ from lm_eval.api.metrics import mean
 
 from tunesmith.app.suites.asking import Answered
 from tunesmith.app.suites.tasks import LoadedSuite
-from tunesmith.core.statistics import Interval, PairedIntervals, bootstrap, compare_proportions, holm, paired_bootstrap, wilson
+from tunesmith.core.statistics import Interval, PairedIntervals, bootstrap, compare_proportions, paired_bootstrap, wilson
 from tunesmith.core.strata import Strata, stratified_bootstrap
+from tunesmith.evaluation.correction import correct
 
 __all__ = ["add_corrected", "averages", "compared", "differences", "metrics"]
 
@@ -80,7 +81,7 @@ def averages(loaded: LoadedSuite, answered: Mapping[str, Answered], base: Mappin
         scores = [_score(names[name], answered[name], base[name] if base is not None else None) for name in tasks]
         sizes, weights = [len(answered[name].rows) for name in tasks], [suite.weight(name, loaded.sizes[name]) for name in tasks]
         interval, p = stratified_bootstrap(Strata(sizes, weights, scores), seed=_SEED)
-        return {**_spelled(interval), **({} if base is None else {"p": p}), "rows": sum(sizes), "tasks": len(tasks)}
+        return {**_spelled(interval), **({} if base is None else {"p": _finite(p)}), "rows": sum(sizes), "tasks": len(tasks)}
 
     listed = sorted({metric for found in names.values() for metric in found})
     categories = {category: average(tasks) for category, tasks in by_category.items() if category}
@@ -93,17 +94,11 @@ def add_corrected(found: Mapping[str, Any]) -> None:
     Args:
         found: `differences` of the document, {suites, averages}.
     """
-    _correct(list(found["averages"].values()))
+    correct(found["averages"].values())
     for average in found["averages"].values():
-        _correct(list(average["categories"].values()))
+        correct(average["categories"].values())
     for tasks in found["suites"].values():
-        _correct([difference for metrics in tasks.values() for difference in metrics.values()])
-
-
-def _correct(family: Sequence[dict[str, Any]]) -> None:
-    known = [math.nan if difference["p"] is None else difference["p"] for difference in family]
-    for difference, p in zip(family, holm(known), strict=True):
-        difference["p_holm"] = _finite(p)
+        correct(difference for metrics in tasks.values() for difference in metrics.values())
 
 
 def _score(names: Sequence[str], tuned: Answered, base: Answered | None) -> Score:
