@@ -103,7 +103,7 @@ def _forgotten(found: Forgetting | None) -> list[str]:
     body = []
     for data in found.tasks:
         c = data.comparisons[0]
-        about = f"{c.title}, {numbers.count(data.rows or 0)} rows" + ("" if c.higher_is_better else ", lower is better")
+        about = f"{c.title}, {numbers.count(data.rows or 0)} rows" + (f", {c.direction}" if c.direction else "")
         change = c.difference.change_text(c.decimals) if c.difference else numbers.MISSING
         body.append([data.name, about, *(e.text(c.decimals) if e else numbers.MISSING for e in (c.base, c.tuned)), change, c.p_text])
     return [*parts, _table(["task", "measured", "base", "tuned", "difference", "p, Holm"], body)]

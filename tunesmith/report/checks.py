@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tunesmith import __version__
-from tunesmith.report.page import _balance, _environment
+from tunesmith.report.page import _balance, environment
 from tunesmith.report.results import file_name
 from tunesmith.report.svg import Scale, element, label, picture, ticks
 
@@ -32,7 +32,7 @@ def check_page(document: Mapping[str, Any]) -> str:
         "languages": languages,
         "shifts": [(shift, _risk_picture(shift)) for shift in document["shifts"]],
     }
-    return _environment().get_template("check.html.j2").render(context)
+    return environment().get_template("check.html.j2").render(context)
 
 
 def _verdict(counts: Mapping[str, int]) -> tuple[str, str]:

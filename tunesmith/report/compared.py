@@ -8,8 +8,8 @@ from typing import Any
 
 from tunesmith import __version__
 from tunesmith.report.numbers import MISSING, count, decimals_for, duration, p_cell, size
-from tunesmith.report.page import _environment
-from tunesmith.report.results import Estimate, metric_title
+from tunesmith.report.page import environment
+from tunesmith.report.results import Estimate, direction, metric_title
 
 __all__ = ["ComparedMetric", "compare_page", "compare_sentences", "cost_text", "letters", "read_compared", "shown"]
 
@@ -28,6 +28,11 @@ class ComparedMetric:
     def title(self) -> str:
         """The metric's name as it is written."""
         return metric_title(self.metric)
+
+    @property
+    def direction(self) -> str:
+        """Which way is better, where it is not up."""
+        return direction(self.higher_is_better)
 
     @property
     def decimals(self) -> int:
@@ -127,4 +132,4 @@ def compare_page(document: Mapping[str, Any]) -> str:
         "cost_text": cost_text,
         "metric_title": metric_title,
     }
-    return _environment().get_template("compare.html.j2").render(context)
+    return environment().get_template("compare.html.j2").render(context)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from tunesmith.report.numbers import fixed, signed
-from tunesmith.report.results import Comparison, DataSet, Estimate, comparisons
+from tunesmith.report.results import Comparison, DataSet, Estimate, comparisons, read_comparison
 from tunesmith.report.svg import Scale, element, label, picture, ticks
 
 __all__ = ["Forgetting", "forgetting"]
@@ -47,7 +47,9 @@ def forgetting(report: Mapping[str, Any]) -> Forgetting | None:
     found, measured = report.get("forgetting"), report.get("retention") or {}
     if not found or (not measured and not found.get("left_out")):
         return None
-    tasks = tuple(_data_set(name, entry) for name, entry in measured.items())
+    tasks = tuple(
+        DataSet(name, False, entry.get("rows"), (read_comparison(str(entry.get("metric")), entry),)) for name, entry in measured.items()
+    )
     fell, left_out = tuple(found.get("fell") or ()), dict(found.get("left_out") or {})
     return Forgetting(
         tasks,
@@ -57,22 +59,6 @@ def forgetting(report: Mapping[str, Any]) -> Forgetting | None:
         tuple((one["text"], one["command"]) for one in found.get("advice") or ()),
         tuple(left_out.items()),
     )
-
-
-def _data_set(name: str, entry: Mapping[str, Any]) -> DataSet:
-    difference = entry.get("difference") or {}
-    one = Comparison(
-        metric=str(entry.get("metric")),
-        higher_is_better=bool(entry.get("higher_is_better", True)),
-        rows=entry.get("rows"),
-        base=Estimate.read(entry.get("base")),
-        tuned=Estimate.read(entry.get("tuned")),
-        difference=Estimate.read(difference),
-        p=difference.get("p_holm"),
-        test=str(difference.get("test") or ""),
-        majority=None,
-    )
-    return DataSet(name, False, entry.get("rows"), (one,))
 
 
 def _target(report: Mapping[str, Any]) -> DataSet | None:

@@ -12,7 +12,7 @@ from tunesmith.core.run import GroupDirectory
 from tunesmith.report.groups import GroupMetric, group_sentences, group_verdict, read_group
 from tunesmith.report.intervals import whisker
 from tunesmith.report.numbers import compact, count, fixed
-from tunesmith.report.page import _environment
+from tunesmith.report.page import environment
 from tunesmith.report.results import Estimate, file_name
 from tunesmith.report.svg import Scale, element, label, path, picture, ticks
 
@@ -47,7 +47,7 @@ def group_page(document: Mapping[str, Any]) -> str:
         "places": places,
         "panels": panels,
     }
-    return _environment().get_template("group.html.j2").render(context)
+    return environment().get_template("group.html.j2").render(context)
 
 
 def seeds_panel(metric: GroupMetric, runs: Sequence[str]) -> str:
@@ -58,7 +58,7 @@ def seeds_panel(metric: GroupMetric, runs: Sequence[str]) -> str:
     drawn = [(name, estimate, kind) for name, estimate, kind in lines if estimate]
     x = Scale(*_room([end for _, estimate, _ in drawn for end in estimate.ends]), _NAMES, _RIGHT)
     bottom = _TITLE + _LINE * len(drawn) + 4
-    content = label(metric.title + (", lower is better" if metric.higher_is_better is False else ""), 0, 16, "panel-title")
+    content = _panel_title(metric)
     for value in ticks(x.low, x.high, 3):
         content += element("line", class_="grid", x1=x(value), x2=x(value), y1=_TITLE, y2=bottom)
         content += label(_tick(value), x(value), bottom + 17, anchor="middle")
@@ -78,7 +78,7 @@ def curve_panel(metric: GroupMetric, num_rows: Sequence[int]) -> str:
     ends += [metric.base.value] if metric.base and is_near else []
     x = Scale(math.log2(num_rows[0]), math.log2(num_rows[-1]), _LEFT + 16, _CURVE_WIDTH - 24)
     y = Scale(*_room(ends), _BOTTOM, _TOP)
-    content = label(metric.title + (", lower is better" if metric.higher_is_better is False else ""), 0, 16, "panel-title")
+    content = _panel_title(metric)
     for value in ticks(y.low, y.high):
         content += element("line", class_="grid", x1=_LEFT, x2=_CURVE_WIDTH, y1=y(value), y2=y(value))
         content += label(_tick(value), _LEFT - 8, y(value) + 4, anchor="end")
@@ -99,6 +99,10 @@ def curve_panel(metric: GroupMetric, num_rows: Sequence[int]) -> str:
     said = "; ".join(f"{count(rows)} rows: {estimate.text(metric.decimals)}" for _, rows, estimate in points)
     base = f"; base: {fixed(metric.base.value, metric.decimals)}" if metric.base else ""
     return picture(content, _CURVE_WIDTH, _CURVE_HEIGHT, f"{metric.title} by training rows", f"{said}{base}.")
+
+
+def _panel_title(metric: GroupMetric) -> str:
+    return label(metric.title + (f", {metric.direction}" if metric.direction else ""), 0, 16, "panel-title")
 
 
 def _room(ends: Sequence[float]) -> tuple[float, float]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tunesmith.report.numbers import count, decimals_for, fixed, p_cell, p_value, significant
-from tunesmith.report.results import Estimate, metric_title
+from tunesmith.report.results import Estimate, direction, metric_title
 
 __all__ = ["GroupMetric", "GroupPlace", "group_sentences", "group_verdict", "read_group"]
 
@@ -29,6 +29,11 @@ class GroupMetric:
     def title(self) -> str:
         """The metric's name as it is written."""
         return metric_title(self.metric)
+
+    @property
+    def direction(self) -> str:
+        """Which way is better, where it is not up."""
+        return direction(self.higher_is_better)
 
     @property
     def mean(self) -> Estimate | None:
@@ -151,7 +156,7 @@ def _of_seeds(first: GroupMetric, document: Mapping[str, Any]) -> Iterator[str]:
 def _of_curve(first: GroupMetric) -> Iterator[str]:
     entry = first.entry
     steps, whole, last = entry["steps"], entry["whole"], entry["steps"][-1]
-    lower = " (lower is better)" if first.higher_is_better is False else ""
+    lower = f" ({first.direction})" if first.direction else ""
     if entry["trend"] == "helps":
         yield f"More data helps: {_step(first, last)}{lower}."
     elif entry["trend"] == "helped":

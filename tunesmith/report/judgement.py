@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tunesmith.report.numbers import count, fixed, p_value
+from tunesmith.report.numbers import MISSING, count, fixed, p_value
 from tunesmith.report.results import Estimate, file_name
 
 __all__ = ["check_facts", "judgement_facts", "judgement_sentences"]
@@ -25,7 +25,6 @@ def judgement_facts(judged: Mapping[str, Any]) -> list[tuple[str, str]]:
     """
     if judged.get("error"):
         return [("judge", _name(judged)), ("pairs", count(judged["rows"])), ("failed", str(judged["error"]))]
-    excluded = judged.get("excluded") or {}
     counts = f"{count(judged['wins'])} wins, {count(judged['ties'])} ties, {count(judged['losses'])} losses"
     same = f" ({count(judged['same_answers'])} of the ties are the same answer)" if judged["same_answers"] else ""
     facts = [
@@ -35,8 +34,7 @@ def judgement_facts(judged: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("same verdict in both orders", _estimate(judged["consistency"]) if judged.get("consistency") else "nothing was asked"),
         ("agreement of the judge with people", _agreement(judged)),
     ]
-    left = ", ".join(f"{count(number)} {_WHY_NOT[why]}" for why, number in excluded.items())
-    return [*facts, ("left out", left)] if left else facts
+    return [*facts, *_left_out(judged.get("excluded") or {})]
 
 
 def judgement_sentences(judged: Mapping[str, Any] | None) -> list[str]:
@@ -62,13 +60,18 @@ def judgement_sentences(judged: Mapping[str, Any] | None) -> list[str]:
     return [f"The judge {_name(judged)} {clear}: win rate {_estimate(rate)} over {count(judged['judged'])} pairs; {known}."]
 
 
+def _left_out(rows: Mapping[str, int]) -> list[tuple[str, str]]:
+    """The line of the table that says how many pairs were not judged, and why; none where all were."""
+    return [("left out", ", ".join(f"{count(number)} {_WHY_NOT[why]}" for why, number in rows.items()))] if rows else []
+
+
 def _name(judged: Mapping[str, Any]) -> str:
     return str(judged["judge"]["model"])
 
 
 def _estimate(given: Mapping[str, Any]) -> str:
     found = Estimate.read(given)
-    return found.text(_DECIMALS) if found else "–"
+    return found.text(_DECIMALS) if found else MISSING
 
 
 def _agreement(judged: Mapping[str, Any]) -> str:
@@ -100,7 +103,4 @@ def check_facts(found: Mapping[str, Any]) -> list[tuple[str, str]]:
     if people["agreement"] is not None:
         among = f"agree on {fixed(people['agreement'], _DECIMALS)}, kappa {fixed(people['kappa'], _DECIMALS)}"
         facts.append((f"two of the {count(people['annotators'])} annotators", among))
-    left = {**found["excluded"], **({"no_majority": found["no_majority"]} if found["no_majority"] else {})}
-    if left:
-        facts.append(("left out", ", ".join(f"{count(number)} {_WHY_NOT[why]}" for why, number in left.items())))
-    return facts
+    return [*facts, *_left_out({**found["excluded"], **({"no_majority": found["no_majority"]} if found["no_majority"] else {})})]

@@ -20,7 +20,7 @@ from tunesmith.report.summary import summarize
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-__all__ = ["html_fragment", "page", "read_report", "render"]
+__all__ = ["environment", "html_fragment", "page", "read_report", "render"]
 
 MOST_LABELS = 12
 """Labels of a confusion matrix or a balance table that are shown whole; beyond, what matters most is listed."""
@@ -38,12 +38,12 @@ def render(run: RunDirectory) -> None:
 
 def html_fragment(run: RunDirectory) -> str:
     """Summary, table and charts as HTML with its own scoped styles, to embed in a notebook or another page."""
-    return _environment().get_template("fragment.html.j2").render(_context(read_report(run)))
+    return environment().get_template("fragment.html.j2").render(_context(read_report(run)))
 
 
 def page(report: Mapping[str, Any]) -> str:
     """The whole self-contained page of a report.json."""
-    return _environment().get_template("report.html.j2").render(_context(report))
+    return environment().get_template("report.html.j2").render(_context(report))
 
 
 def read_report(run: RunDirectory) -> dict[str, Any]:
@@ -129,7 +129,7 @@ def _sources(splits: Mapping[str, Any]) -> list[tuple[list[str], str, str]]:
     return [(names, source, sha256) for (source, sha256), names in found.items()]
 
 
-def _environment() -> Environment:
+def environment() -> Environment:
     """Templates that escape everything, and in which what a report lacks is shown as a dash."""
     from jinja2 import ChainableUndefined, Environment, PackageLoader, Undefined
 

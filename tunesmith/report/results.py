@@ -8,7 +8,19 @@ from typing import Any, Literal
 
 from tunesmith.report.numbers import MISSING, NO_BREAK_SPACE, count, decimals_for, fixed, interval, p_cell, p_value, signed, significant
 
-__all__ = ["Comparison", "DataSet", "Estimate", "Verdict", "comparisons", "file_name", "metric_title", "note_on_p", "notes"]
+__all__ = [
+    "Comparison",
+    "DataSet",
+    "Estimate",
+    "Verdict",
+    "comparisons",
+    "direction",
+    "file_name",
+    "metric_title",
+    "note_on_p",
+    "notes",
+    "read_comparison",
+]
 
 Verdict = Literal["better", "worse", "changed", "unclear", "uncompared"]
 """`changed`: clearly, in a metric of which more is neither better nor worse."""
@@ -55,6 +67,11 @@ def metric_title(name: str) -> str:
     if name.lower().startswith("rouge"):
         return "ROUGE-" + name[5:].strip("_-").upper().replace("LSUM", "Lsum")
     return name.replace("_", " ")
+
+
+def direction(higher_is_better: bool | None) -> str:
+    """Which way is better, where it is not up; empty where it is, and where more is neither better nor worse."""
+    return "lower is better" if higher_is_better is False else ""
 
 
 def file_name(source: str) -> str:
@@ -132,7 +149,7 @@ class Comparison:
     @property
     def direction(self) -> str:
         """Which way is better, where it is not up."""
-        return "lower is better" if self.higher_is_better is False else ""
+        return direction(self.higher_is_better)
 
     @property
     def decimals(self) -> int:
@@ -219,29 +236,36 @@ def _data_set(name: str, measured: Mapping[str, Any], *, is_own: bool, is_task: 
     baselines = measured.get("baselines") or {}
     is_class = bool(baselines.get("majority"))
     majority = baselines.get("majority") or baselines.get("constant") or {}
-    found = []
-    for metric, entry in (measured.get("metrics") or {}).items():
-        difference = entry.get("difference") or {}
-        found.append(
-            Comparison(
-                metric=metric,
-                higher_is_better=entry.get("higher_is_better", True),
-                rows=entry.get("rows"),
-                base=Estimate.read(entry.get("base")),
-                tuned=Estimate.read(entry.get("tuned")),
-                difference=Estimate.read(difference),
-                p=difference.get("p_holm", difference.get("p")),
-                test=str(difference.get("test") or ""),
-                majority=Estimate.read(majority.get(metric)),
-                constant="majority class" if is_class else "constant answer",
-                detectable=difference.get("detectable"),
-                excluded=entry.get("excluded") or 0,
-                details={side: entry[side]["details"] for side in ("base", "tuned") if (entry.get(side) or {}).get("details")},
-            )
-        )
+    constant = "majority class" if is_class else "constant answer"
+    found = [
+        read_comparison(metric, entry, Estimate.read(majority.get(metric)), constant)
+        for metric, entry in (measured.get("metrics") or {}).items()
+    ]
     numbers_of_rows = {c.rows for c in found if c.rows}
     rows = measured.get("rows") if not numbers_of_rows else numbers_of_rows.pop() if len(numbers_of_rows) == 1 else None
     return DataSet(name, is_own, rows, tuple(found), is_task)
+
+
+def read_comparison(
+    metric: str, entry: Mapping[str, Any], majority: Estimate | None = None, constant: str = "majority class"
+) -> Comparison:
+    """One metric's entry of a report.json; `majority` is what a constant answer scores in it, and `constant` what that is called."""
+    difference = entry.get("difference") or {}
+    return Comparison(
+        metric=metric,
+        higher_is_better=entry.get("higher_is_better", True),
+        rows=entry.get("rows"),
+        base=Estimate.read(entry.get("base")),
+        tuned=Estimate.read(entry.get("tuned")),
+        difference=Estimate.read(difference),
+        p=difference.get("p_holm", difference.get("p")),
+        test=str(difference.get("test") or ""),
+        majority=majority,
+        constant=constant,
+        detectable=difference.get("detectable"),
+        excluded=entry.get("excluded") or 0,
+        details={side: entry[side]["details"] for side in ("base", "tuned") if (entry.get(side) or {}).get("details")},
+    )
 
 
 def note_on_p(report: Mapping[str, Any]) -> str:
