@@ -7,7 +7,7 @@ from pathlib import Path
 from benchmarks.methods.named import METHODS, WORKLOADS, chosen
 from benchmarks.methods.page import page
 from benchmarks.methods.plans import SEEDS, chosen_leg, first_leg, grid_legs, methods_of, prompt_legs, timed_leg
-from benchmarks.methods.stored import RATES, Leg, Results, commit, run_missing, with_rate
+from benchmarks.methods.stored import Leg, Results, commit, next_rates, run_missing, tries, with_rate
 from benchmarks.running import ROOT, Say
 from benchmarks.workload import BenchmarkError
 from tunesmith.core.files import cache_folder, write_text
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str], say: Say) -> int:
     parser.add_argument(
         "--tune-rates",
         action="store_true",
-        help="try a third and three times each method's own learning rate with seed 0; the validation loss decides",
+        help="try lower and higher learning rates than each method's own with seed 0, in steps of three, until the best lies between two that are worse; the validation loss decides",
     )
     parser.add_argument("--lora-grid", action="store_true", help="LoRA's rank and scale on reviews, in place of the table")
     parser.add_argument(
@@ -99,14 +99,15 @@ def run_methods(results: Results, seeds: Sequence[int], pairs: Sequence[tuple[st
     """Run what is missing of the table, a seed after the other. Returns: what failed."""
     failed = list[str]()
     if tune_rates:
-        first = [first_leg(*pair) for pair in pairs]
-        failed += run_missing(first, results, say)
-        failed += run_missing([leg for one in first for leg in _other_rates(one, results)], results, say)
+        for pair in pairs:
+            failed += _try_rates(first_leg(*pair), results, say)
     for seed in seeds:
         failed += run_missing([chosen_leg(results, *pair, seed) for pair in pairs], results, say)
     return failed
 
 
-def _other_rates(leg: Leg, results: Results) -> list[Leg]:
-    own = results.get(leg)
-    return [] if own is None else [with_rate(leg, rate, own["learning_rate"]) for rate in RATES if rate != "own"]
+def _try_rates(first: Leg, results: Results, say: Say) -> list[str]:
+    failed = run_missing([first], results, say)
+    while not failed and (rates := next_rates(found := tries(first, results))):
+        failed = run_missing([with_rate(first, rate, found["own"]["learning_rate"]) for rate in rates], results, say)
+    return failed

@@ -8,7 +8,7 @@ from typing import Any
 from benchmarks.methods.few_shot import SUMMARY, few_shot_lines
 from benchmarks.methods.named import LEFT_OUT, METHODS, WORKLOADS, Workload
 from benchmarks.methods.plans import RANKS, SCALES, SEEDS, chosen_leg, first_leg, grid_legs, methods_of, prompt_legs, timed_leg
-from benchmarks.methods.stored import Results, rate_of, tries
+from benchmarks.methods.stored import RATES, Results, rate_of, tries
 from benchmarks.methods.table import Answer, Found, TableRow, answers, rows_of
 from tunesmith.core import registry
 from tunesmith.core.crossed import Stats, difference, mean
@@ -183,12 +183,16 @@ def _rates_lines(results: Results, workload: str) -> list[str]:
         found = tries(first, results)
         if len(found) > 1:
             rate = rate_of(first, results)
-            cells = [_tried(found.get(name)) for name in ("third", "own", "triple")]
+            cells = [_tried(found.get(name)) for name in RATES]
             rows.append([method, *cells, f"{found[rate]['learning_rate']:.2g}"])
     if not rows:
         return ["Learning rates are each method's own (`train.learning_rate: auto`); no others were tried.", ""]
-    text = f"Learning rates: with seed {SEEDS[0]} a third and three times each method's own were tried too, and the least loss on the validation rows decided; test rows played no part."
-    return [text, "", *_table(["method", "a third", "its own", "three times", "chosen"], rows), ""]
+    text = f"Learning rates: with seed {SEEDS[0]} lower and higher ones than each method's own were tried too, until the best lay between two that were worse. The least loss on the validation rows decided; test rows played no part."
+    return [text, "", *_table(["method", *(_multiple(rate) for rate in RATES.values()), "chosen"], rows), ""]
+
+
+def _multiple(rate: float) -> str:
+    return "its own" if rate == 1 else f"{rate:g} x" if rate > 1 else f"1/{1 / rate:g} x"
 
 
 def _tried(one: Mapping[str, Any] | None) -> str:

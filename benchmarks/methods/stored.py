@@ -1,6 +1,7 @@
 """Legs and the folder of their results, by which a command that was interrupted goes on. Imports no torch."""
 
 import json
+import math
 import subprocess
 import sys
 import tempfile
@@ -15,10 +16,10 @@ from benchmarks.running import ROOT, Say, python
 from benchmarks.workload import BenchmarkError
 from tunesmith.core.files import file_sha256, write_json
 
-__all__ = ["RATES", "Leg", "Results", "commit", "rate_of", "run_leg", "run_missing", "tries", "with_rate"]
+__all__ = ["RATES", "Leg", "Results", "commit", "next_rates", "rate_of", "run_leg", "run_missing", "tries", "with_rate"]
 
-RATES: Mapping[str, float] = {"own": 1.0, "third": 1 / 3, "triple": 3.0}
-"""Learning rates that are tried, as multiples of the method's own."""
+RATES: Mapping[str, float] = {"ninth": 1 / 9, "third": 1 / 3, "own": 1.0, "triple": 3.0, "ninefold": 9.0, "27-fold": 27.0}
+"""Learning rates that may be tried, as multiples of the method's own, in rising order."""
 RECIPES = ROOT / "tunesmith" / "recipes"
 _LIMIT_SECONDS = 4 * 3600.0
 
@@ -148,11 +149,24 @@ def tries(leg: Leg, results: Results) -> dict[str, dict[str, Any]]:
 
 
 def rate_of(first: Leg, results: Results) -> str:
-    """The rate with the least validation loss of the first seed's legs, where all were tried; else the method's own."""
+    """The rate with the least validation loss of the first seed's legs, once its neighbours were tried too; until then the method's own."""
     found = tries(first, results)
-    losses = {rate: one["losses"]["kept_validation"] for rate, one in found.items() if "losses" in one}
-    losses = {rate: loss for rate, loss in losses.items() if loss is not None}
-    return min(losses, key=lambda rate: losses[rate]) if len(found) == len(RATES) and losses else "own"
+    return "own" if not found or next_rates(found) else _best(found)
+
+
+def next_rates(found: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """The neighbours of the best of the rates that were tried, as far as they were not: none is left once the best lies between two that are worse."""
+    order = list(RATES)
+    best = order.index(_best(found))
+    return [rate for rate in order[max(best - 1, 0) : best + 2] if rate not in found]
+
+
+def _best(found: Mapping[str, Mapping[str, Any]]) -> str:
+    def loss(rate: str) -> float:
+        kept = found[rate].get("losses", {}).get("kept_validation")
+        return math.inf if kept is None else kept
+
+    return min(found, key=loss)
 
 
 def commit() -> str:

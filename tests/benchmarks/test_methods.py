@@ -11,7 +11,7 @@ from benchmarks.methods import command, stored
 from benchmarks.methods.named import LEFT_OUT, METHODS, WORKLOADS
 from benchmarks.methods.page import page
 from benchmarks.methods.plans import RANKS, SCALES, SEEDS, chosen_leg, first_leg, grid_legs, method_leg, prompt_legs, timed_leg
-from benchmarks.methods.stored import Results, rate_of, run_missing, tries, with_rate
+from benchmarks.methods.stored import Results, next_rates, rate_of, run_missing, tries, with_rate
 from benchmarks.methods.table import answers, rows_of
 from benchmarks.running import ROOT
 from benchmarks.workload import BenchmarkError
@@ -169,19 +169,20 @@ def test_a_result_of_a_recipe_that_has_changed_since_is_refused(tmp_path, monkey
 # learning rates
 
 
-def test_the_validation_loss_chooses_the_learning_rate_and_only_when_all_were_tried(tmp_path):
+def test_the_validation_loss_chooses_the_learning_rate_and_only_between_two_that_are_worse(tmp_path):
     results, first = Results(tmp_path), first_leg("reviews", "lora")
     results.put(first, measured([1, 1, 1, 1], kept=0.5, rate=3e-4))
-    third, triple = (with_rate(first, rate, 3e-4) for rate in ("third", "triple"))
+    third, triple, ninefold = (with_rate(first, rate, 3e-4) for rate in ("third", "triple", "ninefold"))
     assert third.rate_override == ("train.learning_rate=0.0001",)
     assert triple.rate_override == ("train.learning_rate=0.0009",)
     results.put(third, measured([1, 1, 1, 1], kept=0.6, rate=1e-4))
     assert rate_of(first, results) == "own"
     results.put(triple, measured([0, 0, 0, 0], kept=0.4, rate=9e-4))  # worst on the test rows
-    assert rate_of(first, results) == "triple"
-    assert set(tries(first, results)) == {"own", "third", "triple"}
+    assert (rate_of(first, results), next_rates(tries(first, results))) == ("own", ["ninefold"])
+    results.put(ninefold, measured([1, 1, 1, 1], kept=0.45, rate=2.7e-3))
+    assert (rate_of(first, results), next_rates(tries(first, results))) == ("triple", [])
     assert chosen_leg(results, "reviews", "lora", 2) == replace(triple, seed=2)
-    assert "| lora | 0.6000 at 0.0001 | 0.5000 at 0.0003 | 0.4000 at 0.0009 | 0.0009 |" in page(results, [0])
+    assert "| lora | – | 0.6000 at 0.0001 | 0.5000 at 0.0003 | 0.4000 at 0.0009 | 0.4500 at 0.0027 | – | 0.0009 |" in page(results, [0])
 
 
 def test_a_rate_that_diverged_is_not_chosen(tmp_path):
@@ -302,12 +303,12 @@ def test_the_command_tries_rates_with_the_first_seed_and_runs_the_others_with_th
 
     def run(leg, _results):
         ran.append((leg.seed, leg.rate))
-        return measured([1, 1, 1, 1], kept={"own": 0.5, "third": 0.4, "triple": 0.6}[leg.rate])
+        return measured([1, 1, 1, 1], kept={"own": 0.5, "third": 0.4, "ninth": 0.45, "triple": 0.6}[leg.rate])
 
     monkeypatch.setattr(command, "run_missing", lambda legs, results, say: run_missing(legs, results, say, run))
     results = Results(tmp_path)
     assert command.run_methods(results, [0, 1], command.pairs_of(["reviews"], ["lora"]), True, lambda _text: None) == []
-    assert ran == [(0, "own"), (0, "third"), (0, "triple"), (1, "third")]
+    assert ran == [(0, "own"), (0, "third"), (0, "triple"), (0, "ninth"), (1, "third")]
     assert (
         json.loads((tmp_path / "methods/reviews/lora/seed-1-third.json").read_text())["asked"]["overrides"][1]
         == "train.learning_rate=6.66667e-05"
