@@ -27,6 +27,8 @@ __all__ = ["leg", "losses", "slow_down", "trained"]
 _ROUNDS = 3
 _NEW_TOKENS = 16
 """Of each answer that is timed; both sides write all of them, wherever an answer would have ended."""
+_NO_METRIC = {"step", "epoch", "loss", "loss_low", "loss_high"}
+"""Of a validation; the rest are metrics."""
 _LAST_STEPS = 5
 """The training loss at the end is a mean of so many steps."""
 
@@ -70,7 +72,7 @@ def trained(asked: Mapping[str, Any], folder: Path) -> tuple[Run | None, dict[st
 
 
 def losses(curves: Mapping[str, Any]) -> dict[str, Any]:
-    """Nats: of training and validation at the end, and of validation where the weights that were kept come from; None where nothing was validated."""
+    """Nats: of training and validation at the end, and of validation where the weights that were kept come from, with its metrics; None where nothing was validated."""
     train, validation, best = curves["train"], curves["validation"], curves["best"]
     kept = next((one for one in validation if best is not None and one["step"] == best["step"]), None)
     return {
@@ -78,7 +80,7 @@ def losses(curves: Mapping[str, Any]) -> dict[str, Any]:
         "validation": validation[-1]["loss"] if validation else None,
         "kept_validation": kept["loss"] if kept else None,
         "kept_step": kept["step"] if kept else None,
-        "kept_by": {best["metric"]: best["value"]} if best is not None else {},
+        "kept_by": {name: value for name, value in (kept or {}).items() if name not in _NO_METRIC},
         "overfitting": curves["overfitting"]["text"] if curves["overfitting"]["found"] else "",
     }
 

@@ -67,16 +67,19 @@ def test_validation_chooses_and_the_mean_is_of_what_it_chose():
         0: {"head": _measured([1, 0], 0.5, 1.0), "full": _measured([1, 1], 0.4, 0.5)},  # the better one on the test rows is not seen
         1: {"head": _measured([0, 0], 0.3, 1.0), "full": _measured([1, 1], 0.3, 0.9)},  # equal: the less loss
     }
-    assert [way_of(found) for found in splits.values()] == ["head", "full"]
+    assert [way_of([found]) for found in splits.values()] == ["head", "full"]
+    assert way_of([*splits.values()]) == "head"  # 0.4 on validation rows in the mean, against 0.35
     found = summary(splits, 8)
     assert found["chosen"]["value"] == pytest.approx((0.5 + 1) / 2)
     assert {way: one["value"] for way, one in found["ways"].items()} == {"head": 0.25, "full": 1.0}
     text = "\n".join(few_shot_lines(found))
-    assert "**Accuracy of the chosen ways: 0.7500" in text
+    assert "**Accuracy of the way chosen for all splits, head: 0.2500" in text
+    assert "Accuracy of the ways chosen for each split: 0.7500" in text
     assert "Chosen: head 1 times, full 1 times." in text
+    assert "| full | `method.name=full` | 0.3500 | 1.0000" in text
     assert "8 examples a class, 2 splits, 2 test rows" in text
 
 
 def test_a_way_that_diverged_is_not_chosen():
-    assert way_of({"full": {"diverged": "the loss is nan"}, "head": _measured([0, 0], 0.1, 2.0)}) == "head"
+    assert way_of([{"full": {"diverged": "the loss is nan"}, "head": _measured([0, 0], 0.1, 2.0)}]) == "head"
     assert len(LABELS) == 5

@@ -93,12 +93,15 @@ def test_a_training_that_diverges_is_a_result(recipe, tmp_path):
 def test_the_losses_are_those_of_the_end_and_of_the_weights_that_were_kept():
     curves = {
         "train": [{"loss": loss} for loss in (9.0, 1.0, 2.0, 3.0, 4.0, 5.0)],
-        "validation": [{"step": 3, "loss": 0.5}, {"step": 6, "loss": 0.8}],
+        "validation": [
+            {"step": 3, "epoch": 1.0, "loss": 0.5, "loss_low": 0.4, "loss_high": 0.6, "accuracy": 0.7},
+            {"step": 6, "loss": 0.8},
+        ],
         "best": {"step": 3, "metric": "loss", "value": 0.5},
         "overfitting": {"found": True, "text": "it over-fits"},
     }
     assert tuning.losses(curves) == {
-        "train": 3.0, "validation": 0.8, "kept_validation": 0.5, "kept_step": 3, "kept_by": {"loss": 0.5}, "overfitting": "it over-fits",
+        "train": 3.0, "validation": 0.8, "kept_validation": 0.5, "kept_step": 3, "kept_by": {"accuracy": 0.7}, "overfitting": "it over-fits",
     }  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from tunesmith.app.fitting import measured_metrics, selection
 from tunesmith.app.folding import with_adapters
 from tunesmith.app.judging import EncodedSplit
 from tunesmith.app.machine import choose_device
-from tunesmith.app.placing import check_precision, leaves_frozen, placed
+from tunesmith.app.placing import changes_nothing, check_precision, leaves_frozen, placed
 from tunesmith.app.room import with_room
 from tunesmith.app.vocabulary import add_tokens
 from tunesmith.core import registry
@@ -250,6 +250,10 @@ def prepare(recipe: Recipe, say: Say, model: LoadedModel | None = None) -> Task:
     encoder = text_encoder(recipe, model, data.labels, tasks, _numbers(data.train))
     if not objective.heads(encoder) and recipe.train.head_first:
         raise RecipeError(f"{recipe.name}: train.head_first: the objective {objective_name} puts no new head on the model. Leave it out.")
+    if recipe.objective and recipe.objective.options.get("contrastive") and changes_nothing(method, model.trunk):
+        raise MethodError(
+            f"objective.contrastive: pairs teach the trunk, of which the method {recipe.method.name} trains nothing. Use lora or full, or leave it out."
+        )
     task = Task(
         recipe, device, data, model, encoder, objective_name, objective, method, metrics, select_by, forward, stop_tokens(model),
         micro_batch_tokens=recipe.engine.micro_batch_tokens,

@@ -112,6 +112,12 @@ class _Overheard:
         self.outputs, self.at = self._forward.head(name, batch, at), at
         return self.outputs
 
+    def pooled(self, name: str, batch: Batch) -> Tensor:
+        return self._forward.pooled(name, batch)
+
+    def read(self, name: str, vectors: Tensor) -> Tensor:
+        return self._forward.read(name, vectors)
+
 
 @dataclass(slots=True)
 class Fitting:

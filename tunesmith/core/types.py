@@ -242,6 +242,12 @@ class Forward(Protocol):
     def head(self, name: str, batch: Batch, at: Literal["answer", "target"] = "answer") -> Tensor:
         """Outputs of the head `name`, shape (A, outputs) or (N, outputs), float32."""
 
+    def pooled(self, name: str, batch: Batch) -> Tensor:
+        """The vector of each answer that the head `name` reads, shape (A, H), in at least float32."""
+
+    def read(self, name: str, vectors: Tensor) -> Tensor:
+        """Outputs of the head `name` for vectors (n, H), shape (n, outputs), float32."""
+
 
 @runtime_checkable
 class Method(Protocol):

@@ -170,13 +170,20 @@ class PackedForward(nn.Module):
 
     def head(self, name: str, batch: Batch, at: Literal["answer", "target"] = "answer") -> Tensor:
         """Outputs of the head `name`: (A, outputs) read from whole segments, or (N, outputs) at the scored positions, float32."""
-        if self.features is not None and at == "answer":
-            head: Any = self.heads[name]
-            return head.read(self.features.of(batch, head.pooling, lambda part: self._pooled(head, part)))  # type: ignore[no-any-return]
-        hidden = self._states(batch)
         if at == "target":
-            return self.heads[name].at_positions(hidden, batch.predict_N)  # type: ignore[operator,no-any-return]
-        return self.heads[name](hidden, batch.stream.bounds, batch.segments_A)  # type: ignore[no-any-return]
+            return self.heads[name].at_positions(self._states(batch), batch.predict_N)  # type: ignore[operator,no-any-return]
+        return self.read(name, self.pooled(name, batch))
+
+    def pooled(self, name: str, batch: Batch) -> Tensor:
+        """The vector of each answer that the head `name` reads, (A, H), in at least float32."""
+        head: Any = self.heads[name]
+        if self.features is None:
+            return self._pooled(head, batch)
+        return self.features.of(batch, head.pooling, lambda part: self._pooled(head, part))
+
+    def read(self, name: str, vectors: Tensor) -> Tensor:
+        """Outputs of the head `name` for vectors (n, H), (n, outputs), float32."""
+        return self.heads[name].read(vectors)  # type: ignore[operator,no-any-return]
 
     def _pooled(self, head: Any, batch: Batch) -> Tensor:
         return head.pool(self._states(batch), batch.stream.bounds, batch.segments_A)  # type: ignore[no-any-return]
