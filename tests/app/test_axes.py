@@ -35,6 +35,9 @@ def test_a_classifiers_score_falls_to_its_worst_way(
     assert tuned["efficiency"]["seconds_per_row"] > 0
     assert run(["axes", str(done.path), "--limit", "20"]) == 0
     assert "robustness: the worst of these" in capsys.readouterr().out
+    assert 0 <= tuned["calibration"]["low"] <= tuned["calibration"]["value"] <= 1
+    assert done.directory.read_json(done.directory.axes)["tuned"]["score"] == tuned["score"]
+    assert '<section id="axes">' in done.directory.report_html.read_text(encoding="utf-8")
 
 
 def test_a_writers_answers_are_held_against_the_lists(

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
+import numpy as np
+
 from tunesmith.app.dataset import prepare_data
 from tunesmith.app.interruption import Interruption
 from tunesmith.app.judging import zero_shot
@@ -19,11 +21,14 @@ from tunesmith.app.tuned import Tuned, load_tuned, load_untuned
 from tunesmith.core import registry
 from tunesmith.core.errors import DataError, UsageError
 from tunesmith.core.events import Event, Progress, Stage
+from tunesmith.core.files import finite, write_json
 from tunesmith.core.run import RunDirectory
+from tunesmith.core.statistics import bootstrap
 from tunesmith.core.types import Example, HeadObjective, Metric, Output
 from tunesmith.evaluation.lexicon import share_of_women, toxic_share
 from tunesmith.evaluation.perturb import FAIRNESS, ROBUSTNESS, rewritten
 from tunesmith.evaluation.worst_case import Array, row_values, worst_case
+from tunesmith.report import render
 
 __all__ = ["AS_IT_IS", "measure_axes"]
 
@@ -39,9 +44,11 @@ def measure_axes(run: RunDirectory, *, limit: int = 200, seed: int = 0, progress
 
     Args:
         limit: so many test rows at most, drawn by `seed`.
-    Returns: {run, kind, metric, higher_is_better, rows, changed, base, tuned}; `changed`: rows that each way changes. `base` (or None) and `tuned` are
-        {score, robustness: {worst, each}, fairness: {worst, each}, toxic_share, share_of_women, efficiency}; the texts' shares are None for a model
-        that writes none.
+    The document is kept in the run, and its report written again with it.
+
+    Returns: {schema, run, kind, metric, higher_is_better, rows, changed, base, tuned}; `changed`: rows that each way changes. `base` (or None) and `tuned` are
+        {score, robustness: {worst, each}, fairness: {worst, each}, calibration, toxic_share, share_of_women, efficiency}; `calibration` (ECE) is None for a
+        model that says no probabilities, the texts' shares for one that writes none.
     Raises: UsageError, where the kind of task has no question that could be put another way; DataError, where there is no test row.
     """
     known = learned(run)
@@ -66,16 +73,22 @@ def measure_axes(run: RunDirectory, *, limit: int = 200, seed: int = 0, progress
     ways = {
         name: sum(one != example for one, example in zip(_put(examples, name, seed), examples, strict=True)) for name in _names(known.kind)
     }
-    return {
-        "run": run.id,
-        "kind": known.kind,
-        "metric": _METRICS[known.kind],
-        "higher_is_better": metric.higher_is_better,
-        "rows": len(examples),
-        "changed": ways,
-        "base": sides.get("base"),
-        "tuned": sides["tuned"],
-    }
+    document: dict[str, Any] = finite(
+        {
+            "schema": "tunesmith/axes/1",
+            "run": run.id,
+            "kind": known.kind,
+            "metric": _METRICS[known.kind],
+            "higher_is_better": metric.higher_is_better,
+            "rows": len(examples),
+            "changed": ways,
+            "base": sides.get("base"),
+            "tuned": sides["tuned"],
+        }
+    )
+    write_json(run.axes, document)
+    render(run)
+    return document
 
 
 def _drawn(test: Sequence[Example], limit: int, seed: int, run: RunDirectory) -> list[Example]:
@@ -136,10 +149,19 @@ def _side(speaker: Tuned, ask: Ask, metric: Metric, examples: Sequence[Example],
         "score": asdict(_mean({AS_IT_IS: values[AS_IT_IS]}, metric, seed)),
         "robustness": axis(ROBUSTNESS),
         "fairness": axis(FAIRNESS),
+        "calibration": _calibration(examples, plain, references, seed),
         "toxic_share": asdict(toxic_share(texts)) if texts else None,
         "share_of_women": asdict(share_of_women(texts, seed=seed)) if texts else None,
         "efficiency": {"seconds_per_row": seconds / len(examples), "peak_memory_bytes": peak_memory_bytes(speaker.forward.device)},
     }
+
+
+def _calibration(examples: Sequence[Example], outputs: Sequence[Output], references: Sequence[str], seed: int) -> dict[str, float] | None:
+    if not all(output.probabilities for output in outputs):
+        return None
+    metric: Metric = registry.create("metric", "ece")
+    stats = np.array([metric.stats(*row) for row in zip(examples, outputs, references, strict=True)], dtype=np.float64)
+    return asdict(bootstrap(stats, metric.value, seed=seed))
 
 
 def _mean(values: dict[str, Array], metric: Metric, seed: int) -> Any:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tunesmith.core.files import write_text
 from tunesmith.core.run import RunDirectory
 from tunesmith.report import numbers
+from tunesmith.report.axes import read_axes
 from tunesmith.report.card import model_card
 from tunesmith.report.curves import curve_panels
 from tunesmith.report.forgetting import forgetting
@@ -47,7 +48,7 @@ def page(report: Mapping[str, Any]) -> str:
 
 
 def read_report(run: RunDirectory) -> dict[str, Any]:
-    """The run's report.json; its learning curves from steps.jsonl, where the report holds none."""
+    """The run's report.json; its learning curves from steps.jsonl, where the report holds none, and its axes, where they were measured."""
     report: dict[str, Any] = run.read_json(run.report_json)
     curves = report.get("curves") or {}
     if not curves.get("train") and not curves.get("validation"):
@@ -56,7 +57,8 @@ def read_report(run: RunDirectory) -> dict[str, Any]:
             "train": [e for e in events if e.get("event") == "step"],
             "validation": [e for e in events if e.get("event") == "validation"],
         }
-    return report | {"curves": curves}
+    axes = {"axes": run.read_json(run.axes)} if run.axes.is_file() else {}
+    return report | {"curves": curves} | axes
 
 
 def _context(report: Mapping[str, Any]) -> dict[str, Any]:
@@ -78,6 +80,7 @@ def _context(report: Mapping[str, Any]) -> dict[str, Any]:
         "interval_panels": interval_panels(data),
         "curve_panels": curve_panels(report.get("curves") or {}, loss_unit="" if kind == "regression" else "nats"),
         "forgetting": forgetting(report),
+        "axes": read_axes(report.get("axes")),
         "confusion": _confusion(report.get("confusion")),
         "balance": _balance(splits),
         "judgement": judgement_facts(report["judge"]) if report.get("judge") else [],
