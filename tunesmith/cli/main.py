@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from tunesmith import __version__
-from tunesmith.cli import axes, chat, data, doctor, evaluate, judge, merge, models, predict, quantize, recipe, runs, tune
+from tunesmith.cli import axes, chat, conversations, data, doctor, evaluate, judge, merge, models, predict, quantize, recipe, runs, tune
 from tunesmith.cli.output import error_document, one_line, print_json
 from tunesmith.core.errors import TunesmithError, UsageError
 
@@ -30,6 +30,7 @@ app.add_typer(models.app, name="models")
 app.add_typer(runs.app, name="runs")
 app.add_typer(recipe.app, name="recipe")
 app.command("axes")(axes.axes)
+app.command("conversations")(conversations.conversations)
 app.add_typer(judge.app, name="judge")
 app.command("doctor")(doctor.doctor)
 

@@ -89,7 +89,7 @@ class RunDirectory(_Directory):
     data.json          sources, hashes, rows                   heads.safetensors   new heads, with labels in heads.json
     steps.jsonl        one line a step or validation           checkpoints/        step-000123/: to resume from
     predictions.jsonl  test rows, base and tuned               report.json, report.html, README.md (model card)
-    retention.json     the same of what is not to be forgotten    axes.json        what `tunesmith axes` measured
+    retention.json     the same of what is not to be forgotten    axes.json, conversations.json   what the commands of those names measured
     status.json        running, done, failed, interrupted      quarantine.jsonl    rows left out as invalid, where there were any
     """
 
@@ -127,6 +127,11 @@ class RunDirectory(_Directory):
     def axes(self) -> Path:
         """What `tunesmith axes` measured, where it did."""
         return self.path / "axes.json"
+
+    @property
+    def conversations(self) -> Path:
+        """What `tunesmith conversations` measured, where it did."""
+        return self.path / "conversations.json"
 
     @property
     def report_json(self) -> Path:

@@ -10,6 +10,7 @@ from tunesmith.core.run import RunDirectory
 from tunesmith.report import numbers
 from tunesmith.report.axes import read_axes
 from tunesmith.report.card import model_card
+from tunesmith.report.conversations import read_conversations
 from tunesmith.report.curves import curve_panels
 from tunesmith.report.forgetting import forgetting
 from tunesmith.report.intervals import interval_panels
@@ -48,7 +49,7 @@ def page(report: Mapping[str, Any]) -> str:
 
 
 def read_report(run: RunDirectory) -> dict[str, Any]:
-    """The run's report.json; its learning curves from steps.jsonl, where the report holds none, and its axes, where they were measured."""
+    """The run's report.json; its learning curves from steps.jsonl, where the report holds none, and what was measured of the run later."""
     report: dict[str, Any] = run.read_json(run.report_json)
     curves = report.get("curves") or {}
     if not curves.get("train") and not curves.get("validation"):
@@ -57,8 +58,8 @@ def read_report(run: RunDirectory) -> dict[str, Any]:
             "train": [e for e in events if e.get("event") == "step"],
             "validation": [e for e in events if e.get("event") == "validation"],
         }
-    axes = {"axes": run.read_json(run.axes)} if run.axes.is_file() else {}
-    return report | {"curves": curves} | axes
+    later = {"axes": run.axes, "conversations": run.conversations}
+    return report | {"curves": curves} | {name: run.read_json(file) for name, file in later.items() if file.is_file()}
 
 
 def _context(report: Mapping[str, Any]) -> dict[str, Any]:
@@ -81,6 +82,7 @@ def _context(report: Mapping[str, Any]) -> dict[str, Any]:
         "curve_panels": curve_panels(report.get("curves") or {}, loss_unit="" if kind == "regression" else "nats"),
         "forgetting": forgetting(report),
         "axes": read_axes(report.get("axes")),
+        "conversations": read_conversations(report.get("conversations")),
         "confusion": _confusion(report.get("confusion")),
         "balance": _balance(splits),
         "judgement": judgement_facts(report["judge"]) if report.get("judge") else [],
