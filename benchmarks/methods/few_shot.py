@@ -1,4 +1,4 @@
-"""`python -m benchmarks few-shot --data FOLDER`: a few examples of each class, many times drawn; the way to learn from them chosen on validation rows.
+"""`python -m benchmarks few-shot --data FOLDER`: a few examples of each class, many times drawn; the way to learn from them chosen on the validation part.
 
 FOLDER holds SST-5 as `stsa.fine.train`, `stsa.fine.dev` and `stsa.fine.test`: a row a line, its label 0 to 4, a space, its text, in latin-1.
 """
@@ -9,9 +9,8 @@ import random
 import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,20 @@ from tunesmith.core.crossed import Stats, mean
 from tunesmith.core.files import cache_folder, hash_of, write_json
 from tunesmith.core.statistics import Interval
 
-__all__ = ["LABELS", "SUMMARY", "TITLE", "WAYS", "Drawn", "draw", "few_shot_lines", "main", "read_rows", "summary", "way_of"]
+__all__ = [
+    "LABELS",
+    "SUMMARY",
+    "TITLE",
+    "WAYS",
+    "Drawn",
+    "draw",
+    "draw_to_choose",
+    "few_shot_lines",
+    "main",
+    "read_rows",
+    "summary",
+    "way_of",
+]
 
 TITLE = "Few examples a class, ten splits of SST-5, with MiniLM"
 SUMMARY = "few-shot/summary.json"
@@ -48,6 +60,8 @@ data: {train: ROWS/train.jsonl, validation: ROWS/validation.jsonl, test: ROWS/te
 objective: classify
 train: {epochs: 10, examples_per_step: 8, evaluations_per_epoch: 1}
 """
+CHOOSING = range(100, 105)
+"""Draws by which the way is chosen, none of which is among those that are judged."""
 _PART = {"train": "stsa.fine.train", "validation": "stsa.fine.dev", "test": "stsa.fine.test"}
 
 Row = tuple[str, str]
@@ -109,32 +123,44 @@ def draw(rows: Mapping[str, Sequence[Row]], number: int, per_class: int) -> Draw
     return Drawn(number, parts["train"], parts["validation"], tuple(rows["test"]))
 
 
+def draw_to_choose(rows: Mapping[str, Sequence[Row]], number: int, per_class: int) -> Drawn:
+    """As `draw`, judged on what is left of the validation part. Raises: BenchmarkError."""
+    drawn = draw(rows, number, per_class)
+    return replace(drawn, test=tuple(row for row in rows["validation"] if row not in drawn.validation))
+
+
 def legs_of(drawn: Drawn, ways: Sequence[str]) -> dict[str, Leg]:
     """A leg a way."""
+    folder = "few-shot-choice" if drawn.number in CHOOSING else "few-shot"
     return {
-        way: Leg(f"few-shot/{way}", drawn.number, "ROWS/recipe.yaml", WAYS[way], ("accuracy",), data_sha256=drawn.sha256) for way in ways
+        way: Leg(f"{folder}/{way}", drawn.number, "ROWS/recipe.yaml", WAYS[way], ("accuracy",), data_sha256=drawn.sha256) for way in ways
     }
 
 
-def way_of(splits: Sequence[Mapping[str, Mapping[str, Any]]]) -> str:
-    """The way with the best mean accuracy on the validation rows of these splits; of equal ones that with the least loss there. Test rows play no part."""
+def way_of(found: Mapping[str, Mapping[str, Any]]) -> str:
+    """The way with the best accuracy on the split's validation rows; of equal ones that with the least loss there. Test rows play no part."""
 
     def rank(way: str) -> tuple[float, float]:
-        losses = [found[way]["losses"] for found in splits]
-        return -fmean(one["kept_by"]["accuracy"] for one in losses), fmean(one["kept_validation"] for one in losses)
+        losses = found[way]["losses"]
+        return -losses["kept_by"]["accuracy"], losses["kept_validation"]
 
-    return min((way for way in splits[0] if all("losses" in found.get(way, {}) for found in splits)), key=rank)
+    return min((way for way in found if "losses" in found[way]), key=rank)
 
 
-def summary(measured: Mapping[int, Mapping[str, Mapping[str, Any]]], per_class: int) -> dict[str, Any]:
-    """Accuracy over the splits, of the way that each split's validation rows chose, of the way that all of them chose, and of every way; split -> way -> what its leg measured."""
-    picked = {number: way_of([found]) for number, found in measured.items()}
-    ways = [way for way in WAYS if all("rows" in found.get(way, {}) for found in measured.values())]
+Measured = Mapping[int, Mapping[str, Mapping[str, Any]]]
+"""Split -> way -> what its leg measured."""
+
+
+def summary(measured: Measured, choosing: Measured, per_class: int) -> dict[str, Any]:
+    """Accuracy over the splits: of the way that is best over `choosing`, of the ways that each split's own validation rows chose, and of every way."""
+    picked = {number: way_of(found) for number, found in measured.items()}
+    ways = [way for way in WAYS if all("rows" in found.get(way, {}) for found in (*measured.values(), *choosing.values()))]
 
     def over(legs: Mapping[int, Mapping[str, Any]]) -> dict[str, float]:
         return asdict(mean(Stats.of({number: one["rows"]["accuracy"] for number, one in legs.items()}), np.mean))
 
     first = next(iter(next(iter(measured.values())).values()))
+    on_validation = {way: over({number: found[way] for number, found in choosing.items()}) for way in ways}
     return {
         "per_class": per_class,
         "num_splits": len(measured),
@@ -142,8 +168,9 @@ def summary(measured: Mapping[int, Mapping[str, Mapping[str, Any]]], per_class: 
         "model": first["model"],
         "chosen": over({number: measured[number][way] for number, way in picked.items()}),
         "picked": picked,
-        "best": way_of([*measured.values()]),
-        "validation": {way: fmean(found[way]["losses"]["kept_by"]["accuracy"] for found in measured.values()) for way in ways},
+        "best": max(ways, key=lambda way: on_validation[way]["value"]),
+        "num_choosing": len(choosing),
+        "on_validation": on_validation,
         "ways": {way: over({number: found[way] for number, found in measured.items()}) for way in ways},
     }
 
@@ -157,20 +184,20 @@ def few_shot_lines(found: Mapping[str, Any]) -> list[str]:
 
     counts = Counter(found["picked"].values())
     rows = [
-        f"| {way} | `{' '.join(WAYS[way])}` | {found['validation'][way]:.4f} | {said(one)} | {counts[way]} |"
+        f"| {way} | `{' '.join(WAYS[way])}` | {said(found['on_validation'][way])} | {said(one)} | {counts[way]} |"
         for way, one in found["ways"].items()
     ]
     return [
         "## Few examples",
         "",
-        f"SST-5 (five classes), `{found['model']['name']}`, {found['per_class']} examples a class, {found['num_splits']} splits, {found['num_test_rows']:,} test rows. The way is chosen by the "
-        f"accuracy on validation rows, {found['per_class']} others a class of each split: one way for all splits by the mean over them, or one for each split by its own. Intervals are over splits and test rows.",
+        f"SST-5 (five classes), `{found['model']['name']}`, {found['per_class']} examples a class, {found['num_splits']} splits, {found['num_test_rows']:,} test rows. The way is chosen by "
+        f"{found['num_choosing']} other draws, judged on what they leave of the validation part; beside it, one for each split by the accuracy on its own validation rows, {found['per_class']} others a class. Intervals are over splits and rows.",
         "",
-        f"**Accuracy of the way chosen for all splits, {found['best']}: {said(found['ways'][found['best']])}**.",
+        f"**Accuracy of the chosen way, {found['best']}: {said(found['ways'][found['best']])}**.",
         "",
-        f"Accuracy of the ways chosen for each split: {said(found['chosen'])}. Chosen: {', '.join(f'{way} {n} times' for way, n in counts.most_common())}.",
+        f"Accuracy where each split chooses by its own few rows: {said(found['chosen'])}. Chosen: {', '.join(f'{way} {n} times' for way, n in counts.most_common())}.",
         "",
-        "| way | changes | on validation rows | accuracy | splits that chose it |",
+        "| way | changes | on the validation part | accuracy | splits that chose it |",
         "| --- | --- | --- | --- | --- |",
         *rows,
         "",
@@ -189,13 +216,17 @@ def main(arguments: Sequence[str], say: Say) -> int:
     options = parser.parse_args(arguments)
     results = Results(options.results or cache_folder("benchmarks", "methods"), tuple(options.set), commit())
     try:
-        if options.splits < 1 or options.per_class < 1:
-            raise BenchmarkError("--splits and --per-class: expected at least 1.")
+        if not 1 <= options.splits <= CHOOSING.start or options.per_class < 1:
+            raise BenchmarkError(f"--splits: expected 1 to {CHOOSING.start}; --per-class: at least 1.")
         ways = chosen(options.ways.split(",") if options.ways else None, list(WAYS), "--ways")
         rows = read_rows(options.data)
+        choosing = [draw_to_choose(rows, number, options.per_class) for number in CHOOSING]
         drawn = [draw(rows, number, options.per_class) for number in range(options.splits)]
-        failed = [line for one in drawn for line in _run(one, ways, results, say)]
-        measured = {one.number: {way: found for way, leg in legs_of(one, ways).items() if (found := results.get(leg))} for one in drawn}
+        failed = [line for one in (*choosing, *drawn) for line in _run(one, ways, results, say)]
+        measured, chosen_by = (
+            {one.number: {way: found for way, leg in legs_of(one, ways).items() if (found := results.get(leg))} for one in some}
+            for some in (drawn, choosing)
+        )
     except BenchmarkError as error:
         say(f"error: {error}")
         return 1
@@ -204,7 +235,7 @@ def main(arguments: Sequence[str], say: Say) -> int:
     if failed:
         say("Start the command again: it goes on with what is missing.")
         return 1
-    found = summary(measured, options.per_class)
+    found = summary(measured, chosen_by, options.per_class)
     if not options.set and ways == list(WAYS):
         write_json(results.folder / SUMMARY, found)
     print("\n".join(few_shot_lines(found)), flush=True)

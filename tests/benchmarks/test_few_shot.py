@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from benchmarks.__main__ import main
-from benchmarks.methods.few_shot import LABELS, WAYS, draw, few_shot_lines, legs_of, read_rows, summary, way_of
+from benchmarks.methods.few_shot import LABELS, WAYS, draw, draw_to_choose, few_shot_lines, legs_of, read_rows, summary, way_of
 from benchmarks.workload import BenchmarkError
 from tunesmith.recipe import load
 
@@ -32,6 +32,12 @@ def test_each_split_has_so_many_rows_of_each_class_and_none_of_the_test(folder):
         assert drawn.test == (("positive", "another"), ("positive", "a test text"))
     assert splits[0].train != splits[1].train
     assert draw(rows, 0, 8) == splits[0]
+    choosing = draw_to_choose(rows, 0, 8)
+    assert (choosing.train, choosing.validation) == (splits[0].train, splits[0].validation)
+    assert len(choosing.test) == 60 - 40
+    assert not {text for _, text in choosing.test} & {
+        text for part in (choosing.train, choosing.validation, splits[0].test) for _, text in part
+    }
     assert "café" in splits[0].train[0][1]
 
 
@@ -67,19 +73,20 @@ def test_validation_chooses_and_the_mean_is_of_what_it_chose():
         0: {"head": _measured([1, 0], 0.5, 1.0), "full": _measured([1, 1], 0.4, 0.5)},  # the better one on the test rows is not seen
         1: {"head": _measured([0, 0], 0.3, 1.0), "full": _measured([1, 1], 0.3, 0.9)},  # equal: the less loss
     }
-    assert [way_of([found]) for found in splits.values()] == ["head", "full"]
-    assert way_of([*splits.values()]) == "head"  # 0.4 on validation rows in the mean, against 0.35
-    found = summary(splits, 8)
+    assert [way_of(found) for found in splits.values()] == ["head", "full"]
+    choosing = {100: {"head": _measured([1, 0], 0.1, 1.0), "full": _measured([0, 0], 0.9, 1.0)}}  # by what it is judged on
+    found = summary(splits, choosing, 8)
     assert found["chosen"]["value"] == pytest.approx((0.5 + 1) / 2)
     assert {way: one["value"] for way, one in found["ways"].items()} == {"head": 0.25, "full": 1.0}
     text = "\n".join(few_shot_lines(found))
-    assert "**Accuracy of the way chosen for all splits, head: 0.2500" in text
-    assert "Accuracy of the ways chosen for each split: 0.7500" in text
+    assert "**Accuracy of the chosen way, head: 0.2500" in text
+    assert "Accuracy where each split chooses by its own few rows: 0.7500" in text
     assert "Chosen: head 1 times, full 1 times." in text
-    assert "| full | `method.name=full` | 0.3500 | 1.0000" in text
+    assert {way: one["value"] for way, one in found["on_validation"].items()} == {"head": 0.5, "full": 0.0}
+    assert "| head | `method.name=head` | 0.5000 (0.0000 to 1.0000) | 0.2500" in text
     assert "8 examples a class, 2 splits, 2 test rows" in text
 
 
 def test_a_way_that_diverged_is_not_chosen():
-    assert way_of([{"full": {"diverged": "the loss is nan"}, "head": _measured([0, 0], 0.1, 2.0)}]) == "head"
+    assert way_of({"full": {"diverged": "the loss is nan"}, "head": _measured([0, 0], 0.1, 2.0)}) == "head"
     assert len(LABELS) == 5
