@@ -6,13 +6,13 @@ from typing import Any, Literal
 
 import numpy as np
 
+from tunesmith.core.significance import SIGNIFICANT_P
 from tunesmith.core.types import Metric
 from tunesmith.evaluation.score import paired
 
 __all__ = ["Verdict", "paired_difference", "verdict"]
 
 Verdict = Literal["better", "worse", "unclear"]
-SIGNIFICANT_P = 0.05
 
 
 def paired_difference(metric: Metric, first: Mapping[str, Sequence[Any]], other: Mapping[str, Sequence[Any]]) -> dict[str, Any]:

@@ -9,6 +9,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from tunesmith.core.significance import SIGNIFICANT_P
+
 __all__ = [
     "MIN_ROWS",
     "MeanReciprocalRank",
@@ -21,7 +23,6 @@ __all__ = [
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
-SIGNIFICANT_P = 0.05
 MIN_ROWS = 20
 """Fewer rows of a task could show no loss but a large one."""
 _ROWS = (100, 70, 50, 35, MIN_ROWS)

@@ -29,8 +29,8 @@ class Forgetting:
     """Each with one comparison, whose p is Holm's."""
     fell: tuple[str, ...]
     sentences: tuple[str, ...]
-    picture: str
-    """SVG; empty where nothing was measured."""
+    target: DataSet | None
+    """What the run was to learn."""
     advice: tuple[tuple[str, str], ...]
     """Text and command."""
     left_out: tuple[tuple[str, str], ...]
@@ -40,6 +40,11 @@ class Forgetting:
     def text(self) -> str:
         """The sentences as one paragraph."""
         return " ".join(self.sentences)
+
+    @property
+    def picture(self) -> str:
+        """SVG, drawn when it is asked for; empty where nothing was measured."""
+        return _picture(self.target, self.tasks, self.fell) if self.tasks else ""
 
 
 def forgetting(report: Mapping[str, Any]) -> Forgetting | None:
@@ -55,15 +60,10 @@ def forgetting(report: Mapping[str, Any]) -> Forgetting | None:
         tasks,
         fell,
         tuple(_sentences(tasks, fell, keeps_base=bool(found.get("keeps_base")), why_not=left_out.pop("all", ""))),
-        _picture(_target(report), tasks, fell) if tasks else "",
+        next((data for data in comparisons(report) if data.is_own), None),
         tuple((one["text"], one["command"]) for one in found.get("advice") or ()),
         tuple(left_out.items()),
     )
-
-
-def _target(report: Mapping[str, Any]) -> DataSet | None:
-    """What the run was to learn."""
-    return next((data for data in comparisons(report) if data.is_own), None)
 
 
 def _sentences(tasks: Sequence[DataSet], fell: Sequence[str], *, keeps_base: bool, why_not: str) -> list[str]:

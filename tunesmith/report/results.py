@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from tunesmith.core.significance import SIGNIFICANT_P
 from tunesmith.report.numbers import MISSING, NO_BREAK_SPACE, count, decimals_for, fixed, interval, p_cell, p_value, signed, significant
 
 __all__ = [
@@ -25,7 +26,6 @@ __all__ = [
 Verdict = Literal["better", "worse", "changed", "unclear", "uncompared"]
 """`changed`: clearly, in a metric of which more is neither better nor worse."""
 
-SIGNIFICANT_P = 0.05
 
 _TITLES = {
     "balanced_accuracy": "balanced accuracy",
