@@ -8,7 +8,7 @@ from typing import Any
 from benchmarks.methods.few_shot import SUMMARY, few_shot_lines
 from benchmarks.methods.named import LEFT_OUT, METHODS, WORKLOADS, Workload
 from benchmarks.methods.plans import RANKS, SCALES, SEEDS, chosen_leg, first_leg, grid_legs, methods_of, prompt_legs, timed_leg
-from benchmarks.methods.stored import RATES, Results, rate_of, tries
+from benchmarks.methods.stored import RATES, Results, next_rates, rate_of, tries
 from benchmarks.methods.table import Answer, Found, TableRow, answers, rows_of
 from tunesmith.core import registry
 from tunesmith.core.crossed import Stats, difference, mean
@@ -184,11 +184,18 @@ def _rates_lines(results: Results, workload: str) -> list[str]:
         if len(found) > 1:
             rate = rate_of(first, results)
             cells = [_tried(found.get(name)) for name in RATES]
-            rows.append([method, *cells, f"{found[rate]['learning_rate']:.2g}"])
+            rows.append([method, *cells, f"{found[rate]['learning_rate']:.2g}{_unfinished(found, rate)}"])
     if not rows:
         return ["Learning rates are each method's own (`train.learning_rate: auto`); no others were tried.", ""]
-    text = f"Learning rates: with seed {SEEDS[0]} lower and higher ones than each method's own were tried too, until the best lay between two that were worse. The least loss on the validation rows decided; test rows played no part."
+    text = f"Learning rates: with seed {SEEDS[0]} lower and higher ones than each method's own were tried too, until the best lay between two that were worse. The least loss on the validation rows, of the weights that were kept, decided; test rows played no part."
     return [text, "", *_table(["method", *(_multiple(rate) for rate in RATES.values()), "chosen"], rows), ""]
+
+
+def _unfinished(found: Mapping[str, Mapping[str, Any]], rate: str) -> str:
+    if next_rates(found):
+        return ", until more were tried"
+    lowest, *_, highest = RATES
+    return ", the last that is tried" if rate in (lowest, highest) else ""
 
 
 def _multiple(rate: float) -> str:

@@ -155,7 +155,7 @@ def rate_of(first: Leg, results: Results) -> str:
 
 
 def next_rates(found: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """The neighbours of the best of the rates that were tried, as far as they were not: none is left once the best lies between two that are worse."""
+    """The neighbours of the best of the rates that were tried, as far as they were not: none is left once the best lies between two that are worse, or is the last that may be tried."""
     order = list(RATES)
     best = order.index(_best(found))
     return [rate for rate in order[max(best - 1, 0) : best + 2] if rate not in found]

@@ -32,7 +32,8 @@ def test_what_pairs_cost_falls_and_a_resumed_run_ends_as_a_whole_one(encoder_fol
 
 def test_a_method_that_leaves_the_trunk_as_it_is_is_refused(encoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:
     with pytest.raises(
-        MethodError, match="objective.contrastive: pairs teach the trunk, of which the method head trains nothing. Use lora or full"
+        MethodError,
+        match="method: head trains nothing of the trunk, which the objective classify as it is set teaches alone. Use lora or full",
     ):
         tune(classifier(encoder_folder, reviews_csv, tmp_path / "run", train=TRAIN, method={"name": "head"}, objective=PAIRS))
     assert not (tmp_path / "run").exists()

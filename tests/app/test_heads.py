@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tunesmith.app.axes import measure_axes
 from tunesmith.app.preview import preview
 from tunesmith.app.tune import tune
 from tunesmith.core.errors import UsageError
@@ -73,6 +74,8 @@ def test_many_labels(encoder_folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.csv"
     run.predict_file(write(tmp_path / "b.jsonl", [{"text": "a dog ran on good"}]), out)
     assert out.read_text(encoding="utf-8").splitlines()[0] == "text,predicted_labels,probability_animal,probability_bad,probability_good"
+    axes = measure_axes(run.directory, limit=10)
+    assert (axes["metric"], axes["tuned"]["calibration"]) == ("labels_jaccard", None)  # of several labels none is said with one probability
 
 
 def test_tags_of_words(encoder_folder: Path, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ def _side(score: float, worst: float, ece: float | None, seconds: float) -> dict
 
 
 CLASSIFIER = {
-    "metric": "accuracy", "higher_is_better": True, "rows": 1200, "changed": {"typos": 34},
+    "kind": "classification", "metric": "accuracy", "higher_is_better": True, "rows": 1200, "changed": {"typos": 34},
     "base": _side(0.7, 0.5, 0.25, 0.02), "tuned": _side(0.9, 0.8, 0.1, 0.04),
 }  # fmt: skip
 
@@ -37,8 +37,8 @@ def test_every_axis_lies_as_far_out_as_it_is_good() -> None:
     axes = read_axes(CLASSIFIER)
     assert axes is not None
     reach = {side: [math.hypot(*place) for place in _places(axes.picture, side)] for side in ("base", "tuned")}
-    assert reach["base"] == pytest.approx([0.7, 0.5, 0.5, 0.75, 1.0], abs=0.01)  # the score, twice its worst, 1 - ECE, speed
-    assert reach["tuned"] == pytest.approx([0.9, 0.8, 0.8, 0.9, 0.5], abs=0.01)
+    assert reach["base"] == pytest.approx([0.7, 0.5, 0.5, 0.75], abs=0.01)  # the score, twice its worst, 1 - ECE
+    assert reach["tuned"] == pytest.approx([0.9, 0.8, 0.8, 0.9], abs=0.01)
     assert _places(axes.picture, "tuned")[0] == pytest.approx((0.0, 0.9), abs=0.01)  # the first points up
     assert axes.picture.count("-area") == 2
     assert "calibration: base 0.75, tuned 0.90" in axes.picture
@@ -52,22 +52,23 @@ def test_the_table_says_the_same_with_intervals() -> None:
     assert rows["calibration error (ECE, lower is better)"][2] == "0.100 (0.080–0.120)"
 
 
-def test_an_error_without_a_best_value_counts_over_its_worst_way_and_no_base_is_drawn() -> None:
+def test_an_error_has_no_best_value_and_so_no_picture() -> None:
     regression = {**CLASSIFIER, "metric": "mae", "higher_is_better": False, "base": None, "tuned": _side(0.5, 1.0, None, 0.04)}
     axes = read_axes(regression)
     assert axes is not None
-    assert (axes.has_base, axes.picture) == (False, "")  # two axes are no picture
+    assert (axes.has_base, axes.picture) == (False, "")
     assert axes.title.endswith("lower is better")
     assert {name: tuned for name, _, _, tuned in axes.rows}["robustness: the worst of these"].startswith("1.00")
 
 
 def test_what_a_side_did_not_say_is_left_out_of_the_picture() -> None:
-    writer = copy.deepcopy(CLASSIFIER) | {"metric": "chrf"}
+    writer = copy.deepcopy(CLASSIFIER) | {"kind": "generation", "metric": "chrf"}
     for side, share in (("base", 0.0), ("tuned", 0.1)):
         writer[side] |= {"calibration": None, "toxic_share": _interval(share), "share_of_women": {"value": None, "low": None, "high": None}}  # type: ignore[operator]
     axes = read_axes(writer)
     assert axes is not None
     assert len(_places(axes.picture, "tuned")) == 5  # chrF, robustness, fairness, no toxic word, speed
+    assert "speed: base 1.00, tuned 0.50" in axes.picture
     assert "no toxic word: base 1.00, tuned 0.90" in axes.picture
     assert "women" not in axes.picture
     assert read_axes(None) is None

@@ -250,9 +250,9 @@ def prepare(recipe: Recipe, say: Say, model: LoadedModel | None = None) -> Task:
     encoder = text_encoder(recipe, model, data.labels, tasks, _numbers(data.train))
     if not objective.heads(encoder) and recipe.train.head_first:
         raise RecipeError(f"{recipe.name}: train.head_first: the objective {objective_name} puts no new head on the model. Leave it out.")
-    if recipe.objective and recipe.objective.options.get("contrastive") and changes_nothing(method, model.trunk):
+    if getattr(objective, "teaches_trunk", False) and changes_nothing(method, model.trunk):
         raise MethodError(
-            f"objective.contrastive: pairs teach the trunk, of which the method {recipe.method.name} trains nothing. Use lora or full, or leave it out."
+            f"method: {recipe.method.name} trains nothing of the trunk, which the objective {objective_name} as it is set teaches alone. Use lora or full."
         )
     task = Task(
         recipe, device, data, model, encoder, objective_name, objective, method, metrics, select_by, forward, stop_tokens(model),

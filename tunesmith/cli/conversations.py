@@ -17,7 +17,7 @@ def conversations(
     run: Annotated[str, typer.Argument(metavar="RUN", help="A run of a language model that answers.", autocompletion=complete_runs)],
     facts: Annotated[int, typer.Option("--facts", min=1, metavar="N", help="Facts that are asked for at each distance and depth.")] = 64,
     tokens: Annotated[
-        int, typer.Option("--tokens", min=64, metavar="N", help="Tokens of the contexts in which facts are looked for by depth.")
+        int, typer.Option("--tokens", min=64, max=8192, metavar="N", help="Tokens of the contexts in which facts are looked for by depth.")
     ] = 1024,
     limit: Annotated[int, typer.Option("--limit", min=1, metavar="N", help="So many test conversations at most.")] = 200,
     seed: Annotated[int, typer.Option(min=0, help="Another seed draws other facts.")] = 0,

@@ -284,7 +284,7 @@ class Method(Protocol):
 
 @runtime_checkable
 class Objective(Protocol):
-    """WHAT loss. A file in `objective/`."""
+    """WHAT loss. A file in `objective/`. It may say beside, by `teaches_trunk`, that its method has to train something of the trunk."""
 
     accepts: ClassVar[tuple[type, ...]]
     """The kinds of example that it learns from."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from tunesmith.core.types import Message, Origin, Prompt
 
-__all__ = ["DEPTHS", "DISTANCES", "Fact", "draw_facts", "is_recalled"]
+__all__ = ["DEPTHS", "DISTANCES", "MOST_FACTS", "Fact", "draw_facts", "is_recalled"]
 
 DISTANCES = (0, 1, 2, 4, 8, 16)
 """Exchanges between the fact and its question."""
@@ -23,7 +23,7 @@ _NOTED = "Thank you, I will keep that in mind."
 _KINDS = (
     ("My sister's name is {}.", "What is my sister's name?", "Clara Ingrid Noemi Farida Yuki Oluchi Marta Saskia Leila Renata Aiko Bronwyn Zeynep Paloma"),
     ("I live in {}.", "In which city do I live?", "Lisbon Osaka Nairobi Bergen Lima Kraków Tunis Hanoi Quito Dublin Seville Riga Accra Perth"),
-    ("My pet is a {}.", "What animal is my pet?", "parrot ferret tortoise hamster goldfish rabbit gecko canary hedgehog iguana pony snail"),
+    ("My pet is a {}.", "What animal is my pet?", "parrot ferret tortoise hamster goldfish rabbit gecko canary hedgehog pony snail"),
     ("I play the {}.", "Which instrument do I play?", "cello oboe banjo harp trumpet clarinet accordion bassoon violin trombone ukulele lute"),
     ("The code of my door is {}.", "What is the code of my door?", "4817 2096 7351 9640 1583 6274 3905 8162 5749 2438 7016 9327"),
     ("My car is {}.", "Which colour is my car?", "purple orange turquoise silver crimson yellow beige maroon violet olive"),
@@ -31,6 +31,8 @@ _KINDS = (
     ("For breakfast I had {}.", "What did I have for breakfast?", "porridge pancakes yogurt waffles muesli toast croissants grapefruit omelette"),
 )  # fmt: skip
 """How it is stated, how it is asked for, and what may be stated."""
+MOST_FACTS = sum(len(values.split()) for _, _, values in _KINDS)
+"""So many are different."""
 _EXCHANGES = (
     ("How does a bicycle stay upright?", "Mostly because it is steered into the side to which it leans, which brings the wheels back under its weight."),
     ("Why is the sky blue?", "Air scatters short waves of light more than long ones, so blue light reaches us from all sides."),
@@ -73,13 +75,21 @@ class Fact:
 
 
 def draw_facts(num_facts: int, *, seed: int) -> list[Fact]:
-    """So many facts, of all kinds in turn, each with exchanges in an order of its own; the same seed gives the same."""
+    """So many different facts, of all kinds in turn, each with exchanges in an order of its own; the same seed gives the same.
+
+    Raises: ValueError, where there are not so many.
+    """
+    if not 0 < num_facts <= MOST_FACTS:
+        raise ValueError(f"{num_facts} facts; there are {MOST_FACTS}")
     rng = random.Random(f"recall {seed}")
+    left = [(statement, question, rng.sample(values.split(), len(values.split()))) for statement, question, values in _KINDS]
     facts = list[Fact]()
-    for number in range(num_facts):
-        statement, question, values = _KINDS[number % len(_KINDS)]
-        value = rng.choice(values.split())
-        facts.append(Fact(statement.format(value), question, value, tuple(rng.sample(_EXCHANGES, len(_EXCHANGES))), number + 1))
+    while len(facts) < num_facts:
+        for statement, question, values in left:
+            if values and len(facts) < num_facts:
+                value = values.pop()
+                exchanges = tuple(rng.sample(_EXCHANGES, len(_EXCHANGES)))
+                facts.append(Fact(statement.format(value), question, value, exchanges, len(facts) + 1))
     return facts
 
 

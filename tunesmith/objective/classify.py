@@ -52,6 +52,11 @@ class Classify(HeadLoss):
         if not 0 <= self.contrastive <= 1:
             raise RecipeError(f"objective.contrastive: {self.contrastive:g}: expected a number from 0 to 1.")
 
+    @property
+    def teaches_trunk(self) -> bool:
+        """Whether there is something to learn for the trunk that no head can."""
+        return self.contrastive > 0
+
     def heads(self, encoder: Encoder) -> Mapping[str, HeadSpec]:
         """One head, `label`, with an output a class. Raises: DataError, where the data has fewer than two classes."""
         if len(encoder.labels) < 2:

@@ -16,7 +16,6 @@ __all__ = ["Axes", "axes_title", "axis_rows", "read_axes"]
 _WIDTH, _HEIGHT = 420, 330
 _CENTRE_X, _CENTRE_Y, _RADIUS = 210, 165, 112
 _RINGS = (0.25, 0.5, 0.75, 1.0)
-_FEWEST_SPOKES = 3
 _BEST_SCORE = {"accuracy": 1.0, "labels_jaccard": 1.0, "chrf": 100.0}
 """Of the scores that have a best value."""
 
@@ -33,7 +32,7 @@ class Axes:
     rows: tuple[tuple[str, str, str, str], ...]
     """Name, rows changed, base, tuned."""
     picture: str
-    """SVG; empty where there are fewer than three axes to draw."""
+    """SVG; empty where the score has no best value."""
     has_base: bool
 
 
@@ -76,28 +75,27 @@ def _pair(base: Side | None, tuned: Side | None) -> tuple[str, str]:
 
 
 def _spokes(measured: Mapping[str, Any]) -> Iterator[Spoke]:
-    """What can be said as a share of the best: a score of no best value counts over its worst way, the time for a row over that of the quicker side."""
+    """What can be said as a share of the best; nothing of a score that has no best value. A side's speed is the time of the quicker one over its own; a
+    classifier's base, asked zero-shot, does other work.
+    """
     best, sides = _BEST_SCORE.get(measured["metric"]), (measured["base"], measured["tuned"])
-
-    def score(side: Side, axis: str) -> float:
-        worst = side[axis]["worst"]["value"]
-        return worst / best if best else side["score"]["value"] / worst if worst else 1.0
+    if best is None:
+        return
 
     def spoke(name: str, of: Any) -> Iterator[Spoke]:
         base, tuned = (None if side is None else of(side) for side in sides)
         if tuned is not None:
             yield name, base, tuned
 
-    if best:
-        yield from spoke(metric_title(measured["metric"]), lambda side: side["score"]["value"] / best)
+    yield from spoke(metric_title(measured["metric"]), lambda side: side["score"]["value"] / best)
     for axis in ("robustness", "fairness"):
-        yield from spoke(axis, lambda side, axis=axis: score(side, axis))
+        yield from spoke(axis, lambda side, axis=axis: side[axis]["worst"]["value"] / best)
     if measured["tuned"].get("calibration"):
         yield from spoke("calibration", lambda side: 1 - side["calibration"]["value"])
     if measured["tuned"]["toxic_share"]:
         yield from spoke("no toxic word", lambda side: 1 - side["toxic_share"]["value"])
         yield from spoke("women as men", lambda side: _evenness(side["share_of_women"]["value"]))
-    if measured["base"]:
+    if measured["base"] and measured["kind"] != "classification":
         quicker = min(side["efficiency"]["seconds_per_row"] for side in sides)
         yield from spoke("speed", lambda side: quicker / side["efficiency"]["seconds_per_row"])
 
@@ -107,7 +105,7 @@ def _evenness(share: float | None) -> float | None:
 
 
 def _picture(spokes: list[Spoke]) -> str:
-    if len(spokes) < _FEWEST_SPOKES:
+    if not spokes:
         return ""
 
     def at(place: int, value: float) -> tuple[float, float]:

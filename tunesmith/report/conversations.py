@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tunesmith.report.intervals import upright
 from tunesmith.report.numbers import count, fixed, percent
-from tunesmith.report.results import Comparison, Estimate, read_comparison
+from tunesmith.report.results import Comparison, read_comparison
 from tunesmith.report.svg import Scale, element, label, picture
 
 __all__ = ["Conversations", "Part", "read_conversations"]
@@ -73,18 +74,12 @@ def _panel(title: str, part: Part) -> str:
         middle = _LEFT + (place + 0.5) * width
         content += label(_short(name), middle, _BOTTOM + 18, anchor="middle")
         for side, estimate, x in (("base", comparison.base, middle - _APART), ("tuned", comparison.tuned, middle + _APART)):
-            content += _dot(side, estimate, x, y) if estimate else ""
+            content += upright(estimate, x, y, side)
     told = "; ".join(
         f"{name}: base {fixed(c.base.value, 2) if c.base else '–'}, tuned {fixed(c.tuned.value, 2) if c.tuned else '–'}"
         for name, c in part.rows
     )
     return picture(content, _WIDTH, _HEIGHT, f"Share of facts that were found, by {title}", f"{told}.")
-
-
-def _dot(side: str, estimate: Estimate, x: float, y: Scale) -> str:
-    low, high = estimate.ends
-    whisker = element("line", class_=f"{side}-whisker", x1=x, x2=x, y1=y(low), y2=y(high))
-    return whisker + element("circle", class_=f"{side}-dot", cx=x, cy=y(estimate.value), r=4.2)
 
 
 def _short(name: str) -> str:

@@ -10,7 +10,7 @@ from tunesmith import __version__
 from tunesmith.core.files import write_text
 from tunesmith.core.run import GroupDirectory
 from tunesmith.report.groups import GroupMetric, group_sentences, group_verdict, read_group
-from tunesmith.report.intervals import whisker
+from tunesmith.report.intervals import upright, whisker
 from tunesmith.report.numbers import compact, count, fixed
 from tunesmith.report.page import environment
 from tunesmith.report.results import Estimate, file_name
@@ -91,9 +91,7 @@ def curve_panel(metric: GroupMetric, num_rows: Sequence[int]) -> str:
         content += label(text, _CURVE_WIDTH, _BOTTOM - 6 if is_below else _TOP + 4, "note", "end")
     content += path([(x(place), y(estimate.value)) for place, _, estimate in points], "validation")
     for place, rows, estimate in points:
-        low, high = estimate.ends
-        content += element("line", class_="tuned-whisker", x1=x(place), x2=x(place), y1=y(low), y2=y(high))
-        content += element("circle", class_="tuned-dot", cx=x(place), cy=y(estimate.value), r=4.2)
+        content += upright(estimate, x(place), y, "tuned")
         content += label(compact(rows), x(place), _BOTTOM + 18, anchor="middle")
     content += label("training rows", (x.start + x.end) / 2, _BOTTOM + 35, anchor="middle")
     said = "; ".join(f"{count(rows)} rows: {estimate.text(metric.decimals)}" for _, rows, estimate in points)

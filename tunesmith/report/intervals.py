@@ -63,6 +63,16 @@ def whisker(estimate: Estimate | None, x: Scale, y: float, kind: str) -> str:
     )
 
 
+def upright(estimate: Estimate | None, x: float, y: Scale, kind: str) -> str:
+    """As `whisker`, with the interval from low to high."""
+    if estimate is None:
+        return ""
+    low, high = estimate.ends
+    return element("line", class_=f"{kind}-whisker", x1=x, x2=x, y1=y(low), y2=y(high)) + element(
+        "circle", class_=f"{kind}-dot", cx=x, cy=y(estimate.value), r=4.2
+    )
+
+
 def _told(c: Comparison) -> str:
     named = (("base", c.base), ("tuned", c.tuned), (c.constant, c.majority))
     return ", ".join(f"{name} {e.text(c.decimals)}" for name, e in named if e)

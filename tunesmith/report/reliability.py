@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tunesmith.report.intervals import upright
 from tunesmith.report.numbers import count, fixed
+from tunesmith.report.results import Estimate
 from tunesmith.report.svg import Scale, element, label, picture
 
 __all__ = ["reliability_panels"]
@@ -40,11 +42,10 @@ def _panel(side: str, bins: Bins, most_rows: int) -> str:
 
 def _bin(side: str, one: Mapping[str, Any], x: Scale, y: Scale, heights: Scale) -> str:
     """A dot on its interval, and the bar of its rows below."""
-    at, right, begin, width = x(one["sure"]), one["right"], x(one["low"]), x(one["high"]) - x(one["low"])
+    begin, width = x(one["low"]), x(one["high"]) - x(one["low"])
     height = max(1.0, heights(one["rows"]))
     return (
-        element("line", class_=f"{side}-whisker", x1=at, x2=at, y1=y(right["low"]), y2=y(right["high"]))
-        + element("circle", class_=f"{side}-dot", cx=at, cy=y(right["value"]), r=4.2)
+        upright(Estimate.read(one["right"]), x(one["sure"]), y, side)
         + element("rect", class_=f"{side}-bar", x=begin + 3, y=BARS_BOTTOM - height, width=width - 6, height=height)
         + label(count(one["rows"]), begin + width / 2, BARS_BOTTOM - height - 4, "note", "middle")
     )
