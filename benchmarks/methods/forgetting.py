@@ -19,7 +19,7 @@ from benchmarks.workload import BenchmarkError
 from tunesmith.core import registry
 from tunesmith.core.crossed import Stats, difference
 from tunesmith.core.files import cache_folder, hash_of, write_text
-from tunesmith.core.statistics import Interval
+from tunesmith.core.statistics import Interval, Value
 from tunesmith.core.types import Metric
 from tunesmith.data import limited, read
 from tunesmith.evaluation.forgetting import first_words
@@ -149,12 +149,14 @@ def figures(found: Found, changes: Sequence[str] = ()) -> list[str]:
 def _way_cells(way: str, legs: Mapping[int, Mapping[str, Any]]) -> list[str]:
     one = next(iter(legs.values()))
     learned = np.mean([leg["target"]["difference"]["value"] for leg in legs.values()])
-    lost = [_said(difference(_stats(legs, name, "tuned"), _stats(legs, name, "base"), _value)) for name in KEPT]
+    value = _value()
+    lost = [_said(difference(_stats(legs, name, "tuned"), _stats(legs, name, "base"), value)) for name in KEPT]
     return [WAYS[way].title, f"{one['learning_rate']:.2g}", f"{learned:+.4f}", *lost]
 
 
 def _against(way: str, done: Found) -> list[str]:
-    found = [_said(difference(_stats(done["full_high"], name, "tuned"), _stats(done[way], name, "tuned"), _value)) for name in KEPT]
+    value = _value()
+    found = [_said(difference(_stats(done["full_high"], name, "tuned"), _stats(done[way], name, "tuned"), value)) for name in KEPT]
     return [WAYS[way].title, *found]
 
 
@@ -162,9 +164,9 @@ def _stats(legs: Mapping[int, Mapping[str, Any]], name: str, side: str) -> Stats
     return Stats.of({seed: one["rows"][name] for seed, one in legs.items()}, side)
 
 
-def _value(stats_nk: np.ndarray[Any, np.dtype[np.float64]]) -> float:
+def _value() -> Value:
     metric: Metric = registry.create("metric", _METRIC)
-    return metric.value(stats_nk)
+    return metric.value
 
 
 def _said(found: Interval) -> str:
