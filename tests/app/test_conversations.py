@@ -99,7 +99,9 @@ def test_what_is_asked_fits_with_its_answer_and_what_does_not_is_named() -> None
     places = {axis: [q.place for q in questions if q.axis == axis and q.fact is facts[0]] for axis in ("turns_back", "depth")}
     assert places["depth"] == list(DEPTHS)
     assert places["turns_back"] == [None, 0, 1, 2, 4, 8]
-    assert left_out == ["facts 16 exchanges back and more: the conversation would be longer than the 276 tokens that the model reads."]
+    assert left_out == [
+        "facts 16 exchanges back and more: the conversation would be longer than the 276 tokens that the model reads before an answer."
+    ]
     stands = [
         [m.content for m in q.prompt.messages].index(q.fact.statement) / (len(q.prompt.messages) - 3)
         for q in questions

@@ -149,7 +149,7 @@ def _questions(speaker: Tuned, facts: Sequence[Fact], tokens: int) -> tuple[list
         asked = [_Question("turns_back", distance, fact, fact.prompt(0, distance)) for fact in facts]
         if max(_lengths(speaker, asked)) > most:
             left_out.append(
-                f"facts {distance} exchanges back and more: the conversation would be longer than the {most:,} tokens that the model reads."
+                f"facts {distance} exchanges back and more: the conversation would be longer than the {most:,} tokens that the model reads before an answer."
             )
             break
         found += asked
