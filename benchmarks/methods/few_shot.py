@@ -223,10 +223,7 @@ def main(arguments: Sequence[str], say: Say) -> int:
         choosing = [draw_to_choose(rows, number, options.per_class) for number in CHOOSING]
         drawn = [draw(rows, number, options.per_class) for number in range(options.splits)]
         failed = [line for one in (*choosing, *drawn) for line in _run(one, ways, results, say)]
-        measured, chosen_by = (
-            {one.number: {way: found for way, leg in legs_of(one, ways).items() if (found := results.get(leg))} for one in some}
-            for some in (drawn, choosing)
-        )
+        measured, chosen_by = (_measured(some, ways, results) for some in (drawn, choosing))
     except BenchmarkError as error:
         say(f"error: {error}")
         return 1
@@ -240,6 +237,10 @@ def main(arguments: Sequence[str], say: Say) -> int:
         write_json(results.folder / SUMMARY, found)
     print("\n".join(few_shot_lines(found)), flush=True)
     return 0
+
+
+def _measured(splits: Sequence[Drawn], ways: Sequence[str], results: Results) -> dict[int, dict[str, dict[str, Any]]]:
+    return {one.number: {way: found for way, leg in legs_of(one, ways).items() if (found := results.get(leg))} for one in splits}
 
 
 def _run(drawn: Drawn, ways: Sequence[str], results: Results, say: Say) -> list[str]:

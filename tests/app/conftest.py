@@ -2,6 +2,8 @@
 
 import csv
 import random
+from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -125,6 +127,24 @@ def _sentences(count: int) -> list[tuple[str, str]]:
         ]
         found[" ".join(words)] = "positive" if mood == "good" else "negative"
     return list(found.items())
+
+
+@pytest.fixture(scope="module")
+def reviews(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """96 sentences; the word good or bad decides."""
+    file = tmp_path_factory.mktemp("data") / "reviews.csv"
+    words = product("the a".split(), NOUNS, "is was ran sat on very".split(), "good bad".split())
+    lines = [f"{' '.join(words)},{'positive' if words[-1] == 'good' else 'negative'}" for words in words]
+    file.write_text("\n".join(["review,sentiment", *lines]) + "\n", encoding="utf-8")
+    return file
+
+
+@pytest.fixture(scope="module")
+def cache(_session_cache: Path) -> Iterator[None]:
+    """As the fixture of each test, for those of the module."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TUNESMITH_CACHE", str(_session_cache))
+        yield
 
 
 @pytest.fixture

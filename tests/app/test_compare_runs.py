@@ -2,8 +2,6 @@
 
 import json
 import shutil
-from collections.abc import Iterator
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -19,23 +17,11 @@ from tunesmith.core.statistics import mcnemar_exact
 
 
 @pytest.fixture(scope="module")
-def reviews(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    file = tmp_path_factory.mktemp("data") / "reviews.csv"
-    words = product("the a".split(), "cat dog mat film".split(), "is was ran sat on very".split(), "good bad".split())
-    lines = [f"{' '.join(words)},{'positive' if words[-1] == 'good' else 'negative'}" for words in words]
-    file.write_text("\n".join(["review,sentiment", *lines]) + "\n", encoding="utf-8")
-    return file
-
-
-@pytest.fixture(scope="module")
-def runs(_session_cache: Path, encoder_folder: Path, reviews: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Run, Run]]:
+def runs(cache: None, encoder_folder: Path, reviews: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Run]:
     """One that learned, and one that was stopped after a step."""
     folder = tmp_path_factory.mktemp("runs")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TUNESMITH_CACHE", str(_session_cache))
-        good = tune(classifier(encoder_folder, reviews, folder / "good"))
-        poor = tune(classifier(encoder_folder, reviews, folder / "poor", method="head", train={"max_steps": 1}))
-        yield good, poor
+    good = tune(classifier(encoder_folder, reviews, folder / "good"))
+    return good, tune(classifier(encoder_folder, reviews, folder / "poor", method="head", train={"max_steps": 1}))
 
 
 def test_differences_are_paired_and_corrected_and_regressions_come_first(runs: tuple[Run, Run]) -> None:

@@ -2,8 +2,8 @@
 
 import json
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from itertools import pairwise, product
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -20,24 +20,6 @@ from tunesmith.core.run import GroupDirectory, RunDirectory
 from tunesmith.recipe import Recipe, load
 
 FEW = {"epochs": 2, "learning_rate": 2e-3, "examples_per_step": 8}  # so few that seeds differ
-
-
-@pytest.fixture(scope="module")
-def reviews(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """96 sentences; the word good or bad decides."""
-    file = tmp_path_factory.mktemp("data") / "reviews.csv"
-    words = product("the a".split(), "cat dog mat film".split(), "is was ran sat on very".split(), "good bad".split())
-    lines = [f"{' '.join(words)},{'positive' if words[-1] == 'good' else 'negative'}" for words in words]
-    file.write_text("\n".join(["review,sentiment", *lines]) + "\n", encoding="utf-8")
-    return file
-
-
-@pytest.fixture(scope="module")
-def cache(_session_cache: Path) -> Iterator[None]:
-    """As the fixture of each test, for those of the module."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TUNESMITH_CACHE", str(_session_cache))
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -28,9 +28,9 @@ def test_each_place_is_a_line_with_its_verdict() -> None:
     found = read_conversations(MEASURED)
     assert found is not None
     assert [part.title for part in found.parts] == ["Answers of the test conversations", "Facts by the turns since they were stated"]
-    names = [(name, comparison.verdict) for part in found.parts for name, comparison in part.rows]
+    names = [(name, comparison.verdict) for part in found.parts for name, _, comparison in part.rows]
     assert names == [("answer 1", "better"), ("never stated", "unclear"), ("the turn before", "better"), ("4 turns between", "worse")]
-    assert {comparison.p for _, comparison in found.parts[1].rows} == {0.002}
+    assert {comparison.p for _, _, comparison in found.parts[1].rows} == {0.002}
     assert found.left_out == ("facts 8 turns back and more: too long.",)
 
 

@@ -94,11 +94,8 @@ def measure_conversations(
         tuned = _heard(speaker, turns, questions, say)
         say(Stage("evaluate", "the base"))
         base = _heard(load_untuned(known.recipe, known.objective, known.kind, known.format), turns, questions, say)
-    by_turn, num_cut = (
-        _by_turn(turns, base.turns, tuned.turns, seed),
-        sum(None in pair for pair in zip(base.turns, tuned.turns, strict=True)),
-    )
-    if num_cut:
+    by_turn = _by_turn(turns, base.turns, tuned.turns, seed)
+    if num_cut := sum(None in pair for pair in zip(base.turns, tuned.turns, strict=True)):
         left_out.append(f"{num_cut:,} answers of the test conversations: longer than the model reads.")
     if not by_turn:
         left_out.append("answers by turn: too few conversations of the test split have several.")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from tunesmith.report.intervals import upright
 from tunesmith.report.numbers import count, fixed, percent
 from tunesmith.report.results import Comparison, read_comparison
-from tunesmith.report.svg import Scale, element, label, picture
+from tunesmith.report.svg import Scale, label, level_lines, picture
 
 __all__ = ["Conversations", "Part", "read_conversations"]
 
@@ -19,13 +19,22 @@ _APART = 5.0
 """Of the two sides of a place from its middle."""
 
 
+class Line(NamedTuple):
+    """A line of a table, and a place of a picture."""
+
+    name: str
+    mark: str
+    """The name in the picture."""
+    comparison: Comparison
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
     """One table."""
 
     title: str
     metric: str
-    rows: tuple[tuple[str, Comparison], ...]
+    rows: tuple[Line, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,43 +53,45 @@ def read_conversations(measured: Mapping[str, Any] | None) -> Conversations | No
         return None
     facts = f"{count(measured['facts'])} facts"
     deep = f"Facts by their place in {count(measured['context_tokens'])} tokens"
-    turns = _part("Answers of the test conversations", "bits_per_byte", measured["by_turn"], lambda line: f"answer {line['turn']}")
+    turns = _part("Answers of the test conversations", "bits_per_byte", measured["by_turn"], _turn)
     back = _part("Facts by the turns since they were stated", "share found", measured["by_distance"], _distance)
-    depth = _part(deep, "share found", measured["by_depth"], lambda line: f"{percent(line['depth'])} deep")
+    depth = _part(deep, "share found", measured["by_depth"], _depth)
     panels = [
         _panel(f"{title}, {facts}", part) for title, part in (("turns since the fact", back), ("depth of the fact", depth)) if part.rows
     ]
     return Conversations(tuple(part for part in (turns, back, depth) if part.rows), tuple(panels), tuple(measured["left_out"]))
 
 
-def _part(title: str, metric: str, lines: Sequence[Mapping[str, Any]], name: Any) -> Part:
-    return Part(title, metric, tuple((name(line), read_comparison(metric, line)) for line in lines))
+def _part(title: str, metric: str, lines: Sequence[Mapping[str, Any]], named: Callable[[Mapping[str, Any]], tuple[str, str]]) -> Part:
+    return Part(title, metric, tuple(Line(*named(line), read_comparison(metric, line)) for line in lines))
 
 
-def _distance(line: Mapping[str, Any]) -> str:
+def _turn(line: Mapping[str, Any]) -> tuple[str, str]:
+    return f"answer {line['turn']}", str(line["turn"])
+
+
+def _distance(line: Mapping[str, Any]) -> tuple[str, str]:
     back = line["turns_back"]
-    return "never stated" if back is None else "the turn before" if back == 0 else f"{back} turn{'s' if back > 1 else ''} between"
+    if back is None:
+        return "never stated", "never"
+    return "the turn before" if back == 0 else f"{back} turn{'s' if back > 1 else ''} between", str(back)
+
+
+def _depth(line: Mapping[str, Any]) -> tuple[str, str]:
+    return f"{percent(line['depth'])} deep", f"{100 * line['depth']:g}"
 
 
 def _panel(title: str, part: Part) -> str:
     """Base and tuned side by side at each place."""
     y = Scale(0.0, 1.0, _BOTTOM, _TOP)
     width = (_RIGHT - _LEFT) / len(part.rows)
-    content = label(title, 0, 16, "panel-title")
-    for tick in (0.0, 0.25, 0.5, 0.75, 1.0):
-        content += element("line", class_="grid", x1=_LEFT, x2=_RIGHT, y1=y(tick), y2=y(tick))
-        content += label(f"{tick:g}", _LEFT - 8, y(tick) + 4, anchor="end")
-    for place, (name, comparison) in enumerate(part.rows):
+    content = label(title, 0, 16, "panel-title") + level_lines((0.0, 0.25, 0.5, 0.75, 1.0), y, _LEFT, _RIGHT)
+    for place, (_, mark, comparison) in enumerate(part.rows):
         middle = _LEFT + (place + 0.5) * width
-        content += label(_short(name), middle, _BOTTOM + 18, anchor="middle")
-        for side, estimate, x in (("base", comparison.base, middle - _APART), ("tuned", comparison.tuned, middle + _APART)):
-            content += upright(estimate, x, y, side)
+        content += label(mark, middle, _BOTTOM + 18, anchor="middle")
+        content += upright(comparison.base, middle - _APART, y, "base") + upright(comparison.tuned, middle + _APART, y, "tuned")
     told = "; ".join(
         f"{name}: base {fixed(c.base.value, 2) if c.base else '–'}, tuned {fixed(c.tuned.value, 2) if c.tuned else '–'}"
-        for name, c in part.rows
+        for name, _, c in part.rows
     )
     return picture(content, _WIDTH, _HEIGHT, f"Share of facts that were found, by {title}", f"{told}.")
-
-
-def _short(name: str) -> str:
-    return {"never stated": "never", "the turn before": "0"}.get(name, name.split(maxsplit=1)[0])

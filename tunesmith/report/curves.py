@@ -9,7 +9,7 @@ from typing import Any
 
 from tunesmith.report.numbers import count, significant
 from tunesmith.report.results import metric_title
-from tunesmith.report.svg import Scale, element, label, path, picture, thin_out, ticks
+from tunesmith.report.svg import Scale, element, label, level_lines, path, picture, thin_out, tick_text, ticks
 
 __all__ = ["curve_panels", "smooth"]
 
@@ -93,10 +93,7 @@ def _panel(plot: Plot, width: int, rows: Sequence[Mapping[str, Any]], best: Mapp
 
 
 def _frame(title: str, x: Scale, y: Scale) -> str:
-    content = label(title, 0, 16, "panel-title")
-    for value in ticks(y.low, y.high):
-        content += element("line", class_="grid", x1=x.start, x2=x.end, y1=y(value), y2=y(value))
-        content += label(_tick(value), LEFT - 8, y(value) + 4, anchor="end")
+    content = label(title, 0, 16, "panel-title") + level_lines(ticks(y.low, y.high), y, x.start, x.end, _tick)
     marks = [value for value in ticks(0, x.high, 4) if value == int(value)]
     for value in marks:
         near_end = x(value) > x.end - 14
@@ -109,7 +106,7 @@ def _frame(title: str, x: Scale, y: Scale) -> str:
 def _tick(value: float) -> str:
     if value and abs(value) < 0.001:
         return significant(value, 2)
-    return f"{round(value, 6):g}".replace("-", "\u2212")
+    return tick_text(round(value, 6))
 
 
 def _epochs(rows: Sequence[Mapping[str, Any]], x: Scale) -> str:

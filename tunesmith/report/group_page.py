@@ -14,7 +14,7 @@ from tunesmith.report.intervals import upright, whisker
 from tunesmith.report.numbers import compact, count, fixed
 from tunesmith.report.page import environment
 from tunesmith.report.results import Estimate, file_name
-from tunesmith.report.svg import Scale, element, label, path, picture, ticks
+from tunesmith.report.svg import Scale, element, label, level_lines, path, picture, tick_text, ticks
 
 __all__ = ["curve_panel", "group_page", "render_group", "seeds_panel"]
 
@@ -61,7 +61,7 @@ def seeds_panel(metric: GroupMetric, runs: Sequence[str]) -> str:
     content = _panel_title(metric)
     for value in ticks(x.low, x.high, 3):
         content += element("line", class_="grid", x1=x(value), x2=x(value), y1=_TITLE, y2=bottom)
-        content += label(_tick(value), x(value), bottom + 17, anchor="middle")
+        content += label(tick_text(value), x(value), bottom + 17, anchor="middle")
     for number, (name, estimate, kind) in enumerate(drawn):
         y = _TITLE + _LINE * number + 14
         content += label(name, _NAMES - 10, y + 4, "row-label", "end") + whisker(estimate, x, y, kind)
@@ -78,10 +78,7 @@ def curve_panel(metric: GroupMetric, num_rows: Sequence[int]) -> str:
     ends += [metric.base.value] if metric.base and is_near else []
     x = Scale(math.log2(num_rows[0]), math.log2(num_rows[-1]), _LEFT + 16, _CURVE_WIDTH - 24)
     y = Scale(*_room(ends), _BOTTOM, _TOP)
-    content = _panel_title(metric)
-    for value in ticks(y.low, y.high):
-        content += element("line", class_="grid", x1=_LEFT, x2=_CURVE_WIDTH, y1=y(value), y2=y(value))
-        content += label(_tick(value), _LEFT - 8, y(value) + 4, anchor="end")
+    content = _panel_title(metric) + level_lines(ticks(y.low, y.high), y, _LEFT, _CURVE_WIDTH)
     if metric.base and is_near:
         at = y(metric.base.value)
         content += element("line", class_="majority", x1=_LEFT, x2=_CURVE_WIDTH, y1=at, y2=at) + label("base", _LEFT + 4, at - 5, "note")
@@ -108,7 +105,3 @@ def _room(ends: Sequence[float]) -> tuple[float, float]:
     low, high = min(ends), max(ends)
     room = 0.07 * (high - low) or 0.1 * abs(low) or 0.5
     return (max(low - room, 0.0) if low >= 0 else low - room), high + room
-
-
-def _tick(value: float) -> str:
-    return f"{value:g}".replace("-", "\u2212")

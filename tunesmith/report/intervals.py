@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from tunesmith.report.numbers import fixed
 from tunesmith.report.results import Comparison, DataSet, Estimate
-from tunesmith.report.svg import Scale, element, label, picture, ticks
+from tunesmith.report.svg import Scale, element, label, picture, tick_text, ticks
 
 __all__ = ["interval_panels", "whisker"]
 
@@ -34,7 +34,7 @@ def _panel(rows: list[tuple[DataSet, Comparison]], *, is_only_data: bool) -> str
     content = label(first.title + (f", {direction}" if direction and not is_only_data else ""), 0, 16, "panel-title")
     for value in ticks(x.low, x.high):
         content += element("line", class_="grid", x1=x(value), x2=x(value), y1=TITLE_HEIGHT + 22, y2=bottom)
-        content += label(f"{value:g}".replace("-", "\u2212"), x(value), bottom + 17, anchor="middle")
+        content += label(tick_text(value), x(value), bottom + 17, anchor="middle")
     for i, (data, c) in enumerate(rows):
         content += _row(direction if is_only_data else data.name, c, x, TITLE_HEIGHT + ROW_HEIGHT * i)
     told = "; ".join(f"{d.name}: {_told(c)}" for d, c in rows)
@@ -58,9 +58,7 @@ def whisker(estimate: Estimate | None, x: Scale, y: float, kind: str) -> str:
     if estimate is None:
         return ""
     low, high = estimate.ends
-    return element("line", class_=f"{kind}-whisker", x1=x(low), x2=x(high), y1=y, y2=y) + element(
-        "circle", class_=f"{kind}-dot", cx=x(estimate.value), cy=y, r=4.2
-    )
+    return _mark(kind, (x(low), y), (x(estimate.value), y), (x(high), y))
 
 
 def upright(estimate: Estimate | None, x: float, y: Scale, kind: str) -> str:
@@ -68,9 +66,12 @@ def upright(estimate: Estimate | None, x: float, y: Scale, kind: str) -> str:
     if estimate is None:
         return ""
     low, high = estimate.ends
-    return element("line", class_=f"{kind}-whisker", x1=x, x2=x, y1=y(low), y2=y(high)) + element(
-        "circle", class_=f"{kind}-dot", cx=x, cy=y(estimate.value), r=4.2
-    )
+    return _mark(kind, (x, y(low)), (x, y(estimate.value)), (x, y(high)))
+
+
+def _mark(kind: str, low: tuple[float, float], value: tuple[float, float], high: tuple[float, float]) -> str:
+    line = element("line", class_=f"{kind}-whisker", x1=low[0], x2=high[0], y1=low[1], y2=high[1])
+    return line + element("circle", class_=f"{kind}-dot", cx=value[0], cy=value[1], r=4.2)
 
 
 def _told(c: Comparison) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from tunesmith.report.intervals import upright
 from tunesmith.report.numbers import count, fixed
 from tunesmith.report.results import Estimate
-from tunesmith.report.svg import Scale, element, label, picture
+from tunesmith.report.svg import Scale, element, label, level_lines, picture, tick_text
 
 __all__ = ["reliability_panels"]
 
@@ -27,9 +27,9 @@ def reliability_panels(sides: Mapping[str, Bins]) -> list[str]:
 def _panel(side: str, bins: Bins, most_rows: int) -> str:
     x, y = Scale(0.0, 1.0, LEFT, RIGHT), Scale(0.0, 1.0, BOTTOM, TOP)
     content = label(f"{side}, {count(sum(one['rows'] for one in bins))} rows", 0, 16, "panel-title")
-    for tick in (0.0, 0.2, 0.4, 0.6, 0.8, 1.0):
-        content += element("line", class_="grid", x1=LEFT, x2=RIGHT, y1=y(tick), y2=y(tick))
-        content += label(f"{tick:g}", LEFT - 8, y(tick) + 4, anchor="end") + label(f"{tick:g}", x(tick), BOTTOM + 18, anchor="middle")
+    shares = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+    content += level_lines(shares, y, LEFT, RIGHT)
+    content += "".join(label(tick_text(share), x(share), BOTTOM + 18, anchor="middle") for share in shares)
     content += element("line", class_="majority", x1=x(0), x2=x(1), y1=y(0), y2=y(1))
     content += label("share right", LEFT + 6, TOP + 12) + label("probability of what was said", RIGHT, BARS_BOTTOM + 20, anchor="end")
     heights = Scale(0.0, most_rows, 0.0, BARS_BOTTOM - BARS_TOP)

@@ -1,11 +1,11 @@
 """Small pure functions that draw: elements, scales, ticks, paths. Colours are CSS classes, so that a page can be light, dark or printed."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 
-__all__ = ["Scale", "element", "label", "path", "picture", "thin_out", "ticks"]
+__all__ = ["Scale", "element", "label", "level_lines", "path", "picture", "thin_out", "tick_text", "ticks"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,20 @@ def ticks(low: float, high: float, wanted: int = 4) -> list[float]:
     step = next(m * power for m in (1, 2, 2.5, 5, 10) if m * power >= rough * 0.999)
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     return [round(i * step, 12) for i in range(first, last + 1)]
+
+
+def tick_text(value: float) -> str:
+    """A number on a scale, with a real minus sign."""
+    return f"{value:g}".replace("-", "\u2212")
+
+
+def level_lines(values: Sequence[float], y: Scale, left: float, right: float, text: Callable[[float], str] = tick_text) -> str:
+    """A line from left to right at each value, which stands before it."""
+    return "".join(
+        element("line", class_="grid", x1=left, x2=right, y1=y(value), y2=y(value))
+        + label(text(value), left - 8, y(value) + 4, anchor="end")
+        for value in values
+    )
 
 
 def path(points: Sequence[tuple[float, float]], kind: str) -> str:
