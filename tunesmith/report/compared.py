@@ -9,13 +9,13 @@ from typing import Any
 from tunesmith import __version__
 from tunesmith.report.numbers import MISSING, count, decimals_for, duration, p_cell, size
 from tunesmith.report.page import environment
-from tunesmith.report.results import Estimate, direction, metric_title
+from tunesmith.report.results import Estimate, OfMetric, metric_title
 
 __all__ = ["ComparedMetric", "compare_page", "compare_sentences", "cost_text", "letters", "read_compared", "shown"]
 
 
 @dataclass(frozen=True, slots=True)
-class ComparedMetric:
+class ComparedMetric(OfMetric):
     """One metric on one data set, in every run, and the differences of the others to the first."""
 
     data: str
@@ -23,16 +23,6 @@ class ComparedMetric:
     higher_is_better: bool | None
     values: tuple[Estimate | None, ...]
     differences: tuple[Mapping[str, Any] | None, ...]
-
-    @property
-    def title(self) -> str:
-        """The metric's name as it is written."""
-        return metric_title(self.metric)
-
-    @property
-    def direction(self) -> str:
-        """Which way is better, where it is not up."""
-        return direction(self.higher_is_better)
 
     @property
     def decimals(self) -> int:

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from tunesmith.report.numbers import count, decimals_for, fixed, p_cell, p_value, significant
-from tunesmith.report.results import Estimate, direction, metric_title
+from tunesmith.report.results import Estimate, OfMetric, metric_title
 
 __all__ = ["GroupMetric", "GroupPlace", "group_sentences", "group_verdict", "read_group"]
 
 
 @dataclass(frozen=True, slots=True)
-class GroupMetric:
+class GroupMetric(OfMetric):
     """One metric on one data set, in every run of the group."""
 
     metric: str
@@ -24,16 +24,6 @@ class GroupMetric:
     base: Estimate | None
     entry: Mapping[str, Any]
     """As it stands in the document."""
-
-    @property
-    def title(self) -> str:
-        """The metric's name as it is written."""
-        return metric_title(self.metric)
-
-    @property
-    def direction(self) -> str:
-        """Which way is better, where it is not up."""
-        return direction(self.higher_is_better)
 
     @property
     def mean(self) -> Estimate | None:

@@ -13,9 +13,9 @@ __all__ = [
     "Comparison",
     "DataSet",
     "Estimate",
+    "OfMetric",
     "Verdict",
     "comparisons",
-    "direction",
     "file_name",
     "metric_title",
     "note_on_p",
@@ -69,11 +69,6 @@ def metric_title(name: str) -> str:
     return name.replace("_", " ")
 
 
-def direction(higher_is_better: bool | None) -> str:
-    """Which way is better, where it is not up; empty where it is, and where more is neither better nor worse."""
-    return "lower is better" if higher_is_better is False else ""
-
-
 def file_name(source: str) -> str:
     """The last part of a path; aliases and hub ids (`owner/name`) stay whole."""
     looks_like_path = source.startswith(("/", "./", "../", "~")) or source.count("/") > 1 or "\\" in source
@@ -116,8 +111,27 @@ class Estimate:
         return signed(self.value, decimals) + (f" ({found})" if found else "")
 
 
+class OfMetric:
+    """What is said of a metric: how it is called, and which way is better."""
+
+    __slots__ = ()
+
+    metric: str
+    higher_is_better: bool | None
+
+    @property
+    def title(self) -> str:
+        """The metric's name as it is written."""
+        return metric_title(self.metric)
+
+    @property
+    def direction(self) -> str:
+        """Which way is better, where it is not up; empty where it is, and where more is neither better nor worse."""
+        return "lower is better" if self.higher_is_better is False else ""
+
+
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class Comparison(OfMetric):
     """One metric on one data set, base against tuned."""
 
     metric: str
@@ -140,16 +154,6 @@ class Comparison:
     """Rows that were answered, and that the metric says nothing of."""
     details: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """`base` and `tuned` -> numbers that explain the value."""
-
-    @property
-    def title(self) -> str:
-        """The metric's name as it is written."""
-        return metric_title(self.metric)
-
-    @property
-    def direction(self) -> str:
-        """Which way is better, where it is not up."""
-        return direction(self.higher_is_better)
 
     @property
     def decimals(self) -> int:
