@@ -138,6 +138,7 @@ def test_the_rows_of_a_task_are_the_same_every_time_and_more_hold_fewer() -> Non
     ("names", "said"),
     [
         (["mmlx"], r"--suite mmlx: no suite, and no task of lm-eval\. Did you mean .*mmlu"),
+        (["mmlux"], r"Did you mean mmlu, (?!mmlu[,?])"),  # a suite that lm-eval has too is named once
         (["gsm8k", "arc_chalenge"], r"arc_chalenge: no suite.*arc_challenge"),
         ([" "], r"--suite: names nothing\. Suites: arc, bbh"),
         (["bigbench"], r"is a format\. Name a task's file"),

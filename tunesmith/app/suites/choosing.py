@@ -91,7 +91,7 @@ def _chosen(name: str) -> Chosen:
     known = set(whole_index().all_tasks)
     if name in known:
         return Chosen(name, LmEvalTasks(), ())
-    near = difflib.get_close_matches(name, [*_suites(), *of_suites, *known], n=3, cutoff=0.5)
+    near = difflib.get_close_matches(name, sorted({*_suites(), *of_suites, *known}), n=3, cutoff=0.5)
     question = f" Did you mean {', '.join(near)}?" if near else ""
     raise UsageError(f"--suite {name}: no suite, and no task of lm-eval.{question} Suites: {', '.join(_suites())}.")
 
