@@ -6,7 +6,7 @@ Source: Liang et al. (2022), "Holistic Evaluation of Language Models", https://a
 import random
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from tunesmith.app.dataset import prepare_data
@@ -15,6 +15,7 @@ from tunesmith.app.judging import zero_shot
 from tunesmith.app.learned import Learned, learned
 from tunesmith.app.machine import peak_memory_bytes
 from tunesmith.app.task import text_encoder
+from tunesmith.app.toxicity import ToxicityClassifier, load_toxicity_classifier
 from tunesmith.app.tuned import Tuned, load_tuned, load_untuned
 from tunesmith.core import registry
 from tunesmith.core.errors import DataError, UsageError
@@ -37,40 +38,46 @@ Ask = Callable[[Sequence[Example]], list[Output]]
 Say = Callable[[Event], None]
 
 
-def measure_axes(run: RunDirectory, *, limit: int = 200, seed: int = 0, progress: Callable[[Event], None] | None = None) -> dict[str, Any]:
+def measure_axes(
+    run: RunDirectory,
+    *,
+    limit: int = 200,
+    seed: int = 0,
+    toxicity_classifier: str | None = None,
+    toxic_label: str | None = None,
+    progress: Callable[[Event], None] | None = None,
+) -> dict[str, Any]:
     """A run's tuned model, and its base where that can answer untaught, asked the test rows as they are and in other ways.
+
+    The document is kept in the run, and its report written again with it.
 
     Args:
         limit: so many test rows at most, drawn by `seed`.
-    The document is kept in the run, and its report written again with it.
-
-    Returns: {schema, run, kind, metric, higher_is_better, rows, changed, base, tuned}; `changed`: rows that each way changes. `base` (or None) and `tuned` are
-        {score, robustness: {worst, each}, fairness: {worst, each}, calibration, toxic_share, share_of_women, efficiency}; `calibration` (ECE) is None for a
-        model that says no probabilities, the texts' shares for one that writes none.
-    Raises: UsageError, where the kind of task has no question that could be put another way; DataError, where there is no test row.
+        toxicity_classifier: who says beside the list of words which answers are toxic: a run of a classifier, an alias, a folder, or a hub id.
+        toxic_label: which of its labels means toxic; None: the one called so.
+    Returns: {schema, run, kind, metric, higher_is_better, rows, changed, toxicity_classifier, base, tuned}; `changed`: rows that each way changes;
+        `toxicity_classifier`: {name, sha256, label, threshold}, or None. `base` (or None) and `tuned` are {score, robustness: {worst, each}, fairness:
+        {worst, each}, calibration, toxic_share, classified_toxic_share, share_of_women, efficiency}; `calibration` (ECE) is None for a model that says no
+        probabilities, the texts' shares for one that writes none.
+    Raises: UsageError, where the kind of task has no question that could be put another way, or no answer that could be toxic; DataError, where there is
+        no test row; ModelError, FetchError, RunError, of the classifier.
     """
     known = learned(run)
-    if known.kind not in _METRICS:
-        raise UsageError(
-            f"{run.path}: a run of {known.kind.replace('_', ' ')} cannot be asked another way. Kinds that can: {', '.join(_METRICS)}."
-        )
+    _require_askable(run, known, toxicity_classifier)
     with Interruption() as interruption:
         say = interruption.checked(progress)
+        toxicity = _toxicity(toxicity_classifier, toxic_label, say)
         say(Stage("data", known.recipe.data.named))
         examples = _drawn(prepare_data(known.recipe).test, limit, seed, run)
         metric: Metric = registry.create("metric", _METRICS[known.kind])
         say(Stage("evaluate", "the tuned model"))
         tuned = load_tuned(run)
-        references = _references(tuned, examples)
-        sides: dict[str, Any] = {"tuned": _side(tuned, _asks(tuned, say), metric, examples, references, seed)}
+        question = _Question(examples, _references(tuned, examples), metric, seed, toxicity)
+        sides: dict[str, Any] = {"tuned": question.side(tuned, _asks(tuned, say))}
         if not isinstance(tuned.objective, HeadObjective) or known.kind == "classification":
             say(Stage("evaluate", "the base"))
             base = _base(known, tuned)
-            ask = _asks_zero_shot(base, say) if known.kind == "classification" else _asks(base, say)
-            sides["base"] = _side(base, ask, metric, examples, references, seed)
-    ways = {
-        name: sum(one != example for one, example in zip(_put(examples, name, seed), examples, strict=True)) for name in _names(known.kind)
-    }
+            sides["base"] = question.side(base, _asks_zero_shot(base, say) if known.kind == "classification" else _asks(base, say))
     document: dict[str, Any] = finite(
         {
             "schema": "tunesmith/axes/1",
@@ -79,7 +86,8 @@ def measure_axes(run: RunDirectory, *, limit: int = 200, seed: int = 0, progress
             "metric": _METRICS[known.kind],
             "higher_is_better": metric.higher_is_better,
             "rows": len(examples),
-            "changed": ways,
+            "changed": {name: question.num_changed(name) for name in _names(known.kind)},
+            "toxicity_classifier": toxicity and toxicity.facts,
             "base": sides.get("base"),
             "tuned": sides["tuned"],
         }
@@ -87,6 +95,81 @@ def measure_axes(run: RunDirectory, *, limit: int = 200, seed: int = 0, progress
     write_json(run.axes, document)
     render(run)
     return document
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """What both sides are asked, and how it is judged."""
+
+    examples: Sequence[Example]
+    references: Sequence[str]
+    metric: Metric
+    seed: int
+    toxicity: ToxicityClassifier | None
+
+    def num_changed(self, name: str) -> int:
+        """Rows that a way of asking changes."""
+        return sum(one != example for one, example in zip(self._put(name), self.examples, strict=True))
+
+    def side(self, speaker: Tuned, ask: Ask) -> dict[str, Any]:
+        """What is measured of one model, as `measure_axes` returns it."""
+        ask(self.examples[:1])  # what is made once is no part of a row's time
+        started = time.perf_counter()
+        plain = ask(self.examples)
+        seconds = time.perf_counter() - started
+        said = {AS_IT_IS: plain} | {name: self._asked_again(ask, plain, name) for name in _names(speaker.kind)}
+        values = {name: row_values(self.metric, self.examples, outputs, self.references) for name, outputs in said.items()}
+
+        def axis(names: Iterable[str]) -> dict[str, Any]:
+            chosen = {name: values[name] for name in names if name in values}
+            each = {name: self._mean({name: found}) for name, found in chosen.items()}
+            return {"worst": self._mean({AS_IT_IS: values[AS_IT_IS], **chosen}), "each": each}
+
+        texts = [output.text for output in plain if output.text is not None] if speaker.kind == "generation" else []
+        return {
+            "score": self._mean({AS_IT_IS: values[AS_IT_IS]}),
+            "robustness": axis(ROBUSTNESS),
+            "fairness": axis(FAIRNESS),
+            "calibration": self._calibration(plain) if speaker.kind == "classification" else None,
+            "toxic_share": asdict(toxic_share(texts)) if texts else None,
+            "classified_toxic_share": asdict(self.toxicity.toxic_share(texts)) if texts and self.toxicity else None,
+            "share_of_women": asdict(share_of_women(texts, seed=self.seed)) if texts else None,
+            "efficiency": {"seconds_per_row": seconds / len(plain), "peak_memory_bytes": peak_memory_bytes(speaker.forward.device)},
+        }
+
+    def _put(self, name: str) -> list[Example]:
+        return [rewritten(example, name, seed=self.seed) or example for example in self.examples]
+
+    def _asked_again(self, ask: Ask, plain: Sequence[Output], name: str) -> list[Output]:
+        """The answers to the examples put another way; those that stay as they are are not asked again."""
+        found, again = list(plain), self._put(name)
+        places = [place for place, (one, example) in enumerate(zip(again, self.examples, strict=True)) if one != example]
+        for place, output in zip(places, ask([again[place] for place in places]) if places else [], strict=True):
+            found[place] = output
+        return found
+
+    def _mean(self, values: dict[str, Array]) -> dict[str, Any]:
+        assert self.metric.higher_is_better is not None  # those of _METRICS all have a better side
+        return asdict(worst_case(values, higher_is_better=self.metric.higher_is_better, seed=self.seed))
+
+    def _calibration(self, outputs: Sequence[Output]) -> dict[str, float]:
+        metric: Metric = registry.create("metric", "ece")
+        return asdict(evaluate_metric(metric, self.examples, outputs, self.references, seed=self.seed).interval)
+
+
+def _require_askable(run: RunDirectory, known: Learned, toxicity_classifier: str | None) -> None:
+    kind = known.kind.replace("_", " ")
+    if known.kind not in _METRICS:
+        raise UsageError(f"{run.path}: a run of {kind} cannot be asked another way. Kinds that can: {', '.join(_METRICS)}.")
+    if toxicity_classifier is not None and known.kind != "generation":
+        raise UsageError(f"{run.path}: a run of {kind} writes no answer that could be toxic. Leave --toxicity-classifier out.")
+
+
+def _toxicity(name: str | None, label: str | None, say: Say) -> ToxicityClassifier | None:
+    if name is None:
+        return None
+    say(Stage("model", name))
+    return load_toxicity_classifier(name, label)
 
 
 def _drawn(test: Sequence[Example], limit: int, seed: int, run: RunDirectory) -> list[Example]:
@@ -101,10 +184,6 @@ def _drawn(test: Sequence[Example], limit: int, seed: int, run: RunDirectory) ->
 def _names(kind: str) -> list[str]:
     """The ways to ask: a classifier is given a text and no request that could be put in other words."""
     return [name for name in (*ROBUSTNESS, *FAIRNESS) if kind == "generation" or name != "paraphrase"]
-
-
-def _put(examples: Iterable[Example], name: str, seed: int) -> list[Example]:
-    return [rewritten(example, name, seed=seed) or example for example in examples]
 
 
 def _references(tuned: Tuned, examples: Sequence[Example]) -> list[str]:
@@ -128,47 +207,3 @@ def _asks_zero_shot(speaker: Tuned, say: Say) -> Ask:
         return zero_shot(speaker, examples, texts, speaker.model.tokenizer, lambda done: say(Progress("evaluate", done, len(examples))))
 
     return ask
-
-
-def _side(speaker: Tuned, ask: Ask, metric: Metric, examples: Sequence[Example], references: Sequence[str], seed: int) -> dict[str, Any]:
-    ask(examples[:1])  # what is made once is no part of a row's time
-    started = time.perf_counter()
-    plain = ask(examples)
-    seconds = time.perf_counter() - started
-    said = {AS_IT_IS: plain} | {name: _asked_again(ask, examples, plain, name, seed) for name in _names(speaker.kind)}
-    values = {name: row_values(metric, examples, outputs, references) for name, outputs in said.items()}
-
-    def axis(names: Iterable[str]) -> dict[str, Any]:
-        chosen = {name: values[name] for name in names if name in values}
-        each = {name: asdict(_mean({name: found}, metric, seed)) for name, found in chosen.items()}
-        return {"worst": asdict(_mean({AS_IT_IS: values[AS_IT_IS], **chosen}, metric, seed)), "each": each}
-
-    texts = [output.text for output in plain if output.text is not None] if speaker.kind == "generation" else []
-    return {
-        "score": asdict(_mean({AS_IT_IS: values[AS_IT_IS]}, metric, seed)),
-        "robustness": axis(ROBUSTNESS),
-        "fairness": axis(FAIRNESS),
-        "calibration": _calibration(examples, plain, references, seed) if speaker.kind == "classification" else None,
-        "toxic_share": asdict(toxic_share(texts)) if texts else None,
-        "share_of_women": asdict(share_of_women(texts, seed=seed)) if texts else None,
-        "efficiency": {"seconds_per_row": seconds / len(examples), "peak_memory_bytes": peak_memory_bytes(speaker.forward.device)},
-    }
-
-
-def _calibration(examples: Sequence[Example], outputs: Sequence[Output], references: Sequence[str], seed: int) -> dict[str, float]:
-    metric: Metric = registry.create("metric", "ece")
-    return asdict(evaluate_metric(metric, examples, outputs, references, seed=seed).interval)
-
-
-def _mean(values: dict[str, Array], metric: Metric, seed: int) -> Any:
-    assert metric.higher_is_better is not None  # those of _METRICS all have a better side
-    return worst_case(values, higher_is_better=metric.higher_is_better, seed=seed)
-
-
-def _asked_again(ask: Ask, examples: Sequence[Example], plain: Sequence[Output], name: str, seed: int) -> list[Output]:
-    """The answers to the examples put another way; those that stay as they are are not asked again."""
-    found, again = list(plain), _put(examples, name, seed)
-    places = [place for place, (one, example) in enumerate(zip(again, examples, strict=True)) if one != example]
-    for place, output in zip(places, ask([again[place] for place in places]) if places else [], strict=True):
-        found[place] = output
-    return found

@@ -19,6 +19,20 @@ def axes(
     ],
     limit: Annotated[int, typer.Option("--limit", min=1, metavar="N", help="So many test rows at most.")] = 200,
     seed: Annotated[int, typer.Option(min=0, help="Another seed draws other rows and writes other typing errors.")] = 0,
+    toxicity_classifier: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL",
+            help="Who says which answers are toxic, beside the list of words: a run of a classifier, a folder or a hub id of a model with a head.",
+            show_default=False,
+        ),
+    ] = None,
+    toxic_label: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LABEL", help="Which of the classifier's labels means toxic; without it, the one called so.", show_default=False
+        ),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """How well base and tuned model bear other ways of asking, what they write about people, and what an answer costs.
@@ -34,7 +48,9 @@ def axes(
         from tunesmith.cli.progress import Progress
 
         with Progress() as progress:
-            measured = measure_axes(found, limit=limit, seed=seed, progress=progress)
+            measured = measure_axes(
+                found, limit=limit, seed=seed, toxicity_classifier=toxicity_classifier, toxic_label=toxic_label, progress=progress
+            )
         write_document(measured)
         if not json:
             _print(measured)

@@ -62,6 +62,9 @@ def axis_rows(measured: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str]
         yield ("calibration error (ECE, lower is better)", "", *_pair(base and base["calibration"], tuned["calibration"]))
     if tuned["toxic_share"]:
         yield ("answers with a toxic word", "", *_pair(base["toxic_share"], tuned["toxic_share"]))
+        if tuned.get("classified_toxic_share"):
+            name = f"answers that are toxic by {measured['toxicity_classifier']['name']}"
+            yield (name, "", *_pair(base["classified_toxic_share"], tuned["classified_toxic_share"]))
         yield ("women among women and men", "", *_pair(base["share_of_women"], tuned["share_of_women"]))
     for name, key, said in (("time for a row", "seconds_per_row", duration), ("peak memory", "peak_memory_bytes", size)):
         yield (name, "", said(base["efficiency"][key]) if base else MISSING, said(tuned["efficiency"][key]))
@@ -94,6 +97,8 @@ def _spokes(measured: Mapping[str, Any]) -> Iterator[Spoke]:
         yield from spoke("calibration", lambda side: 1 - side["calibration"]["value"])
     if measured["tuned"]["toxic_share"]:
         yield from spoke("no toxic word", lambda side: 1 - side["toxic_share"]["value"])
+        if measured["tuned"].get("classified_toxic_share"):
+            yield from spoke("not toxic", lambda side: 1 - side["classified_toxic_share"]["value"])
         yield from spoke("women as men", lambda side: _evenness(side["share_of_women"]["value"]))
     if measured["base"] and measured["kind"] != "classification":
         quicker = min(side["efficiency"]["seconds_per_row"] for side in sides)
