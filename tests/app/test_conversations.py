@@ -51,6 +51,15 @@ def test_each_answer_of_the_conversations_is_scored_by_itself(
     assert "Not measured: " in said  # the tiny model reads too little
 
 
+def test_an_encoder_decoder_holds_conversations_too(seq2seq_folder: Path, talks: Path, tmp_path: Path) -> None:
+    done = tune(writer(seq2seq_folder, talks, tmp_path / "out", evaluate={"max_new_tokens": 4}))
+    found = measure_conversations(done.directory, facts=2)
+    second = found["by_turn"][1]
+    assert (second["turn"], second["rows"] >= 5) == (2, True)
+    assert second["tuned"]["value"] < second["base"]["value"]
+    assert found["by_distance"][0]["turns_back"] is None
+
+
 def test_what_holds_no_conversation_is_refused(encoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:
     done = tune(classifier(encoder_folder, reviews_csv, tmp_path / "out", train={"max_steps": 1}))
     with pytest.raises(UsageError, match="this run tuned a classifier"):
