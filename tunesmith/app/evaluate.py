@@ -4,7 +4,6 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,7 @@ from tunesmith.app.suites.choosing import choose, require_lm_eval
 from tunesmith.core.errors import Interrupted, UsageError
 from tunesmith.core.events import Event, Notice, Stage, Warned
 from tunesmith.core.files import folders_made, staged_folder, write_json
-from tunesmith.core.run import RunDirectory, run_named
+from tunesmith.core.run import RunDirectory, dated_place, run_named
 
 if TYPE_CHECKING:
     from tunesmith.app.suites.asking import Answered
@@ -102,8 +101,7 @@ def _place(out: Path | None, name: str) -> Path:
         if out.exists():
             raise UsageError(f"--out {out}: exists. Name another folder.")
         return out
-    stem = Path("runs") / "evaluations" / f"{Path(name).name}-{datetime.now().strftime('%Y%m%d-%H%M%S')}"
-    return next(place for place in (stem, *(stem.with_name(f"{stem.name}-{number}") for number in range(2, 1000))) if not place.exists())
+    return dated_place(Path("runs") / "evaluations", Path(name).name)
 
 
 def _of_model(name: str) -> _Subject:

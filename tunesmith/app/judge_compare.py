@@ -8,6 +8,7 @@ from tunesmith.app.interruption import Interruption
 from tunesmith.app.judged import Judgement
 from tunesmith.app.judges import judge_named
 from tunesmith.app.pairwise import Judged, agreement_file, document, judge_pairs
+from tunesmith.app.predictions import read_predictions
 from tunesmith.app.task import Say, Task
 from tunesmith.core.errors import RecipeError, RunError, TunesmithError
 from tunesmith.core.events import Event, Progress, Stage, Warned
@@ -89,10 +90,7 @@ def _judged(pairs: Sequence[Pair], model: str, requests_per_minute: int | None, 
 
 def _answers(run: RunDirectory) -> dict[tuple[str, str], dict[str, Any]]:
     """(row, prompt) -> the line of predictions.jsonl, of the test rows that were answered in words."""
-    if not run.predictions.is_file():
-        raise RunError(f"{run.predictions}: no such file; the run {run.id} did not get that far.")
-    lines = [json.loads(line) for line in run.predictions.read_text(encoding="utf-8").splitlines()]
-    return {(line["row"], line["prompt"]): line for line in lines if line["split"] == "test" and "prompt" in line}
+    return {(line["row"], line["prompt"]): line for line in read_predictions(run) if line["split"] == "test" and "prompt" in line}
 
 
 def _texts(answers: Mapping[tuple[str, str], Mapping[str, Any]]) -> dict[tuple[str, str], str]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tunesmith.cli.output import console
+from tunesmith.cli.tables import make_table
 from tunesmith.report.numbers import MISSING, count, duration
 from tunesmith.report.results import Comparison, Estimate
 
@@ -30,13 +31,8 @@ def print_suites(document: Mapping[str, Any]) -> None:
 
 def suites_table(document: Mapping[str, Any]) -> Table:
     """A line for each average, category, or metric of a task."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
     has_base = "base" in document
-    table = Table(box=SIMPLE_HEAD, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
-    for index, name in enumerate(("", "metric", *(("base", "tuned", "difference", "p") if has_base else ("score",)), "rows")):
-        table.add_column(name, justify="left" if index < 2 else "right", no_wrap=True)
+    table = make_table("", "metric", *(("base", "tuned", "difference", "p") if has_base else ("score",)), "rows", numbers_from=2)
     for suite in document["suites"]:
         for name, measured in _lines(document, suite):
             places = measured.decimals

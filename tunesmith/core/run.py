@@ -1,5 +1,6 @@
 """The layout of a run directory, and of a group of runs. Everything that they leave behind is found through here; nothing here imports torch."""
 
+import itertools
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ __all__ = [
     "GroupDirectory",
     "RunDirectory",
     "check_output_dir",
+    "dated_place",
     "find",
     "find_run",
     "list_groups",
@@ -248,13 +250,15 @@ def new_group_directory(name: str, kind: Kind, output_dir: Path | None, runs_fol
     return group
 
 
+def dated_place(folder: Path, name: str) -> Path:
+    """`folder/NAME-DATE-TIME`, with a number behind it where that is taken."""
+    first = folder / f"{name}-{datetime.now().strftime('%Y%m%d-%H%M%S')}"
+    later = (first.with_name(f"{first.name}-{number}") for number in itertools.count(2))
+    return next(place for place in itertools.chain([first], later) if not place.exists())
+
+
 def _new_folder(name: str, output_dir: Path | None, runs_folder: Path) -> Path:
-    if output_dir is None:
-        stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
-        output_dir, number = runs_folder / f"{name}-{stamp}", 1
-        while output_dir.exists():
-            number += 1
-            output_dir = runs_folder / f"{name}-{stamp}-{number}"
+    output_dir = output_dir or dated_place(runs_folder, name)
     check_output_dir(output_dir)
     try:
         output_dir.mkdir(parents=True, exist_ok=True)

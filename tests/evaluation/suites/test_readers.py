@@ -196,17 +196,20 @@ def test_a_file_of_shots_that_is_missing_is_named(data: Path) -> None:
 def test_bigbench_reads_choices_with_scores_and_written_targets(tmp_path: Path) -> None:
     path = tmp_path / "riddles" / "task.json"
     path.parent.mkdir()
-    path.write_text(
-        json.dumps({"name": "riddles", "task_prefix": "Solve.", "examples": [{"input": "2+2?", "target_scores": {"3": 0, "4": 1}}]})
-    )
-    suite: Suite = registry.create("suite", "bigbench", file=str(path))
+
+    def written(**document: Any) -> Suite:
+        path.write_text(json.dumps(document))
+        suite: Suite = registry.create("suite", "bigbench", file=str(path))
+        return suite
+
+    suite = written(name="riddles", task_prefix="Solve.", examples=[{"input": "2+2?", "target_scores": {"3": 0, "4": 1}}])
     assert suite.tasks == {"riddles": ""}
     assert suite.headline("riddles") == ("acc",)
     expected = {"input": "Solve.\nQ: 2+2?\n  choice: 3\n  choice: 4\nA:", "choices": ["3", "4"], "best": [1]}
     assert suite.read(Path(), "riddles") == {"test": [expected]}
-    path.write_text(json.dumps({"examples": [{"input": "Name one.", "target": ["A", "B"]}]}))
+    suite = written(examples=[{"input": "Name one.", "target": ["A", "B"]}])
     assert suite.headline("riddles") == ("exact_match",)
     assert suite.read(Path(), "riddles") == {"test": [{"input": "Q: Name one.\nA:", "targets": ["A", "B"]}]}
-    path.write_text(json.dumps({"examples": [{"input": "Name one."}]}))
+    suite = written(examples=[{"input": "Name one."}])
     with pytest.raises(DataError, match=r"task.json: example 1: target: found None"):
         suite.read(Path(), "riddles")

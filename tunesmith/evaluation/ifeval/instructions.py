@@ -5,14 +5,14 @@ Source: Zhou et al. (2023), https://arxiv.org/abs/2311.07911, table 1.
 """
 
 import inspect
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 from tunesmith.core.errors import did_you_mean
 from tunesmith.core.language import LANGUAGES, is_written_in
 from tunesmith.evaluation.ifeval.sentences import count_sentences
+from tunesmith.evaluation.strict_json import parse_json
 
 __all__ = ["INSTRUCTIONS", "check", "checked"]
 
@@ -195,14 +195,10 @@ def json_format(response: str) -> bool:
     text = response.strip()
     fenced = _FENCED.fullmatch(text)
     try:
-        json.loads(fenced[1] if fenced else text, parse_constant=_refuse)
-    except (ValueError, RecursionError):
+        parse_json(fenced[1] if fenced else text)
+    except ValueError:
         return False
     return True
-
-
-def _refuse(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
 
 
 def repeat_prompt(response: str, prompt_to_repeat: str) -> bool:

@@ -1,4 +1,4 @@
-"""JSON, strictly, and whether it fits a JSON Schema, as far as the schemas of tools and of structured answers go.
+"""Whether a value fits a JSON Schema, as far as the schemas of tools and of structured answers go.
 
 Keywords that would narrow what fits and are not checked here are refused (`schema_problem`), so that nothing is called valid that was half looked at. Notes
 to a reader (title, description, default, format, ...) say nothing of what fits.
@@ -8,9 +8,9 @@ Source: JSON Schema, draft 2020-12, https://json-schema.org/draft/2020-12/json-s
 import json
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, NoReturn
+from typing import Any
 
-__all__ = ["fits", "parse_json", "parse_json_at", "schema_problem"]
+__all__ = ["fits", "schema_problem"]
 
 _UNCHECKED = (
     "contains", "dependencies", "dependentRequired", "dependentSchemas", "else", "if", "maxContains", "minContains", "multipleOf", "patternProperties",
@@ -22,26 +22,6 @@ _LISTS, _MAPPINGS, _ONE = (
     ("not", "items", "additionalProperties"),
 )
 _TYPES = {"object": dict, "array": list, "string": str, "number": (int, float), "integer": int, "boolean": bool, "null": type(None)}
-
-
-def parse_json(text: str) -> Any:
-    """The value that a text holds. Raises: ValueError, where it is no JSON: NaN and Infinity, which Python reads, are none."""
-    try:
-        return json.loads(text, parse_constant=_refuse)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
-
-
-def parse_json_at(text: str, begin: int) -> tuple[Any, int]:
-    """The value that begins at a place of a text, and the place behind it. Raises: ValueError, as `parse_json`."""
-    try:
-        return json.JSONDecoder(parse_constant=_refuse).raw_decode(text, begin)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
-
-
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no JSON")
 
 
 def schema_problem(schema: Any) -> str:

@@ -11,7 +11,8 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from tunesmith.core.types import Example, Output
-from tunesmith.evaluation.metrics._json_schema import fits, parse_json, schema_problem
+from tunesmith.evaluation.metrics._json_schema import fits, schema_problem
+from tunesmith.evaluation.strict_json import parse_json
 
 __all__ = ["JsonSchema"]
 

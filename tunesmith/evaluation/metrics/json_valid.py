@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from tunesmith.core.types import Example, Output
-from tunesmith.evaluation.metrics._json_schema import parse_json
+from tunesmith.evaluation.strict_json import parse_json
 
 __all__ = ["JsonValid"]
 

@@ -16,7 +16,8 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from tunesmith.core.types import Chat, Example, Output
-from tunesmith.evaluation.metrics._json_schema import fits, parse_json, parse_json_at, schema_problem
+from tunesmith.evaluation.metrics._json_schema import fits, schema_problem
+from tunesmith.evaluation.strict_json import parse_json, parse_json_at
 
 __all__ = ["ToolCallsValid"]
 

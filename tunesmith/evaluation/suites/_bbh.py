@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
-from tunesmith.core.errors import DataError
 from tunesmith.core.suite import Rows
-from tunesmith.evaluation.suites._files import first_of, json_document, text
+from tunesmith.evaluation.suites._files import examples_of, first_of, json_document, text
 from tunesmith.evaluation.suites._suite import LmEvalSuite
 
 __all__ = ["BigBenchHard"]
@@ -43,8 +42,6 @@ class BigBenchHard(LmEvalSuite):
         path = first_of(folder, f"{task.removeprefix(self.prefix)}.json")
         if path is None:
             return None
-        examples = json_document(path).get("examples")
-        if not isinstance(examples, list) or not examples:
-            raise DataError(f"{path}: examples: found nothing, expected a list of examples.")
+        examples = examples_of(path, json_document(path))
         places = [f"{path}: example {number}" for number in range(1, len(examples) + 1)]
         return {"test": [{key: text(one, key, place) for key in ("input", "target")} for place, one in zip(places, examples, strict=True)]}

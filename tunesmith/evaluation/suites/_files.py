@@ -9,7 +9,7 @@ from typing import Any
 
 from tunesmith.core.errors import DataError
 
-__all__ = ["csv_rows", "first_of", "json_document", "json_rows", "number", "required", "text", "texts"]
+__all__ = ["csv_rows", "examples_of", "first_of", "json_document", "json_rows", "number", "required", "text", "texts"]
 
 Placed = tuple[str, dict[str, Any]]
 """A row and where it stands: `file:row`."""
@@ -62,6 +62,14 @@ def json_document(path: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise DataError(f"{path}: found {type(found).__name__}, expected a JSON object.")
     return found
+
+
+def examples_of(path: Path, document: Mapping[str, Any]) -> list[Any]:
+    """`examples` of a task's document, as BIG-bench's JSON has them. Raises: DataError, where there are none."""
+    examples = document.get("examples")
+    if not isinstance(examples, list) or not examples:
+        raise DataError(f"{path}: examples: found nothing, expected a list of examples, as BIG-bench's JSON tasks have it.")
+    return examples
 
 
 def csv_rows(path: Path, columns: Sequence[str] | None = None) -> Iterator[Placed]:

@@ -7,12 +7,13 @@ Source: Srivastava et al. (2022), "Beyond the Imitation Game", https://arxiv.org
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
 from tunesmith.core.errors import DataError
 from tunesmith.core.suite import Rows
-from tunesmith.evaluation.suites._files import json_document
+from tunesmith.evaluation.suites._files import examples_of, json_document
 from tunesmith.evaluation.suites._suite import LmEvalSuite
 
 __all__ = ["BigBench"]
@@ -42,12 +43,12 @@ class BigBench(LmEvalSuite):
 
     def headline(self, task: str) -> tuple[str, ...]:
         """Accuracy, or the share of exact matches."""
-        return ("acc",) if self._has_choices() else ("exact_match",)
+        return ("acc",) if self._has_choices else ("exact_match",)
 
     def definition(self, task: str) -> Mapping[str, Any]:
         """The whole of it."""
         shared = {"test_split": "test", "doc_to_text": "input", "target_delimiter": " ", "num_fewshot": 0}
-        if self._has_choices():
+        if self._has_choices:
             metrics = [{"metric": "acc", "aggregation": "mean", "higher_is_better": True}]
             return {**shared, "output_type": "multiple_choice", "doc_to_choice": "choices", "doc_to_target": "best", "metric_list": metrics}
         metrics = [{"metric": "exact_match", "aggregation": "mean", "higher_is_better": True, "ignore_punctuation": True}]
@@ -63,25 +64,27 @@ class BigBench(LmEvalSuite):
 
     def read(self, folder: Path, task: str) -> Rows | None:
         """The file that was named; `folder` is not looked at."""
-        document, examples = self._document()
         rows = []
-        for count, example in enumerate(examples, 1):
+        for count, example in enumerate(self._examples, 1):
             place = f"{self.file}: example {count}"
             asked = example.get("input") if isinstance(example, Mapping) else None
             if not isinstance(asked, str):
                 raise DataError(f"{place}: input: found {asked!r:.60}, expected a text.")
-            rows.append(_scored(document, asked, example, place) if self._has_choices() else _written(document, asked, example, place))
+            read = _scored if self._has_choices else _written
+            rows.append(read(self._document, asked, example, place))
         return {"test": rows}
 
-    def _document(self) -> tuple[dict[str, Any], list[Any]]:
-        document = json_document(Path(self.file))
-        examples = document.get("examples")
-        if not isinstance(examples, list) or not examples:
-            raise DataError(f"{self.file}: examples: found nothing, expected a list of examples, as BIG-bench's JSON tasks have it.")
-        return document, examples
+    @cached_property
+    def _document(self) -> dict[str, Any]:
+        return json_document(Path(self.file))
 
+    @property
+    def _examples(self) -> list[Any]:
+        return examples_of(Path(self.file), self._document)
+
+    @property
     def _has_choices(self) -> bool:
-        return isinstance(self._document()[1][0], Mapping) and "target_scores" in self._document()[1][0]
+        return isinstance(self._examples[0], Mapping) and "target_scores" in self._examples[0]
 
 
 def _prompt(document: Mapping[str, Any], asked: str, choices: str = "") -> str:
