@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.document import gate_lines, tables
+from benchmarks.markdown import table
 from tunesmith.core.files import write_text
 
 __all__ = ["FILE", "section", "update", "with_section"]
@@ -38,7 +39,7 @@ def section(name: str, document: Mapping[str, Any], today: date) -> str:
     written = list[str]()
     for caption, (head, *rows) in tables(document).items():
         written += [f"{caption}.", ""] if caption else []
-        written += ["| " + " | ".join(row) + " |" for row in (head, ["---"] * len(head), *rows)]
+        written += table(head, rows)
         written.append("")
     return "\n".join(
         [

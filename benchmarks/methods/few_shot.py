@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.markdown import interval, table
 from benchmarks.methods.named import chosen
 from benchmarks.methods.stored import Leg, Results, commit, run_leg, run_missing
 from benchmarks.running import Say
@@ -179,12 +180,11 @@ def few_shot_lines(found: Mapping[str, Any]) -> list[str]:
     """The section of the page."""
 
     def said(one: Mapping[str, float]) -> str:
-        interval = Interval(**one)
-        return f"{interval.value:.4f} ({interval.low:.4f} to {interval.high:.4f})"
+        return interval(Interval(**one))
 
     counts = Counter(found["picked"].values())
     rows = [
-        f"| {way} | `{' '.join(WAYS[way])}` | {said(found['on_validation'][way])} | {said(one)} | {counts[way]} |"
+        [way, f"`{' '.join(WAYS[way])}`", said(found["on_validation"][way]), said(one), str(counts[way])]
         for way, one in found["ways"].items()
     ]
     return [
@@ -197,9 +197,7 @@ def few_shot_lines(found: Mapping[str, Any]) -> list[str]:
         "",
         f"Accuracy where each split chooses by its own few rows: {said(found['chosen'])}. Chosen: {', '.join(f'{way} {n} times' for way, n in counts.most_common())}.",
         "",
-        "| way | changes | on the validation part | accuracy | splits that chose it |",
-        "| --- | --- | --- | --- | --- |",
-        *rows,
+        *table(["way", "changes", "on the validation part", "accuracy", "splits that chose it"], rows),
         "",
     ]
 

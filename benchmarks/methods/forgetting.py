@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import math
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.markdown import interval, table
 from benchmarks.methods.command import seeds_of
 from benchmarks.methods.named import chosen
 from benchmarks.methods.stored import Leg, Results, commit, run_leg, run_missing
@@ -19,7 +19,7 @@ from benchmarks.workload import BenchmarkError
 from tunesmith.core import registry
 from tunesmith.core.crossed import Stats, difference
 from tunesmith.core.files import cache_folder, hash_of, write_text
-from tunesmith.core.statistics import Interval, Value
+from tunesmith.core.statistics import Value
 from tunesmith.core.types import Metric
 from tunesmith.data import limited, read
 from tunesmith.evaluation.forgetting import first_words
@@ -131,7 +131,7 @@ def figures(found: Found, changes: Sequence[str] = ()) -> list[str]:
         f"`{one['model']['name']}` on the recipe `docstrings`, {one['num_steps']} steps of {one['recipe']['train']['examples_per_step']} rows, seeds {_seeds(done)}; {_about(one)}. "
         "Bits per byte after tuning minus before, over the same rows; in brackets the 95 % interval over rows and seeds. More is worse.",
         "",
-        *_table(["way", "learning rate", "docstrings (learned)", *KEPT], [_way_cells(way, legs) for way, legs in done.items()]),
+        *table(["way", "learning rate", "docstrings (learned)", *KEPT], [_way_cells(way, legs) for way, legs in done.items()]),
         "",
     ]
     if "full_high" in done:
@@ -139,7 +139,7 @@ def figures(found: Found, changes: Sequence[str] = ()) -> list[str]:
         lines += [
             "How much more full tuning at the high rate lost than each other way, bits per byte:",
             "",
-            *_table(["full, at a high rate, against", *KEPT], rows),
+            *table(["full, at a high rate, against", *KEPT], rows),
             "",
         ]
     missing = [way for way in WAYS if way not in done]
@@ -150,13 +150,16 @@ def _way_cells(way: str, legs: Mapping[int, Mapping[str, Any]]) -> list[str]:
     one = next(iter(legs.values()))
     learned = np.mean([leg["target"]["difference"]["value"] for leg in legs.values()])
     value = _value()
-    lost = [_said(difference(_stats(legs, name, "tuned"), _stats(legs, name, "base"), value)) for name in KEPT]
+    lost = [interval(difference(_stats(legs, name, "tuned"), _stats(legs, name, "base"), value), signed=True) for name in KEPT]
     return [WAYS[way].title, f"{one['learning_rate']:.2g}", f"{learned:+.4f}", *lost]
 
 
 def _against(way: str, done: Found) -> list[str]:
     value = _value()
-    found = [_said(difference(_stats(done["full_high"], name, "tuned"), _stats(done[way], name, "tuned"), value)) for name in KEPT]
+    found = [
+        interval(difference(_stats(done["full_high"], name, "tuned"), _stats(done[way], name, "tuned"), value), signed=True)
+        for name in KEPT
+    ]
     return [WAYS[way].title, *found]
 
 
@@ -169,11 +172,6 @@ def _value() -> Value:
     return metric.value
 
 
-def _said(found: Interval) -> str:
-    value = f"{found.value:+.4f}"
-    return value if math.isnan(found.low) else f"{value} ({found.low:+.4f} to {found.high:+.4f})"
-
-
 def _seeds(done: Found) -> str:
     return ", ".join(map(str, sorted({seed for legs in done.values() for seed in legs})))
 
@@ -181,10 +179,6 @@ def _seeds(done: Found) -> str:
 def _about(one: Mapping[str, Any]) -> str:
     machine, versions = one["machine"], one["versions"]
     return f"{machine['processor']}, {machine['num_threads']} threads; torch {versions['torch']}, transformers {versions['transformers']}; commit {one['commit']}, {one['date']}"
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    return ["| " + " | ".join(row) + " |" for row in (head, ["---"] * len(head), *rows)]
 
 
 def with_figures(text: str, lines: Sequence[str]) -> str:

@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from benchmarks.markdown import NONE, interval, table
 from benchmarks.methods.few_shot import SUMMARY, few_shot_lines
 from benchmarks.methods.named import LEFT_OUT, METHODS, WORKLOADS, Workload
 from benchmarks.methods.plans import RANKS, SCALES, SEEDS, chosen_leg, first_leg, grid_legs, methods_of, prompt_legs, timed_leg
@@ -12,7 +13,6 @@ from benchmarks.methods.stored import RATES, Results, next_rates, rate_of, tries
 from benchmarks.methods.table import Answer, Found, TableRow, answers, rows_of
 from tunesmith.core import registry
 from tunesmith.core.crossed import Stats, difference, mean
-from tunesmith.core.statistics import Interval
 from tunesmith.core.types import Metric
 
 __all__ = ["found_of", "missing_lines", "page", "timed_of", "workload_lines"]
@@ -25,7 +25,6 @@ machine, the versions and the recipes that are named here, and for models, data 
 In brackets: the 95 % interval over seeds and test rows. Each of 2,000 resamples draws seeds and, apart from them, test rows, with replacement, the same for both sides of a difference
 ([Owen 2007](https://arxiv.org/abs/0712.1111)). A metric is the mean over the seeds. Two or three seeds say little of how far others would lie from them. Training time and slow-down are of one leg each, with seed 0 and the method's own learning rate.
 """
-_NONE = "–"
 
 
 def page(results: Results, seeds: Sequence[int]) -> str:
@@ -100,7 +99,7 @@ def workload_lines(workload: Workload, found: Found, timed: Mapping[str, Mapping
     first, *more = workload.metrics
     lines[2] = _recipe(workload, found)
     head = ["method", _called(first), "minus zero-shot", *map(_called, more), "trained parameters", "share", "peak memory", "training time / LoRA's", "saved", "slow-down", "loss at the end, training → validation", "learning rate", "seeds"]  # fmt: skip
-    lines += _table(head, [_cells(row, workload) for row in rows])
+    lines += table(head, [_cells(row, workload) for row in rows])
     lines += ["", "Named questions, " + _called(first) + ", ours minus theirs:", ""]
     return [*lines, *(f"- {_said(answer, first)}" for answer in answers(workload, found)), "", *_diverged(found)]
 
@@ -122,12 +121,12 @@ def _called(metric: str) -> str:
 
 def _cells(row: TableRow, workload: Workload) -> list[str]:
     first, *more = workload.metrics
-    losses = _NONE if row.train_loss is None else f"{row.train_loss:.3f} → {_number(row.validation_loss, '{:.3f}')}"
+    losses = NONE if row.train_loss is None else f"{row.train_loss:.3f} → {_number(row.validation_loss, '{:.3f}')}"
     return [
         f"{row.title} (`{row.name}`)" if row.name in METHODS else row.title,
-        _interval(row.metrics[first]),
-        _interval(row.gain, signed=True),
-        *(_interval(row.metrics.get(name)) for name in more),
+        interval(row.metrics[first]),
+        interval(row.gain, signed=True),
+        *(interval(row.metrics.get(name)) for name in more),
         f"{row.trained_parameters:,}",
         f"{row.share:.2%}",
         _number(row.peak_memory_bytes, "{:.0f} MiB", 2**20),
@@ -140,17 +139,8 @@ def _cells(row: TableRow, workload: Workload) -> list[str]:
     ]
 
 
-def _interval(found: Interval | None, signed: bool = False) -> str:
-    if found is None:
-        return _NONE
-    form = "{:+.4f}" if signed else "{:.4f}"
-    if math.isnan(found.low):
-        return f"{form.format(found.value)} (no interval)"
-    return f"{form.format(found.value)} ({form.format(found.low)} to {form.format(found.high)})"
-
-
 def _number(value: float | None, form: str, unit: float = 1) -> str:
-    return _NONE if value is None else form.format(value / unit)
+    return NONE if value is None else form.format(value / unit)
 
 
 def _size(num_bytes: int) -> str:
@@ -167,7 +157,7 @@ def _said(answer: Answer, metric: str) -> str:
         verdict = "no difference is shown"
     else:
         verdict = "better" if (found.value > 0) == made.higher_is_better else "worse"
-    return f"{answer.question}: {_interval(found, signed=True)}: {verdict}{note}"
+    return f"{answer.question}: {interval(found, signed=True)}: {verdict}{note}"
 
 
 def _diverged(found: Found) -> list[str]:
@@ -188,7 +178,7 @@ def _rates_lines(results: Results, workload: str) -> list[str]:
     if not rows:
         return ["Learning rates are each method's own (`train.learning_rate: auto`); no others were tried.", ""]
     text = f"Learning rates: with seed {SEEDS[0]} lower and higher ones than each method's own were tried too, until the best lay between two that were worse. The least loss on the validation rows, of the weights that were kept, decided; test rows played no part."
-    return [text, "", *_table(["method", *(_multiple(rate) for rate in RATES.values()), "chosen"], rows), ""]
+    return [text, "", *table(["method", *(_multiple(rate) for rate in RATES.values()), "chosen"], rows), ""]
 
 
 def _unfinished(found: Mapping[str, Mapping[str, Any]], rate: str) -> str:
@@ -204,7 +194,7 @@ def _multiple(rate: float) -> str:
 
 def _tried(one: Mapping[str, Any] | None) -> str:
     if one is None:
-        return _NONE
+        return NONE
     return "diverged" if "diverged" in one else f"{_number(one['losses']['kept_validation'], '{:.4f}')} at {one['learning_rate']:.2g}"
 
 
@@ -219,7 +209,7 @@ def missing_lines(workload: Workload, found: Found, timed: Mapping[str, Mapping[
 def _changes() -> list[str]:
     rows = [[named.title, " ".join(f"`{override}`" for override in named.overrides)] for named in METHODS.values()]
     return [
-        *_table(["method", "`tunesmith tune RECIPE ...`"], rows),
+        *table(["method", "`tunesmith tune RECIPE ...`"], rows),
         "",
         *(f"`{name}` has no row: it {why}." for name, why in LEFT_OUT.items()),
     ]
@@ -232,9 +222,9 @@ def grid_lines(results: Results, seeds: Sequence[int]) -> list[str]:
     if not found:
         return []
 
-    def table(say: Callable[[list[dict[str, Any]]], str]) -> list[str]:
+    def by_rank(say: Callable[[list[dict[str, Any]]], str]) -> list[str]:
         rows = [[str(r), *(say([one for seed in seeds if (one := found.get((r, s, seed)))]) for s in SCALES)] for r in RANKS]
-        return _table(["r", *(f"lora_alpha / r = {scale:g}" for scale in SCALES)], rows)
+        return table(["r", *(f"lora_alpha / r = {scale:g}" for scale in SCALES)], rows)
 
     lines = [
         "## LoRA's rank and scale",
@@ -242,19 +232,19 @@ def grid_lines(results: Results, seeds: Sequence[int]) -> list[str]:
         f"`reviews`, at LoRA's own learning rate, means over the seeds that there are: {', '.join(map(str, sorted({key[2] for key in found})))}. Validation loss of the weights that were kept, nats:",
         "",
     ]
-    lines += [*table(_grid_loss), "", "Accuracy on the test rows:", "", *table(_grid_accuracy), ""]
+    lines += [*by_rank(_grid_loss), "", "Accuracy on the test rows:", "", *by_rank(_grid_accuracy), ""]
     left = len(legs) - len(found)
     return [*lines, *([f"**Not measured yet**: {left} of {len(legs)}.", ""] if left else [])]
 
 
 def _grid_loss(legs: list[dict[str, Any]]) -> str:
     kept = [one["losses"]["kept_validation"] for one in legs if "losses" in one]
-    return f"{sum(kept) / len(kept):.4f}" if kept else ("diverged" if legs else _NONE)
+    return f"{sum(kept) / len(kept):.4f}" if kept else ("diverged" if legs else NONE)
 
 
 def _grid_accuracy(legs: list[dict[str, Any]]) -> str:
     rows = {number: one["rows"]["accuracy"] for number, one in enumerate(legs) if "rows" in one}
-    return _interval(mean(Stats.of(rows), _value("accuracy"))) if rows else ("diverged" if legs else _NONE)
+    return interval(mean(Stats.of(rows), _value("accuracy"))) if rows else ("diverged" if legs else NONE)
 
 
 def _value(metric: str) -> Callable[[Any], float]:
@@ -289,15 +279,15 @@ def prompt_lines(results: Results, seeds: Sequence[int]) -> list[str]:
     titles = {"prompt": "prompt tuning", "prompt_from_text": "prompt tuning, begun as a text (`init_text`)"}
     if written is not None:
         rows.append(
-            ["the best template", *(_interval(mean(_same(written, metric, [0]), _value(metric))) for metric in (first, *more)), _NONE]
+            ["the best template", *(interval(mean(_same(written, metric, [0]), _value(metric))) for metric in (first, *more)), NONE]
         )
     for name, found in learned.items():
         if found:
             stats = {metric: Stats.of({seed: one["rows"][metric] for seed, one in found.items()}) for metric in (first, *more)}
             gain = None if written is None else difference(stats[first], _same(written, first, found), _value(first))
-            rows.append([titles[name], *(_interval(mean(stats[metric], _value(metric))) for metric in stats), _interval(gain, signed=True)])
+            rows.append([titles[name], *(interval(mean(stats[metric], _value(metric))) for metric in stats), interval(gain, signed=True)])
     head = ["", *map(_called, (first, *more)), f"{first.replace('_', ' ')}, minus the best template"]
-    lines += [*_table(head, rows), ""]
+    lines += [*table(head, rows), ""]
     missing = [leg.name for named in legs.values() for leg in results.missing(named)]
     return [*lines, *([f"**Not measured yet**: {'; '.join(missing)}.", ""] if missing else [])]
 
@@ -305,7 +295,3 @@ def prompt_lines(results: Results, seeds: Sequence[int]) -> list[str]:
 def _same(written: Mapping[str, Any], metric: str, seeds: Any) -> Stats:
     """What no seed changes, under each of the seeds."""
     return Stats.of(dict.fromkeys(seeds, written["rows"][metric]))
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    return ["| " + " | ".join(row) + " |" for row in (head, ["---"] * len(head), *rows)]

@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Generic, Self, TypeVar
 
 import numpy as np
 
@@ -23,24 +23,31 @@ __all__ = ["BITS_PER_BYTE", "EarlierRun", "Halves", "Likelihood"]
 
 Tick = Callable[[int], None]
 BITS_PER_BYTE = "bits_per_byte"
+E = TypeVar("E", bound=Example)
 
 
 @dataclass(frozen=True, slots=True)
-class Likelihood:
-    """Bits per byte of texts, or of the answers of pairs and conversations: for models that predict text."""
+class _Rows(Generic[E]):
+    """Rows of a source."""
 
     source: str
-    examples: Sequence[Example]
+    examples: Sequence[E]
+
+    def first(self, count: int) -> Self:
+        """The same with its first rows only."""
+        return replace(self, examples=self.examples[:count])
+
+
+@dataclass(frozen=True, slots=True)
+class Likelihood(_Rows[Example]):
+    """Bits per byte of texts, or of the answers of pairs and conversations: for models that predict text."""
+
     metric: str = BITS_PER_BYTE
 
     @property
     def measure(self) -> Measure:
         """Bits per byte."""
         return _metric(self.metric)
-
-    def first(self, count: int) -> Self:
-        """The same with its first rows only."""
-        return replace(self, examples=self.examples[:count])
 
     def lengths(self, task: Task) -> list[int]:
         """Tokens that the model reads of each row."""
@@ -62,21 +69,15 @@ class Likelihood:
 
 
 @dataclass(frozen=True, slots=True)
-class Halves:
+class Halves(_Rows[Text]):
     """How well the mean of the last hidden states tells which two halves are of one text: for models that predict no text."""
 
-    source: str
-    examples: Sequence[Text]
     metric: str = "mean_reciprocal_rank"
 
     @property
     def measure(self) -> Measure:
         """The mean of the reciprocal ranks."""
         return MeanReciprocalRank()
-
-    def first(self, count: int) -> Self:
-        """The same with its first rows only."""
-        return replace(self, examples=self.examples[:count])
 
     def lengths(self, task: Task) -> list[int]:
         """Tokens that the model reads of each row."""
@@ -97,11 +98,9 @@ class Halves:
 
 
 @dataclass(frozen=True, slots=True)
-class EarlierRun:
+class EarlierRun(_Rows[Example]):
     """The test rows of a run that the model comes from: with its head by its leading metric, else by bits per byte of the right answers."""
 
-    source: str
-    examples: Sequence[Example]
     recipe: Recipe
     objective: Objective
     labels: tuple[str, ...]
@@ -117,10 +116,6 @@ class EarlierRun:
     def measure(self) -> Measure:
         """The metric."""
         return _metric(self.metric)
-
-    def first(self, count: int) -> Self:
-        """The same with its first rows only."""
-        return replace(self, examples=self.examples[:count])
 
     def lengths(self, task: Task) -> list[int]:
         """Tokens that the model reads of each row."""
