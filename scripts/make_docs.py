@@ -57,7 +57,7 @@ def _parameter(parameter: Any) -> str:
     if parameter.param_type_name == "argument":
         label = f"`{_usage(parameter)}`"
     else:
-        label = ", ".join(f"`{name}`" for name in parameter.opts)
+        label = ", ".join(f"`{name}`" for name in (*parameter.opts, *parameter.secondary_opts))
         if not parameter.is_flag:
             label += f" `{parameter.metavar or parameter.name.upper()}`"
     default = f" Default: `{parameter.default}`." if parameter.default not in (None, False, "") and not parameter.required else ""
@@ -71,7 +71,7 @@ def recipe_page() -> str:
         "A recipe is a YAML file of nested keys; only `model` and `data.train` have no default. On the command line, `key=value` changes one:"
     )
     lines.append(
-        "`tunesmith tune reviews train.epochs=3 data.columns.text=review`; another `method.name` drops the options of the recipe's own method."
+        "`tunesmith tune reviews train.epochs=3 data.columns.text=review`; another `method.name` drops the options of the recipe's own method, and its learning rate."
     )
     lines.append("Numbers and words are those of YAML 1.2: `2e-4` is a number, `no` is a word. Relative paths start at the current folder.")
     lines.append(

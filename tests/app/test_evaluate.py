@@ -152,7 +152,7 @@ def test_an_unknown_suite_names_the_nearest(names: list[str], said: str, folder:
 
 def test_without_lm_eval_the_line_to_install_it_is_said(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(choosing, "find_spec", lambda name: None)
-    with pytest.raises(UsageError, match=re.escape('pip install "tunesmith[suites]"')):
+    with pytest.raises(UsageError, match=re.escape('pip install "lm-eval')):
         evaluate(str(folder), ["mmlu"])
 
 

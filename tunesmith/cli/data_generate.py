@@ -29,7 +29,7 @@ _WORDS = {
 _Seeds = Annotated[
     str | None,
     typer.Argument(
-        metavar="[SEEDS]",
+        metavar="SEEDS",
         help="Rows such as those that are wanted: questions with answers, conversations, or labelled texts; a file, an alias, a hub id.",
         show_default=False,
     ),

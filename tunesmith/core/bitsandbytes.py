@@ -12,7 +12,5 @@ def four_bit_functions() -> Any:
     try:
         from bitsandbytes import functional
     except ImportError as error:
-        raise UsageError(
-            "nf4 and fp4 need the package bitsandbytes, which is not here. Install it: pip install 'tunesmith[quantize]'."
-        ) from error
+        raise UsageError("nf4 and fp4 need the package bitsandbytes, which is not here. Install it: pip install bitsandbytes.") from error
     return functional

@@ -59,7 +59,7 @@ class LmEvalTasks:
 def require_lm_eval() -> None:
     """Raises: UsageError, where lm-eval is not installed."""
     if find_spec("lm_eval") is None:
-        raise UsageError('--suite: needs lm-eval, which is not installed. Install it: pip install "tunesmith[suites]"')
+        raise UsageError('--suite: needs lm-eval, which is not installed. Install it: pip install "lm-eval>=0.4.13,<0.5"')
 
 
 def choose(names: Iterable[str]) -> list[Chosen]:

@@ -1,6 +1,6 @@
 """The rows of a query: `{sql: "sqlite:///reviews.db", query: "select text, label from reviews"}`; the names that the query gives are the columns.
 
-SQLite files are opened read-only by Python itself; PostgreSQL needs SQLAlchemy and a driver (`pip install tunesmith[sql]`), and runs the query in a transaction that may only
+SQLite files are opened read-only by Python itself; PostgreSQL needs SQLAlchemy and a driver (`pip install sqlalchemy psycopg[binary]`), and runs the query in a transaction that may only
 read. One SELECT, no more. A password in the address would end up in reports: it is refused, and taken from the environment variable PGPASSWORD or from ~/.pgpass.
 """
 
@@ -124,7 +124,7 @@ def _postgresql(address: str, shown: str, query: str) -> Iterator[Sequence[Any]]
         from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError
     except ModuleNotFoundError as error:
         raise UsageError(
-            f"{shown}: needs the package {error.name}, which is not installed. Install it: pip install tunesmith[sql]"
+            f"{shown}: needs the package {error.name}, which is not installed. Install it: pip install sqlalchemy psycopg[binary]"
         ) from error
     try:
         url = sqlalchemy.make_url(address)

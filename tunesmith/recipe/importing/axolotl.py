@@ -66,16 +66,16 @@ _OUTSIDE: dict[str, tuple[str, str]] = {
     "lora_qkv_kernel": _KERNELS,
     "lora_o_kernel": _KERNELS,
     "gptq": _UNREAD_WEIGHTS,
-    "train_on_inputs": ("prompts are read, never learned", "leave it out there too when you compare"),
+    "train_on_inputs": ("prompts are read and not learned, unless asked for", "set data.loss_on to all"),
     "chat_template_jinja": (
         "conversations are written in the tokenizer's own chat template",
-        "put it into the model's tokenizer_config.json",
+        "put it into a .jinja file, and name that in data.chat_template",
     ),
     "special_tokens": (
         "tokens are the tokenizer's own",
         "change them in the model's tokenizer_config.json",
     ),
-    "tokens": ("tokens are the tokenizer's own", "add them to the model's tokenizer first"),
+    "tokens": ("tokens are the tokenizer's own", "set model.add_tokens"),
     "added_tokens_overrides": ("tokens are the tokenizer's own", "add them to the model's tokenizer first"),
     "plugins": _NO_CODE,
     "saves_per_epoch": ("a checkpoint is saved at every validation", "set train.checkpoint_every_steps for more"),
@@ -87,7 +87,7 @@ _OUTSIDE: dict[str, tuple[str, str]] = {
     "loss_watchdog_threshold": ("a loss that is no number stops the training", ""),
     "loss_watchdog_patience": ("a loss that is no number stops the training", ""),
     "save_safetensors": ("safetensors are always written", ""),
-    "dataset_exact_deduplication": ("equal rows stay together in one split, and are counted", "remove them from the file"),
+    "dataset_exact_deduplication": ("equal rows stay together in one split, and are counted", "`tunesmith data dedupe` leaves them out"),
 }
 _TRACKERS = ("wandb_", "mlflow_", "comet_", "swanlab_", "use_wandb", "use_mlflow", "use_comet", "use_tensorboard", "use_swanlab")
 
