@@ -12,7 +12,7 @@ from tiny_recipes import classifier, stop_at, writer
 from tunesmith.app import forgotten, retention_kinds, retention_sets
 from tunesmith.app.retention import Retention
 from tunesmith.app.retention_sets import read_retention
-from tunesmith.app.task import prepare
+from tunesmith.app.task import Task, prepare
 from tunesmith.app.tune import plan, resume, tune
 from tunesmith.core.errors import DataError, FetchError, Interrupted
 from tunesmith.evaluation.score import text_of
@@ -150,10 +150,15 @@ def general(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
-def chosen(model: Path, data: Path, epochs: float) -> Retention:
-    """What `auto` would ask, of a run of so many epochs."""
+def trained_for(model: Path, data: Path, epochs: float) -> Task:
+    """Of a run of so many epochs under `auto`."""
     recipe = writer(model, data, data.with_name("out"), evaluate={"retention": "auto"}, train={"epochs": epochs, "examples_per_step": 8})
-    return read_retention(prepare(recipe, lambda _event: None))
+    return prepare(recipe, lambda _event: None)
+
+
+def chosen(model: Path, data: Path, epochs: float) -> Retention:
+    """What `auto` would ask then."""
+    return read_retention(trained_for(model, data, epochs))
 
 
 def test_auto_takes_one_source_a_group_and_not_the_runs_own(general: list[str], decoder_folder: Path) -> None:
@@ -170,14 +175,28 @@ def test_auto_leaves_out_rows_that_stand_in_the_training_data(general: list[str]
 
 def test_auto_asks_no_more_than_its_share_of_the_work(general: list[str], decoder_folder: Path, pairs_csv: Path) -> None:
     def rows(epochs: float) -> dict[str, int]:
-        found = chosen(decoder_folder, pairs_csv, epochs)
+        task = trained_for(decoder_folder, pairs_csv, epochs)
+        found = read_retention(task)
         assert all("more than 10 % of the run's work" in why for why in found.left_out.values())
         assert set(found.left_out) | set(found.tasks) == {general[0], general[2]}
+        # a token of one training step costs three times what reading it does: the forward pass, and twice as much for the gradients
+        trained_on = sum(row.num_tokens for row in task.splits["train"].rows) * epochs
+        asked = 2 * sum(sum(one.lengths(task)) for one in found.tasks.values())
+        judged = 2 * sum(row.num_tokens for row in task.splits["test"].rows)
+        assert asked <= 0.15 * (3 * trained_on + judged)
         return {name: len(one.examples) for name, one in found.tasks.items()}
 
     few, more, many = (rows(epochs) for epochs in (0.2, 8, 100))
     assert few == {}
     assert 0 < sum(more.values()) < sum(many.values()) == 120
+
+
+@pytest.mark.slow
+@pytest.mark.embedded
+def test_auto_takes_less_than_15_percent_of_a_shipped_recipes_time(tmp_path: Path) -> None:
+    report = tune(load("docstrings", [f"output_dir={tmp_path / 'out'}", "data.limit={train: 160, validation: 20, test: 40}"])).report
+    assert report["retention"]
+    assert report["cost"]["retention_seconds"] < 0.15 * report["cost"]["total_seconds"]
 
 
 def test_auto_goes_on_without_a_network(
@@ -244,6 +263,22 @@ def test_pairs_are_asked_without_the_runs_own_template(decoder_folder: Path, pai
     assert report["retention"]["talk"]["rows"] == 25
     assert len(seen) == 50  # base and tuned
     assert not any("film is" in text and "very good" in text for text in seen)
+
+
+def test_questions_are_asked_for_the_likeliest_choice(decoder_folder: Path, pairs_csv: Path, tmp_path: Path) -> None:
+    questions = tmp_path / "questions.jsonl"
+    lines = [
+        {"question": line, "choices": ["yes yes", "no no"], "answer": number % 2}
+        for number, line in enumerate(texts(tmp_path / "t.txt", 30).read_text().splitlines())
+    ]
+    questions.write_text("\n".join(map(json.dumps, lines)) + "\n")
+    run = tune(writer(decoder_folder, pairs_csv, tmp_path / "out", **remembering({"questions": str(questions)})))
+    entry, rows = run.report["retention"]["questions"], run.directory.read_json(run.directory.retention)["questions"]
+    assert (entry["metric"], entry["higher_is_better"], entry["rows"]) == ("accuracy", True, 30)
+    for side in ("base", "tuned"):
+        right = [stats[0] for stats in rows[side]]
+        assert set(right) <= {0.0, 1.0}
+        assert entry[side]["value"] == pytest.approx(sum(right) / 30)
 
 
 # chains and resuming

@@ -1,4 +1,4 @@
-"""The kinds of retention task: texts and answers by their likelihood, halves of texts by their embeddings, and what an earlier run learned."""
+"""The kinds of retention task: texts and answers by their likelihood, questions by the likeliest choice, halves of texts by their embeddings, and what an earlier run learned."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -7,11 +7,11 @@ from typing import Generic, Self, TypeVar
 
 import numpy as np
 
-from tunesmith.app.judging import EncodedSplit, embed, read_head, score
+from tunesmith.app.judging import EncodedSplit, choose, embed, read_head, score
 from tunesmith.app.retention import Stats
 from tunesmith.app.task import Task, text_encoder
 from tunesmith.core import registry
-from tunesmith.core.types import Encoder, Example, HeadObjective, Labelled, Metric, Objective, Output, Row, Text
+from tunesmith.core.types import Choice, Encoder, Example, HeadObjective, Labelled, Metric, Objective, Output, Row, Text
 from tunesmith.data import Asked, TextEncoder
 from tunesmith.engine.forward import PackedForward
 from tunesmith.evaluation.forgetting import MeanReciprocalRank, halves, reciprocal_ranks
@@ -19,7 +19,7 @@ from tunesmith.evaluation.score import Measure
 from tunesmith.model.heads import Head
 from tunesmith.recipe import Recipe
 
-__all__ = ["BITS_PER_BYTE", "EarlierRun", "Halves", "Likelihood"]
+__all__ = ["BITS_PER_BYTE", "EarlierRun", "Halves", "Likelihood", "Questions"]
 
 Tick = Callable[[int], None]
 BITS_PER_BYTE = "bits_per_byte"
@@ -66,6 +66,34 @@ class Likelihood(_Rows[Example]):
             is_text: registry.create("objective", "causal_lm" if is_text else "sft") for is_text in (True, False)
         }
         return [objectives[isinstance(example, Text)].encode(example, encoder) for example in self.examples]
+
+
+@dataclass(frozen=True, slots=True)
+class Questions(_Rows[Choice]):
+    """How often the right choice is the likeliest: for models that predict text."""
+
+    template: str | None = None
+    """Of the question; None: the choices are listed below it."""
+    metric: str = "accuracy"
+
+    @property
+    def measure(self) -> Measure:
+        """Accuracy."""
+        return _metric(self.metric)
+
+    def lengths(self, task: Task) -> list[int]:
+        """Tokens that the model reads of each row: the question, and every choice."""
+        encoder = self._encoder(task)
+        return [len(encoder.prompt(example)) + sum(map(len, encoder.answers(example))) for example in self.examples]
+
+    def ask(self, task: Task, tick: Tick) -> Stats:
+        """Whether each row is answered right."""
+        encoder = self._encoder(task)
+        outputs = choose(replace(task, encoder=encoder), self.examples, tick)
+        return _stats(_metric(self.metric), self.examples, outputs, [encoder.reference(example) for example in self.examples])
+
+    def _encoder(self, task: Task) -> TextEncoder:
+        return replace(_plain(task.encoder), template=self.template)
 
 
 @dataclass(frozen=True, slots=True)

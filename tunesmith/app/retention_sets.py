@@ -7,7 +7,7 @@ from tunesmith.app.dataset import prepare_data
 from tunesmith.app.placing import changes_nothing, trained_in_place
 from tunesmith.app.plan import sizes, training_tokens
 from tunesmith.app.retention import Retention, RetentionTask
-from tunesmith.app.retention_kinds import EarlierRun, Halves, Likelihood
+from tunesmith.app.retention_kinds import EarlierRun, Halves, Likelihood, Questions
 from tunesmith.app.task import Task, choose_objective
 from tunesmith.core import registry
 from tunesmith.core.errors import DataError, FetchError, TunesmithError
@@ -22,12 +22,14 @@ from tunesmith.recipe import Recipe, RetentionSpec, load, source_name
 
 __all__ = ["GENERAL", "read_retention"]
 
+_QUESTIONS = "general-questions"
 GENERAL: tuple[tuple[str, ...], ...] = (
     ("editorials", "product-reviews", "movie-reviews", "tweets"),
     ("python-reference",),
     ("small-talk",),
+    (_QUESTIONS,),
 )
-"""Of each group the first source that the run does not use itself: prose, technical prose, conversation."""
+"""Of each group the first source that the run does not use itself: prose, technical prose, conversation, questions with choices."""
 SHARE = 0.10
 """Of the work that training and judging are predicted to be, what `auto` may add: what is not predicted (reading the texts, intervals) has room below 0.15."""
 _MOST_ROWS = 100
@@ -36,7 +38,9 @@ _GENERAL_WORDS, _OWN_WORDS = 40, 200
 _LEAST_WORDS = 8
 """Texts of fewer words have no halves to speak of."""
 _TEXTS = (Text, Labelled, MultiLabelled, Rated)
-_ANSWERED = (Completion, Chat, Choice)
+_ANSWERED = (Completion, Chat)
+_ALWAYS_HERE = ("python-reference", _QUESTIONS)
+"""They need no network."""
 
 
 def read_retention(task: Task) -> Retention:
@@ -108,7 +112,7 @@ def _general_texts(task: Task, left_out: dict[str, str]) -> dict[str, RetentionT
     datasets, is_offline = dict[str, Dataset](), False
     for group in GENERAL:
         source = next((source for source in group if source not in used), None)
-        if source is None or (is_offline and source != "python-reference") or (source == "small-talk" and not _converses(task)):
+        if source is None or (is_offline and source not in _ALWAYS_HERE) or not _can_be_asked(task, source):
             continue
         try:
             datasets[source] = read(source)
@@ -124,8 +128,10 @@ def _general_texts(task: Task, left_out: dict[str, str]) -> dict[str, RetentionT
     return found
 
 
-def _converses(task: Task) -> bool:
-    return task.model.facts.is_encoder_decoder or (_predicts_text(task) and bool(task.model.tokenizer.chat_template))
+def _can_be_asked(task: Task, source: str) -> bool:
+    if source == "small-talk" and not task.model.facts.is_encoder_decoder:
+        return _predicts_text(task) and bool(task.model.tokenizer.chat_template)
+    return source != _QUESTIONS or _predicts_text(task)
 
 
 def _unseen(task: Task, datasets: Mapping[str, Dataset]) -> dict[str, Sequence[Example]]:
@@ -138,14 +144,17 @@ def _unseen(task: Task, datasets: Mapping[str, Dataset]) -> dict[str, Sequence[E
 
 
 def _is_long(example: Example) -> bool:
-    return isinstance(example, _ANSWERED) or len(text_of(example).split()) >= _LEAST_WORDS
+    return isinstance(example, (*_ANSWERED, Choice)) or len(text_of(example).split()) >= _LEAST_WORDS
 
 
 def _task_of(task: Task, name: str, examples: Sequence[Example], most_words: int) -> RetentionTask | str:
     """What examples of one kind are asked as, or why this model cannot be asked them. `most_words`: of a text; what is answered stays whole."""
     facts, kind = task.model.facts, type(examples[0]) if examples else Text
-    if kind in _ANSWERED:
-        return Likelihood(name, examples) if _predicts_text(task) else f"{name} holds answers, and {facts.name} writes none. Name texts."
+    if kind in (*_ANSWERED, Choice):
+        if not _predicts_text(task):
+            return f"{name} holds answers, and {facts.name} writes none. Name texts."
+        questions = [example for example in examples if isinstance(example, Choice)]
+        return Questions(name, questions, "{question}" if name == _QUESTIONS else None) if questions else Likelihood(name, examples)
     if kind not in _TEXTS:
         return f"{name} gives {kind.__name__} examples; a retention set holds texts, pairs or conversations. Set its columns or its format."
     texts = [Text(first_words(text_of(example), most_words), example.origin) for example in examples]

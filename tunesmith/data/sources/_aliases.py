@@ -2,7 +2,17 @@
 
 __all__ = ["ALIASES", "DOCUMENTS"]
 
-ALIASES = ("docstring-choices", "docstrings", "editorials", "movie-reviews", "product-reviews", "python-reference", "small-talk", "tweets")
+ALIASES = (
+    "docstring-choices",
+    "docstrings",
+    "editorials",
+    "general-questions",
+    "movie-reviews",
+    "product-reviews",
+    "python-reference",
+    "small-talk",
+    "tweets",
+)
 """For "did you mean": the sources pypi and python claim them."""
 
 DOCUMENTS = "documents:"
