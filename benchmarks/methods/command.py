@@ -6,7 +6,18 @@ from pathlib import Path
 
 from benchmarks.methods.named import METHODS, WORKLOADS, chosen
 from benchmarks.methods.page import page
-from benchmarks.methods.plans import SEEDS, chosen_leg, first_leg, grid_legs, methods_of, prompt_legs, timed_leg
+from benchmarks.methods.plans import (
+    LONGER,
+    LONGER_EPOCHS,
+    SEEDS,
+    chosen_leg,
+    first_leg,
+    grid_legs,
+    longer_leg,
+    methods_of,
+    prompt_legs,
+    timed_leg,
+)
 from benchmarks.methods.stored import Leg, Results, commit, next_rates, run_missing, tries, with_rate
 from benchmarks.running import ROOT, Say
 from benchmarks.workload import BenchmarkError
@@ -32,6 +43,11 @@ def main(arguments: Sequence[str], say: Say) -> int:
     )
     parser.add_argument("--lora-grid", action="store_true", help="LoRA's rank and scale on reviews, in place of the table")
     parser.add_argument(
+        "--longer",
+        action="store_true",
+        help=f"methods that change few numbers, and full tuning, for {LONGER_EPOCHS} epochs of reviews, in place of the table",
+    )
+    parser.add_argument(
         "--prompts", action="store_true", help="hand-written prompts against learned ones on docstrings, in place of the table"
     )
     parser.add_argument("--times", action="store_true", help="the legs that are timed and no others; let nothing else run beside them")
@@ -49,7 +65,9 @@ def main(arguments: Sequence[str], say: Say) -> int:
                 failed += run_missing(list(grid_legs(seeds).values()), results, say)
             if options.prompts:
                 failed += run_missing([leg for legs in prompt_legs(seeds).values() for leg in legs], results, say)
-            if not options.lora_grid and not options.prompts:
+            if options.longer:
+                failed += run_missing([longer_leg(results, method, seed) for seed in seeds for method in LONGER], results, say)
+            if not options.lora_grid and not options.prompts and not options.longer:
                 pairs = pairs_of(split_names(options.workload), split_names(options.methods))
                 if options.times or SEEDS[0] in seeds:
                     failed += run_missing([timed_leg(*pair) for pair in pairs], results, say)

@@ -8,7 +8,20 @@ from typing import Any
 from benchmarks.markdown import NONE, interval, table
 from benchmarks.methods.few_shot import SUMMARY, few_shot_lines
 from benchmarks.methods.named import LEFT_OUT, METHODS, WORKLOADS, Workload
-from benchmarks.methods.plans import RANKS, SCALES, SEEDS, chosen_leg, first_leg, grid_legs, methods_of, prompt_legs, timed_leg
+from benchmarks.methods.plans import (
+    LONGER,
+    LONGER_EPOCHS,
+    RANKS,
+    SCALES,
+    SEEDS,
+    chosen_leg,
+    first_leg,
+    grid_legs,
+    longer_leg,
+    methods_of,
+    prompt_legs,
+    timed_leg,
+)
 from benchmarks.methods.stored import RATES, Results, next_rates, rate_of, tries
 from benchmarks.methods.table import Answer, Found, TableRow, answers, rows_of
 from tunesmith.core import registry
@@ -41,6 +54,7 @@ def page(results: Results, seeds: Sequence[int]) -> str:
         "",
         *_changes(),
         "",
+        *longer_lines(results, seeds, found["reviews"]),
         *grid_lines(results, seeds),
         *prompt_lines(results, seeds),
         *_few_shot(results),
@@ -213,6 +227,24 @@ def _changes() -> list[str]:
         "",
         *(f"`{name}` has no row: it {why}." for name, why in LEFT_OUT.items()),
     ]
+
+
+def longer_lines(results: Results, seeds: Sequence[int], short: Found) -> list[str]:
+    """What more epochs of `reviews` give; empty where none was measured. `short`: the methods' legs in the table."""
+    rows = []
+    for method in LONGER:
+        legs = {seed: one for seed in seeds if (one := results.get(longer_leg(results, method, seed))) and "rows" in one}
+        before = {seed: one for seed, one in short.get(method, {}).items() if seed in legs and "rows" in one}
+        if legs and before.keys() == legs.keys():
+            long, own = (Stats.of({seed: one["rows"]["accuracy"] for seed, one in side.items()}) for side in (legs, before))
+            value = _value("accuracy")
+            gain = interval(difference(long, own, value), signed=True)
+            rows.append([METHODS[method].title, interval(mean(own, value)), interval(mean(long, value)), gain, ", ".join(map(str, legs))])
+    if not rows:
+        return []
+    text = f"`reviews`, {LONGER_EPOCHS} epochs in place of 2 at the same learning rate; the weights with the least validation loss are kept. Accuracy (more is better):"
+    head = ["method", "2 epochs", f"{LONGER_EPOCHS} epochs", "difference", "seeds"]
+    return ["## More steps for methods that change few numbers", "", text, "", *table(head, rows), ""]
 
 
 def grid_lines(results: Results, seeds: Sequence[int]) -> list[str]:

@@ -9,6 +9,8 @@ from benchmarks.methods.stored import Leg, Results, rate_of, with_rate
 __all__ = [
     "GRID_METRICS",
     "INIT_TEXT",
+    "LONGER",
+    "LONGER_EPOCHS",
     "RANKS",
     "SCALES",
     "SEEDS",
@@ -16,6 +18,7 @@ __all__ = [
     "chosen_leg",
     "first_leg",
     "grid_legs",
+    "longer_leg",
     "method_leg",
     "methods_of",
     "prompt_legs",
@@ -28,6 +31,10 @@ RANKS = (1, 2, 4, 8, 16, 64)
 SCALES = (0.5, 1, 2, 4)
 """lora_alpha / r."""
 GRID_METRICS = ("accuracy",)
+LONGER = ("bitfit", "ia3", "prompt", "prefix", "p_tuning", "full")
+"""Methods that change a model by few numbers, and full tuning beside them."""
+LONGER_EPOCHS = 8
+"""Of `reviews`, which has 2."""
 
 TEMPLATES = {
     "the recipe's": "Write the docstring of this Python function.\n\n{source}",
@@ -85,6 +92,12 @@ def grid_legs(seeds: Sequence[int]) -> dict[tuple[int, float, int], Leg]:
                 overrides = ("method.name=lora", f"method.r={r}", f"method.lora_alpha={r * scale:g}")
                 found[r, scale, seed] = Leg(f"lora-grid/r-{r}-scale-{scale:g}", seed, "reviews", overrides, GRID_METRICS)
     return found
+
+
+def longer_leg(results: Results, method: str, seed: int) -> Leg:
+    """A method on `reviews` for more epochs, with the learning rate that was chosen. Raises: BenchmarkError."""
+    leg = chosen_leg(results, "reviews", method, seed)
+    return replace(leg, folder=f"longer/{method}", overrides=(*leg.overrides, f"train.epochs={LONGER_EPOCHS}"), num_asked=0)
 
 
 def prompt_legs(seeds: Sequence[int]) -> dict[str, list[Leg]]:

@@ -10,7 +10,7 @@ from benchmarks.__main__ import main
 from benchmarks.methods import command, stored
 from benchmarks.methods.named import LEFT_OUT, METHODS, WORKLOADS
 from benchmarks.methods.page import page
-from benchmarks.methods.plans import RANKS, SCALES, SEEDS, chosen_leg, first_leg, grid_legs, method_leg, prompt_legs, timed_leg
+from benchmarks.methods.plans import RANKS, SCALES, SEEDS, chosen_leg, first_leg, grid_legs, longer_leg, method_leg, prompt_legs, timed_leg
 from benchmarks.methods.stored import Results, next_rates, rate_of, run_missing, tries, with_rate
 from benchmarks.methods.table import answers, rows_of
 from benchmarks.running import ROOT
@@ -263,7 +263,13 @@ def test_sections_of_their_own_stand_below(tmp_path):
     results.put(legs["templates"][0], {"tried": {"bare": 2.0, "a role": 1.5}, "best": "a role", "rows": by_bytes, **ABOUT})
     learned = {**by_bytes, "bits_per_byte": {"row": ["a:0", "a:1"], "tuned": [[math.log(2) * 4, 8.0]] * 2}}
     results.put(legs["prompt"][0], {**measured([1]), "rows": learned})
+    results.put(method_leg("reviews", "bitfit", 0), measured([1, 0, 0, 0]))
+    results.put(longer_leg(results, "bitfit", 0), measured([1, 1, 1, 0]))
+    results.put(longer_leg(results, "full", 0), measured([1, 1, 1, 0]))  # nothing to compare it with yet
     text = page(results, [0])
+    assert "| BitFit | 0.2500 (" in text
+    assert "| +0.5000 (" in text
+    assert "| full | 0." not in text.partition("## More steps")[2].partition("\n## ")[0]
     assert "| 8 | 0.1250 | 0.2500 | 0.5000 | 1.0000 |" in text
     assert "20 of 24" in text
     assert "a role 1.5000; bare 2.0000. Chosen: a role." in text
