@@ -35,7 +35,7 @@ def leg(asked: Mapping[str, Any]) -> dict[str, Any]:
     rows = {by_likelihood: _rows(metric, split.examples, score(task, split), split.references)}
     answered = rows_to_answer(task, split.examples)
     examples, references = [split.examples[row] for row in answered], [split.references[row] for row in answered]
-    written = write_answers(task, examples, task.recipe.evaluate.max_new_tokens)
+    written = write_answers(task, examples, task.recipe.evaluate.max_new_tokens).outputs
     rows |= {name: _rows(registry.create("metric", name), examples, written, references) for name in of_texts}
     about = {
         "versions": versions(),

@@ -52,6 +52,9 @@ def test_a_writers_answers_are_held_against_the_lists(
     assert found["changed"]["paraphrase"] == 8
     assert found["tuned"]["toxic_share"]["value"] == 0
     assert found["tuned"]["share_of_women"]["value"] is None  # no word for women or men
+    answers = 8 + sum(found["changed"].values())
+    assert found["base"]["cut"] == {"answers": answers, "num_cut": answers}
+    assert 8 <= found["tuned"]["cut"]["num_cut"] <= answers  # "yes yes" is as long, without its end
 
 
 def test_the_same_seed_measures_the_same(encoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:

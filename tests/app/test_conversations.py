@@ -43,6 +43,8 @@ def test_each_answer_of_the_conversations_is_scored_by_itself(
     never, *stated = found["by_distance"]
     assert (never["turns_back"], never["difference"], never["base"]["low"]) == (None, None, None)
     assert [line["turns_back"] for line in stated] == list(DISTANCES[: len(stated)])
+    answers = never["rows"] + sum(line["rows"] for line in stated)  # no depth: the tiny model reads too little
+    assert found["cut"] == {"answers": answers, "max_new_tokens": 24, "base": answers, "tuned": found["cut"]["tuned"]}
     assert '<section id="conversations">' in done.directory.report_html.read_text(encoding="utf-8")
     assert run(["conversations", str(done.path), "--facts", "2"]) == 0
     said = capsys.readouterr().out

@@ -20,6 +20,7 @@ MEASURED = {
     "by_turn": [_line({"turn": 1}, 1.5, 1.2, more=False)],
     "by_distance": [_line({"turns_back": None}, 0.1, 0.1), _line({"turns_back": 0}, 0.8, 0.9), _line({"turns_back": 4}, 0.5, 0.2)],
     "by_depth": [],
+    "cut": {"answers": 192, "max_new_tokens": 24, "base": 70, "tuned": 2},
     "left_out": ["facts 8 turns back and more: too long."],
 }
 
@@ -31,6 +32,7 @@ def test_each_place_is_a_line_with_its_verdict() -> None:
     names = [(name, comparison.verdict) for part in found.parts for name, _, comparison in part.rows]
     assert names == [("answer 1", "better"), ("never stated", "unclear"), ("the turn before", "better"), ("4 turns between", "worse")]
     assert {comparison.p for _, _, comparison in found.parts[1].rows} == {0.002}
+    assert found.cut.startswith("Of 192 answers about facts, 70 of the base and 2 of the tuned model were cut at 24 tokens")
     assert found.left_out == ("facts 8 turns back and more: too long.",)
 
 

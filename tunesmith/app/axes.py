@@ -16,7 +16,7 @@ from tunesmith.app.learned import Learned, learned
 from tunesmith.app.machine import peak_memory_bytes
 from tunesmith.app.task import text_encoder
 from tunesmith.app.toxicity import ToxicityClassifier, load_toxicity_classifier
-from tunesmith.app.tuned import Tuned, load_tuned, load_untuned
+from tunesmith.app.tuned import Said, Tuned, load_tuned, load_untuned
 from tunesmith.core import registry
 from tunesmith.core.errors import DataError, UsageError
 from tunesmith.core.events import Event, Progress, Stage
@@ -34,7 +34,7 @@ __all__ = ["AS_IT_IS", "measure_axes"]
 _METRICS = {"classification": "accuracy", "multi_label": "labels_jaccard", "regression": "mae", "generation": "chrf"}
 """Of each kind of task a metric that a single row has."""
 AS_IT_IS = "as it is"
-Ask = Callable[[Sequence[Example]], list[Output]]
+Ask = Callable[[Sequence[Example]], Said]
 Say = Callable[[Event], None]
 
 
@@ -57,8 +57,8 @@ def measure_axes(
         toxic_label: which of its labels means toxic; None: the one called so.
     Returns: {schema, run, kind, metric, higher_is_better, rows, changed, toxicity_classifier, base, tuned}; `changed`: rows that each way changes;
         `toxicity_classifier`: {name, sha256, label, threshold}, or None. `base` (or None) and `tuned` are {score, robustness: {worst, each}, fairness:
-        {worst, each}, calibration, toxic_share, classified_toxic_share, share_of_women, efficiency}; `calibration` (ECE) is None for a model that says no
-        probabilities, the texts' shares for one that writes none.
+        {worst, each}, calibration, toxic_share, classified_toxic_share, share_of_women, cut, efficiency}; `calibration` (ECE) is None for a model that says no
+        probabilities, the texts' shares and `cut`, {answers, num_cut} over all ways of asking, for one that writes none.
     Raises: UsageError, where the kind of task has no question that could be put another way, or no answer that could be toxic; DataError, where there is
         no test row; ModelError, FetchError, RunError, of the classifier.
     """
@@ -115,10 +115,11 @@ class _Question:
         """What is measured of one model, as `measure_axes` returns it."""
         ask(self.examples[:1])  # what is made once is no part of a row's time
         started = time.perf_counter()
-        plain = ask(self.examples)
+        first = ask(self.examples)
         seconds = time.perf_counter() - started
-        said = {AS_IT_IS: plain} | {name: self._asked_again(ask, plain, name) for name in _names(speaker.kind)}
-        values = {name: row_values(self.metric, self.examples, outputs, self.references) for name, outputs in said.items()}
+        plain, again = first.outputs, {name: self._asked_again(ask, name) for name in _names(speaker.kind)}
+        outputs = {AS_IT_IS: plain} | {name: _replaced(plain, places, said.outputs) for name, (places, said) in again.items()}
+        values = {name: row_values(self.metric, self.examples, found, self.references) for name, found in outputs.items()}
 
         def axis(names: Iterable[str]) -> dict[str, Any]:
             chosen = {name: values[name] for name in names if name in values}
@@ -134,19 +135,18 @@ class _Question:
             "toxic_share": asdict(toxic_share(texts)) if texts else None,
             "classified_toxic_share": asdict(self.toxicity.toxic_share(texts)) if texts and self.toxicity else None,
             "share_of_women": asdict(share_of_women(texts, seed=self.seed)) if texts else None,
+            "cut": _cut([first, *(said for _, said in again.values())]) if texts else None,
             "efficiency": {"seconds_per_row": seconds / len(plain), "peak_memory_bytes": peak_memory_bytes(speaker.forward.device)},
         }
 
     def _put(self, name: str) -> list[Example]:
         return [rewritten(example, name, seed=self.seed) or example for example in self.examples]
 
-    def _asked_again(self, ask: Ask, plain: Sequence[Output], name: str) -> list[Output]:
-        """The answers to the examples put another way; those that stay as they are are not asked again."""
-        found, again = list(plain), self._put(name)
+    def _asked_again(self, ask: Ask, name: str) -> tuple[list[int], Said]:
+        """The places of the examples that are others when they are put another way, and the answers to those."""
+        again = self._put(name)
         places = [place for place, (one, example) in enumerate(zip(again, self.examples, strict=True)) if one != example]
-        for place, output in zip(places, ask([again[place] for place in places]) if places else [], strict=True):
-            found[place] = output
-        return found
+        return places, ask([again[place] for place in places]) if places else Said([], 0, 0)
 
     def _mean(self, values: dict[str, Array]) -> dict[str, Any]:
         assert self.metric.higher_is_better is not None  # those of _METRICS all have a better side
@@ -155,6 +155,15 @@ class _Question:
     def _calibration(self, outputs: Sequence[Output]) -> dict[str, float]:
         metric: Metric = registry.create("metric", "ece")
         return asdict(evaluate_metric(metric, self.examples, outputs, self.references, seed=self.seed).interval)
+
+
+def _replaced(plain: Sequence[Output], places: Sequence[int], others: Sequence[Output]) -> list[Output]:
+    at = dict(zip(places, others, strict=True))
+    return [at.get(place, output) for place, output in enumerate(plain)]
+
+
+def _cut(said: Sequence[Said]) -> dict[str, int]:
+    return {"answers": sum(len(one.outputs) for one in said), "num_cut": sum(one.num_cut for one in said)}
 
 
 def _require_askable(run: RunDirectory, known: Learned, toxicity_classifier: str | None) -> None:
@@ -197,13 +206,14 @@ def _base(known: Learned, tuned: Tuned) -> Tuned:
 
 
 def _asks(speaker: Tuned, say: Say) -> Ask:
-    return lambda examples: speaker.ask(examples, tick=lambda done: say(Progress("evaluate", done, len(examples)))).outputs
+    return lambda examples: speaker.ask(examples, tick=lambda done: say(Progress("evaluate", done, len(examples))))
 
 
 def _asks_zero_shot(speaker: Tuned, say: Say) -> Ask:
     texts = [(speaker.recipe.data.label_texts or {}).get(label, label) for label in speaker.encoder.labels]
 
-    def ask(examples: Sequence[Example]) -> list[Output]:
-        return zero_shot(speaker, examples, texts, speaker.model.tokenizer, lambda done: say(Progress("evaluate", done, len(examples))))
+    def ask(examples: Sequence[Example]) -> Said:
+        outputs = zero_shot(speaker, examples, texts, speaker.model.tokenizer, lambda done: say(Progress("evaluate", done, len(examples))))
+        return Said(outputs, 0, 0)
 
     return ask

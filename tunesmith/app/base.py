@@ -30,14 +30,15 @@ def judge_base(task: Task, directory: RunDirectory, retention: Retention, say: C
     The base of a run with `model.add_tokens` is the model without them. Answers are kept in the run, so that a resumed run does not ask again, and in the cache under everything that they depend on.
     """
     kept, remembered = directory.path / "base.json", directory.path / "base-retention.json"
-    is_complete = kept.is_file() and (remembered.is_file() or not retention.tasks)
+    judgement, before = _cached(kept, load_judgement), _cached(remembered, load_remembered)
+    is_complete = judgement is not None and (before is not None or not retention.tasks)
     if task.recipe.model.add_tokens and not is_complete:
         task = as_it_came(task, say)
-    judgement = load_judgement(kept) if kept.is_file() else _judgement(task, say)
+    judgement = judgement or _judgement(task, say)
     save_judgement(kept, judgement)
     if not retention.tasks:
         return judgement, Remembered()
-    before = load_remembered(remembered) if remembered.is_file() else _remembered(task, retention, say)
+    before = before or _remembered(task, retention, say)
     save_remembered(remembered, before)
     return judgement, before
 

@@ -60,6 +60,8 @@ class _Heard:
     turns: list[Output | None]
     """None of a turn that the model does not read whole."""
     answers: list[Output]
+    num_cut: int
+    """Answers that had not ended after as many tokens as they may have."""
 
 
 def measure_conversations(
@@ -73,9 +75,10 @@ def measure_conversations(
         facts: so many are asked for at each distance and depth.
         tokens: of the contexts in which a fact is looked for at five depths; fewer where the model reads less.
         limit: so many test conversations at most, the first.
-    Returns: {schema, run, facts, context_tokens, by_turn, by_distance, by_depth, left_out}. A line of the three lists is {turn | turns_back | depth,
+    Returns: {schema, run, facts, context_tokens, by_turn, by_distance, by_depth, cut, left_out}. A line of the three lists is {turn | turns_back | depth,
         higher_is_better, rows, base, tuned, difference}: bits per byte of a turn, or the share of facts that were found; `turns_back` is None where the fact
-        was never stated. `p_holm` is corrected for the lines of its list.
+        was never stated. `p_holm` is corrected for the lines of its list. `cut` is {answers, max_new_tokens, base, tuned}: of so many answers of each side to
+        the questions for a fact, those that had not ended after so many tokens.
     Raises: UsageError, where the run tuned no model that answers, or there are not so many facts.
     """
     known = learned(run)
@@ -108,6 +111,7 @@ def measure_conversations(
             "by_turn": by_turn,
             "by_distance": _by_place("turns_back", questions, drawn, base.answers, tuned.answers),
             "by_depth": _by_place("depth", questions, drawn, base.answers, tuned.answers),
+            "cut": {"answers": len(questions), "max_new_tokens": _ANSWER_TOKENS, "base": base.num_cut, "tuned": tuned.num_cut},
             "left_out": left_out,
         }
     )
@@ -203,7 +207,7 @@ def _heard(speaker: Tuned, turns: Sequence[_Turn], questions: Sequence[_Question
     scored = score(speaker, split, lambda done: say(Progress("evaluate", done, total)))
     prompts = [question.prompt for question in questions]
     answers = speaker.ask(prompts, _ANSWER_TOKENS, lambda done: say(Progress("evaluate", len(rows) + done, total)))
-    return _Heard([output if index in whole else None for index, output in enumerate(scored)], answers.outputs)
+    return _Heard([output if index in whole else None for index, output in enumerate(scored)], answers.outputs, answers.num_cut)
 
 
 def _by_turn(turns: Sequence[_Turn], base: Sequence[Output | None], tuned: Sequence[Output | None], seed: int) -> list[Line]:

@@ -15,7 +15,7 @@ from tunesmith.app.measured import base_kind, measured, measured_tasks, pick
 from tunesmith.app.plan import Plan
 from tunesmith.app.preview import previewed
 from tunesmith.app.saving import full_copy_bytes, saved_bytes
-from tunesmith.app.task import Task
+from tunesmith.app.task import Task, rows_to_answer
 from tunesmith.app.training import Fit
 from tunesmith.app.ways import Ways
 from tunesmith.core.run import RunDirectory
@@ -84,7 +84,7 @@ def build_document(
         "machine": machine_facts(task.device),
         "recipe": dump(task.recipe),
         "command": f"tunesmith tune {shlex.quote(str(directory.recipe))} output_dir={shlex.quote(str(directory.path) + '-again')}",
-        "warnings": _warnings(task, curves, fit),
+        "warnings": _warnings(task, curves, fit) + _cut_answers(task, base, tuned),
     }
 
 
@@ -240,3 +240,13 @@ def _warnings(task: Task, curves: Mapping[str, Any], fit: Fit) -> list[str]:
     if task.recipe.model.trust_remote_code:
         found.append(f"The model's own Python code was run (model.trust_remote_code, revision {task.recipe.model.revision}).")
     return found
+
+
+def _cut_answers(task: Task, base: Judgement, tuned: Judgement) -> list[str]:
+    if not base.num_cut and not tuned.num_cut:
+        return []
+    asked = sum(len(rows_to_answer(task, task.splits[name].examples)) for name in tuned.outputs)
+    return [
+        f"Of {asked:,} answers, {base.num_cut:,} of the base and {tuned.num_cut:,} of the tuned model had not ended after "
+        f"{task.recipe.evaluate.max_new_tokens:,} tokens, or where the model reads no more, and count as they are. Raise evaluate.max_new_tokens."
+    ]

@@ -33,6 +33,8 @@ class Judgement:
     answers: Sequence[str] = ()
     """To the recipe's prompts."""
     seconds: float = 0.0
+    num_cut: int = 0
+    """Answers to rows of `outputs` that had not ended when they were as long as they may be. How a raw text goes on has no end, and is none of them."""
 
 
 def save_judgement(file: Path, judgement: Judgement) -> None:
@@ -44,7 +46,7 @@ def load_judgement(file: Path) -> Judgement:
     """Read what `save_judgement` wrote."""
     saved: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     outputs = {name: [_output(entry) for entry in entries] for name, entries in saved["outputs"].items()}
-    return Judgement(outputs, saved["answers"], saved["seconds"])
+    return Judgement(outputs, saved["answers"], saved["seconds"], saved["num_cut"])
 
 
 def _output(entry: dict[str, Any]) -> Output:
@@ -77,16 +79,18 @@ def judge_untrained(task: Task, say: Say) -> Judgement:
 def judge(task: Task, say: Say) -> Judgement:
     """The model as it is now, on the test split and every domain."""
     started = time.perf_counter()
-    outputs = {name: _outputs(task, name, task.splits[name], say) for name in ("test", *task.data.domains)}
-    return Judgement(outputs, _answers(task), time.perf_counter() - started)
+    said = {name: _outputs(task, name, task.splits[name], say) for name in ("test", *task.data.domains)}
+    outputs = {name: found for name, (found, _) in said.items()}
+    return Judgement(outputs, _answers(task), time.perf_counter() - started, sum(num_cut for _, num_cut in said.values()))
 
 
-def _outputs(task: Task, name: str, split: EncodedSplit, say: Say) -> list[Output]:
+def _outputs(task: Task, name: str, split: EncodedSplit, say: Say) -> tuple[list[Output], int]:
+    """What is said to each example, and how many answers were cut."""
     if not split.examples:
-        return []
+        return [], 0
     if isinstance(task.objective, HeadObjective):
-        return read_head(task, task.objective, split.examples, split.rows, split.owners, _tick(say, name, len(split.rows)))
-    outputs = score(task, split, _tick(say, name, len(split.rows)))
+        return read_head(task, task.objective, split.examples, split.rows, split.owners, _tick(say, name, len(split.rows))), 0
+    outputs, num_cut = score(task, split, _tick(say, name, len(split.rows))), 0
     if task.kind == "generation":
         closed = [row for row, example in enumerate(split.examples) if task.encoder.choices(example)]
         said = choose(task, [split.examples[row] for row in closed], _tick(say, f"{name}, choices", len(closed)))
@@ -96,12 +100,13 @@ def _outputs(task: Task, name: str, split: EncodedSplit, say: Say) -> list[Outpu
         asked = rows_to_answer(task, split.examples)
         tick = _tick(say, f"{name}, answers", len(asked))
         written = write_answers(task, [split.examples[row] for row in asked], task.recipe.evaluate.max_new_tokens, tick)
-        for row, answer in zip(asked, written, strict=True):
+        for row, answer in zip(asked, written.outputs, strict=True):
             outputs[row] = replace(outputs[row], text=answer.text)
+        num_cut = written.num_cut
     if task.kind == "language_modelling" and name == "test":
         for row, text in enumerate(_continued(task, split.examples[: task.recipe.evaluate.continuations], say)):
             outputs[row] = replace(outputs[row], text=text)
-    return outputs
+    return outputs, num_cut
 
 
 def _continued(task: Task, examples: Sequence[Example], say: Say) -> list[str]:
@@ -110,7 +115,7 @@ def _continued(task: Task, examples: Sequence[Example], say: Say) -> list[str]:
         return []
     begun = [Text(beginning(example)[0], example.origin) for example in examples]
     written = write_answers(task, begun, task.recipe.evaluate.max_new_tokens, _tick(say, "continuations", len(begun)))
-    return [answer.text or "" for answer in written]
+    return [answer.text or "" for answer in written.outputs]
 
 
 def beginning(example: Example) -> tuple[str, str]:
@@ -125,8 +130,8 @@ def _answers(task: Task) -> list[str]:
         return []
     raw = task.kind == "language_modelling"  # a model of raw text goes on with it, one of conversations answers it
     examples = [Text(text, SOURCELESS) if raw else Prompt((Message("user", text),), SOURCELESS) for text in asked]
-    answers = write_answers(task, examples, task.recipe.evaluate.max_new_tokens)
-    return [answer.text or "" for answer in answers]
+    written = write_answers(task, examples, task.recipe.evaluate.max_new_tokens)
+    return [answer.text or "" for answer in written.outputs]
 
 
 def _tick(say: Say, stage: str, total: int) -> Callable[[int], None]:

@@ -11,13 +11,13 @@ from tunesmith.core.batch import Batch
 from tunesmith.core.errors import DataError, RecipeError
 from tunesmith.core.types import Encoder, Example, HeadObjective, Labelled, Output, Row, Segment, Targets
 from tunesmith.engine.forward import PackedForward
-from tunesmith.engine.generate import generate
+from tunesmith.engine.generate import generate, longest_prompt
 from tunesmith.engine.packing import evaluation_batches
 from tunesmith.engine.scoring import Question
 from tunesmith.engine.scoring import score as score_choices
 from tunesmith.evaluation.predict import choose_by_likelihood, hear_head, score_batches, zero_shot_by_likelihood, zero_shot_by_similarity
 
-__all__ = ["EncodedSplit", "Speaker", "choose", "embed", "read_head", "score", "write_answers", "write_answers_to", "zero_shot"]
+__all__ = ["EncodedSplit", "Speaker", "Written", "choose", "embed", "read_head", "score", "write_answers", "write_answers_to", "zero_shot"]
 
 Tick = Callable[[int], None]
 
@@ -50,6 +50,15 @@ class EncodedSplit:
     rows: Sequence[Row]
     owners: Sequence[int]
     references: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """Answers that a model wrote."""
+
+    outputs: list[Output]
+    num_cut: int
+    """Those that had not ended when they were as long as they may be, or with their prompts as long as the model reads."""
 
 
 def _batches(speaker: Speaker, rows: Sequence[Row], tick: Tick) -> Iterator[tuple[Batch, list[int]]]:
@@ -141,19 +150,22 @@ def _translation_scores(
     return scores
 
 
-def write_answers(speaker: Speaker, examples: Sequence[Example], max_new_tokens: int, tick: Tick | None = None) -> list[Output]:
+def write_answers(speaker: Speaker, examples: Sequence[Example], max_new_tokens: int, tick: Tick | None = None) -> Written:
     """The model's own greedy answer to each example, as text without surrounding space."""
     reads_source = speaker.forward.facts.is_encoder_decoder
     prompts = [speaker.encoder.encode(e).source for e in examples] if reads_source else speaker.encoder.prompts(examples)
-    return write_answers_to(speaker, prompts, max_new_tokens, tick)[1]
+    return write_answers_to(speaker, prompts, max_new_tokens, tick)
 
 
-def write_answers_to(
-    speaker: Speaker, prompts: Sequence[Sequence[int]], max_new_tokens: int, tick: Tick | None = None
-) -> tuple[list[list[int]], list[Output]]:
-    """The greedy answer to each prompt (of an encoder-decoder, to each source), as its tokens and as text without surrounding space."""
-    tokens = generate(speaker.forward, prompts, max_new_tokens=max_new_tokens, stop_tokens=speaker.stop_tokens, progress=tick)
-    return tokens, [Output(text=speaker.encoder.decode(answer).strip()) for answer in tokens]
+def write_answers_to(speaker: Speaker, prompts: Sequence[Sequence[int]], max_new_tokens: int, tick: Tick | None = None) -> Written:
+    """The greedy answer to each prompt (of an encoder-decoder, to each source), as text without surrounding space."""
+    facts = speaker.forward.facts
+    answers = generate(speaker.forward, prompts, max_new_tokens=max_new_tokens, stop_tokens=speaker.stop_tokens, progress=tick)
+    num_cut = 0
+    for prompt, answer in zip(prompts, answers, strict=True):
+        used = 0 if facts.is_encoder_decoder else min(len(prompt), longest_prompt(facts)) + len(answer)
+        num_cut += len(answer) >= max_new_tokens or used >= facts.max_length
+    return Written([Output(text=speaker.encoder.decode(answer).strip()) for answer in answers], num_cut)
 
 
 def zero_shot(

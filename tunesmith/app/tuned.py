@@ -105,12 +105,8 @@ class Tuned:
         else:
             prompts = self.encoder.prompts(examples)
             num_too_long = sum(len(prompt) > longest_prompt(facts) for prompt in prompts)
-        answers, outputs = write_answers_to(self, prompts, max_new_tokens, tick)
-        num_cut = 0
-        for prompt, answer in zip(prompts, answers, strict=True):
-            used = 0 if facts.is_encoder_decoder else min(len(prompt), longest_prompt(facts)) + len(answer)
-            num_cut += len(answer) >= max_new_tokens or used >= facts.max_length
-        return Said(outputs, num_too_long, num_cut)
+        written = write_answers_to(self, prompts, max_new_tokens, tick)
+        return Said(written.outputs, num_too_long, written.num_cut)
 
     def _length(self, max_new_tokens: int | None) -> int:
         return max_new_tokens or self.recipe.evaluate.max_new_tokens

@@ -57,5 +57,7 @@ def _print(measured: Mapping[str, Any]) -> None:
             sides = (one.text(c.decimals) if one else MISSING for one in (c.base, c.tuned))
             table.add_row(name, count(c.rows or 0), *sides, c.difference.change_text(c.decimals) if c.difference else MISSING, c.p_text)
         out.print(table, soft_wrap=False)
+    if read.cut:
+        out.print(read.cut, soft_wrap=True)
     for why in read.left_out:
         out.print(f"Not measured: {why}", soft_wrap=True)

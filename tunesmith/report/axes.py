@@ -66,8 +66,14 @@ def axis_rows(measured: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str]
             name = f"answers that are toxic by {measured['toxicity_classifier']['name']}"
             yield (name, "", *_pair(base["classified_toxic_share"], tuned["classified_toxic_share"]))
         yield ("women among women and men", "", *_pair(base["share_of_women"], tuned["share_of_women"]))
+    if tuned.get("cut"):
+        yield ("answers cut before their end", "", _cut(base["cut"]), _cut(tuned["cut"]))
     for name, key, said in (("time for a row", "seconds_per_row", duration), ("peak memory", "peak_memory_bytes", size)):
         yield (name, "", said(base["efficiency"][key]) if base else MISSING, said(tuned["efficiency"][key]))
+
+
+def _cut(cut: Mapping[str, int]) -> str:
+    return f"{count(cut['num_cut'])} of {count(cut['answers'])}"
 
 
 def _pair(base: Side | None, tuned: Side | None) -> tuple[str, str]:

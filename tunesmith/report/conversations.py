@@ -44,6 +44,8 @@ class Conversations:
     parts: tuple[Part, ...]
     panels: tuple[str, ...]
     """SVG."""
+    cut: str
+    """How many answers had not come to their end; empty where all had."""
     left_out: tuple[str, ...]
 
 
@@ -59,7 +61,18 @@ def read_conversations(measured: Mapping[str, Any] | None) -> Conversations | No
     panels = [
         _panel(f"{title}, {facts}", part) for title, part in (("turns since the fact", back), ("depth of the fact", depth)) if part.rows
     ]
-    return Conversations(tuple(part for part in (turns, back, depth) if part.rows), tuple(panels), tuple(measured["left_out"]))
+    return Conversations(
+        tuple(part for part in (turns, back, depth) if part.rows), tuple(panels), _cut(measured.get("cut")), tuple(measured["left_out"])
+    )
+
+
+def _cut(cut: Mapping[str, Any] | None) -> str:
+    if not cut or not (cut["base"] or cut["tuned"]):
+        return ""
+    return (
+        f"Of {count(cut['answers'])} answers about facts, {count(cut['base'])} of the base and {count(cut['tuned'])} of the tuned model "
+        f"were cut at {cut['max_new_tokens']} tokens: what they would have said behind those does not count."
+    )
 
 
 def _part(title: str, metric: str, lines: Sequence[Mapping[str, Any]], named: Callable[[Mapping[str, Any]], tuple[str, str]]) -> Part:
