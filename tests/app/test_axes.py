@@ -1,6 +1,7 @@
 """The axes of a run, on tiny models."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,13 @@ import pytest
 from tiny_recipes import classifier, writer
 
 from tunesmith.app.axes import measure_axes
+from tunesmith.app.task import prepare
 from tunesmith.app.tune import tune
+from tunesmith.app.tuned import Said, Tuned
 from tunesmith.cli.main import run
 from tunesmith.core.errors import UsageError
+from tunesmith.core.types import Example, Labelled
+from tunesmith.recipe import from_mapping
 
 
 def test_a_classifiers_score_falls_to_its_worst_way(
@@ -69,3 +74,43 @@ def test_what_cannot_be_asked_another_way_is_refused(decoder_folder: Path, tmp_p
     done = tune(writer(decoder_folder, text, tmp_path / "out", train={"max_steps": 1}))
     with pytest.raises(UsageError, match="a run of language modelling cannot be asked another way"):
         measure_axes(done.directory)
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Tuned, Sequence[Example], Said]]:
+    """What is asked of whom, and the answers."""
+    found, ask = list[tuple[Tuned, Sequence[Example], Said]](), Tuned.ask
+
+    def listening(self: Tuned, examples: Sequence[Example], *given: Any, **named: Any) -> Said:
+        said = ask(self, examples, *given, **named)
+        found.append((self, examples, said))
+        return said
+
+    monkeypatch.setattr(Tuned, "ask", listening)
+    return found
+
+
+def test_the_rows_of_a_mixture_are_asked_as_in_training(
+    decoder_folder: Path, reviews_csv: Path, pairs_csv: Path, tmp_path: Path, asked: list[tuple[Tuned, Sequence[Example], Said]]
+) -> None:
+    mood = {"source": str(reviews_csv), "columns": {"text": "review", "label": "sentiment"}, "template": "the film is very {text}"}
+    mix = {"mood": mood, "talk": {"source": str(pairs_csv), "template": "a dog says {source}"}}
+    recipe = from_mapping(
+        {
+            "model": str(decoder_folder),
+            "data": {"mix": mix, "allow_overlap": True},
+            "train": {"max_steps": 1},
+            "evaluate": {"max_new_tokens": 2, "retention": "none"},
+            "output_dir": str(tmp_path / "out"),
+        },
+        name="mixed",
+    )
+    measure_axes(tune(recipe).directory, limit=12)
+    task = prepare(recipe, lambda event: None)
+    whole = {id(call[0]): call for call in reversed(asked) if len(call[1]) == 12}  # of each side the first: the rows as they are
+    assert len(whole) == 2
+    for speaker, examples, said in whole.values():
+        assert speaker.encoder.prompts(examples) == task.encoder.prompts(examples)
+        chosen = [output.text for example, output in zip(examples, said.outputs, strict=True) if isinstance(example, Labelled)]
+        assert chosen
+        assert set(chosen) <= {"positive", "negative"}

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from tunesmith.app.dataset import prepare_data
+from tunesmith.app.dataset import PreparedData, prepare_data
 from tunesmith.app.interruption import Interruption
 from tunesmith.app.judging import zero_shot
 from tunesmith.app.learned import Learned, learned
@@ -68,15 +68,16 @@ def measure_axes(
         say = interruption.checked(progress)
         toxicity = _toxicity(toxicity_classifier, toxic_label, say)
         say(Stage("data", known.recipe.data.named))
-        examples = _drawn(prepare_data(known.recipe).test, limit, seed, run)
+        data = prepare_data(known.recipe)
+        examples = _drawn(data.test, limit, seed, run)
         metric: Metric = registry.create("metric", _METRICS[known.kind])
         say(Stage("evaluate", "the tuned model"))
-        tuned = load_tuned(run)
+        tuned = _asking(load_tuned(run), data)
         question = _Question(examples, _references(tuned, examples), metric, seed, toxicity)
         sides: dict[str, Any] = {"tuned": question.side(tuned, _asks(tuned, say))}
         if not isinstance(tuned.objective, HeadObjective) or known.kind == "classification":
             say(Stage("evaluate", "the base"))
-            base = _base(known, tuned)
+            base = _asking(_base(known, tuned), data)
             sides["base"] = question.side(base, _asks_zero_shot(base, say) if known.kind == "classification" else _asks(base, say))
     document: dict[str, Any] = finite(
         {
@@ -198,6 +199,11 @@ def _names(kind: str) -> list[str]:
 def _references(tuned: Tuned, examples: Sequence[Example]) -> list[str]:
     reference = tuned.objective.reference if isinstance(tuned.objective, HeadObjective) else tuned.encoder.reference
     return [reference(example) for example in examples]
+
+
+def _asking(speaker: Tuned, data: PreparedData) -> Tuned:
+    """The same, who asks the examples of each set of a mixture in the set's own words."""
+    return replace(speaker, encoder=replace(speaker.encoder, tasks=data.asked))
 
 
 def _base(known: Learned, tuned: Tuned) -> Tuned:

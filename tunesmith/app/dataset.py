@@ -5,7 +5,19 @@ from dataclasses import dataclass, field, replace
 
 from tunesmith.app.mixture import MixedSet, as_task, most_bytes, read_mixture, templates_of
 from tunesmith.core.types import Example
-from tunesmith.data import Dataset, InvalidRow, SourceFacts, Splits, fraction_of, limited, num_overlapping, read, refuse_overlap, split
+from tunesmith.data import (
+    Asked,
+    Dataset,
+    InvalidRow,
+    SourceFacts,
+    Splits,
+    fraction_of,
+    limited,
+    num_overlapping,
+    read,
+    refuse_overlap,
+    split,
+)
 from tunesmith.recipe import DataSpec, Recipe, Source
 
 __all__ = ["PreparedData", "prepare_data"]
@@ -28,6 +40,11 @@ class PreparedData:
     """The rows that were left out, where the recipe asks for that."""
     sets: Mapping[str, MixedSet] = field(default_factory=dict)
     """The data sets of a mixture, by name; empty where there is none."""
+
+    @property
+    def asked(self) -> dict[str, Asked]:
+        """How the examples of each set of a mixture are asked."""
+        return {name: Asked(one.templates, one.labels) for name, one in self.sets.items()}
 
 
 def prepare_data(recipe: Recipe) -> PreparedData:

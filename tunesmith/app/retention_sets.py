@@ -13,7 +13,7 @@ from tunesmith.core import registry
 from tunesmith.core.errors import DataError, FetchError, TunesmithError
 from tunesmith.core.run import RunDirectory, find_run
 from tunesmith.core.types import Chat, Choice, Completion, Example, HeadObjective, Labelled, MultiLabelled, Rated, Text
-from tunesmith.data import Asked, Dataset, content_key, limited, read
+from tunesmith.data import Dataset, content_key, limited, read
 from tunesmith.evaluation.forgetting import MIN_ROWS, first_words, rows_within
 from tunesmith.evaluation.score import text_of
 from tunesmith.model.facts import flops_per_token
@@ -208,6 +208,5 @@ def _earlier_run(task: Task, run: RunDirectory, recipe: Recipe) -> RetentionTask
     if len(examples) < MIN_ROWS:
         return f"has {len(examples)} test rows that this one does not train on: too few."
     heads, labels = load_heads(run.heads, run.heads_config) if is_answered_by_head else ({}, data.labels)
-    tasks: Mapping[str, Asked] = {name: Asked(one.templates, one.labels) for name, one in data.sets.items()}
     first = sorted(limited(examples, _MOST_ROWS), key=content_key)
-    return EarlierRun(f"test rows of {data.facts['test'].name}", first, recipe, objective, labels, tasks, heads)
+    return EarlierRun(f"test rows of {data.facts['test'].name}", first, recipe, objective, labels, data.asked, heads)

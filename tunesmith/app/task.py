@@ -246,8 +246,7 @@ def prepare(recipe: Recipe, say: Say, model: LoadedModel | None = None) -> Task:
     is_only_asked = model is not None
     model = with_room(model or add_tokens(recipe, load_model(recipe, objective, say), data.train), method)
     forward = placed(model, recipe, device, is_frozen=is_only_asked or leaves_frozen(method, model.trunk, recipe))
-    tasks = {name: Asked(one.templates, one.labels) for name, one in data.sets.items()}
-    encoder = text_encoder(recipe, model, data.labels, tasks, _numbers(data.train))
+    encoder = text_encoder(recipe, model, data.labels, data.asked, _numbers(data.train))
     if not objective.heads(encoder) and recipe.train.head_first:
         raise RecipeError(f"{recipe.name}: train.head_first: the objective {objective_name} puts no new head on the model. Leave it out.")
     if getattr(objective, "teaches_trunk", False) and changes_nothing(method, model.trunk):

@@ -1,7 +1,7 @@
 """A tuned model, loaded from its run to be used: the base, what was trained on top, and the same renderer as in training."""
 
 from collections.abc import Callable, Generator, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -96,9 +96,16 @@ class Tuned:
         )
 
     def _answers(self, examples: Sequence[Example], max_new_tokens: int, tick: Callable[[int], None]) -> Said:
+        """What it writes itself, or of the answers that an example is judged among the likeliest."""
+        closed = [place for place, example in enumerate(examples) if self.encoder.choices(example)]
+        others = sorted({*range(len(examples))} - {*closed})
+        chosen = choose(self, [examples[place] for place in closed], tick)
+        said = self._written([examples[place] for place in others], max_new_tokens, lambda done: tick(len(closed) + done))
+        outputs = dict(zip(closed, (Output(text=one.text) for one in chosen), strict=True)) | dict(zip(others, said.outputs, strict=True))
+        return replace(said, outputs=[outputs[place] for place in range(len(examples))])
+
+    def _written(self, examples: Sequence[Example], max_new_tokens: int, tick: Callable[[int], None]) -> Said:
         facts = self.model.facts
-        if all(self.encoder.choices(example) for example in examples):  # one of them is the answer, not what it would write itself
-            return Said([Output(text=output.text) for output in choose(self, examples, tick)], 0, 0)
         if facts.is_encoder_decoder:
             encoded = [self.encoder.encode(example) for example in examples]
             prompts, num_too_long = [e.source for e in encoded], sum(e.num_cut > 0 for e in encoded)
