@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -31,6 +32,12 @@ def test_every_template_is_used_about_as_often() -> None:
 def test_a_row_is_asked_the_same_again_wherever_it_lies() -> None:
     here, there = ([Wording(TEMPLATES).request(row) for row in _rows(50, file=file)] for file in ("a.csv", "elsewhere.csv"))
     assert here == there
+
+
+def test_a_row_whose_text_is_written_another_way_keeps_its_template() -> None:
+    for row in _rows(30):
+        shouted = replace(row, text=row.text.upper())
+        assert Wording(TEMPLATES).request(shouted) == Wording(TEMPLATES).request(row).replace(row.text, shouted.text)
 
 
 def test_the_same_text_in_two_rows_may_be_asked_in_two_ways() -> None:

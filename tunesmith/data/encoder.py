@@ -53,7 +53,7 @@ class TextEncoder:
     max_length: int = 0
     """The most tokens of a sequence; 0: as many as the model takes."""
     template: str | tuple[str, ...] | None = None
-    """How the user's turn of pairs and labelled texts is worded; of several, a row gets one by its number and its text."""
+    """How the user's turn of pairs and labelled texts is worded; of several, a row gets one by its number."""
     system: str | None = None
     labelled_as: Literal["class", "answer"] = "class"
     """Whether a labelled text is encoded for a classifier's head, or as a request with the label's name as its answer."""
