@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 from tiny_recipes import classifier, writer
 
+from tunesmith.app.axes import measure_axes
 from tunesmith.app.conversations import _by_place, _exchanges_in, _Question, _questions, _turns, measure_conversations
 from tunesmith.app.tune import tune
 from tunesmith.cli.main import run
 from tunesmith.core.errors import UsageError
 from tunesmith.core.types import Chat, Example, Message, Origin, Output, Prompt
 from tunesmith.evaluation.recall import DEPTHS, DISTANCES, MOST_FACTS, draw_facts
+from tunesmith.recipe import from_mapping
 
 
 @pytest.fixture
@@ -51,6 +53,17 @@ def test_each_answer_of_the_conversations_is_scored_by_itself(
     assert "Answers of the test conversations" in said
     assert "never stated" in said
     assert "Not measured: " in said  # the tiny model reads too little
+
+
+def test_base_and_tuned_are_asked_in_the_chat_template_that_the_run_saved(decoder_folder: Path, talks: Path, tmp_path: Path) -> None:
+    template = tmp_path / "mine.jinja"
+    template.write_text("{% for m in messages %}{{ m.content }}</s>{% endfor %}")
+    data = {"train": str(talks), "chat_template": str(template)}
+    recipe = {"model": str(decoder_folder), "data": data, "train": {"max_steps": 1}, "evaluate": {"max_new_tokens": 4, "retention": "none"}}
+    done = tune(from_mapping({**recipe, "output_dir": str(tmp_path / "out")}, name="templated"))
+    template.unlink()
+    assert measure_conversations(done.directory, facts=2)["by_turn"]
+    assert measure_axes(done.directory, limit=2)["base"]
 
 
 def test_an_encoder_decoder_holds_conversations_too(seq2seq_folder: Path, talks: Path, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from tunesmith.app.learned import Learned, learned
 from tunesmith.app.machine import peak_memory_bytes
 from tunesmith.app.task import text_encoder
 from tunesmith.app.toxicity import ToxicityClassifier, load_toxicity_classifier
-from tunesmith.app.tuned import Said, Tuned, load_tuned, load_untuned
+from tunesmith.app.tuned import Said, Tuned, load_tuned, load_untuned, saved_model
 from tunesmith.core import registry
 from tunesmith.core.errors import DataError, UsageError
 from tunesmith.core.events import Event, Progress, Stage
@@ -77,7 +77,7 @@ def measure_axes(
         sides: dict[str, Any] = {"tuned": question.side(tuned, _asks(tuned, say))}
         if not isinstance(tuned.objective, HeadObjective) or known.kind == "classification":
             say(Stage("evaluate", "the base"))
-            base = _asking(_base(known, tuned), data)
+            base = _asking(_base(run, known, tuned), data)
             sides["base"] = question.side(base, _asks_zero_shot(base, say) if known.kind == "classification" else _asks(base, say))
     document: dict[str, Any] = finite(
         {
@@ -206,8 +206,8 @@ def _asking(speaker: Tuned, data: PreparedData) -> Tuned:
     return replace(speaker, encoder=replace(speaker.encoder, tasks=data.asked))
 
 
-def _base(known: Learned, tuned: Tuned) -> Tuned:
-    base = load_untuned(known.recipe, known.objective, known.kind, known.format)
+def _base(run: RunDirectory, known: Learned, tuned: Tuned) -> Tuned:
+    base = load_untuned(known.recipe, known.objective, known.kind, known.format, saved_model(run))
     return replace(base, encoder=text_encoder(known.recipe, base.model, tuned.encoder.labels))
 
 

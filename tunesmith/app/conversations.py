@@ -10,7 +10,7 @@ from tunesmith.app.dataset import prepare_data
 from tunesmith.app.interruption import Interruption
 from tunesmith.app.judging import EncodedSplit, score
 from tunesmith.app.learned import learned, require_language_model
-from tunesmith.app.tuned import Tuned, load_tuned, load_untuned
+from tunesmith.app.tuned import Tuned, load_tuned, load_untuned, saved_model
 from tunesmith.core import registry
 from tunesmith.core.errors import UsageError
 from tunesmith.core.events import Event, Progress, Stage
@@ -96,7 +96,7 @@ def measure_conversations(
         questions, left_out, context_tokens = _questions(speaker, drawn, tokens)
         tuned = _heard(speaker, turns, questions, say)
         say(Stage("evaluate", "the base"))
-        base = _heard(load_untuned(known.recipe, known.objective, known.kind, known.format), turns, questions, say)
+        base = _heard(load_untuned(known.recipe, known.objective, known.kind, known.format, saved_model(run)), turns, questions, say)
     by_turn = _by_turn(turns, base.turns, tuned.turns, seed)
     if num_cut := sum(None in pair for pair in zip(base.turns, tuned.turns, strict=True)):
         left_out.append(f"{num_cut:,} answers of the test conversations: longer than the model reads.")
