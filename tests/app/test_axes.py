@@ -35,6 +35,7 @@ def test_a_classifiers_score_falls_to_its_worst_way(
     assert found["changed"]["capital_letters"] == 20
     assert found["changed"]["names"] == found["changed"]["small_letters"] == 0
     assert "paraphrase" not in found["changed"]
+    assert found["base_asked"] == "zero_shot"
     assert found["base"]["score"]["value"] < tuned["score"]["value"]
     assert tuned["toxic_share"] is None
     assert tuned["efficiency"]["seconds_per_row"] > 0
@@ -60,6 +61,15 @@ def test_a_writers_answers_are_held_against_the_lists(
     answers = 8 + sum(found["changed"].values())
     assert found["base"]["cut"] == {"answers": answers, "num_cut": answers}
     assert 8 <= found["tuned"]["cut"]["num_cut"] <= answers  # "yes yes" is as long, without its end
+
+
+def test_the_base_that_is_a_run_for_the_same_labels_answers_with_its_head(encoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:
+    first = tune(classifier(encoder_folder, reviews_csv, tmp_path / "first"))
+    again = classifier(Path(f"run:{first.path}"), reviews_csv, tmp_path / "again", train={"max_steps": 1, "learning_rate": 1e-9})
+    found = measure_axes(tune(again).directory, limit=20)
+    assert found["base_asked"] == "as_it_is"
+    assert found["base"]["score"] == found["tuned"]["score"]
+    assert found["base"]["score"]["value"] > 0.9
 
 
 def test_the_same_seed_measures_the_same(encoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:

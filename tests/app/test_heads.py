@@ -76,6 +76,12 @@ def test_many_labels(encoder_folder: Path, tmp_path: Path) -> None:
     assert out.read_text(encoding="utf-8").splitlines()[0] == "text,predicted_labels,probability_animal,probability_bad,probability_good"
     axes = measure_axes(run.directory, limit=10)
     assert (axes["metric"], axes["tuned"]["calibration"]) == ("labels_jaccard", None)  # of several labels none is said with one probability
+    assert (axes["base_asked"], axes["base"]) == (None, None)
+    changes = {"train": {"max_steps": 1, "learning_rate": 1e-9}}
+    on_it = tune(recipe(Path(f"run:{run.path}"), tmp_path / "a.jsonl", tmp_path / "again", **changes))
+    again = measure_axes(on_it.directory, limit=10)
+    assert again["base_asked"] == "as_it_is"
+    assert again["base"]["score"] == axes["tuned"]["score"]
 
 
 def test_tags_of_words(encoder_folder: Path, tmp_path: Path) -> None:

@@ -7,14 +7,15 @@ import random
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, Literal, cast
 
 from tunesmith.app.dataset import PreparedData, prepare_data
+from tunesmith.app.earlier import earlier_heads
 from tunesmith.app.interruption import Interruption
 from tunesmith.app.judging import zero_shot
 from tunesmith.app.learned import Learned, learned
 from tunesmith.app.machine import peak_memory_bytes
-from tunesmith.app.task import text_encoder
+from tunesmith.app.task import Task, text_encoder
 from tunesmith.app.toxicity import ToxicityClassifier, load_toxicity_classifier
 from tunesmith.app.tuned import Said, Tuned, load_tuned, load_untuned, saved_model
 from tunesmith.core import registry
@@ -55,8 +56,9 @@ def measure_axes(
         limit: so many test rows at most, drawn by `seed`.
         toxicity_classifier: who says beside the list of words which answers are toxic: a run of a classifier, an alias, a folder, or a hub id.
         toxic_label: which of its labels means toxic; None: the one called so.
-    Returns: {schema, run, kind, metric, higher_is_better, rows, changed, toxicity_classifier, base, tuned}; `changed`: rows that each way changes;
-        `toxicity_classifier`: {name, sha256, label, threshold}, or None. `base` (or None) and `tuned` are {score, robustness: {worst, each}, fairness:
+    Returns: {schema, run, kind, metric, higher_is_better, rows, changed, toxicity_classifier, base_asked, base, tuned}; `changed`: rows that each way
+        changes; `toxicity_classifier`: {name, sha256, label, threshold}, or None; `base_asked`: `zero_shot` for labels that it was never taught,
+        `as_it_is` for what it does already, None where it has no answer. `base` (or None) and `tuned` are {score, robustness: {worst, each}, fairness:
         {worst, each}, calibration, toxic_share, classified_toxic_share, share_of_women, cut, efficiency}; `calibration` (ECE) is None for a model that says no
         probabilities, the texts' shares and `cut`, {answers, num_cut} over all ways of asking, for one that writes none.
     Raises: UsageError, where the kind of task has no question that could be put another way, or no answer that could be toxic; DataError, where there is
@@ -67,35 +69,39 @@ def measure_axes(
     with Interruption() as interruption:
         say = interruption.checked(progress)
         toxicity = _toxicity(toxicity_classifier, toxic_label, say)
-        say(Stage("data", known.recipe.data.named))
-        data = prepare_data(known.recipe)
-        examples = _drawn(data.test, limit, seed, run)
-        metric: Metric = registry.create("metric", _METRICS[known.kind])
-        say(Stage("evaluate", "the tuned model"))
-        tuned = _asking(load_tuned(run), data)
-        question = _Question(examples, _references(tuned, examples), metric, seed, toxicity)
-        sides: dict[str, Any] = {"tuned": question.side(tuned, _asks(tuned, say))}
-        if not isinstance(tuned.objective, HeadObjective) or known.kind == "classification":
-            say(Stage("evaluate", "the base"))
-            base = _asking(_base(run, known, tuned), data)
-            sides["base"] = question.side(base, _asks_zero_shot(base, say) if known.kind == "classification" else _asks(base, say))
-    document: dict[str, Any] = finite(
-        {
-            "schema": "tunesmith/axes/1",
-            "run": run.id,
-            "kind": known.kind,
-            "metric": _METRICS[known.kind],
-            "higher_is_better": metric.higher_is_better,
-            "rows": len(examples),
-            "changed": {name: question.num_changed(name) for name in _names(known.kind)},
-            "toxicity_classifier": toxicity and toxicity.facts,
-            "base": sides.get("base"),
-            "tuned": sides["tuned"],
-        }
-    )
+        document: dict[str, Any] = finite(_measured(run, known, toxicity, limit, seed, say))
     write_json(run.axes, document)
     render(run)
     return document
+
+
+def _measured(run: RunDirectory, known: Learned, toxicity: ToxicityClassifier | None, limit: int, seed: int, say: Say) -> dict[str, Any]:
+    say(Stage("data", known.recipe.data.named))
+    data = prepare_data(known.recipe)
+    examples = _drawn(data.test, limit, seed, run)
+    metric: Metric = registry.create("metric", _METRICS[known.kind])
+    say(Stage("evaluate", "the tuned model"))
+    tuned = _asking(load_tuned(run), data)
+    question = _Question(examples, _references(tuned, examples), metric, seed, toxicity)
+    tuned_side, base_side = question.side(tuned, _asks(tuned, say)), None
+    say(Stage("evaluate", "the base"))
+    base = _asking(_base(run, known, tuned), data)
+    base_asked = _how_asked(base)
+    if base_asked is not None:
+        base_side = question.side(base, _asks_zero_shot(base, say) if base_asked == "zero_shot" else _asks(base, say))
+    return {
+        "schema": "tunesmith/axes/1",
+        "run": run.id,
+        "kind": known.kind,
+        "metric": _METRICS[known.kind],
+        "higher_is_better": metric.higher_is_better,
+        "rows": len(examples),
+        "changed": {name: question.num_changed(name) for name in _names(known.kind)},
+        "toxicity_classifier": toxicity and toxicity.facts,
+        "base_asked": base_asked,
+        "base": base_side,
+        "tuned": tuned_side,
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,8 +213,18 @@ def _asking(speaker: Tuned, data: PreparedData) -> Tuned:
 
 
 def _base(run: RunDirectory, known: Learned, tuned: Tuned) -> Tuned:
-    base = load_untuned(known.recipe, known.objective, known.kind, known.format, saved_model(run))
-    return replace(base, encoder=text_encoder(known.recipe, base.model, tuned.encoder.labels))
+    """The model that the run began with; where that is a run for the same task, with its heads."""
+    base = load_untuned(known.recipe, tuned.objective, known.kind, known.format, saved_model(run))
+    base = replace(base, encoder=text_encoder(known.recipe, base.model, tuned.encoder.labels))
+    heads = earlier_heads(cast("Task", base))  # it looks at model, objective and encoder alone
+    base.forward.heads.update({name: head.to(base.forward.device) for name, head in heads.items()})
+    return base
+
+
+def _how_asked(base: Tuned) -> Literal["zero_shot", "as_it_is"] | None:
+    if base.forward.heads or not isinstance(base.objective, HeadObjective):
+        return "as_it_is"
+    return "zero_shot" if base.kind == "classification" else None
 
 
 def _asks(speaker: Tuned, say: Say) -> Ask:

@@ -96,7 +96,8 @@ def measure_conversations(
         questions, left_out, context_tokens = _questions(speaker, drawn, tokens)
         tuned = _heard(speaker, turns, questions, say)
         say(Stage("evaluate", "the base"))
-        base = _heard(load_untuned(known.recipe, known.objective, known.kind, known.format, saved_model(run)), turns, questions, say)
+        untuned = load_untuned(known.recipe, speaker.objective, known.kind, known.format, saved_model(run))
+        base = _heard(untuned, turns, questions, say)
     by_turn = _by_turn(turns, base.turns, tuned.turns, seed)
     if num_cut := sum(None in pair for pair in zip(base.turns, tuned.turns, strict=True)):
         left_out.append(f"{num_cut:,} answers of the test conversations: longer than the model reads.")

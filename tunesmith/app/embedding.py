@@ -7,6 +7,7 @@ import numpy as np
 
 from tunesmith.app.judging import embed
 from tunesmith.app.tuned import load_untuned
+from tunesmith.core import registry
 from tunesmith.core.types import Labelled, Origin
 from tunesmith.data.checks.shift import Vectors
 from tunesmith.recipe import from_mapping
@@ -19,7 +20,7 @@ _HERE = Origin("text", 1)
 def text_vectors(model: str) -> Vectors:
     """A function that makes vectors of texts, shape (texts, H): the mean of the model's last hidden states. Raises: ModelError, FetchError."""
     recipe = from_mapping({"model": model, "data": {"train": "none"}}, name="embed")
-    speaker = load_untuned(recipe, "classify", "classification", "text")
+    speaker = load_untuned(recipe, registry.create("objective", "classify"), "classification", "text")
 
     def vectors(texts: Sequence[str]) -> "np.ndarray[Any, np.dtype[np.float64]]":
         made = embed(speaker, [Labelled(text, None, _HERE) for text in texts])

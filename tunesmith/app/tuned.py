@@ -160,12 +160,11 @@ def saved_model(directory: RunDirectory) -> Path:
 
 def load_base(recipe: Recipe, saved: Path | None = None) -> Tuned:
     """A language model before any tuning, to talk to. `saved`: as `load_model` takes it, where a run began with that model."""
-    return load_untuned(recipe, "sft", "generation", "messages", saved)
+    return load_untuned(recipe, registry.create("objective", "sft"), "generation", "messages", saved)
 
 
-def load_untuned(recipe: Recipe, objective_name: str, kind: str, format: str, saved: Path | None = None) -> Tuned:
-    """A model before any tuning, loaded as the objective needs it; `kind` and `format` as `Tuned` has them."""
-    objective: Objective = registry.create("objective", objective_name)
+def load_untuned(recipe: Recipe, objective: Objective, kind: str, format: str, saved: Path | None = None) -> Tuned:
+    """A model before any tuning, loaded as the objective needs it; `kind` and `format` as `Tuned` has them, `saved` as `load_model` takes it."""
     device = choose_device(recipe.engine.device)
     model = load_model(recipe, objective, lambda event: None, saved)
     forward = placed(model, recipe, device, is_frozen=True)

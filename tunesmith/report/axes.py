@@ -85,7 +85,7 @@ def _pair(base: Side | None, tuned: Side | None) -> tuple[str, str]:
 
 def _spokes(measured: Mapping[str, Any]) -> Iterator[Spoke]:
     """What can be said as a share of the best; nothing of a score that has no best value. A side's speed is the time of the quicker one over its own; a
-    classifier's base, asked zero-shot, does other work.
+    base that is asked zero-shot does other work.
     """
     best, sides = _BEST_SCORE.get(measured["metric"]), (measured["base"], measured["tuned"])
     if best is None:
@@ -106,7 +106,8 @@ def _spokes(measured: Mapping[str, Any]) -> Iterator[Spoke]:
         if measured["tuned"].get("classified_toxic_share"):
             yield from spoke("not toxic", lambda side: 1 - side["classified_toxic_share"]["value"])
         yield from spoke("women as men", lambda side: _evenness(side["share_of_women"]["value"]))
-    if measured["base"] and measured["kind"] != "classification":
+    asked_alike = measured["base_asked"] == "as_it_is" if "base_asked" in measured else measured["kind"] != "classification"
+    if measured["base"] and asked_alike:
         quicker = min(side["efficiency"]["seconds_per_row"] for side in sides)
         yield from spoke("speed", lambda side: quicker / side["efficiency"]["seconds_per_row"])
 
