@@ -5,16 +5,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from tiny_recipes import classifier, writer
 
-from tunesmith.app.axes import measure_axes
+from tunesmith.app.axes import AS_IT_IS, _Question, measure_axes
 from tunesmith.app.task import prepare
 from tunesmith.app.tune import tune
 from tunesmith.app.tuned import Said, Tuned
 from tunesmith.cli.main import run
+from tunesmith.core import registry
 from tunesmith.core.errors import UsageError
-from tunesmith.core.types import Example, Labelled
+from tunesmith.core.types import Example, Labelled, Origin
 from tunesmith.recipe import from_mapping
 
 
@@ -124,3 +126,14 @@ def test_the_rows_of_a_mixture_are_asked_as_in_training(
         chosen = [output.text for example, output in zip(examples, said.outputs, strict=True) if isinstance(example, Labelled)]
         assert chosen
         assert set(chosen) <= {"positive", "negative"}
+
+
+def test_rows_of_one_document_are_drawn_together_in_every_score() -> None:
+    accuracy, values = registry.create("metric", "accuracy"), {AS_IT_IS: np.repeat([1.0, 0.0, 1.0, 1.0, 0.0, 1.0], 20)}
+
+    def width(group: str) -> float:
+        rows = [Labelled("a cat", "yes", Origin("f", row, group=group and f"{group}{row // 20}")) for row in range(120)]
+        found = _Question(rows, ["yes"] * 120, accuracy, 0, None)._mean(values)
+        return float(found["high"] - found["low"])
+
+    assert width("document ") > 3 * width("")

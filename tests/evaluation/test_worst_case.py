@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tunesmith.core import registry
+from tunesmith.core.statistics import wilson
 from tunesmith.core.types import Labelled, Origin, Output
 from tunesmith.evaluation.worst_case import row_values, worst_case, worst_rows
 
@@ -16,9 +17,23 @@ def test_a_row_counts_as_its_worst_way() -> None:
 
 
 def test_the_worst_case_is_a_mean_over_rows_with_its_interval() -> None:
-    found = worst_case(VALUES, higher_is_better=True, seed=0)
+    found = worst_case(registry.create("metric", "labels_jaccard"), VALUES, None, seed=0)
     assert found.value == 0.25
     assert 0 <= found.low < 0.25 < found.high <= 1
+
+
+def test_right_everywhere_is_a_proportion_with_an_interval_and_no_certainty() -> None:
+    found = worst_case(registry.create("metric", "accuracy"), {"as it is": np.ones(20)}, None, seed=0)
+    assert found == wilson(20, 20)
+    assert 0.8 < found.low < found.high == 1
+
+
+def test_rows_of_one_document_are_drawn_together() -> None:
+    accuracy, values = registry.create("metric", "accuracy"), {"as it is": np.repeat([1.0, 0.0, 1.0, 1.0, 0.0, 1.0], 20)}
+    alone = worst_case(accuracy, values, None, seed=0)
+    together = worst_case(accuracy, values, [row // 20 for row in range(120)], seed=0)
+    assert alone.value == together.value
+    assert together.high - together.low > 3 * (alone.high - alone.low)
 
 
 def test_the_row_values_of_accuracy_are_right_and_wrong() -> None:

@@ -26,7 +26,7 @@ from tunesmith.core.run import RunDirectory
 from tunesmith.core.types import Example, HeadObjective, Metric, Output
 from tunesmith.evaluation.lexicon import share_of_women, toxic_share
 from tunesmith.evaluation.perturb import FAIRNESS, ROBUSTNESS, rewritten
-from tunesmith.evaluation.score import evaluate_metric
+from tunesmith.evaluation.score import evaluate_metric, groups_of
 from tunesmith.evaluation.worst_case import Array, row_values, worst_case
 from tunesmith.report import render
 
@@ -156,8 +156,7 @@ class _Question:
         return places, ask([again[place] for place in places]) if places else Said([], 0, 0)
 
     def _mean(self, values: dict[str, Array]) -> dict[str, Any]:
-        assert self.metric.higher_is_better is not None  # those of _METRICS all have a better side
-        return asdict(worst_case(values, higher_is_better=self.metric.higher_is_better, seed=self.seed))
+        return asdict(worst_case(self.metric, values, groups_of(self.examples), seed=self.seed))
 
     def _calibration(self, outputs: Sequence[Output]) -> dict[str, float]:
         metric: Metric = registry.create("metric", "ece")

@@ -3,12 +3,12 @@
 n rows    k ways
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from tunesmith.core.statistics import Interval, bootstrap
+from tunesmith.core.statistics import Interval, bootstrap, wilson
 from tunesmith.core.types import Example, Metric, Output
 
 __all__ = ["Array", "row_values", "worst_case", "worst_rows"]
@@ -30,12 +30,20 @@ def worst_rows(values: Mapping[str, Array], *, higher_is_better: bool) -> Array:
     return np.asarray(values_kn.min(0) if higher_is_better else values_kn.max(0))
 
 
-def worst_case(values: Mapping[str, Array], *, higher_is_better: bool, seed: int) -> Interval:
+def worst_case(metric: Metric, values: Mapping[str, Array], groups: Sequence[Hashable] | None, *, seed: int) -> Interval:
     """The mean over rows of the worst value that each has in any of the ways, the row as it is among them: never better than the plain score.
 
+    Args:
+        values: of each way the `row_values` of the metric, one that has a better side.
+        groups: one key a row, as `groups_of` makes them; None: every row stands alone.
+    Returns: the 95 % interval is Wilson's for a proportion of rows that stand alone, else the bootstrap's.
     Source: Liang et al. (2022), "Holistic Evaluation of Language Models", https://arxiv.org/abs/2211.09110, section 4.5.
     """
-    return bootstrap(worst_rows(values, higher_is_better=higher_is_better)[:, None], _mean, seed=seed)
+    assert metric.higher_is_better is not None
+    worst_n = worst_rows(values, higher_is_better=metric.higher_is_better)
+    if metric.is_proportion and groups is None:
+        return wilson(round(float(worst_n.sum())), len(worst_n))
+    return bootstrap(worst_n[:, None], _mean, seed=seed, groups=groups)
 
 
 def _mean(values_n1: Array) -> float:
