@@ -1,21 +1,25 @@
 """The axes of a run, on tiny models."""
 
 import json
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from tiny_recipes import classifier, writer
 
 from tunesmith.app.axes import AS_IT_IS, _Question, measure_axes
+from tunesmith.app.machine import reset_peak_memory
 from tunesmith.app.task import prepare
 from tunesmith.app.tune import tune
-from tunesmith.app.tuned import Said, Tuned
+from tunesmith.app.tuned import Said, Tuned, load_tuned, load_untuned
 from tunesmith.cli.main import run
 from tunesmith.core import registry
 from tunesmith.core.errors import UsageError
+from tunesmith.core.run import RunDirectory
 from tunesmith.core.types import Example, Labelled, Origin
 from tunesmith.recipe import from_mapping
 
@@ -41,6 +45,9 @@ def test_a_classifiers_score_falls_to_its_worst_way(
     assert found["base"]["score"]["value"] < tuned["score"]["value"]
     assert tuned["toxic_share"] is None
     assert tuned["efficiency"]["seconds_per_row"] > 0
+    assert tuned["efficiency"]["prompt_tokens_per_row"] == 7  # words
+    assert tuned["efficiency"]["peak_memory_bytes"] is None  # a CPU's is the whole process's
+    assert found["peak_memory_bytes"] > 0
     assert run(["axes", str(done.path), "--limit", "20"]) == 0
     assert "robustness: the worst of these" in capsys.readouterr().out
     assert 0 <= tuned["calibration"]["low"] <= tuned["calibration"]["value"] <= 1
@@ -60,6 +67,8 @@ def test_a_writers_answers_are_held_against_the_lists(
     assert found["changed"]["paraphrase"] == 8
     assert found["tuned"]["toxic_share"]["value"] == 0
     assert found["tuned"]["share_of_women"]["value"] is None  # no word for women or men
+    efficiency = found["base"]["efficiency"]
+    assert (efficiency["prompt_tokens_per_row"], efficiency["answer_tokens_per_row"]) == (10, 2)
     answers = 8 + sum(found["changed"].values())
     assert found["base"]["cut"] == {"answers": answers, "num_cut": answers}
     assert 8 <= found["tuned"]["cut"]["num_cut"] <= answers  # "yes yes" is as long, without its end
@@ -72,6 +81,33 @@ def test_the_base_that_is_a_run_for_the_same_labels_answers_with_its_head(encode
     assert found["base_asked"] == "as_it_is"
     assert found["base"]["score"] == found["tuned"]["score"]
     assert found["base"]["score"]["value"] > 0.9
+
+
+def test_the_tuned_model_is_gone_before_the_base_is_loaded(
+    encoder_folder: Path, reviews_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done, tuned = tune(classifier(encoder_folder, reviews_csv, tmp_path / "out", train={"max_steps": 1})), list[weakref.ref[Any]]()
+
+    def loaded(directory: RunDirectory) -> Tuned:
+        found = load_tuned(directory)
+        tuned.append(weakref.ref(found.forward))
+        return found
+
+    def untuned(*given: Any) -> Tuned:
+        assert [reference() for reference in tuned] == [None]
+        return load_untuned(*given)
+
+    monkeypatch.setattr("tunesmith.app.axes.load_tuned", loaded)
+    monkeypatch.setattr("tunesmith.app.axes.load_untuned", untuned)
+    assert measure_axes(done.directory, limit=4)["base"]
+
+
+def test_a_gpus_peak_begins_anew_for_each_side_and_a_process_has_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    reset = list[torch.device]()
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", reset.append)
+    assert reset_peak_memory(torch.device("cuda:0"))
+    assert not reset_peak_memory(torch.device("cpu"))
+    assert reset == [torch.device("cuda:0")]
 
 
 def test_the_same_seed_measures_the_same(encoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tunesmith.report.axes import axis_rows, read_axes
+from tunesmith.report.axes import axes_remark, axis_rows, read_axes
 
 
 def _interval(value: float) -> dict[str, float]:
@@ -50,6 +50,18 @@ def test_the_table_says_the_same_with_intervals() -> None:
     assert rows["as it is"] == ["", "0.700 (0.680–0.720)", "0.900 (0.880–0.920)"]
     assert rows["typos"][0] == "34"
     assert rows["calibration error (ECE, lower is better)"][2] == "0.100 (0.080–0.120)"
+
+
+def test_memory_is_a_sides_own_or_said_of_the_whole_command() -> None:
+    assert {name: cells for name, *cells in axis_rows(CLASSIFIER)}["peak memory"] == ["", "1.00\u202fGB", "1.00\u202fGB"]
+    together = copy.deepcopy(CLASSIFIER) | {"peak_memory_bytes": 2 * 10**9}
+    for side in ("base", "tuned"):
+        together[side]["efficiency"] |= {"peak_memory_bytes": None, "prompt_tokens_per_row": 31.25, "answer_tokens_per_row": 0.0}  # type: ignore[index]
+    rows = {name: [cell.replace("\u202f", " ") for cell in cells] for name, *cells in axis_rows(together)}
+    assert "peak memory" not in rows
+    assert rows["tokens of a row’s prompt"] == ["", "31.2", "31.2"]
+    assert axes_remark(together).replace("\u202f", " ") == "Peak memory of the whole command, both sides: 2.00 GB."
+    assert axes_remark(CLASSIFIER) == ""
 
 
 def test_an_error_has_no_best_value_and_so_no_picture() -> None:

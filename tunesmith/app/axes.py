@@ -3,6 +3,7 @@
 Source: Liang et al. (2022), "Holistic Evaluation of Language Models", https://arxiv.org/abs/2211.09110, section 4.
 """
 
+import gc
 import random
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -14,7 +15,7 @@ from tunesmith.app.earlier import earlier_heads
 from tunesmith.app.interruption import Interruption
 from tunesmith.app.judging import zero_shot
 from tunesmith.app.learned import Learned, learned
-from tunesmith.app.machine import peak_memory_bytes
+from tunesmith.app.machine import peak_memory_bytes, reset_peak_memory
 from tunesmith.app.task import Task, text_encoder
 from tunesmith.app.toxicity import ToxicityClassifier, load_toxicity_classifier
 from tunesmith.app.tuned import Said, Tuned, load_tuned, load_untuned, saved_model
@@ -23,7 +24,8 @@ from tunesmith.core.errors import DataError, UsageError
 from tunesmith.core.events import Event, Progress, Stage
 from tunesmith.core.files import finite, write_json
 from tunesmith.core.run import RunDirectory
-from tunesmith.core.types import Example, HeadObjective, Metric, Output
+from tunesmith.core.types import Example, HeadObjective, Metric, Objective, Output
+from tunesmith.engine.generate import longest_prompt
 from tunesmith.evaluation.lexicon import share_of_women, toxic_share
 from tunesmith.evaluation.perturb import FAIRNESS, ROBUSTNESS, rewritten
 from tunesmith.evaluation.score import evaluate_metric, groups_of
@@ -56,11 +58,12 @@ def measure_axes(
         limit: so many test rows at most, drawn by `seed`.
         toxicity_classifier: who says beside the list of words which answers are toxic: a run of a classifier, an alias, a folder, or a hub id.
         toxic_label: which of its labels means toxic; None: the one called so.
-    Returns: {schema, run, kind, metric, higher_is_better, rows, changed, toxicity_classifier, base_asked, base, tuned}; `changed`: rows that each way
-        changes; `toxicity_classifier`: {name, sha256, label, threshold}, or None; `base_asked`: `zero_shot` for labels that it was never taught,
+    Returns: {schema, run, kind, metric, higher_is_better, rows, changed, toxicity_classifier, base_asked, base, tuned, peak_memory_bytes}; `changed`: rows that each
+        way changes; `toxicity_classifier`: {name, sha256, label, threshold}, or None; `base_asked`: `zero_shot` for labels that it was never taught,
         `as_it_is` for what it does already, None where it has no answer. `base` (or None) and `tuned` are {score, robustness: {worst, each}, fairness:
         {worst, each}, calibration, toxic_share, classified_toxic_share, share_of_women, cut, efficiency}; `calibration` (ECE) is None for a model that says no
-        probabilities, the texts' shares and `cut`, {answers, num_cut} over all ways of asking, for one that writes none.
+        probabilities, the texts' shares and `cut`, {answers, num_cut} over all ways of asking, for one that writes none. `efficiency` is that of the rows as they
+        are, {seconds_per_row, prompt_tokens_per_row, answer_tokens_per_row, peak_memory_bytes}; of a CPU there is but one peak, that of the whole process.
     Raises: UsageError, where the kind of task has no question that could be put another way, or no answer that could be toxic; DataError, where there is
         no test row; ModelError, FetchError, RunError, of the classifier.
     """
@@ -84,8 +87,11 @@ def _measured(run: RunDirectory, known: Learned, toxicity: ToxicityClassifier | 
     tuned = _asking(load_tuned(run), data)
     question = _Question(examples, _references(tuned, examples), metric, seed, toxicity)
     tuned_side, base_side = question.side(tuned, _asks(tuned, say)), None
+    objective, labels = tuned.objective, tuned.encoder.labels
+    del tuned  # what it holds is no memory of the base's
+    gc.collect()
     say(Stage("evaluate", "the base"))
-    base = _asking(_base(run, known, tuned), data)
+    base = _asking(_base(run, known, objective, labels), data)
     base_asked = _how_asked(base)
     if base_asked is not None:
         base_side = question.side(base, _asks_zero_shot(base, say) if base_asked == "zero_shot" else _asks(base, say))
@@ -101,6 +107,7 @@ def _measured(run: RunDirectory, known: Learned, toxicity: ToxicityClassifier | 
         "base_asked": base_asked,
         "base": base_side,
         "tuned": tuned_side,
+        "peak_memory_bytes": None if base.forward.device.type == "cuda" else peak_memory_bytes(base.forward.device),
     }
 
 
@@ -121,9 +128,15 @@ class _Question:
     def side(self, speaker: Tuned, ask: Ask) -> dict[str, Any]:
         """What is measured of one model, as `measure_axes` returns it."""
         ask(self.examples[:1])  # what is made once is no part of a row's time
+        has_own_peak = reset_peak_memory(speaker.forward.device)
         started = time.perf_counter()
         first = ask(self.examples)
-        seconds = time.perf_counter() - started
+        efficiency = {
+            "seconds_per_row": (time.perf_counter() - started) / len(self.examples),
+            "prompt_tokens_per_row": _num_prompt_tokens(speaker, self.examples) / len(self.examples),
+            "answer_tokens_per_row": first.num_written / len(self.examples),
+            "peak_memory_bytes": peak_memory_bytes(speaker.forward.device) if has_own_peak else None,
+        }
         plain, again = first.outputs, {name: self._asked_again(ask, name) for name in _names(speaker.kind)}
         outputs = {AS_IT_IS: plain} | {name: _replaced(plain, places, said.outputs) for name, (places, said) in again.items()}
         values = {name: row_values(self.metric, self.examples, found, self.references) for name, found in outputs.items()}
@@ -143,7 +156,7 @@ class _Question:
             "classified_toxic_share": asdict(self.toxicity.toxic_share(texts)) if texts and self.toxicity else None,
             "share_of_women": asdict(share_of_women(texts, seed=self.seed)) if texts else None,
             "cut": _cut([first, *(said for _, said in again.values())]) if texts else None,
-            "efficiency": {"seconds_per_row": seconds / len(plain), "peak_memory_bytes": peak_memory_bytes(speaker.forward.device)},
+            "efficiency": efficiency,
         }
 
     def _put(self, name: str) -> list[Example]:
@@ -166,6 +179,18 @@ class _Question:
 def _replaced(plain: Sequence[Output], places: Sequence[int], others: Sequence[Output]) -> list[Output]:
     at = dict(zip(places, others, strict=True))
     return [at.get(place, output) for place, output in enumerate(plain)]
+
+
+def _num_prompt_tokens(speaker: Tuned, examples: Sequence[Example]) -> int:
+    """Tokens that the model reads before it answers."""
+    facts, encoder = speaker.model.facts, speaker.encoder
+    if isinstance(speaker.objective, HeadObjective) and speaker.forward.heads:
+        return sum(row.num_tokens for example in examples for row in speaker.objective.encode(example, encoder))
+    if facts.is_encoder_decoder:
+        return sum(len(encoder.encode(example).source) for example in examples)
+    if facts.has_lm_head:
+        return sum(min(len(prompt), longest_prompt(facts)) for prompt in encoder.prompts(examples))
+    return sum(len(encoder.encode(example).tokens) for example in examples)
 
 
 def _cut(said: Sequence[Said]) -> dict[str, int]:
@@ -211,10 +236,10 @@ def _asking(speaker: Tuned, data: PreparedData) -> Tuned:
     return replace(speaker, encoder=replace(speaker.encoder, tasks=data.asked))
 
 
-def _base(run: RunDirectory, known: Learned, tuned: Tuned) -> Tuned:
+def _base(run: RunDirectory, known: Learned, objective: Objective, labels: Sequence[str]) -> Tuned:
     """The model that the run began with; where that is a run for the same task, with its heads."""
-    base = load_untuned(known.recipe, tuned.objective, known.kind, known.format, saved_model(run))
-    base = replace(base, encoder=text_encoder(known.recipe, base.model, tuned.encoder.labels))
+    base = load_untuned(known.recipe, objective, known.kind, known.format, saved_model(run))
+    base = replace(base, encoder=text_encoder(known.recipe, base.model, labels))
     heads = earlier_heads(cast("Task", base))  # it looks at model, objective and encoder alone
     base.forward.heads.update({name: head.to(base.forward.device) for name, head in heads.items()})
     return base

@@ -59,6 +59,8 @@ class Written:
     outputs: list[Output]
     num_cut: int
     """Those that had not ended when they were as long as they may be, or with their prompts as long as the model reads."""
+    num_tokens: int
+    """Of all answers, without those that end them."""
 
 
 def _batches(speaker: Speaker, rows: Sequence[Row], tick: Tick) -> Iterator[tuple[Batch, list[int]]]:
@@ -165,7 +167,7 @@ def write_answers_to(speaker: Speaker, prompts: Sequence[Sequence[int]], max_new
     for prompt, answer in zip(prompts, answers, strict=True):
         used = 0 if facts.is_encoder_decoder else min(len(prompt), longest_prompt(facts)) + len(answer)
         num_cut += len(answer) >= max_new_tokens or used >= facts.max_length
-    return Written([Output(text=speaker.encoder.decode(answer).strip()) for answer in answers], num_cut)
+    return Written([Output(text=speaker.encoder.decode(answer).strip()) for answer in answers], num_cut, sum(map(len, answers)))
 
 
 def zero_shot(

@@ -21,6 +21,7 @@ __all__ = [
     "machine_facts",
     "matmul_flops_per_second",
     "peak_memory_bytes",
+    "reset_peak_memory",
     "versions",
 ]
 
@@ -102,6 +103,14 @@ def peak_memory_bytes(device: torch.device) -> int:
         return 0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def reset_peak_memory(device: torch.device) -> bool:
+    """Let `peak_memory_bytes` of a GPU begin anew. Returns: whether it does; the system keeps a whole process's from its start."""
+    if device.type != "cuda":
+        return False
+    torch.cuda.reset_peak_memory_stats(device)
+    return True
 
 
 def choose_device(wanted: str) -> torch.device:

@@ -38,6 +38,8 @@ class Said:
     """Examples of which a part was left out, as the model does not read as much: the end, or the beginning of a conversation to go on with."""
     num_cut: int
     """Answers that had not ended when they were as long as they may be."""
+    num_written: int = 0
+    """Tokens that it wrote, without those that end its answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +115,7 @@ class Tuned:
             prompts = self.encoder.prompts(examples)
             num_too_long = sum(len(prompt) > longest_prompt(facts) for prompt in prompts)
         written = write_answers_to(self, prompts, max_new_tokens, tick)
-        return Said(written.outputs, num_too_long, written.num_cut)
+        return Said(written.outputs, num_too_long, written.num_cut, written.num_tokens)
 
     def _length(self, max_new_tokens: int | None) -> int:
         return max_new_tokens or self.recipe.evaluate.max_new_tokens

@@ -59,7 +59,7 @@ def axes(
 
 def _print(measured: Mapping[str, Any]) -> None:
     from tunesmith.cli.tables import make_table
-    from tunesmith.report.axes import axes_title, axis_rows
+    from tunesmith.report.axes import axes_remark, axes_title, axis_rows
 
     out = console()
     out.print(f"\n{axes_title(measured)}", style="bold")
@@ -67,3 +67,5 @@ def _print(measured: Mapping[str, Any]) -> None:
     for line in axis_rows(measured):
         table.add_row(*line)
     out.print(table, soft_wrap=False)
+    if remark := axes_remark(measured):
+        out.print(remark)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from tunesmith.report.numbers import MISSING, count, decimals_for, duration, size
+from tunesmith.report.numbers import MISSING, count, decimals_for, duration, fixed, size
 from tunesmith.report.results import Estimate, metric_title
 from tunesmith.report.svg import element, label, path, picture
 
-__all__ = ["Axes", "axes_title", "axis_rows", "read_axes"]
+__all__ = ["Axes", "axes_remark", "axes_title", "axis_rows", "read_axes"]
 
 _WIDTH, _HEIGHT = 420, 330
 _CENTRE_X, _CENTRE_Y, _RADIUS = 210, 165, 112
@@ -19,6 +20,12 @@ _RINGS = (0.25, 0.5, 0.75, 1.0)
 _BEST_SCORE = {"accuracy": 1.0, "labels_jaccard": 1.0, "chrf": 100.0}
 """Of the scores that have a best value."""
 
+_EFFICIENCY: tuple[tuple[str, str, Callable[[float], str]], ...] = (
+    ("time for a row", "seconds_per_row", duration),
+    ("tokens of a row’s prompt", "prompt_tokens_per_row", partial(fixed, decimals=1)),
+    ("tokens written for a row", "answer_tokens_per_row", partial(fixed, decimals=1)),
+    ("peak memory", "peak_memory_bytes", size),
+)
 Side = Mapping[str, Any]
 Spoke = tuple[str, float | None, float]
 """Name, base, tuned; from 0 to 1, the best."""
@@ -34,19 +41,28 @@ class Axes:
     picture: str
     """SVG; empty where the score has no best value."""
     has_base: bool
+    remark: str
+    """On memory, where it was measured of both sides together."""
 
 
 def read_axes(measured: Mapping[str, Any] | None) -> Axes | None:
     """Of axes.json; None where the run has none."""
     if not measured:
         return None
-    return Axes(axes_title(measured), tuple(axis_rows(measured)), _picture(list(_spokes(measured))), bool(measured["base"]))
+    picture = _picture(list(_spokes(measured)))
+    return Axes(axes_title(measured), tuple(axis_rows(measured)), picture, bool(measured["base"]), axes_remark(measured))
 
 
 def axes_title(measured: Mapping[str, Any]) -> str:
     """Metric and rows."""
     lower = "" if measured["higher_is_better"] else ", lower is better"
     return f"{metric_title(measured['metric'])} on {count(measured['rows'])} test rows{lower}"
+
+
+def axes_remark(measured: Mapping[str, Any]) -> str:
+    """The peak memory of the whole command, which is no side's own; empty where each side has one."""
+    peak = measured.get("peak_memory_bytes")
+    return f"Peak memory of the whole command, both sides: {size(peak)}." if peak else ""
 
 
 def axis_rows(measured: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str]]:
@@ -68,8 +84,12 @@ def axis_rows(measured: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str]
         yield ("women among women and men", "", *_pair(base["share_of_women"], tuned["share_of_women"]))
     if tuned.get("cut"):
         yield ("answers cut before their end", "", _cut(base["cut"]), _cut(tuned["cut"]))
-    for name, key, said in (("time for a row", "seconds_per_row", duration), ("peak memory", "peak_memory_bytes", size)):
-        yield (name, "", said(base["efficiency"][key]) if base else MISSING, said(tuned["efficiency"][key]))
+    for name, key, said in _EFFICIENCY:
+        cells = [
+            MISSING if side is None or side["efficiency"].get(key) is None else said(side["efficiency"][key]) for side in (base, tuned)
+        ]
+        if cells != [MISSING, MISSING]:
+            yield (name, "", cells[0], cells[1])
 
 
 def _cut(cut: Mapping[str, int]) -> str:
