@@ -264,6 +264,20 @@ def test_rows_of_another_layout_are_named(row: dict[str, Any], message: str) -> 
         human_pairs("people.jsonl")
 
 
+@pytest.mark.parametrize(
+    "others", [{"annotator1": 1}, {"annotator1": 1, "annotator2": 1, "annotator3": 2}, {"annotator1": 1, "annotator4": 1}]
+)
+def test_a_row_of_other_annotators_is_named_before_anything_is_judged(
+    others: dict[str, int], url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    texts = {"instruction": "Do.", "response1": "a", "response2": "b"}
+    rows = [texts | {"annotator1": 1, "annotator2": 2}, texts | others]
+    Path("people.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    message = refused(capsys, "check", "people.jsonl", "--model", url)
+    assert f"people.jsonl:2: found verdicts of {', '.join(others)}, expected those of annotator1, annotator2" in message
+    assert Server.asked == []
+
+
 def test_the_published_test_set_is_read_whole() -> None:
     found = human_pairs(str(real_data("pandalm_testset") / "testset-v1.json"))
     assert len(found) == 999

@@ -96,18 +96,28 @@ def human_pairs(data: str) -> list[HumanPair]:
     """The pairs of a table with the columns `instruction`, `input` (may be missing), `response1`, `response2` and `annotator1`, `annotator2`, ...
 
     An annotator says 1 or 2, the better response, or 0, a tie: the layout of PandaLM's test set (Wang et al., 2023, https://arxiv.org/abs/2306.05087).
-    Raises: DataError, naming the row, for what is missing or says something else.
+    Raises: DataError, naming the row, for what is missing or says something else, and where it has other annotators than the first.
     """
-    return [_human_pair(record, origin) for origin, record in RecordSource(data).records()]
+    records = list(RecordSource(data).records())
+    annotators = _annotators(records[0][1])
+    return [_human_pair(record, origin, annotators) for origin, record in records]
 
 
-def _human_pair(record: Mapping[str, Any], origin: Origin) -> HumanPair:
+def _annotators(record: Mapping[str, Any]) -> list[str]:
+    return sorted(column for column in record if re.fullmatch(r"annotator\d+", column))
+
+
+def _human_pair(record: Mapping[str, Any], origin: Origin, annotators: Sequence[str]) -> HumanPair:
     where = f"{origin.file}:{origin.row}"
     missing = next((column for column in _TEXTS if not isinstance(record.get(column), str | int | float)), None)
-    annotators = sorted(column for column in record if re.fullmatch(r"annotator\d+", column))
-    if missing or not annotators:
+    found = _annotators(record)
+    if missing or not found:
         raise DataError(
             f"{where}: {missing or 'annotator1'}: missing, or no text. A row has {', '.join(_TEXTS)} and annotator1, annotator2, ...: 1, 2, or 0 for a tie."
+        )
+    if found != annotators:
+        raise DataError(
+            f"{where}: found verdicts of {', '.join(found)}, expected those of {', '.join(annotators)}, as in the first row. Leave the row out, or an annotator."
         )
     votes = [_VOTES.get(str(record[column])) for column in annotators]
     wrong = next((column for column, vote in zip(annotators, votes, strict=True) if vote is None), None)
