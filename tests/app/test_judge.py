@@ -238,7 +238,7 @@ def test_a_check_compares_the_judge_with_most_people(url: str, capsys: pytest.Ca
     assert found["constant"] == pytest.approx(2 / 3)
     assert found["consistency"]["value"] == 1
     assert found["people"]["annotators"] == 3
-    assert found["people"]["agreement"] == pytest.approx((3 / 3 + 1 / 3 + 1 / 3) / 3)
+    assert found["people"]["agreement"] == pytest.approx((1 / 3 + 3 / 3 + 1 / 3 + 0) / 4)
     assert found["verdicts"] == {"judge": {"second": 3}, "people": {"second": 2, "first": 1}}
 
 

@@ -51,7 +51,8 @@ def check_judge(
         model: as `judge_named` takes it.
         limit: so many rows, drawn by `seed`; None: all.
     Returns: {judge, data, rows, judged, no_majority, excluded, consistency, agreement, kappa, constant, people: {annotators, agreement, kappa},
-        verdicts: {judge, people}}; `constant` is the agreement of a judge that always says the commonest verdict, `people` the means over pairs of annotators.
+        verdicts: {judge, people}}; `constant` is the agreement of a judge that always says the commonest verdict, `people` the means over pairs of annotators, on all
+        rows that the judge judged, those without a majority too.
     Raises: DataError, UsageError, ModelError, FetchError, TunesmithError.
     """
     with Interruption() as interruption:
@@ -71,13 +72,15 @@ def check_judge(
 
 def _measured(rows: Sequence[HumanPair], judged: Sequence[Judged], data: str, seed: int) -> dict[str, Any]:
     said = [(one.verdict, majority(row.votes), row.votes) for row, one in zip(rows, judged, strict=True) if one.verdict is not None]
-    both = [(verdict, most, votes) for verdict, most, votes in said if most is not None]
+    both = [(verdict, most) for verdict, most, _ in said if most is not None]
     if not both:
         raise DataError(f"{data}: of no row that the judge judged more than half of the annotators say the same. Bring others.")
-    verdicts, people = [verdict for verdict, _, _ in both], [most for _, most, _ in both]
+    verdicts, people = [verdict for verdict, _ in both], [most for _, most in both]
     found, counted = agreement(verdicts, people, seed=seed), Counter(people)
     orders = [one.agrees for one in judged if one.agrees is not None]
-    raters = list(zip(*(votes for _, _, votes in both), strict=True))
+    raters = list(
+        zip(*(votes for _, _, votes in said), strict=True)
+    )  # where all differ, too: a ceiling of rows that have a majority would be too high
     share, kappa = among(raters) if len(raters) > 1 else (None, None)
     return {
         "judged": found.rows,
