@@ -33,6 +33,16 @@ def test_the_trend_is_that_of_the_last_step_then_of_the_others(right: tuple[int,
     assert data_curve(ACCURACY, [100, 200, 400], list(map(_right, right)))["trend"] == trend
 
 
+def test_one_step_of_several_that_would_be_clear_alone_is_none_among_them_all() -> None:
+    found = data_curve(ACCURACY, [100, 200, 400], list(map(_right, (200, 206, 206))))  # six rows of six: McNemar's p is 2 / 2**6
+    tested = [*found["steps"], found["whole"]]
+    assert [one["p"] for one in tested] == [0.03125, 1.0, 0.03125]
+    assert [one["p_holm"] for one in tested] == [3 * 0.03125, 1.0, 3 * 0.03125]
+    assert found["trend"] == "flat"
+    two = data_curve(ACCURACY, [100, 200], list(map(_right, (200, 206))))  # one test, not two
+    assert (two["whole"], two["trend"]) == (two["steps"][0], "helps")
+
+
 def test_the_slope_is_the_least_squares_line_over_doublings() -> None:
     found = data_curve(ACCURACY, [100, 200, 800], list(map(_right, (200, 240, 300))))
     slope = np.polyfit([0.0, 1.0, 3.0], [0.5, 0.6, 0.75], 1)[0]

@@ -42,8 +42,8 @@ class GroupMetric(OfMetric):
 
     @property
     def last_p(self) -> str:
-        """The p-value of that gain, as a table's cell."""
-        return p_cell(self.entry["steps"][-1]["p"])
+        """The p-value of that gain, corrected for all steps, as a table's cell."""
+        return p_cell(_corrected_p(self.entry["steps"][-1]))
 
     @property
     def per_doubling(self) -> Estimate | None:
@@ -163,10 +163,15 @@ def _of_curve(first: GroupMetric) -> Iterator[str]:
     yield "Each size was trained once: the intervals cover the test rows, not what another seed would change."
 
 
+def _corrected_p(step: Mapping[str, Any]) -> float | None:
+    """Groups of older versions have only the step's own."""
+    return step.get("p_holm", step["p"])  # type: ignore[no-any-return]
+
+
 def _step(metric: GroupMetric, step: Mapping[str, Any]) -> str:
     """`from 1,200 to 4,000 rows accuracy +0.030 (0.010–0.050), p = 0.003`."""
     change = Estimate.read(step)
     said = "no value" if change is None else change.change_text(decimals_for(change.ends))
-    p = step.get("p")
+    p = _corrected_p(step)
     tested = f", {p_value(p)}" if p is not None and math.isfinite(p) else ""
     return f"from {count(step['from_rows'])} to {count(step['to_rows'])} rows {metric.title} {said}{tested}"
