@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tiny_recipes import classifier, stop_at, writer
 
-from tunesmith.app.compare_runs import compare_runs
+from tunesmith.app.compare_runs import _correct, compare_runs
 from tunesmith.app.run import Run
 from tunesmith.app.tune import tune
 from tunesmith.core.errors import Interrupted, RunError, UsageError
@@ -40,6 +40,25 @@ def test_differences_are_paired_and_corrected_and_regressions_come_first(runs: t
     assert document["num_tests"] == len(by_name)
     assert all(entry["differences"][0]["p_holm"] >= entry["differences"][0]["p"] for entry in by_name.values())
     assert document["remarks"] == []
+
+
+def test_a_regression_on_one_domain_is_not_hidden_by_all_that_is_tested_beside_it() -> None:
+    def entry(place: tuple[str, str], metric: str) -> dict[str, Any]:
+        differences = [{"value": -0.1, "low": -0.15, "high": -0.05, "p": 0.6} for _ in range(3)]
+        return {"kind": place[0], "data": place[1], "metric": metric, "higher_is_better": True, "differences": differences}
+
+    data = [("test", "test"), *(("domain", name) for name in ("news", "tweets", "mail"))]
+    comparisons = [
+        entry(place, metric) for place in data for metric in ("accuracy", "macro_f1", "mcc", "brier", "ece", "balanced_accuracy")
+    ]
+    fell = next(one for one in comparisons if (one["data"], one["metric"]) == ("news", "accuracy"))["differences"][1]
+    fell["p"] = 0.004
+    assert _correct(comparisons) == 72
+    assert (fell["p_holm"], fell["verdict"]) == (pytest.approx(9 * 0.004), "worse")  # of three domains and three runs
+    own = comparisons[0]["differences"]
+    own[0]["p"] = 0.01
+    _correct(comparisons)
+    assert own[0]["p_holm"] == pytest.approx(0.03)  # of three runs
 
 
 def _lines(run: Run) -> list[dict[str, Any]]:

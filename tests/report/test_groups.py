@@ -100,7 +100,7 @@ def test_pages_are_whole_and_need_no_network(page: str) -> None:
 def test_a_comparison_is_told_regressions_first() -> None:
     text = " ".join(compare_sentences(compared_runs()))
     assert text.startswith("B against A: 1 worse (accuracy −0.030).")
-    assert "p is corrected for the 2 tests (Holm)." in text
+    assert "p is corrected (Holm) for those of the 2 tests that answer the same question." in text
     page = compare_page(compared_runs())
     assert "Some metric is worse" in page
     assert "A &lt;b&gt;dull&lt;/b&gt; film" in page

@@ -14,8 +14,8 @@ from tunesmith.app.predictions import read_predictions, row_name
 from tunesmith.core.errors import RunError, UsageError
 from tunesmith.core.files import finite
 from tunesmith.core.run import RunDirectory
-from tunesmith.core.statistics import holm
 from tunesmith.core.types import Metric
+from tunesmith.evaluation.correction import correct, families
 from tunesmith.evaluation.differences import paired_difference, verdict
 from tunesmith.recipe import Recipe, load
 from tunesmith.recipe.text import parse_yaml
@@ -144,12 +144,17 @@ def _rows(place: Place, run: _Read) -> list[tuple[str, str]]:
 
 
 def _correct(comparisons: Sequence[Mapping[str, Any]]) -> int:
-    """Give every difference its p-value corrected for all tests, `p_holm`, and its `verdict` by that. Returns: the number of tests."""
+    """Give every difference its `p_holm`, corrected over the runs and the entries of its family, and its `verdict` by that. Returns: the number of tests."""
+    by_place: dict[tuple[str, str], dict[str, Mapping[str, Any]]] = {("test", "test"): {}}
+    for entry in comparisons:
+        by_place.setdefault((entry["kind"], entry["data"]), {})[entry["metric"]] = entry
+    own, *others = by_place.values()
+    for family in families(own, others):
+        correct(one for entry in family for one in entry["differences"])
     tested = [(entry, one) for entry in comparisons for one in entry["differences"] if one is not None]
-    corrected = holm([one["p"] for _, one in tested])
-    for (entry, one), p in zip(tested, corrected, strict=True):
-        one |= {"p_holm": p, "verdict": verdict(one, entry["higher_is_better"], p)}
-    return sum(not math.isnan(p) for p in corrected)
+    for entry, one in tested:
+        one["verdict"] = verdict(one, entry["higher_is_better"], one["p_holm"])
+    return sum(not math.isnan(one["p_holm"]) for _, one in tested)
 
 
 def _rank(entry: Mapping[str, Any]) -> int:

@@ -6,14 +6,14 @@ from typing import Any
 
 from tunesmith.core.statistics import holm
 
-__all__ = ["add_corrected", "correct"]
+__all__ = ["add_corrected", "correct", "families"]
 
 Metrics = Mapping[str, Mapping[str, Any]]
-"""METRIC -> its entry of report.json, the one that leads first."""
+"""METRIC -> what was measured by it, the one that leads first."""
 
 
-def add_corrected(own: Metrics, others: Sequence[Metrics]) -> None:
-    """Give every difference a `p_holm`: its p-value, corrected together with those that answer the same question.
+def families(own: Metrics, others: Sequence[Metrics]) -> list[list[Mapping[str, Any]]]:
+    """The entries that answer the same question, to be corrected together.
 
     The first metric of the own test split is what the run was made for: it stands alone. Whether the model changed elsewhere is asked once for each
     other data set: their first metrics are one family. What else moved on a data set is asked of its other metrics: on each they are one family. So
@@ -22,9 +22,13 @@ def add_corrected(own: Metrics, others: Sequence[Metrics]) -> None:
     Args:
         others: of tasks and domains.
     """
-    families = [[*own.values()][:1], [entry for metrics in others for entry in [*metrics.values()][:1]]]
-    families += [[*metrics.values()][1:] for metrics in (own, *others)]
-    for family in families:
+    leading = [[*own.values()][:1], [entry for metrics in others for entry in [*metrics.values()][:1]]]
+    return leading + [[*metrics.values()][1:] for metrics in (own, *others)]
+
+
+def add_corrected(own: Metrics, others: Sequence[Metrics]) -> None:
+    """Give the difference of every entry of a report.json a `p_holm`: its p-value, corrected together with those of its family. Arguments as `families`."""
+    for family in families(own, others):
         correct(entry["difference"] for entry in family)
 
 

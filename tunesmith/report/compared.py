@@ -73,7 +73,7 @@ def compare_sentences(document: Mapping[str, Any]) -> list[str]:
         parts += [f"{len(by['unclear'])} not clearly different"] if by["unclear"] else []
         said.append(f"{name} against A: {', '.join(parts)}.")
     if document["num_tests"] > 1:
-        said.append(f"p is corrected for the {document['num_tests']} tests (Holm).")
+        said.append(f"p is corrected (Holm) for those of the {document['num_tests']} tests that answer the same question.")
     return said
 
 
