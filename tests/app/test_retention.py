@@ -308,6 +308,23 @@ def test_a_run_on_a_run_is_asked_what_that_had_learned(encoder_folder: Path, rev
 
 
 @pytest.mark.usefixtures("without_limit")
+def test_an_earlier_run_is_held_to_the_metric_that_it_leads_with_and_its_options(
+    encoder_folder: Path, reviews_csv: Path, tmp_path: Path
+) -> None:
+    def made(model: Any, data: Path, name: str, **evaluate: Any) -> Recipe:
+        return classifier(model, data, tmp_path / name, train={"max_steps": 3, "learning_rate": 1e-2}, evaluate=evaluate)
+
+    metrics = [{"name": "f1", "positive": "negative"}, "accuracy"]
+    first = tune(made(encoder_folder, reviews_csv, "first", metrics=metrics))
+    moods = tmp_path / "moods.csv"
+    lines = [f"{text},{'long' if len(text) > 45 else 'short'}" for text in texts(tmp_path / "t.txt", 80).read_text().splitlines()]
+    moods.write_text("review,sentiment\n" + "\n".join(lines) + "\n")
+    entry = tune(made(Path(f"run:{first.path}"), moods, "second", retention="auto")).report["retention"]["first"]
+    assert entry["metric"] == "f1"
+    assert entry["base"]["value"] == pytest.approx(first.report["metrics"]["f1"]["tuned"]["value"])
+
+
+@pytest.mark.usefixtures("without_limit")
 def test_a_language_model_is_asked_the_answers_of_the_run_that_it_comes_from(decoder_folder: Path, pairs_csv: Path, tmp_path: Path) -> None:
     first = tune(told(decoder_folder, {"train": str(pairs_csv), "split": {"test": 0.4}}, tmp_path / "first", "none"))
     recipe = writer(

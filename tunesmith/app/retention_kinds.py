@@ -129,21 +129,13 @@ class Halves(_Rows[Text]):
 class EarlierRun(_Rows[Example]):
     """The test rows of a run that the model comes from: with its head by its leading metric, else by bits per byte of the right answers."""
 
+    metric: str
+    measure: Metric
     recipe: Recipe
     objective: Objective
     labels: tuple[str, ...]
     tasks: Mapping[str, Asked]
     heads: Mapping[str, Head]
-
-    @property
-    def metric(self) -> str:
-        """The objective's own, where a head answers."""
-        return self.objective.headline if isinstance(self.objective, HeadObjective) else BITS_PER_BYTE
-
-    @property
-    def measure(self) -> Measure:
-        """The metric."""
-        return _metric(self.metric)
 
     def lengths(self, task: Task) -> list[int]:
         """Tokens that the model reads of each row."""
@@ -151,16 +143,16 @@ class EarlierRun(_Rows[Example]):
 
     def ask(self, task: Task, tick: Tick) -> Stats:
         """What each row contributes to the metric."""
-        encoder, metric = self._encoder(task), _metric(self.metric)
+        encoder = self._encoder(task)
         rows, owners = _flat(self._rows(encoder))
         speaker = replace(task, encoder=encoder)
         if not isinstance(self.objective, HeadObjective):
             outputs = score(speaker, EncodedSplit(self.examples, rows, owners, ()), tick)
-            return _stats(metric, self.examples, outputs, [""] * len(outputs))
+            return _stats(self.measure, self.examples, outputs, [""] * len(outputs))
         references = [self.objective.reference(example) for example in self.examples]
         with self._own_heads(task):
             outputs = read_head(speaker, self.objective, self.examples, rows, owners, tick)
-        return _stats(metric, self.examples, outputs, references)
+        return _stats(self.measure, self.examples, outputs, references)
 
     def _rows(self, encoder: Encoder) -> list[list[Row]]:
         return [self.objective.encode(example, encoder) for example in self.examples]

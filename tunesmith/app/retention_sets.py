@@ -3,16 +3,29 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from tunesmith.app.dataset import prepare_data
+from tunesmith.app.dataset import PreparedData, prepare_data
+from tunesmith.app.fitting import make_metrics, measured_metrics
 from tunesmith.app.placing import changes_nothing, trained_in_place
 from tunesmith.app.plan import sizes, training_tokens
 from tunesmith.app.retention import Retention, RetentionTask
-from tunesmith.app.retention_kinds import EarlierRun, Halves, Likelihood, Questions
+from tunesmith.app.retention_kinds import BITS_PER_BYTE, EarlierRun, Halves, Likelihood, Questions
 from tunesmith.app.task import Task, choose_objective
 from tunesmith.core import registry
 from tunesmith.core.errors import DataError, FetchError, TunesmithError
 from tunesmith.core.run import RunDirectory, find_run
-from tunesmith.core.types import Chat, Choice, Completion, Example, HeadObjective, Labelled, MultiLabelled, Rated, Text
+from tunesmith.core.types import (
+    Chat,
+    Choice,
+    Completion,
+    Example,
+    HeadObjective,
+    Labelled,
+    MultiLabelled,
+    Objective,
+    QuestionMetric,
+    Rated,
+    Text,
+)
 from tunesmith.data import Dataset, content_key, limited, read
 from tunesmith.evaluation.forgetting import MIN_ROWS, first_words, rows_within
 from tunesmith.evaluation.score import text_of
@@ -199,7 +212,7 @@ def _earlier_run(task: Task, run: RunDirectory, recipe: Recipe) -> RetentionTask
     data = prepare_data(recipe)
     if data.facts["train"].sha256 == task.data.facts["train"].sha256 and data.facts["train"].name == task.data.facts["train"].name:
         return "learned from the same data as this one."
-    _, objective = choose_objective(recipe.objective, data.train, data.labels if data.sets else None)
+    name, objective = choose_objective(recipe.objective, data.train, data.labels if data.sets else None)
     is_answered_by_head = isinstance(objective, HeadObjective)
     if not is_answered_by_head and not (_predicts_text(task) and "nll" in objective.fills):
         return "predicted words, and this run's model is loaded without what predicts them."
@@ -209,4 +222,12 @@ def _earlier_run(task: Task, run: RunDirectory, recipe: Recipe) -> RetentionTask
         return f"has {len(examples)} test rows that this one does not train on: too few."
     heads, labels = load_heads(run.heads, run.heads_config) if is_answered_by_head else ({}, data.labels)
     first = sorted(limited(examples, _MOST_ROWS), key=content_key)
-    return EarlierRun(f"test rows of {data.facts['test'].name}", first, recipe, objective, labels, data.asked, heads)
+    leading = _leading_metric(recipe, name, objective, data) if is_answered_by_head else BITS_PER_BYTE
+    measure = make_metrics(recipe, [leading], labels)[leading]
+    return EarlierRun(f"test rows of {data.facts['test'].name}", first, leading, measure, recipe, objective, labels, data.asked, heads)
+
+
+def _leading_metric(recipe: Recipe, name: str, objective: Objective, data: PreparedData) -> str:
+    """The first that a run was measured by and that each row has, as not all rows of a question may be asked again; else the objective's own."""
+    measured = make_metrics(recipe, measured_metrics(recipe, name, objective, data), data.labels)
+    return next((one for one, metric in measured.items() if not isinstance(metric, QuestionMetric)), objective.headline)
