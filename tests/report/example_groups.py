@@ -98,7 +98,7 @@ def curve(trend: str = "helps") -> dict[str, Any]:
 
 def compared_runs(verdict: str = "worse") -> dict[str, Any]:
     """Two runs: the second is worse by accuracy, and the other metric cannot be paired."""
-    difference = {**estimate(-0.03, 0.01), "p": 0.001, "p_holm": 0.002, "test": "mcnemar", "verdict": verdict}
+    difference = {**estimate(-0.03, 0.01), "p": 0.001, "p_holm": 0.002, "test": "mcnemar", "detectable": 0.0125, "verdict": verdict}
     entry = {"kind": "test", "data": "test", "metric": "accuracy", "higher_is_better": True, "rows": [2000, 2000]}
     about = {
         "created": "2026-01-01T12:00:00+00:00",

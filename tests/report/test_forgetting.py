@@ -49,6 +49,17 @@ def test_the_sentence_names_what_fell_and_by_how_much() -> None:
     assert text.split(" No ")[0] in " ".join(sentences(forgetful())).replace("\u202f", " ")
 
 
+def test_beside_no_significant_loss_stands_how_large_a_loss_can_be_seen() -> None:
+    report = forgetful()
+    for name, seen in (("python-reference", 0.0512), ("small-talk", 0.04)):
+        report["retention"][name]["difference"]["detectable"] = seen
+    assert found(report).text.endswith(
+        "No significant loss on python-reference (bits per byte: a loss of 0.051 can be seen) and small-talk (bits per byte: a loss of 0.040 can be seen)."
+    )
+    assert '<td class="n">0.051</td>' in page(report)
+    assert "| 0.051 |" in model_card(report)
+
+
 def test_where_the_base_is_whole_that_is_said() -> None:
     assert found(forgetful(keeps_base=True)).text.endswith("without what was trained the model has forgotten nothing.")
 

@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 import pytest
 
 from tests.report.example_groups import compared_runs, curve, seeds
-from tunesmith.report.compared import compare_page, compare_sentences, shown
+from tunesmith.report.compared import compare_page, compare_sentences, read_compared, shown
 from tunesmith.report.group_page import curve_panel, group_page, seeds_panel
 from tunesmith.report.groups import group_sentences, group_verdict, read_group
 
@@ -102,6 +102,8 @@ def test_a_comparison_is_told_regressions_first() -> None:
     assert text.startswith("B against A: 1 worse (accuracy −0.030).")
     assert "p is corrected (Holm) for those of the 2 tests that answer the same question." in text
     page = compare_page(compared_runs())
+    assert read_compared(compared_runs())[0].detectable_text(0) == "0.013"
+    assert '<td class="n">0.013</td>' in page
     assert "Some metric is worse" in page
     assert "A &lt;b&gt;dull&lt;/b&gt; film" in page
     assert page.index("method.r") < page.index("train.learning_rate")

@@ -49,14 +49,14 @@ def print_compared(document: Mapping[str, Any]) -> None:
 
 
 def _metrics_table(document: Mapping[str, Any], names: list[str]) -> Table:
-    others = [column for name in names[1:] for column in (f"{name} \u2212 A", "p (Holm)")]
+    others = [column for name in names[1:] for column in (f"{name} \u2212 A", "can be seen", "p (Holm)")]
     table = make_table("data", "metric", *names, *others, numbers_from=2)
     for metric in read_compared(document):
         cells = list[str]()
         for at in range(len(names) - 1):
             change = metric.change(at)
             mark = {"worse": "worse ", "better": "better "}.get(metric.verdict(at), "")
-            cells += [mark + change.change_text(metric.decimals) if change else MISSING, metric.p_text(at)]
+            cells += [mark + change.change_text(metric.decimals) if change else MISSING, metric.detectable_text(at), metric.p_text(at)]
         table.add_row(metric.data, metric.title, *(one.text(metric.decimals) if one else MISSING for one in metric.values), *cells)
     return table
 

@@ -52,10 +52,11 @@ def _print(measured: Mapping[str, Any]) -> None:
     assert read is not None
     for part in read.parts:
         out.print(f"\n{part.title}: {metric_title(part.metric)}", style="bold")
-        table = make_table("", "rows", "base", "tuned", "difference", "p", numbers_from=1)
+        table = make_table("", "rows", "base", "tuned", "difference", "can be seen", "p", numbers_from=1)
         for name, _, c in part.rows:
             sides = (one.text(c.decimals) if one else MISSING for one in (c.base, c.tuned))
-            table.add_row(name, count(c.rows or 0), *sides, c.difference.change_text(c.decimals) if c.difference else MISSING, c.p_text)
+            change = c.difference.change_text(c.decimals) if c.difference else MISSING
+            table.add_row(name, count(c.rows or 0), *sides, change, c.detectable_text, c.p_text)
         out.print(table, soft_wrap=False)
     if read.cut:
         out.print(read.cut, soft_wrap=True)

@@ -105,8 +105,9 @@ def _forgotten(found: Forgetting | None) -> list[str]:
         c = data.comparisons[0]
         about = f"{c.title}, {numbers.count(data.rows or 0)} rows" + (f", {c.direction}" if c.direction else "")
         change = c.difference.change_text(c.decimals) if c.difference else numbers.MISSING
-        body.append([data.name, about, *(e.text(c.decimals) if e else numbers.MISSING for e in (c.base, c.tuned)), change, c.p_text])
-    return [*parts, _table(["task", "measured", "base", "tuned", "difference", "p, Holm"], body)]
+        sides = (e.text(c.decimals) if e else numbers.MISSING for e in (c.base, c.tuned))
+        body.append([data.name, about, *sides, change, c.detectable_text, c.p_text])
+    return [*parts, _table(["task", "measured", "base", "tuned", "difference", "can be seen", "p, Holm"], body)]
 
 
 def _training(report: Mapping[str, Any]) -> list[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tunesmith import __version__
-from tunesmith.report.numbers import MISSING, count, decimals_for, duration, p_cell, size
+from tunesmith.report.numbers import MISSING, count, decimals_for, duration, fixed, p_cell, size
 from tunesmith.report.page import environment
 from tunesmith.report.results import Estimate, OfMetric, metric_title
 
@@ -37,6 +37,11 @@ class ComparedMetric(OfMetric):
         """Of that difference, after the correction."""
         one = self.differences[at]
         return "uncompared" if one is None else str(one["verdict"])
+
+    def detectable_text(self, at: int) -> str:
+        """The smallest difference that can be seen, as a table's cell."""
+        found = (self.differences[at] or {}).get("detectable")
+        return MISSING if found is None else fixed(found, self.decimals)
 
     def p_text(self, at: int) -> str:
         """Its p-value after the correction."""
