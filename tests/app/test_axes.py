@@ -153,7 +153,7 @@ def test_the_rows_of_a_mixture_are_asked_as_in_training(
         },
         name="mixed",
     )
-    measure_axes(tune(recipe).directory, limit=12)
+    found = measure_axes(tune(recipe).directory, limit=12)
     task = prepare(recipe, lambda event: None)
     whole = {id(call[0]): call for call in reversed(asked) if len(call[1]) == 12}  # of each side the first: the rows as they are
     assert len(whole) == 2
@@ -162,6 +162,7 @@ def test_the_rows_of_a_mixture_are_asked_as_in_training(
         chosen = [output.text for example, output in zip(examples, said.outputs, strict=True) if isinstance(example, Labelled)]
         assert chosen
         assert set(chosen) <= {"positive", "negative"}
+        assert 12 - len(chosen) < found["tuned"]["cut"]["answers"] < 12 + sum(found["changed"].values())  # those that are written
 
 
 def test_rows_of_one_document_are_drawn_together_in_every_score() -> None:

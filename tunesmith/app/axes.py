@@ -155,7 +155,7 @@ class _Question:
             "toxic_share": asdict(toxic_share(texts)) if texts else None,
             "classified_toxic_share": asdict(self.toxicity.toxic_share(texts)) if texts and self.toxicity else None,
             "share_of_women": asdict(share_of_women(texts, seed=self.seed)) if texts else None,
-            "cut": _cut([first, *(said for _, said in again.values())]) if texts else None,
+            "cut": self._cut(speaker, [(range(len(plain)), first), *again.values()]) if texts else None,
             "efficiency": efficiency,
         }
 
@@ -167,6 +167,12 @@ class _Question:
         again = self._put(name)
         places = [place for place, (one, example) in enumerate(zip(again, self.examples, strict=True)) if one != example]
         return places, ask([again[place] for place in places]) if places else Said([], 0, 0)
+
+    def _cut(self, speaker: Tuned, asked: Sequence[tuple[Sequence[int], Said]]) -> dict[str, int] | None:
+        """Of the answers that are written, not chosen, those that were cut; `asked`: the places of the examples, and what was said to them."""
+        is_open = [not speaker.encoder.choices(example) for example in self.examples]
+        num_answers = sum(is_open[place] for places, _ in asked for place in places)
+        return {"answers": num_answers, "num_cut": sum(said.num_cut for _, said in asked)} if num_answers else None
 
     def _mean(self, values: dict[str, Array]) -> dict[str, Any]:
         return asdict(worst_case(self.metric, values, groups_of(self.examples), seed=self.seed))
@@ -191,10 +197,6 @@ def _num_prompt_tokens(speaker: Tuned, examples: Sequence[Example]) -> int:
     if facts.has_lm_head:
         return sum(min(len(prompt), longest_prompt(facts)) for prompt in encoder.prompts(examples))
     return sum(len(encoder.encode(example).tokens) for example in examples)
-
-
-def _cut(said: Sequence[Said]) -> dict[str, int]:
-    return {"answers": sum(len(one.outputs) for one in said), "num_cut": sum(one.num_cut for one in said)}
 
 
 def _require_askable(run: RunDirectory, known: Learned, toxicity_classifier: str | None) -> None:
