@@ -193,6 +193,12 @@ def test_a_file_of_shots_that_is_missing_is_named(data: Path) -> None:
         made("mmlu").read(data / "mmlu", "mmlu_anatomy")
 
 
+def test_plain_text_that_is_not_utf8_is_named_by_file_and_byte(tmp_path: Path) -> None:
+    (tmp_path / "lambada_test_plain_text.txt").write_bytes(b"he went to the caf\xe9")
+    with pytest.raises(DataError, match=r"plain_text.txt: not UTF-8 at byte 18\."):
+        made("lambada").read(tmp_path, "lambada_standard")
+
+
 def test_bigbench_reads_choices_with_scores_and_written_targets(tmp_path: Path) -> None:
     path = tmp_path / "riddles" / "task.json"
     path.parent.mkdir()
