@@ -99,7 +99,7 @@ def require_equal_metrics(answered: Mapping[str, Answered], results: Mapping[str
             assert one.aggregations[key](items) == pytest.approx(results["results"][task][f"{metric},{part or 'none'}"], abs=NATS, rel=NATS)
 
 
-@pytest.mark.parametrize("suite", ["mmlu", "lambada", "truthfulqa", "superglue"])
+@pytest.mark.parametrize("suite", ["mmlu", "lambada", "truthfulqa", "superglue", "glue"])
 def test_likelihoods_and_choices_are_those_of_its_transformers_backend(suite: str, folder: Path, data: Path) -> None:
     answered, results = both(ours(str(folder)), theirs(folder, batch_size=3), suite, data)
     assert require_equal_likelihoods(answered, results) > 5

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from real_data import real_data
+from scipy.stats import pearsonr
 from suite_files import write_suites
 
 from tunesmith.core import registry
@@ -78,6 +79,52 @@ def test_an_mmlu_row_is_a_question_with_choices_and_the_place_of_its_answer(data
     choices = ["the first one", "the second one", "the third one", "the last one"]
     assert rows["test"][2] == {"question": "Of anatomy in test, which is 2?", "choices": choices, "answer": 2}
     assert len(rows["dev"]) == 5
+
+
+def test_glue_weighs_nine_tasks_alike() -> None:
+    suite = made("glue")
+    assert len(suite.tasks) == 10
+    assert sum(suite.weight(task, 400) for task in suite.tasks) == 9
+
+
+def test_glue_rows_have_the_hubs_columns_with_classes_by_number(data: Path) -> None:
+    suite = made("glue")
+    found = {task: suite.read(data / "glue", task) for task in suite.tasks}
+    assert {task for task, rows in found.items() if rows is None} == {"sst2", "mrpc", "qnli", "wnli"}
+
+    def second(task: str) -> Any:
+        rows = found[task]
+        assert rows is not None
+        return next(rows[split][1] for split in rows if split != "train")
+
+    pair = {"sentence1": "It is 1.", "sentence2": 'It is "1'}
+    assert second("cola") == {"sentence": "They is 1.", "label": 1}
+    assert second("rte") == {**pair, "label": 1}
+    assert second("qqp") == {"question1": pair["sentence1"], "question2": pair["sentence2"], "label": 1}
+    assert second("mnli") == second("mnli_mismatch") == {"premise": pair["sentence1"], "hypothesis": pair["sentence2"], "label": 0}
+    assert second("stsb") == {**pair, "label": 1.3}
+    assert {task for task, rows in found.items() if rows is not None and "train" in rows} == {"rte"}
+
+
+def test_stsb_says_the_likeliest_listed_score_and_is_judged_by_both_correlations() -> None:
+    defined = made("glue").definition("stsb")
+    assert defined["doc_to_choice"][defined["doc_to_target"]({"label": 2.57})] == "2.6"  # T5's example
+    chances = {"0.0": -3.0, "4.2": -1.0, "5.0": -2.0}
+    said = defined["process_results"]({"label": 4.0}, [(chances.get(score, -9.0), False) for score in defined["doc_to_choice"]])
+    assert said == {"pearson": (4.0, 4.2), "spearman": (4.0, 4.2)}
+    pearson, spearman = (metric["aggregation"] for metric in defined["metric_list"])
+    items = [(0.0, 1.0), (2.5, 1.2), (5.0, 4.0)]
+    assert pearson(items) == pytest.approx(pearsonr(*zip(*items, strict=True)).statistic)
+    assert spearman(items) == pytest.approx(1)
+    assert pearson([(0.0, 1.0), (5.0, 1.0)]) == 0
+
+
+@pytest.mark.slow
+def test_real_glue_files_are_read_whole() -> None:
+    suite, folder = made("glue"), real_data("glue_rte").parent
+    sizes = {task: rows for task in ("sst2", "mrpc", "rte", "stsb") if (rows := suite.read(folder, task)) is not None}
+    counts = {"sst2": (6_735, 60_614), "mrpc": (1_500, 2_576), "rte": (139, 1_244), "stsb": (1_500, 5_749)}
+    assert {task: (len(rows["validation"]), len(rows["train"])) for task, rows in sizes.items()} == counts
 
 
 def test_truthfulqa_asks_the_best_answer_in_mc1_and_all_in_mc2(data: Path) -> None:
@@ -161,6 +208,13 @@ BROKEN: list[tuple[str, str, str, Callable[[str], str], str]] = [
         "superglue/CB__val.jsonl",
         lambda text: text.replace("neutral", "maybe", 1),
         r"CB__val.jsonl:1: label: found 'maybe', expected one of entailment",
+    ),
+    (
+        "glue",
+        "rte",
+        "glue/RTE/dev.tsv",
+        lambda text: text.replace("not_entailment", "perhaps", 1),
+        r"RTE/dev.tsv:3: the label .perhaps. is none of the task's",
     ),
     ("superglue", "boolq", "superglue/BoolQ/val.jsonl", lambda text: "", r"val.jsonl: has no rows"),
     (

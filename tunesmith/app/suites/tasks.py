@@ -100,20 +100,20 @@ def _made(chosen: Chosen, rows: Mapping[str, Rows]) -> dict[str, Any]:
     from lm_eval.tasks import TaskManager
 
     suite, names = chosen.suite, list(rows or chosen.tasks)
-    if not suite.definitions:
-        definitions = {name: suite.definition(name) for name in names}
-    else:
-        folder = Path(lm_eval.__file__).parent / "tasks" / suite.definitions
-        manager = whole_index() if isinstance(suite, LmEvalTasks) else TaskManager(include_path=str(folder), include_defaults=False)
-        definitions = {name: manager.task_index[name].cfg or {} for name in names or [chosen.name]}
-    if not rows:
-        _require_hub(chosen, next(iter(definitions.values())))
     if isinstance(suite, LmEvalTasks):
-        return dict(manager.load([chosen.name])["tasks"])
-    members = [{"task": name, **suite.definition(name), **(_data(rows[name], definitions[name]) if rows else {})} for name in names]
-    if not suite.definitions:
-        return {member["task"]: ConfigurableTask(config=member) for member in members}
-    return dict(manager.load({"group": chosen.name, "task": members})["tasks"])
+        _require_hub(chosen, whole_index().task_index[chosen.name].cfg or {})
+        return dict(whole_index().load([chosen.name])["tasks"])
+    folder = Path(lm_eval.__file__).parent / "tasks" / suite.definitions
+    manager = TaskManager(include_path=str(folder) if suite.definitions else None, include_defaults=False)
+    defined = {name: (manager.task_index[name].cfg or {}) if name in manager.task_index else {} for name in names}
+    whole = {name: {"task": name, **defined[name], **suite.definition(name)} for name in names}
+    if not rows:
+        _require_hub(chosen, whole[names[0]])
+    members = {name: {"task": name, **suite.definition(name), **(_data(rows[name], whole[name]) if rows else {})} for name in names}
+    own = {name: ConfigurableTask(config=member) for name, member in members.items() if not defined[name]}
+    theirs = [member for name, member in members.items() if name not in own]
+    made = own | dict(manager.load({"group": chosen.name, "task": theirs})["tasks"] if theirs else {})
+    return {name: made[name] for name in names}
 
 
 def _data(rows: Rows, defined: Mapping[str, Any]) -> dict[str, Any]:
