@@ -185,6 +185,14 @@ def test_a_task_that_only_lm_eval_knows_is_read_from_the_hub(folder: Path, monke
         evaluate(str(folder), ["winogrande"])
 
 
+def test_data_that_is_not_read_is_said(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tunesmith.app.suites.tasks._made", lambda chosen, rows: {})
+    said = "winogrande: --data is not read, as no reader of its files is known here; its rows come from the hub."
+    assert [load(choose(["winogrande"])[0], given, None).notes for given in (data, None)] == [[said], []]
+    with pytest.raises(UsageError, match=r"--data .*/nothing: no such folder"):
+        load(choose(["winogrande"])[0], tmp_path / "nothing", None)
+
+
 def test_an_encoder_is_refused(encoder_folder: Path, data: Path) -> None:
     with pytest.raises(ModelError, match="is an encoder"):
         evaluate(str(encoder_folder), ["mmlu"], data=data)

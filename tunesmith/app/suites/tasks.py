@@ -74,11 +74,14 @@ def load(chosen: Chosen, data: Path | None, num_fewshot: int | None) -> LoadedSu
 def _read(chosen: Chosen, data: Path | None) -> tuple[dict[str, Rows], list[str]]:
     """The rows of each task whose files are there, and what to say of the others; nothing where the rows come from the hub."""
     suite = chosen.suite
-    if isinstance(suite, LmEvalTasks) or (data is None and suite.folder):
-        return {}, []
-    folder = (data or Path()) / suite.folder
     if data is not None and not data.is_dir():
         raise UsageError(f"--data {data}: no such folder.")
+    if isinstance(suite, LmEvalTasks):
+        unread = f"{chosen.name}: --data is not read, as no reader of its files is known here; its rows come from the hub."
+        return {}, [unread] if data is not None else []
+    if data is None and suite.folder:
+        return {}, []
+    folder = (data or Path()) / suite.folder
     if suite.folder and not folder.is_dir():
         raise DataError(f"{folder}: no such folder; the suite {chosen.name} is read from there. Bring {suite.files}.")
     found = {task: suite.read(folder, task) for task in chosen.tasks}
