@@ -1,5 +1,7 @@
 """The interval of an average over strata covers the truth, few rows a stratum or many."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -26,6 +28,18 @@ def test_it_covers_the_truth_as_often_as_it_says(sizes: list[int]) -> None:
         interval, _ = stratified_bootstrap(_strata(rows, list(weights)), seed=trial, resamples=300)
         covered += interval.low <= truth <= interval.high
     assert covered >= 200 * 0.9
+
+
+def test_rows_of_a_group_are_drawn_together() -> None:
+    """Six rows that say the same are one row: the interval is that of the groups, not of the rows."""
+    alone = _strata([np.array([0.0, 1.0, 1.0, 0.0, 1.0]), np.array([0.2, 0.4, 0.9])], [1, 1])
+    repeated = _strata([np.repeat([0.0, 1.0, 1.0, 0.0, 1.0], 6), np.array([0.2, 0.4, 0.9])], [1, 1])
+    grouped = replace(repeated, groups=[[row // 6 for row in range(30)], None])
+    assert stratified_bootstrap(grouped, seed=0) == pytest.approx(stratified_bootstrap(alone, seed=0))
+    narrow, wide = (stratified_bootstrap(strata, seed=0)[0] for strata in (repeated, grouped))
+    assert wide.high - wide.low > 1.3 * (narrow.high - narrow.low)
+    with pytest.raises(ValueError, match="a key for each of its rows"):
+        replace(repeated, groups=[["a", "b"], None])
 
 
 def test_p_is_small_where_zero_lies_far_outside() -> None:

@@ -50,7 +50,7 @@ def both(
         for key, value in config.items():
             task.set_config(key, value, update=True)
     rows = {task: sampled(task, loaded.sizes[task], count) for task, count in allotted(loaded, limit).items()}
-    answered = ask(engine, loaded.tasks, rows, with_chat_template=chat)
+    answered = ask(engine, loaded, rows, with_chat_template=chat)
     asked = {name: task for name, task in loaded.tasks.items() if rows[name]}
     for task in asked.values():
         task.set_fewshot_seed(1234)

@@ -164,6 +164,24 @@ def test_arc_and_hellaswag_and_nested_superglue_are_read_as_they_are_shipped(tmp
     }
 
 
+@pytest.mark.parametrize(
+    ("name", "task", "num_rows", "num_groups"),
+    [
+        ("mmlu", "mmlu_high_school_us_history", 204, 66),
+        ("mmlu", "mmlu_anatomy", 0, 0),
+        ("superglue", "boolq", 3_270, 2_939),
+        ("superglue", "wsc", 104, 41),
+        ("superglue", "wic", 0, 0),
+    ],
+)
+def test_rows_about_one_passage_are_of_one_group(name: str, task: str, num_rows: int, num_groups: int) -> None:
+    suite = made(name)
+    rows = suite.read(real_data(suite.folder), task)
+    assert rows is not None
+    groups = [key for row in rows["test" if name == "mmlu" else "validation"] if (key := suite.group(task, row)) is not None]
+    assert (len(groups), len(set(groups))) == (num_rows, num_groups)
+
+
 BROKEN: list[tuple[str, str, str, Callable[[str], str], str]] = [
     (
         "mmlu",

@@ -1,7 +1,7 @@
 """Suites by what a user calls them: a suite's name, one of its tasks, a task of lm-eval's that no suite is for, a file."""
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
@@ -16,6 +16,8 @@ from tunesmith.core.suite import Rows, Suite
 __all__ = ["Chosen", "LmEvalTasks", "choose", "require_lm_eval", "whole_index"]
 
 _FROM_FILE = "bigbench"
+_PASSAGES = ("passage", "paragraph", "article", "story", "context", "flores_passage")
+"""What data sets call the text that several of their rows are about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,10 @@ class LmEvalTasks:
     def weight(self, task: str, num_rows: int) -> float:
         """Every row weighs the same, as in lm-eval."""
         return num_rows
+
+    def group(self, task: str, row: Mapping[str, Any]) -> Hashable:
+        """The text that the row is about, where it has one."""
+        return next((row[column] for column in _PASSAGES if isinstance(row.get(column), str)), None)
 
     def definition(self, task: str) -> Mapping[str, Any]:
         """As in lm-eval."""

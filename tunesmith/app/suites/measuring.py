@@ -4,7 +4,7 @@ n rows of a task
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,23 +28,24 @@ _RESAMPLES, _FEW_RESAMPLES = 2000, 200
 
 
 def metrics(answered: Answered) -> dict[str, dict[str, Any]]:
-    """The value of each metric: Wilson's interval where rows are right or wrong, else the bootstrap's."""
+    """The value of each metric: Wilson's interval where rows are right or wrong and stand alone, else the bootstrap's."""
     found = {}
     for name, items in answered.items.items():
         aggregate = answered.aggregations[name]
-        if _is_proportion(items, aggregate):
+        if answered.groups is None and _is_proportion(items, aggregate):
             interval = wilson(int(sum(map(float, items))), len(items))
         else:
-            interval = bootstrap(_numbered(len(items)), _value(items, aggregate), seed=_SEED, resamples=_resamples(aggregate))
+            resamples = _resamples(aggregate)
+            interval = bootstrap(_numbered(len(items)), _value(items, aggregate), seed=_SEED, resamples=resamples, groups=answered.groups)
         found[name] = {**_spelled(interval), "rows": len(items)}
     return found
 
 
 def differences(base: Answered, tuned: Answered) -> dict[str, dict[str, Any]]:
-    """Tuned minus base over the same rows: McNemar's test where rows are right or wrong, else the paired bootstrap."""
+    """Tuned minus base over the same rows: McNemar's test where rows are right or wrong and stand alone, else the paired bootstrap."""
     found = {}
     for name, items in tuned.items.items():
-        gap = compared(base.items[name], items, tuned.aggregations[name]).difference
+        gap = compared(base.items[name], items, tuned.aggregations[name], tuned.groups).difference
         better = tuned.higher_is_better[name]
         found[name] = {
             **_spelled(Interval(gap.value, gap.low, gap.high)),
@@ -55,12 +56,14 @@ def differences(base: Answered, tuned: Answered) -> dict[str, dict[str, Any]]:
     return found
 
 
-def compared(base: Sequence[Any], tuned: Sequence[Any], aggregate: Callable[[Sequence[Any]], float]) -> PairedIntervals:
-    """One metric of two models on the same rows, from what each row contributes."""
-    if _is_proportion([*base, *tuned], aggregate):
+def compared(
+    base: Sequence[Any], tuned: Sequence[Any], aggregate: Callable[[Sequence[Any]], float], groups: Sequence[Hashable] | None
+) -> PairedIntervals:
+    """One metric of two models on the same rows, from what each row contributes; `groups`: a key a row, those that share theirs being drawn together."""
+    if groups is None and _is_proportion([*base, *tuned], aggregate):
         return compare_proportions(np.array(list(map(float, base))), np.array(list(map(float, tuned))))
     first, second = _numbered(len(base)), _numbered(len(tuned)) + len(base)
-    return paired_bootstrap(first, second, _value([*base, *tuned], aggregate), seed=_SEED, resamples=_resamples(aggregate))
+    return paired_bootstrap(first, second, _value([*base, *tuned], aggregate), seed=_SEED, resamples=_resamples(aggregate), groups=groups)
 
 
 def averages(loaded: LoadedSuite, answered: Mapping[str, Answered], base: Mapping[str, Answered] | None = None) -> dict[str, Any]:
@@ -80,7 +83,7 @@ def averages(loaded: LoadedSuite, answered: Mapping[str, Answered], base: Mappin
     def average(tasks: Sequence[str]) -> dict[str, Any]:
         scores = [_score(names[name], answered[name], base[name] if base is not None else None) for name in tasks]
         sizes, weights = [len(answered[name].rows) for name in tasks], [suite.weight(name, loaded.sizes[name]) for name in tasks]
-        interval, p = stratified_bootstrap(Strata(sizes, weights, scores), seed=_SEED)
+        interval, p = stratified_bootstrap(Strata(sizes, weights, scores, [answered[name].groups for name in tasks]), seed=_SEED)
         return {**_spelled(interval), **({} if base is None else {"p": _finite(p)}), "rows": sum(sizes), "tasks": len(tasks)}
 
     listed = sorted({metric for found in names.values() for metric in found})

@@ -6,7 +6,7 @@ Source: Wang et al. (2018), "GLUE: A Multi-Task Benchmark and Analysis Platform 
 the steps: Raffel et al. (2020), "Exploring the Limits of Transfer Learning with a Unified Text-to-Text Transformer", https://arxiv.org/abs/1910.10683, section 2.4.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -37,6 +37,8 @@ _COLUMNS = {
 _HEADLINES = {"cola": ("mcc",), "mrpc": ("acc", "f1"), "qqp": ("acc", "f1"), "stsb": ("pearson", "spearman")}
 _MNLI = {"mnli": ("mnli", "validation", "validation_matched"), "mnli_mismatch": ("mnli", "validation_mismatched", "validation_mismatched")}
 """Its two -> the task and its part as for tuning, and the hub's split."""
+_SHARED = {"mnli": "premise", "mnli_mismatch": "premise", "qnli": "question", "rte": "sentence1", "wnli": "sentence1"}
+"""Task -> the column that several rows may have in common."""
 _SCORES = [f"{fifths / 5:.1f}" for fifths in range(26)]
 
 
@@ -62,6 +64,10 @@ class Glue(LmEvalSuite):
     def weight(self, task: str, num_rows: int) -> float:
         """Every task weighs the same, MNLI's parts a half each."""
         return 1 / len(_MNLI) if task in _MNLI else 1.0
+
+    def group(self, task: str, row: Mapping[str, Any]) -> Hashable:
+        """The premise or question."""
+        return row[_SHARED[task]] if task in _SHARED else None
 
     def definition(self, task: str) -> Mapping[str, Any]:
         """STS-B's whole, which lm-eval does not have; the others' as in lm-eval."""

@@ -4,7 +4,7 @@ The score of CB is the mean of accuracy and F1, that of ReCoRD of F1 and exact m
 Source: Wang et al. (2019), "SuperGLUE: A Stickier Benchmark for General-Purpose Language Understanding Systems", https://arxiv.org/abs/1905.00537.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -27,6 +27,16 @@ _FOLDERS = {
     "wsc": "WSC",
 }
 _HEADLINES = {"cb": ("acc", "f1"), "record": ("f1", "em")}
+_SHARED = {
+    "boolq": "passage",
+    "cb": "premise",
+    "copa": "premise",
+    "multirc": "paragraph",
+    "record": "passage",
+    "sglue_rte": "premise",
+    "wsc": "text",
+}
+"""Task -> the column that rows about one text have in common."""
 _SPLITS = {"validation": "val", "train": "train"}
 
 
@@ -46,6 +56,10 @@ class SuperGlue(LmEvalSuite):
     def headline(self, task: str) -> tuple[str, ...]:
         """The benchmark's own metrics, as far as lm-eval has them."""
         return _HEADLINES.get(task, ("acc",))
+
+    def group(self, task: str, row: Mapping[str, Any]) -> Hashable:
+        """The text that the row is about."""
+        return row[_SHARED[task]] if task in _SHARED else None
 
     def read(self, folder: Path, task: str) -> Rows | None:
         """An object a line, in a folder a task or in files named TASK__val.jsonl."""
