@@ -75,6 +75,11 @@ def write_suites(folder: Path) -> Path:
         folder / "superglue/BoolQ/val.jsonl",
         [{"question": f"is it {i}", "passage": f"It is {i % 2}.", "label": i % 2 == 0} for i in range(4)],
     )
+    answers = [{"text": f"number {i}", "label": i % 2, "idx": i} for i in range(3)]
+    passages = [
+        {"text": f"It is {i}.", "questions": [{"question": f"Is it {i + j}?", "answers": answers} for j in range(2)]} for i in range(2)
+    ]
+    _lines(folder / "superglue/MultiRC/val.jsonl", [{"idx": i, "passage": passage} for i, passage in enumerate(passages)])
     _glue(folder / "glue")
     prompts = [
         {"key": 1, "prompt": "Say it without commas.", "instruction_id_list": ["punctuation:no_comma"], "kwargs": [{}]},

@@ -1,14 +1,18 @@
 """SuperGLUE, asked without tuning: eight tasks of understanding, zero-shot, or with shots from their training files.
 
-The score of CB is the mean of accuracy and F1, that of ReCoRD of F1 and exact match, that of MultiRC its accuracy over answers; the suite's is the mean over the tasks.
+The score of CB is the mean of accuracy and F1, that of ReCoRD of F1 and exact match, that of MultiRC of F1 over all answers (F1a) and the share of questions whose answers are all
+judged right (EM); the suite's is the mean over the tasks.
 Source: Wang et al. (2019), "SuperGLUE: A Stickier Benchmark for General-Purpose Language Understanding Systems", https://arxiv.org/abs/1905.00537.
 """
 
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
+
+from tunesmith.core import registry
 from tunesmith.core.errors import DataError
 from tunesmith.core.suite import Rows
 from tunesmith.evaluation.suites._files import first_of, json_rows, number, text
@@ -26,7 +30,7 @@ _FOLDERS = {
     "wic": "WiC",
     "wsc": "WSC",
 }
-_HEADLINES = {"cb": ("acc", "f1"), "record": ("f1", "em")}
+_HEADLINES = {"cb": ("acc", "f1"), "multirc": ("f1a", "em"), "record": ("f1", "em")}
 _SHARED = {
     "boolq": "passage",
     "cb": "premise",
@@ -54,12 +58,20 @@ class SuperGlue(LmEvalSuite):
         return dict.fromkeys(_FOLDERS, "")
 
     def headline(self, task: str) -> tuple[str, ...]:
-        """The benchmark's own metrics, as far as lm-eval has them."""
+        """The benchmark's own metrics."""
         return _HEADLINES.get(task, ("acc",))
 
     def group(self, task: str, row: Mapping[str, Any]) -> Hashable:
         """The text that the row is about."""
         return row[_SHARED[task]] if task in _SHARED else None
+
+    def definition(self, task: str) -> Mapping[str, Any]:
+        """MultiRC's metrics, and its choices in the order of its labels; the other tasks as in lm-eval."""
+        if task != "multirc":
+            return {}
+        aggregations = {"f1a": _f1, "em": _questions_right}
+        metrics = [{"metric": name, "aggregation": value, "higher_is_better": True} for name, value in aggregations.items()]
+        return {"doc_to_choice": _judgements, "process_results": _judged, "metric_list": metrics}
 
     def read(self, folder: Path, task: str) -> Rows | None:
         """An object a line, in a folder a task or in files named TASK__val.jsonl."""
@@ -72,6 +84,36 @@ class SuperGlue(LmEvalSuite):
             for split, path in paths.items()
             if path is not None
         }
+
+
+def _judgements(doc: Mapping[str, Any]) -> list[str]:
+    return [f"{doc['answer']}\nIs the answer correct? {said}" for said in ("no", "yes")]
+
+
+def _judged(doc: Mapping[str, Any], results: Sequence[tuple[float, bool]]) -> dict[str, Any]:
+    """Of F1a whether an answer is rightly called right, is right, and is called so; of EM its question, which answer it is, and whether it is judged right."""
+    (no, _), (yes, _) = results
+    true, said = doc["label"] == 1, yes > no
+    idx = doc["idx"]
+    question = (idx["paragraph"], idx["question"])
+    return {"f1a": (float(true and said), float(true), float(said)), "em": (question, idx["answer"], true == said)}
+
+
+def _f1(items: Sequence[tuple[float, float, float]]) -> float:
+    return float(registry.create("metric", "f1").value(np.array(items)))
+
+
+def _questions_right(items: Sequence[tuple[tuple[int, int], int, bool]]) -> float:
+    """A question ends where another begins, or where an answer comes again: a passage may have been drawn twice."""
+    questions, last, seen = list[list[list[float]]](), None, set[int]()
+    for question, answer, right in items:
+        if question != last or answer in seen:
+            questions.append([])
+            last, seen = question, set()
+        seen.add(answer)
+        questions[-1].append([float(right)])
+    metric = registry.create("metric", "question_exact_match")
+    return float(metric.value(np.array([metric.merge(np.array(question)) for question in questions])))
 
 
 def _label(row: Mapping[str, Any], place: str, *labels: str) -> int:
@@ -107,11 +149,12 @@ def _copa(row: Mapping[str, Any], place: str) -> Iterator[dict[str, Any]]:
 
 def _multirc(row: Mapping[str, Any], place: str) -> Iterator[dict[str, Any]]:
     passage = _inner(row, "passage", place)
-    paragraph = text(passage, "text", place)
-    for question in _each(passage, "questions", place):
-        for answer in _each(question, "answers", place):
+    paragraph, at = text(passage, "text", place), number(row, "idx", place)
+    for which, question in enumerate(_each(passage, "questions", place)):
+        for count, answer in enumerate(_each(question, "answers", place)):
             asked = {"question": text(question, "question", place), "answer": text(answer, "text", place)}
-            yield {"paragraph": paragraph, **asked, "label": number(answer, "label", place)}
+            idx = {"paragraph": at, "question": which, "answer": count}
+            yield {"paragraph": paragraph, **asked, "label": number(answer, "label", place), "idx": idx}
 
 
 def _record(row: Mapping[str, Any], place: str) -> Iterator[dict[str, Any]]:
