@@ -1,13 +1,16 @@
 """What rows of suites contributed becomes values with intervals, and rows about one passage count as what they are: not independent."""
 
 from collections.abc import Hashable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from lm_eval.api.metrics import mean
+from lm_eval.api.metrics import aggregate_subtask_metrics, mean
 
 from tunesmith.app.suites.asking import Answered
-from tunesmith.app.suites.measuring import differences, metrics
+from tunesmith.app.suites.choosing import Chosen, LmEvalGroup, choose
+from tunesmith.app.suites.measuring import averages, differences, metrics
+from tunesmith.app.suites.tasks import LoadedSuite
 from tunesmith.core.statistics import wilson
 
 
@@ -32,3 +35,29 @@ def test_a_difference_on_four_passages_is_no_difference_on_thirty_two_rows() -> 
     assert (alone["test"], together["test"]) == ("mcnemar", "paired bootstrap")
     assert alone["p"] < 1e-6
     assert together["p"] > 1e-3
+
+
+@pytest.mark.parametrize(("name", "by_size"), [("blimp", False), ("mmlu_continuation", True)])
+def test_a_group_of_lm_evals_is_averaged_as_lm_eval_does(name: str, by_size: bool) -> None:
+    chosen = choose([name])[0]
+    assert chosen.suite == LmEvalGroup(metric="acc", weight_by_size=by_size)
+    tasks = {"few": [1.0, 0.0], "many": [1.0] * 9 + [0.0], "other": [0.0] * 5}
+    found = {task: answered(right, None) for task, right in tasks.items()}
+    found["other"] = replace(found["other"], items={"em": [0.0] * 5}, aggregations={"em": mean})  # without the group's metric
+    average = averages(LoadedSuite(chosen, {}, {task: len(right) for task, right in tasks.items()}, []), found)
+    assert average["value"] == pytest.approx(aggregate_subtask_metrics([0.5, 0.9], [2, 10], by_size))
+    assert (average["metric"], average["tasks"]) == ("acc", 2)
+
+
+@pytest.mark.parametrize("metric", ["exact_match", "exact_match,get-answer"])
+def test_a_metric_over_a_part_of_answers_is_averaged_whether_the_group_names_the_part_or_not(metric: str) -> None:
+    one = replace(answered([1.0, 0.0], None), items={"exact_match,get-answer": [1.0, 0.0]}, aggregations={"exact_match,get-answer": mean})
+    chosen = Chosen("made", LmEvalGroup(metric=metric, weight_by_size=True), ())
+    average = averages(LoadedSuite(chosen, {}, {"a": 2, "b": 2}, []), {"a": one, "b": one})
+    assert (average["metric"], average["value"]) == ("exact_match,get-answer", 0.5)
+
+
+def test_a_tag_of_lm_evals_has_no_average() -> None:
+    chosen = choose(["arithmetic"])[0]
+    found = {task: answered([1.0, 0.0], None) for task in "ab"}
+    assert averages(LoadedSuite(chosen, {}, {"a": 2, "b": 2}, []), found) == {}

@@ -70,14 +70,14 @@ def averages(loaded: LoadedSuite, answered: Mapping[str, Answered], base: Mappin
     """The mean of the tasks' scores, weighted as the suite does, over all tasks and over each category; with `base`, of the differences.
 
     {metric, value, low, high, rows, tasks, categories: {NAME: {value, low, high, rows, tasks}}}, with `p` of a difference.
-    Empty, where the suite has no average, or one task.
+    Tasks that lack a metric of the average are left out of it. Empty, where the suite has no average, or one task.
     """
     suite = loaded.chosen.suite
-    if not suite.averages or len(answered) < 2:
+    names = {name: found for name, one in answered.items() if (found := _found(suite.headline(name), one))} if suite.averages else {}
+    if len(names) < 2:
         return {}
-    names = {name: suite.headline(name) or (next(iter(one.items)),) for name, one in answered.items()}
     by_category = dict[str, list[str]]()
-    for name in answered:
+    for name in names:
         by_category.setdefault(loaded.category(name), []).append(name)
 
     def average(tasks: Sequence[str]) -> dict[str, Any]:
@@ -88,7 +88,7 @@ def averages(loaded: LoadedSuite, answered: Mapping[str, Answered], base: Mappin
 
     listed = sorted({metric for found in names.values() for metric in found})
     categories = {category: average(tasks) for category, tasks in by_category.items() if category}
-    return {"metric": " and ".join(listed), **average(list(answered)), "categories": categories}
+    return {"metric": " and ".join(listed), **average(list(names)), "categories": categories}
 
 
 def add_corrected(found: Mapping[str, Any]) -> None:
@@ -102,6 +102,12 @@ def add_corrected(found: Mapping[str, Any]) -> None:
         correct(average["categories"].values())
     for tasks in found["suites"].values():
         correct(difference for metrics in tasks.values() for difference in metrics.values())
+
+
+def _found(headline: Sequence[str], answered: Answered) -> tuple[str, ...]:
+    """The headline's metrics as they are called in a task, each with the first of its filters where it names none; empty, where one is missing."""
+    found = [next((key for key in sorted(answered.items) if key == name or key.startswith(f"{name},")), "") for name in headline]
+    return tuple(found) if all(found) else ()
 
 
 def _score(names: Sequence[str], tuned: Answered, base: Answered | None) -> Score:
