@@ -75,9 +75,11 @@ def test_of_a_run_the_differences_to_its_base_are_on_the_same_rows(folder: Path,
     tests = [gap for task in document["differences"]["suites"]["mmlu"].values() for gap in task.values()]
     assert [gap["p_holm"] for gap in tests] == pytest.approx(holm([gap["p"] for gap in tests]), nan_ok=True)
     assert document["differences"]["averages"]["mmlu"]["p_holm"] == document["differences"]["averages"]["mmlu"]["p"]  # one test alone
+    assert {gap["detectable"] for gap in tests} == {None}  # six rows are the fewest that can show a difference of shares
     perplexity = document["differences"]["suites"]["lambada"]["lambada_standard"]["perplexity"]
     assert not perplexity["higher_is_better"]
     assert perplexity["value"] != 0
+    assert perplexity["detectable"] > 0
     rows = [json.loads(line) for line in (Path(document["out"]) / "examples.jsonl").read_text().splitlines()]
     asked = {model: [(row["task"], row["row"]) for row in rows if row["model"] == model] for model in ("run", str(folder))}
     assert asked["run"] == asked[str(folder)]

@@ -32,13 +32,15 @@ def print_suites(document: Mapping[str, Any]) -> None:
 def suites_table(document: Mapping[str, Any]) -> Table:
     """A line for each average, category, or metric of a task."""
     has_base = "base" in document
-    table = make_table("", "metric", *(("base", "tuned", "difference", "p") if has_base else ("score",)), "rows", numbers_from=2)
+    table = make_table(
+        "", "metric", *(("base", "tuned", "difference", "can be seen", "p") if has_base else ("score",)), "rows", numbers_from=2
+    )
     for suite in document["suites"]:
         for name, measured in _lines(document, suite):
             places = measured.decimals
             base, tuned = (one.text(places) if one else MISSING for one in (measured.base, measured.tuned))
             gap = measured.difference.change_text(places) if measured.difference else MISSING
-            cells = (base, tuned, gap, measured.p_text) if has_base else (tuned,)
+            cells = (base, tuned, gap, measured.detectable_text, measured.p_text) if has_base else (tuned,)
             table.add_row(name, measured.metric, *cells, count(measured.rows or 0))
         table.add_section()
     return table
@@ -74,6 +76,7 @@ def _measured(document: Mapping[str, Any], place: tuple[str, ...], metric: str) 
         p=gap.get("p_holm", gap.get("p")),
         test=gap.get("test", ""),
         majority=None,
+        detectable=gap.get("detectable"),
     )
 
 

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from tunesmith.core.power import detectable_mean
 from tunesmith.core.statistics import Interval, clusters, percentiles, two_sided_p
 
-__all__ = ["Strata", "stratified_bootstrap"]
+__all__ = ["Average", "Strata", "stratified_bootstrap"]
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -36,12 +37,23 @@ class Strata:
             raise ValueError("a stratum has a key for each of its rows, or none")
 
 
-def stratified_bootstrap(strata: Strata, *, seed: int, resamples: int = 2000, level: float = 0.95) -> tuple[Interval, float]:
-    """The average with its percentile interval, rows drawn within each stratum, and the two-sided p-value of its being zero.
+@dataclass(frozen=True, slots=True)
+class Average:
+    """A weighted mean over strata."""
+
+    interval: Interval
+    p: float
+    """Two-sided, of its being zero."""
+    detectable: float
+    """The smallest mean that so many rows tell from zero four times in five (`core/power.py`); NaN where that is not known."""
+
+
+def stratified_bootstrap(strata: Strata, *, seed: int, resamples: int = 2000, level: float = 0.95) -> Average:
+    """The average with its percentile interval, rows drawn within each stratum.
 
     Of n rows, or groups of them, n - 1 are drawn: with n of them the variance would come out too small by (n - 1) / n, which matters where strata have
     few. Strata of one say nothing of their own spread: their weighted scores are drawn from each other, which counts the differences between strata too.
-    Bounds and p are NaN where there is nothing to draw from: a single row or group in all, or one beside strata of several.
+    All but the value is NaN where there is nothing to draw from: a single row or group in all, or one beside strata of several.
     Source: Rao, Wu (1988), "Resampling inference with complex survey data", https://doi.org/10.1080/01621459.1988.10478591; Wolter (2007), "Introduction to Variance Estimation", sect. 2.5,
     for strata of one; p as in `statistics.paired_bootstrap`.
     """
@@ -52,7 +64,7 @@ def stratified_bootstrap(strata: Strata, *, seed: int, resamples: int = 2000, le
     units = [clusters(keys or range(size)) for keys, size in zip(strata.groups or [None] * len(strata.sizes), strata.sizes, strict=True)]
     alone = [h for h, rows_of in enumerate(units) if len(rows_of) == 1]
     if len(alone) == 1:
-        return Interval(value, math.nan, math.nan), math.nan
+        return Average(Interval(value, math.nan, math.nan), math.nan, math.nan)
     values_R = np.zeros(resamples)
     for h, rows_of in enumerate(units):
         if len(rows_of) > 1:
@@ -62,7 +74,9 @@ def stratified_bootstrap(strata: Strata, *, seed: int, resamples: int = 2000, le
         drawn_RG = parts[rng.integers(len(alone), size=(resamples, len(alone) - 1))]
         values_R += drawn_RG.sum(1) * len(alone) / (len(alone) - 1)
     low, high = percentiles(values_R, level)
-    return Interval(value, low, high), math.nan if math.isnan(low) else two_sided_p(values_R)
+    if math.isnan(low):
+        return Average(Interval(value, low, high), math.nan, math.nan)
+    return Average(Interval(value, low, high), two_sided_p(values_R), detectable_mean(float(values_R.std(ddof=1)), level))
 
 
 def _drawn(rows_of: Sequence[np.ndarray[Any, np.dtype[np.intp]]], resamples: int, rng: np.random.Generator) -> Iterator[Array]:

@@ -11,6 +11,7 @@ from tunesmith.app.suites.asking import Answered
 from tunesmith.app.suites.choosing import Chosen, LmEvalGroup, choose
 from tunesmith.app.suites.measuring import averages, differences, metrics
 from tunesmith.app.suites.tasks import LoadedSuite
+from tunesmith.core.power import detectable_proportion
 from tunesmith.core.statistics import wilson
 
 
@@ -35,6 +36,18 @@ def test_a_difference_on_four_passages_is_no_difference_on_thirty_two_rows() -> 
     assert (alone["test"], together["test"]) == ("mcnemar", "paired bootstrap")
     assert alone["p"] < 1e-6
     assert together["p"] > 1e-3
+
+
+def test_a_difference_says_how_small_a_one_could_have_been_seen() -> None:
+    draw = np.random.default_rng(0)
+    base, tuned = ({task: answered([float(right) for right in draw.random(200) < share], None) for task in "ab"} for share in (0.5, 0.6))
+    of_a_task = differences(base["a"], tuned["a"])["acc"]["detectable"]
+    num_differing = sum(was != now for was, now in zip(base["a"].items["acc"], tuned["a"].items["acc"], strict=True))
+    assert of_a_task == detectable_proportion(num_differing, 200)
+    loaded = LoadedSuite(Chosen("made", LmEvalGroup(metric="acc", weight_by_size=True), ()), {}, {"a": 200, "b": 200}, [])
+    of_both = averages(loaded, tuned, base)["detectable"]
+    assert of_both == pytest.approx(of_a_task / 2**0.5, rel=0.1)  # twice the rows
+    assert "detectable" not in averages(loaded, tuned)
 
 
 @pytest.mark.parametrize(("name", "by_size"), [("blimp", False), ("mmlu_continuation", True)])

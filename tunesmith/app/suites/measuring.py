@@ -51,6 +51,7 @@ def differences(base: Answered, tuned: Answered) -> dict[str, dict[str, Any]]:
             **_spelled(Interval(gap.value, gap.low, gap.high)),
             "p": _finite(gap.p),
             "test": gap.test,
+            "detectable": _finite(gap.detectable),
             "higher_is_better": better,
         }
     return found
@@ -69,7 +70,7 @@ def compared(
 def averages(loaded: LoadedSuite, answered: Mapping[str, Answered], base: Mapping[str, Answered] | None = None) -> dict[str, Any]:
     """The mean of the tasks' scores, weighted as the suite does, over all tasks and over each category; with `base`, of the differences.
 
-    {metric, value, low, high, rows, tasks, categories: {NAME: {value, low, high, rows, tasks}}}, with `p` of a difference.
+    {metric, value, low, high, rows, tasks, categories: {NAME: {value, low, high, rows, tasks}}}, with `p` and `detectable` of a difference.
     Tasks that lack a metric of the average are left out of it. Empty, where the suite has no average, or one task.
     """
     suite = loaded.chosen.suite
@@ -83,8 +84,9 @@ def averages(loaded: LoadedSuite, answered: Mapping[str, Answered], base: Mappin
     def average(tasks: Sequence[str]) -> dict[str, Any]:
         scores = [_score(names[name], answered[name], base[name] if base is not None else None) for name in tasks]
         sizes, weights = [len(answered[name].rows) for name in tasks], [suite.weight(name, loaded.sizes[name]) for name in tasks]
-        interval, p = stratified_bootstrap(Strata(sizes, weights, scores, [answered[name].groups for name in tasks]), seed=_SEED)
-        return {**_spelled(interval), **({} if base is None else {"p": _finite(p)}), "rows": sum(sizes), "tasks": len(tasks)}
+        found = stratified_bootstrap(Strata(sizes, weights, scores, [answered[name].groups for name in tasks]), seed=_SEED)
+        tested = {} if base is None else {"p": _finite(found.p), "detectable": _finite(found.detectable)}
+        return {**_spelled(found.interval), **tested, "rows": sum(sizes), "tasks": len(tasks)}
 
     listed = sorted({metric for found in names.values() for metric in found})
     categories = {category: average(tasks) for category, tasks in by_category.items() if category}
