@@ -13,7 +13,7 @@ from tunesmith.app.suites.quietly import quiet
 from tunesmith.app.suites.tasks import LoadedSuite
 from tunesmith.core.errors import Interrupted, TunesmithError, UsageError
 
-__all__ = ["Answered", "ask"]
+__all__ = ["Answered", "ask", "build"]
 
 _FEWSHOT_SEED = 1234
 """lm-eval's own: the same examples before the same rows."""
@@ -47,7 +47,7 @@ def ask(lm: EngineLM, loaded: LoadedSuite, rows: Mapping[str, Sequence[int]], *,
     asked = {name: task for name, task in loaded.tasks.items() if rows[name]}
     requests = defaultdict[str, list[Any]](list)
     for name, task in asked.items():
-        _build(lm, name, task, rows[name], with_chat_template=with_chat_template)
+        build(name, task, rows[name], lm if with_chat_template else None)
         for instance in task.instances:
             requests[instance.request_type] += [instance] * instance.repeats
     for kind, instances in requests.items():
@@ -56,7 +56,11 @@ def ask(lm: EngineLM, loaded: LoadedSuite, rows: Mapping[str, Sequence[int]], *,
     return {name: _answered(task, rows[name], partial(loaded.chosen.suite.group, name)) for name, task in asked.items()}
 
 
-def _build(lm: EngineLM, name: str, task: Any, rows: Sequence[int], *, with_chat_template: bool) -> None:
+def build(name: str, task: Any, rows: Sequence[int], chat: EngineLM | None = None) -> None:
+    """Make the requests of these rows of a task of lm-eval's, as its `instances`; `chat`: the model whose chat template writes the prompts.
+
+    Raises: UsageError, where the task has fewer examples than are to stand before a question.
+    """
     task.set_fewshot_seed(_FEWSHOT_SEED)
     try:
         with quiet():
@@ -64,10 +68,10 @@ def _build(lm: EngineLM, name: str, task: Any, rows: Sequence[int], *, with_chat
                 samples=list(rows),
                 rank=0,
                 world_size=1,
-                apply_chat_template=with_chat_template,
-                fewshot_as_multiturn=with_chat_template,
-                chat_template=lm.apply_chat_template if with_chat_template else None,
-                tokenizer_name=lm.tokenizer_name if with_chat_template else "",
+                apply_chat_template=chat is not None,
+                fewshot_as_multiturn=chat is not None,
+                chat_template=chat.apply_chat_template if chat else None,
+                tokenizer_name=chat.tokenizer_name if chat else "",
             )
     except (TunesmithError, Interrupted):
         raise
