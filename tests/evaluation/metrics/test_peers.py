@@ -150,6 +150,12 @@ def test_exact_match_takes_any_of_several_references() -> None:
     assert of_texts("exact_match", ["yes", "no", "maybe"], [["yes"], ["yes", "no"], ["yes", "no"]]) == pytest.approx(2 / 3)
 
 
+def test_normalized_exact_match_forgives_case_punctuation_and_articles_of_any_reference() -> None:
+    references = [["Paris"], ["nine", "The Nile."], ["an apple"], ["Ann"]]
+    assert of_texts("normalized_exact_match", ["paris!", "the nile", "apples", "an"], references) == 0.5
+    assert of_texts("exact_match", ["paris!", "the nile", "apples", "an"], references) == 0
+
+
 @pytest.mark.filterwarnings("ignore")
 @config_context(skip_parameter_validation=True)
 def test_metrics_of_labels_are_scikit_learns() -> None:
