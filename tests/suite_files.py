@@ -80,6 +80,10 @@ def write_suites(folder: Path) -> Path:
         {"text": f"It is {i}.", "questions": [{"question": f"Is it {i + j}?", "answers": answers} for j in range(2)]} for i in range(2)
     ]
     _lines(folder / "superglue/MultiRC/val.jsonl", [{"idx": i, "passage": passage} for i, passage in enumerate(passages)])
+    spans = [{"start": 0, "end": 2}, {"start": 10, "end": 12}, {"start": 0, "end": 2}]
+    passage = {"text": "Ann likes Bob.\n@highlight\nBob ran\n@highlight\nAnn won", "entities": spans}
+    asked = [{"query": f"@placeholder ran {i} miles", "answers": [{"start": 10, "end": 12, "text": "Bob"}]} for i in range(3)]
+    _lines(folder / "superglue/ReCoRD/val.jsonl", [{"idx": 0, "passage": passage, "qas": asked}])
     _glue(folder / "glue")
     prompts = [
         {"key": 1, "prompt": "Say it without commas.", "instruction_id_list": ["punctuation:no_comma"], "kwargs": [{}]},

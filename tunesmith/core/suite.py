@@ -39,7 +39,7 @@ class Suite(Protocol):
         """What a row of the task has in common with others, which it is drawn together with for intervals: its passage, say. None: it stands alone."""
 
     def definition(self, task: str) -> Mapping[str, Any]:
-        """Keys of the task's definition that are set, or set otherwise than in lm-eval's."""
+        """Keys of the task's definition that are set otherwise than in lm-eval's; with an `output_type` it is whole, and lm-eval's is not read."""
 
     def read(self, folder: Path, task: str) -> Rows | None:
         """The rows in the files as their authors ship them; None where the task's are not there.

@@ -1,9 +1,12 @@
 """How GLUE's and SuperGLUE's tasks are judged where lm-eval does not have it."""
 
 import random
+import sys
+from types import ModuleType
 from typing import Any
 
 import pytest
+from datasets import Dataset
 from lm_eval.api.metrics import acc_all
 from scipy.stats import pearsonr
 from sklearn.metrics import f1_score
@@ -34,6 +37,31 @@ def test_multirc_is_judged_by_f1_over_answers_and_by_whole_questions() -> None:
     passage = items["em"][:24]
     assert judged["em"](passage * 2) == judged["em"](passage)  # drawn twice
     assert judged["em"]([*passage[:6], *passage[:6], ((9, 9), 0, False)]) in (0, 2 / 3)
+
+
+def test_record_is_asked_as_lm_eval_asks_it_and_judged_by_squads_script(monkeypatch: pytest.MonkeyPatch) -> None:
+    scripts = ModuleType("transformers.data.metrics.squad_metrics")  # which transformers no longer has
+    monkeypatch.setitem(sys.modules, "transformers.data.metrics", ModuleType("transformers.data.metrics"))
+    monkeypatch.setitem(sys.modules, "transformers.data.metrics.squad_metrics", scripts)
+    monkeypatch.setattr(sys.modules["transformers.data.metrics"], "squad_metrics", scripts, raising=False)
+    from lm_eval.tasks.super_glue.record import t5_utils, util
+
+    passage = "The Ann saw an Ann Lee.\n@highlight\nBob ran\n@highlight\nAnn won"
+    doc = {
+        "passage": passage,
+        "query": "@placeholder met @placeholder",
+        "entities": ["Bob", "Ann Lee", "The Ann", "Bob"],
+        "answers": ["Ann", "Ann"],
+    }
+    (theirs,) = util.process_docs(Dataset.from_list([doc]))
+    task = defined("superglue", "record")
+    assert task["doc_to_text"](doc) == util.doc_to_text(theirs)
+    assert task["doc_to_choice"](doc) == util.doc_to_choice(theirs)
+    assert task["doc_to_target"](doc) == util.doc_to_target(theirs)
+    for place, name in enumerate(theirs["entities"]):
+        found = task["process_results"](doc, [(float(place == other), False) for other in range(3)])
+        item = [(name, "1_Ann")]
+        assert (found["f1"], found["em"]) == pytest.approx((t5_utils.squad_f1_agg(item), t5_utils.squad_em_agg(item)))
 
 
 def test_stsb_says_the_likeliest_listed_score_and_is_judged_by_both_correlations() -> None:

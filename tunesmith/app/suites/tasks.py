@@ -113,7 +113,7 @@ def _made(chosen: Chosen, rows: Mapping[str, Rows]) -> dict[str, Any]:
     if not rows:
         _require_hub(chosen, whole[names[0]])
     members = {name: {"task": name, **suite.definition(name), **(_data(rows[name], whole[name]) if rows else {})} for name in names}
-    own = {name: ConfigurableTask(config=member) for name, member in members.items() if not defined[name]}
+    own = {name: ConfigurableTask(config=member) for name, member in members.items() if "output_type" in suite.definition(name)}
     theirs = [member for name, member in members.items() if name not in own]
     made = own | dict(manager.load({"group": chosen.name, "task": theirs})["tasks"] if theirs else {})
     return {name: made[name] for name in names}

@@ -5,17 +5,16 @@ judged right (EM); the suite's is the mean over the tasks.
 Source: Wang et al. (2019), "SuperGLUE: A Stickier Benchmark for General-Purpose Language Understanding Systems", https://arxiv.org/abs/1905.00537.
 """
 
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
-
-from tunesmith.core import registry
 from tunesmith.core.errors import DataError
 from tunesmith.core.suite import Rows
 from tunesmith.evaluation.suites._files import first_of, json_rows, number, text
+from tunesmith.evaluation.suites._multirc import MULTIRC
+from tunesmith.evaluation.suites._record import RECORD
 from tunesmith.evaluation.suites._suite import LmEvalSuite
 
 __all__ = ["SuperGlue"]
@@ -66,12 +65,8 @@ class SuperGlue(LmEvalSuite):
         return row[_SHARED[task]] if task in _SHARED else None
 
     def definition(self, task: str) -> Mapping[str, Any]:
-        """MultiRC's metrics, and its choices in the order of its labels; the other tasks as in lm-eval."""
-        if task != "multirc":
-            return {}
-        aggregations = {"f1a": _f1, "em": _questions_right}
-        metrics = [{"metric": name, "aggregation": value, "higher_is_better": True} for name, value in aggregations.items()]
-        return {"doc_to_choice": _judgements, "process_results": _judged, "metric_list": metrics}
+        """MultiRC's metrics and ReCoRD whole; the other tasks as in lm-eval."""
+        return {"multirc": MULTIRC, "record": RECORD}.get(task, {})
 
     def read(self, folder: Path, task: str) -> Rows | None:
         """An object a line, in a folder a task or in files named TASK__val.jsonl."""
@@ -84,36 +79,6 @@ class SuperGlue(LmEvalSuite):
             for split, path in paths.items()
             if path is not None
         }
-
-
-def _judgements(doc: Mapping[str, Any]) -> list[str]:
-    return [f"{doc['answer']}\nIs the answer correct? {said}" for said in ("no", "yes")]
-
-
-def _judged(doc: Mapping[str, Any], results: Sequence[tuple[float, bool]]) -> dict[str, Any]:
-    """Of F1a whether an answer is rightly called right, is right, and is called so; of EM its question, which answer it is, and whether it is judged right."""
-    (no, _), (yes, _) = results
-    true, said = doc["label"] == 1, yes > no
-    idx = doc["idx"]
-    question = (idx["paragraph"], idx["question"])
-    return {"f1a": (float(true and said), float(true), float(said)), "em": (question, idx["answer"], true == said)}
-
-
-def _f1(items: Sequence[tuple[float, float, float]]) -> float:
-    return float(registry.create("metric", "f1").value(np.array(items)))
-
-
-def _questions_right(items: Sequence[tuple[tuple[int, int], int, bool]]) -> float:
-    """A question ends where another begins, or where an answer comes again: a passage may have been drawn twice."""
-    questions, last, seen = list[list[list[float]]](), None, set[int]()
-    for question, answer, right in items:
-        if question != last or answer in seen:
-            questions.append([])
-            last, seen = question, set()
-        seen.add(answer)
-        questions[-1].append([float(right)])
-    metric = registry.create("metric", "question_exact_match")
-    return float(metric.value(np.array([metric.merge(np.array(question)) for question in questions])))
 
 
 def _label(row: Mapping[str, Any], place: str, *labels: str) -> int:
