@@ -108,8 +108,8 @@ def _made(chosen: Chosen, rows: Mapping[str, Rows]) -> dict[str, Any]:
         return dict(whole_index().load([chosen.name])["tasks"])
     folder = Path(lm_eval.__file__).parent / "tasks" / suite.definitions
     manager = TaskManager(include_path=str(folder) if suite.definitions else None, include_defaults=False)
-    defined = {name: (manager.task_index[name].cfg or {}) if name in manager.task_index else {} for name in names}
-    whole = {name: {"task": name, **defined[name], **suite.definition(name)} for name in names}
+    index = manager.task_index
+    whole = {name: {**((index[name].cfg or {}) if name in index else {}), **suite.definition(name)} for name in names}
     if not rows:
         _require_hub(chosen, whole[names[0]])
     members = {name: {"task": name, **suite.definition(name), **(_data(rows[name], whole[name]) if rows else {})} for name in names}
