@@ -183,7 +183,9 @@ def test_a_task_that_only_lm_eval_knows_is_read_from_the_hub(folder: Path, monke
         raise ConnectionError(f"no route to {name}")
 
     monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", unreachable)
-    with pytest.raises(FetchError, match=r"--suite winogrande: .*no route to \S*winogrande.*No reader of its files is known here"):
+    with pytest.raises(
+        FetchError, match=r"--suite winogrande: .*no route to \S*winogrande.*No reader of its files is known here: --data does not help"
+    ):
         evaluate(str(folder), ["winogrande"])
 
 

@@ -84,6 +84,16 @@ def test_the_table_shows_average_categories_and_differences(
     assert lines[-1].endswith("every task and every answer: runs/evaluations/tuned-1")
 
 
+def test_where_the_terminal_is_narrow_intervals_stand_below_and_no_column_is_lost(
+    asked: dict[str, Any], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert run(["evaluate", "m", "--suite", "mmlu"]) == 0
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    at = lines.index("mmlu acc 0.30 0.40 +0.10 0.08 < 0.001 40")
+    assert lines[at + 1] == "(0.20–0.40) (0.30–0.50) (0.00–0.20)"
+
+
 def test_without_a_base_a_score_stands_alone(asked: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["evaluate", "m", "--suite", "mmlu", "--no-base"]) == 0
     assert "mmlu acc 0.40 (0.30–0.50) 40" in [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]

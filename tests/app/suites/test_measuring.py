@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from lm_eval.api.metrics import aggregate_subtask_metrics, mean
+from lm_eval.api.metrics import aggregate_subtask_metrics, f1_score, mean
 
 from tunesmith.app.suites.asking import Answered
 from tunesmith.app.suites.choosing import Chosen, LmEvalGroup, choose
@@ -48,6 +48,12 @@ def test_a_difference_says_how_small_a_one_could_have_been_seen() -> None:
     of_both = averages(loaded, tuned, base)["detectable"]
     assert of_both == pytest.approx(of_a_task / 2**0.5, rel=0.1)  # twice the rows
     assert "detectable" not in averages(loaded, tuned)
+
+
+@pytest.mark.filterwarnings("error")
+def test_draws_without_a_class_say_nothing() -> None:
+    one = replace(answered([], None), items={"f1": [(1, 1), (0, 0), (0, 0)]}, aggregations={"f1": f1_score})
+    assert metrics(one)["f1"]["value"] == 1
 
 
 @pytest.mark.parametrize(("name", "by_size"), [("blimp", False), ("mmlu_continuation", True)])

@@ -2,6 +2,7 @@
 
 import random
 import sys
+from functools import partial
 from types import ModuleType
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from datasets import Dataset
 from lm_eval.api.metrics import acc_all
 from scipy.stats import pearsonr
-from sklearn.metrics import f1_score
+from sklearn.metrics import f1_score, matthews_corrcoef
 
 from tunesmith.core import registry
 
@@ -19,7 +20,7 @@ def defined(suite: str, task: str) -> Any:
 
 
 def aggregations(suite: str, task: str) -> dict[str, Any]:
-    return {metric["metric"]: metric["aggregation"] for metric in defined(suite, task)["metric_list"]}
+    return {metric["metric"]: metric.get("aggregation") for metric in defined(suite, task)["metric_list"]}
 
 
 def test_multirc_is_judged_by_f1_over_answers_and_by_whole_questions() -> None:
@@ -37,6 +38,22 @@ def test_multirc_is_judged_by_f1_over_answers_and_by_whole_questions() -> None:
     passage = items["em"][:24]
     assert judged["em"](passage * 2) == judged["em"](passage)  # drawn twice
     assert judged["em"]([*passage[:6], *passage[:6], ((9, 9), 0, False)]) in (0, 2 / 3)
+
+
+@pytest.mark.parametrize(
+    ("suite", "task", "metric", "num_classes", "peer"),
+    [
+        ("glue", "cola", "mcc", 2, matthews_corrcoef),
+        ("glue", "mrpc", "f1", 2, f1_score),
+        ("glue", "qqp", "f1", 2, f1_score),
+        ("superglue", "cb", "f1", 3, partial(f1_score, average="macro")),
+    ],
+)
+def test_classes_are_judged_as_scikit_learn_does(suite: str, task: str, metric: str, num_classes: int, peer: Any) -> None:
+    draw, aggregate = random.Random(1), aggregations(suite, task)[metric]
+    for _ in range(50):
+        pairs = [(draw.randrange(num_classes), draw.randrange(num_classes)) for _ in range(draw.randrange(12, 60))]
+        assert aggregate(pairs) == pytest.approx(peer(*zip(*pairs, strict=True)))
 
 
 def test_record_is_asked_as_lm_eval_asks_it_and_judged_by_squads_script(monkeypatch: pytest.MonkeyPatch) -> None:

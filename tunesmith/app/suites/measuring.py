@@ -4,6 +4,7 @@ n rows of a task
 """
 
 import math
+import warnings
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
@@ -134,7 +135,12 @@ def _value(items: Sequence[Any], aggregate: Callable[[Sequence[Any]], float]) ->
     if aggregate is mean and all(isinstance(item, int | float | np.number | np.bool_) for item in items):
         numbers = np.array(items, dtype=np.float64)
         return lambda rows: float(numbers[rows[:, 0].astype(np.intp)].mean())
-    return lambda rows: float(aggregate([items[int(place)] for place in rows[:, 0]]))
+
+    def value(rows: Array) -> float:
+        with warnings.catch_warnings(action="ignore"):  # scikit-learn's, where some class was not drawn
+            return float(aggregate([items[int(place)] for place in rows[:, 0]]))
+
+    return value
 
 
 def _is_proportion(items: Sequence[Any], aggregate: Callable[[Sequence[Any]], float]) -> bool:

@@ -137,7 +137,11 @@ def _require_hub(chosen: Chosen, defined: Mapping[str, Any]) -> None:
 
 def _absent(chosen: Chosen, said: str) -> FetchError:
     suite = chosen.suite
-    cure = f"Bring {suite.files} in DATA/{suite.folder}, and add --data DATA." if suite.folder else "No reader of its files is known here."
+    cure = (
+        f"Bring {suite.files} in DATA/{suite.folder}, and add --data DATA."
+        if suite.folder
+        else "No reader of its files is known here: --data does not help."
+    )
     return FetchError(f"--suite {chosen.name}: its rows are on the model hub, which did not give them ({said}). {cure}")
 
 

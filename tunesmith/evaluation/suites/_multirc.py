@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from tunesmith.core import registry
+from tunesmith.evaluation.suites._classes import metric
 
 __all__ = ["MULTIRC"]
 
@@ -24,7 +24,7 @@ def _judged(doc: Mapping[str, Any], results: Sequence[tuple[float, bool]]) -> di
 
 
 def _f1(items: Sequence[tuple[float, float, float]]) -> float:
-    return float(registry.create("metric", "f1").value(np.array(items)))
+    return float(metric("f1").value(np.array(items)))
 
 
 def _questions_right(items: Sequence[tuple[tuple[int, int], int, bool]]) -> float:
@@ -36,8 +36,8 @@ def _questions_right(items: Sequence[tuple[tuple[int, int], int, bool]]) -> floa
             last, seen = question, set()
         seen.add(answer)
         questions[-1].append([float(right)])
-    metric = registry.create("metric", "question_exact_match")
-    return float(metric.value(np.array([metric.merge(np.array(question)) for question in questions])))
+    whole = metric("question_exact_match")
+    return float(whole.value(np.array([whole.merge(np.array(question)) for question in questions])))
 
 
 MULTIRC: Mapping[str, Any] = {

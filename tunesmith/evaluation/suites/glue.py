@@ -16,6 +16,7 @@ import numpy as np
 
 from tunesmith.core import registry
 from tunesmith.core.suite import Rows
+from tunesmith.evaluation.suites._classes import F1, MCC, metric
 from tunesmith.evaluation.suites._suite import LmEvalSuite
 
 __all__ = ["Glue"]
@@ -35,6 +36,7 @@ _COLUMNS = {
 }
 """Task -> its texts, as the definition calls them."""
 _HEADLINES = {"cola": ("mcc",), "mrpc": ("acc", "f1"), "qqp": ("acc", "f1"), "stsb": ("pearson", "spearman")}
+_METRICS: Mapping[str, Sequence[Mapping[str, Any]]] = {"cola": [MCC], "mrpc": [{"metric": "acc"}, F1], "qqp": [{"metric": "acc"}, F1]}
 _MNLI = {"mnli": ("mnli", "validation", "validation_matched"), "mnli_mismatch": ("mnli", "validation_mismatched", "validation_mismatched")}
 """Its two -> the task and its part as for tuning, and the hub's split."""
 _SHARED = {"mnli": "premise", "mnli_mismatch": "premise", "qnli": "question", "rte": "sentence1", "wnli": "sentence1"}
@@ -70,9 +72,9 @@ class Glue(LmEvalSuite):
         return row[_SHARED[task]] if task in _SHARED else None
 
     def definition(self, task: str) -> Mapping[str, Any]:
-        """STS-B's whole, which lm-eval does not have; the others' as in lm-eval."""
+        """STS-B's whole, which lm-eval does not have, and the metrics of CoLA, MRPC and QQP; else as in lm-eval."""
         if task != "stsb":
-            return {}
+            return {"metric_list": [dict(one) for one in _METRICS[task]]} if task in _METRICS else {}
         return {
             "dataset_path": "nyu-mll/glue",
             "dataset_name": "stsb",
@@ -121,8 +123,8 @@ def _scored(doc: Mapping[str, Any], results: Sequence[tuple[float, bool]]) -> di
     return dict.fromkeys(_HEADLINES["stsb"], (float(doc["label"]), said))
 
 
-def _correlation(metric: str) -> Callable[[Sequence[tuple[float, float]]], float]:
-    return partial(_correlated, registry.create("metric", metric).value)
+def _correlation(name: str) -> Callable[[Sequence[tuple[float, float]]], float]:
+    return partial(_correlated, metric(name).value)
 
 
 def _correlated(value: Callable[[Any], float], items: Sequence[tuple[float, float]]) -> float:

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 from tunesmith.core.errors import DataError
 from tunesmith.core.suite import Rows
+from tunesmith.evaluation.suites._classes import MACRO_F1
 from tunesmith.evaluation.suites._files import first_of, json_rows, number, text
 from tunesmith.evaluation.suites._multirc import MULTIRC
 from tunesmith.evaluation.suites._record import RECORD
@@ -30,6 +31,7 @@ _FOLDERS = {
     "wsc": "WSC",
 }
 _HEADLINES = {"cb": ("acc", "f1"), "multirc": ("f1a", "em"), "record": ("f1", "em")}
+_CB = {"metric_list": [{"metric": "acc"}, dict(MACRO_F1)]}
 _SHARED = {
     "boolq": "passage",
     "cb": "premise",
@@ -65,8 +67,8 @@ class SuperGlue(LmEvalSuite):
         return row[_SHARED[task]] if task in _SHARED else None
 
     def definition(self, task: str) -> Mapping[str, Any]:
-        """MultiRC's metrics and ReCoRD whole; the other tasks as in lm-eval."""
-        return {"multirc": MULTIRC, "record": RECORD}.get(task, {})
+        """MultiRC's metrics and CB's, and ReCoRD whole; the other tasks as in lm-eval."""
+        return {"cb": _CB, "multirc": MULTIRC, "record": RECORD}.get(task, {})
 
     def read(self, folder: Path, task: str) -> Rows | None:
         """An object a line, in a folder a task or in files named TASK__val.jsonl."""
