@@ -83,13 +83,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="two repeats in place of five")
     parser.add_argument("--json", action="store_true", help="print the document in place of the table")
     parser.add_argument("--rows", type=int, metavar="N", help="training rows a leg, whole steps of them; questions of `evaluation`")
-    parser.add_argument("--data", metavar="FILE", help="docstrings, small-talk, or a .jsonl file of conversations, for sft and sft-full")
+    parser.add_argument(
+        "--data",
+        metavar="FILE",
+        help="of sft and sft-full: docstrings, small-talk, or a .jsonl file of conversations; of evaluation: a folder with MMLU's files in mmlu/, else it is docstrings",
+    )
     parser.add_argument("--peers", metavar="A,B", help="only these peers")
     options = parser.parse_args(given)
     if options.name == "all" and (options.rows or options.data or options.peers):
         parser.error("all: takes --quick and --json only")
-    if options.data and options.name not in ("sft", "sft-full"):
-        parser.error(f"{options.name}: has data of its own; --data is for sft and sft-full")
+    if options.data and options.name not in ("sft", "sft-full", "evaluation"):
+        parser.error(f"{options.name}: has data of its own; --data is for sft, sft-full and evaluation")
 
     wanted = Options(options.quick, options.rows, options.data, options.peers.split(",") if options.peers else None)
     names = TITLES if options.name == "all" else [options.name]

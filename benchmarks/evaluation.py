@@ -49,14 +49,15 @@ def _peer(leg: Leg, scored: Mapping[str, Sequence[Scored]], found: Agreement, pa
 
 def run_evaluation(options: Options, say: Say) -> dict[str, Any]:
     """The document of the benchmark. Raises: BenchmarkError."""
-    if options.data or options.peers not in (None, ["lm_eval"]):
-        raise BenchmarkError("evaluation: has one peer, lm_eval, and one test: neither --data nor other --peers.")
+    if options.peers not in (None, ["lm_eval"]):
+        raise BenchmarkError("evaluation: has one peer, lm_eval.")
     legs = {leg.name: leg for leg in LEGS}
     executables = pythons([leg.program for leg in LEGS], say)
     with tempfile.TemporaryDirectory(prefix="tunesmith-benchmark-") as name:
         folder = Path(name)
-        say("preparing docstrings")
-        python(sys.executable, "benchmarks.prepare_questions", str(folder / "questions"), json.dumps(options.num_rows))
+        say(f"preparing {'mmlu' if options.data else 'docstrings'}")
+        data = str(Path(options.data).absolute()) if options.data else None
+        python(sys.executable, "benchmarks.prepare_questions", str(folder / "questions"), json.dumps([data, options.num_rows]))
         facts: dict[str, Any] = json.loads((folder / "questions" / "facts.json").read_text(encoding="utf-8"))
         scored: dict[str, list[Scored]] = {leg: [] for leg in legs}
         order = interleaved(options.repeats(LEGS))

@@ -14,30 +14,23 @@ TIE_NATS = 1e-4
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question after the shots, and what could follow it."""
+    """A question with the worked examples before it, and what could follow it."""
 
-    question: tuple[int, ...]
-    choices: tuple[tuple[int, ...], ...]
+    prompt: str
+    choices: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Questions:
-    """Tokens of a multiple-choice test: the shots that every question has before it, and the questions."""
+    """A multiple-choice test."""
 
     model: str
     """The folder of the model that answers."""
-    shots: tuple[int, ...]
     questions: tuple[Question, ...]
-
-    @property
-    def num_tokens(self) -> int:
-        """All tokens, as if each choice were read with everything before it: what is asked, however it is computed."""
-        return sum(len(self.shots) + len(one.question) + len(choice) for one in self.questions for choice in one.choices)
-
-    @property
-    def num_scored_tokens(self) -> int:
-        """The choices' own."""
-        return sum(len(choice) for one in self.questions for choice in one.choices)
+    num_tokens: int
+    """All tokens, as if each choice were read with everything before it: what is asked, however it is computed."""
+    num_scored_tokens: int
+    """The choices' own."""
 
     def write(self, folder: Path) -> None:
         """To questions.json."""
@@ -48,8 +41,8 @@ class Questions:
     def read(cls, folder: Path) -> "Questions":
         """What `write` wrote."""
         found: Mapping[str, Any] = json.loads((folder / "questions.json").read_text(encoding="utf-8"))
-        questions = [Question(tuple(one["question"]), tuple(tuple(choice) for choice in one["choices"])) for one in found["questions"]]
-        return cls(found["model"], tuple(found["shots"]), tuple(questions))
+        questions = tuple(Question(one["prompt"], tuple(one["choices"])) for one in found["questions"])
+        return cls(**{**found, "questions": questions})
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,12 +75,44 @@ def write_suites(folder: Path) -> Path:
         folder / "superglue/BoolQ/val.jsonl",
         [{"question": f"is it {i}", "passage": f"It is {i % 2}.", "label": i % 2 == 0} for i in range(4)],
     )
+    answers = [{"text": f"number {i}", "label": i % 2, "idx": i} for i in range(3)]
+    passages = [
+        {"text": f"It is {i}.", "questions": [{"question": f"Is it {i + j}?", "answers": answers} for j in range(2)]} for i in range(2)
+    ]
+    _lines(folder / "superglue/MultiRC/val.jsonl", [{"idx": i, "passage": passage} for i, passage in enumerate(passages)])
+    spans = [{"start": 0, "end": 2}, {"start": 10, "end": 12}, {"start": 0, "end": 2}]
+    passage = {"text": "Ann likes Bob.\n@highlight\nBob ran\n@highlight\nAnn won", "entities": spans}
+    asked = [{"query": f"@placeholder ran {i} miles", "answers": [{"start": 10, "end": 12, "text": "Bob"}]} for i in range(3)]
+    _lines(folder / "superglue/ReCoRD/val.jsonl", [{"idx": 0, "passage": passage, "qas": asked}])
+    _glue(folder / "glue")
     prompts = [
         {"key": 1, "prompt": "Say it without commas.", "instruction_id_list": ["punctuation:no_comma"], "kwargs": [{}]},
         {"key": 2, "prompt": "Write in lower case.", "instruction_id_list": ["change_case:english_lowercase"], "kwargs": [{}]},
     ]
     _lines(folder / "ifeval/input_data.jsonl", prompts)
     return folder
+
+
+def _glue(folder: Path) -> None:
+    """Two tasks with a header, one with training rows, one without a header, both parts of MNLI; scores of pairs. A quote is a character like any other."""
+    header, pairs = ("index", "sentence1", "sentence2", "label"), [(f"It is {i}.", f'It is "{i % 2}') for i in range(4)]
+    entailed = [(str(i), *pair, ("entailment", "not_entailment")[i % 2]) for i, pair in enumerate(pairs)]
+    for part in ("train", "dev"):
+        _tsv(folder / f"RTE/{part}.tsv", [header, *entailed])
+    _tsv(folder / "CoLA/dev.tsv", [("gj04", str(i % 2), "", f"They is {i}.") for i in range(4)])
+    questions = [("id", "qid1", "qid2", "question1", "question2", "is_duplicate")]
+    _tsv(folder / "QQP/dev.tsv", questions + [(str(i), "1", "2", *pair, str(i % 2)) for i, pair in enumerate(pairs)])
+    inferred = [(*pair, ("neutral", "entailment", "contradiction")[i % 3]) for i, pair in enumerate(pairs)]
+    for part in ("dev_matched", "dev_mismatched"):
+        _tsv(folder / f"MNLI/{part}.tsv", [("sentence1", "sentence2", "gold_label"), *inferred])
+    _tsv(
+        folder / "STS-B/dev.tsv",
+        [("index", "sentence1", "sentence2", "score"), *((str(i), *pair, f"{i * 1.3:.3f}") for i, pair in enumerate(pairs))],
+    )
+
+
+def _tsv(path: Path, rows: list[tuple[str, ...]]) -> None:
+    _write(path, "".join("\t".join(row) + "\n" for row in rows))
 
 
 def _question(subject: str, split: str, number: int) -> tuple[str, ...]:

@@ -3,10 +3,10 @@
 import json
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from benchmarks.legs._measure import peak_memory_bytes
 from benchmarks.questions import Questions, Scored
@@ -14,15 +14,18 @@ from benchmarks.workload import Config
 
 __all__ = ["main", "timed"]
 
-Choices = Sequence[Sequence[float]]
 
+def timed(questions: Questions, model: Any, version: str) -> Scored:
+    """Ask a model of lm-eval's for the log-likelihood of every choice of every question."""
+    from lm_eval.api.instance import Instance
 
-def timed(questions: Questions, score: Callable[[], Choices], version: str) -> Scored:
-    """Run `score`, which gives the log-probability of every choice of every question."""
+    pairs = [(one.prompt, choice) for one in questions.questions for choice in one.choices]
+    requests = [Instance("loglikelihood", {}, pair, 0, ("evaluation", place, 1)) for place, pair in enumerate(pairs)]
     started = time.perf_counter()
-    logprobs = score()
+    answers = iter(model.loglikelihood(requests, disable_tqdm=True))
+    logprobs = tuple(tuple(float(next(answers)[0]) for _ in one.choices) for one in questions.questions)
     return Scored(
-        logprobs=tuple(tuple(choices) for choices in logprobs),
+        logprobs=logprobs,
         seconds=time.perf_counter() - started,
         num_tokens=questions.num_tokens,
         num_scored_tokens=questions.num_scored_tokens,

@@ -75,9 +75,11 @@ def test_of_a_run_the_differences_to_its_base_are_on_the_same_rows(folder: Path,
     tests = [gap for task in document["differences"]["suites"]["mmlu"].values() for gap in task.values()]
     assert [gap["p_holm"] for gap in tests] == pytest.approx(holm([gap["p"] for gap in tests]), nan_ok=True)
     assert document["differences"]["averages"]["mmlu"]["p_holm"] == document["differences"]["averages"]["mmlu"]["p"]  # one test alone
+    assert {gap["detectable"] for gap in tests} == {None}  # six rows are the fewest that can show a difference of shares
     perplexity = document["differences"]["suites"]["lambada"]["lambada_standard"]["perplexity"]
     assert not perplexity["higher_is_better"]
     assert perplexity["value"] != 0
+    assert perplexity["detectable"] > 0
     rows = [json.loads(line) for line in (Path(document["out"]) / "examples.jsonl").read_text().splitlines()]
     asked = {model: [(row["task"], row["row"]) for row in rows if row["model"] == model] for model in ("run", str(folder))}
     assert asked["run"] == asked[str(folder)]
@@ -181,8 +183,18 @@ def test_a_task_that_only_lm_eval_knows_is_read_from_the_hub(folder: Path, monke
         raise ConnectionError(f"no route to {name}")
 
     monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", unreachable)
-    with pytest.raises(FetchError, match=r"--suite winogrande: .*no route to \S*winogrande.*No reader of its files is known here"):
+    with pytest.raises(
+        FetchError, match=r"--suite winogrande: .*no route to \S*winogrande.*No reader of its files is known here: --data does not help"
+    ):
         evaluate(str(folder), ["winogrande"])
+
+
+def test_data_that_is_not_read_is_said(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tunesmith.app.suites.tasks._made", lambda chosen, rows: {})
+    said = "winogrande: --data is not read, as no reader of its files is known here; its rows come from the hub."
+    assert [load(choose(["winogrande"])[0], given, None).notes for given in (data, None)] == [[said], []]
+    with pytest.raises(UsageError, match=r"--data .*/nothing: no such folder"):
+        load(choose(["winogrande"])[0], tmp_path / "nothing", None)
 
 
 def test_an_encoder_is_refused(encoder_folder: Path, data: Path) -> None:

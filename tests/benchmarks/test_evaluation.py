@@ -1,54 +1,54 @@
-"""Multiple choice: agreement by hand, ours against plain transformers, and lm-eval in its own environment."""
+"""Multiple choice: agreement by hand, ours against plain transformers and lm-eval, and lm-eval in its own environment."""
 
 import json
 from dataclasses import replace
 
 import pytest
 import torch
-from model.tiny import tokenizer
-from transformers import AutoModelForCausalLM
+from suite_files import byte_model, write_suites
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from benchmarks import prepare_questions
 from benchmarks.environments import peer_python
 from benchmarks.evaluation import LEGS, compare_scored
+from benchmarks.legs import lm_eval
 from benchmarks.legs.ours_evaluation import leg
-from benchmarks.prepare_questions import questions_of
+from benchmarks.prepare_questions import docstrings, mmlu
 from benchmarks.questions import Question, Questions, Scored, agreement
 from benchmarks.running import python
-from tunesmith.core.types import Completion, Origin
-from tunesmith.model.load import load
 
 SCORED = Scored(((-1.0, -2.0), (-4.0, -3.0)), seconds=2.0, num_tokens=100, num_scored_tokens=10, peak_memory_bytes=1000, version="1")
 FACTS = {"workload": {"title": "questions"}, "machine": {}}
 
 
 @pytest.fixture
-def questions(llama, tmp_path):
-    torch.manual_seed(0)
-    llama().save_pretrained(tmp_path / "model")
-    tokenizer().save_pretrained(tmp_path / "model")
-    asked = [Question((10, 11, 12), ((20,), (21, 22), (23, 24, 25), (26,))), Question((13, 14), ((30, 31), (32, 33), (34,), (35, 36)))]
-    return Questions(str(tmp_path / "model"), (5, 6, 7, 8, 9), tuple(asked))
+def questions(tmp_path):
+    """Choices of one token, which lm-eval's backend reads off one pass, and longer ones."""
+    asked = [Question("Shots.\n\nWhat? A", ("B", "C", "D", "E")), Question("Shots.\n\nWhich:", (" two", " more", " of", " these"))]
+    return Questions(str(byte_model(tmp_path / "model")), tuple(asked), num_tokens=1, num_scored_tokens=1)
 
 
 def _alone(questions):
     """Each choice after everything before it, with plain transformers."""
-    model = AutoModelForCausalLM.from_pretrained(questions.model).eval()
+    model, tokenizer = AutoModelForCausalLM.from_pretrained(questions.model).eval(), AutoTokenizer.from_pretrained(questions.model)
     for one in questions.questions:
         for choice in one.choices:
-            tokens = torch.tensor([*questions.shots, *one.question, *choice])
+            tokens = torch.tensor(tokenizer(one.prompt + choice)["input_ids"])
             with torch.no_grad():
                 logprobs = model(tokens[None]).logits[0].log_softmax(-1)
-            start = len(tokens) - len(choice)
+            start = len(tokens) - len(choice)  # a token is a letter
             yield sum(float(logprobs[place - 1, tokens[place]]) for place in range(start, len(tokens)))
-
-
-def test_tokens_are_counted_as_if_each_choice_were_read_alone(questions):
-    assert questions.num_scored_tokens == 7 + 7
-    assert questions.num_tokens == 4 * (5 + 3) + 4 * (5 + 2) + 14
 
 
 def test_ours_equals_each_choice_read_alone(questions):
     assert [x for choices in leg(questions, "best").logprobs for x in choices] == pytest.approx(list(_alone(questions)), abs=1e-4)
+
+
+@pytest.mark.parametrize("config", ["best", "default"])
+def test_lm_eval_asked_in_the_same_way_chooses_the_same(questions, config):
+    found = agreement([leg(questions, config)], [lm_eval.leg(questions, config)])
+    assert found.passed
+    assert found.logprob_difference < 1e-3
 
 
 def test_agreement_counts_other_choices_and_forgives_ties():
@@ -73,18 +73,33 @@ def test_document_gives_ratios_where_all_choices_agree():
     assert [peer["ratios"] for peer in document["peers"].values()] == [None, None]
 
 
-def test_questions_have_four_different_choices_and_one_of_them_is_right(llama, tmp_path):
-    llama().save_pretrained(tmp_path / "model")
-    tokenizer().save_pretrained(tmp_path / "model")
-    words = "the cat sat on a mat dog ran good bad film".split()
-    examples = [Completion(f"{a} {b}", f"{b} {a}", Origin("f", 1)) for a in words for b in words if a != b]
-    model = load(str(tmp_path / "model"), need="lm")
-    made = questions_of(model, examples, 20)
-    assert made == questions_of(model, examples, 20)
-    assert len(made.questions) == 20
-    # "Function", ":", a, b, "Docstring", ":" of which this tokenizer knows a and b, asks for b, a
-    assert len({one.choices.index(one.question[3:1:-1]) for one in made.questions}) > 1
-    assert all(len(set(one.choices)) == 4 for one in made.questions)
+def test_docstrings_have_four_different_choices_one_of_them_right_and_more_hold_fewer():
+    made = docstrings(20)
+    assert made[:8] == docstrings(8)
+    assert len({one.prompt.rpartition("\n\nFunction:")[0] for one in made}) == 1  # the worked examples
+    assert all(one.prompt.count("Docstring:") == 6 and len(set(one.choices)) == 4 for one in made)
+
+
+def test_mmlu_is_asked_as_lm_eval_does_with_its_authors_worked_examples(tmp_path, monkeypatch):
+    monkeypatch.setattr(prepare_questions, "_SUBJECT", "mmlu_anatomy")
+    made = mmlu(write_suites(tmp_path), 4)
+    assert len(made) == 4
+    assert {one.choices for one in made} == {(" A", " B", " C", " D")}
+    assert all(one.prompt.count("Answer:") == 6 and one.prompt.endswith("D. the last one\nAnswer:") for one in made)
+    assert len({one.prompt.rpartition("Of anatomy in test")[0] for one in made}) == 1
+    assert "Of anatomy in dev, which is 4?" in made[0].prompt
+
+
+def test_tokens_are_counted_as_if_each_choice_were_read_alone(questions, tmp_path, monkeypatch):
+    monkeypatch.setattr(prepare_questions, "mmlu", lambda data, count: list(questions.questions[:count]))
+    monkeypatch.setattr(prepare_questions, "_MODEL", questions.model)
+    prepare_questions.prepare(tmp_path / "made", "data", 2)
+    made = Questions.read(tmp_path / "made")
+    assert made.questions == questions.questions
+    assert made.num_scored_tokens == 4 + 4 + 5 + 3 + 6
+    assert made.num_tokens == 4 * len(questions.questions[0].prompt) + 4 * len(questions.questions[1].prompt) + 22
+    facts = json.loads((tmp_path / "made" / "facts.json").read_text(encoding="utf-8"))["workload"]
+    assert (facts["data"], facts["num_rows"], facts["num_targets"]) == ("mmlu", 2, 22)
 
 
 @pytest.mark.slow

@@ -36,8 +36,17 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         document = {**_measured("tuned", 0.1), "cut": {}, "seconds": 61.0, "out": "runs/evaluations/tuned-1", "settings": {}}
         if options["base"]:
             base = _measured("base", 0.0)
-            gaps = {"suites": {"gsm8k": {"gsm8k": {"exact_match,strict-match": {**_entry(0.1), "p": 0.004, "test": "mcnemar"}}}}}
-            average = {**_entry(0.1), "p": 0.0003, "categories": {"STEM": {**_entry(0.1), "p": 0.2}, "other": {**_entry(0.0), "p": 1.0}}}
+            gaps = {
+                "suites": {
+                    "gsm8k": {"gsm8k": {"exact_match,strict-match": {**_entry(0.1), "p": 0.004, "test": "mcnemar", "detectable": None}}}
+                }
+            }
+            average = {
+                **_entry(0.1),
+                "p": 0.0003,
+                "detectable": 0.08,
+                "categories": {"STEM": {**_entry(0.1), "p": 0.2, "detectable": 0.2}, "other": {**_entry(0.0), "p": 1.0}},
+            }
             document |= {"base": base, "differences": {**gaps, "averages": {"mmlu": average}}}
         return document
 
@@ -68,11 +77,21 @@ def test_the_table_shows_average_categories_and_differences(
     monkeypatch.setenv("COLUMNS", "140")
     assert run(["evaluate", "m", "--suite", "mmlu"]) == 0
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
-    assert "mmlu acc 0.30 (0.20–0.40) 0.40 (0.30–0.50) +0.10 (0.00–0.20) < 0.001 40" in lines
-    assert "STEM acc 0.40 (0.30–0.50) 0.50 (0.40–0.60) +0.10 (0.00–0.20) 0.20 40" in lines
+    assert "mmlu acc 0.30 (0.20–0.40) 0.40 (0.30–0.50) +0.10 (0.00–0.20) 0.08 < 0.001 40" in lines
+    assert "STEM acc 0.40 (0.30–0.50) 0.50 (0.40–0.60) +0.10 (0.00–0.20) 0.20 0.20 40" in lines
     assert not any("mmlu_anatomy" in line for line in lines)
     assert any(line.startswith("gsm8k exact_match,strict-match 0.500 0.600 ") for line in lines)
     assert lines[-1].endswith("every task and every answer: runs/evaluations/tuned-1")
+
+
+def test_where_the_terminal_is_narrow_intervals_stand_below_and_no_column_is_lost(
+    asked: dict[str, Any], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert run(["evaluate", "m", "--suite", "mmlu"]) == 0
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    at = lines.index("mmlu acc 0.30 0.40 +0.10 0.08 < 0.001 40")
+    assert lines[at + 1] == "(0.20–0.40) (0.30–0.50) (0.00–0.20)"
 
 
 def test_without_a_base_a_score_stands_alone(asked: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:

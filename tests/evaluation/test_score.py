@@ -38,8 +38,17 @@ def test_what_says_something_in_special_cases_only_is_measured_on_request() -> N
     assert usual(metrics_for({"label", "probabilities"})) == ["accuracy", "brier", "ece", "macro_f1", "mcc"]
     texts = ["bits_per_byte", "bleu", "chrf", "exact_match", "perplexity", "rouge1", "rouge2", "rougeL"]
     assert usual(metrics_for({"text", "nll"})) == texts
-    on_request = {"answer_words", "distinct_1", "distinct_2", "json_schema", "json_valid", "rougeLsum", "token_f1", "tool_calls_valid"}
-    assert set(metrics_for({"text", "nll"})) - set(texts) == on_request
+    on_request = {
+        "answer_words",
+        "distinct_1",
+        "distinct_2",
+        "json_schema",
+        "json_valid",
+        "normalized_exact_match",
+        "rougeLsum",
+        "token_f1",
+    }
+    assert set(metrics_for({"text", "nll"})) - set(texts) == on_request | {"tool_calls_valid"}
 
 
 def test_accuracy_has_wilsons_interval_and_macro_f1_the_bootstraps() -> None:

@@ -179,7 +179,7 @@ def _answers(
         say(Stage("ask", f"{one.name}: {sum(counts.values()):,} rows of {num_tasks:,} task{'' if num_tasks == 1 else 's'}"))
         if num_tasks < len(counts):
             say(Notice(f"--limit leaves {len(counts) - num_tasks:,} of {len(counts):,} tasks unasked; the average is over the others."))
-        found[one.name] = ask(lm, one.tasks, rows, with_chat_template=chat_template)
+        found[one.name] = ask(lm, one, rows, with_chat_template=chat_template)
         _tell_of_cuts(lm, found[one.name], say)
     return found, {"prompts": dict(+lm.num_prompts_cut), "answers": dict(+lm.num_answers_cut)}
 

@@ -25,21 +25,30 @@ def print_suites(document: Mapping[str, Any]) -> None:
     """The table, how long it took, and where the answers are."""
     out = console()
     out.print()
-    out.print(suites_table(document))
+    out.print(suites_table(document, out.width))
     out.print(f"{duration(document['seconds'])} · every task and every answer: {document['out']}", style="dim")
 
 
-def suites_table(document: Mapping[str, Any]) -> Table:
-    """A line for each average, category, or metric of a task."""
+def suites_table(document: Mapping[str, Any], width: int) -> Table:
+    """A line for each average, category, or metric of a task. Where `width` columns do not hold that, intervals stand below their values."""
+    from rich.console import Console
+
+    table = _table(document, in_lines=False)
+    return table if Console(width=10_000).measure(table).maximum <= width else _table(document, in_lines=True)
+
+
+def _table(document: Mapping[str, Any], *, in_lines: bool) -> Table:
     has_base = "base" in document
-    table = make_table("", "metric", *(("base", "tuned", "difference", "p") if has_base else ("score",)), "rows", numbers_from=2)
+    columns = ("base", "tuned", "difference", "can be\nseen" if in_lines else "can be seen", "p") if has_base else ("score",)
+    table = make_table("", "metric", *columns, "rows", numbers_from=2, gap=0 if in_lines else 2)
     for suite in document["suites"]:
         for name, measured in _lines(document, suite):
             places = measured.decimals
             base, tuned = (one.text(places) if one else MISSING for one in (measured.base, measured.tuned))
             gap = measured.difference.change_text(places) if measured.difference else MISSING
-            cells = (base, tuned, gap, measured.p_text) if has_base else (tuned,)
-            table.add_row(name, measured.metric, *cells, count(measured.rows or 0))
+            cells = (base, tuned, gap, measured.detectable_text, measured.p_text) if has_base else (tuned,)
+            shown = (cell.replace(" (", "\n(", 1).replace(" to ", "\nto ") for cell in cells) if in_lines else cells
+            table.add_row(name, measured.metric, *shown, count(measured.rows or 0))
         table.add_section()
     return table
 
@@ -48,10 +57,10 @@ def _lines(document: Mapping[str, Any], suite: str) -> Iterator[_Line]:
     """The average and its categories; the tasks, where there are no categories."""
     average = document["averages"].get(suite)
     if average:
-        place = ("averages", suite)
-        yield _Line(suite, _measured(document, place, average["metric"]))
+        place, metric = ("averages", suite), "mean" if " and " in average["metric"] else average["metric"]
+        yield _Line(suite, _measured(document, place, metric))
         for name in average["categories"]:
-            yield _Line(f"  {name}", _measured(document, (*place, "categories", name), average["metric"]))
+            yield _Line(f"  {name}", _measured(document, (*place, "categories", name), metric))
         if average["categories"]:
             return
     for task, metrics in document["suites"][suite].items():
@@ -74,6 +83,7 @@ def _measured(document: Mapping[str, Any], place: tuple[str, ...], metric: str) 
         p=gap.get("p_holm", gap.get("p")),
         test=gap.get("test", ""),
         majority=None,
+        detectable=gap.get("detectable"),
     )
 
 

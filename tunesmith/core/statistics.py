@@ -22,6 +22,7 @@ __all__ = [
     "Interval",
     "PairedIntervals",
     "bootstrap",
+    "clusters",
     "compare_proportions",
     "holm",
     "mcnemar_exact",
@@ -264,18 +265,23 @@ def percentiles(values_R: Array, level: float) -> tuple[float, float]:
     return float(low), float(high)
 
 
+def clusters(groups: Sequence[Hashable]) -> list[np.ndarray[Any, np.dtype[np.intp]]]:
+    """The places of the rows of each group, from a key a row."""
+    members: dict[Hashable, list[int]] = {}
+    for row, key in enumerate(groups):
+        members.setdefault(key, []).append(row)
+    return [np.array(rows) for rows in members.values()]
+
+
 def _draws(num_rows: int, groups: Sequence[Hashable] | None, resamples: int, seed: int) -> Iterator[np.ndarray[Any, np.dtype[np.intp]]]:
     """Row indices of each resample; none at all where there are fewer than two rows or groups to draw from."""
     rng = np.random.default_rng(seed)
     if groups is not None and len(groups) != num_rows:
         raise ValueError(f"{len(groups)} groups for {num_rows} rows")
-    members: dict[Hashable, list[int]] = {}
-    for row, key in enumerate(groups if groups is not None else ()):
-        members.setdefault(key, []).append(row)
-    if groups is None or len(members) == num_rows:
+    rows_of = clusters(groups or ())
+    if groups is None or len(rows_of) == num_rows:
         for _ in range(resamples if num_rows > 1 else 0):
             yield rng.integers(num_rows, size=num_rows)
         return
-    rows_of = [np.array(rows) for rows in members.values()]
     for _ in range(resamples if len(rows_of) > 1 else 0):
         yield np.concatenate([rows_of[g] for g in rng.integers(len(rows_of), size=len(rows_of))])

@@ -1,6 +1,6 @@
 """What a suite of tasks is to those who run it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
@@ -35,8 +35,11 @@ class Suite(Protocol):
     def weight(self, task: str, num_rows: int) -> float:
         """Of the task's score in the suite's average. `num_rows`: all that the task has, however few are asked."""
 
+    def group(self, task: str, row: Mapping[str, Any]) -> Hashable:
+        """What a row of the task has in common with others, which it is drawn together with for intervals: its passage, say. None: it stands alone."""
+
     def definition(self, task: str) -> Mapping[str, Any]:
-        """Keys of the task's definition that are set, or set otherwise than in lm-eval's."""
+        """Keys of the task's definition that are set otherwise than in lm-eval's; with an `output_type` it is whole, and lm-eval's is not read."""
 
     def read(self, folder: Path, task: str) -> Rows | None:
         """The rows in the files as their authors ship them; None where the task's are not there.

@@ -50,7 +50,7 @@ def both(
         for key, value in config.items():
             task.set_config(key, value, update=True)
     rows = {task: sampled(task, loaded.sizes[task], count) for task, count in allotted(loaded, limit).items()}
-    answered = ask(engine, loaded.tasks, rows, with_chat_template=chat)
+    answered = ask(engine, loaded, rows, with_chat_template=chat)
     asked = {name: task for name, task in loaded.tasks.items() if rows[name]}
     for task in asked.values():
         task.set_fewshot_seed(1234)
@@ -99,7 +99,7 @@ def require_equal_metrics(answered: Mapping[str, Answered], results: Mapping[str
             assert one.aggregations[key](items) == pytest.approx(results["results"][task][f"{metric},{part or 'none'}"], abs=NATS, rel=NATS)
 
 
-@pytest.mark.parametrize("suite", ["mmlu", "lambada", "truthfulqa", "superglue"])
+@pytest.mark.parametrize("suite", ["mmlu", "lambada", "truthfulqa", "superglue", "glue"])
 def test_likelihoods_and_choices_are_those_of_its_transformers_backend(suite: str, folder: Path, data: Path) -> None:
     answered, results = both(ours(str(folder)), theirs(folder, batch_size=3), suite, data)
     assert require_equal_likelihoods(answered, results) > 5

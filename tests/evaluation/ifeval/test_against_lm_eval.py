@@ -1,6 +1,6 @@
 """The checks beside those of lm-eval, which are the authors', on answers of real models and on answers made to follow or just to miss.
 
-What lm-eval's checks need beside it (langdetect, immutabledict, nltk with its model of sentences) is not tunesmith's: without them nothing is compared.
+nltk's model of sentences is a download: without it, sentences are not compared.
 """
 
 import json
@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
+import langdetect
+import nltk
 import pytest
 
 from tests.evaluation.ifeval.near_misses import made
@@ -19,40 +21,34 @@ from tunesmith.evaluation.ifeval import INSTRUCTIONS, check
 
 Theirs = Callable[[str, dict[str, Any], str], bool]
 
-LEAST = dict.fromkeys(INSTRUCTIONS, 0.99) | {
-    "keywords:existence": 0.95,
-    "keywords:frequency": 0.95,
-    "keywords:letter_frequency": 0.95,
-    "language:response_language": 0.95,
-    "length_constraints:number_sentences": 0.9,
-    "detectable_format:number_bullet_lists": 0.95,
-    "change_case:capital_word_frequency": 0.95,
-    "change_case:english_capital": 0.95,
-    "change_case:english_lowercase": 0.95,
+SENTENCES = "length_constraints:number_sentences"
+PART = {
+    "keywords:existence": 0.99,  # theirs finds `cat` in `catch`; here a keyword is a word of its own
+    "keywords:letter_frequency": 0.95,  # where a sign is asked for, theirs counts a letter drawn at random
+    "language:response_language": 0.95,  # theirs is a statistical detector, which guesses on lists of a few words
+    "change_case:english_capital": 0.9,  # the same detector: titles of novels in capitals are not English to it
+    "change_case:english_lowercase": 0.95,  # the same detector: a list of towns is not
+    "change_case:capital_word_frequency": 0.99,  # `DON'T` is two words to theirs
+    SENTENCES: 0.9,  # theirs counts the numbers of a list
 }
-"""The least agreement of each kind; below 0.99 those of which docs/ifeval.md says where they part."""
+"""The least agreement of the kinds of which docs/ifeval.md says where and why they part. Of all others it is complete."""
 
 
 @pytest.fixture(scope="module")
-def theirs() -> Theirs:
+def theirs() -> Iterator[Theirs]:
     """Whether lm-eval finds an instruction followed."""
-    nltk = pytest.importorskip("nltk")
-    detector = pytest.importorskip("langdetect")
-    pytest.importorskip("immutabledict")
-    pytest.importorskip("lm_eval")
-    patch = pytest.MonkeyPatch()
-    patch.setattr(nltk, "download", lambda *_: False)
-    patch.setattr(nltk, "word_tokenize", partial(nltk.word_tokenize, preserve_line=True))  # needs no model of sentences
-    from lm_eval.tasks.ifeval.instructions_registry import INSTRUCTION_DICT
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(nltk, "download", lambda *_: False)
+        patch.setattr(nltk, "word_tokenize", partial(nltk.word_tokenize, preserve_line=True))  # needs no model of sentences
+        patch.setattr(langdetect.DetectorFactory, "seed", 0)
+        from lm_eval.tasks.ifeval.instructions_registry import INSTRUCTION_DICT
 
-    detector.DetectorFactory.seed = 0
+        def follows(instruction: str, kwargs: dict[str, Any], response: str) -> bool:
+            made = INSTRUCTION_DICT[instruction](instruction)
+            made.build_description(**kwargs)
+            return bool(response.strip()) and bool(made.check_following(response))
 
-    def follows(instruction: str, kwargs: dict[str, Any], response: str) -> bool:
-        made = INSTRUCTION_DICT[instruction](instruction)
-        made.build_description(**kwargs)
-        return bool(response.strip()) and bool(made.check_following(response))
-
-    return follows
+        yield follows
 
 
 def answers(seed: int) -> Iterator[tuple[str, dict[str, Any], str]]:
@@ -67,18 +63,19 @@ def answers(seed: int) -> Iterator[tuple[str, dict[str, Any], str]]:
             yield instruction, kwargs, made(instruction, kwargs, draw.choice(texts), draw)
 
 
-def test_kinds_agree_with_lm_evals_checks(theirs: Theirs) -> None:
+def test_kinds_agree_with_lm_evals_checks_but_for_those_that_part_on_purpose(theirs: Theirs) -> None:
+    random.seed(0)  # theirs draws letters
     agreed, total, followed = Counter[str](), Counter[str](), Counter[str]()
-    for instruction, kwargs, response in answers(seed=0):
+    for instruction, kwargs, response in (row for seed in range(3) for row in answers(seed)):
         try:
             other = theirs(instruction, kwargs, response)
         except LookupError:  # nltk's model of sentences is not there
             continue
-        ours = check(instruction, kwargs, response)
-        agreed[instruction] += ours == other
+        agreed[instruction] += check(instruction, kwargs, response) == other
         followed[instruction] += other
         total[instruction] += 1
     for instruction, count in sorted(total.items()):
         sys.stdout.write(f"{instruction:48} {agreed[instruction] / count:.3f} of {count}, followed {followed[instruction]}\n")
-    assert len(total) >= 24
-    assert {kind: agreed[kind] / count for kind, count in total.items() if agreed[kind] / count < LEAST[kind]} == {}
+    assert set(total) | {SENTENCES} == set(INSTRUCTIONS)
+    assert all(0 < followed[kind] < count for kind, count in total.items())
+    assert {kind: agreed[kind] / count for kind, count in total.items() if agreed[kind] / count < PART.get(kind, 1.0)} == {}

@@ -80,6 +80,39 @@ def test_an_mmlu_row_is_a_question_with_choices_and_the_place_of_its_answer(data
     assert len(rows["dev"]) == 5
 
 
+def test_glue_weighs_nine_tasks_alike() -> None:
+    suite = made("glue")
+    assert len(suite.tasks) == 10
+    assert sum(suite.weight(task, 400) for task in suite.tasks) == 9
+
+
+def test_glue_rows_have_the_hubs_columns_with_classes_by_number(data: Path) -> None:
+    suite = made("glue")
+    found = {task: suite.read(data / "glue", task) for task in suite.tasks}
+    assert {task for task, rows in found.items() if rows is None} == {"sst2", "mrpc", "qnli", "wnli"}
+
+    def second(task: str) -> Any:
+        rows = found[task]
+        assert rows is not None
+        return next(rows[split][1] for split in rows if split != "train")
+
+    pair = {"sentence1": "It is 1.", "sentence2": 'It is "1'}
+    assert second("cola") == {"sentence": "They is 1.", "label": 1}
+    assert second("rte") == {**pair, "label": 1}
+    assert second("qqp") == {"question1": pair["sentence1"], "question2": pair["sentence2"], "label": 1}
+    assert second("mnli") == second("mnli_mismatch") == {"premise": pair["sentence1"], "hypothesis": pair["sentence2"], "label": 0}
+    assert second("stsb") == {**pair, "label": 1.3}
+    assert {task for task, rows in found.items() if rows is not None and "train" in rows} == {"rte"}
+
+
+@pytest.mark.slow
+def test_real_glue_files_are_read_whole() -> None:
+    suite, folder = made("glue"), real_data("glue_rte").parent
+    sizes = {task: rows for task in ("sst2", "mrpc", "rte", "stsb") if (rows := suite.read(folder, task)) is not None}
+    counts = {"sst2": (6_735, 60_614), "mrpc": (1_500, 2_576), "rte": (139, 1_244), "stsb": (1_500, 5_749)}
+    assert {task: (len(rows["validation"]), len(rows["train"])) for task, rows in sizes.items()} == counts
+
+
 def test_truthfulqa_asks_the_best_answer_in_mc1_and_all_in_mc2(data: Path) -> None:
     rows = made("truthfulqa").read(data / "truthfulqa", "truthfulqa_mc2")
     assert rows is not None
@@ -107,7 +140,14 @@ def test_arc_and_hellaswag_and_nested_superglue_are_read_as_they_are_shipped(tmp
     write("MultiRC/val.jsonl", {"idx": 0, "passage": {"text": "A text.", "questions": [{"question": "Is it?", "answers": answers}]}})
     read = made("superglue").read(tmp_path, "multirc")
     assert read is not None
-    assert [(row["answer"], row["label"]) for row in read["validation"]] == [("yes it is", 1), ("no", 0)]
+    first = {
+        "paragraph": "A text.",
+        "question": "Is it?",
+        "answer": "yes it is",
+        "label": 1,
+        "idx": {"paragraph": 0, "question": 0, "answer": 0},
+    }
+    assert read["validation"] == [first, first | {"answer": "no", "label": 0, "idx": {"paragraph": 0, "question": 0, "answer": 1}}]
     entities = [{"start": 0, "end": 2}, {"start": 10, "end": 12}]
     asked = [{"query": "@placeholder ran", "answers": [{"start": 0, "end": 2, "text": "Ann"}]}]
     write("ReCoRD/val.jsonl", {"idx": 0, "passage": {"text": "Ann likes Bob.", "entities": entities}, "qas": asked})
@@ -115,6 +155,24 @@ def test_arc_and_hellaswag_and_nested_superglue_are_read_as_they_are_shipped(tmp
     assert read == {
         "validation": [{"passage": "Ann likes Bob.", "query": "@placeholder ran", "entities": ["Ann", "Bob"], "answers": ["Ann"]}]
     }
+
+
+@pytest.mark.parametrize(
+    ("name", "task", "num_rows", "num_groups"),
+    [
+        ("mmlu", "mmlu_high_school_us_history", 204, 66),
+        ("mmlu", "mmlu_anatomy", 0, 0),
+        ("superglue", "boolq", 3_270, 2_939),
+        ("superglue", "wsc", 104, 41),
+        ("superglue", "wic", 0, 0),
+    ],
+)
+def test_rows_about_one_passage_are_of_one_group(name: str, task: str, num_rows: int, num_groups: int) -> None:
+    suite = made(name)
+    rows = suite.read(real_data(suite.folder), task)
+    assert rows is not None
+    groups = [key for row in rows["test" if name == "mmlu" else "validation"] if (key := suite.group(task, row)) is not None]
+    assert (len(groups), len(set(groups))) == (num_rows, num_groups)
 
 
 BROKEN: list[tuple[str, str, str, Callable[[str], str], str]] = [
@@ -162,6 +220,13 @@ BROKEN: list[tuple[str, str, str, Callable[[str], str], str]] = [
         lambda text: text.replace("neutral", "maybe", 1),
         r"CB__val.jsonl:1: label: found 'maybe', expected one of entailment",
     ),
+    (
+        "glue",
+        "rte",
+        "glue/RTE/dev.tsv",
+        lambda text: text.replace("not_entailment", "perhaps", 1),
+        r"RTE/dev.tsv:3: the label .perhaps. is none of the task's",
+    ),
     ("superglue", "boolq", "superglue/BoolQ/val.jsonl", lambda text: "", r"val.jsonl: has no rows"),
     (
         "ifeval",
@@ -191,6 +256,12 @@ def test_a_file_of_shots_that_is_missing_is_named(data: Path) -> None:
     (data / "mmlu/dev/anatomy_dev.csv").unlink()
     with pytest.raises(DataError, match=r"dev/anatomy_dev.csv: no such file"):
         made("mmlu").read(data / "mmlu", "mmlu_anatomy")
+
+
+def test_plain_text_that_is_not_utf8_is_named_by_file_and_byte(tmp_path: Path) -> None:
+    (tmp_path / "lambada_test_plain_text.txt").write_bytes(b"he went to the caf\xe9")
+    with pytest.raises(DataError, match=r"plain_text.txt: not UTF-8 at byte 18\."):
+        made("lambada").read(tmp_path, "lambada_standard")
 
 
 def test_bigbench_reads_choices_with_scores_and_written_targets(tmp_path: Path) -> None:

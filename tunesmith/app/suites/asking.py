@@ -1,17 +1,19 @@
 """The rows of a suite, asked of a model: what it said to each, and what lm-eval's metrics make of that."""
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from lm_eval.api.metrics import mean
 
 from tunesmith.app.suites.language_model import EngineLM
 from tunesmith.app.suites.quietly import quiet
+from tunesmith.app.suites.tasks import LoadedSuite
 from tunesmith.core.errors import Interrupted, TunesmithError, UsageError
 
-__all__ = ["Answered", "ask"]
+__all__ = ["Answered", "ask", "build"]
 
 _FEWSHOT_SEED = 1234
 """lm-eval's own: the same examples before the same rows."""
@@ -24,6 +26,8 @@ class Answered:
 
     rows: Sequence[int]
     """Places of the rows in the task's data."""
+    groups: Sequence[Hashable] | None
+    """A key a row; rows that share theirs are not independent. None: all are, or all share one."""
     examples: Sequence[Mapping[str, Any]]
     """A row each: target, and what the model said to it."""
     items: Mapping[str, Sequence[Any]]
@@ -33,26 +37,30 @@ class Answered:
     higher_is_better: Mapping[str, bool]
 
 
-def ask(lm: EngineLM, tasks: Mapping[str, Any], rows: Mapping[str, Sequence[int]], *, with_chat_template: bool) -> dict[str, Answered]:
+def ask(lm: EngineLM, loaded: LoadedSuite, rows: Mapping[str, Sequence[int]], *, with_chat_template: bool) -> dict[str, Answered]:
     """Ask these rows of each task; what is alike of different tasks is asked together.
 
     Args:
-        tasks: lm-eval's, by name. `rows`: places in each task's data, in order; a task of which there are none is not asked.
+        rows: places in each task's data, in order; a task of which there are none is not asked.
     Raises: UsageError, where a task has fewer examples than are to stand before a question.
     """
-    asked = {name: task for name, task in tasks.items() if rows[name]}
+    asked = {name: task for name, task in loaded.tasks.items() if rows[name]}
     requests = defaultdict[str, list[Any]](list)
     for name, task in asked.items():
-        _build(lm, name, task, rows[name], with_chat_template=with_chat_template)
+        build(name, task, rows[name], lm if with_chat_template else None)
         for instance in task.instances:
             requests[instance.request_type] += [instance] * instance.repeats
     for kind, instances in requests.items():
         for instance, said in zip(instances, getattr(lm, kind)(instances), strict=True):
             instance.resps.append(said)
-    return {name: _answered(task, rows[name]) for name, task in asked.items()}
+    return {name: _answered(task, rows[name], partial(loaded.chosen.suite.group, name)) for name, task in asked.items()}
 
 
-def _build(lm: EngineLM, name: str, task: Any, rows: Sequence[int], *, with_chat_template: bool) -> None:
+def build(name: str, task: Any, rows: Sequence[int], chat: EngineLM | None = None) -> None:
+    """Make the requests of these rows of a task of lm-eval's, as its `instances`; `chat`: the model whose chat template writes the prompts.
+
+    Raises: UsageError, where the task has fewer examples than are to stand before a question.
+    """
     task.set_fewshot_seed(_FEWSHOT_SEED)
     try:
         with quiet():
@@ -60,10 +68,10 @@ def _build(lm: EngineLM, name: str, task: Any, rows: Sequence[int], *, with_chat
                 samples=list(rows),
                 rank=0,
                 world_size=1,
-                apply_chat_template=with_chat_template,
-                fewshot_as_multiturn=with_chat_template,
-                chat_template=lm.apply_chat_template if with_chat_template else None,
-                tokenizer_name=lm.tokenizer_name if with_chat_template else "",
+                apply_chat_template=chat is not None,
+                fewshot_as_multiturn=chat is not None,
+                chat_template=chat.apply_chat_template if chat else None,
+                tokenizer_name=chat.tokenizer_name if chat else "",
             )
     except (TunesmithError, Interrupted):
         raise
@@ -75,17 +83,19 @@ def _build(lm: EngineLM, name: str, task: Any, rows: Sequence[int], *, with_chat
         ) from error
 
 
-def _answered(task: Any, rows: Sequence[int]) -> Answered:
+def _answered(task: Any, rows: Sequence[int], group: Callable[[Mapping[str, Any]], Hashable]) -> Answered:
     with quiet():
         task.apply_filters()
     by_row = defaultdict[int, list[Any]](list)
     for instance in task.instances:
         by_row[instance.doc_id].append(instance)
-    examples, items = list[dict[str, Any]](), defaultdict[str, list[Any]](list)
+    examples, keys, items = list[dict[str, Any]](), list[Hashable](), defaultdict[str, list[Any]](list)
     aggregations, higher_is_better = dict[str, Any](), dict[str, bool]()
     for place, row in enumerate(rows):
         instances = sorted(by_row[place], key=lambda instance: instance.idx)
         doc = instances[0].doc
+        shared = group(doc)
+        keys.append(("", row) if shared is None else shared)
         example: dict[str, Any] = {"row": row, "target": task.doc_to_target(doc), "said": [instance.resps for instance in instances]}
         for part in instances[0].filtered_resps:
             found = task.process_results(doc, [instance.filtered_resps[part] for instance in instances])
@@ -96,4 +106,5 @@ def _answered(task: Any, rows: Sequence[int]) -> Answered:
                 aggregations.setdefault(key, task.aggregation().get(metric, mean))
                 higher_is_better.setdefault(key, bool(task.higher_is_better().get(metric, True)))
         examples.append(example)
-    return Answered(rows, examples, items, aggregations, higher_is_better)
+    groups = keys if 1 < len(set(keys)) < len(keys) else None
+    return Answered(rows, groups, examples, items, aggregations, higher_is_better)

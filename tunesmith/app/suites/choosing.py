@@ -1,7 +1,7 @@
 """Suites by what a user calls them: a suite's name, one of its tasks, a task of lm-eval's that no suite is for, a file."""
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
@@ -13,9 +13,11 @@ from tunesmith.core import registry
 from tunesmith.core.errors import UsageError
 from tunesmith.core.suite import Rows, Suite
 
-__all__ = ["Chosen", "LmEvalTasks", "choose", "require_lm_eval", "whole_index"]
+__all__ = ["Chosen", "LmEvalGroup", "LmEvalTasks", "choose", "require_lm_eval", "whole_index"]
 
 _FROM_FILE = "bigbench"
+_PASSAGES = ("passage", "paragraph", "article", "story", "context", "flores_passage")
+"""What data sets call the text that several of their rows are about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,22 +32,26 @@ class Chosen:
 
 @dataclass(frozen=True, kw_only=True)
 class LmEvalTasks:
-    """A task, group or tag of lm-eval's, as it is there: read from the hub. Implements `core.suite.Suite`."""
+    """A task or tag of lm-eval's, as it is there: read from the hub; of a tag's tasks there is no average. Implements `core.suite.Suite`."""
 
     definitions: ClassVar[str] = "."
     num_fewshot: ClassVar[int | None] = None
-    averages: ClassVar[bool] = True
+    averages: ClassVar[bool] = False
     folder: ClassVar[str] = ""
     files: ClassVar[str] = ""
     tasks: ClassVar[Mapping[str, str]] = {}
 
     def headline(self, task: str) -> tuple[str, ...]:
-        """The first that it has."""
+        """None, as nothing is averaged."""
         return ()
 
     def weight(self, task: str, num_rows: int) -> float:
-        """Every row weighs the same, as in lm-eval."""
-        return num_rows
+        """Of no average."""
+        return 1.0
+
+    def group(self, task: str, row: Mapping[str, Any]) -> Hashable:
+        """The text that the row is about, where it has one."""
+        return next((row[column] for column in _PASSAGES if isinstance(row.get(column), str)), None)
 
     def definition(self, task: str) -> Mapping[str, Any]:
         """As in lm-eval."""
@@ -54,6 +60,25 @@ class LmEvalTasks:
     def read(self, folder: Path, task: str) -> Rows | None:
         """No files of it are known."""
         return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LmEvalGroup(LmEvalTasks):
+    """A group of lm-eval's, averaged as it is there: by the first that its `aggregate_metric_list` names."""
+
+    metric: str
+    """As `Answered` calls it; without a filter, it stands for the first filter that a task has."""
+    weight_by_size: bool
+
+    averages: ClassVar[bool] = True
+
+    def headline(self, task: str) -> tuple[str, ...]:
+        """The group's metric."""
+        return (self.metric,)
+
+    def weight(self, task: str, num_rows: int) -> float:
+        """Every row weighs the same, or every task."""
+        return num_rows if self.weight_by_size else 1.0
 
 
 def require_lm_eval() -> None:
@@ -90,10 +115,22 @@ def _chosen(name: str) -> Chosen:
         return Chosen(name, registry.create("suite", of_suites[name]), (name,))
     known = set(whole_index().all_tasks)
     if name in known:
-        return Chosen(name, LmEvalTasks(), ())
+        return Chosen(name, _of_lm_eval(whole_index().task_index[name].cfg or {}), ())
     near = difflib.get_close_matches(name, sorted({*_suites(), *of_suites, *known}), n=3, cutoff=0.5)
     question = f" Did you mean {', '.join(near)}?" if near else ""
     raise UsageError(f"--suite {name}: no suite, and no task of lm-eval.{question} Suites: {', '.join(_suites())}.")
+
+
+def _of_lm_eval(defined: Mapping[str, Any]) -> Suite:
+    """From what lm-eval's definition of a task, group or tag says."""
+    from lm_eval.config.group import GroupConfig
+
+    aggregates = GroupConfig(defined.get("group", ""), aggregate_metric_list=defined.get("aggregate_metric_list")).aggregate_metric_list
+    if not aggregates:
+        return LmEvalTasks()
+    first: Any = aggregates[0]
+    part = (first.filter_list or ["none"])[0]
+    return LmEvalGroup(metric=str(first.metric) if part == "none" else f"{first.metric},{part}", weight_by_size=bool(first.weight_by_size))
 
 
 @cache

@@ -74,11 +74,14 @@ def load(chosen: Chosen, data: Path | None, num_fewshot: int | None) -> LoadedSu
 def _read(chosen: Chosen, data: Path | None) -> tuple[dict[str, Rows], list[str]]:
     """The rows of each task whose files are there, and what to say of the others; nothing where the rows come from the hub."""
     suite = chosen.suite
-    if isinstance(suite, LmEvalTasks) or (data is None and suite.folder):
-        return {}, []
-    folder = (data or Path()) / suite.folder
     if data is not None and not data.is_dir():
         raise UsageError(f"--data {data}: no such folder.")
+    if isinstance(suite, LmEvalTasks):
+        unread = f"{chosen.name}: --data is not read, as no reader of its files is known here; its rows come from the hub."
+        return {}, [unread] if data is not None else []
+    if data is None and suite.folder:
+        return {}, []
+    folder = (data or Path()) / suite.folder
     if suite.folder and not folder.is_dir():
         raise DataError(f"{folder}: no such folder; the suite {chosen.name} is read from there. Bring {suite.files}.")
     found = {task: suite.read(folder, task) for task in chosen.tasks}
@@ -100,20 +103,20 @@ def _made(chosen: Chosen, rows: Mapping[str, Rows]) -> dict[str, Any]:
     from lm_eval.tasks import TaskManager
 
     suite, names = chosen.suite, list(rows or chosen.tasks)
-    if not suite.definitions:
-        definitions = {name: suite.definition(name) for name in names}
-    else:
-        folder = Path(lm_eval.__file__).parent / "tasks" / suite.definitions
-        manager = whole_index() if isinstance(suite, LmEvalTasks) else TaskManager(include_path=str(folder), include_defaults=False)
-        definitions = {name: manager.task_index[name].cfg or {} for name in names or [chosen.name]}
-    if not rows:
-        _require_hub(chosen, next(iter(definitions.values())))
     if isinstance(suite, LmEvalTasks):
-        return dict(manager.load([chosen.name])["tasks"])
-    members = [{"task": name, **suite.definition(name), **(_data(rows[name], definitions[name]) if rows else {})} for name in names]
-    if not suite.definitions:
-        return {member["task"]: ConfigurableTask(config=member) for member in members}
-    return dict(manager.load({"group": chosen.name, "task": members})["tasks"])
+        _require_hub(chosen, whole_index().task_index[chosen.name].cfg or {})
+        return dict(whole_index().load([chosen.name])["tasks"])
+    folder = Path(lm_eval.__file__).parent / "tasks" / suite.definitions
+    manager = TaskManager(include_path=str(folder) if suite.definitions else None, include_defaults=False)
+    index = manager.task_index
+    whole = {name: {**((index[name].cfg or {}) if name in index else {}), **suite.definition(name)} for name in names}
+    if not rows:
+        _require_hub(chosen, whole[names[0]])
+    members = {name: {"task": name, **suite.definition(name), **(_data(rows[name], whole[name]) if rows else {})} for name in names}
+    own = {name: ConfigurableTask(config=member) for name, member in members.items() if "output_type" in suite.definition(name)}
+    theirs = [member for name, member in members.items() if name not in own]
+    made = own | dict(manager.load({"group": chosen.name, "task": theirs})["tasks"] if theirs else {})
+    return {name: made[name] for name in names}
 
 
 def _data(rows: Rows, defined: Mapping[str, Any]) -> dict[str, Any]:
@@ -134,7 +137,11 @@ def _require_hub(chosen: Chosen, defined: Mapping[str, Any]) -> None:
 
 def _absent(chosen: Chosen, said: str) -> FetchError:
     suite = chosen.suite
-    cure = f"Bring {suite.files} in DATA/{suite.folder}, and add --data DATA." if suite.folder else "No reader of its files is known here."
+    cure = (
+        f"Bring {suite.files} in DATA/{suite.folder}, and add --data DATA."
+        if suite.folder
+        else "No reader of its files is known here: --data does not help."
+    )
     return FetchError(f"--suite {chosen.name}: its rows are on the model hub, which did not give them ({said}). {cure}")
 
 

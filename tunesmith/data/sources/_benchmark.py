@@ -14,7 +14,7 @@ from tunesmith.data.quarantine import InvalidRow, Quarantine
 from tunesmith.data.sources._paths import expanded, is_folder
 from tunesmith.data.table import Record, Table, TableFacts, shown
 
-__all__ = ["Benchmark", "class_of", "find_file", "from_hub", "parted", "rows_of_hub", "table_of"]
+__all__ = ["Benchmark", "class_of", "find_file", "from_hub", "parted", "require_file", "rows_of_hub", "table_of"]
 
 R = TypeVar("R")
 
@@ -45,8 +45,8 @@ def parted(benchmark: Benchmark, name: str, tasks: Mapping[str, Collection[str]]
     return task, part
 
 
-def find_file(folder: str, own: str, names: Sequence[str], ends: Sequence[str]) -> Path:
-    """The file of a part of a task: in the task's own folder inside `folder`, or in `folder` itself.
+def find_file(folder: str, own: str, names: Sequence[str], ends: Sequence[str]) -> Path | None:
+    """The file of a part of a task, in the task's own folder inside `folder`, or in `folder` itself; None: there is none.
 
     Neither case nor signs count in names, nor does the word `glue`: `SST-2`, `sst2` and `sst2_glue` are one.
 
@@ -54,7 +54,7 @@ def find_file(folder: str, own: str, names: Sequence[str], ends: Sequence[str]) 
         own: what the authors call the task's folder.
         names: of the file, without its end; the task's name may stand before them.
         ends: of the file's name; the first is what a message expects.
-    Raises: DataError, where there is none.
+    Raises: DataError, where there is no such folder, or it cannot be read.
     """
     root = expanded(folder)
     if not is_folder(root):
@@ -68,7 +68,15 @@ def find_file(folder: str, own: str, names: Sequence[str], ends: Sequence[str]) 
     for path in files:
         if path.suffix.lower() in ends and _plain(path.stem) in wanted:
             return path
-    raise DataError(f"{folder}: holds no {own}/{names[0]}{ends[0]}, the file of this part of {own} as its authors ship it.")
+    return None
+
+
+def require_file(folder: str, own: str, names: Sequence[str], ends: Sequence[str]) -> Path:
+    """As `find_file`. Raises: DataError, also where there is none."""
+    path = find_file(folder, own, names, ends)
+    if path is None:
+        raise DataError(f"{folder}: holds no {own}/{names[0]}{ends[0]}, the file of this part of {own} as its authors ship it.")
+    return path
 
 
 def from_hub(source: str, benchmark: Benchmark) -> Table:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
+from pathlib import Path
 from typing import Any, ClassVar
 
 from tunesmith.core.errors import DataError
@@ -16,7 +17,7 @@ from tunesmith.core.files import file_sha256
 from tunesmith.core.types import Origin
 from tunesmith.data.quarantine import Quarantine
 from tunesmith.data.records import iter_lines
-from tunesmith.data.sources._benchmark import Benchmark, class_of, find_file, from_hub, parted, rows_of_hub, table_of
+from tunesmith.data.sources._benchmark import Benchmark, class_of, find_file, from_hub, parted, require_file, rows_of_hub, table_of
 from tunesmith.data.sources._rows import whole_path
 from tunesmith.data.table import Record, Table, TableFacts, listed_names, shown
 
@@ -96,25 +97,38 @@ class Glue:
         """The option that is a path, from the root."""
         return {"folder": whole_path(self.folder)} if self.folder else {}
 
+    def file(self) -> Path | None:
+        """The part's file; None where `folder` holds none. Raises: UsageError, DataError."""
+        name, part = self._named()
+        return find_file(self.folder or "", *_place(_TASKS[name], part))
+
     def read(self, source: Any, quarantine: Quarantine | None = None) -> Table:
         """Every row of the part.
 
         Raises: UsageError, for an unknown task or part; DataError, for a missing file, a broken row, a label that is none of the task's, a part
             without labels; FetchError.
         """
-        name, part = parted(_GLUE, self.glue, {name: task.parts for name, task in _TASKS.items()})
+        name, part = self._named()
         task = _TASKS[name]
         class_names = {"label": task.classes} if task.classes else {}
         if self.folder is None:
             split = f"{part}_matched" if name == "mnli" and part in ("validation", "test") else part
             table = from_hub(f"nyu-mll/glue/{name}:{split}", _GLUE)
             return table_of(rows_of_hub(table), partial(_record, task), replace(table.facts, class_names=class_names), quarantine)
-        file = task.parts[part]
-        path = find_file(self.folder, task.folder, (file, task.prefix + file), _ENDS)
+        path = require_file(self.folder, *_place(task, part))
         facts = TableFacts(str(path), file_sha256(path), citation=_GLUE.citation, class_names=class_names)
         columns, rows = _rows(iter_lines(path, str(path)), str(path), task)
         make = partial(_fields_record, task, columns)
         return table_of(((Origin(str(path), number), fields) for number, fields in rows), make, facts, quarantine)
+
+    def _named(self) -> tuple[str, str]:
+        return parted(_GLUE, self.glue, {name: task.parts for name, task in _TASKS.items()})
+
+
+def _place(task: _Task, part: str) -> tuple[str, tuple[str, str], tuple[str, ...]]:
+    """Folder, names and ends of a part's file."""
+    file = task.parts[part]
+    return task.folder, (file, task.prefix + file), _ENDS
 
 
 def _rows(lines: Iterator[str], name: str, task: _Task) -> tuple[Sequence[str], Iterator[tuple[int, list[str]]]]:

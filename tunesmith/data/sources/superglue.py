@@ -16,7 +16,7 @@ from tunesmith.core.errors import DataError
 from tunesmith.core.files import file_sha256
 from tunesmith.data.labels import raw_label
 from tunesmith.data.quarantine import Quarantine
-from tunesmith.data.sources._benchmark import Benchmark, class_of, find_file, from_hub, parted, rows_of_hub, table_of
+from tunesmith.data.sources._benchmark import Benchmark, class_of, from_hub, parted, require_file, rows_of_hub, table_of
 from tunesmith.data.sources._rows import rows_of, whole_path
 from tunesmith.data.table import Record, Table, TableFacts, listed_names, shown
 
@@ -155,7 +155,7 @@ class SuperGlue:
         if self.folder is None:
             table = from_hub(f"aps/super_glue/{task.hub or name}:{part}", _SUPERGLUE)
             return table_of(rows_of_hub(table), make, replace(table.facts, class_names=class_names), quarantine)
-        path = find_file(self.folder, task.folder, (_FILES[part],), (".jsonl",))
+        path = require_file(self.folder, task.folder, (_FILES[part],), (".jsonl",))
         facts = TableFacts(str(path), file_sha256(path), citation=_SUPERGLUE.citation, class_names=class_names)
         return table_of(rows_of(path, str(path), quarantine), make, facts, quarantine)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from tunesmith.core.errors import DataError
 
-__all__ = ["csv_rows", "examples_of", "first_of", "json_document", "json_rows", "number", "required", "text", "texts"]
+__all__ = ["csv_rows", "examples_of", "first_of", "json_document", "json_rows", "number", "read_text", "required", "text", "texts"]
 
 Placed = tuple[str, dict[str, Any]]
 """A row and where it stands: `file:row`."""
@@ -28,7 +28,8 @@ def required(folder: Path, *names: str) -> Path:
     return found
 
 
-def _read(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """The whole file. Raises: DataError, where it is not UTF-8 or cannot be read."""
     try:
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
@@ -39,7 +40,7 @@ def _read(path: Path) -> str:
 
 def json_rows(path: Path) -> Iterator[Placed]:
     """The objects of a file with one JSON object a line. Raises: DataError, also where there is none."""
-    lines = [(number, line) for number, line in enumerate(_read(path).split("\n"), 1) if line.strip()]
+    lines = [(number, line) for number, line in enumerate(read_text(path).split("\n"), 1) if line.strip()]
     if not lines:
         raise DataError(f"{path}: has no rows.")
     for number, line in lines:
@@ -56,7 +57,7 @@ def json_rows(path: Path) -> Iterator[Placed]:
 def json_document(path: Path) -> dict[str, Any]:
     """A file that holds one JSON object. Raises: DataError."""
     try:
-        found = json.loads(_read(path))
+        found = json.loads(read_text(path))
     except ValueError as error:
         raise DataError(f"{path}: broken JSON ({error}).") from None
     if not isinstance(found, dict):
@@ -77,7 +78,7 @@ def csv_rows(path: Path, columns: Sequence[str] | None = None) -> Iterator[Place
 
     Raises: DataError, where a row has another number of fields than there are columns, or there is no row.
     """
-    reader, before, count = csv.reader(io.StringIO(_read(path), newline=""), strict=True), 0, 0
+    reader, before, count = csv.reader(io.StringIO(read_text(path), newline=""), strict=True), 0, 0
     names = list(columns) if columns is not None else []
     try:
         for fields in reader:

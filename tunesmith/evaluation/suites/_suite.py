@@ -1,6 +1,6 @@
 """What most suites have in common."""
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any, ClassVar
 
 __all__ = ["LmEvalSuite"]
@@ -19,6 +19,10 @@ class LmEvalSuite:
     def weight(self, task: str, num_rows: int) -> float:
         """Every task weighs the same."""
         return 1.0
+
+    def group(self, task: str, row: Mapping[str, Any]) -> Hashable:
+        """Every row stands alone."""
+        return None
 
     def definition(self, task: str) -> Mapping[str, Any]:
         """As in lm-eval."""

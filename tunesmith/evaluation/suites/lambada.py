@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from tunesmith.core.errors import DataError
 from tunesmith.core.suite import Rows
-from tunesmith.evaluation.suites._files import first_of, json_rows, text
+from tunesmith.evaluation.suites._files import first_of, json_rows, read_text, text
 from tunesmith.evaluation.suites._suite import LmEvalSuite
 
 __all__ = ["Lambada"]
@@ -51,7 +51,7 @@ class Lambada(LmEvalSuite):
 
 def _passages(path: Path) -> Iterator[str]:
     if path.suffix == ".txt":
-        yield from filter(None, path.read_text(encoding="utf-8").split("\n"))
+        yield from filter(None, read_text(path).split("\n"))
         return
     for place, row in json_rows(path):
         yield text(row, "text", place) if "text" in row else f"{text(row, 'context', place)} {text(row, 'continuation', place)}"

@@ -5,7 +5,7 @@ many as it has questions.
 Source: Hendrycks et al. (2021), "Measuring Massive Multitask Language Understanding", https://arxiv.org/abs/2009.03300.
 """
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -29,6 +29,7 @@ _SUBJECTS = {
     "other": """business_ethics clinical_knowledge college_medicine global_facts human_aging management marketing medical_genetics miscellaneous
         nutrition professional_accounting professional_medicine virology""",
 }
+_OF_A_PASSAGE = "This question refers to the following information."
 _COLUMNS = ("question", "A", "B", "C", "D", "answer")
 
 
@@ -49,6 +50,11 @@ class Mmlu(LmEvalSuite):
     def weight(self, task: str, num_rows: int) -> float:
         """Every question weighs the same."""
         return num_rows
+
+    def group(self, task: str, row: Mapping[str, Any]) -> Hashable:
+        """The passage that a question of history is about: what stands before its last line."""
+        passage, _, _ = row["question"].strip().rpartition("\n")
+        return passage if passage.startswith(_OF_A_PASSAGE) else None
 
     def read(self, folder: Path, task: str) -> Rows | None:
         """A subject's two files: question, four choices, the answer's letter; no header."""

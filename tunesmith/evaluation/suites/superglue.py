@@ -1,17 +1,21 @@
 """SuperGLUE, asked without tuning: eight tasks of understanding, zero-shot, or with shots from their training files.
 
-The score of CB is the mean of accuracy and F1, that of ReCoRD of F1 and exact match, that of MultiRC its accuracy over answers; the suite's is the mean over the tasks.
+The score of CB is the mean of accuracy and F1, that of ReCoRD of F1 and exact match, that of MultiRC of F1 over all answers (F1a) and the share of questions whose answers are all
+judged right (EM); the suite's is the mean over the tasks.
 Source: Wang et al. (2019), "SuperGLUE: A Stickier Benchmark for General-Purpose Language Understanding Systems", https://arxiv.org/abs/1905.00537.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 from tunesmith.core.errors import DataError
 from tunesmith.core.suite import Rows
+from tunesmith.evaluation.suites._classes import MACRO_F1
 from tunesmith.evaluation.suites._files import first_of, json_rows, number, text
+from tunesmith.evaluation.suites._multirc import MULTIRC
+from tunesmith.evaluation.suites._record import RECORD
 from tunesmith.evaluation.suites._suite import LmEvalSuite
 
 __all__ = ["SuperGlue"]
@@ -26,7 +30,18 @@ _FOLDERS = {
     "wic": "WiC",
     "wsc": "WSC",
 }
-_HEADLINES = {"cb": ("acc", "f1"), "record": ("f1", "em")}
+_HEADLINES = {"cb": ("acc", "f1"), "multirc": ("f1a", "em"), "record": ("f1", "em")}
+_CB = {"metric_list": [{"metric": "acc"}, dict(MACRO_F1)]}
+_SHARED = {
+    "boolq": "passage",
+    "cb": "premise",
+    "copa": "premise",
+    "multirc": "paragraph",
+    "record": "passage",
+    "sglue_rte": "premise",
+    "wsc": "text",
+}
+"""Task -> the column that rows about one text have in common."""
 _SPLITS = {"validation": "val", "train": "train"}
 
 
@@ -44,8 +59,16 @@ class SuperGlue(LmEvalSuite):
         return dict.fromkeys(_FOLDERS, "")
 
     def headline(self, task: str) -> tuple[str, ...]:
-        """The benchmark's own metrics, as far as lm-eval has them."""
+        """The benchmark's own metrics."""
         return _HEADLINES.get(task, ("acc",))
+
+    def group(self, task: str, row: Mapping[str, Any]) -> Hashable:
+        """The text that the row is about."""
+        return row[_SHARED[task]] if task in _SHARED else None
+
+    def definition(self, task: str) -> Mapping[str, Any]:
+        """MultiRC's metrics and CB's, and ReCoRD whole; the other tasks as in lm-eval."""
+        return {"cb": _CB, "multirc": MULTIRC, "record": RECORD}.get(task, {})
 
     def read(self, folder: Path, task: str) -> Rows | None:
         """An object a line, in a folder a task or in files named TASK__val.jsonl."""
@@ -93,11 +116,12 @@ def _copa(row: Mapping[str, Any], place: str) -> Iterator[dict[str, Any]]:
 
 def _multirc(row: Mapping[str, Any], place: str) -> Iterator[dict[str, Any]]:
     passage = _inner(row, "passage", place)
-    paragraph = text(passage, "text", place)
-    for question in _each(passage, "questions", place):
-        for answer in _each(question, "answers", place):
+    paragraph, at = text(passage, "text", place), number(row, "idx", place)
+    for which, question in enumerate(_each(passage, "questions", place)):
+        for count, answer in enumerate(_each(question, "answers", place)):
             asked = {"question": text(question, "question", place), "answer": text(answer, "text", place)}
-            yield {"paragraph": paragraph, **asked, "label": number(answer, "label", place)}
+            idx = {"paragraph": at, "question": which, "answer": count}
+            yield {"paragraph": paragraph, **asked, "label": number(answer, "label", place), "idx": idx}
 
 
 def _record(row: Mapping[str, Any], place: str) -> Iterator[dict[str, Any]]:
