@@ -1,4 +1,4 @@
-"""The heads of the run that a recipe's model is: taken over where they are for the same task."""
+"""The heads that runs saved: those of a recipe's model are taken over where they are for the same task."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -6,12 +6,29 @@ from typing import TYPE_CHECKING
 from tunesmith.core.errors import ObjectiveError
 from tunesmith.core.events import Event, Warned
 from tunesmith.core.run import RunDirectory
+from tunesmith.method._base import check_base
 from tunesmith.model.heads import Head, load_heads
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from tunesmith.app.task import Task
 
-__all__ = ["check_heads", "earlier_head", "earlier_heads"]
+__all__ = ["check_heads", "earlier_head", "earlier_heads", "saved_heads"]
+
+
+def saved_heads(directory: RunDirectory, trunk: "nn.Module") -> tuple[dict[str, Head], tuple[str, ...]]:
+    """The heads of a run, and their labels; none where it has none.
+
+    Args:
+        trunk: the base that they are to be put on, with what the run trained on it or without.
+    Raises: RunError, where their files are broken; MethodError, where they were trained on another base.
+    """
+    if not directory.heads.is_file():
+        return {}, ()
+    found = load_heads(directory.heads, directory.heads_config)
+    check_base(trunk, directory.heads)
+    return found
 
 
 def earlier_head(task: "Task", name: str) -> Head | None:
@@ -32,17 +49,20 @@ def earlier_heads(task: "Task") -> dict[str, Head]:
 def check_heads(task: "Task", say: Callable[[Event], None]) -> None:
     """Say where the run that the model is has a head for another task: what was trained below it goes on.
 
-    Raises: ObjectiveError, where it has nothing else.
+    Raises: ObjectiveError, where it has nothing else; MethodError, where that was trained on another base.
     """
     source = task.model.source
-    if source.heads is None or earlier_heads(task):
+    if source.heads is None:
         return
-    heads, labels = load_heads(source.heads, source.heads.with_name("heads.json"))
+    run = RunDirectory(source.heads.parent)
+    is_alone = not run.adapter.is_dir() and not run.model.is_dir()  # what else a run trained was asked for its base as it was folded in
+    heads, labels = saved_heads(run, task.model.trunk) if is_alone else load_heads(run.heads, run.heads_config)
+    if earlier_heads(task):
+        return
     has = f"{', '.join(heads)}: {', '.join(labels)}" if labels else ", ".join(heads)
     wanted = ", ".join(task.encoder.labels) if task.encoder.labels and task.objective.heads(task.encoder) else ""
     takes = f"{task.objective_name}, whose labels are {wanted}," if wanted else task.objective_name
-    run = RunDirectory(source.heads.parent)
-    if not run.adapter.is_dir() and not run.model.is_dir():
+    if is_alone:
         raise ObjectiveError(
             f"model.source: {source.name}: trained nothing but a head ({has}), for which the objective {takes} has no use. Name the model that it was trained on."
         )
