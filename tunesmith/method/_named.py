@@ -11,7 +11,7 @@ from torch import nn
 
 from tunesmith.core.errors import MethodError
 
-__all__ = ["check_names", "check_patterns", "check_ranks", "tied_to_save"]
+__all__ = ["check_names", "check_patterns", "check_ranks", "modules_named", "tied_to_save"]
 
 _ALL = "all-linear"
 
@@ -39,6 +39,11 @@ def check_names(trunk: nn.Module, option: str, wanted: Sequence[str] | str) -> N
         if option != "target_modules":
             found = f"Its modules: {_leaves(name for name in names if any(True for _ in trunk.get_submodule(name).parameters()))}"
         raise MethodError(f"method.{option}: {', '.join(missing)} matches nothing in this model. {found}.")
+
+
+def modules_named(trunk: nn.Module, wanted: Sequence[str]) -> list[str]:
+    """Full names of the modules that peft finds by names or ends of names."""
+    return [name for name, _ in trunk.named_modules() if any(name == one or name.endswith(f".{one}") for one in wanted)]
 
 
 def tied_to_save(trunk: Any, wanted: Sequence[str]) -> bool:
