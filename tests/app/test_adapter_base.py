@@ -139,13 +139,18 @@ def test_a_head_for_another_task_is_told(
     relabelled.write_text(reviews_csv.read_text().replace("positive", "yes").replace("negative", "no"), encoding="utf-8")
     said.clear()
     tune(classifier(run.path, relabelled, tmp_path / "relabelled", **FEW), progress=said.append)
-    assert any(
-        "is for another task than classify, whose labels are no, yes: it" in event.text for event in said if isinstance(event, Warned)
-    )
+    (text,) = [event.text for event in said if isinstance(event, Warned) and "head" in event.text]
+    assert text.endswith("(label: negative, positive) is for another task than classify, whose labels are no, yes: a new one is made.")
 
     said.clear()
     tune(classifier(run.path, reviews_csv, tmp_path / "same", **FEW), progress=said.append)
     assert not any("head" in event.text for event in said if isinstance(event, Warned))
+
+    for option, wrong in (("head_layers 1, not 2", {"head_layers": 2}), ("pooling last, not mean", {"pooling": "mean"})):
+        with pytest.raises(
+            ObjectiveError, match=rf"its head is for this task, and has objective\.{option}\. Set it so to train that head on"
+        ):
+            tune(classifier(run.path, reviews_csv, tmp_path / "x", objective={"name": "classify", **wrong}, **FEW))
 
     alone = tune(classifier(decoder_folder, reviews_csv, tmp_path / "alone", method="head", **FEW)).directory
     for recipe in (writer(alone.path, pairs_csv, tmp_path / "x", **FEW), classifier(alone.path, relabelled, tmp_path / "x", **FEW)):

@@ -1,6 +1,6 @@
 """The heads that runs saved: those of a recipe's model are taken over where they are for the same task."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from tunesmith.core.errors import ObjectiveError
@@ -47,9 +47,10 @@ def earlier_heads(task: "Task") -> dict[str, Head]:
 
 
 def check_heads(task: "Task", say: Callable[[Event], None]) -> None:
-    """Say where the run that the model is has a head for another task: what was trained below it goes on.
+    """Say where the run that the model is has a head for another task: what was trained below it goes on, under a new one.
 
-    Raises: ObjectiveError, where it has nothing else; MethodError, where that was trained on another base.
+    Raises: ObjectiveError, where it has nothing else, or where its head is for this task and built otherwise than the recipe asks;
+        MethodError, where a head alone was trained on another base.
     """
     source = task.model.source
     if source.heads is None:
@@ -57,13 +58,33 @@ def check_heads(task: "Task", say: Callable[[Event], None]) -> None:
     run = RunDirectory(source.heads.parent)
     is_alone = not run.adapter.is_dir() and not run.model.is_dir()  # what else a run trained was asked for its base as it was folded in
     heads, labels = saved_heads(run, task.model.trunk) if is_alone else load_heads(run.heads, run.heads_config)
-    if earlier_heads(task):
+    earlier = earlier_heads(task)
+    if earlier:
+        _check_layers(task, earlier)
         return
     has = f"{', '.join(heads)}: {', '.join(labels)}" if labels else ", ".join(heads)
-    wanted = ", ".join(task.encoder.labels) if task.encoder.labels and task.objective.heads(task.encoder) else ""
+    specs = task.objective.heads(task.encoder)
+    wanted = ", ".join(task.encoder.labels) if task.encoder.labels and specs else ""
     takes = f"{task.objective_name}, whose labels are {wanted}," if wanted else task.objective_name
     if is_alone:
         raise ObjectiveError(
             f"model.source: {source.name}: trained nothing but a head ({has}), for which the objective {takes} has no use. Name the model that it was trained on."
         )
-    say(Warned(f"model.source: {source.name}: its head ({has}) is for another task than {takes.rstrip(',')}: it is left out."))
+    instead = "a new one is made" if specs else "it is left out"
+    say(Warned(f"model.source: {source.name}: its head ({has}) is for another task than {takes.rstrip(',')}: {instead}."))
+
+
+def _check_layers(task: "Task", earlier: Mapping[str, Head]) -> None:
+    """Raises: ObjectiveError, where a head does not take the weights of the earlier one."""
+    for name, spec in task.objective.heads(task.encoder).items():
+        head = earlier[name]
+        other = list[str]()
+        if spec.num_layers != head.num_layers:
+            other.append(f"objective.head_layers {head.num_layers}, not {spec.num_layers}")
+        if spec.pooling not in ("auto", head.pooling):
+            other.append(f"objective.pooling {head.pooling}, not {spec.pooling}")
+        if other:
+            raise ObjectiveError(
+                f"model.source: {task.model.source.name}: its head is for this task, and has {' and '.join(other)}. "
+                "Set it so to train that head on; for a new one name what `tunesmith merge` makes of the run."
+            )

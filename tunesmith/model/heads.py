@@ -97,6 +97,15 @@ class Head(nn.Module):
         outputs: Tensor = self.layers[-1](self._drop(x))
         return outputs if (self.shift, self.scale) == (0.0, 1.0) else outputs * self.scale + self.shift
 
+    def take_over(self, other: "Head") -> None:
+        """Answer as `other` does, which has the same layers, whatever its shift and scale."""
+        self.load_state_dict(other.state_dict())
+        last = self.layers[-1]
+        assert isinstance(last, nn.Linear)
+        with torch.no_grad():
+            last.weight.mul_(other.scale / self.scale)
+            last.bias.mul_(other.scale / self.scale).add_((other.shift - self.shift) / self.scale)
+
     @property
     def settings(self) -> dict[str, Any]:
         """What it takes to make the same head again, without its weights."""
