@@ -112,7 +112,7 @@ def workload_lines(workload: Workload, found: Found, timed: Mapping[str, Mapping
         return [*lines, "Nothing measured yet.", ""]
     first, *more = workload.metrics
     lines[2] = _recipe(workload, found)
-    head = ["method", _called(first), "minus zero-shot", *map(_called, more), "trained parameters", "share", "peak memory", "training time / LoRA's", "saved", "slow-down", "loss at the end, training → validation", "learning rate", "seeds"]  # fmt: skip
+    head = ["method", _called(first), "minus zero-shot", *map(_called, more), "trained parameters", "share", "peak memory", "training time", "training time / LoRA's", "saved", "slow-down", "loss at the end, training → validation", "learning rate", "seeds"]  # fmt: skip
     lines += table(head, [_cells(row, workload) for row in rows])
     lines += ["", "Named questions, " + _called(first) + ", ours minus theirs:", ""]
     return [*lines, *(f"- {_said(answer, first)}" for answer in answers(workload, found)), "", *_diverged(found)]
@@ -122,9 +122,10 @@ def _recipe(workload: Workload, found: Found) -> str:
     one = next(leg for legs in found.values() for leg in legs.values() if "rows" in leg)
     train = one["recipe"]["train"]
     asked = ", ".join(f"{name.replace('_', ' ')} {len(one['rows'][name]['row']):,}" for name in workload.metrics)
+    timed = f" Timed with {' '.join(f'`{change}`' for change in workload.timed)}." if workload.timed else ""
     return (
         f"{workload.title} (`{one['model']['name']}`), by the recipe [`{workload.recipe}`](../tunesmith/recipes/{workload.recipe}.yaml): {one['num_steps']:,} steps of "
-        f"{train['examples_per_step']} rows, {train['epochs']:g} epochs. Test rows: {asked}."
+        f"{train['examples_per_step']} rows, {train['epochs']:g} epochs. Test rows: {asked}.{timed}"
     )
 
 
@@ -144,6 +145,7 @@ def _cells(row: TableRow, workload: Workload) -> list[str]:
         f"{row.trained_parameters:,}",
         f"{row.share:.2%}",
         _number(row.peak_memory_bytes, "{:.0f} MiB", 2**20),
+        _number(row.train_seconds, "{:.1f} s"),
         _number(row.train_seconds_ratio, "{:.2f}"),
         _size(row.saved_bytes),
         _number(row.slow_down, "{:.2f}"),

@@ -34,6 +34,8 @@ class TableRow:
     """Of all parameters."""
     peak_memory_bytes: int | None = None
     """The most of any seed."""
+    train_seconds: float | None = None
+    """Of the leg that is timed."""
     train_seconds_ratio: float | None = None
     """Over LoRA's, of the legs that are timed."""
     saved_bytes: int = 0
@@ -147,6 +149,7 @@ def _row(
         trained_parameters=one["trained_parameters"],
         share=_share(legs),
         peak_memory_bytes=max(found["peak_memory_bytes"] for found in legs.values()),
+        train_seconds=own_time["train_seconds"] if own_time else None,
         train_seconds_ratio=own_time["train_seconds"] / lora_time["train_seconds"] if own_time and lora_time else None,
         saved_bytes=one["saved_bytes"],
         slow_down=own_time["slow_down"]["ratio"] if own_time and own_time["slow_down"] else None,

@@ -10,22 +10,29 @@ import torch
 import transformers
 from peft import PeftModel
 from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from tiny_recipes import classifier, writer
 
+from tunesmith.app.many import load_many
+from tunesmith.app.merge import merge_runs
 from tunesmith.app.tune import tune
 from tunesmith.app.tuned import load_tuned
+from tunesmith.core import registry
 from tunesmith.core.errors import MethodError, ObjectiveError
 from tunesmith.core.events import Warned
 from tunesmith.core.run import RunDirectory
 from tunesmith.model._folder import weights_sha256
+from tunesmith.recipe import Recipe
 
 FEW = {"train": {"max_steps": 2, "examples_per_step": 8}}
-METHODS = {
-    "lora": ({"name": "lora", "r": 4}, "adapter_model.safetensors"),
-    "peft": ({"name": "peft", "r": 4}, "adapter_model.safetensors"),
-    "bitfit": ("bitfit", "selected.safetensors"),
-    "layers": ("layers", "selected.safetensors"),
+FILES = {
+    **dict.fromkeys(("lora", "peft", "ia3", "prompt", "prefix", "p_tuning"), "adapter/adapter_model.safetensors"),
+    **dict.fromkeys(("bitfit", "layers", "adapter"), "adapter/selected.safetensors"),
+    "new_tokens": "adapter/new_tokens.safetensors",
+    "head": "heads.safetensors",
 }
+"""Method -> what its run keeps of it."""
+UNFOLDABLE = ("adapter", "prompt", "prefix", "p_tuning")
 
 
 def _other(folder: Path, to: Path) -> Path:
@@ -37,25 +44,52 @@ def _other(folder: Path, to: Path) -> Path:
     return to
 
 
-@pytest.mark.parametrize("name", METHODS)
+def _recipe(name: str, base: Path, data: Path, out: Path) -> Recipe:
+    recipe = classifier(base, data, out, method=name, **FEW)
+    if name == "new_tokens":
+        return recipe.model_copy(update={"model": recipe.model.model_copy(update={"add_tokens": ["the cat"]})})
+    return recipe
+
+
+@pytest.mark.parametrize("name", [name for name in registry.names("method") if name != "full"])
 def test_a_run_whose_base_was_replaced_is_refused(name: str, encoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:
-    method, file = METHODS[name]
     base = Path(shutil.copytree(encoder_folder, tmp_path / "base"))
-    run = tune(classifier(base, reviews_csv, tmp_path / "run", method=method, **FEW)).directory
+    run = tune(_recipe(name, base, reviews_csv, tmp_path / "run")).directory
     was = weights_sha256(base)
-    with safe_open(run.adapter / file, framework="pt") as opened:
-        assert opened.metadata()["base_sha256"] == was
+    for file in (FILES[name], "heads.safetensors"):
+        with safe_open(run.path / file, framework="pt") as opened:
+            assert opened.metadata()["base_sha256"] == was
     load_tuned(run)
     config = run.adapter / "adapter_config.json"
     assert not config.is_file() or json.loads(config.read_text())["base_model_name_or_path"] == str(base)
     _other(base, base)
     now = weights_sha256(base)
-    said = rf"{file}: was trained on another base \({was[:12]}\), this model is {now[:12]}\. Name the base that it was trained on\."
-    with pytest.raises(MethodError, match=said):
-        load_tuned(run)
-    with pytest.raises(MethodError, match=said):
-        tune(classifier(run.path, reviews_csv, tmp_path / "next", **FEW))
+    why = rf"was trained on another base \({was[:12]}\), this model is {now[:12]}\. Name the base that it was trained on\."
+    said = f"{FILES[name]}: {why}"
+    for ask in (load_tuned, lambda run: load_many([run])):
+        with pytest.raises(MethodError, match=said):
+            ask(run)
+    if name not in UNFOLDABLE:
+        with pytest.raises(MethodError, match=why):
+            merge_runs([run], tmp_path / "merged")
+        with pytest.raises(MethodError, match=said):
+            tune(classifier(run.path, reviews_csv, tmp_path / "next", **FEW))
     assert not (tmp_path / "next").exists()
+    assert not (tmp_path / "merged").exists()
+
+
+def test_a_head_that_says_nothing_of_its_base_is_taken_as_it_is(encoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:
+    run = tune(_recipe("head", encoder_folder, reviews_csv, tmp_path / "run")).directory
+    save_file(load_file(run.heads), run.heads, metadata={"format": "pt"})  # as runs wrote it before
+    assert load_tuned(run).forward.heads.keys() == {"label"}
+
+
+def test_a_whole_model_needs_the_weights_that_it_began_with_no_more(encoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:
+    base = Path(shutil.copytree(encoder_folder, tmp_path / "base"))
+    run = tune(_recipe("full", base, reviews_csv, tmp_path / "run"))
+    before = load_tuned(run.directory).predict(["the cat is good"])
+    _other(base, base)
+    assert load_tuned(run.directory).predict(["the cat is good"]) == before
 
 
 def test_a_copy_of_the_base_is_the_base(encoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:
@@ -105,13 +139,18 @@ def test_a_head_for_another_task_is_told(
     relabelled.write_text(reviews_csv.read_text().replace("positive", "yes").replace("negative", "no"), encoding="utf-8")
     said.clear()
     tune(classifier(run.path, relabelled, tmp_path / "relabelled", **FEW), progress=said.append)
-    assert any(
-        "is for another task than classify, whose labels are no, yes: it" in event.text for event in said if isinstance(event, Warned)
-    )
+    (text,) = [event.text for event in said if isinstance(event, Warned) and "head" in event.text]
+    assert text.endswith("(label: negative, positive) is for another task than classify, whose labels are no, yes: a new one is made.")
 
     said.clear()
     tune(classifier(run.path, reviews_csv, tmp_path / "same", **FEW), progress=said.append)
     assert not any("head" in event.text for event in said if isinstance(event, Warned))
+
+    for option, wrong in (("head_layers 1, not 2", {"head_layers": 2}), ("pooling last, not mean", {"pooling": "mean"})):
+        with pytest.raises(
+            ObjectiveError, match=rf"its head is for this task, and has objective\.{option}\. Set it so to train that head on"
+        ):
+            tune(classifier(run.path, reviews_csv, tmp_path / "x", objective={"name": "classify", **wrong}, **FEW))
 
     alone = tune(classifier(decoder_folder, reviews_csv, tmp_path / "alone", method="head", **FEW)).directory
     for recipe in (writer(alone.path, pairs_csv, tmp_path / "x", **FEW), classifier(alone.path, relabelled, tmp_path / "x", **FEW)):

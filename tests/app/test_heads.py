@@ -129,6 +129,19 @@ def test_a_run_goes_on_from_a_run_of_the_same_kind_with_its_head(encoder_folder:
     )
 
 
+def test_a_run_goes_on_with_its_head_on_numbers_of_another_unit_and_with_another_dropout(encoder_folder: Path, tmp_path: Path) -> None:
+    rows = [{"text": " ".join(words), "label": (3.5 if words[-1] == "good" else 1.0)} for words in sentences()]
+    tune(recipe(encoder_folder, write(tmp_path / "a.jsonl", rows), tmp_path / "one"))
+    other = write(tmp_path / "b.jsonl", [{**row, "label": 10 * row["label"] + 7.5} for row in rows])
+    again = recipe(
+        encoder_folder, other, tmp_path / "two", model=f"run:{tmp_path / 'one'}", objective={"name": "regress", "head_dropout": 0.2},
+        train={"max_steps": 1, "learning_rate": 1e-9},
+    )  # fmt: skip
+    rmse = tune(again).report["metrics"]["rmse"]
+    assert rmse["tuned"]["value"] == pytest.approx(rmse["base"]["value"], rel=1e-4)
+    assert rmse["base"]["value"] > 15  # its answers are in the first data's unit, and so far off
+
+
 def test_data_that_stays_on_the_disk_gives_the_same_run(encoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:
     reports = []
     for number, on_disk in enumerate((False, True)):

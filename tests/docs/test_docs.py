@@ -15,9 +15,11 @@ import pytest
 import typer.main
 
 import tunesmith
+from benchmarks.methods.named import LEFT_OUT, METHODS
 from tunesmith import recipe
 from tunesmith.cli.main import app
 from tunesmith.core import registry
+from tunesmith.recipe.overlays import METHOD_OVERLAYS
 
 ROOT = Path(__file__).parents[2]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
@@ -98,6 +100,31 @@ def test_every_plug_in_is_mentioned_in_code_letters(kind: str) -> None:
     missing = [name for name in own if f"`{name}`" not in text]
     assert own
     assert not missing
+
+
+def _method_sections() -> dict[str, str]:
+    """The sections of docs/methods.md by the method that each is about."""
+    _, *parts = re.split(r"^## `(\w+)`$", (ROOT / "docs" / "methods.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return dict(zip(parts[::2], parts[1::2], strict=True))
+
+
+@pytest.mark.parametrize("name", [*registry.names("method"), *METHOD_OVERLAYS])
+def test_every_method_has_a_section_that_names_its_options(name: str) -> None:
+    section = _method_sections()[name]
+    options = [] if name in METHOD_OVERLAYS else [option.name for option in registry.describe("method", name).options]
+    assert [option for option in options if not re.search(rf"\b{option}\b", section)] == []
+
+
+def test_the_section_of_each_method_names_its_rows_of_the_method_table() -> None:
+    sections = _method_sections()
+    for row, named in METHODS.items():
+        name = named.overrides[0].removeprefix("method.name=")
+        for workload in named.workloads:
+            assert re.search(rf"^\*On the shared data\*:.*`{row}`.*\(method-table\.md#{workload}\)", sections[name], re.MULTILINE), (
+                row,
+                workload,
+            )
+    assert all("no row" in sections[name] for name in LEFT_OUT)
 
 
 @pytest.mark.parametrize("name", [*recipe.shipped_recipes(), *ALIASES])

@@ -1,4 +1,4 @@
-"""What every method promises, held over every method found, on tiny models with and without a vocabulary head."""
+"""What every method promises, held over every method found, and those that its options make, on tiny models with and without a vocabulary head."""
 
 import re
 import subprocess
@@ -12,6 +12,7 @@ import torch
 from families import CAUSAL, facts_of, make, random_rows
 from tiny_training import pefts_losses
 from torch import Tensor, nn
+from ways import WAYS
 
 from tunesmith.core import registry
 from tunesmith.core.batch import collate
@@ -19,32 +20,46 @@ from tunesmith.core.errors import MethodError
 from tunesmith.core.layers import repeated_layers
 from tunesmith.core.types import Method, Objective, ParamGroup
 from tunesmith.engine.forward import PackedForward
+from tunesmith.engine.kernels.quantized import quantize_weights
 from tunesmith.engine.loop import TrainingPlan, TrainingState, train
 from tunesmith.engine.optimizers import make_optimizer
 from tunesmith.engine.probe import probe
 from tunesmith.method._peft import merge_adapter
+from tunesmith.method._virtual import unfoldable
 from tunesmith.model.heads import Head, load_heads, save_heads
+from tunesmith.recipe.overlays import true_method
 
-METHODS = registry.names("method")
 FAMILIES = ["llama", "gpt2", "bert", "roberta", "bloom"]
 PLAN = TrainingPlan(num_steps=4, steps_per_epoch=4, learning_rate=2e-2, schedule="constant", num_warmup_steps=0, max_grad_norm=1.0)
 
 
-def _objective(family: str, method: str) -> str:
-    return "sft" if family in CAUSAL and method != "head" else "classify"
+def _objective(family: str, way: str) -> str:
+    return "sft" if family in CAUSAL and way != "head" else "classify"
 
 
-def _build(family: str, method: str) -> tuple[PackedForward, list[ParamGroup], Method, Objective]:
-    """A tiny model with the method applied and, where the objective needs one, a seeded head."""
+def _method(way: str) -> Method:
+    options = {name: value for name, value in WAYS[way].items() if name != "name"}
+    return registry.create("method", true_method(WAYS[way]["name"]), **options)  # type: ignore[no-any-return]
+
+
+def _base(family: str, way: str) -> nn.Module:
     model = make(family)
+    if way == "qlora":
+        quantize_weights(model, "nf4")
+    return model
+
+
+def _build(family: str, way: str) -> tuple[PackedForward, list[ParamGroup], Method, Objective]:
+    """A tiny model with the method applied and, where the objective needs one, a seeded head."""
+    model = _base(family, way)
     facts = facts_of(family, model)
     paths = probe(model, facts)
-    objective = registry.create("objective", _objective(family, method))
-    made = registry.create("method", method)
+    objective = registry.create("objective", _objective(family, way))
+    made = _method(way)
     torch.manual_seed(1)
     heads = {} if objective.uses_lm_head else {"label": Head("label", facts.hidden_size, 3, pooling="mean")}
     torch.manual_seed(2)
-    if method == "new_tokens":
+    if way == "new_tokens":
         model.new_token_ids = tuple(range(50, 97))  # type: ignore[assignment]  # as if the model had been given them
     groups = made.apply(model)
     groups += [ParamGroup(name, list(head.parameters())) for name, head in heads.items()]
@@ -67,20 +82,20 @@ def _train(forward: PackedForward, groups: list[ParamGroup], objective: Objectiv
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("method", METHODS)
-def test_step_zero_is_the_base_model_where_the_method_says_so(method: str, family: str) -> None:
-    base = make(family)
+@pytest.mark.parametrize("way", WAYS)
+def test_step_zero_is_the_base_model_where_the_method_says_so(way: str, family: str) -> None:
+    base = _base(family, way)
     facts = facts_of(family, base)
     expected = _outputs(PackedForward(base, {}, facts, probe(base, facts)))
-    forward, _, made, _ = _build(family, method)
+    forward, _, made, _ = _build(family, way)
     assert made.starts_at_base == torch.equal(_outputs(forward), expected)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("method", METHODS)
-def test_training_lowers_the_loss_and_leaves_frozen_weights_bit_identical(method: str, family: str) -> None:
-    forward, groups, _, objective = _build(family, method)
-    before = {name: p.detach().clone() for name, p in forward.named_parameters()}
+@pytest.mark.parametrize("way", WAYS)
+def test_training_lowers_the_loss_and_leaves_frozen_weights_bit_identical(way: str, family: str) -> None:
+    forward, groups, _, objective = _build(family, way)
+    before = {name: tensor.detach().clone() for name, tensor in [*forward.named_parameters(), *forward.named_buffers()]}
     trained = {id(p) for group in groups for p in group.params}
     losses = _train(forward, groups, objective)
     assert losses[-1] < losses[0]
@@ -89,15 +104,16 @@ def test_training_lowers_the_loss_and_leaves_frozen_weights_bit_identical(method
         if not p.requires_grad:
             assert torch.equal(p, before[name]), name
     assert any(not torch.equal(p, before[name]) for name, p in forward.named_parameters() if id(p) in trained)
+    assert all(torch.equal(buffer, before[name]) for name, buffer in forward.named_buffers())  # a quantized weight is one
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("method", METHODS)
-def test_what_is_saved_and_loaded_gives_equal_outputs(method: str, family: str, tmp_path: Path) -> None:
-    forward, groups, made, objective = _build(family, method)
+@pytest.mark.parametrize("way", WAYS)
+def test_what_is_saved_and_loaded_gives_equal_outputs(way: str, family: str, tmp_path: Path) -> None:
+    forward, groups, made, objective = _build(family, way)
     _train(forward, groups, objective)
     made.save(forward.trunk, tmp_path / "saved")
-    again, _, other, _ = _build(family, method)
+    again, _, other, _ = _build(family, way)
     other.load(again.trunk, tmp_path / "saved")
     assert torch.equal(_outputs(again), _outputs(forward))
     if forward.heads:
@@ -106,13 +122,13 @@ def test_what_is_saved_and_loaded_gives_equal_outputs(method: str, family: str, 
         batch = collate(random_rows((9, 14, 5), forward.facts, label=3), forward.facts)
         with torch.no_grad():
             assert torch.equal(again.eval().head("label", batch), forward.eval().head("label", batch))
-            assert not torch.equal(forward.head("label", batch), _build(family, method)[0].eval().head("label", batch))
+            assert not torch.equal(forward.head("label", batch), _build(family, way)[0].eval().head("label", batch))
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("method", METHODS)
-def test_rows_together_are_each_row_alone(method: str, family: str) -> None:
-    forward, groups, _, objective = _build(family, method)
+@pytest.mark.parametrize("way", WAYS)
+def test_rows_together_are_each_row_alone(way: str, family: str) -> None:
+    forward, groups, _, objective = _build(family, way)
     _train(forward, groups, objective)
     forward.eval()
     rows = random_rows((9, 14, 5, 8), forward.facts, label=3)
@@ -123,12 +139,12 @@ def test_rows_together_are_each_row_alone(method: str, family: str) -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("method", METHODS)
-def test_one_micro_batch_of_four_is_four_of_one(method: str, family: str) -> None:
+@pytest.mark.parametrize("way", WAYS)
+def test_one_micro_batch_of_four_is_four_of_one(way: str, family: str) -> None:
     """Gradient accumulation: the same loss and the same gradient of everything that trains, without dropout."""
     found = []
     for parts in ([(0, 1, 2, 3)], [(0,), (1,), (2,), (3,)]):
-        forward, groups, _, objective = _build(family, method)
+        forward, groups, _, objective = _build(family, way)
         for module in forward.modules():
             if isinstance(module, nn.Dropout):
                 module.p = 0.0
@@ -145,40 +161,52 @@ def test_one_micro_batch_of_four_is_four_of_one(method: str, family: str) -> Non
 
 
 def test_what_is_saved_gives_the_same_outputs_in_a_fresh_process(tmp_path: Path) -> None:
-    for method in METHODS:
+    for way in WAYS:
         for family in ("llama", "bert"):
-            folder = tmp_path / f"{method}-{family}"
-            forward, groups, made, objective = _build(family, method)
+            folder = tmp_path / f"{way}-{family}"
+            forward, groups, made, objective = _build(family, way)
             _train(forward, groups, objective)
             made.save(forward.trunk, folder)
-            torch.save(_outputs(forward), tmp_path / f"{method}-{family}.pt")
+            torch.save(_outputs(forward), tmp_path / f"{way}-{family}.pt")
     script = f"""
 import sys
 sys.path[:0] = {[str(Path(__file__).parent), str(Path(__file__).parents[1])]!r}
 import torch
 from pathlib import Path
-from test_conformance import METHODS, _build, _outputs
-for method in METHODS:
+from test_conformance import WAYS, _build, _outputs
+for way in WAYS:
     for family in ("llama", "bert"):
-        forward, _, made, _ = _build(family, method)
-        made.load(forward.trunk, Path({str(tmp_path)!r}) / f"{{method}}-{{family}}")
-        assert torch.allclose(_outputs(forward), torch.load(f"{tmp_path}/{{method}}-{{family}}.pt"), atol=1e-6), (method, family)
-print(len(METHODS))
+        forward, _, made, _ = _build(family, way)
+        made.load(forward.trunk, Path({str(tmp_path)!r}) / f"{{way}}-{{family}}")
+        assert torch.allclose(_outputs(forward), torch.load(f"{tmp_path}/{{way}}-{{family}}.pt"), atol=1e-6), (way, family)
+print(len(WAYS))
 """
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr[-2000:]
-    assert int(result.stdout) == len(METHODS)
+    assert int(result.stdout) == len(WAYS)
 
 
 @pytest.mark.parametrize("family", ["llama", "gpt2", "bert"])
-def test_merged_equals_unmerged(family: str) -> None:
-    forward, groups, made, objective = _build(family, "lora")
-    assert made.mergeable
+@pytest.mark.parametrize("way", [way for way in WAYS if _method(way).mergeable and way != "qlora"])
+def test_merged_equals_unmerged_where_the_method_says_so(way: str, family: str) -> None:
+    forward, groups, _, objective = _build(family, way)
     _train(forward, groups, objective)
     expected = _outputs(forward)
     merge_adapter(forward.trunk)
-    assert not any("lora" in name for name, _ in forward.trunk.named_modules())
+    assert [name for name, _ in forward.trunk.named_parameters()] == [name for name, _ in make(family).named_parameters()]
     torch.testing.assert_close(_outputs(forward), expected, atol=2e-5, rtol=2e-5)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_is_saved_can_be_folded_into_a_model_where_the_method_says_so(way: str, tmp_path: Path) -> None:
+    forward, _, made, _ = _build("llama", way)
+    made.save(forward.trunk, tmp_path)
+    assert made.mergeable == (not unfoldable(tmp_path))
+
+
+def test_an_adapter_is_not_merged_into_a_quantized_weight() -> None:
+    with pytest.raises(MethodError, match="its base is quantized, and an adapter is merged into a model in its own numbers only"):
+        merge_adapter(_build("llama", "qlora")[0].trunk)
 
 
 def test_lora_trains_r_times_in_plus_out_parameters_a_layer() -> None:

@@ -1,6 +1,7 @@
 """IA3 against peft, and against the paper's count."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -62,6 +63,37 @@ def test_merged_equals_unmerged(family: str) -> None:
         torch.testing.assert_close(forward.hidden(batch), expected, atol=2e-5, rtol=2e-5)
 
 
-def test_a_name_that_matches_nothing_is_told() -> None:
-    with pytest.raises(MethodError, match="wrong_name"):
-        build("llama", "ia3", target_modules=["wrong_name"], feedforward_modules=[])
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"target_modules": ["k_proj", "v_prj"]}, r"method.target_modules: v_prj matches nothing .* Its linear modules: .*v_proj"),
+        ({"target_modules": ["v_prj"], "feedforward_modules": []}, "method.target_modules: v_prj matches nothing"),
+        ({"feedforward_modules": ["down_prj"]}, "method.feedforward_modules: down_prj matches nothing"),
+        (
+            {"target_modules": ["k_proj"], "feedforward_modules": ["down_proj"]},
+            "method.feedforward_modules: down_proj: not among the layers that are scaled. Name it in method.target_modules too",
+        ),
+    ],
+)
+def test_a_name_that_matches_nothing_is_told(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(MethodError, match=said):
+        build("llama", "ia3", **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "per_model"),
+    [
+        ({"target_modules": ["k_proj", "mlp.down_proj"]}, 2 * (16 + 48)),
+        ({"target_modules": ["k_proj", "mlp.down_proj"], "feedforward_modules": ["down_proj"]}, 2 * (16 + 48)),
+        ({"target_modules": ["k_proj", "mlp.down_proj"], "feedforward_modules": []}, 2 * (16 + 32)),
+        ({"target_modules": ["k_proj"]}, 2 * 16),
+        ({"target_modules": ["down_proj"], "feedforward_modules": ["layers.0.mlp.down_proj"]}, 48 + 32),
+    ],
+)
+def test_feed_forward_layers_are_found_by_the_ends_of_their_names(options: dict[str, Any], per_model: int, tmp_path: Path) -> None:
+    """Their 48 inputs are scaled, not their 32 outputs; peft reads it so from the file too."""
+    forward, groups, made = build("llama", "ia3", **options)
+    assert sum(p.numel() for p in groups[0].params) == per_model
+    made.save(forward.trunk, tmp_path)
+    theirs = PeftModel.from_pretrained(make("llama"), str(tmp_path))
+    assert sum(p.numel() for name, p in theirs.named_parameters() if "ia3_l" in name) == per_model

@@ -15,7 +15,7 @@ from torch import nn
 from tunesmith.core import registry
 from tunesmith.core.errors import MethodError
 from tunesmith.engine.kernels import lora as kernel
-from tunesmith.method._peft import merge_adapter
+from tunesmith.method._peft import attach_adapter, merge_adapter
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "rslora": {"use_rslora": True},
@@ -212,6 +212,18 @@ def test_added_tokens_are_not_masked_where_the_embedding_trains_whole() -> None:
 def test_options_that_do_not_fit_are_told(options: dict[str, Any], said: str) -> None:
     with pytest.raises(MethodError, match=said):
         registry.create("method", "lora", **options).apply(make("llama"))
+
+
+def test_the_linear_modules_that_are_named_are_gpt2s_transposed_ones_too(tmp_path: Path) -> None:
+    said = r"method\.target_modules: q_proj matches nothing in this model\. Its linear modules: c_attn, c_fc, c_proj, lm_head\."
+    lora = registry.create("method", "lora", target_modules=["q_proj"])
+    with pytest.raises(MethodError, match=said):
+        lora.apply(make("gpt2"))
+    trunk = make("llama")
+    lora.apply(trunk)
+    lora.save(trunk, tmp_path)
+    with pytest.raises(MethodError, match=said):
+        attach_adapter(make("gpt2"), tmp_path)
 
 
 def test_a_tied_module_that_peft_would_part_is_told() -> None:

@@ -8,8 +8,23 @@ import transformers
 
 from tunesmith.app.tune import tune
 from tunesmith.cli.main import run
+from tunesmith.core import registry
+from tunesmith.core.errors import MethodError
 from tunesmith.recipe import dump, from_mapping, load, shipped_recipes
+from tunesmith.recipe.overlays import METHOD_OVERLAYS, true_method
 from tunesmith.recipe.text import parse_yaml
+
+METHODS: dict[str, list[str]] = {
+    **{name: [f"method.name={name}"] for name in [*registry.names("method"), *METHOD_OVERLAYS]},
+    **{placement: ["method.name=adapter", f"method.placement={placement}"] for placement in ("houlsby", "parallel")},
+    "new_tokens": ["method.name=new_tokens", "model.add_tokens=[the film]"],
+}
+"""Way to train -> what is changed of a recipe."""
+SMALL = ["data.limit={train: 16, validation: 4, test: 8}", "train.max_steps=2", "model.max_length=64", "evaluate.retention=none"]
+FEW_ANSWERS = {
+    "reviews": ["evaluate.domains={}", "evaluate.metrics=[accuracy]"],
+    "docstrings": ["evaluate.generate_limit=1", "evaluate.max_new_tokens=4", "evaluate.prompts=[]", "evaluate.metrics=[exact_match]"],
+}
 
 WORDS = "the a film was is good bad dull moving story actors scene plot and of in it this".split()
 
@@ -47,6 +62,21 @@ def test_it_takes_two_steps_on_a_tiny_model(name: str, tiny_models: dict[str, Pa
         assert report["copied"]["train_texts"] > 0
     else:
         assert "Tell me how to fine-tune a model" in [sample["prompt"] for sample in report["samples"]]
+
+
+@pytest.mark.embedded
+@pytest.mark.parametrize("name", FEW_ANSWERS)
+@pytest.mark.parametrize("way", METHODS)
+def test_every_method_takes_its_place_in_one_line(way: str, name: str, tiny_models: dict[str, Path], tmp_path: Path) -> None:
+    model = tiny_models["bert" if name == "reviews" else "llama"]
+    recipe = load(name, [*SMALL, *FEW_ANSWERS[name], f"model.source={model}", f"output_dir={tmp_path / 'out'}", *METHODS[way]])
+    if (way, name) == ("head", "docstrings"):
+        with pytest.raises(MethodError, match="trains only a new head, and the objective sft has none. Use lora or full"):
+            tune(recipe)
+        return
+    report = tune(recipe).report
+    assert report["task"]["method"] == true_method(METHODS[way][0].removeprefix("method.name="))
+    assert len(report["curves"]["train"]) == 2
 
 
 @pytest.mark.embedded

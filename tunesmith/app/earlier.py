@@ -1,17 +1,34 @@
-"""The heads of the run that a recipe's model is: taken over where they are for the same task."""
+"""The heads that runs saved: those of a recipe's model are taken over where they are for the same task."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from tunesmith.core.errors import ObjectiveError
 from tunesmith.core.events import Event, Warned
 from tunesmith.core.run import RunDirectory
+from tunesmith.method._base import check_base
 from tunesmith.model.heads import Head, load_heads
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from tunesmith.app.task import Task
 
-__all__ = ["check_heads", "earlier_head", "earlier_heads"]
+__all__ = ["check_heads", "earlier_head", "earlier_heads", "saved_heads"]
+
+
+def saved_heads(directory: RunDirectory, trunk: "nn.Module") -> tuple[dict[str, Head], tuple[str, ...]]:
+    """The heads of a run, and their labels; none where it has none.
+
+    Args:
+        trunk: the base that they are to be put on, with what the run trained on it or without.
+    Raises: RunError, where their files are broken; MethodError, where they were trained on another base.
+    """
+    if not directory.heads.is_file():
+        return {}, ()
+    found = load_heads(directory.heads, directory.heads_config)
+    check_base(trunk, directory.heads)
+    return found
 
 
 def earlier_head(task: "Task", name: str) -> Head | None:
@@ -30,20 +47,44 @@ def earlier_heads(task: "Task") -> dict[str, Head]:
 
 
 def check_heads(task: "Task", say: Callable[[Event], None]) -> None:
-    """Say where the run that the model is has a head for another task: what was trained below it goes on.
+    """Say where the run that the model is has a head for another task: what was trained below it goes on, under a new one.
 
-    Raises: ObjectiveError, where it has nothing else.
+    Raises: ObjectiveError, where it has nothing else, or where its head is for this task and built otherwise than the recipe asks;
+        MethodError, where a head alone was trained on another base.
     """
     source = task.model.source
-    if source.heads is None or earlier_heads(task):
+    if source.heads is None:
         return
-    heads, labels = load_heads(source.heads, source.heads.with_name("heads.json"))
-    has = f"{', '.join(heads)}: {', '.join(labels)}" if labels else ", ".join(heads)
-    wanted = ", ".join(task.encoder.labels) if task.encoder.labels and task.objective.heads(task.encoder) else ""
-    takes = f"{task.objective_name}, whose labels are {wanted}," if wanted else task.objective_name
     run = RunDirectory(source.heads.parent)
-    if not run.adapter.is_dir() and not run.model.is_dir():
+    is_alone = not run.adapter.is_dir() and not run.model.is_dir()  # what else a run trained was asked for its base as it was folded in
+    heads, labels = saved_heads(run, task.model.trunk) if is_alone else load_heads(run.heads, run.heads_config)
+    earlier = earlier_heads(task)
+    if earlier:
+        _check_layers(task, earlier)
+        return
+    has = f"{', '.join(heads)}: {', '.join(labels)}" if labels else ", ".join(heads)
+    specs = task.objective.heads(task.encoder)
+    wanted = ", ".join(task.encoder.labels) if task.encoder.labels and specs else ""
+    takes = f"{task.objective_name}, whose labels are {wanted}," if wanted else task.objective_name
+    if is_alone:
         raise ObjectiveError(
             f"model.source: {source.name}: trained nothing but a head ({has}), for which the objective {takes} has no use. Name the model that it was trained on."
         )
-    say(Warned(f"model.source: {source.name}: its head ({has}) is for another task than {takes.rstrip(',')}: it is left out."))
+    instead = "a new one is made" if specs else "it is left out"
+    say(Warned(f"model.source: {source.name}: its head ({has}) is for another task than {takes.rstrip(',')}: {instead}."))
+
+
+def _check_layers(task: "Task", earlier: Mapping[str, Head]) -> None:
+    """Raises: ObjectiveError, where a head does not take the weights of the earlier one."""
+    for name, spec in task.objective.heads(task.encoder).items():
+        head = earlier[name]
+        other = list[str]()
+        if spec.num_layers != head.num_layers:
+            other.append(f"objective.head_layers {head.num_layers}, not {spec.num_layers}")
+        if spec.pooling not in ("auto", head.pooling):
+            other.append(f"objective.pooling {head.pooling}, not {spec.pooling}")
+        if other:
+            raise ObjectiveError(
+                f"model.source: {task.model.source.name}: its head is for this task, and has {' and '.join(other)}. "
+                "Set it so to train that head on; for a new one name what `tunesmith merge` makes of the run."
+            )

@@ -18,6 +18,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from tunesmith.app.earlier import saved_heads
 from tunesmith.app.interruption import Interruption
 from tunesmith.app.sharing import OneOfMany, Shared, load_shared
 from tunesmith.app.task import use_chat_template
@@ -28,7 +29,7 @@ from tunesmith.core.files import folders_made, staged_folder
 from tunesmith.core.run import RunDirectory
 from tunesmith.method._peft import merge_adapter
 from tunesmith.model._quiet import quiet
-from tunesmith.model.heads import load_heads, save_heads, write_label_map
+from tunesmith.model.heads import save_heads, write_label_map
 from tunesmith.model.load import LoadedModel
 
 __all__ = ["TOLERANCE", "Heads", "Merged", "merge_runs", "merged_model", "sample_outputs", "write_heads"]
@@ -106,7 +107,7 @@ def merged_model(directories: Sequence[RunDirectory], shares: Sequence[float], s
     """Fold runs into their base and compare with what they say unmerged. Raises: RunError, MethodError."""
     say(Stage("model", ", ".join(directory.id for directory in directories)))
     shared = load_shared(directories)
-    heads = _heads(shared.runs)
+    heads = _heads(shared)
     _check_mergeable(shared.runs)
     say(Stage("merge", f"{len(shared.runs)} of one base"))
     unmerged = [shared.loaded(one) for one in shared.runs]
@@ -148,15 +149,15 @@ class Heads:
     labels: tuple[str, ...]
 
 
-def _heads(runs: Sequence[OneOfMany]) -> Heads | None:
-    """The heads of the runs. Raises: RunError, where two have different ones."""
-    having = [one for one in runs if one.directory.heads.is_file()]
+def _heads(shared: Shared) -> Heads | None:
+    """The heads of the runs. Raises: RunError, where two have different ones; MethodError, where they were trained on another base."""
+    having = [one for one in shared.runs if one.directory.heads.is_file()]
     if not having:
         return None
-    first, labels = load_heads(having[0].directory.heads, having[0].directory.heads_config)
+    first, labels = saved_heads(having[0].directory, shared.base.trunk)
     tensors = load_file(having[0].directory.heads)
     for one in having[1:]:
-        _, others = load_heads(one.directory.heads, one.directory.heads_config)
+        _, others = saved_heads(one.directory, shared.base.trunk)
         found = load_file(one.directory.heads)
         if others != labels or found.keys() != tensors.keys() or any(not torch.equal(found[name], tensors[name]) for name in tensors):
             raise RunError(

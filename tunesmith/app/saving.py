@@ -6,6 +6,7 @@ from tunesmith.app.task import Task
 from tunesmith.app.vocabulary import save_tokens
 from tunesmith.core.files import staged_folder, write_json
 from tunesmith.core.run import RunDirectory
+from tunesmith.method._base import base_metadata
 from tunesmith.model._quiet import quiet
 from tunesmith.model.heads import save_heads
 
@@ -28,7 +29,8 @@ def save_tuned(task: Task, directory: RunDirectory) -> None:
     if is_empty:
         shutil.rmtree(target)
     if task.forward.heads:
-        save_heads(dict(task.forward.heads.items()), task.encoder.labels, directory.heads, directory.heads_config)
+        on = {} if trains_whole_model else base_metadata(task.model.trunk)  # a whole model needs the weights that it began with no more
+        save_heads(dict(task.forward.heads.items()), task.encoder.labels, directory.heads, directory.heads_config, on)
         config = task.model.trunk.config
         label_map = {"id2label": config.id2label, "label2id": config.label2id, "num_labels": len(task.encoder.labels)}  # type: ignore[union-attr]
         write_json(directory.path / "labels.json", label_map)

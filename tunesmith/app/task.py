@@ -332,15 +332,15 @@ def attach(task: Task) -> list[ParamGroup]:
         groups = _without_vocabulary_head(task.model.trunk, groups)
     for name, spec in task.objective.heads(task.encoder).items():
         torch.manual_seed(task.recipe.seed)
-        pooling = task.model.pooling if spec.pooling == "auto" else spec.pooling
+        earlier = earlier_head(task, name)
+        pooling = (earlier.pooling if earlier is not None else task.model.pooling) if spec.pooling == "auto" else spec.pooling
         head = Head(
             name, facts.hidden_size, spec.outputs, pooling=pooling, num_layers=spec.num_layers, dropout=spec.dropout,
             shift=spec.shift, scale=spec.scale,
-        ).to(task.device)  # fmt: skip
-        earlier = earlier_head(task, name)
-        if earlier is not None and earlier.settings == head.settings:
-            head.load_state_dict(earlier.state_dict())
-        task.forward.heads[name] = head
+        )  # fmt: skip
+        if earlier is not None:
+            head.take_over(earlier)
+        task.forward.heads[name] = head.to(task.device)
         groups.append(ParamGroup(name, list(head.parameters()), lr_scale=spec.lr_scale))
     if task.encoder.labels and isinstance(task.objective, HeadObjective):
         write_label_map(task.model.trunk.config, task.encoder.labels)

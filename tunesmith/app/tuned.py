@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.app.answers import asked, said
+from tunesmith.app.earlier import saved_heads
 from tunesmith.app.judging import choose, read_head, write_answers_to
 from tunesmith.app.learned import Learned, learned, require_head, require_language_model
 from tunesmith.app.machine import choose_device
@@ -20,7 +21,6 @@ from tunesmith.data import TextEncoder
 from tunesmith.data.encode import Watching
 from tunesmith.engine.forward import PackedForward
 from tunesmith.engine.generate import longest_prompt, stream
-from tunesmith.model.heads import load_heads
 from tunesmith.model.load import LoadedModel
 from tunesmith.recipe import Recipe
 
@@ -142,7 +142,7 @@ def as_tuned(
     method.apply(model.trunk)
     method.load(model.trunk, saved)
     model.trunk.to(device).eval()
-    heads, labels = load_heads(directory.heads, directory.heads_config) if directory.heads.is_file() else ({}, ())
+    heads, labels = saved_heads(directory, model.trunk)
     forward = PackedForward(model.trunk, {n: h.to(device) for n, h in heads.items()}, model.facts, paths, autocast)
     if not recipe.engine.exact_reference:
         forward.use_fused_layers()

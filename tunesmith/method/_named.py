@@ -8,10 +8,11 @@ from peft.tuners.lora import LoraLayer
 from peft.tuners.tuners_utils import BaseTunerLayer
 from peft.utils.constants import EMBEDDING_LAYER_NAMES
 from torch import nn
+from transformers.pytorch_utils import Conv1D
 
 from tunesmith.core.errors import MethodError
 
-__all__ = ["check_names", "check_patterns", "check_ranks", "tied_to_save"]
+__all__ = ["check_names", "check_patterns", "check_ranks", "modules_named", "tied_to_save"]
 
 _ALL = "all-linear"
 
@@ -34,11 +35,16 @@ def check_names(trunk: nn.Module, option: str, wanted: Sequence[str] | str) -> N
         ends = "" if option == "modules_to_save" else "."
         missing = [one for one in wanted if not any(name == one or name.endswith(ends + one) for name in names)]
     if missing:
-        linear = {path for path, module in trunk.named_modules() if isinstance(module, nn.Linear)}
+        linear = {path for path, module in trunk.named_modules() if isinstance(module, nn.Linear | Conv1D)}
         found = f"Its linear modules: {_leaves(linear)}" if linear else f"Its modules: {_leaves(names)}"
         if option != "target_modules":
             found = f"Its modules: {_leaves(name for name in names if any(True for _ in trunk.get_submodule(name).parameters()))}"
         raise MethodError(f"method.{option}: {', '.join(missing)} matches nothing in this model. {found}.")
+
+
+def modules_named(trunk: nn.Module, wanted: Sequence[str]) -> list[str]:
+    """Full names of the modules that peft finds by names or ends of names."""
+    return [name for name, _ in trunk.named_modules() if any(name == one or name.endswith(f".{one}") for one in wanted)]
 
 
 def tied_to_save(trunk: Any, wanted: Sequence[str]) -> bool:

@@ -81,7 +81,7 @@ def _refused(trunk: nn.Module, config: PeftConfig, error: Exception) -> MethodEr
     if "not found in the base model" not in said and "No modules were targeted" not in said:
         kind = getattr(config.peft_type, "value", config.peft_type)
         return MethodError(f"method: peft's {kind} does not fit this model: {said.rstrip('.')}.")
-    targets = sorted({path.rsplit(".", 1)[-1] for path, module in trunk.named_modules() if isinstance(module, nn.Linear)})
+    targets = sorted({path.rsplit(".", 1)[-1] for path, m in trunk.named_modules() if type(m).__name__.endswith(("Linear", "Conv1D"))})
     wanted = getattr(config, "target_modules", None)
     named = repr(wanted) if isinstance(wanted, str) else ", ".join(sorted(wanted or ()))
     return MethodError(f"method.target_modules: {named} matches nothing in this model. Its linear modules: {', '.join(targets)}.")

@@ -16,8 +16,10 @@ from typing import ClassVar
 from peft import IA3Config
 from torch import nn
 
+from tunesmith.core.errors import MethodError
 from tunesmith.core.types import BasePrecision, ParamGroup
 from tunesmith.method._blocks import blocks, short_names
+from tunesmith.method._named import check_names, modules_named
 from tunesmith.method._new_rows import refuse_new_tokens
 from tunesmith.method._peft import inject, load_adapter, save_adapter
 
@@ -29,7 +31,7 @@ class IA3:
     """Train vectors that scale what attention and feed-forward blocks pass on."""
 
     target_modules: list[str] | None = None
-    """Names of the linear layers that are scaled; none: those that make keys and values, and the last of each feed-forward block."""
+    """Names, or ends of names, of the linear layers that are scaled; none: those that make keys and values, and the last of each feed-forward block."""
     feedforward_modules: list[str] | None = None
     """Those of them whose inputs are scaled, not their outputs; none: the last of each feed-forward block."""
 
@@ -43,21 +45,32 @@ class IA3:
         """Put the vectors into `trunk`, through peft.
 
         Returns: one group with all of them, never decayed: their rest is at one.
-        Raises: MethodError, where no layer has one of the names, or tokens were added to the model.
+        Raises: MethodError, where no layer has one of the names, one of `feedforward_modules` is not scaled, or tokens were added to the model.
         """
         refuse_new_tokens(trunk, "ia3")
-        targets, inner = self.target_modules, self.feedforward_modules
-        if targets is None or inner is None:
-            found = blocks(trunk, "ia3")
-            ends = [block.feed_forward_out for block in found]
-            inner = short_names(trunk, ends) if inner is None else inner
-            targets = short_names(trunk, [*(name for block in found for name in block.keys_values), *ends]) if targets is None else targets
-        config = IA3Config(
-            target_modules=targets,
-            feedforward_modules=[name for name in inner if name in targets],
-            base_model_name_or_path=getattr(trunk, "name_or_path", None),
-        )
+        scaled, inner = self._scaled(trunk)
+        targets, ends = short_names(trunk, scaled), short_names(trunk, inner)
+        # peft takes a name for that of a feed-forward layer by its last letters, and only where it stands among the targets
+        if not set(ends) <= set(targets) or {name for name in scaled if name.endswith(tuple(ends))} != set(inner):
+            targets, ends = scaled, inner
+        config = IA3Config(target_modules=targets, feedforward_modules=ends, base_model_name_or_path=getattr(trunk, "name_or_path", None))
         return [ParamGroup(group.name, group.params, weight_decay=0.0) for group in inject(trunk, config, "ia3")]
+
+    def _scaled(self, trunk: nn.Module) -> tuple[list[str], list[str]]:
+        """Full names of the layers that are scaled, and of those of them whose inputs are."""
+        targets, feedforward = self.target_modules, self.feedforward_modules
+        check_names(trunk, "target_modules", targets or [])
+        check_names(trunk, "feedforward_modules", feedforward or [])
+        found = blocks(trunk, "ia3") if targets is None or feedforward is None else []
+        ends = [block.feed_forward_out for block in found]
+        scaled = [*(name for block in found for name in block.keys_values), *ends] if targets is None else modules_named(trunk, targets)
+        unscaled = [name for name in feedforward or [] if not set(modules_named(trunk, [name])) & set(scaled)]
+        if unscaled:
+            raise MethodError(
+                f"method.feedforward_modules: {', '.join(unscaled)}: not among the layers that are scaled. Name it in method.target_modules too."
+            )
+        inner = ends if feedforward is None else modules_named(trunk, feedforward)
+        return scaled, [name for name in inner if name in scaled]
 
     def save(self, trunk: nn.Module, folder: Path) -> None:
         """Write the vectors in peft's format."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+import torch
 from peft import PromptEncoder, PromptEncoderConfig
 from torch import nn
 
@@ -71,7 +72,8 @@ class PTuning:
 
     def save(self, trunk: nn.Module, folder: Path) -> None:
         """Write the vectors that the network makes, in peft's format."""
-        save_vectors(trunk, LearnedTokens.of(trunk).vectors(), self._config(trunk), folder)
+        with torch.no_grad():  # as they are made when the model answers: torch's LSTM rounds otherwise where a gradient is to follow
+            save_vectors(trunk, LearnedTokens.of(trunk).vectors(), self._config(trunk), folder)
 
     def load(self, trunk: nn.Module, folder: Path) -> None:
         """Load vectors that `save`, or peft, wrote; no network makes them any more. Raises: MethodError, where they do not fit."""

@@ -97,6 +97,15 @@ class Head(nn.Module):
         outputs: Tensor = self.layers[-1](self._drop(x))
         return outputs if (self.shift, self.scale) == (0.0, 1.0) else outputs * self.scale + self.shift
 
+    def take_over(self, other: "Head") -> None:
+        """Answer as `other` does, which has the same layers, whatever its shift and scale."""
+        self.load_state_dict(other.state_dict())
+        last = self.layers[-1]
+        assert isinstance(last, nn.Linear)
+        with torch.no_grad():
+            last.weight.mul_(other.scale / self.scale)
+            last.bias.mul_(other.scale / self.scale).add_((other.shift - self.shift) / self.scale)
+
     @property
     def settings(self) -> dict[str, Any]:
         """What it takes to make the same head again, without its weights."""
@@ -111,15 +120,21 @@ def write_label_map(config: Any, labels: Sequence[str]) -> None:
     config.num_labels = len(labels)
 
 
-def save_heads(heads: Mapping[str, nn.Module], labels: Sequence[str], file: Path, config_file: Path) -> None:
-    """Write the weights of `heads` to `file` (safetensors) and how they are built, with the labels, to `config_file` (JSON)."""
+def save_heads(
+    heads: Mapping[str, nn.Module], labels: Sequence[str], file: Path, config_file: Path, metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write the weights of `heads` to `file` (safetensors) and how they are built, with the labels, to `config_file` (JSON).
+
+    Args:
+        metadata: what `file` says of itself.
+    """
     tensors = {
         f"{name}.{key}": tensor.detach().cpu().contiguous() for name, head in heads.items() for key, tensor in head.state_dict().items()
     }
     described = {name: head.settings for name, head in heads.items() if isinstance(head, Head)}
     id2label, label2id = {str(index): label for index, label in enumerate(labels)}, {label: index for index, label in enumerate(labels)}
     with staged_file(file) as staged:
-        save_file(tensors, staged, metadata={"format": "pt"})
+        save_file(tensors, staged, metadata={"format": "pt", **(metadata or {})})
     write_json(config_file, {"heads": described, "id2label": id2label, "label2id": label2id})
 
 

@@ -24,10 +24,10 @@ def _q4_1(scale: float, offset: float, integers: list[int]) -> np.ndarray:
     return np.concatenate([np.array([scale, offset], np.float16).view(np.uint8), halves])
 
 
-def _write(path: Path) -> np.ndarray:
+def _write(path: Path, architecture: str = "llama") -> np.ndarray:
     """A tiny Llama as GGUF: Q4_1 matrices, float32 norms. Returns what its first feed-forward matrix is, worked by hand."""
     draw = np.random.default_rng(0)
-    writer = gguf.GGUFWriter(path, "llama")
+    writer = gguf.GGUFWriter(path, architecture)
     writer.add_name("tiny")
     writer.add_license("mit")
     writer.add_block_count(1)
@@ -104,3 +104,20 @@ def test_a_broken_file_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
         load(str(tmp_path / "bad.gguf"))
     assert "\n" not in str(raised.value)
     assert list((tmp_path / "cache" / "models").iterdir()) == []
+
+
+@pytest.mark.parametrize("architecture", ["chatglm", "t5"])
+def test_a_whole_file_of_an_unknown_architecture_is_refused_with_those_that_are_known(architecture: str, tmp_path: Path) -> None:
+    _write(tmp_path / "tiny.gguf", architecture)
+    said = (
+        rf"tiny\.gguf: holds a model of the architecture {architecture}, which transformers [\d.]+ does not read from GGUF\. "
+        r"Known: bloom, .*, gpt2, gpt_oss, .*, llama, .*, qwen2_moe, .*\. Use the model's safetensors folder\.$"
+    )
+    with pytest.raises(ModelError, match=said):
+        load(str(tmp_path / "tiny.gguf"))
+    assert list((tmp_path / "cache" / "models").iterdir()) == []
+
+
+def test_an_architecture_is_known_as_files_spell_it(tmp_path: Path) -> None:
+    _write(tmp_path / "tiny.gguf", "qwen2moe")
+    assert load(str(tmp_path / "tiny.gguf")).facts.model_type == "qwen2_moe"

@@ -8,6 +8,7 @@ import contextlib
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 from tunesmith.core.errors import Interrupted, ModelError, TunesmithError
 from tunesmith.core.files import staged_folder, write_json
@@ -20,7 +21,7 @@ def convert(file: Path, folder: Path) -> str | None:
     """Write the GGUF `file` as config.json, model.safetensors and tokenizer files, where `folder` does not exist yet.
 
     Returns: the licence that the file states.
-    Raises: ModelError, where it is broken or of an architecture that transformers cannot read.
+    Raises: ModelError, where it is broken or of an architecture that transformers does not read.
     """
     if not folder.exists():
         try:
@@ -48,6 +49,8 @@ def _convert(file: Path, folder: Path) -> None:
     from safetensors.torch import save_file
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
+    fields = GGUFReader(file).fields
+    _check_architecture(file, fields)
     model = AutoModelForCausalLM.from_pretrained(str(file.parent), gguf_file=file.name, dtype=torch.float32)
     tokenizer = AutoTokenizer.from_pretrained(str(file.parent), gguf_file=file.name)
     config = model.config
@@ -63,6 +66,25 @@ def _convert(file: Path, folder: Path) -> None:
     tokenizer.save_pretrained(folder)
     settings = folder / "tokenizer_config.json"  # a model's own class would split texts as the model's makers do, whatever the file says
     write_json(settings, json.loads(settings.read_text(encoding="utf-8")) | {"tokenizer_class": "TokenizersBackend"})
-    fields = GGUFReader(file).fields
     about = {name: fields[f"general.{name}"].contents() for name in ("name", "license", "organization") if f"general.{name}" in fields}
     write_json(folder / "gguf.json", {"file": file.name, "licence": about.get("license"), **about})
+
+
+def _check_architecture(file: Path, fields: dict[str, Any]) -> None:
+    """Raises: ModelError, where the file's model is no language model that transformers builds from GGUF."""
+    from transformers import __version__
+    from transformers.modeling_gguf_pytorch_utils import GGUF_SUPPORTED_ARCHITECTURES
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+    known = sorted(set(GGUF_SUPPORTED_ARCHITECTURES) & set(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES))
+    found = fields["general.architecture"].contents() if "general.architecture" in fields else None
+    if _spelled_plainly(str(found)) not in map(_spelled_plainly, known):
+        raise ModelError(
+            f"{file}: holds a model of the architecture {found}, which transformers {__version__} does not read from GGUF. "
+            f"Known: {', '.join(known)}. Use the model's safetensors folder."
+        )
+
+
+def _spelled_plainly(architecture: str) -> str:
+    """transformers writes qwen2_moe and gpt_oss where files have qwen2moe and gpt-oss."""
+    return architecture.replace("_", "").replace("-", "")
