@@ -88,6 +88,17 @@ def test_a_mixture_on_a_model_with_new_tokens_and_a_t5_are_judged_as_their_repor
             assert document["metrics"][metric]["before"]["value"] == pytest.approx(entry["tuned"]["value"], rel=1e-3), (name, metric)
 
 
+def test_weights_are_off_by_as_much_where_the_run_computes_in_bf16(decoder_folder: Path, pairs_csv: Path, tmp_path: Path) -> None:
+    """The run's own weights are stored in bf16 while it is asked, and are rounded then as `--to bf16` rounds them."""
+    run = tune(writer(decoder_folder, pairs_csv, tmp_path / "run", engine={"precision": "bf16"}, **FEW))
+    plain = load_file(run.directory.model / "model.safetensors")
+    document = quantize(run.directory, "bf16", output=tmp_path / "small", limit=4)
+    linear = [p.double() for name, p in plain.items() if "_proj" in name]
+    lost, whole = (sum(float((p - factor * p.bfloat16().double()).square().sum()) for p in linear) for factor in (1, 0))
+    assert document["weight_error"] == pytest.approx((lost / whole) ** 0.5, rel=1e-4)
+    assert all(entry["difference"]["value"] == 0 for entry in document["metrics"].values())
+
+
 @pytest.mark.parametrize("form", ["int8", "nf4", "fp4"])
 def test_transformers_reads_the_folder_with_bitsandbytes(form: str, wide_folder: Path, tmp_path: Path) -> None:
     quantize(str(wide_folder), form, output=tmp_path / "small", limit=2, force=True)

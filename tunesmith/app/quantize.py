@@ -179,20 +179,13 @@ def _write_heads(subject: _Subject, folder: Path) -> None:
 
 def _judged(subject: _Subject, to: str, staged: Written, max_loss: float, force: bool, say: Say) -> dict[str, Any]:
     """What is said of the quantized model. Raises: TunesmithError, where it is broken, and not wanted even so."""
-    task, before, speed = None, None, None
-    if subject.recipe is not None:
-        task = prepare(subject.recipe, say, subject.model)
-        if subject.test_sha256 and subject.test_sha256 != task.data.facts["test"].sha256:
-            say(Warned(f"{subject.name}: its data is no longer what it was: these are other test rows than its report's."))
-        task.forward.heads.update({name: head.to(task.device) for name, head in (subject.heads.heads if subject.heads else {}).items()})
-        say(Stage("before", "as it is"))
-        before, speed = judge(task, say), _tokens_per_second(task)
-    say(Stage("after", to))
     with tempfile.TemporaryDirectory(prefix=".quantized.", dir=cache_folder("models")) as scratch:
         again = read_again(staged, subject.recipe, Path(scratch))
-        notes = [*subject.notes, *(_other_tokens(task, again) if task is not None else ())]
-        error = weight_error(subject.model.trunk, again.trunk)
         try:
+            error = weight_error(subject.model.trunk, again.trunk)  # before either is asked, on another device or in bf16
+            task, before, speed = _before(subject, say)
+            notes = [*subject.notes, *(_other_tokens(task, again) if task is not None else ())]
+            say(Stage("after", to))
             problems, metrics, speed_after = _after(task, before, again, max_loss, say)
         finally:
             if again.source.folder != staged.path:  # what packed weights were made into, to be read
@@ -214,6 +207,18 @@ def _judged(subject: _Subject, to: str, staged: Written, max_loss: float, force:
         "problems": problems,
         "notes": notes,
     }
+
+
+def _before(subject: _Subject, say: Say) -> tuple[Task | None, Judgement | None, float | None]:
+    """What the model is judged by, what it said, and its tokens per second."""
+    if subject.recipe is None:
+        return None, None, None
+    task = prepare(subject.recipe, say, subject.model)
+    if subject.test_sha256 and subject.test_sha256 != task.data.facts["test"].sha256:
+        say(Warned(f"{subject.name}: its data is no longer what it was: these are other test rows than its report's."))
+    task.forward.heads.update({name: head.to(task.device) for name, head in (subject.heads.heads if subject.heads else {}).items()})
+    say(Stage("before", "as it is"))
+    return task, judge(task, say), _tokens_per_second(task)
 
 
 def _after(
