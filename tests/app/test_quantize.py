@@ -152,6 +152,13 @@ def test_a_classifier_keeps_its_head_and_a_recipe_begins_with_the_folder(encoder
     assert Run(tmp_path / "second").predict(["the cat was good"])
 
 
+def test_a_run_that_learned_from_pairs_too_is_judged(encoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:
+    objective = {"name": "classify", "contrastive": 1.0}
+    run = tune(classifier(encoder_folder, reviews_csv, tmp_path / "run", method="full", objective=objective, **FEW))
+    document = quantize(run.directory, "int8", output=tmp_path / "small", force=True)
+    assert document["metrics"]["accuracy"]["before"]["value"] == run.report["metrics"]["accuracy"]["tuned"]["value"]
+
+
 def test_a_run_on_a_quantized_base_and_one_of_a_whole_model_are_written(decoder_folder: Path, pairs_csv: Path, tmp_path: Path) -> None:
     recipe = writer(decoder_folder, pairs_csv, tmp_path / "qlora", method={"name": "qlora", "r": 4}, **FEW)
     tune(recipe)
