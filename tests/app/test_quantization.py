@@ -73,6 +73,14 @@ def test_the_plan_counts_quantized_weights_by_their_own_bytes(form: str, encoder
             {"method": {"name": "lora", "base_precision": "int8"}},
             "method.base_precision: int8 rounds weights that model.quantization keeps",
         ),
+        (
+            {"method": {"name": "lora", "target_modules": ["query", "value"], "modules_to_save": ["intermediate.dense"]}},
+            r"method.modules_to_save: trains encoder\.layer\.0\.intermediate\.dense whole, which model.quantization keeps in nf4. Name it in",
+        ),
+        (
+            {"method": {"name": "peft", "r": 8, "target_modules": ["query"], "modules_to_save": ["attention.output"]}},
+            r"trains encoder\.layer\.0\.attention\.output\.dense whole",
+        ),
     ],
 )
 def test_what_contradicts_a_quantized_base_is_refused(
@@ -105,7 +113,7 @@ def test_a_run_on_a_quantized_base_is_folded_into_the_full_one_and_says_so(encod
 
 def test_a_missing_package_is_named(encoder_folder: Path, reviews_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "bitsandbytes", None)
-    with pytest.raises(UsageError, match=r"need the package bitsandbytes, .* pip install 'tunesmith\[quantize\]'"):
+    with pytest.raises(UsageError, match=r"need the package bitsandbytes, .* pip install bitsandbytes"):
         tune(_on("nf4", encoder_folder, reviews_csv, tmp_path / "out"))
     assert not (tmp_path / "out").exists()
 

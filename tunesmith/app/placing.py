@@ -1,6 +1,7 @@
 """Where a model is computed, in which numbers, and on which paths."""
 
 import copy
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +14,7 @@ from tunesmith.core.types import Method
 from tunesmith.engine.forward import PackedForward, Paths
 from tunesmith.engine.kernels.quantized import compute_in, linear_layers, quantize_weights
 from tunesmith.engine.probe import probe
+from tunesmith.method._peft import saved_whole
 from tunesmith.model.load import LoadedModel, store_weights
 from tunesmith.recipe import Recipe
 
@@ -40,12 +42,21 @@ def check_precision(recipe: Recipe, method: Method, device: torch.device) -> Non
 
 
 def leaves_frozen(method: Method, trunk: nn.Module, recipe: Recipe) -> bool:
-    """Whether none of the trunk's own weights would train. Raises: MethodError, where one would that is to be quantized."""
-    trained = trained_in_place(method, trunk)
+    """Whether none of the trunk's own weights would train. Raises: MethodError, where one would that is to be quantized, itself or as a copy."""
+    copied, own = _without_weights(trunk)
+    method.apply(copied)
+    trained = _trained(own)
     form = recipe.model.quantization
-    if form and any(id(layer.weight) in trained for layer in linear_layers(trunk).values()):
+    layers = linear_layers(trunk) if form else {}
+    if any(id(layer.weight) in trained for layer in layers.values()):
         raise MethodError(
             f"method: {recipe.method.name} trains the weights that model.quantization keeps in {form}. Use lora, or leave model.quantization out."
+        )
+    whole = next((path for path in layers for saved in saved_whole(copied) if f"{path}.".startswith(f"{saved}.")), None)
+    if whole is not None:
+        raise MethodError(
+            f"method.modules_to_save: trains {whole} whole, which model.quantization keeps in {form}. "
+            "Name it in method.target_modules, or leave model.quantization out."
         )
     return not trained
 
@@ -57,6 +68,10 @@ def trained_in_place(method: Method, trunk: nn.Module) -> set[int]:
     """
     copied, own = _without_weights(trunk)
     method.apply(copied)
+    return _trained(own)
+
+
+def _trained(own: Mapping[int, Any]) -> set[int]:
     return {number for number, p in own.items() if isinstance(p, nn.Parameter) and p.requires_grad}
 
 
