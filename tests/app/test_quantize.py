@@ -264,6 +264,20 @@ def test_what_cannot_be_is_refused_before_anything_is_written(
         assert [file.name for file in tmp_path.iterdir()] == ["there"]
 
 
+def test_a_run_without_test_rows_is_refused_and_written_unjudged_by_force(decoder_folder: Path, pairs_csv: Path, tmp_path: Path) -> None:
+    recipe = writer(decoder_folder, pairs_csv, tmp_path / "run", **FEW)
+    run = tune(
+        recipe.model_copy(update={"data": recipe.data.model_copy(update={"split": recipe.data.split.model_copy(update={"test": 0.0})})})
+    )
+    with pytest.raises(RunError, match=r"run: has no test rows, so that nothing here tells .* write it unjudged with --force"):
+        quantize(run.directory, "int8", output=tmp_path / "small")
+    assert not (tmp_path / "small").exists()
+    document = quantize(run.directory, "int8", output=tmp_path / "small", force=True)
+    assert document["metrics"] == {}
+    assert document["tokens_per_second"] == {"before": None, "after": None}
+    assert document["weight_error"] > 0
+
+
 def test_an_encoder_is_written_unjudged_by_force(encoder_folder: Path, tmp_path: Path) -> None:
     document = quantize(str(encoder_folder), "nf4", output=tmp_path / "small", force=True)
     assert document["metrics"] == {}

@@ -20,7 +20,7 @@ from tunesmith.app.placing import placed
 from tunesmith.app.quantized import FORMS, Written, check_form, check_layers, check_output, check_source, read_again, written
 from tunesmith.app.saving import saved_bytes
 from tunesmith.app.task import Task, load_model, prepare
-from tunesmith.core.errors import Interrupted, ModelError, TunesmithError, UsageError
+from tunesmith.core.errors import Interrupted, ModelError, RunError, TunesmithError, UsageError
 from tunesmith.core.events import Event, Notice, Stage, Warned
 from tunesmith.core.files import cache_folder, folders_made
 from tunesmith.core.run import RunDirectory, run_named
@@ -183,7 +183,7 @@ def _judged(subject: _Subject, to: str, staged: Written, max_loss: float, force:
         again = read_again(staged, subject.recipe, Path(scratch))
         try:
             error = weight_error(subject.model.trunk, again.trunk)  # before either is asked, on another device or in bf16
-            task, before, speed = _before(subject, say)
+            task, before, speed = _before(subject, force, say)
             notes = [*subject.notes, *(_other_tokens(task, again) if task is not None else ())]
             say(Stage("after", to))
             problems, metrics, speed_after = _after(task, before, again, max_loss, say)
@@ -209,11 +209,17 @@ def _judged(subject: _Subject, to: str, staged: Written, max_loss: float, force:
     }
 
 
-def _before(subject: _Subject, say: Say) -> tuple[Task | None, Judgement | None, float | None]:
-    """What the model is judged by, what it said, and its tokens per second."""
+def _before(subject: _Subject, force: bool, say: Say) -> tuple[Task | None, Judgement | None, float | None]:
+    """What the model is judged by, what it said, and its tokens per second: none where it cannot be judged. Raises: RunError, where that is not wanted."""
     if subject.recipe is None:
         return None, None, None
     task = prepare(subject.recipe, say, subject.model)
+    if not task.splits["test"].rows:
+        if not force:
+            raise RunError(
+                f"{subject.name}: has no test rows, so that nothing here tells whether it still works. Quantize a run with some, or write it unjudged with --force."
+            )
+        return None, None, None
     if subject.test_sha256 and subject.test_sha256 != task.data.facts["test"].sha256:
         say(Warned(f"{subject.name}: its data is no longer what it was: these are other test rows than its report's."))
     task.forward.heads.update({name: head.to(task.device) for name, head in (subject.heads.heads if subject.heads else {}).items()})
