@@ -241,7 +241,15 @@ def test_only_a_difference_whose_whole_interval_is_worse_counts() -> None:
     assert not quantizing._loss("perplexity", entry(20.0, 0.5, 3.0, higher=False), 0.05)
     assert quantizing._loss("perplexity", entry(20.0, 1.5, 3.0, higher=False), 0.05)
     assert not quantizing._loss("perplexity", entry(20.0, -3.0, -1.5, higher=False), 0.05)
-    assert not quantizing._loss("accuracy", entry(0.8, math.nan, math.nan, higher=True), 0.05)
+    assert quantizing._loss("pearson", entry(0.8, math.nan, math.nan, higher=True), 0.05) == "pearson is no finite number, before 0.8."
+    assert not quantizing._loss("pearson", entry(math.nan, math.nan, math.nan, higher=True), 0.05)
+
+
+def test_a_change_of_which_one_row_tells_nothing_is_noted(decoder_folder: Path, tmp_path: Path) -> None:
+    document = quantize(str(decoder_folder), "nf4", output=tmp_path / "small", limit=1)
+    assert document["metrics"]["perplexity"]["difference"]["value"]
+    assert "perplexity: its change has no interval (rows: 1) and is not held against --max-loss." in document["notes"]
+    assert document["problems"] == []
 
 
 def test_what_cannot_be_is_refused_before_anything_is_written(

@@ -184,12 +184,14 @@ def _judged(subject: _Subject, to: str, staged: Written, max_loss: float, force:
         try:
             error = weight_error(subject.model.trunk, again.trunk)  # before either is asked, on another device or in bf16
             task, before, speed = _before(subject, force, say)
-            notes = [*subject.notes, *(_other_tokens(task, again) if task is not None else ())]
             say(Stage("after", to))
             problems, metrics, speed_after = _after(task, before, again, max_loss, say)
+            notes = [*(_other_tokens(task, again) if task is not None else ()), *_undecided(metrics)]
         finally:
             if again.source.folder != staged.path:  # what packed weights were made into, to be read
                 shutil.rmtree(again.source.folder, ignore_errors=True)
+    for note in notes:
+        say(Warned(note))
     if problems and not force:
         raise TunesmithError(
             f"{subject.name} in {to}: {' '.join(problems)} Nothing was written. Take another form, allow more with --max-loss, or write it even so with --force."
@@ -205,7 +207,7 @@ def _judged(subject: _Subject, to: str, staged: Written, max_loss: float, force:
         "metrics": metrics,
         "max_loss": max_loss,
         "problems": problems,
-        "notes": notes,
+        "notes": [*subject.notes, *notes],
     }
 
 
@@ -271,10 +273,12 @@ def _named(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _loss(name: str, entry: Mapping[str, Any], max_loss: float) -> str:
-    """What to say of a metric that is certainly worse than it may be; empty where it may not be, where rows are too few to say, or where more is neither better nor worse."""
+    """What to say of a metric that is no number any more, or certainly worse than it may be; empty where it may not be, where nothing tells, or where more is neither better nor worse."""
+    value, difference = entry["before"]["value"], entry["difference"]
+    if math.isfinite(value) and not math.isfinite(entry["after"]["value"]):
+        return f"{name} is no finite number, before {value:.4g}."
     if entry["higher_is_better"] is None:
         return ""
-    value, difference = entry["before"]["value"], entry["difference"]
     allowed, worst_case = max_loss * abs(value), difference["high"] if entry["higher_is_better"] else -difference["low"]
     if not worst_case < -allowed:
         return ""
@@ -283,6 +287,15 @@ def _loss(name: str, entry: Mapping[str, Any], max_loss: float) -> str:
         f"{name} is {now:.4g}, before {value:.4g}: a difference of {difference['value']:+.3g} ({low:+.3g} to {high:+.3g}), "
         f"where --max-loss {max_loss:g} allows {allowed:.3g}."
     )
+
+
+def _undecided(metrics: Mapping[str, Any]) -> list[str]:
+    """What to say of metrics that changed, where nothing tells whether by more than chance."""
+    return [
+        f"{name}: its change has no interval (rows: {entry['rows']}) and is not held against --max-loss."
+        for name, entry in metrics.items()
+        if entry["higher_is_better"] is not None and entry["difference"]["value"] and not math.isfinite(entry["difference"]["low"])
+    ]
 
 
 def _tokens_per_second(task: Task) -> float:
