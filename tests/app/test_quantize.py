@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 import transformers
+from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 from tiny_recipes import classifier, writer
 
@@ -291,6 +292,20 @@ def test_an_encoder_is_written_unjudged_by_force(encoder_folder: Path, tmp_path:
     assert document["metrics"] == {}
     assert document["tokens_per_second"] == {"before": None, "after": None}
     assert load(str(tmp_path / "small")).facts.architecture == "BertModel"
+
+
+@pytest.mark.parametrize("family", ["encoder", "seq2seq", "decoder"])
+def test_a_model_with_an_adapter_is_written_merged(family: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """As peft saves one beside its base, without a word of a run."""
+    base = request.getfixturevalue(f"{family}_folder")
+    model: Any = load(str(base)).trunk
+    adapted = get_peft_model(model, LoraConfig(target_modules="all-linear", init_lora_weights=False, base_model_name_or_path=str(base)))
+    adapted.peft_config["default"].base_model_name_or_path = str(base)
+    adapted.save_pretrained(tmp_path / "adapter")
+    quantize(str(tmp_path / "adapter"), "bf16", output=tmp_path / "small", limit=2, force=True)
+    merged = adapted.merge_and_unload().state_dict()
+    for name, p in load(str(tmp_path / "small")).trunk.state_dict().items():
+        torch.testing.assert_close(p, merged[name].bfloat16().float(), atol=1e-6, rtol=1e-2)
 
 
 def test_the_command_prints_one_document_and_fails_with_1(

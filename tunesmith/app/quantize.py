@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from tunesmith.app.folding import with_adapters
 from tunesmith.app.interruption import Interruption
 from tunesmith.app.judged import Judgement, judge
 from tunesmith.app.learned import Learned, learned
@@ -19,7 +20,7 @@ from tunesmith.app.merge import Heads, merged_model, sample_outputs, write_heads
 from tunesmith.app.placing import placed
 from tunesmith.app.quantized import FORMS, Written, check_form, check_layers, check_output, check_source, read_again, written
 from tunesmith.app.saving import saved_bytes
-from tunesmith.app.task import Task, load_model, prepare
+from tunesmith.app.task import Task, prepare, use_chat_template
 from tunesmith.core.errors import Interrupted, ModelError, RunError, TunesmithError, UsageError
 from tunesmith.core.events import Event, Notice, Stage, Warned
 from tunesmith.core.files import cache_folder, folders_made
@@ -149,10 +150,8 @@ def _of_model(name: str, to: str, limit: int | None, force: bool, say: Say) -> _
         raise ModelError(
             f"{name}: is no decoder-only language model, so that nothing here tells whether it still works. Quantize a run on it, or write it unjudged with --force."
         )
-    if model.source.adapters:
-        from tunesmith.core import registry
-
-        model = load_model(recipe, registry.create("objective", "causal_lm" if can_be_judged else "masked_lm"), say)
+    model = with_adapters(model)
+    use_chat_template(recipe, model, None)
     judged_by = None
     if can_be_judged:
         window = min(_WINDOW_TOKENS, model.facts.max_length)
