@@ -22,7 +22,7 @@ from tunesmith.model.load import load
 from tunesmith.recipe import from_mapping
 
 FEW = {"train": {"max_steps": 6, "examples_per_step": 8, "learning_rate": 3e-2}}
-ALL = ("int8", "nf4", "fp4", "bf16", "fp16")
+ALL = ("int8", "int4", "nf4", "fp4", "bf16", "fp16")
 IDS = torch.arange(5, 27)[None]
 LEVELS = {"int8": 255, "nf4": 16, "fp4": 16}
 
@@ -66,7 +66,7 @@ def test_a_run_is_written_smaller_and_reads_its_test_rows_again(form: str, wide_
     assert all(number > 0 for number in document["tokens_per_second"].values())
     whole, again = said(run.model.model.trunk), said(load(str(out)).trunk)
     error = float((again - whole).norm() / whole.norm())
-    assert 0 < error < {"bf16": 0.02, "fp16": 0.003, "int8": 0.05, "nf4": 0.4, "fp4": 0.5}[form]
+    assert 0 < error < {"bf16": 0.02, "fp16": 0.003, "int8": 0.05, "int4": 0.4, "nf4": 0.4, "fp4": 0.5}[form]
 
 
 def test_a_mixture_on_a_model_with_new_tokens_and_a_t5_are_judged_as_their_reports_did(
@@ -127,17 +127,30 @@ def test_a_folder_that_transformers_wrote_is_read_with_the_numbers_that_it_makes
     assert model.source.notes == (f"made from {form} (bitsandbytes) to float32",)
 
 
-def test_conv1d_layers_of_gpt2_come_back_the_right_way_round(decoder_folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("form", "steps"), [("int8", 127), ("int4", 7)])
+def test_conv1d_layers_of_gpt2_come_back_the_right_way_round(form: str, steps: int, decoder_folder: Path, tmp_path: Path) -> None:
     torch.manual_seed(0)
     plain = transformers.GPT2LMHeadModel(transformers.GPT2Config(vocab_size=64, n_embd=64, n_layer=1, n_head=4, n_positions=64))
     plain.save_pretrained(tmp_path / "gpt2")
     transformers.AutoTokenizer.from_pretrained(decoder_folder).save_pretrained(tmp_path / "gpt2")
-    quantize(str(tmp_path / "gpt2"), "int8", output=tmp_path / "small", limit=2)
+    quantize(str(tmp_path / "gpt2"), form, output=tmp_path / "small", limit=2, force=True)
     again = load(str(tmp_path / "small")).trunk.state_dict()
-    for name, p in plain.state_dict().items():  # a row's step is its largest weight / 127
-        torch.testing.assert_close(again[name], p, atol=float(p.abs().max()) / 254 * 1.01, rtol=0)
+    for name, p in plain.state_dict().items():  # a step is the largest weight of a row, or of a part of one, / 127 or / 7
+        torch.testing.assert_close(again[name], p, atol=float(p.abs().max()) / (2 * steps) * 1.01, rtol=0)
+    if form == "int8":
+        peer: Any = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "small")
+        torch.testing.assert_close(said(peer), said(plain), atol=0.05 * float(said(plain).abs().max()), rtol=0)
+
+
+def test_transformers_reads_int4_with_compressed_tensors(wide_folder: Path, tmp_path: Path) -> None:
+    pytest.importorskip("compressed_tensors")
+    quantize(str(wide_folder), "int4", output=tmp_path / "small", limit=2, force=True)
     peer: Any = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "small")
-    torch.testing.assert_close(said(peer), said(plain), atol=0.05 * float(said(plain).abs().max()), rtol=0)
+    assert type(peer.lm_head) is torch.nn.Linear
+    ours: Any = load(str(tmp_path / "small")).trunk
+    torch.testing.assert_close(said(peer), said(ours), atol=1e-2 * float(said(ours).abs().max()), rtol=0)
+    layer = peer.model.layers[0].mlp.up_proj
+    torch.testing.assert_close(layer.weight.float(), ours.model.layers[0].mlp.up_proj.weight, atol=1e-6, rtol=1e-3)
 
 
 def test_a_classifier_keeps_its_head_and_a_recipe_begins_with_the_folder(encoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:
@@ -259,7 +272,6 @@ def test_what_cannot_be_is_refused_before_anything_is_written(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "there").mkdir()
     for target, form, more, error, text in (
-        (decoder_folder, "int4", {}, UsageError, r"--to int4: no folder is written in int4\. Set model\.quantization: int4"),
         (decoder_folder, "nf5", {}, UsageError, r'--to nf5: no such form\. Did you mean "nf4"\?'),
         (decoder_folder, "nf4", {"output": tmp_path / "there"}, UsageError, "there: exists. Name another with --output"),
         (decoder_folder, "nf4", {"limit": 0}, UsageError, "--limit 0"),
@@ -327,12 +339,15 @@ def test_the_command_prints_one_document_and_fails_with_1(
     assert not Path("worse").exists()
 
 
-@pytest.mark.parametrize(("form", "lost"), [("nf4", "nested_absmax"), ("nf4", "quant_state.bitsandbytes__nf4"), ("int8", "SCB")])
-def test_damaged_files_of_bitsandbytes_are_one_line(form: str, lost: str, decoder_folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("form", "lost"), [("nf4", "nested_absmax"), ("nf4", "quant_state.bitsandbytes__nf4"), ("int8", "SCB"), ("int4", "weight_scale")]
+)
+def test_damaged_files_are_one_line(form: str, lost: str, decoder_folder: Path, tmp_path: Path) -> None:
     quantize(str(decoder_folder), form, output=tmp_path / "small", limit=2, force=True)
     file = tmp_path / "small" / "model.safetensors"
     save_file({name: tensor for name, tensor in load_file(file).items() if not name.endswith(lost)}, file, metadata={"format": "pt"})
     with pytest.raises(
-        ModelError, match=r"its weights are not as bitsandbytes saves them \(model\.layers\..* lacks .*\)\. Copy or download"
+        ModelError,
+        match=r"its weights are not as (bitsandbytes|compressed-tensors) saves them \(model\.layers\..* lacks .*\)\. Copy or download",
     ):
         load(str(tmp_path / "small"))

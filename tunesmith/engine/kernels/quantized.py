@@ -86,6 +86,20 @@ class PackedWeight:
         state = _state_4bit(self.form, self.shape, self.parts, dtype)
         return {"weight": codes, **{f"weight.{name}": part.clone() for name, part in state.as_dict(packed=True).items()}}
 
+    def as_compressed_tensors(self) -> dict[str, Tensor]:
+        """What compressed-tensors saves of such a matrix in its format `pack-quantized`, by the end of the tensor's name: codes 0..15, eight an int32.
+
+        Raises: ValueError, for another form than int4.
+        """
+        if self.form != "int4":
+            raise ValueError(f"{self.form} is not written as compressed-tensors has it")
+        codes = (self.parts["codes"] ^ 0x88).contiguous().view(torch.int32)  # 0x88: from -8..7 in halves of a byte to 0..15
+        return {
+            "weight_packed": codes[:, : -(-self.shape[1] // 8)].contiguous(),
+            "weight_scale": self.parts["steps"],
+            "weight_shape": torch.tensor(self.shape),
+        }
+
     @property
     def num_bytes(self) -> int:
         """Of all its parts."""
