@@ -1,6 +1,7 @@
 """Runs on quantized bases: QLoRA from recipe to prediction, and what is refused before anything trains."""
 
 import csv
+import gc
 import json
 import shutil
 import sys
@@ -124,6 +125,22 @@ def test_a_model_without_linear_layers_is_refused(encoder_folder: Path, reviews_
     bare = replace(task.model, trunk=torch.nn.Embedding(3, 2))
     with pytest.raises(ModelError, match=r"model\.quantization: .* has no linear layer"):
         place(bare, recipe, torch.device("cpu"), is_frozen=True)
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="the system does not list what is mapped")
+def test_the_file_of_the_plain_weights_is_in_memory_no_more(encoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(encoder_folder, tmp_path / "model")
+
+    def is_mapped() -> bool:
+        return str(folder / "model.safetensors") in Path("/proc/self/maps").read_text()
+
+    plain = prepare(classifier(folder, reviews_csv, tmp_path / "out"), lambda event: None)
+    assert is_mapped()
+    del plain
+    task = prepare(_on("int8", folder, reviews_csv, tmp_path / "out"), lambda event: None)
+    gc.collect()
+    assert not is_mapped()
+    assert task.forward.quantized_layers
 
 
 def test_the_plain_ways_compute_the_same_quantized_model(encoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:
