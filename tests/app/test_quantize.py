@@ -166,6 +166,18 @@ def test_a_classifier_keeps_its_head_and_a_recipe_begins_with_the_folder(encoder
     assert Run(tmp_path / "second").predict(["the cat was good"])
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA device here")
+@pytest.mark.parametrize("form", ["nf4", "bf16"])
+def test_a_run_is_judged_on_the_gpu_and_its_weights_where_they_were_written(
+    form: str, decoder_folder: Path, pairs_csv: Path, tmp_path: Path
+) -> None:
+    run = tune(writer(decoder_folder, pairs_csv, tmp_path / "run", engine={"device": "cuda"}, **FEW))
+    document = quantize(run.directory, form, output=tmp_path / "small", limit=4, force=True)
+    assert 0 < document["weight_error"] < 0.2
+    assert document["metrics"]["perplexity"]["rows"] == 4
+
+
 def test_a_run_that_learned_from_pairs_too_is_judged(encoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:
     objective = {"name": "classify", "contrastive": 1.0}
     run = tune(classifier(encoder_folder, reviews_csv, tmp_path / "run", method="full", objective=objective, **FEW))
