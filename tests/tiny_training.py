@@ -22,13 +22,13 @@ PLAN = TrainingPlan(num_steps=4, steps_per_epoch=4, learning_rate=2e-2, schedule
 
 
 def build(family: str, method: str, *, model: nn.Module | None = None, **options: Any) -> tuple[PackedForward, list[ParamGroup], Method]:
-    """A tiny model with the method applied, and a head where it has no vocabulary head. The method's own draws come after seed 2."""
+    """A tiny model with the method applied, and a head where it has no vocabulary head, or nothing else trains. The method's own draws come after seed 2."""
     trunk = make(family) if model is None else model
     facts = facts_of(family, trunk)
     paths = probe(trunk, facts)
     made = registry.create("method", method, **options)
     torch.manual_seed(1)
-    heads = {} if facts.has_lm_head else {"label": Head("label", facts.hidden_size, 3, pooling="mean")}
+    heads = {} if facts.has_lm_head and method != "head" else {"label": Head("label", facts.hidden_size, 3, pooling="mean")}
     torch.manual_seed(2)
     groups = [*made.apply(trunk), *(ParamGroup(name, list(head.parameters())) for name, head in heads.items())]
     forward = PackedForward(trunk, heads, facts, paths)

@@ -1,6 +1,7 @@
 """Runs on quantized bases: QLoRA from recipe to prediction, and what is refused before anything trains."""
 
 import csv
+import gc
 import json
 import shutil
 import sys
@@ -73,6 +74,14 @@ def test_the_plan_counts_quantized_weights_by_their_own_bytes(form: str, encoder
             {"method": {"name": "lora", "base_precision": "int8"}},
             "method.base_precision: int8 rounds weights that model.quantization keeps",
         ),
+        (
+            {"method": {"name": "lora", "target_modules": ["query", "value"], "modules_to_save": ["intermediate.dense"]}},
+            r"method.modules_to_save: trains encoder\.layer\.0\.intermediate\.dense whole, which model.quantization keeps in nf4. Name it in",
+        ),
+        (
+            {"method": {"name": "peft", "r": 8, "target_modules": ["query"], "modules_to_save": ["attention.output"]}},
+            r"trains encoder\.layer\.0\.attention\.output\.dense whole",
+        ),
     ],
 )
 def test_what_contradicts_a_quantized_base_is_refused(
@@ -105,7 +114,7 @@ def test_a_run_on_a_quantized_base_is_folded_into_the_full_one_and_says_so(encod
 
 def test_a_missing_package_is_named(encoder_folder: Path, reviews_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "bitsandbytes", None)
-    with pytest.raises(UsageError, match=r"need the package bitsandbytes, .* pip install 'tunesmith\[quantize\]'"):
+    with pytest.raises(UsageError, match=r"need the package bitsandbytes, .* pip install bitsandbytes"):
         tune(_on("nf4", encoder_folder, reviews_csv, tmp_path / "out"))
     assert not (tmp_path / "out").exists()
 
@@ -116,6 +125,22 @@ def test_a_model_without_linear_layers_is_refused(encoder_folder: Path, reviews_
     bare = replace(task.model, trunk=torch.nn.Embedding(3, 2))
     with pytest.raises(ModelError, match=r"model\.quantization: .* has no linear layer"):
         place(bare, recipe, torch.device("cpu"), is_frozen=True)
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="the system does not list what is mapped")
+def test_the_file_of_the_plain_weights_is_in_memory_no_more(encoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(encoder_folder, tmp_path / "model")
+
+    def is_mapped() -> bool:
+        return str(folder / "model.safetensors") in Path("/proc/self/maps").read_text()
+
+    plain = prepare(classifier(folder, reviews_csv, tmp_path / "out"), lambda event: None)
+    assert is_mapped()
+    del plain
+    task = prepare(_on("int8", folder, reviews_csv, tmp_path / "out"), lambda event: None)
+    gc.collect()
+    assert not is_mapped()
+    assert task.forward.quantized_layers
 
 
 def test_the_plain_ways_compute_the_same_quantized_model(encoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:

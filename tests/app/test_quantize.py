@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 import transformers
+from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 from tiny_recipes import classifier, writer
 
@@ -21,7 +22,7 @@ from tunesmith.model.load import load
 from tunesmith.recipe import from_mapping
 
 FEW = {"train": {"max_steps": 6, "examples_per_step": 8, "learning_rate": 3e-2}}
-ALL = ("int8", "nf4", "fp4", "bf16", "fp16")
+ALL = ("int8", "int4", "nf4", "fp4", "bf16", "fp16")
 IDS = torch.arange(5, 27)[None]
 LEVELS = {"int8": 255, "nf4": 16, "fp4": 16}
 
@@ -65,7 +66,7 @@ def test_a_run_is_written_smaller_and_reads_its_test_rows_again(form: str, wide_
     assert all(number > 0 for number in document["tokens_per_second"].values())
     whole, again = said(run.model.model.trunk), said(load(str(out)).trunk)
     error = float((again - whole).norm() / whole.norm())
-    assert 0 < error < {"bf16": 0.02, "fp16": 0.003, "int8": 0.05, "nf4": 0.4, "fp4": 0.5}[form]
+    assert 0 < error < {"bf16": 0.02, "fp16": 0.003, "int8": 0.05, "int4": 0.4, "nf4": 0.4, "fp4": 0.5}[form]
 
 
 def test_a_mixture_on_a_model_with_new_tokens_and_a_t5_are_judged_as_their_reports_did(
@@ -86,6 +87,17 @@ def test_a_mixture_on_a_model_with_new_tokens_and_a_t5_are_judged_as_their_repor
         document = quantize(run.directory, "int8", output=tmp_path / f"{name}-small", force=True)
         for metric, entry in run.report["metrics"].items():
             assert document["metrics"][metric]["before"]["value"] == pytest.approx(entry["tuned"]["value"], rel=1e-3), (name, metric)
+
+
+def test_weights_are_off_by_as_much_where_the_run_computes_in_bf16(decoder_folder: Path, pairs_csv: Path, tmp_path: Path) -> None:
+    """The run's own weights are stored in bf16 while it is asked, and are rounded then as `--to bf16` rounds them."""
+    run = tune(writer(decoder_folder, pairs_csv, tmp_path / "run", engine={"precision": "bf16"}, **FEW))
+    plain = load_file(run.directory.model / "model.safetensors")
+    document = quantize(run.directory, "bf16", output=tmp_path / "small", limit=4)
+    linear = [p.double() for name, p in plain.items() if "_proj" in name]
+    lost, whole = (sum(float((p - factor * p.bfloat16().double()).square().sum()) for p in linear) for factor in (1, 0))
+    assert document["weight_error"] == pytest.approx((lost / whole) ** 0.5, rel=1e-4)
+    assert all(entry["difference"]["value"] == 0 for entry in document["metrics"].values())
 
 
 @pytest.mark.parametrize("form", ["int8", "nf4", "fp4"])
@@ -115,17 +127,30 @@ def test_a_folder_that_transformers_wrote_is_read_with_the_numbers_that_it_makes
     assert model.source.notes == (f"made from {form} (bitsandbytes) to float32",)
 
 
-def test_conv1d_layers_of_gpt2_come_back_the_right_way_round(decoder_folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("form", "steps"), [("int8", 127), ("int4", 7)])
+def test_conv1d_layers_of_gpt2_come_back_the_right_way_round(form: str, steps: int, decoder_folder: Path, tmp_path: Path) -> None:
     torch.manual_seed(0)
     plain = transformers.GPT2LMHeadModel(transformers.GPT2Config(vocab_size=64, n_embd=64, n_layer=1, n_head=4, n_positions=64))
     plain.save_pretrained(tmp_path / "gpt2")
     transformers.AutoTokenizer.from_pretrained(decoder_folder).save_pretrained(tmp_path / "gpt2")
-    quantize(str(tmp_path / "gpt2"), "int8", output=tmp_path / "small", limit=2)
+    quantize(str(tmp_path / "gpt2"), form, output=tmp_path / "small", limit=2, force=True)
     again = load(str(tmp_path / "small")).trunk.state_dict()
-    for name, p in plain.state_dict().items():  # a row's step is its largest weight / 127
-        torch.testing.assert_close(again[name], p, atol=float(p.abs().max()) / 254 * 1.01, rtol=0)
+    for name, p in plain.state_dict().items():  # a step is the largest weight of a row, or of a part of one, / 127 or / 7
+        torch.testing.assert_close(again[name], p, atol=float(p.abs().max()) / (2 * steps) * 1.01, rtol=0)
+    if form == "int8":
+        peer: Any = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "small")
+        torch.testing.assert_close(said(peer), said(plain), atol=0.05 * float(said(plain).abs().max()), rtol=0)
+
+
+def test_transformers_reads_int4_with_compressed_tensors(wide_folder: Path, tmp_path: Path) -> None:
+    pytest.importorskip("compressed_tensors")
+    quantize(str(wide_folder), "int4", output=tmp_path / "small", limit=2, force=True)
     peer: Any = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "small")
-    torch.testing.assert_close(said(peer), said(plain), atol=0.05 * float(said(plain).abs().max()), rtol=0)
+    assert type(peer.lm_head) is torch.nn.Linear
+    ours: Any = load(str(tmp_path / "small")).trunk
+    torch.testing.assert_close(said(peer), said(ours), atol=1e-2 * float(said(ours).abs().max()), rtol=0)
+    layer = peer.model.layers[0].mlp.up_proj
+    torch.testing.assert_close(layer.weight.float(), ours.model.layers[0].mlp.up_proj.weight, atol=1e-6, rtol=1e-3)
 
 
 def test_a_classifier_keeps_its_head_and_a_recipe_begins_with_the_folder(encoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:
@@ -139,6 +164,25 @@ def test_a_classifier_keeps_its_head_and_a_recipe_begins_with_the_folder(encoder
     second = tune(classifier(tmp_path / "small", reviews_csv, tmp_path / "second", **FEW))
     assert second.report["model"]["notes"] == ["made from int8 (bitsandbytes) to float32"]
     assert Run(tmp_path / "second").predict(["the cat was good"])
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA device here")
+@pytest.mark.parametrize("form", ["nf4", "bf16"])
+def test_a_run_is_judged_on_the_gpu_and_its_weights_where_they_were_written(
+    form: str, decoder_folder: Path, pairs_csv: Path, tmp_path: Path
+) -> None:
+    run = tune(writer(decoder_folder, pairs_csv, tmp_path / "run", engine={"device": "cuda"}, **FEW))
+    document = quantize(run.directory, form, output=tmp_path / "small", limit=4, force=True)
+    assert 0 < document["weight_error"] < 0.2
+    assert document["metrics"]["perplexity"]["rows"] == 4
+
+
+def test_a_run_that_learned_from_pairs_too_is_judged(encoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:
+    objective = {"name": "classify", "contrastive": 1.0}
+    run = tune(classifier(encoder_folder, reviews_csv, tmp_path / "run", method="full", objective=objective, **FEW))
+    document = quantize(run.directory, "int8", output=tmp_path / "small", force=True)
+    assert document["metrics"]["accuracy"]["before"]["value"] == run.report["metrics"]["accuracy"]["tuned"]["value"]
 
 
 def test_a_run_on_a_quantized_base_and_one_of_a_whole_model_are_written(decoder_folder: Path, pairs_csv: Path, tmp_path: Path) -> None:
@@ -223,7 +267,15 @@ def test_only_a_difference_whose_whole_interval_is_worse_counts() -> None:
     assert not quantizing._loss("perplexity", entry(20.0, 0.5, 3.0, higher=False), 0.05)
     assert quantizing._loss("perplexity", entry(20.0, 1.5, 3.0, higher=False), 0.05)
     assert not quantizing._loss("perplexity", entry(20.0, -3.0, -1.5, higher=False), 0.05)
-    assert not quantizing._loss("accuracy", entry(0.8, math.nan, math.nan, higher=True), 0.05)
+    assert quantizing._loss("pearson", entry(0.8, math.nan, math.nan, higher=True), 0.05) == "pearson is no finite number, before 0.8."
+    assert not quantizing._loss("pearson", entry(math.nan, math.nan, math.nan, higher=True), 0.05)
+
+
+def test_a_change_of_which_one_row_tells_nothing_is_noted(decoder_folder: Path, tmp_path: Path) -> None:
+    document = quantize(str(decoder_folder), "nf4", output=tmp_path / "small", limit=1)
+    assert document["metrics"]["perplexity"]["difference"]["value"]
+    assert "perplexity: its change has no interval (rows: 1) and is not held against --max-loss." in document["notes"]
+    assert document["problems"] == []
 
 
 def test_what_cannot_be_is_refused_before_anything_is_written(
@@ -232,7 +284,6 @@ def test_what_cannot_be_is_refused_before_anything_is_written(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "there").mkdir()
     for target, form, more, error, text in (
-        (decoder_folder, "int4", {}, UsageError, r"--to int4: no folder is written in int4\. Set model\.quantization: int4"),
         (decoder_folder, "nf5", {}, UsageError, r'--to nf5: no such form\. Did you mean "nf4"\?'),
         (decoder_folder, "nf4", {"output": tmp_path / "there"}, UsageError, "there: exists. Name another with --output"),
         (decoder_folder, "nf4", {"limit": 0}, UsageError, "--limit 0"),
@@ -246,11 +297,39 @@ def test_what_cannot_be_is_refused_before_anything_is_written(
         assert [file.name for file in tmp_path.iterdir()] == ["there"]
 
 
+def test_a_run_without_test_rows_is_refused_and_written_unjudged_by_force(decoder_folder: Path, pairs_csv: Path, tmp_path: Path) -> None:
+    recipe = writer(decoder_folder, pairs_csv, tmp_path / "run", **FEW)
+    run = tune(
+        recipe.model_copy(update={"data": recipe.data.model_copy(update={"split": recipe.data.split.model_copy(update={"test": 0.0})})})
+    )
+    with pytest.raises(RunError, match=r"run: has no test rows, so that nothing here tells .* write it unjudged with --force"):
+        quantize(run.directory, "int8", output=tmp_path / "small")
+    assert not (tmp_path / "small").exists()
+    document = quantize(run.directory, "int8", output=tmp_path / "small", force=True)
+    assert document["metrics"] == {}
+    assert document["tokens_per_second"] == {"before": None, "after": None}
+    assert document["weight_error"] > 0
+
+
 def test_an_encoder_is_written_unjudged_by_force(encoder_folder: Path, tmp_path: Path) -> None:
     document = quantize(str(encoder_folder), "nf4", output=tmp_path / "small", force=True)
     assert document["metrics"] == {}
     assert document["tokens_per_second"] == {"before": None, "after": None}
     assert load(str(tmp_path / "small")).facts.architecture == "BertModel"
+
+
+@pytest.mark.parametrize("family", ["encoder", "seq2seq", "decoder"])
+def test_a_model_with_an_adapter_is_written_merged(family: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """As peft saves one beside its base, without a word of a run."""
+    base = request.getfixturevalue(f"{family}_folder")
+    model: Any = load(str(base)).trunk
+    adapted = get_peft_model(model, LoraConfig(target_modules="all-linear", init_lora_weights=False, base_model_name_or_path=str(base)))
+    adapted.peft_config["default"].base_model_name_or_path = str(base)
+    adapted.save_pretrained(tmp_path / "adapter")
+    quantize(str(tmp_path / "adapter"), "bf16", output=tmp_path / "small", limit=2, force=True)
+    merged = adapted.merge_and_unload().state_dict()
+    for name, p in load(str(tmp_path / "small")).trunk.state_dict().items():
+        torch.testing.assert_close(p, merged[name].bfloat16().float(), atol=1e-6, rtol=1e-2)
 
 
 def test_the_command_prints_one_document_and_fails_with_1(
@@ -272,12 +351,15 @@ def test_the_command_prints_one_document_and_fails_with_1(
     assert not Path("worse").exists()
 
 
-@pytest.mark.parametrize(("form", "lost"), [("nf4", "nested_absmax"), ("nf4", "quant_state.bitsandbytes__nf4"), ("int8", "SCB")])
-def test_damaged_files_of_bitsandbytes_are_one_line(form: str, lost: str, decoder_folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("form", "lost"), [("nf4", "nested_absmax"), ("nf4", "quant_state.bitsandbytes__nf4"), ("int8", "SCB"), ("int4", "weight_scale")]
+)
+def test_damaged_files_are_one_line(form: str, lost: str, decoder_folder: Path, tmp_path: Path) -> None:
     quantize(str(decoder_folder), form, output=tmp_path / "small", limit=2, force=True)
     file = tmp_path / "small" / "model.safetensors"
     save_file({name: tensor for name, tensor in load_file(file).items() if not name.endswith(lost)}, file, metadata={"format": "pt"})
     with pytest.raises(
-        ModelError, match=r"its weights are not as bitsandbytes saves them \(model\.layers\..* lacks .*\)\. Copy or download"
+        ModelError,
+        match=r"its weights are not as (bitsandbytes|compressed-tensors) saves them \(model\.layers\..* lacks .*\)\. Copy or download",
     ):
         load(str(tmp_path / "small"))

@@ -11,6 +11,7 @@ from tunesmith.engine import attention
 from tunesmith.engine.compiling import compile_layers
 from tunesmith.engine.forward import PackedForward
 from tunesmith.engine.kernels.product import product
+from tunesmith.engine.kernels.quantized import compute_in, quantize_weights
 from tunesmith.engine.loop import TrainingPlan, TrainingState, train
 from tunesmith.engine.optimizers import make_optimizer
 from tunesmith.engine.probe import probe
@@ -24,11 +25,14 @@ GPU = torch.device("cuda")
 LENGTHS = (9, 14, 5, 9, 30)
 
 
-def _forward(name: str, device: torch.device, dtype: torch.dtype) -> PackedForward:
+def _forward(name: str, device: torch.device, dtype: torch.dtype, quantization: str | None = None) -> PackedForward:
     """LoRA on a tiny model, its values the same whatever it is stored in, and no product zero."""
     model, facts = make(name), facts_of(name, make(name))
     store_weights(model, torch.bfloat16)
+    if quantization:
+        quantize_weights(model, quantization)
     store_weights(model, dtype)
+    compute_in(model, dtype)
     model.to(device)
     forward = PackedForward(model, {}, facts, probe(model, facts))
     LoRA(r=4).apply(model)
@@ -87,6 +91,19 @@ def test_a_step_of_lora_in_bf16_is_that_of_the_cpu_in_float32(name: str) -> None
     found, ours = _loss_and_gradients(exact, batch)
     assert found == pytest.approx(loss, rel=1e-2)
     assert _apart(ours, gradients) < 5e-2
+
+
+@pytest.mark.parametrize("form", ["nf4", "int8", "int4"])
+def test_a_step_of_lora_on_a_quantized_base_is_that_of_the_cpu(form: str) -> None:
+    if form == "nf4":
+        pytest.importorskip("bitsandbytes")
+    expected, found = (_forward("llama", device, torch.float32, form) for device in (torch.device("cpu"), GPU))
+    assert {layer.weight.device.type for layer in found.quantized_layers} == {GPU.type}
+    batch = collate(random_rows(LENGTHS, expected.facts), expected.facts)
+    loss, gradients = _loss_and_gradients(expected, batch)
+    on_gpu, ours = _loss_and_gradients(found, batch)
+    assert on_gpu == pytest.approx(loss, rel=1e-3)
+    assert _apart(ours, gradients) < 1e-2
 
 
 def test_a_product_of_bf16_is_summed_in_float32() -> None:

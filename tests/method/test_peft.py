@@ -134,6 +134,13 @@ def test_modules_to_save_go_along(tmp_path: Path) -> None:
         ({"modules_to_save": ["score"]}, r"method\.modules_to_save: score matches nothing"),
         ({"peft_type": "MISS", "r": 640}, r"method: peft's MISS does not fit this model: .*640"),
         ({"peft_type": "OFT", "r": 4, "oft_block_size": 4}, r"method: peft refuses the options of OFT: .*oft_block_size"),
+        *(
+            (
+                {"peft_type": "LORA", "init_lora_weights": start},
+                rf"method\.init_lora_weights: {start}: expected true, false, gaussian or orthogonal\. Others",
+            )
+            for start in ("pissa", "pissa_niter_4", "olora", "corda", "loftq", "lora_ga", "eva", "mica")
+        ),
     ],
 )
 def test_options_that_do_not_fit_are_told(given: dict[str, Any], said: str) -> None:
@@ -144,3 +151,13 @@ def test_options_that_do_not_fit_are_told(given: dict[str, Any], said: str) -> N
 def test_types_that_begin_otherwise_say_so() -> None:
     assert registry.create("method", "peft").starts_at_base
     assert not registry.create("method", "peft", peft_type="LOHA", init_weights=False).starts_at_base
+
+
+@pytest.mark.parametrize("start", [True, False, "gaussian", "orthogonal"])
+def test_lora_as_peft_begins_it_leaves_the_base_as_it_is(start: bool | str) -> None:
+    method, model = registry.create("method", "peft", peft_type="LORA", r=4, init_lora_weights=start), make("llama")
+    assert not trained_in_place(method, model)
+    before = {p: p.detach().clone() for p in model.parameters()}
+    method.apply(model)
+    layers = dict(model.named_parameters()).values()
+    assert all(any(p is q for q in layers) and torch.equal(p, was) for p, was in before.items())

@@ -1,16 +1,21 @@
 """Many tuned tasks on one base: the base is in memory once, and switching between the tasks costs nothing."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from tunesmith.app.machine import choose_device, choose_precision
-from tunesmith.app.placing import trained_in_place
+from tunesmith.app.placing import place_once
+from tunesmith.app.room import with_room
 from tunesmith.app.run import Run
-from tunesmith.app.sharing import load_shared
+from tunesmith.app.sharing import OneOfMany, Shared, load_shared
 from tunesmith.app.task import use_chat_template
 from tunesmith.app.tuned import Tuned, as_tuned
 from tunesmith.core.errors import RunError, UsageError
 from tunesmith.core.run import RunDirectory, find_run
+from tunesmith.engine.kernels.frozen import RoundedWeights
 
 __all__ = ["Adapters", "load_many"]
 
@@ -54,19 +59,39 @@ def load_many(runs: Iterable[str | Path | Run | RunDirectory]) -> Adapters:
     if twice is not None:
         raise UsageError(f"{twice}: two of the runs have this id. Load each once.")
     shared = load_shared(directories)
-    stored = dict[str, str]()
-    tuned = dict[str, Tuned]()
-    for one in shared.runs:
-        recipe = one.known.recipe
-        model = shared.model_of(one)
-        use_chat_template(recipe, model, one.saved)
-        device = choose_device(recipe.engine.device)
-        precision = choose_precision(recipe.engine.precision, device)
-        is_frozen = not trained_in_place(one.method, model.trunk)
-        stored[one.directory.id] = f"{precision or 'float32'} on {device}" if is_frozen else f"float32 on {device}"
-        if len(set(stored.values())) > 1:
-            raise RunError(
-                f"the runs keep their base in different numbers: {', '.join(f'{k}: {v}' for k, v in stored.items())}. Load them apart."
-            )
-        tuned[one.directory.id] = as_tuned(one.directory, one.known, one.objective, one.method, model, is_frozen=is_frozen)
+    kept = [_kept(shared, one) for one in shared.runs]
+    if len(set(kept)) > 1:
+        found = ", ".join(f"{name}: {numbers}" for name, numbers in zip(names, kept, strict=True))
+        raise RunError(f"the runs keep their base in different numbers: {found}. Load them apart.")
+    recipes = [one.known.recipe for one in shared.runs]
+    paths = place_once(shared.base, recipes, kept[0].device, kept[0].stored_in)
+    tuned, int8 = dict[str, Tuned](), RoundedWeights()
+    for one, run_as in zip(shared.runs, paths, strict=True):
+        model = with_room(shared.model_of(one), one.method)
+        use_chat_template(one.known.recipe, model, one.saved)
+        precision = choose_precision(one.known.recipe.engine.precision, kept[0].device)
+        autocast = None if precision == kept[0].stored_in else precision
+        tuned[one.directory.id] = as_tuned(one.directory, one.known, one.objective, one.method, model, run_as, autocast, int8)
     return Adapters(tuned)
+
+
+@dataclass(frozen=True, slots=True)
+class _Numbers:
+    """What a run keeps its base in."""
+
+    form: str | None
+    """Of its linear layers, where that is another than of the rest."""
+    stored_in: torch.dtype | None
+    """None: float32."""
+    device: torch.device
+
+    def __str__(self) -> str:
+        """As a message names it."""
+        return f"{f'{self.form} and ' if self.form else ''}{self.stored_in or 'float32'} on {self.device}"
+
+
+def _kept(shared: Shared, one: OneOfMany) -> _Numbers:
+    recipe, rounds = one.known.recipe, one.method.base_precision
+    device = choose_device(recipe.engine.device)
+    precision = None if shared.trains_base(one) else choose_precision(recipe.engine.precision, device)
+    return _Numbers(recipe.model.quantization or (None if rounds == "exact" else rounds), precision, device)

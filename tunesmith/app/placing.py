@@ -1,6 +1,7 @@
 """Where a model is computed, in which numbers, and on which paths."""
 
 import copy
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,10 +14,11 @@ from tunesmith.core.types import Method
 from tunesmith.engine.forward import PackedForward, Paths
 from tunesmith.engine.kernels.quantized import compute_in, linear_layers, quantize_weights
 from tunesmith.engine.probe import probe
+from tunesmith.method._peft import saved_whole
 from tunesmith.model.load import LoadedModel, store_weights
 from tunesmith.recipe import Recipe
 
-__all__ = ["changes_nothing", "check_precision", "leaves_frozen", "place", "placed", "trained_in_place"]
+__all__ = ["changes_nothing", "check_precision", "leaves_frozen", "place", "place_once", "placed", "trained_in_place"]
 
 
 def check_precision(recipe: Recipe, method: Method, device: torch.device) -> None:
@@ -40,12 +42,21 @@ def check_precision(recipe: Recipe, method: Method, device: torch.device) -> Non
 
 
 def leaves_frozen(method: Method, trunk: nn.Module, recipe: Recipe) -> bool:
-    """Whether none of the trunk's own weights would train. Raises: MethodError, where one would that is to be quantized."""
-    trained = trained_in_place(method, trunk)
+    """Whether none of the trunk's own weights would train. Raises: MethodError, where one would that is to be quantized, itself or as a copy."""
+    copied, own = _without_weights(trunk)
+    method.apply(copied)
+    trained = _trained(own)
     form = recipe.model.quantization
-    if form and any(id(layer.weight) in trained for layer in linear_layers(trunk).values()):
+    layers = linear_layers(trunk) if form else {}
+    if any(id(layer.weight) in trained for layer in layers.values()):
         raise MethodError(
             f"method: {recipe.method.name} trains the weights that model.quantization keeps in {form}. Use lora, or leave model.quantization out."
+        )
+    whole = next((path for path in layers for saved in saved_whole(copied) if f"{path}.".startswith(f"{saved}.")), None)
+    if whole is not None:
+        raise MethodError(
+            f"method.modules_to_save: trains {whole} whole, which model.quantization keeps in {form}. "
+            "Name it in method.target_modules, or leave model.quantization out."
         )
     return not trained
 
@@ -57,6 +68,10 @@ def trained_in_place(method: Method, trunk: nn.Module) -> set[int]:
     """
     copied, own = _without_weights(trunk)
     method.apply(copied)
+    return _trained(own)
+
+
+def _trained(own: Mapping[int, Any]) -> set[int]:
     return {number for number, p in own.items() if isinstance(p, nn.Parameter) and p.requires_grad}
 
 
@@ -81,21 +96,35 @@ def _quantize(model: LoadedModel, form: str) -> None:
 def place(model: LoadedModel, recipe: Recipe, device: torch.device, *, is_frozen: bool) -> tuple[Paths, torch.dtype | None]:
     """Bring a model to the device in the recipe's precision, its linear layers quantized where the recipe says so: else stored in bf16 where nothing of its own trains, else in float32.
 
-    Returns: how it can be run, tried before, in float32, which tells a capped logit from a rounded one, and there; and the dtype that
-    autocast is to compute in, None where it computes in what the weights are stored in.
+    Returns: how it can be run, and the dtype that autocast is to compute in, None where it computes in what the weights are stored in.
     """
-    if recipe.model.quantization:
-        _quantize(model, recipe.model.quantization)
-    paths, precision = _paths(recipe, model), choose_precision(recipe.engine.precision, device)
-    if precision is not None and is_frozen:
-        store_weights(model.trunk, precision)
-        compute_in(model.trunk, precision)
-    model.trunk.to(device)
-    if precision is not None or device.type != "cpu":
-        there = _paths(recipe, model)
-        if there.attention == "padded":
-            paths = replace(paths, attention=there.attention, attention_reason=there.attention_reason)
+    precision = choose_precision(recipe.engine.precision, device)
+    (paths,) = place_once(model, [recipe], device, precision if is_frozen else None)
     return paths, None if is_frozen else precision
+
+
+def place_once(model: LoadedModel, recipes: Sequence[Recipe], device: torch.device, stored_in: torch.dtype | None) -> list[Paths]:
+    """Bring a model to the device for runs that keep it in the same numbers.
+
+    Args:
+        recipes: theirs, of one `model.quantization`.
+        stored_in: what weights that are not quantized are to be in; None: as they are.
+    Returns: for each recipe how the model can be run: tried before, in float32, which tells a capped logit from a rounded one, and there.
+    """
+    form = recipes[0].model.quantization
+    if form:
+        _quantize(model, form)
+    tried = _paths(recipes, model)
+    if stored_in is not None:
+        store_weights(model.trunk, stored_in)
+        compute_in(model.trunk, stored_in)
+    model.trunk.to(device)
+    if stored_in is None and device.type == "cpu":
+        return tried
+    return [
+        replace(paths, attention=there.attention, attention_reason=there.attention_reason) if there.attention == "padded" else paths
+        for paths, there in zip(tried, _paths(recipes, model), strict=True)
+    ]
 
 
 def placed(model: LoadedModel, recipe: Recipe, device: torch.device, *, is_frozen: bool) -> PackedForward:
@@ -107,9 +136,12 @@ def placed(model: LoadedModel, recipe: Recipe, device: torch.device, *, is_froze
     return forward
 
 
-def _paths(recipe: Recipe, model: LoadedModel) -> Paths:
-    """How the recipe's model is run: as the probe finds, or the plain way. Raises: ModelError, where the recipe asks for what is not exact."""
-    if recipe.engine.exact_reference:
-        why = "asked for by engine.exact_reference"
-        return Paths("padded", why, "model" if model.facts.has_lm_head else "none", why)
-    return probe(model.trunk, model.facts, recipe.model.attention)
+def _paths(recipes: Sequence[Recipe], model: LoadedModel) -> list[Paths]:
+    """How each recipe's model is run: as the probe finds, or the plain way. Raises: ModelError, where a recipe asks for what is not exact."""
+    ways = [None if recipe.engine.exact_reference else recipe.model.attention for recipe in recipes]
+    why = "asked for by engine.exact_reference"
+    found: dict[Any, Paths] = {None: Paths("padded", why, "model" if model.facts.has_lm_head else "none", why)}
+    for way in dict.fromkeys(ways):
+        if way is not None:
+            found[way] = probe(model.trunk, model.facts, way)
+    return [found[way] for way in ways]

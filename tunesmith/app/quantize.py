@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from tunesmith.app.folding import with_adapters
 from tunesmith.app.interruption import Interruption
 from tunesmith.app.judged import Judgement, judge
 from tunesmith.app.learned import Learned, learned
@@ -19,8 +20,8 @@ from tunesmith.app.merge import Heads, merged_model, sample_outputs, write_heads
 from tunesmith.app.placing import placed
 from tunesmith.app.quantized import FORMS, Written, check_form, check_layers, check_output, check_source, read_again, written
 from tunesmith.app.saving import saved_bytes
-from tunesmith.app.task import Task, load_model, prepare
-from tunesmith.core.errors import Interrupted, ModelError, TunesmithError, UsageError
+from tunesmith.app.task import Task, prepare, use_chat_template
+from tunesmith.core.errors import Interrupted, ModelError, RunError, TunesmithError, UsageError
 from tunesmith.core.events import Event, Notice, Stage, Warned
 from tunesmith.core.files import cache_folder, folders_made
 from tunesmith.core.run import RunDirectory, run_named
@@ -149,10 +150,8 @@ def _of_model(name: str, to: str, limit: int | None, force: bool, say: Say) -> _
         raise ModelError(
             f"{name}: is no decoder-only language model, so that nothing here tells whether it still works. Quantize a run on it, or write it unjudged with --force."
         )
-    if model.source.adapters:
-        from tunesmith.core import registry
-
-        model = load_model(recipe, registry.create("objective", "causal_lm" if can_be_judged else "masked_lm"), say)
+    model = with_adapters(model)
+    use_chat_template(recipe, model, None)
     judged_by = None
     if can_be_judged:
         window = min(_WINDOW_TOKENS, model.facts.max_length)
@@ -179,24 +178,19 @@ def _write_heads(subject: _Subject, folder: Path) -> None:
 
 def _judged(subject: _Subject, to: str, staged: Written, max_loss: float, force: bool, say: Say) -> dict[str, Any]:
     """What is said of the quantized model. Raises: TunesmithError, where it is broken, and not wanted even so."""
-    task, before, speed = None, None, None
-    if subject.recipe is not None:
-        task = prepare(subject.recipe, say, subject.model)
-        if subject.test_sha256 and subject.test_sha256 != task.data.facts["test"].sha256:
-            say(Warned(f"{subject.name}: its data is no longer what it was: these are other test rows than its report's."))
-        task.forward.heads.update({name: head.to(task.device) for name, head in (subject.heads.heads if subject.heads else {}).items()})
-        say(Stage("before", "as it is"))
-        before, speed = judge(task, say), _tokens_per_second(task)
-    say(Stage("after", to))
     with tempfile.TemporaryDirectory(prefix=".quantized.", dir=cache_folder("models")) as scratch:
         again = read_again(staged, subject.recipe, Path(scratch))
-        notes = [*subject.notes, *(_other_tokens(task, again) if task is not None else ())]
-        error = weight_error(subject.model.trunk, again.trunk)
         try:
+            error = weight_error(subject.model.trunk, again.trunk)  # before either is asked, on another device or in bf16
+            task, before, speed = _before(subject, force, say)
+            say(Stage("after", to))
             problems, metrics, speed_after = _after(task, before, again, max_loss, say)
+            notes = [*(_other_tokens(task, again) if task is not None else ()), *_undecided(metrics)]
         finally:
             if again.source.folder != staged.path:  # what packed weights were made into, to be read
                 shutil.rmtree(again.source.folder, ignore_errors=True)
+    for note in notes:
+        say(Warned(note))
     if problems and not force:
         raise TunesmithError(
             f"{subject.name} in {to}: {' '.join(problems)} Nothing was written. Take another form, allow more with --max-loss, or write it even so with --force."
@@ -212,8 +206,26 @@ def _judged(subject: _Subject, to: str, staged: Written, max_loss: float, force:
         "metrics": metrics,
         "max_loss": max_loss,
         "problems": problems,
-        "notes": notes,
+        "notes": [*subject.notes, *notes],
     }
+
+
+def _before(subject: _Subject, force: bool, say: Say) -> tuple[Task | None, Judgement | None, float | None]:
+    """What the model is judged by, what it said, and its tokens per second: none where it cannot be judged. Raises: RunError, where that is not wanted."""
+    if subject.recipe is None:
+        return None, None, None
+    task = prepare(subject.recipe, say, subject.model)
+    if not task.splits["test"].rows:
+        if not force:
+            raise RunError(
+                f"{subject.name}: has no test rows, so that nothing here tells whether it still works. Quantize a run with some, or write it unjudged with --force."
+            )
+        return None, None, None
+    if subject.test_sha256 and subject.test_sha256 != task.data.facts["test"].sha256:
+        say(Warned(f"{subject.name}: its data is no longer what it was: these are other test rows than its report's."))
+    task.forward.heads.update({name: head.to(task.device) for name, head in (subject.heads.heads if subject.heads else {}).items()})
+    say(Stage("before", "as it is"))
+    return task, judge(task, say), _tokens_per_second(task)
 
 
 def _after(
@@ -260,10 +272,12 @@ def _named(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _loss(name: str, entry: Mapping[str, Any], max_loss: float) -> str:
-    """What to say of a metric that is certainly worse than it may be; empty where it may not be, where rows are too few to say, or where more is neither better nor worse."""
+    """What to say of a metric that is no number any more, or certainly worse than it may be; empty where it may not be, where nothing tells, or where more is neither better nor worse."""
+    value, difference = entry["before"]["value"], entry["difference"]
+    if math.isfinite(value) and not math.isfinite(entry["after"]["value"]):
+        return f"{name} is no finite number, before {value:.4g}."
     if entry["higher_is_better"] is None:
         return ""
-    value, difference = entry["before"]["value"], entry["difference"]
     allowed, worst_case = max_loss * abs(value), difference["high"] if entry["higher_is_better"] else -difference["low"]
     if not worst_case < -allowed:
         return ""
@@ -272,6 +286,15 @@ def _loss(name: str, entry: Mapping[str, Any], max_loss: float) -> str:
         f"{name} is {now:.4g}, before {value:.4g}: a difference of {difference['value']:+.3g} ({low:+.3g} to {high:+.3g}), "
         f"where --max-loss {max_loss:g} allows {allowed:.3g}."
     )
+
+
+def _undecided(metrics: Mapping[str, Any]) -> list[str]:
+    """What to say of metrics that changed, where nothing tells whether by more than chance."""
+    return [
+        f"{name}: its change has no interval (rows: {entry['rows']}) and is not held against --max-loss."
+        for name, entry in metrics.items()
+        if entry["higher_is_better"] is not None and entry["difference"]["value"] and not math.isfinite(entry["difference"]["low"])
+    ]
 
 
 def _tokens_per_second(task: Task) -> float:

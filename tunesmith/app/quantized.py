@@ -35,7 +35,19 @@ _PACKED: dict[str, dict[str, Any]] = {
         }
         for form in ("nf4", "fp4")
     },
+    "int4": {
+        "quant_method": "compressed-tensors",
+        "format": "pack-quantized",
+        "quantization_status": "compressed",
+        "config_groups": {
+            "group_0": {
+                "targets": ["Linear"],
+                "weights": {"num_bits": 4, "type": "int", "symmetric": True, "strategy": "group", "group_size": 32},
+            }
+        },
+    },
 }
+"""Form -> what config.json says of it, as `write_packed_folder` takes it."""
 _GGUF = {f"gguf:{kind}": kind for kind in GGUF_TYPES}
 FORMS: Final = (*_PACKED, *_CASTS, *_GGUF)
 """What `--to` takes."""
@@ -43,8 +55,6 @@ FORMS: Final = (*_PACKED, *_CASTS, *_GGUF)
 
 def check_form(form: str) -> None:
     """Raises: UsageError, for a form that nothing is written in."""
-    if form == "int4":
-        raise UsageError("--to int4: no folder is written in int4. Set model.quantization: int4 in a recipe, or take nf4 or gguf:q4_0.")
     if form not in FORMS:
         raise UsageError(f"--to {form}: no such form.{did_you_mean(form, FORMS)}")
 
@@ -118,8 +128,13 @@ def written(model: LoadedModel, form: str, place: Path, beside: Callable[[Path],
             write_folder(model, staging, _CASTS[form])
         else:
             gone = {f"{path}.weight" for path in packed}
-            dtype = shortest_dtype({name: p.detach() for name, p in model.trunk.named_parameters() if name not in gone})
-            parts = {path: weight.as_bitsandbytes(dtype) for path, weight in packed.items()}
+            plain = [p.detach() for name, p in model.trunk.named_parameters() if name not in gone]
+            if form == "int4":  # transformers reads its steps in the dtype of the rest
+                parts = {path: weight.as_compressed_tensors() for path, weight in packed.items()}
+                dtype = shortest_dtype([*plain, *(part["weight_scale"] for part in parts.values())])
+            else:
+                dtype = shortest_dtype(plain)
+                parts = {path: weight.as_bitsandbytes(dtype) for path, weight in packed.items()}
             write_packed_folder(model, staging, parts, _PACKED[form], dtype)
         yield Written(staging, packed)
 

@@ -44,14 +44,25 @@ class Shared:
     """A base, loaded once, and the runs that were tuned on it."""
 
     base: LoadedModel
-    """In float32, on the CPU, nothing of it to be trained."""
+    """As it was loaded, in float32, on the CPU, nothing of it to be trained; runs share what it is made into before they are."""
     runs: list[OneOfMany]
+
+    def trains_base(self, one: OneOfMany) -> bool:
+        """Whether the run's method trained tensors of its base in place."""
+        return bool(trained_in_place(one.method, self._begun(one).trunk))
 
     def model_of(self, one: OneOfMany) -> LoadedModel:
         """The base as the run's task begins with it: the method is not applied yet.
 
         Every tensor is the base's own, but for those that the method trains in place.
         """
+        shared = {id(tensor) for tensor in _tensors(self.base.trunk)}
+        model = self._begun(one)
+        own = trained_in_place(one.method, model.trunk)
+        return replace(model, trunk=_sharing(model.trunk, shared - own)) if own & shared else model
+
+    def _begun(self, one: OneOfMany) -> LoadedModel:
+        """The base with the tokens that the run added, every tensor the base's own that they leave as it is."""
         base, recipe = self.base, one.known.recipe
         shared = {id(tensor) for tensor in _tensors(base.trunk)}
         has_tokens = (one.saved / TOKENS_FILE).is_file()
@@ -63,9 +74,7 @@ class Shared:
             trunk, tokenizer, base.source, pad_token_id=base.facts.pad_token_id, is_causal=base.facts.is_causal,
             max_length=recipe.model.max_length,
         )  # fmt: skip
-        model = add_saved_tokens(replace(base, trunk=trunk, tokenizer=tokenizer, facts=facts), one.saved)
-        own = trained_in_place(one.method, model.trunk)
-        return replace(model, trunk=_sharing(model.trunk, shared - own)) if own & shared else model
+        return add_saved_tokens(replace(base, trunk=trunk, tokenizer=tokenizer, facts=facts), one.saved)
 
     def loaded(self, one: OneOfMany) -> LoadedModel:
         """The run's model as it was trained, adapters unmerged, in float32."""

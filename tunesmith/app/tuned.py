@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from tunesmith.app.answers import asked, said
 from tunesmith.app.earlier import saved_heads
 from tunesmith.app.judging import choose, read_head, write_answers_to
@@ -19,8 +21,9 @@ from tunesmith.core.run import RunDirectory
 from tunesmith.core.types import Example, HeadObjective, Message, Method, Objective, Origin, Output, Prompt, Row
 from tunesmith.data import TextEncoder
 from tunesmith.data.encode import Watching
-from tunesmith.engine.forward import PackedForward
+from tunesmith.engine.forward import PackedForward, Paths
 from tunesmith.engine.generate import longest_prompt, stream
+from tunesmith.engine.kernels.frozen import RoundedWeights
 from tunesmith.model.load import LoadedModel
 from tunesmith.recipe import Recipe
 
@@ -129,16 +132,30 @@ def load_tuned(directory: RunDirectory) -> Tuned:
     saved = saved_model(directory)
     model = add_saved_tokens(load_model(recipe, objective, lambda event: None, saved), saved)
     method: Method = registry.create("method", recipe.method.name, **recipe.method.options)
-    return as_tuned(directory, known, objective, method, model, is_frozen=leaves_frozen(method, model.trunk, recipe))
+    model = with_room(model, method)
+    is_frozen = leaves_frozen(method, model.trunk, recipe)
+    paths, autocast = place(model, recipe, choose_device(recipe.engine.device), is_frozen=is_frozen)
+    return as_tuned(directory, known, objective, method, model, paths, autocast)
 
 
 def as_tuned(
-    directory: RunDirectory, known: Learned, objective: Objective, method: Method, model: LoadedModel, *, is_frozen: bool
+    directory: RunDirectory,
+    known: Learned,
+    objective: Objective,
+    method: Method,
+    model: LoadedModel,
+    paths: Paths,
+    autocast: torch.dtype | None,
+    int8: RoundedWeights | None = None,
 ) -> Tuned:
-    """A run's model, given its base, which is changed in place. `is_frozen`: whether none of the base's own weights were trained."""
-    recipe, saved, model = known.recipe, saved_model(directory), with_room(model, method)
+    """A run's model, given its base where it is to be computed, which is changed in place.
+
+    Args:
+        paths, autocast: as `place` returns them.
+        int8: what other runs of the base share of its weights in int8, and this one is to.
+    """
+    recipe, saved = known.recipe, saved_model(directory)
     device = choose_device(recipe.engine.device)
-    paths, autocast = place(model, recipe, device, is_frozen=is_frozen)
     method.apply(model.trunk)
     method.load(model.trunk, saved)
     model.trunk.to(device).eval()
@@ -148,7 +165,7 @@ def as_tuned(
         forward.use_fused_layers()
     forward.use_virtual_tokens(method.virtual_tokens)
     if method.base_precision == "int8":
-        forward.use_int8_base()
+        forward.use_int8_base(int8)
     encoder = text_encoder(recipe, model, labels)
     return Tuned(
         recipe, model, forward.eval(), encoder, stop_tokens(model), recipe.engine.micro_batch_tokens, known.kind, known.format, objective

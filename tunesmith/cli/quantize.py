@@ -23,7 +23,11 @@ def quantize(
         ),
     ],
     to: Annotated[
-        str, typer.Option(metavar="FORM", help="int8, nf4, fp4 (folders of bitsandbytes), bf16, fp16, gguf:q8_0, gguf:q4_0, gguf:f16.")
+        str,
+        typer.Option(
+            metavar="FORM",
+            help="int8, nf4, fp4 (folders of bitsandbytes), int4 (of compressed-tensors), bf16, fp16, gguf:q8_0, gguf:q4_0, gguf:f16.",
+        ),
     ],
     output: Annotated[
         Path | None,

@@ -20,7 +20,7 @@ from tunesmith.engine import likelihood
 from tunesmith.engine.attention import PACKED, attention_implementation
 from tunesmith.engine.features import FrozenFeatures
 from tunesmith.engine.kernels.dropout import use_fast_dropout
-from tunesmith.engine.kernels.frozen import Int8Linear, quantize_frozen
+from tunesmith.engine.kernels.frozen import Int8Linear, RoundedWeights, quantize_frozen
 from tunesmith.engine.kernels.linear import is_linear, use_fast_linear
 from tunesmith.engine.kernels.linear_cross_entropy import linear_cross_entropy, positions_at_a_time
 from tunesmith.engine.kernels.lora import fuse_lora
@@ -123,9 +123,9 @@ class PackedForward(nn.Module):
         """The ids of its virtual tokens, in the order in which they stand before a sequence."""
         return self.virtual.ids if self.virtual else ()
 
-    def use_int8_base(self) -> int:
-        """Keep the frozen linear layers of the trunk in int8 only; call it after `use_fused_layers`. Returns: how many there are."""
-        return quantize_frozen(self.trunk)
+    def use_int8_base(self, rounded: RoundedWeights | None = None) -> int:
+        """Keep the frozen linear layers of the trunk in int8 only; call it after `use_fused_layers`. Arguments as `quantize_frozen` has them. Returns: how many there are."""
+        return quantize_frozen(self.trunk, rounded)
 
     @property
     def is_rounded(self) -> bool:

@@ -20,7 +20,7 @@ from tunesmith.core.errors import MethodError
 from tunesmith.core.types import ParamGroup
 from tunesmith.method._base import base_metadata, check_base
 
-__all__ = ["attach_adapter", "inject", "load_adapter", "merge_adapter", "save_adapter"]
+__all__ = ["attach_adapter", "inject", "load_adapter", "merge_adapter", "save_adapter", "saved_whole"]
 
 # peft wraps a model twice before it names its tensors; files carry that prefix, models changed in place do not.
 _PREFIX = "base_model.model."
@@ -56,6 +56,11 @@ def inject(trunk: nn.Module, config: PeftConfig, name: str) -> list[ParamGroup]:
         if isinstance(module, ModulesToSaveWrapper):
             _computes_in_float32(module.modules_to_save["default"])
     return [ParamGroup(name, [p for p in trunk.parameters() if p.requires_grad])]
+
+
+def saved_whole(trunk: nn.Module) -> list[str]:
+    """Paths of the modules that train whole beside the adapters, as copies."""
+    return [path for path, module in trunk.named_modules() if isinstance(module, ModulesToSaveWrapper)]
 
 
 def _keep_wrapper(trunk: nn.Module, wrapper: PeftModel) -> None:

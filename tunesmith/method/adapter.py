@@ -79,26 +79,26 @@ class Adapter:
     def _houlsby(self, trunk: nn.Module, found: list[Block], width: int) -> None:
         for block in found:
             for name in (*block.attention_outs, block.feed_forward_out):
-                self._put_on(trunk.get_submodule(name), width)._after_output()
+                self._put_on(trunk, name, width)._after_output()
 
     def _pfeiffer(self, trunk: nn.Module, found: list[Block], width: int) -> None:
         norms = closing_norms(trunk, found)
         for block in found:
             norm = norms.get(block.layer)
             if norm is not None:
-                self._put_on(trunk.get_submodule(norm), width)._around_norm()
+                self._put_on(trunk, norm, width)._around_norm()
             else:
-                self._put_on(trunk.get_submodule(block.layer), width)._after_output()
+                self._put_on(trunk, block.layer, width)._after_output()
 
     def _parallel(self, trunk: nn.Module, found: list[Block], width: int) -> None:
         for block in found:
-            adapter = self._put_on(trunk.get_submodule(block.feed_forward_out), width, self.scaling)
+            adapter = self._put_on(trunk, block.feed_forward_out, width, self.scaling)
             adapter._beside(trunk.get_submodule(block.feed_forward_ins[0]))
 
-    def _put_on(self, module: nn.Module, width: int, scaling: float = 1.0) -> "_Bottleneck":
-        like = next(module.parameters())
+    def _put_on(self, trunk: nn.Module, name: str, width: int, scaling: float = 1.0) -> "_Bottleneck":
+        module, device = trunk.get_submodule(name), next(trunk.parameters()).device  # a quantized layer may have no parameters
         size = self.bottleneck_size or max(1, width // 12)
-        adapter = _Bottleneck(module, width, size, _NONLINEARITIES[self.nonlinearity], scaling).to(like.device)
+        adapter = _Bottleneck(module, width, size, _NONLINEARITIES[self.nonlinearity], scaling).to(device)
         module.adapter = adapter
         return adapter
 

@@ -49,6 +49,8 @@ _UNMERGEABLE = {"LILY", "BEFT"}
 """LILY's change depends on the text; BEFT's is a bias, and many a layer has none."""
 _OWN_TARGETS = {"LN_TUNING", "TRAINABLE_TOKENS"}
 """Types that are for norms or for the embedding: which of them, peft knows."""
+_LORA_STARTS = (True, False, "gaussian", "orthogonal")
+"""Values of init_lora_weights that leave the base as it is and need nothing of it."""
 _SET_HERE = {"peft_type", "task_type", "auto_mapping", "peft_version", "base_model_name_or_path", "revision", "inference_mode"}
 
 
@@ -79,6 +81,11 @@ class Peft:
         for name, value in self.options.items():
             if name not in names:
                 raise MethodError(f"method.{name}: unknown option of peft's {self.peft_type}.{did_you_mean(name, names)}")
+            if name == "init_lora_weights" and value not in _LORA_STARTS:
+                raise MethodError(
+                    f"method.init_lora_weights: {value}: expected true, false, gaussian or orthogonal. "
+                    "Others rewrite the base's weights, which stay as they are here, or read weights or data as they begin."
+                )
             _check_kind(config, name, value)
         self._config("")
 

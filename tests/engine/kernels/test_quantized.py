@@ -84,6 +84,19 @@ def test_integers_are_torchaos(form: str) -> None:
     torch.testing.assert_close(packed_weight(golden["weight"], form).unpacked(torch.float32), golden[form], rtol=1e-6, atol=1e-6)
 
 
+def test_int4_is_written_as_compressed_tensors_packs_it() -> None:
+    """compressed_tensors.safetensors holds what compressed-tensors 0.20.1 saves of torchao.safetensors' matrix, and of its first 40 columns.
+
+    By PackedQuantizationCompressor.compress with the steps that this form has: 4 bits, symmetric, groups of 32; and pack_to_int32.
+    """
+    weight = load_file(Path(__file__).parent / "torchao.safetensors")["weight"]
+    golden = load_file(Path(__file__).parent / "compressed_tensors.safetensors")
+    parts = packed_weight(weight, "int4").as_compressed_tensors()
+    assert torch.equal(parts["weight_packed"], golden["weight_packed"])
+    assert torch.equal(parts["weight_shape"], golden["weight_shape"])
+    assert torch.equal(packed_weight(weight[:, :40], "int4").as_compressed_tensors()["weight_packed"], golden["weight_packed_of_40"])
+
+
 @pytest.mark.parametrize("form", ["nf4", "fp4"])
 def test_four_bits_are_bitsandbytes(form: str) -> None:
     bnb = pytest.importorskip("bitsandbytes")

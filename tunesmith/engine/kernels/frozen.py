@@ -19,6 +19,7 @@ from tunesmith.engine.kernels.native import kernels
 
 __all__ = [
     "Int8Linear",
+    "RoundedWeights",
     "frozen_gradient",
     "frozen_linear",
     "int8_gradient",
@@ -29,6 +30,9 @@ __all__ = [
 ]
 
 _LARGEST = 127.0
+
+RoundedWeights = dict[Tensor, tuple[Tensor, Tensor]]
+"""A weight -> what `quantized_rows` makes of it."""
 
 
 def quantized_rows(x_RC: Tensor, scale_C: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -94,10 +98,12 @@ class Int8Linear(nn.Module):
 
     scale: Tensor
 
-    def __init__(self, layer: nn.Linear) -> None:
+    def __init__(self, layer: nn.Linear, rounded: RoundedWeights | None = None) -> None:
         super().__init__()
         self.in_features, self.out_features = layer.in_features, layer.out_features
-        weight, scale = quantized_rows(layer.weight.detach())
+        weight, scale = (rounded or {}).get(layer.weight) or quantized_rows(layer.weight.detach())
+        if rounded is not None:
+            rounded[layer.weight] = weight, scale
         self.weight = nn.Parameter(weight, requires_grad=False)
         self.register_buffer("scale", scale)
         self.bias = layer.bias
@@ -108,8 +114,13 @@ class Int8Linear(nn.Module):
         return y.view(*x.shape[:-1], -1)
 
 
-def quantize_frozen(trunk: nn.Module) -> int:
-    """Keep the weight of every frozen linear layer of `trunk`, the vocabulary head's left out, in int8 only. Returns: how many layers."""
+def quantize_frozen(trunk: nn.Module, rounded: RoundedWeights | None = None) -> int:
+    """Keep the weight of every frozen linear layer of `trunk`, the vocabulary head's left out, in int8 only.
+
+    Args:
+        rounded: of weights that other models share with this one; what is rounded here is added.
+    Returns: how many layers.
+    """
     head = trunk.get_output_embeddings() if hasattr(trunk, "get_output_embeddings") else None  # type: ignore[operator]
     count = 0
     for module in list(trunk.modules()):
@@ -120,6 +131,6 @@ def quantize_frozen(trunk: nn.Module) -> int:
                 and child is not head
                 and not any(p.requires_grad for p in child.parameters())
             ):
-                setattr(module, name, Int8Linear(child))
+                setattr(module, name, Int8Linear(child, rounded))
                 count += 1
     return count

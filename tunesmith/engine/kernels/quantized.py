@@ -66,7 +66,7 @@ class PackedWeight:
             return codes.to(dtype)
         wide = dtype if dtype == torch.float64 else torch.float32
         if self.form == "int8":
-            return (codes.to(wide) * self.parts["steps"].to(wide)[:, None]).to(dtype)
+            return (codes * self.parts["steps"].to(wide)[:, None]).to(dtype)  # the product's own type: no copy of the codes in it
         if self.form == "int4":
             return _from_int4(codes, self.parts["steps"], self.shape[1], wide).to(dtype)
         return _from_4bit(self.form, self.shape, self.parts, dtype)
@@ -85,6 +85,20 @@ class PackedWeight:
             raise ValueError(f"{self.form} is no form of bitsandbytes")
         state = _state_4bit(self.form, self.shape, self.parts, dtype)
         return {"weight": codes, **{f"weight.{name}": part.clone() for name, part in state.as_dict(packed=True).items()}}
+
+    def as_compressed_tensors(self) -> dict[str, Tensor]:
+        """What compressed-tensors saves of such a matrix in its format `pack-quantized`, by the end of the tensor's name: codes 0..15, eight an int32.
+
+        Raises: ValueError, for another form than int4.
+        """
+        if self.form != "int4":
+            raise ValueError(f"{self.form} is not written as compressed-tensors has it")
+        codes = (self.parts["codes"] ^ 0x88).contiguous().view(torch.int32)  # 0x88: from -8..7 in halves of a byte to 0..15
+        return {
+            "weight_packed": codes[:, : -(-self.shape[1] // 8)].contiguous(),
+            "weight_scale": self.parts["steps"],
+            "weight_shape": torch.tensor(self.shape),
+        }
 
     @property
     def num_bytes(self) -> int:
@@ -127,7 +141,7 @@ def _to_int4(weight_OI: Tensor) -> dict[str, Tensor]:
 def _from_int4(codes: Tensor, step_OG: Tensor, columns: int, dtype: torch.dtype) -> Tensor:
     halves = torch.stack((codes & 15, codes >> 4), -1).view(torch.int8)
     signed = (halves ^ 8) - 8
-    grouped = signed.view(len(codes), -1, _GROUP).to(dtype) * step_OG.to(dtype)[..., None]
+    grouped = signed.view(len(codes), -1, _GROUP) * step_OG.to(dtype)[..., None]
     return grouped.view(len(codes), -1)[:, :columns].contiguous()
 
 
@@ -270,6 +284,10 @@ def quantize_weights(trunk: nn.Module, form: str) -> int:
     for path in list(layers):
         layer = layers.pop(path)  # what was quantized is given back at once
         _put(trunk, path, layer, packed_weight(matrix_of(layer), form))
+    for p in trunk.parameters():
+        p.data = (
+            p.data.clone()
+        )  # tensors of a file share one mapping of it, which the last of them would keep in memory, packed weights and all
     return sum(isinstance(module, QuantizedLayer) for module in trunk.modules())
 
 

@@ -1,11 +1,12 @@
-"""A model folder as transformers reads it: in 16 or 32 bits, or with linear layers packed as bitsandbytes keeps them.
+"""A model folder as transformers reads it: in 16 or 32 bits, or with linear layers packed as bitsandbytes or compressed-tensors keeps them.
 
-Source: https://huggingface.co/docs/transformers/quantization/bitsandbytes, for the folder's layout and config.json's `quantization_config`.
+Source: https://huggingface.co/docs/transformers/quantization/bitsandbytes and https://huggingface.co/docs/transformers/quantization/compressed_tensors,
+for the folders' layouts and config.json's `quantization_config`.
 """
 
 import copy
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +37,8 @@ def write_packed_folder(
     """Write the whole model, with its tokenizer, some of its linear layers packed.
 
     Args:
-        packed: path of a layer -> what stands in the file for its weight, by the end of the tensor's name: as bitsandbytes' own layers save it.
-        settings: of bitsandbytes, as transformers' BitsAndBytesConfig takes them.
+        packed: path of a layer -> what stands in the file for its weight, by the end of the tensor's name.
+        settings: of bitsandbytes, as transformers' BitsAndBytesConfig takes them, or of compressed-tensors, which name their `quant_method`.
         dtype: what all other tensors are written in.
     """
     gone = {f"{path}.weight" for path in packed}
@@ -48,8 +49,11 @@ def write_packed_folder(
     }
     tensors |= {f"{path}.{name}": tensor for path, parts in packed.items() for name, tensor in parts.items()}
     plain = [path for path, module in model.trunk.named_modules() if isinstance(module, torch.nn.Linear) and path not in packed]
-    # BERT's pooler, which no model is loaded with here, is made anew by who loads it with one
-    described = BitsAndBytesConfig(**settings, llm_int8_skip_modules=[*plain, "pooler"]).to_dict()  # type: ignore[no-untyped-call]
+    described: dict[str, Any]  # BERT's pooler, which no model is loaded with here, is made anew by who loads it with one
+    if "quant_method" in settings:
+        described = {**settings, "ignore": [*plain, "re:.*pooler.*"]}
+    else:
+        described = BitsAndBytesConfig(**settings, llm_int8_skip_modules=[*plain, "pooler"]).to_dict()  # type: ignore[no-untyped-call]
     _save(model, folder, tensors, dtype, described)
 
 
@@ -59,10 +63,10 @@ def kept_in_float32(trunk: Any) -> tuple[str, ...]:
     return tuple(part for parts in found for part in parts)
 
 
-def shortest_dtype(tensors: Mapping[str, Tensor]) -> torch.dtype:
+def shortest_dtype(tensors: Sequence[Tensor]) -> torch.dtype:
     """The shortest of bfloat16, float16 and float32 that holds all of them exactly."""
     for dtype in (torch.bfloat16, torch.float16):
-        if all(torch.equal(tensor.to(dtype).to(tensor.dtype), tensor) for tensor in tensors.values()):
+        if all(torch.equal(tensor.to(dtype).to(tensor.dtype), tensor) for tensor in tensors):
             return dtype
     return torch.float32
 

@@ -8,7 +8,7 @@ from typing import Any
 from tunesmith.core.errors import FetchError, Interrupted, ModelError, did_you_mean
 from tunesmith.model._folder import SINGLE, check_code, check_complete, folder_licence, folder_sha256, read_config, refuse_pickles
 from tunesmith.model.source import Alias, Request, SourceInfo, aliases
-from tunesmith.model.sources._bitsandbytes import is_packed, unpacked
+from tunesmith.model.sources._packed import is_packed, unpacked
 
 __all__ = ["Hub"]
 
@@ -70,10 +70,11 @@ def _local(request: Request, folder: Path) -> SourceInfo:
 def _plain(name: str, folder: Path, has_code: bool) -> tuple[Path, tuple[str, ...]]:
     """The folder to load, in which no weight is packed, and what to say of the model."""
     notes = ("runs Python code of the model's own",) if has_code else ()
-    form = is_packed(read_config(folder))
-    if form is None:
+    found = is_packed(read_config(folder))
+    if found is None:
         return folder, notes
-    return unpacked(name, folder, trust_remote_code=has_code), (*notes, f"made from {form} (bitsandbytes) to float32")
+    form, layout = found
+    return unpacked(name, folder, trust_remote_code=has_code), (*notes, f"made from {form} ({layout}) to float32")
 
 
 def _fetched(request: Request) -> SourceInfo:
