@@ -45,7 +45,7 @@ def _other(folder: Path, to: Path) -> Path:
 
 
 def _recipe(name: str, base: Path, data: Path, out: Path) -> Recipe:
-    recipe = classifier(base, data, out, method=name, **FEW)
+    recipe = classifier(base, data, out, method=name, evaluate={"metrics": ["accuracy"]}, **FEW)
     if name == "new_tokens":
         return recipe.model_copy(update={"model": recipe.model.model_copy(update={"add_tokens": ["the cat"]})})
     return recipe
