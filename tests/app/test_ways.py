@@ -119,6 +119,6 @@ def test_layers_run_once_a_row_over_an_int8_base_too(decoder_folder: Path, pairs
 
 
 def test_int8_is_refused_where_no_linear_layer_is_frozen(tmp_path: Path, pairs_csv: Path, decoder_folder: Path, monkeypatch: Any) -> None:
-    monkeypatch.setattr("tunesmith.engine.forward.quantize_frozen", lambda trunk: 0)
+    monkeypatch.setattr("tunesmith.engine.forward.quantize_frozen", lambda trunk, rounded: 0)
     with pytest.raises(MethodError, match="this model has none"):
         tune(_adapted(decoder_folder, pairs_csv, tmp_path / "out", method={**UPPER, "base_precision": "int8"}))

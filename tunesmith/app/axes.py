@@ -8,7 +8,7 @@ import random
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from tunesmith.app.dataset import PreparedData, prepare_data
 from tunesmith.app.earlier import earlier_heads
@@ -16,7 +16,7 @@ from tunesmith.app.interruption import Interruption
 from tunesmith.app.judging import zero_shot
 from tunesmith.app.learned import Learned, learned
 from tunesmith.app.machine import peak_memory_bytes, reset_peak_memory
-from tunesmith.app.task import Task, text_encoder
+from tunesmith.app.task import text_encoder
 from tunesmith.app.toxicity import ToxicityClassifier, load_toxicity_classifier
 from tunesmith.app.tuned import Said, Tuned, load_tuned, load_untuned, saved_model
 from tunesmith.core import registry
@@ -242,7 +242,7 @@ def _base(run: RunDirectory, known: Learned, objective: Objective, labels: Seque
     """The model that the run began with; where that is a run for the same task, with its heads."""
     base = load_untuned(known.recipe, objective, known.kind, known.format, saved_model(run))
     base = replace(base, encoder=text_encoder(known.recipe, base.model, labels))
-    heads = earlier_heads(cast("Task", base))  # it looks at model, objective and encoder alone
+    heads = earlier_heads(base)
     base.forward.heads.update({name: head.to(base.forward.device) for name, head in heads.items()})
     return base
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from tunesmith.app.task import Task
+    from tunesmith.app.tuned import Tuned
 
 __all__ = ["check_heads", "earlier_head", "earlier_heads", "saved_heads"]
 
@@ -31,7 +32,7 @@ def saved_heads(directory: RunDirectory, trunk: "nn.Module") -> tuple[dict[str, 
     return found
 
 
-def earlier_head(task: "Task", name: str) -> Head | None:
+def earlier_head(task: "Task | Tuned", name: str) -> Head | None:
     """The head of that name of the run that the model is, where it has the same labels."""
     file = task.model.source.heads
     if file is None:
@@ -40,7 +41,7 @@ def earlier_head(task: "Task", name: str) -> Head | None:
     return heads.get(name) if labels == task.encoder.labels else None
 
 
-def earlier_heads(task: "Task") -> dict[str, Head]:
+def earlier_heads(task: "Task | Tuned") -> dict[str, Head]:
     """Every head of the objective that an earlier run has for it already; empty where one is missing."""
     found = {name: earlier_head(task, name) for name in task.objective.heads(task.encoder)}
     return {name: head for name, head in found.items() if head is not None} if all(found.values()) else {}

@@ -24,7 +24,7 @@ def _q4_1(scale: float, offset: float, integers: list[int]) -> np.ndarray:
     return np.concatenate([np.array([scale, offset], np.float16).view(np.uint8), halves])
 
 
-def _write(path: Path, architecture: str = "llama") -> np.ndarray:
+def _write(path: Path, architecture: str = "llama", without: str = "") -> np.ndarray:
     """A tiny Llama as GGUF: Q4_1 matrices, float32 norms. Returns what its first feed-forward matrix is, worked by hand."""
     draw = np.random.default_rng(0)
     writer = gguf.GGUFWriter(path, architecture)
@@ -61,7 +61,8 @@ def _write(path: Path, architecture: str = "llama") -> np.ndarray:
     writer.add_tensor("blk.0.ffn_gate.weight", np.stack(blocks), raw_dtype=gguf.GGMLQuantizationType.Q4_1)
     shapes = {"attn_q": (H, H), "attn_k": (H, H), "attn_v": (H, H), "attn_output": (H, H), "ffn_up": (FF, H), "ffn_down": (H, FF)}
     for name, shape in shapes.items():
-        writer.add_tensor(f"blk.0.{name}.weight", (draw.standard_normal(shape) * 0.1).astype(np.float32))
+        if name != without:
+            writer.add_tensor(f"blk.0.{name}.weight", (draw.standard_normal(shape) * 0.1).astype(np.float32))
     for name in ("blk.0.attn_norm", "blk.0.ffn_norm", "output_norm"):
         writer.add_tensor(f"{name}.weight", np.ones(H, np.float32))
     writer.add_tensor("token_embd.weight", draw.standard_normal((VOCAB, H)).astype(np.float32))
@@ -106,6 +107,13 @@ def test_a_broken_file_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
     assert list((tmp_path / "cache" / "models").iterdir()) == []
 
 
+def test_a_file_that_lacks_a_tensor_is_refused_and_not_filled_at_random(tmp_path: Path) -> None:
+    _write(tmp_path / "tiny.gguf", without="attn_k")
+    with pytest.raises(ModelError, match=r"tiny\.gguf: its weights lack model\.layers\.0\.self_attn\.k_proj\.weight \(1 tensors in all\)"):
+        load(str(tmp_path / "tiny.gguf"))
+    assert list((tmp_path / "cache" / "models").iterdir()) == []
+
+
 @pytest.mark.parametrize("architecture", ["chatglm", "t5"])
 def test_a_whole_file_of_an_unknown_architecture_is_refused_with_those_that_are_known(architecture: str, tmp_path: Path) -> None:
     _write(tmp_path / "tiny.gguf", architecture)
@@ -120,4 +128,5 @@ def test_a_whole_file_of_an_unknown_architecture_is_refused_with_those_that_are_
 
 def test_an_architecture_is_known_as_files_spell_it(tmp_path: Path) -> None:
     _write(tmp_path / "tiny.gguf", "qwen2moe")
-    assert load(str(tmp_path / "tiny.gguf")).facts.model_type == "qwen2_moe"
+    with pytest.raises(ModelError, match=r"its weights lack .* that a Qwen2MoeForCausalLM needs"):  # the tensors are a Llama's
+        load(str(tmp_path / "tiny.gguf"))

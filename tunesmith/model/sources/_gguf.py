@@ -51,13 +51,18 @@ def _convert(file: Path, folder: Path) -> None:
 
     fields = GGUFReader(file).fields
     _check_architecture(file, fields)
-    model = AutoModelForCausalLM.from_pretrained(str(file.parent), gguf_file=file.name, dtype=torch.float32)
+    loader: Any = AutoModelForCausalLM
+    model, loading = loader.from_pretrained(str(file.parent), gguf_file=file.name, dtype=torch.float32, output_loading_info=True)
     tokenizer = AutoTokenizer.from_pretrained(str(file.parent), gguf_file=file.name)
     config = model.config
     for name in ("quantization_config", "_model_name_or_path"):  # the numbers are plain ones now
         vars(config).pop(name, None)
     config.architectures = [type(model).__name__]
     tied = {name for name in model.all_tied_weights_keys if config.tie_word_embeddings}
+    if missing := sorted(set(loading["missing_keys"]) - tied):  # transformers would draw them at random
+        raise ModelError(
+            f"{file}: its weights lack {missing[0]} ({len(missing)} tensors in all) that a {type(model).__name__} needs. It is another kind of model, or damaged."
+        )
     tensors = {name: tensor.detach().contiguous() for name, tensor in model.state_dict().items() if name not in tied}
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     config.save_pretrained(folder)
