@@ -42,6 +42,7 @@ def test_what_says_something_in_special_cases_only_is_measured_on_request() -> N
         "answer_words",
         "distinct_1",
         "distinct_2",
+        "instructions_followed",
         "json_schema",
         "json_valid",
         "normalized_exact_match",

@@ -30,7 +30,12 @@ def test_schema_covers_every_plug_in_and_its_options() -> None:
     plain, *with_options = schema["$defs"]["EvaluateSpec"]["properties"]["metrics"]["anyOf"][0]["items"]["anyOf"]
     assert plain == {"enum": names("metric")}
     required = {one["properties"]["name"]["const"]: one["required"] for one in with_options}
-    assert required == {"choice_accuracy": ["name"], "f1": ["name"], "json_schema": ["name", "schema"]}
+    assert required == {
+        "choice_accuracy": ["name"],
+        "f1": ["name"],
+        "instructions_followed": ["name", "instructions"],
+        "json_schema": ["name", "schema"],
+    }
 
 
 def test_schema_says_which_keys_are_needed_and_what_they_mean() -> None:

@@ -39,6 +39,7 @@ _TITLES = {
     "answer_words": "words an answer",
     "json_valid": "valid JSON",
     "json_schema": "JSON of the schema",
+    "instructions_followed": "instructions followed",
     "tool_calls_valid": "valid tool calls",
     "f1": "F1",
     "choice_accuracy": "accuracy of choices",

@@ -1,5 +1,6 @@
 """Every metric against its named peer, and the promises that all metrics keep."""
 
+import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from sklearn import metrics as sklearn_metrics
 
 from tests.evaluation.metrics.made import EXAMPLE, stats_of, value_of
 from tunesmith.core import registry
-from tunesmith.core.types import Chat, Example, Labelled, Metric, MultiLabelled, Output, QuestionMetric, SpanQuestion, Tagged
+from tunesmith.core.types import Chat, Completion, Example, Labelled, Metric, MultiLabelled, Output, QuestionMetric, SpanQuestion, Tagged
 from tunesmith.evaluation.metrics._labels import label_code
 
 CORPUS = [
@@ -153,6 +154,7 @@ EXAMPLES: dict[str, list[Example]] = {
     "labels": [MultiLabelled("t", labels, HERE) for labels in LABELS],
     "tags": [Tagged(("w",) * len(tags), tags, HERE) for tags in TAGS],
     "span": [SpanQuestion("q", text, ((0, text),), HERE) for text in TEXTS],
+    "instructions_followed": [Completion("q", "a", HERE)] * 5,
     "tool_calls_valid": [Chat((), HERE, ('{"name": "look", "parameters": {"type": "object"}}',))] * 5,
     "answers": [Labelled(question, label, HERE) for question, label in zip("aabbc", ANSWERS, strict=True)],
 }
@@ -181,6 +183,7 @@ GOOD = {
     "masked": [Output(nll_nats=0.1 * (i + 1), num_tokens=4, num_bytes=16) for i in range(5)],
     "json_valid": [Output(text=text) for text in ["1", '"a"', "[]", "{}", "null"]],
     "json_schema": [Output(text=text) for text in ["1", "2", "3", "-4", "0"]],
+    "instructions_followed": [Output(text=text) for text in ["yes", "no", "a b", "c", "d."]],
     "tool_calls_valid": [Output(text='{"name": "look", "arguments": {}}')] * 5,
     "distinct_1": [Output(text="a b c d")] * 5,
     "distinct_2": [Output(text="a b c d")] * 5,
@@ -198,6 +201,7 @@ BAD = {
     "masked": [Output(nll_nats=9.0 + i, num_tokens=4, num_bytes=16) for i in range(5)],
     "json_valid": [Output(text=text) for text in ["x", "'a'", "[", "", "None"]],
     "json_schema": [Output(text=text) for text in ["1.5", '"2"', "[]", "", "x"]],
+    "instructions_followed": [Output(text=text) for text in ["yes, it is", "", "a, b", "c", ","]],
     "tool_calls_valid": [
         Output(text=text) for text in ["", "look", "{", '{"name": "see", "arguments": {}}', '{"name": "look", "arguments": 3}']
     ],
@@ -211,7 +215,9 @@ every_metric = pytest.mark.parametrize("name", registry.names("metric"))
 def metric(name: str, tmp_path: Path) -> Metric:
     """The metric; one that looks for a class is told one that some rows have, one of a schema where that is."""
     (tmp_path / "schema.json").write_text('{"type": "integer"}', encoding="utf-8")
-    known = {"positive": "yes", "schema": str(tmp_path / "schema.json")}
+    asked = {"prompt": "q", "instruction_id_list": ["punctuation:no_comma"], "kwargs": [{}]}
+    (tmp_path / "asked.jsonl").write_text(json.dumps(asked), encoding="utf-8")
+    known = {"positive": "yes", "schema": str(tmp_path / "schema.json"), "instructions": str(tmp_path / "asked.jsonl")}
     taken = {option.name for option in registry.describe("metric", name).options}
     made: Metric = registry.create("metric", name, **{key: value for key, value in known.items() if key in taken})
     return made

@@ -4,7 +4,7 @@ Source: Zhou et al. (2023), "Instruction-Following Evaluation for Large Language
 authors' is said in docs/ifeval.md.
 """
 
-from tunesmith.evaluation.ifeval.instructions import INSTRUCTIONS, check, checked
+from tunesmith.evaluation.ifeval.instructions import INSTRUCTIONS, check, checked, checked_row
 from tunesmith.evaluation.ifeval.scoring import Followed, accuracies, compare, followed, followed_by_instruction
 
-__all__ = ["INSTRUCTIONS", "Followed", "accuracies", "check", "checked", "compare", "followed", "followed_by_instruction"]
+__all__ = ["INSTRUCTIONS", "Followed", "accuracies", "check", "checked", "checked_row", "compare", "followed", "followed_by_instruction"]

@@ -14,7 +14,7 @@ from tunesmith.core.language import LANGUAGES, is_written_in
 from tunesmith.evaluation.ifeval.sentences import count_sentences
 from tunesmith.evaluation.strict_json import parse_json
 
-__all__ = ["INSTRUCTIONS", "check", "checked"]
+__all__ = ["INSTRUCTIONS", "check", "checked", "checked_row"]
 
 _OPTIONS = ("My answer is yes.", "My answer is no.", "My answer is maybe.")
 _HIGHLIGHT = re.compile(r"(\*\*?)(?=[^\s*])[^\n*]*(?<=[^\s*])\1")
@@ -56,6 +56,15 @@ def checked(instruction_id: str, kwargs: Mapping[str, Any]) -> dict[str, Any]:
         if not is_right(value):
             raise ValueError(f"{instruction_id}: {name} is {value!r}, expected {expected}")
     return given
+
+
+def checked_row(instruction_ids: Any, kwargs: Any) -> list[dict[str, Any]]:
+    """The arguments of each instruction of a row, as `checked` gives them. Raises: ValueError, in one line, for what is no row of instructions."""
+    if not _are_texts(instruction_ids):
+        raise ValueError(f"instruction_id_list: found {instruction_ids!r:.60}, expected a list of texts.")
+    if not isinstance(kwargs, list) or len(kwargs) != len(instruction_ids) or not all(isinstance(one, Mapping) for one in kwargs):
+        raise ValueError(f"kwargs: found {kwargs!r:.60}, expected an object for each of {len(instruction_ids)} instructions.")
+    return [checked(instruction_id, given) for instruction_id, given in zip(instruction_ids, kwargs, strict=True)]
 
 
 def _is_text(value: Any) -> bool:

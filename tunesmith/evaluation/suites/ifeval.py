@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 
 from tunesmith.core.errors import DataError
 from tunesmith.core.suite import Rows
-from tunesmith.evaluation.ifeval import checked, followed
-from tunesmith.evaluation.suites._files import first_of, json_rows, text, texts
+from tunesmith.evaluation.ifeval import checked_row, followed
+from tunesmith.evaluation.suites._files import first_of, json_rows, text
 from tunesmith.evaluation.suites._suite import LmEvalSuite
 
 __all__ = ["IfEval"]
@@ -63,11 +63,9 @@ class IfEval(LmEvalSuite):
 
 
 def _row(row: Mapping[str, Any], place: str) -> dict[str, Any]:
-    ids, kwargs = texts(row, "instruction_id_list", place), row.get("kwargs")
-    if not isinstance(kwargs, list) or len(kwargs) != len(ids) or not all(isinstance(one, Mapping) for one in kwargs):
-        raise DataError(f"{place}: kwargs: found {kwargs!r:.60}, expected an object for each of {len(ids)} instructions.")
+    ids = row.get("instruction_id_list")
     try:
-        asked = [checked(instruction, given) for instruction, given in zip(ids, kwargs, strict=True)]
+        asked = checked_row(ids, row.get("kwargs"))
     except ValueError as error:
         raise DataError(f"{place}: {error}") from None
     return {"prompt": text(row, "prompt", place), "instruction_id_list": ids, "kwargs": asked}
