@@ -43,8 +43,9 @@ class InstructionsFollowed:
         try:
             lines = Path(self.instructions).read_text(encoding="utf-8").split("\n")
         except (OSError, UnicodeDecodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else "not UTF-8"
             raise ValueError(
-                f"instructions: {self.instructions}: cannot be read ({error}). Name a file with an object a line: prompt, instruction_id_list, kwargs."
+                f"instructions: {self.instructions}: cannot be read ({why}). Name a file with an object a line: prompt, instruction_id_list, kwargs."
             ) from None
         object.__setattr__(self, "_asked", dict(self._rows(lines)))
 
