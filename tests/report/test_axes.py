@@ -60,6 +60,8 @@ def test_memory_is_a_sides_own_or_said_of_the_whole_command() -> None:
     rows = {name: [cell.replace("\u202f", " ") for cell in cells] for name, *cells in axis_rows(together)}
     assert "peak memory" not in rows
     assert rows["tokens of a row’s prompt"] == ["", "31.2", "31.2"]
+    assert rows["time for a row"] == ["", "20 ms", "40 ms"]
+    assert "tokens written for a row" not in rows
     assert axes_remark(together).replace("\u202f", " ") == "Peak memory of the whole command, both sides: 2.00 GB."
     assert axes_remark(CLASSIFIER) == ""
 

@@ -4,6 +4,7 @@ import math
 
 __all__ = [
     "MISSING",
+    "NARROW_SPACE",
     "compact",
     "count",
     "decimals_for",
