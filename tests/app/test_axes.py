@@ -170,7 +170,7 @@ def test_rows_of_one_document_are_drawn_together_in_every_score() -> None:
 
     def width(group: str) -> float:
         rows = [Labelled("a cat", "yes", Origin("f", row, group=group and f"{group}{row // 20}")) for row in range(120)]
-        found = _Question(rows, ["yes"] * 120, accuracy, 0, None)._mean(values)
+        found = _Question(rows, {}, ["yes"] * 120, accuracy, 0, None)._mean(values)
         return float(found["high"] - found["low"])
 
     assert width("document ") > 3 * width("")

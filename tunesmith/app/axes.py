@@ -6,7 +6,7 @@ Source: Liang et al. (2022), "Holistic Evaluation of Language Models", https://a
 import gc
 import random
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
@@ -85,7 +85,8 @@ def _measured(run: RunDirectory, known: Learned, toxicity: ToxicityClassifier | 
     metric: Metric = registry.create("metric", _METRICS[known.kind])
     say(Stage("evaluate", "the tuned model"))
     tuned = _asking(load_tuned(run), data)
-    question = _Question(examples, _references(tuned, examples), metric, seed, toxicity)
+    ways = {name: [rewritten(example, name, seed=seed) or example for example in examples] for name in _names(known.kind)}
+    question = _Question(examples, ways, _references(tuned, examples), metric, seed, toxicity)
     tuned_side, base_side = question.side(tuned, _asks(tuned, say)), None
     objective, labels = tuned.objective, tuned.encoder.labels
     del tuned  # what it holds is no memory of the base's
@@ -102,7 +103,7 @@ def _measured(run: RunDirectory, known: Learned, toxicity: ToxicityClassifier | 
         "metric": _METRICS[known.kind],
         "higher_is_better": metric.higher_is_better,
         "rows": len(examples),
-        "changed": {name: question.num_changed(name) for name in _names(known.kind)},
+        "changed": {name: len(question.changed(name)) for name in ways},
         "toxicity_classifier": toxicity and toxicity.facts,
         "base_asked": base_asked,
         "base": base_side,
@@ -116,14 +117,16 @@ class _Question:
     """What both sides are asked, and how it is judged."""
 
     examples: Sequence[Example]
+    ways: Mapping[str, Sequence[Example]]
+    """By name the same examples put another way; those that it leaves as they are among them."""
     references: Sequence[str]
     metric: Metric
     seed: int
     toxicity: ToxicityClassifier | None
 
-    def num_changed(self, name: str) -> int:
-        """Rows that a way of asking changes."""
-        return sum(one != example for one, example in zip(self._put(name), self.examples, strict=True))
+    def changed(self, name: str) -> list[int]:
+        """The places of the rows that a way of asking changes."""
+        return [place for place, (one, example) in enumerate(zip(self.ways[name], self.examples, strict=True)) if one != example]
 
     def side(self, speaker: Tuned, ask: Ask) -> dict[str, Any]:
         """What is measured of one model, as `measure_axes` returns it."""
@@ -137,7 +140,7 @@ class _Question:
             "answer_tokens_per_row": first.num_written / len(self.examples),
             "peak_memory_bytes": peak_memory_bytes(speaker.forward.device) if has_own_peak else None,
         }
-        plain, again = first.outputs, {name: self._asked_again(ask, name) for name in _names(speaker.kind)}
+        plain, again = first.outputs, {name: self._asked_again(ask, name) for name in self.ways}
         outputs = {AS_IT_IS: plain} | {name: _replaced(plain, places, said.outputs) for name, (places, said) in again.items()}
         values = {name: row_values(self.metric, self.examples, found, self.references) for name, found in outputs.items()}
 
@@ -159,14 +162,10 @@ class _Question:
             "efficiency": efficiency,
         }
 
-    def _put(self, name: str) -> list[Example]:
-        return [rewritten(example, name, seed=self.seed) or example for example in self.examples]
-
     def _asked_again(self, ask: Ask, name: str) -> tuple[list[int], Said]:
         """The places of the examples that are others when they are put another way, and the answers to those."""
-        again = self._put(name)
-        places = [place for place, (one, example) in enumerate(zip(again, self.examples, strict=True)) if one != example]
-        return places, ask([again[place] for place in places]) if places else Said([], 0, 0)
+        places = self.changed(name)
+        return places, ask([self.ways[name][place] for place in places]) if places else Said([], 0, 0)
 
     def _cut(self, speaker: Tuned, asked: Sequence[tuple[Sequence[int], Said]]) -> dict[str, int] | None:
         """Of the answers that are written, not chosen, those that were cut; `asked`: the places of the examples, and what was said to them."""

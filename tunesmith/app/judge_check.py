@@ -78,9 +78,8 @@ def _measured(rows: Sequence[HumanPair], judged: Sequence[Judged], data: str, se
     verdicts, people = [verdict for verdict, _ in both], [most for _, most in both]
     found, counted = agreement(verdicts, people, seed=seed), Counter(people)
     orders = [one.agrees for one in judged if one.agrees is not None]
-    raters = list(
-        zip(*(votes for _, _, votes in said), strict=True)
-    )  # where all differ, too: a ceiling of rows that have a majority would be too high
+    # rows on which all differ count too: a ceiling of those that have a majority would be too high
+    raters = list(zip(*(votes for _, _, votes in said), strict=True))
     share, kappa = among(raters) if len(raters) > 1 else (None, None)
     return {
         "judged": found.rows,

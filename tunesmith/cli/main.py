@@ -12,8 +12,8 @@ import typer
 
 from tunesmith import __version__
 from tunesmith.cli import axes, chat, conversations, data, doctor, evaluate, judge, merge, models, predict, quantize, recipe, runs, tune
-from tunesmith.cli.output import error_document, one_line, print_json
-from tunesmith.core.errors import TunesmithError, UsageError
+from tunesmith.cli.output import error_document, print_json
+from tunesmith.core.errors import TunesmithError, UsageError, one_line
 
 __all__ = ["app", "main", "run"]
 

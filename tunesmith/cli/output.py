@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from tunesmith.core.errors import TunesmithError, one_line
+
 if TYPE_CHECKING:
     from rich.console import Console
-
-    from tunesmith.core.errors import TunesmithError
 
 __all__ = [
     "JsonOption",
@@ -23,7 +23,6 @@ __all__ = [
     "console",
     "error_document",
     "json_only",
-    "one_line",
     "print_json",
     "with_skip_invalid",
 ]
@@ -84,11 +83,6 @@ def error_document(error: TunesmithError) -> dict[str, Any]:
         "schema": "tunesmith/error/1",
         "error": {"kind": type(error).__name__, "message": one_line(error), "exit_code": error.exit_code},
     }
-
-
-def one_line(error: BaseException) -> str:
-    """An error's text in one line."""
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _json(document: Mapping[str, Any]) -> str:

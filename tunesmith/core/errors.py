@@ -36,6 +36,7 @@ __all__ = [
     "TunesmithError",
     "UsageError",
     "did_you_mean",
+    "one_line",
 ]
 
 
@@ -104,6 +105,11 @@ class Interrupted(TunesmithError):
     """The user or the system asked the run to stop; it can be resumed."""
 
     exit_code = 130
+
+
+def one_line(error: BaseException, most: int | None = None) -> str:
+    """An error's text in one line, of at most so many characters; the name of its class, where it has none."""
+    return " ".join(str(error).split())[:most] or type(error).__name__
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from tunesmith.core.errors import DataError, did_you_mean
+from tunesmith.core.errors import DataError, did_you_mean, one_line
 from tunesmith.data._decoding import BOM, decode, is_other_kind
 from tunesmith.data._delimited import csv_rows, tsv_rows
 from tunesmith.data._json import array_items, document
@@ -183,7 +183,7 @@ def _parquet(path: Path, name: str) -> Iterator[Item]:
     except PermissionError as error:
         raise DataError(f"{name}: cannot be read ({error.strerror}).") from None
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
-        raise DataError(f"{name}: not a whole parquet file ({' '.join(str(error).split())[:120]}). Write it again.") from None
+        raise DataError(f"{name}: not a whole parquet file ({one_line(error, 120)}). Write it again.") from None
 
 
 def _check_columns(names: list[str], name: str) -> None:

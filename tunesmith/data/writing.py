@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from tunesmith.core.errors import DataError
+from tunesmith.core.errors import DataError, one_line
 from tunesmith.data.table import Record
 
 __all__ = ["WRITTEN", "parquet_schema", "record_writer", "text_writer"]
@@ -98,7 +98,7 @@ def _table(records: Sequence[Record], columns: Sequence[str], schema: Any, name:
 
 
 def _not_one_kind(name: str, error: Exception) -> str:
-    said = " ".join(str(error).split())[:160]
+    said = one_line(error, 160)
     return f"{name}: a column holds values of several kinds ({said}), and a parquet column holds one. Write .jsonl."
 
 

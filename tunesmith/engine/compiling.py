@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from tunesmith.core.batch import Batch
-from tunesmith.core.errors import Interrupted
+from tunesmith.core.errors import Interrupted, one_line
 from tunesmith.core.files import cache_folder
 from tunesmith.core.layers import repeated_layers
 from tunesmith.core.types import Objective
@@ -83,7 +83,7 @@ def compile_layers(forward: PackedForward, objective: Objective, batch: Batch) -
         except Interrupted:
             raise
         except Exception as error:  # no compiler on this machine, or a model whose code cannot be compiled
-            reason = " ".join(str(error).split())[:160] or type(error).__name__
+            reason = one_line(error, 160)
         if reason:
             forward.compiled = None
     return Compiling(reason, time.perf_counter() - started)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from tunesmith.core.batch import Batch, collate
-from tunesmith.core.errors import Interrupted
+from tunesmith.core.errors import Interrupted, one_line
 from tunesmith.core.layers import repeated_layers
 from tunesmith.core.types import Row
 from tunesmith.engine.forward import PackedForward
@@ -90,7 +90,7 @@ def keep_activations(forward: PackedForward, rows: Sequence[Row], store: RowStor
         except Interrupted:
             raise
         except Exception as error:  # whatever a model's own code raises: its layers are not a chain of hidden states
-            reason = " ".join(str(error).split())[:160] or type(error).__name__
+            reason = one_line(error, 160)
         forward.train(was_training)
         store.clear()
     forward.kept = None if reason else kept

@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
-from tunesmith.core.errors import MethodError
+from tunesmith.core.errors import MethodError, one_line
 from tunesmith.core.types import ParamGroup
 from tunesmith.method._base import base_metadata, check_base
 
@@ -82,7 +82,7 @@ def _tensors(trunk: nn.Module) -> dict[str, Tensor]:
 
 
 def _refused(trunk: nn.Module, config: PeftConfig, error: Exception) -> MethodError:
-    said = " ".join(str(error).split())
+    said = one_line(error)
     if "not found in the base model" not in said and "No modules were targeted" not in said:
         kind = getattr(config.peft_type, "value", config.peft_type)
         return MethodError(f"method: peft's {kind} does not fit this model: {said.rstrip('.')}.")
@@ -194,7 +194,7 @@ def _merge(path: str, module: Any) -> None:
         module.merge(safe_merge=True)
     except (ValueError, NotImplementedError) as error:
         raise MethodError(
-            f"the adapter at {path} cannot be folded into the model ({' '.join(str(error).split()).rstrip('.')}). Keep it beside it."
+            f"the adapter at {path} cannot be folded into the model ({one_line(error).rstrip('.')}). Keep it beside it."
         ) from error
 
 

@@ -20,7 +20,7 @@ from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
 from pydantic import TypeAdapter, ValidationError
 from torch import nn
 
-from tunesmith.core.errors import MethodError, did_you_mean
+from tunesmith.core.errors import MethodError, did_you_mean, one_line
 from tunesmith.core.registry import OtherOptions
 from tunesmith.core.types import BasePrecision, ParamGroup
 from tunesmith.method._named import check_names
@@ -136,7 +136,7 @@ class Peft:
         try:
             return config(**given, base_model_name_or_path=base)
         except (ValueError, TypeError) as error:
-            raise MethodError(f"method: peft refuses the options of {self.peft_type}: {' '.join(str(error).split())}") from error
+            raise MethodError(f"method: peft refuses the options of {self.peft_type}: {one_line(error)}") from error
 
 
 def _check_kind(config: type[PeftConfig], name: str, value: Any) -> None:

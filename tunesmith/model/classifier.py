@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
-from tunesmith.core.errors import Interrupted, ModelError
+from tunesmith.core.errors import Interrupted, ModelError, one_line
 from tunesmith.model._quiet import quiet
 from tunesmith.model.load import describe
 from tunesmith.model.source import Request, SourceInfo, resolve
@@ -45,7 +45,7 @@ def load_classifier(name: str, device: torch.device) -> PublishedClassifier:
         except Interrupted:
             raise
         except Exception as error:  # each architecture fails in its own way
-            raise ModelError(f"{name}: is no classifier of texts ({' '.join(str(error).split())[:200]}).") from error
+            raise ModelError(f"{name}: is no classifier of texts ({one_line(error, 200)}).") from error
         if loading["missing_keys"]:
             raise ModelError(
                 f"{name}: was saved without a head that classifies (its weights lack {min(loading['missing_keys'])}). "

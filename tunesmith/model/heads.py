@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from tunesmith.core.errors import RunError
+from tunesmith.core.errors import RunError, one_line
 from tunesmith.core.files import staged_file, write_json
 
 __all__ = ["Head", "load_heads", "save_heads", "write_label_map"]
@@ -151,5 +151,5 @@ def load_heads(file: Path, config_file: Path) -> tuple[dict[str, Head], tuple[st
     except FileNotFoundError as error:
         raise RunError(f"{error.filename or file}: no such file; the run has no head. Run it again.") from None
     except (ValueError, KeyError, TypeError, RuntimeError, OSError, SafetensorError) as error:
-        raise RunError(f"{file}: the head cannot be read ({' '.join(str(error).split())[:200]}). Run it again.") from None
+        raise RunError(f"{file}: the head cannot be read ({one_line(error, 200)}). Run it again.") from None
     return heads, labels

@@ -27,7 +27,7 @@ from transformers.models.auto.modeling_auto import (
     MODEL_MAPPING,
 )
 
-from tunesmith.core.errors import Interrupted, ModelError
+from tunesmith.core.errors import Interrupted, ModelError, one_line
 from tunesmith.core.types import ModelFacts
 from tunesmith.model._quiet import quiet
 from tunesmith.model.facts import read_facts
@@ -154,7 +154,7 @@ def _config(info: SourceInfo) -> PreTrainedConfig:
     except Interrupted:
         raise
     except Exception as error:  # the config's own code checks its values, each in its own way
-        raise ModelError(f"{info.folder / 'config.json'}: cannot be used ({_line(error)}). Save the model again.") from error
+        raise ModelError(f"{info.folder / 'config.json'}: cannot be used ({one_line(error, 200)}). Save the model again.") from error
     senses = [name for key, name in (("vision_config", "images"), ("audio_config", "audio")) if getattr(config, key, None) is not None]
     main_input = getattr(_body_class(config), "main_input_name", "input_ids")
     if main_input != "input_ids" and not senses:
@@ -230,7 +230,7 @@ def _trunk(info: SourceInfo, config: PreTrainedConfig, need: Need, dtype: torch.
         raise
     except Exception as error:  # each architecture, and safetensors, fails in its own way
         raise ModelError(
-            f"model.source: {info.name}: {info.folder} cannot be loaded ({_line(error)}). Copy or download it again."
+            f"model.source: {info.name}: {info.folder} cannot be loaded ({one_line(error, 200)}). Copy or download it again."
         ) from error
     mismatched = [str(key[0] if isinstance(key, tuple) else key) for key in loading["mismatched_keys"]]
     if need == "encoder" and config.is_encoder_decoder:
@@ -260,7 +260,7 @@ def _tokenizer(info: SourceInfo) -> PreTrainedTokenizerFast:
         raise
     except Exception as error:  # each tokenizer's reader fails in its own way
         raise ModelError(
-            f"model.source: {info.name}: the tokenizer in {info.folder} cannot be loaded ({_line(error)}). It needs a tokenizer.json."
+            f"model.source: {info.name}: the tokenizer in {info.folder} cannot be loaded ({one_line(error, 200)}). It needs a tokenizer.json."
         ) from error
     if not getattr(tokenizer, "is_fast", False):
         raise ModelError(
@@ -292,7 +292,3 @@ def _pooling(folder: Path, causal: bool) -> Pooling:
     if settings.get("pooling_mode_lasttoken"):
         return "last"
     return "last" if causal and not settings.get("pooling_mode_mean_tokens") else "mean"
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from tunesmith.core.errors import RecipeError
+from tunesmith.core.errors import RecipeError, one_line
 
 __all__ = ["MOST_CHARACTERS", "parse_yaml", "write_yaml"]
 
@@ -80,7 +80,7 @@ def parse_yaml(text: str, where: str) -> Any:
         line = f":{mark.line + 1}" if mark else ""
         raise RecipeError(f"{where}{line}: not valid YAML: {error.problem or error.context}.") from None
     except yaml.YAMLError as error:
-        raise RecipeError(f"{where}: not valid YAML: {' '.join(str(error).split())}.") from None
+        raise RecipeError(f"{where}: not valid YAML: {one_line(error)}.") from None
     except RecursionError:
         raise RecipeError(f"{where}: not valid YAML: nested too deeply.") from None
     except (

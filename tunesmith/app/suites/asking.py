@@ -11,7 +11,7 @@ from lm_eval.api.metrics import mean
 from tunesmith.app.suites.language_model import EngineLM
 from tunesmith.app.suites.quietly import quiet
 from tunesmith.app.suites.tasks import LoadedSuite
-from tunesmith.core.errors import Interrupted, TunesmithError, UsageError
+from tunesmith.core.errors import Interrupted, TunesmithError, UsageError, one_line
 
 __all__ = ["Answered", "ask", "build"]
 
@@ -77,7 +77,7 @@ def build(name: str, task: Any, rows: Sequence[int], chat: EngineLM | None = Non
         raise
     except (AssertionError, ValueError) as error:
         shots = task.get_config("num_fewshot")
-        said = " ".join(str(error).split())[:160]
+        said = one_line(error, 160)
         raise UsageError(
             f"{name}: no prompt can be made with {shots} examples before a question ({said}). Change --num-fewshot."
         ) from error

@@ -9,7 +9,7 @@ from typing import Any
 
 from tunesmith.app.suites.choosing import Chosen, LmEvalTasks, whole_index
 from tunesmith.app.suites.quietly import quiet
-from tunesmith.core.errors import DataError, FetchError, TunesmithError, UsageError
+from tunesmith.core.errors import DataError, FetchError, TunesmithError, UsageError, one_line
 from tunesmith.core.suite import Rows
 from tunesmith.data.hub import why_unreachable
 
@@ -56,7 +56,7 @@ def load(chosen: Chosen, data: Path | None, num_fewshot: int | None) -> LoadedSu
     except TunesmithError:
         raise
     except Exception as error:  # lm-eval, datasets and the hub's client each fail in their own ways
-        said = " ".join(str(error).split())[:160] or type(error).__name__
+        said = one_line(error, 160)
         if rows:
             raise DataError(f"--suite {chosen.name}: lm-eval makes no tasks of these rows: {said}") from error
         raise _absent(chosen, said) from error
@@ -132,7 +132,7 @@ def _require_hub(chosen: Chosen, defined: Mapping[str, Any]) -> None:
     """Raises: FetchError, where the hub cannot be reached and has not been."""
     error = why_unreachable(defined["dataset_path"]) if defined.get("dataset_path") else None
     if error is not None:
-        raise _absent(chosen, " ".join(str(error).split())[:160] or type(error).__name__)
+        raise _absent(chosen, one_line(error, 160))
 
 
 def _absent(chosen: Chosen, said: str) -> FetchError:

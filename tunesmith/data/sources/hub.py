@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from tunesmith.core.errors import DataError, FetchError, did_you_mean
+from tunesmith.core.errors import DataError, FetchError, did_you_mean, one_line
 from tunesmith.core.files import hash_of
 from tunesmith.core.types import Origin
 from tunesmith.data.hub import why_unreachable
@@ -72,7 +72,7 @@ class Hub:
 
 
 def _refusal(source: str, split: str, error: Exception) -> DataError | FetchError:
-    said = " ".join(str(error).split())
+    said = one_line(error)
     if "script" in said.lower() and isinstance(error, RuntimeError):
         return DataError(f"{source}: needs Python code of its own, which is never run. Use a version of it in parquet, or a file.")
     if isinstance(error, ValueError) and "split" in said.lower():

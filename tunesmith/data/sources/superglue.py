@@ -12,7 +12,7 @@ from functools import partial
 from string import punctuation
 from typing import Any, ClassVar
 
-from tunesmith.core.errors import DataError
+from tunesmith.core.errors import DataError, one_line
 from tunesmith.core.files import file_sha256
 from tunesmith.data.labels import raw_label
 from tunesmith.data.quarantine import Quarantine
@@ -169,6 +169,6 @@ def _made(task: _Task, row: Mapping[str, Any], where: str) -> Made:
         hint = "Without labels only the benchmark's own server can judge; use the part validation." if is_unlabelled else ""
         raise DataError(f'{where}: no "{error.args[0]}" in a row of {task.folder}; it holds {listed_names(row)}. {hint}'.rstrip()) from None
     except (TypeError, AttributeError, ValueError) as error:
-        raise DataError(f"{where}: not laid out as a row of {task.folder} ({' '.join(str(error).split())}).") from None
+        raise DataError(f"{where}: not laid out as a row of {task.folder} ({one_line(error)}).") from None
     for group, record in made:
         yield group, record | ({"label": class_of(record["label"], task.classes, where)} if task.classes else {})

@@ -284,10 +284,10 @@ def quantize_weights(trunk: nn.Module, form: str) -> int:
     for path in list(layers):
         layer = layers.pop(path)  # what was quantized is given back at once
         _put(trunk, path, layer, packed_weight(matrix_of(layer), form))
-    for p in trunk.parameters():
-        p.data = (
-            p.data.clone()
-        )  # tensors of a file share one mapping of it, which the last of them would keep in memory, packed weights and all
+    for (
+        p
+    ) in trunk.parameters():  # those of a file share one mapping of it, which the last of them would keep in memory, packed weights and all
+        p.data = p.data.clone()
     return sum(isinstance(module, QuantizedLayer) for module in trunk.modules())
 
 

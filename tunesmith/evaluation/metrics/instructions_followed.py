@@ -14,8 +14,9 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from tunesmith.core.types import Chat, Completion, Example, Output, Prompt
+from tunesmith.core.types import Example, Output
 from tunesmith.evaluation.ifeval import checked_row, followed
+from tunesmith.evaluation.score import text_of
 
 __all__ = ["InstructionsFollowed"]
 
@@ -51,11 +52,11 @@ class InstructionsFollowed:
 
     def applies(self, example: Example, reference: str) -> bool:
         """Whether the file says what the row asks for."""
-        return _prompt(example) in self._asked
+        return text_of(example) in self._asked
 
     def stats(self, example: Example, output: Output, reference: str) -> tuple[float, ...]:
         """1 where every instruction is followed, else 0."""
-        ids, arguments = self._asked[_prompt(example)]
+        ids, arguments = self._asked[text_of(example)]
         return (float(all(followed(ids, arguments, output.text or "").strict)),)
 
     def value(self, stats_nk: np.ndarray[Any, np.dtype[np.float64]]) -> float:
@@ -75,13 +76,3 @@ class InstructionsFollowed:
                 raise ValueError(
                     f"instructions: {self.instructions}:{number}: {why.rstrip('.')}. Mend the line, or leave it out."
                 ) from None
-
-
-def _prompt(example: Example) -> str:
-    """What the user asks: of a pair its source, of a conversation the last turn before its last answer."""
-    if isinstance(example, Completion):
-        return example.source
-    if isinstance(example, Chat | Prompt):
-        asked = [message.content for message in example.messages if message.role == "user"]
-        return asked[-1] if asked else ""
-    return ""

@@ -11,7 +11,7 @@ import numpy as np
 
 from tunesmith.core import registry
 
-__all__ = ["F1", "MACRO_F1", "MCC", "metric"]
+__all__ = ["F1", "MACRO_F1", "MCC", "likeliest", "metric"]
 
 Pairs = Sequence[tuple[int, int]]
 
@@ -20,6 +20,11 @@ Pairs = Sequence[tuple[int, int]]
 def metric(name: str) -> Any:
     """A metric of tunesmith's, made once."""
     return registry.create("metric", name)
+
+
+def likeliest(results: Sequence[tuple[float, bool]]) -> int:
+    """The place of the choice with the highest log-likelihood, of what lm-eval hands to `process_results`."""
+    return max(range(len(results)), key=lambda place: results[place][0])
 
 
 def _f1(items: Pairs) -> float:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tunesmith.evaluation.metrics._squad import normal, overlap
+from tunesmith.evaluation.suites._classes import likeliest
 
 __all__ = ["RECORD"]
 
@@ -35,7 +36,7 @@ def _answer(doc: Mapping[str, Any]) -> str:
 
 def _compared(doc: Mapping[str, Any], results: Sequence[tuple[float, bool]]) -> dict[str, float]:
     """The likeliest name beside the right answer that it is nearest to, as SQuAD compares them."""
-    said = normal(_names(doc)[max(range(len(results)), key=lambda place: results[place][0])])
+    said = normal(_names(doc)[likeliest(results)])
     answers = [normal(answer) for answer in doc["answers"]]
     return {"f1": max(overlap(said, answer) for answer in answers), "em": float(said in answers)}
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from tunesmith.core import registry
 from tunesmith.core.suite import Rows
-from tunesmith.evaluation.suites._classes import F1, MCC, metric
+from tunesmith.evaluation.suites._classes import F1, MCC, likeliest, metric
 from tunesmith.evaluation.suites._suite import LmEvalSuite
 
 __all__ = ["Glue"]
@@ -119,7 +119,7 @@ def _nearest(doc: Mapping[str, Any]) -> int:
 
 def _scored(doc: Mapping[str, Any], results: Sequence[tuple[float, bool]]) -> dict[str, Any]:
     """The row's own score and the one that the model finds likeliest."""
-    said = float(_SCORES[max(range(len(results)), key=lambda place: results[place][0])])
+    said = float(_SCORES[likeliest(results)])
     return dict.fromkeys(_HEADLINES["stsb"], (float(doc["label"]), said))
 
 

@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tunesmith.core.errors import Interrupted, ModelError, TunesmithError
+from tunesmith.core.errors import Interrupted, ModelError, TunesmithError, one_line
 from tunesmith.core.files import staged_folder, write_json
 from tunesmith.model._quiet import quiet
 
@@ -35,7 +35,7 @@ def convert(file: Path, folder: Path) -> str | None:
             raise
         except Exception as error:  # a reader of a binary format fails in many ways
             raise ModelError(
-                f"{file}: this GGUF file cannot be read ({' '.join(str(error).split())[:200]}). Use the model's safetensors folder."
+                f"{file}: this GGUF file cannot be read ({one_line(error, 200)}). Use the model's safetensors folder."
             ) from error
     try:
         return json.loads((folder / "gguf.json").read_text(encoding="utf-8")).get("licence")  # type: ignore[no-any-return]

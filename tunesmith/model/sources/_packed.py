@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.core.bitsandbytes import four_bit_functions
-from tunesmith.core.errors import Interrupted, ModelError, TunesmithError
+from tunesmith.core.errors import Interrupted, ModelError, TunesmithError, one_line
 from tunesmith.core.files import cache_folder, staged_folder, write_json
 from tunesmith.model._folder import SINGLE, folder_sha256, read_config
 from tunesmith.model._quiet import quiet
@@ -65,7 +65,7 @@ def unpacked(name: str, folder: Path, *, trust_remote_code: bool = False) -> Pat
         except (TunesmithError, Interrupted):
             raise
         except Exception as error:  # a damaged file fails in many ways
-            line, (_, layout) = " ".join(str(error).split())[:200], is_packed(read_config(folder)) or ("", "it")
+            line, (_, layout) = one_line(error, 200), is_packed(read_config(folder)) or ("", "it")
             raise ModelError(
                 f"model.source: {name}: its weights are not as {layout} saves them ({line}). Copy or download it again."
             ) from error

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tunesmith.core.errors import FetchError, Interrupted, ModelError, did_you_mean
+from tunesmith.core.errors import FetchError, Interrupted, ModelError, did_you_mean, one_line
 from tunesmith.model._folder import SINGLE, check_code, check_complete, folder_licence, folder_sha256, read_config, refuse_pickles
 from tunesmith.model.source import Alias, Request, SourceInfo, aliases
 from tunesmith.model.sources._packed import is_packed, unpacked
@@ -171,7 +171,7 @@ def _refused(name: str, revision: str | None, error: Exception) -> None:
 def _unreachable(name: str, error: Exception) -> FetchError:
     from huggingface_hub import constants
 
-    reason = " ".join(str(error).split())[:160] or type(error).__name__
+    reason = one_line(error, 160)
     embedded = ", ".join(_alias_names())
     return FetchError(
         f"model.source: {name}: is no alias and no folder here, and the hub {constants.ENDPOINT} cannot be reached ({reason}). "

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from tunesmith.core.errors import RunError
+from tunesmith.core.errors import RunError, one_line
 from tunesmith.core.files import file_sha256, hash_of
 from tunesmith.core.run import RunDirectory, find_run
 from tunesmith.model._folder import folder_licence, folder_sha256
@@ -76,5 +76,5 @@ def _model_spec(run: RunDirectory) -> dict[str, Any]:
         recipe = yaml.safe_load(run.recipe.read_text(encoding="utf-8"))
         spec = recipe["model"]
     except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
-        raise RunError(f"{run.recipe}: cannot be read ({' '.join(str(error).split())}). The run is damaged.") from None
+        raise RunError(f"{run.recipe}: cannot be read ({one_line(error)}). The run is damaged.") from None
     return {"source": spec} if isinstance(spec, str) else dict(spec)
