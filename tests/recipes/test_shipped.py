@@ -20,7 +20,7 @@ METHODS: dict[str, list[str]] = {
     "new_tokens": ["method.name=new_tokens", "model.add_tokens=[the film]"],
 }
 """Way to train -> what is changed of a recipe."""
-SMALL = ["data.limit={train: 16, validation: 4, test: 8}", "train.max_steps=2", "model.max_length=64", "evaluate.retention=none"]
+SMALL = ["data.limit={train: 16, validation: 4, test: 8}", "train.max_steps=2", "model.max_length=256", "evaluate.retention=none"]
 FEW_ANSWERS = {
     "reviews": ["evaluate.domains={}", "evaluate.metrics=[accuracy]"],
     "docstrings": ["evaluate.generate_limit=1", "evaluate.max_new_tokens=4", "evaluate.prompts=[]", "evaluate.metrics=[exact_match]"],
@@ -43,7 +43,7 @@ def test_it_takes_two_steps_on_a_tiny_model(name: str, tiny_models: dict[str, Pa
         "data.limit={train: 64, validation: 8, test: 12}",
         "train.max_steps=2",
         f"output_dir={tmp_path / 'out'}",
-        "model.max_length=64",
+        "model.max_length=256",
     ]
     model = tiny_models["bert" if name == "reviews" else "llama"]
     domains = (
@@ -165,7 +165,7 @@ def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "intermediate_size": 48,
         "num_hidden_layers": 2,
         "num_attention_heads": 4,
-        "max_position_embeddings": 64,
+        "max_position_embeddings": 256,
         "vocab_size": 64,
     }
     torch.manual_seed(0)
