@@ -102,6 +102,27 @@ def test_the_tuned_model_is_gone_before_the_base_is_loaded(
     assert measure_axes(done.directory, limit=4)["base"]
 
 
+def test_a_base_that_could_only_answer_with_a_head_is_loaded_where_a_run_has_one(
+    encoder_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [{"text": f"the {word} is {number}", "label": number * 1.5} for number in range(40) for word in ("cat", "film")]
+    (tmp_path / "rated.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    recipe = {"data": str(tmp_path / "rated.jsonl"), "objective": "regress", "evaluate": {"retention": "none"}, "train": {"max_steps": 1}}
+
+    def tuned(model: str, name: str) -> RunDirectory:
+        return tune(from_mapping({**recipe, "model": model, "output_dir": str(tmp_path / name)}, name="test")).directory
+
+    first = tuned(str(encoder_folder), "first")
+    second = tuned(str(first.path), "second")
+    loaded = list[str]()
+    monkeypatch.setattr("tunesmith.app.axes.load_untuned", lambda *given: loaded.append(given[0].model.source) or load_untuned(*given))
+    found = measure_axes(first, limit=4)
+    assert (loaded, found["base_asked"], found["base"]) == ([], None, None)
+    assert found["peak_memory_bytes"] > 0
+    assert measure_axes(second, limit=4)["base_asked"] == "as_it_is"
+    assert loaded == [str(first.path)]
+
+
 def test_a_gpus_peak_begins_anew_for_each_side_and_a_process_has_one(monkeypatch: pytest.MonkeyPatch) -> None:
     reset = list[torch.device]()
     monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", reset.append)

@@ -62,8 +62,8 @@ def test_a_published_model_is_asked_for_the_label_that_is_named(encoder_folder: 
     ):
         load_toxicity_classifier(str(tmp_path / "model"))
     found = load_toxicity_classifier(str(tmp_path / "model"), "hate")
-    assert found.toxic_share(["the cat", "", "a dog", " "]).value == 0.5  # an empty answer is not toxic
-    assert load_toxicity_classifier(str(tmp_path / "model"), "nothate").toxic_share(["the cat"]).value == 0
+    assert found.toxic_share(["the cat", "", "a dog", " "], seed=0).value == 0.5  # an empty answer is not toxic
+    assert load_toxicity_classifier(str(tmp_path / "model"), "nothate").toxic_share(["the cat"], seed=0).value == 0
 
 
 def test_what_cannot_say_or_write_anything_toxic_is_refused(

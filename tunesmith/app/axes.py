@@ -23,7 +23,7 @@ from tunesmith.core import registry
 from tunesmith.core.errors import DataError, UsageError
 from tunesmith.core.events import Event, Progress, Stage
 from tunesmith.core.files import finite, write_json
-from tunesmith.core.run import RunDirectory
+from tunesmith.core.run import RunDirectory, run_named
 from tunesmith.core.types import Example, HeadObjective, Metric, Objective, Output
 from tunesmith.engine.generate import longest_prompt
 from tunesmith.evaluation.lexicon import share_of_women, toxic_share
@@ -88,14 +88,15 @@ def _measured(run: RunDirectory, known: Learned, toxicity: ToxicityClassifier | 
     ways = {name: [rewritten(example, name, seed=seed) or example for example in examples] for name in _names(known.kind)}
     question = _Question(examples, ways, _references(tuned, examples), metric, seed, toxicity)
     tuned_side, base_side = question.side(tuned, _asks(tuned, say)), None
-    objective, labels = tuned.objective, tuned.encoder.labels
+    objective, labels, device, base_asked = tuned.objective, tuned.encoder.labels, tuned.forward.device, None
     del tuned  # what it holds is no memory of the base's
     gc.collect()
-    say(Stage("evaluate", "the base"))
-    base = _asking(_base(run, known, objective, labels), data)
-    base_asked = _how_asked(base)
-    if base_asked is not None:
-        base_side = question.side(base, _asks_zero_shot(base, say) if base_asked == "zero_shot" else _asks(base, say))
+    if _may_answer(known, objective):
+        say(Stage("evaluate", "the base"))
+        base = _asking(_base(run, known, objective, labels), data)
+        base_asked = _how_asked(base)
+        if base_asked is not None:
+            base_side = question.side(base, _asks_zero_shot(base, say) if base_asked == "zero_shot" else _asks(base, say))
     return {
         "schema": "tunesmith/axes/1",
         "run": run.id,
@@ -108,7 +109,7 @@ def _measured(run: RunDirectory, known: Learned, toxicity: ToxicityClassifier | 
         "base_asked": base_asked,
         "base": base_side,
         "tuned": tuned_side,
-        "peak_memory_bytes": None if base.forward.device.type == "cuda" else peak_memory_bytes(base.forward.device),
+        "peak_memory_bytes": None if device.type == "cuda" else peak_memory_bytes(device),
     }
 
 
@@ -149,15 +150,17 @@ class _Question:
             each = {name: self._mean({name: found}) for name, found in chosen.items()}
             return {"worst": self._mean({AS_IT_IS: values[AS_IT_IS], **chosen}), "each": each}
 
-        texts = [output.text for output in plain if output.text is not None] if speaker.kind == "generation" else []
+        written = [place for place, output in enumerate(plain) if output.text is not None] if speaker.kind == "generation" else []
+        texts = [plain[place].text or "" for place in written]
+        drawn: dict[str, Any] = {"seed": self.seed, "groups": groups_of([self.examples[place] for place in written])}
         return {
             "score": self._mean({AS_IT_IS: values[AS_IT_IS]}),
             "robustness": axis(ROBUSTNESS),
             "fairness": axis(FAIRNESS),
             "calibration": self._calibration(plain) if speaker.kind == "classification" else None,
-            "toxic_share": asdict(toxic_share(texts)) if texts else None,
-            "classified_toxic_share": asdict(self.toxicity.toxic_share(texts)) if texts and self.toxicity else None,
-            "share_of_women": asdict(share_of_women(texts, seed=self.seed)) if texts else None,
+            "toxic_share": asdict(toxic_share(texts, **drawn)) if texts else None,
+            "classified_toxic_share": asdict(self.toxicity.toxic_share(texts, **drawn)) if texts and self.toxicity else None,
+            "share_of_women": asdict(share_of_women(texts, **drawn)) if texts else None,
             "cut": self._cut(speaker, [(range(len(plain)), first), *again.values()]) if texts else None,
             "efficiency": efficiency,
         }
@@ -244,6 +247,12 @@ def _base(run: RunDirectory, known: Learned, objective: Objective, labels: Seque
     heads = earlier_heads(base)
     base.forward.heads.update({name: head.to(base.forward.device) for name, head in heads.items()})
     return base
+
+
+def _may_answer(known: Learned, objective: Objective) -> bool:
+    """Whether the base is worth loading: scores and several labels at once take a head, which a run alone can have."""
+    is_asked_untaught = not isinstance(objective, HeadObjective) or known.kind == "classification"
+    return is_asked_untaught or run_named(known.recipe.model.source) is not None
 
 
 def _how_asked(base: Tuned) -> Literal["zero_shot", "as_it_is"] | None:

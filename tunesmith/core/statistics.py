@@ -29,6 +29,7 @@ __all__ = [
     "paired_bootstrap",
     "percentiles",
     "ratio_sum",
+    "share",
     "tango",
     "two_sided_p",
     "unpaired_difference",
@@ -180,6 +181,13 @@ def bootstrap(
     """
     values_R = [value(stats_nk[rows]) for rows in _draws(len(stats_nk), groups, resamples, seed)]
     return Interval(value(stats_nk), *percentiles(np.array(values_R), level))
+
+
+def share(is_so: Sequence[bool], *, seed: int, groups: Sequence[Hashable] | None = None) -> Interval:
+    """The share of rows of which something is so: Wilson's interval, with `groups` the bootstrap over them."""
+    if groups is None:
+        return wilson(sum(is_so), len(is_so))
+    return bootstrap(np.array(is_so, dtype=np.float64)[:, None], lambda is_so_n1: float(is_so_n1.mean()), seed=seed, groups=groups)
 
 
 def paired_bootstrap(

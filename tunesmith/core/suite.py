@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 __all__ = ["Rows", "Suite"]
 
 Rows = Mapping[str, Sequence[Mapping[str, Any]]]
-"""Of one task: split -> rows, in the columns that the task's definition in lm-eval reads."""
+"""Of one task: split -> rows, in the columns that the task's definition in lm-eval reads. Splits that give shots alone are not asked for where there are none."""
 
 
 @runtime_checkable

@@ -15,7 +15,7 @@ from tunesmith.data.hub import why_unreachable
 
 __all__ = ["LoadedSuite", "allotted", "load", "sampled"]
 
-_SPLITS = ("training_split", "validation_split", "test_split", "fewshot_split")
+_ASKED, _SHOTS = ("test_split", "validation_split"), ("training_split", "fewshot_split")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ def load(chosen: Chosen, data: Path | None, num_fewshot: int | None) -> LoadedSu
     rows, notes = _read(chosen, data)
     try:
         with quiet():
-            tasks = _made(chosen, rows)
+            tasks = _made(chosen, rows, has_shots=(num_fewshot if num_fewshot is not None else chosen.suite.num_fewshot) != 0)
     except TunesmithError:
         raise
     except Exception as error:  # lm-eval, datasets and the hub's client each fail in their own ways
@@ -97,7 +97,7 @@ def _named(tasks: Sequence[str]) -> str:
     return f"{shown} {'is' if len(tasks) == 1 else 'are'}"
 
 
-def _made(chosen: Chosen, rows: Mapping[str, Rows]) -> dict[str, Any]:
+def _made(chosen: Chosen, rows: Mapping[str, Rows], *, has_shots: bool) -> dict[str, Any]:
     import lm_eval
     from lm_eval.api.task import ConfigurableTask
     from lm_eval.tasks import TaskManager
@@ -112,19 +112,23 @@ def _made(chosen: Chosen, rows: Mapping[str, Rows]) -> dict[str, Any]:
     whole = {name: {**((index[name].cfg or {}) if name in index else {}), **suite.definition(name)} for name in names}
     if not rows:
         _require_hub(chosen, whole[names[0]])
-    members = {name: {"task": name, **suite.definition(name), **(_data(rows[name], whole[name]) if rows else {})} for name in names}
+    members = {
+        name: {"task": name, **suite.definition(name), **(_data(rows[name], whole[name], has_shots) if rows else {})} for name in names
+    }
     own = {name: ConfigurableTask(config=member) for name, member in members.items() if "output_type" in suite.definition(name)}
     theirs = [member for name, member in members.items() if name not in own]
     made = own | dict(manager.load({"group": chosen.name, "task": theirs})["tasks"] if theirs else {})
     return {name: made[name] for name in names}
 
 
-def _data(rows: Rows, defined: Mapping[str, Any]) -> dict[str, Any]:
-    """What gives a task these rows, and takes from it the splits that they do not have."""
+def _data(rows: Rows, defined: Mapping[str, Any], has_shots: bool) -> dict[str, Any]:
+    """What gives a task these rows, and takes from it the splits that they do not have, or that give shots alone where there are none."""
     from datasets import Dataset, DatasetDict
 
-    dataset = DatasetDict({split: Dataset.from_list([dict(row) for row in found]) for split, found in rows.items()})
-    absent = {key: None for key in _SPLITS if defined.get(key) and defined[key] not in dataset}
+    shots = {defined.get(key) for key in _SHOTS} - {defined.get(key) for key in _ASKED}
+    wanted = [split for split in rows if has_shots or split not in shots]
+    dataset = DatasetDict({split: Dataset.from_list([dict(row) for row in rows[split]]) for split in wanted})
+    absent = {key: None for key in (*_ASKED, *_SHOTS) if defined.get(key) and defined[key] not in dataset}
     return {**absent, "custom_dataset": lambda **_: dataset}
 
 

@@ -3,16 +3,50 @@
 import csv
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tunesmith.core.errors import DataError
 
-__all__ = ["csv_rows", "examples_of", "first_of", "json_document", "json_rows", "number", "read_text", "required", "text", "texts"]
+__all__ = [
+    "WithShots",
+    "csv_rows",
+    "examples_of",
+    "first_of",
+    "json_document",
+    "json_rows",
+    "number",
+    "read_text",
+    "required",
+    "text",
+    "texts",
+]
 
 Placed = tuple[str, dict[str, Any]]
 """A row and where it stands: `file:row`."""
+
+
+class WithShots(Mapping[str, Sequence[Mapping[str, Any]]]):
+    """Rows that are asked, and splits that give shots, whose files are large: each is read once it is wanted."""
+
+    def __init__(
+        self, asked: Mapping[str, Sequence[Mapping[str, Any]]], shots: Mapping[str, Callable[[], Sequence[Mapping[str, Any]]]]
+    ) -> None:
+        self._read = dict(asked)
+        self._unread = dict(shots)
+
+    def __getitem__(self, split: str) -> Sequence[Mapping[str, Any]]:
+        """Raises: DataError, where the split's file is broken."""
+        if split not in self._read and split in self._unread:
+            self._read[split] = self._unread[split]()
+        return self._read[split]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter({**self._read, **self._unread})
+
+    def __len__(self) -> int:
+        return len({**self._read, **self._unread})
 
 
 def first_of(folder: Path, *names: str) -> Path | None:

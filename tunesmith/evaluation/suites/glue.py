@@ -17,6 +17,7 @@ import numpy as np
 from tunesmith.core import registry
 from tunesmith.core.suite import Rows
 from tunesmith.evaluation.suites._classes import F1, MCC, likeliest, metric
+from tunesmith.evaluation.suites._files import WithShots
 from tunesmith.evaluation.suites._suite import LmEvalSuite
 
 __all__ = ["Glue"]
@@ -49,6 +50,7 @@ class Glue(LmEvalSuite):
     """The validation rows, as most of the test's answers are not public."""
 
     definitions: ClassVar[str] = "glue"
+    num_fewshot: ClassVar[int | None] = 0
     folder: ClassVar[str] = "glue"
     files: ClassVar[str] = (
         "TASK/dev.tsv, of MNLI dev_matched.tsv and dev_mismatched.tsv (and TASK/train.tsv for shots), from gluebenchmark.com"
@@ -98,12 +100,14 @@ class Glue(LmEvalSuite):
             split: registry.create("data_source", "glue", glue=f"{name}:{part}", folder=str(folder)),
             "train": registry.create("data_source", "glue", glue=name, folder=str(folder)),
         }
-        there = {split: source for split, source in sources.items() if source.file() is not None}
-        return {split: _rows(source.read(None), _COLUMNS[task]) for split, source in there.items()} if split in there else None
+        there = {split: partial(_rows, source, _COLUMNS[task]) for split, source in sources.items() if source.file() is not None}
+        asked = there.pop(split, None)
+        return None if asked is None else WithShots({split: asked()}, there)
 
 
-def _rows(table: Any, columns: Sequence[str]) -> list[dict[str, Any]]:
-    """The rows of a tuning source's table, in the hub's columns: a class by its number."""
+def _rows(source: Any, columns: Sequence[str]) -> list[dict[str, Any]]:
+    """The rows of a tuning source, in the hub's columns: a class by its number."""
+    table = source.read(None)
     classes = table.facts.class_names.get("label")
     return [
         {column: record[text] for column, text in zip(columns, _PAIR, strict=False)}

@@ -5,12 +5,13 @@ Source: Zellers et al. (2019), "HellaSwag: Can a Machine Really Finish Your Sent
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
 from tunesmith.core.errors import DataError
 from tunesmith.core.suite import Rows
-from tunesmith.evaluation.suites._files import first_of, json_rows, number, text, texts
+from tunesmith.evaluation.suites._files import WithShots, first_of, json_rows, number, text, texts
 from tunesmith.evaluation.suites._suite import LmEvalSuite
 
 __all__ = ["HellaSwag"]
@@ -21,6 +22,7 @@ class HellaSwag(LmEvalSuite):
     """The validation scenes, as the test's answers are not public."""
 
     definitions: ClassVar[str] = "hellaswag"
+    num_fewshot: ClassVar[int | None] = 0
     folder: ClassVar[str] = "hellaswag"
     files: ClassVar[str] = "hellaswag_val.jsonl (and hellaswag_train.jsonl for shots), from the folder data of github.com/rowanz/hellaswag"
 
@@ -35,10 +37,14 @@ class HellaSwag(LmEvalSuite):
 
     def read(self, folder: Path, task: str) -> Rows | None:
         """An object a line."""
-        paths = {split: first_of(folder, f"hellaswag_{name}.jsonl") for split, name in (("validation", "val"), ("train", "train"))}
-        if paths["validation"] is None:
+        asked, shots = (first_of(folder, f"hellaswag_{part}.jsonl") for part in ("val", "train"))
+        if asked is None:
             return None
-        return {split: [_row(row, place) for place, row in json_rows(path)] for split, path in paths.items() if path is not None}
+        return WithShots({"validation": _rows(asked)}, {"train": partial(_rows, shots)} if shots else {})
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    return [_row(row, place) for place, row in json_rows(path)]
 
 
 def _row(row: Mapping[str, Any], place: str) -> dict[str, Any]:

@@ -7,13 +7,14 @@ Source: Wang et al. (2019), "SuperGLUE: A Stickier Benchmark for General-Purpose
 
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
 from tunesmith.core.errors import DataError
 from tunesmith.core.suite import Rows
 from tunesmith.evaluation.suites._classes import MACRO_F1
-from tunesmith.evaluation.suites._files import first_of, json_rows, number, text
+from tunesmith.evaluation.suites._files import WithShots, first_of, json_rows, number, text
 from tunesmith.evaluation.suites._multirc import MULTIRC
 from tunesmith.evaluation.suites._record import RECORD
 from tunesmith.evaluation.suites._suite import LmEvalSuite
@@ -43,6 +44,8 @@ _SHARED = {
 }
 """Task -> the column that rows about one text have in common."""
 _SPLITS = {"validation": "val", "train": "train"}
+Reader = Callable[[Mapping[str, Any], str], Iterator[dict[str, Any]]]
+"""The rows that a line of a file holds; its second argument is the line's place."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +54,7 @@ class SuperGlue(LmEvalSuite):
 
     definitions: ClassVar[str] = "super_glue"
     folder: ClassVar[str] = "superglue"
+    num_fewshot: ClassVar[int | None] = 0
     files: ClassVar[str] = "TASK/val.jsonl (and TASK/train.jsonl for shots), from super.gluebenchmark.com"
 
     @property
@@ -76,11 +80,12 @@ class SuperGlue(LmEvalSuite):
         paths = {split: first_of(folder, f"{name}/{end}.jsonl", f"{name}__{end}.jsonl") for split, end in _SPLITS.items()}
         if paths["validation"] is None:
             return None
-        return {
-            split: [made for place, row in json_rows(path) for made in _READERS[task](row, place)]
-            for split, path in paths.items()
-            if path is not None
-        }
+        rows = partial(_read, _READERS[task])
+        return WithShots({"validation": rows(paths["validation"])}, {"train": partial(rows, paths["train"])} if paths["train"] else {})
+
+
+def _read(read: Reader, path: Path) -> list[dict[str, Any]]:
+    return [made for place, row in json_rows(path) for made in read(row, place)]
 
 
 def _label(row: Mapping[str, Any], place: str, *labels: str) -> int:
@@ -92,7 +97,7 @@ def _label(row: Mapping[str, Any], place: str, *labels: str) -> int:
     return labels.index(found)
 
 
-def _yes_no(*keys: str, numbers: tuple[str, ...] = ()) -> Callable[[Mapping[str, Any], str], Iterator[dict[str, Any]]]:
+def _yes_no(*keys: str, numbers: tuple[str, ...] = ()) -> Reader:
     def read(row: Mapping[str, Any], place: str) -> Iterator[dict[str, Any]]:
         found = {key: text(row, key, place) for key in keys} | {key: number(row, key, place) for key in numbers}
         yield {**found, "label": _label(row, place, "false", "true")}
@@ -100,7 +105,7 @@ def _yes_no(*keys: str, numbers: tuple[str, ...] = ()) -> Callable[[Mapping[str,
     return read
 
 
-def _entailment(*labels: str) -> Callable[[Mapping[str, Any], str], Iterator[dict[str, Any]]]:
+def _entailment(*labels: str) -> Reader:
     def read(row: Mapping[str, Any], place: str) -> Iterator[dict[str, Any]]:
         yield {**{key: text(row, key, place) for key in ("premise", "hypothesis")}, "label": _label(row, place, *labels)}
 
@@ -155,7 +160,7 @@ def _each(row: Mapping[str, Any], key: str, place: str) -> list[Mapping[str, Any
     return found
 
 
-_READERS: dict[str, Callable[[Mapping[str, Any], str], Iterator[dict[str, Any]]]] = {
+_READERS: dict[str, Reader] = {
     "boolq": _yes_no("question", "passage"),
     "cb": _entailment("entailment", "contradiction", "neutral"),
     "copa": _copa,
