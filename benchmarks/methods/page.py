@@ -294,7 +294,7 @@ def prompt_lines(results: Results, seeds: Sequence[int]) -> list[str]:
         name: {leg.seed: one for leg in legs[name] if (one := results.get(leg)) and "rows" in one}
         for name in ("prompt", "prompt_from_text")
     }
-    if written is None and not any(learned.values()):
+    if written is None and not learned["prompt_from_text"]:
         return []
     first, *more = WORKLOADS["docstrings"].metrics
     lines = [

@@ -101,11 +101,14 @@ def longer_leg(results: Results, method: str, seed: int) -> Leg:
 
 
 def prompt_legs(seeds: Sequence[int]) -> dict[str, list[Leg]]:
-    """On `docstrings`, a list of seeds each: `templates` (the base alone, which no seed changes), `prompt`, and `prompt_from_text`."""
+    """On `docstrings`, a list of seeds each: `templates` (the base alone, which no seed changes), `prompt`, which is the table's, and `prompt_from_text`."""
     metrics = WORKLOADS["docstrings"].metrics
     templates = Leg(
         "prompts/templates", 0, "docstrings", (), metrics, rate_override=(), module="benchmarks.legs.prompting", more={"templates": TEMPLATES}
     )  # fmt: skip
-    tuned = {"prompt": ("method.name=prompt",), "prompt_from_text": ("method.name=prompt", f"method.init_text={INIT_TEXT}")}
-    legs = {name: [Leg(f"prompts/{name}", seed, "docstrings", overrides, metrics) for seed in seeds] for name, overrides in tuned.items()}
-    return {"templates": [templates], **legs}
+    overrides = (*METHODS["prompt"].overrides, f"method.init_text={INIT_TEXT}")
+    return {
+        "templates": [templates],
+        "prompt": [method_leg("docstrings", "prompt", seed) for seed in seeds],
+        "prompt_from_text": [Leg("prompts/prompt_from_text", seed, "docstrings", overrides, metrics) for seed in seeds],
+    }

@@ -263,7 +263,7 @@ def test_sections_of_their_own_stand_below(tmp_path):
     }
     results.put(legs["templates"][0], {"tried": {"bare": 2.0, "a role": 1.5}, "best": "a role", "rows": by_bytes, **ABOUT})
     learned = {**by_bytes, "bits_per_byte": {"row": ["a:0", "a:1"], "tuned": [[math.log(2) * 4, 8.0]] * 2}}
-    results.put(legs["prompt"][0], {**measured([1]), "rows": learned})
+    results.put(legs["prompt"][0], {**measured([1]), "rows": {metric: {**rows, "base": rows["tuned"]} for metric, rows in learned.items()}})
     results.put(method_leg("reviews", "bitfit", 0), measured([1, 0, 0, 0]))
     results.put(longer_leg(results, "bitfit", 0), measured([1, 1, 1, 0]))
     results.put(longer_leg(results, "full", 0), measured([1, 1, 1, 0]))  # nothing to compare it with yet
