@@ -16,6 +16,7 @@ __all__ = ["Answer", "Found", "TableRow", "answers", "rows_of"]
 Found = Mapping[str, Mapping[int, Mapping[str, Any]]]
 """Method -> seed -> what its leg measured."""
 _SMALL_SHARE = 0.02
+_NF4_BASE = "the base in NF4"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +79,14 @@ def answers(workload: Workload, found: Found) -> list[Answer]:
     base = _base(done, metric)
     if base is not None:
         stats[ZERO_SHOT] = base
+    if done.get("qlora"):
+        stats[_NF4_BASE] = _stats(done["qlora"], metric, "base")
     small = next((n for n in ("lora", "lora_r8") if n in METHODS and done.get(n) and _share(done[n]) < _SMALL_SHARE), "")
     asked = [_answer("LoRA with under 2 % of the parameters against full", small, "full", stats, metric, _small_note(small, done))]
     if workload.recipe in METHODS["head"].workloads:
         asked.append(_answer("head against zero-shot", "head", ZERO_SHOT, stats, metric))
     asked.append(_answer("QLoRA, NF4, against LoRA", "qlora", "lora", stats, metric, _bytes_note(done)))
+    asked.append(_answer("the base in NF4 against the base as it is, both before tuning", _NF4_BASE, ZERO_SHOT, stats, metric))
     return asked
 
 

@@ -215,12 +215,13 @@ def test_the_table_is_the_one_worked_by_hand():
 
 def test_questions_are_answered_whichever_way_they_fall():
     said = {answer.question: answer for answer in answers(REVIEWS, FOUND)}
-    lora, head, qlora = said.values()
+    lora, head, qlora, base = said.values()
     assert lora.difference.value == pytest.approx((0.75 - 1 + 1 - 1) / 2)
     assert lora.note == "LoRA: 1.00% of the parameters"
     assert head.difference.value == 0.0
     assert qlora.difference.value == pytest.approx(0.5 - 0.75)  # seed 0 alone: the other was not measured
     assert qlora.note == "the base's linear weights take 12.9% of what they take in fp32"
+    assert base.difference.value == -0.5  # in NF4 it has none right
     large = {**FOUND, "lora": {0: measured([1, 1, 1, 1], share=0.03)}}
     assert answers(REVIEWS, large)[0].difference is None
 
