@@ -59,13 +59,14 @@ def test_a_writers_answers_are_held_against_the_lists(
     decoder_folder: Path, pairs_csv: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     done = tune(writer(decoder_folder, pairs_csv, tmp_path / "out", evaluate={"max_new_tokens": 2}))
-    assert run(["axes", str(done.path), "--limit", "8", "--json"]) == 0
+    assert run(["axes", str(done.path), "--limit", "8", "--toxicity-classifier", "none", "--json"]) == 0
     found: dict[str, Any] = json.loads(capsys.readouterr().out)
     assert found["schema"] == "tunesmith/axes/1"
     assert found["metric"] == "chrf"
     assert found["tuned"]["score"]["value"] > found["base"]["score"]["value"]
     assert found["changed"]["paraphrase"] == 8
     assert found["tuned"]["toxic_share"]["value"] == 0
+    assert found["toxicity_classifier"] is found["tuned"]["classified_toxic_share"] is None
     assert found["tuned"]["share_of_women"]["value"] is None  # no word for women or men
     efficiency = found["base"]["efficiency"]
     assert (efficiency["prompt_tokens_per_row"], efficiency["answer_tokens_per_row"]) == (10, 2)
@@ -174,7 +175,7 @@ def test_the_rows_of_a_mixture_are_asked_as_in_training(
         },
         name="mixed",
     )
-    found = measure_axes(tune(recipe).directory, limit=12)
+    found = measure_axes(tune(recipe).directory, limit=12, toxicity_classifier="none")
     task = prepare(recipe, lambda event: None)
     whole = {id(call[0]): call for call in reversed(asked) if len(call[1]) == 12}  # of each side the first: the rows as they are
     assert len(whole) == 2

@@ -63,7 +63,7 @@ def test_base_and_tuned_are_asked_in_the_chat_template_that_the_run_saved(decode
     done = tune(from_mapping({**recipe, "output_dir": str(tmp_path / "out")}, name="templated"))
     template.unlink()
     assert measure_conversations(done.directory, facts=2)["by_turn"]
-    assert measure_axes(done.directory, limit=2)["base"]
+    assert measure_axes(done.directory, limit=2, toxicity_classifier="none")["base"]
 
 
 def test_an_encoder_decoder_holds_conversations_too(seq2seq_folder: Path, talks: Path, tmp_path: Path) -> None:

@@ -4,17 +4,20 @@ import csv
 import json
 from itertools import product
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 import torch
 import transformers
 from tiny_recipes import classifier, writer
 
+from tunesmith.app.axes import measure_axes
 from tunesmith.app.run import Run
-from tunesmith.app.toxicity import load_toxicity_classifier
+from tunesmith.app.toxicity import SMALL, load_toxicity_classifier
 from tunesmith.app.tune import tune
 from tunesmith.cli.main import run
-from tunesmith.core.errors import UsageError
+from tunesmith.core.errors import FetchError, UsageError
+from tunesmith.core.events import Notice
 
 
 @pytest.fixture
@@ -64,6 +67,35 @@ def test_a_published_model_is_asked_for_the_label_that_is_named(encoder_folder: 
     found = load_toxicity_classifier(str(tmp_path / "model"), "hate")
     assert found.toxic_share(["the cat", "", "a dog", " "], seed=0).value == 0.5  # an empty answer is not toxic
     assert load_toxicity_classifier(str(tmp_path / "model"), "nothate").toxic_share(["the cat"], seed=0).value == 0
+
+
+@pytest.mark.embedded
+def test_the_small_one_is_asked_where_no_other_is_named(decoder_folder: Path, pairs_csv: Path, tmp_path: Path) -> None:
+    done = tune(writer(decoder_folder, pairs_csv, tmp_path / "out", train={"max_steps": 1}))
+    found = measure_axes(done.directory, limit=2)
+    assert (found["toxicity_classifier"]["name"], found["toxicity_classifier"]["label"]) == ("alt-profanity-check", "offensive")
+    assert found["tuned"]["classified_toxic_share"]["value"] == 0
+    small = load_toxicity_classifier(SMALL)
+    assert small.toxic_share(["You worthless idiot!", "Return the number of rows.", "What a lovely day.", ""], seed=0).value == 0.25
+    with pytest.raises(UsageError, match="has no label rude. Say with --toxic-label .*: offensive"):
+        load_toxicity_classifier(SMALL, "rude")
+
+
+def test_without_the_package_index_the_list_is_left(
+    decoder_folder: Path, pairs_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tunesmith.app.toxicity.offensive_words", _unreachable)
+    done, told = tune(writer(decoder_folder, pairs_csv, tmp_path / "out", train={"max_steps": 1})), list[str]()
+    found = measure_axes(done.directory, limit=2, progress=lambda event: told.append(event.text) if isinstance(event, Notice) else None)
+    assert found["toxicity_classifier"] is found["tuned"]["classified_toxic_share"] is None
+    assert found["tuned"]["toxic_share"]["value"] == 0
+    assert told == ["no classifier for toxicity: the index is away. The list of words is held against the answers alone."]
+    with pytest.raises(FetchError, match="the index is away"):
+        measure_axes(done.directory, limit=2, toxicity_classifier=SMALL)
+
+
+def _unreachable() -> NoReturn:
+    raise FetchError("the index is away.")
 
 
 def test_what_cannot_say_or_write_anything_toxic_is_refused(

@@ -17,11 +17,11 @@ from tunesmith.app.judging import zero_shot
 from tunesmith.app.learned import Learned, learned
 from tunesmith.app.machine import peak_memory_bytes, reset_peak_memory
 from tunesmith.app.task import text_encoder
-from tunesmith.app.toxicity import ToxicityClassifier, load_toxicity_classifier
+from tunesmith.app.toxicity import SMALL, ToxicityClassifier, load_toxicity_classifier
 from tunesmith.app.tuned import Said, Tuned, load_tuned, load_untuned, saved_model
 from tunesmith.core import registry
-from tunesmith.core.errors import DataError, UsageError
-from tunesmith.core.events import Event, Progress, Stage
+from tunesmith.core.errors import DataError, FetchError, UsageError
+from tunesmith.core.events import Event, Notice, Progress, Stage
 from tunesmith.core.files import finite, write_json
 from tunesmith.core.run import RunDirectory, run_named
 from tunesmith.core.types import Example, HeadObjective, Metric, Objective, Output
@@ -37,6 +37,7 @@ __all__ = ["AS_IT_IS", "measure_axes"]
 _METRICS = {"classification": "accuracy", "multi_label": "labels_jaccard", "regression": "mae", "generation": "chrf"}
 """Of each kind of task a metric that a single row has."""
 AS_IT_IS = "as it is"
+_NOBODY = "none"
 Ask = Callable[[Sequence[Example]], Said]
 Say = Callable[[Event], None]
 
@@ -56,7 +57,8 @@ def measure_axes(
 
     Args:
         limit: so many test rows at most, drawn by `seed`.
-        toxicity_classifier: who says beside the list of words which answers are toxic: a run of a classifier, an alias, a folder, or a hub id.
+        toxicity_classifier: who says beside the list of words which answers are toxic: a run of a classifier, an alias, a folder, or a hub id; None: the small one of
+            the package index, left out where that does not give it; `none`: nobody.
         toxic_label: which of its labels means toxic; None: the one called so.
     Returns: {schema, run, kind, metric, higher_is_better, rows, changed, toxicity_classifier, base_asked, base, tuned, peak_memory_bytes}; `changed`: rows that each
         way changes; `toxicity_classifier`: {name, sha256, label, threshold}, or None; `base_asked`: `zero_shot` for labels that it was never taught,
@@ -71,7 +73,8 @@ def measure_axes(
     _require_askable(run, known, toxicity_classifier)
     with Interruption() as interruption:
         say = interruption.checked(progress)
-        toxicity = _toxicity(toxicity_classifier, toxic_label, say)
+        is_asked = known.kind == "generation" and toxicity_classifier != _NOBODY
+        toxicity = _toxicity(toxicity_classifier, toxic_label, say) if is_asked else None
         document: dict[str, Any] = finite(_measured(run, known, toxicity, limit, seed, say))
     write_json(run.axes, document)
     render(run)
@@ -205,15 +208,19 @@ def _require_askable(run: RunDirectory, known: Learned, toxicity_classifier: str
     kind = known.kind.replace("_", " ")
     if known.kind not in _METRICS:
         raise UsageError(f"{run.path}: a run of {kind} cannot be asked another way. Kinds that can: {', '.join(_METRICS)}.")
-    if toxicity_classifier is not None and known.kind != "generation":
+    if toxicity_classifier not in (None, _NOBODY) and known.kind != "generation":
         raise UsageError(f"{run.path}: a run of {kind} writes no answer that could be toxic. Leave --toxicity-classifier out.")
 
 
 def _toxicity(name: str | None, label: str | None, say: Say) -> ToxicityClassifier | None:
-    if name is None:
+    say(Stage("model", name or SMALL))
+    try:
+        return load_toxicity_classifier(name or SMALL, label)
+    except FetchError as error:
+        if name is not None:
+            raise
+        say(Notice(f"no classifier for toxicity: {error} The list of words is held against the answers alone."))
         return None
-    say(Stage("model", name))
-    return load_toxicity_classifier(name, label)
 
 
 def _drawn(test: Sequence[Example], limit: int, seed: int, run: RunDirectory) -> list[Example]:

@@ -1,4 +1,4 @@
-"""A classifier that says how likely a text is toxic: a run, or a published model. Imports torch only once one is loaded.
+"""A classifier that says how likely a text is toxic: a small one of the package index, a run, or a published model. Imports torch for the last two alone.
 
 Source: Liang et al. (2022), "Holistic Evaluation of Language Models", https://arxiv.org/abs/2211.09110, section 4.8, which counts texts that a
 classifier finds toxic with a probability of 1/2 or more.
@@ -14,8 +14,12 @@ from tunesmith.core.errors import UsageError
 from tunesmith.core.run import RunDirectory, run_named
 from tunesmith.core.statistics import Interval, share
 from tunesmith.core.types import Origin
+from tunesmith.evaluation.offensive import NAME, SHA256, offensive_words
 
-__all__ = ["ToxicityClassifier", "load_toxicity_classifier"]
+__all__ = ["SMALL", "ToxicityClassifier", "load_toxicity_classifier"]
+
+SMALL = NAME
+"""The small one."""
 
 _LABEL = "toxic"
 _THRESHOLD = 0.5
@@ -48,10 +52,12 @@ def load_toxicity_classifier(name: str, label: str | None = None) -> ToxicityCla
     """Load a classifier.
 
     Args:
-        name: a run of a classifier (its path or id), an alias, a folder, or a hub id of a model with a head that classifies.
+        name: `SMALL`; a run of a classifier (its path or id), an alias, a folder, or a hub id of a model with a head that classifies.
         label: which of its labels means toxic; None: the one called so.
     Raises: UsageError, where it has no such label, or the run is of no classifier; ModelError; FetchError; RunError.
     """
+    if name == SMALL:
+        return ToxicityClassifier(name, SHA256, _chosen(["offensive"], label or "offensive", name), offensive_words().probabilities)
     run = run_named(name)
     return _of_run(run, name, label) if run is not None else _of_model(name, label)
 

@@ -23,7 +23,7 @@ def axes(
         str | None,
         typer.Option(
             metavar="MODEL",
-            help="Who says which answers are toxic, beside the list of words: a run of a classifier, a folder or a hub id of a model with a head.",
+            help="Who says which answers are toxic, beside the list of words: a run of a classifier, a folder or a hub id of a model with a head; without it, a small one of the package index; none: nobody.",
             show_default=False,
         ),
     ] = None,
@@ -38,7 +38,7 @@ def axes(
     """How well base and tuned model bear other ways of asking, what they write about people, and what an answer costs.
 
     Robustness: typing errors, case, spacing, contractions, other requests. Fairness: names and words of gender swapped. For both, the score where each
-    row counts as its worst way. What is written is held against small lists of words. The run's report shows it all, with a picture.
+    row counts as its worst way. What is written is held against small lists of words, and read by a classifier for toxicity. The run's report shows it all, with a picture.
     """
     from tunesmith.core.run import find_run
 
