@@ -10,6 +10,7 @@ lie from them, and n seeds drawn from n have (n - 1) / n of their variance.
 Source: Owen (2007), "The pigeonhole bootstrap", https://arxiv.org/abs/0712.1111.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -77,8 +78,9 @@ def contrast(sides: Sequence[Stats], weights: Sequence[float], value: Value) -> 
     tables = [[_Table(clusters) for clusters in side.clusters(seeds, keys)] for side in sides]
 
     def at(seeds_S: Sequence[int], rows_N: np.ndarray[Any, np.dtype[np.intp]] | None) -> float:
-        means = [np.mean([value(tables_S[seed].rows(rows_N)) for seed in seeds_S]) for tables_S in tables]
-        return float(sum(weight * found for weight, found in zip(weights, means, strict=True)))
+        counts = Counter(seeds_S)  # a seed that was drawn twice says the same twice
+        sums = [sum(count * value(tables_S[seed].rows(rows_N)) for seed, count in counts.items()) for tables_S in tables]
+        return float(sum(weight * found / len(seeds_S) for weight, found in zip(weights, sums, strict=True)))
 
     rng = np.random.default_rng(_SEED)
     found = [at(rng.integers(len(seeds), size=len(seeds)).tolist(), rng.integers(len(keys), size=len(keys))) for _ in range(_RESAMPLES)]
