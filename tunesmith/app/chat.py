@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tunesmith.app.tuned import Tuned
     from tunesmith.core.types import Message
 
-__all__ = ["Chat"]
+__all__ = ["Chat", "load_speaker"]
 
 
 class Chat:
@@ -44,6 +44,11 @@ class Chat:
         """The next turn, piece by piece; of the other model with `against`. Returns: at how many tokens it was cut, None where it ended."""
         chosen = self._against if against and self._against is not None else self._model
         return chosen.stream(messages, self._max_new_tokens)
+
+
+def load_speaker(name: str) -> Tuned:
+    """A language model, or a run of one, to talk to. Raises: UsageError, where the run has no language model; ModelError; FetchError."""
+    return _load(name, _run_of(name))
 
 
 def _run_of(name: str) -> RunDirectory | None:

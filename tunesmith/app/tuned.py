@@ -100,6 +100,11 @@ class Tuned:
             stop_tokens=self.stop_tokens,
         )
 
+    def num_prompt_tokens(self, messages: Iterable[Message]) -> int:
+        """Tokens of a conversation as `stream` reads it."""
+        asked = Prompt(tuple(messages), _HERE)
+        return len(self.encoder.encode(asked).source if self.model.facts.is_encoder_decoder else self.encoder.prompt(asked))
+
     def _answers(self, examples: Sequence[Example], max_new_tokens: int, tick: Callable[[int], None]) -> Said:
         """What it writes itself, or of the answers that an example is judged among the likeliest."""
         closed = [place for place, example in enumerate(examples) if self.encoder.choices(example)]

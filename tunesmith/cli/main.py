@@ -11,7 +11,24 @@ from typing import Annotated
 import typer
 
 from tunesmith import __version__
-from tunesmith.cli import axes, chat, conversations, data, doctor, evaluate, judge, merge, models, predict, quantize, recipe, runs, tune
+from tunesmith.cli import (
+    ask,
+    axes,
+    chat,
+    conversations,
+    data,
+    doctor,
+    evaluate,
+    index,
+    judge,
+    merge,
+    models,
+    predict,
+    quantize,
+    recipe,
+    runs,
+    tune,
+)
 from tunesmith.cli.output import error_document, print_json
 from tunesmith.core.errors import TunesmithError, UsageError, one_line
 
@@ -23,6 +40,8 @@ app.command("tune")(tune.tune)
 app.command("evaluate")(evaluate.evaluate)
 app.command("predict")(predict.predict)
 app.command("chat")(chat.chat)
+app.command("index")(index.index)
+app.command("ask")(ask.ask)
 app.command("merge")(merge.merge)
 app.command("quantize")(quantize.quantize)
 app.add_typer(data.app, name="data")

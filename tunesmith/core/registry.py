@@ -28,6 +28,7 @@ KINDS = {
     "suite": "tunesmith.evaluation.suites",
     "format": "tunesmith.data.formats",
     "data_source": "tunesmith.data.sources",
+    "store": "tunesmith.context.stores",
     "model_source": "tunesmith.model.sources",
 }
 """The kinds of plug-in, and the package whose files they are."""

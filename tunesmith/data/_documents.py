@@ -1,8 +1,11 @@
-"""The text of documents: plain text and markdown as they are, HTML without its tags, Word's .docx, and the messages of mailboxes."""
+"""The text of documents: plain text and markdown as they are, HTML without its tags, Word's .docx, PDF, and the messages of mailboxes."""
 
 import email
 import email.policy
+import io
+import logging
 import mailbox
+import os
 import re
 import zipfile
 import zlib
@@ -13,10 +16,10 @@ from pathlib import Path
 from typing import Any
 from xml.parsers import expat
 
-from tunesmith.core.errors import DataError
+from tunesmith.core.errors import DataError, one_line
 from tunesmith.data.records import decode
 
-__all__ = ["READERS", "html_text", "texts"]
+__all__ = ["READERS", "files_below", "html_text", "texts"]
 
 _MOST_BYTES = 64 * 2**20
 """Of one document. A longer one is no document but a corpus: make it a .txt file of its own."""
@@ -25,14 +28,23 @@ _WORD = "http://schemas.openxmlformats.org/wordprocessingml/2006/main "
 _QUOTE_HEADER = re.compile(r"^(on|am|le|el) .{4,200}(wrote|schrieb|écrit|escribió)\s*:\s*$", re.IGNORECASE)
 
 
-def texts(path: Path, name: str) -> Iterator[tuple[int, str]]:
+def files_below(root: Path) -> Iterator[Path]:
+    """Every file below a folder, in a fixed order; none whose name, or whose folder's, begins with a dot."""
+    for folder, folders, files in os.walk(root):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (Path(folder) / name for name in sorted(files) if not name.startswith("."))
+
+
+def texts(path: Path, name: str, *, marks_headings: bool = False) -> Iterator[tuple[int, str]]:
     """(number, text) of each text in a document, from 1: of a mailbox each message, else the whole; texts of white space are left out.
 
     Args:
         name: what messages call the file.
+        marks_headings: of HTML write headings as markdown does.
     Raises: DataError, where it is not what its name says, or longer than 64 MB (a mailbox excepted).
     """
-    for number, text in enumerate(READERS[path.suffix.lower()](path, name), start=1):
+    reader = READERS[path.suffix.lower()]
+    for number, text in enumerate((_html_with_headings if marks_headings and reader is _html else reader)(path, name), start=1):
         if text.strip():
             yield number, text.strip() + "\n"
 
@@ -51,8 +63,12 @@ def _html(path: Path, name: str) -> Iterator[str]:
     yield html_text(decode(_content(path, name).removeprefix(b"\xef\xbb\xbf"), name))
 
 
+def _html_with_headings(path: Path, name: str) -> Iterator[str]:
+    yield html_text(decode(_content(path, name).removeprefix(b"\xef\xbb\xbf"), name), marks_headings=True)
+
+
 class _Text(HTMLParser):
-    """Keeps what a reader of the page sees: not scripts and styles; blocks on lines of their own."""
+    """Keeps what a reader of the page sees: not scripts and styles; blocks on lines of their own; headings, where wanted, as markdown writes them."""
 
     _UNSEEN = ("script", "style", "head", "template", "noscript", "svg")
     _BLOCKS = frozenset(
@@ -90,9 +106,10 @@ class _Text(HTMLParser):
     )
     _APART = frozenset(["blockquote", "dl", "h1", "h2", "h3", "h4", "h5", "h6", "ol", "p", "pre", "table", "ul"])
 
-    def __init__(self) -> None:
+    def __init__(self, marks_headings: bool) -> None:
         super().__init__(convert_charrefs=True)
         self.parts: list[str] = []
+        self._marks_headings = marks_headings
         self._unseen: list[str] = []
         self._kept_spaces = 0
 
@@ -103,6 +120,8 @@ class _Text(HTMLParser):
             self._unseen.clear()
         self._kept_spaces += tag == "pre"
         self._line(tag)
+        if self._marks_headings and re.fullmatch("h[1-6]", tag) and not self._unseen:
+            self.parts.append("#" * int(tag[1]) + " ")
 
     def handle_endtag(self, tag: str) -> None:
         if tag in self._unseen:
@@ -125,9 +144,9 @@ class _Text(HTMLParser):
         return next((part.endswith("\n") for part in reversed(self.parts) if part), True)
 
 
-def html_text(page: str) -> str:
+def html_text(page: str, *, marks_headings: bool = False) -> str:
     """The text of an HTML page, its blocks on lines of their own."""
-    parser = _Text()
+    parser = _Text(marks_headings)
     parser.feed(page)
     parser.close()
     lines = [line.rstrip() for line in "".join(parser.parts).split("\n")]
@@ -227,6 +246,23 @@ def _body(message: EmailMessage) -> str:
     return re.sub(r"\n{3,}", "\n\n", "\n".join(kept))
 
 
+def _pdf(path: Path, name: str) -> Iterator[str]:
+    """The text of all pages. Raises: DataError, also where the package is missing that reads it."""
+    try:
+        from pypdf import PdfReader
+        from pypdf.errors import PyPdfError
+    except ImportError:
+        raise DataError(f"{name}: to read PDF takes the package pypdf: pip install 'tunesmith[documents]'.") from None
+    logging.getLogger("pypdf").setLevel(logging.ERROR)  # it tells of each oddity of a file that it mends
+    content = io.BytesIO(_content(path, name))
+    try:
+        yield "\n\n".join(page.extract_text() for page in PdfReader(content).pages)
+    except (PyPdfError, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
+        raise DataError(
+            f"{name}: is no PDF that can be read ({one_line(error, 120) or type(error).__name__}). Print it to a new one."
+        ) from None
+
+
 READERS: dict[str, Callable[[Path, str], Iterator[str]]] = {
     ".txt": _plain,
     ".md": _plain,
@@ -235,6 +271,7 @@ READERS: dict[str, Callable[[Path, str], Iterator[str]]] = {
     ".html": _html,
     ".htm": _html,
     ".docx": _docx,
+    ".pdf": _pdf,
     ".mbox": _mbox,
     ".eml": _eml,
 }

@@ -1,12 +1,10 @@
-"""A folder of documents, read as raw texts: .txt, .md, .rst, .html, .docx, and mail as .mbox and .eml, in all its folders.
+"""A folder of documents, read as raw texts: .txt, .md, .rst, .html, .docx, .pdf, and mail as .mbox and .eml, in all its folders.
 
 `documents:FOLDER` names any folder; a folder that holds a document other than .txt is read so without the word, unless its .txt files lie one folder a class.
 """
 
 import hashlib
-import os
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,7 @@ from typing import Any
 from tunesmith.core.errors import DataError
 from tunesmith.core.files import file_sha256
 from tunesmith.core.types import Origin
-from tunesmith.data._documents import READERS, texts
+from tunesmith.data._documents import READERS, files_below, texts
 from tunesmith.data.sources._aliases import DOCUMENTS
 from tunesmith.data.sources._paths import expanded, is_folder
 from tunesmith.data.table import Record, Table, TableFacts
@@ -35,7 +33,7 @@ class Documents:
         root = expanded(source) if isinstance(source, str | Path) else None
         if root is None or not is_folder(root) or any(root.glob("*/*.txt")) or (root / "train").is_dir():
             return False
-        return any(path.suffix.lower() != ".txt" and path.suffix.lower() in READERS for path in _files(root))
+        return any(path.suffix.lower() != ".txt" and path.suffix.lower() in READERS for path in files_below(root))
 
     def read(self, source: Any) -> Table:
         """Every text. Raises: DataError, where there is none, or a document cannot be read."""
@@ -45,7 +43,7 @@ class Documents:
             raise DataError(f"{source}: no such folder. Name one that holds documents ({', '.join(READERS)}).")
         digest, others, empty = hashlib.sha256(), Counter[str](), 0
         records, origins = list[Record](), list[Origin]()
-        for path in _files(root):
+        for path in files_below(root):
             inner = path.relative_to(root).as_posix()
             if path.suffix.lower() not in READERS:
                 others[path.suffix.lower() or "no ending"] += 1
@@ -65,10 +63,3 @@ class Documents:
         if empty:
             notes.append(f"{source}: {empty} documents without text were left out")
         return Table(records, origins, TableFacts(str(source), digest.hexdigest(), notes=tuple(notes), beside=("document",)))
-
-
-def _files(root: Path) -> Iterator[Path]:
-    """Every file below a folder, in a fixed order; none whose name, or whose folder's, begins with a dot."""
-    for folder, folders, files in os.walk(root):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (Path(folder) / name for name in sorted(files) if not name.startswith("."))

@@ -1,0 +1,102 @@
+"""What every store of passages promises."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tunesmith.core import registry
+from tunesmith.core.passages import Array, Hit, Passage, PassageStore
+
+
+@pytest.fixture(params=registry.names("store"))
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> PassageStore:
+    made: PassageStore = registry.create("store", request.param, folder=str(tmp_path / "passages"))
+    return made
+
+
+def unit(*rows: list[float]) -> Array:
+    found = np.array(rows, dtype=np.float32)
+    return found / np.linalg.norm(found, axis=1, keepdims=True)
+
+
+def passage(document: str, start: int, text: str) -> Passage:
+    return Passage(document, start, start + len(text), ("Guide", "It's"), text)
+
+
+CAT, DOG, BIRD = (
+    passage("a.md", 0, "the cat sat on the mat"),
+    passage("a.md", 30, "dogs running fast"),
+    passage("o'hara.md", 0, "a naïve bird"),
+)
+HASHES = {"a.md": "1", "o'hara.md": "2"}
+
+
+def texts(hits: list[Hit]) -> list[str]:
+    return [hit.passage.text for hit in hits]
+
+
+def filled(store: PassageStore) -> PassageStore:
+    store.put([CAT, DOG, BIRD], unit([1, 0, 0, 0], [0, 1, 0, 0], [1, 1, 0, 0]), HASHES)
+    store.tidy()
+    return store
+
+
+def test_an_empty_one_says_so(store: PassageStore) -> None:
+    assert isinstance(store, PassageStore)
+    assert (len(store), dict(store.documents())) == (0, {})
+    assert store.nearest(unit([1, 0, 0, 0])[0], 3) == store.matching("cat", 3) == []
+    store.remove(["a.md"])
+    store.tidy()
+
+
+def test_the_nearest_come_first_with_their_cosine(store: PassageStore) -> None:
+    hits = filled(store).nearest(unit([1, 0.5, 0, 0])[0], 2)
+    assert [hit.passage for hit in hits] == [BIRD, CAT]
+    assert [hit.score for hit in hits] == pytest.approx([1.5 / np.sqrt(2.5), 1 / np.sqrt(1.25)], abs=1e-6)
+
+
+def test_words_are_found_in_other_forms_and_signs_are_no_commands(store: PassageStore) -> None:
+    filled(store)
+    assert texts(store.matching("a dog that runs", 5))[0] == DOG.text
+    assert texts(store.matching("NAIVE", 5)) == [BIRD.text]
+    assert store.matching("elephant", 5) == store.matching(" ", 5) == []
+    assert texts(store.matching("cat) OR (\"*' AND -", 5)) == [CAT.text]
+
+
+def test_a_document_that_is_put_again_stands_in_place_of_what_it_was(store: PassageStore) -> None:
+    filled(store)
+    fish = passage("a.md", 5, "a fish swam")
+    store.put([fish], unit([0, 0, 1, 0]), {"a.md": "3"})
+    assert (len(store), dict(store.documents())) == (2, {"a.md": "3", "o'hara.md": "2"})
+    assert store.matching("cat dogs", 5) == []
+    assert [hit.passage for hit in store.matching("fish", 5)] == [fish]
+
+
+def test_what_is_removed_is_gone_from_the_files(store: PassageStore, tmp_path: Path) -> None:
+    filled(store)
+    assert holding(tmp_path, "naïve bird")
+    store.remove(["o'hara.md", "b.md"])
+    assert (len(store), dict(store.documents())) == (2, {"a.md": "1"})
+    assert store.matching("bird", 5) == []
+    store.tidy()
+    assert not holding(tmp_path, "naïve bird")
+
+
+def holding(folder: Path, text: str) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file() and text.encode() in path.read_bytes()]
+
+
+def test_what_was_put_is_there_for_whoever_opens_it(store: PassageStore, tmp_path: Path) -> None:
+    name = next(name for name in registry.names("store") if isinstance(store, registry.load("store", name)))
+    other: PassageStore = registry.create("store", name, folder=str(tmp_path / "passages"))
+    assert len(other) == 0
+    filled(store)
+    assert texts(other.matching("cat", 1)) == [CAT.text]
+
+
+def test_a_document_without_passages_is_forgotten(store: PassageStore) -> None:
+    filled(store)
+    store.put([BIRD], unit([0, 0, 0, 1]), {"o'hara.md": "4"})
+    store.put([], np.zeros((0, 4), np.float32), {"a.md": "5"})
+    assert dict(store.documents()) == {"o'hara.md": "4"}

@@ -1,0 +1,112 @@
+"""A question to an index of documents: passages are found, and a model answers from them."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from tunesmith.app.chat import load_speaker
+from tunesmith.app.index import Found, open_index
+from tunesmith.app.interruption import Interruption
+from tunesmith.app.learned import checked_length
+from tunesmith.context.passages import cited, request
+from tunesmith.core.endpoint import Endpoint
+from tunesmith.core.errors import UsageError
+from tunesmith.core.events import Event, Stage
+from tunesmith.core.types import Message
+
+__all__ = ["DEFAULT_MODEL", "ask"]
+
+DEFAULT_MODEL = "smollm2-135m-instruct"
+_MOST_TOKENS = 256
+"""Of an answer, where nothing else is said."""
+
+
+def ask(
+    folder: Path,
+    question: str,
+    *,
+    model: str | None = None,
+    endpoint: str | None = None,
+    count: int = 5,
+    max_new_tokens: int | None = None,
+    answers: bool = True,
+    tell: Callable[[str], None] = lambda piece: None,
+    progress: Callable[[Event], None] | None = None,
+) -> dict[str, Any]:
+    """Find passages, and let a model answer from them.
+
+    Args:
+        model: a language model or a run of one; None: the embedded one. `endpoint`: one behind an address, NAME@URL, in its place.
+        count: passages that are looked for, as far as the model's window holds them.
+        answers: whether a model is asked at all; else the passages are all there is.
+        tell: is given the answer piece by piece.
+    Returns: {schema, index, question, passages, model, answer, cut, cited, context}. Each passage is {number, document, start, end, headings, text, by_meaning, by_words}: its place in
+        either ranking, or null. `context`: {tokens, window, share, dropped}: tokens of the request, those that the model can take, and passages that did not fit; null of an
+        endpoint, whose window is not known. `model`, `answer`, `cut`, `cited` and `context` are null where no model is asked.
+    Raises: UsageError, where there is no index, its vectors' model is another by now, the question is empty, or nothing fits the model's window; ModelError; FetchError.
+    """
+    if model is not None and endpoint is not None:
+        raise UsageError("a model and an endpoint: name one of them.")
+    index = open_index(folder)
+    with Interruption() as interruption:
+        say = interruption.checked(progress)
+        say(Stage("search", str(folder)))
+        found = index.search(question, count)
+        document: dict[str, Any] = {
+            "schema": "tunesmith/ask/1",
+            "index": str(folder),
+            "question": question,
+            "passages": [_said(number, one) for number, one in enumerate(found, start=1)],
+        }
+        if not answers:
+            return document | dict.fromkeys(("model", "answer", "cut", "cited", "context"))
+        say(Stage("model", endpoint or model or DEFAULT_MODEL))
+        most = checked_length(max_new_tokens) or _MOST_TOKENS
+        if endpoint is not None:
+            answer, is_cut, context = _by_endpoint(Endpoint.named(endpoint), question, found, most)
+            tell(answer)
+        else:
+            answer, is_cut, context = _by_model(model or DEFAULT_MODEL, question, found, most, tell)
+    shown = len(found) - (context["dropped"] if context else 0)
+    return document | {
+        "model": endpoint or model or DEFAULT_MODEL,
+        "answer": answer.strip(),
+        "cut": is_cut,
+        "cited": cited(answer, shown),
+        "context": context,
+    }
+
+
+def _said(number: int, found: Found) -> dict[str, Any]:
+    one = found.passage
+    place = {"number": number, "document": one.document, "start": one.start, "end": one.end, "headings": list(one.headings)}
+    return {**place, "text": one.text, "by_meaning": found.by_meaning, "by_words": found.by_words}
+
+
+def _by_endpoint(endpoint: Endpoint, question: str, found: Sequence[Found], most: int) -> tuple[str, bool, None]:
+    asked = [Message("user", request(question, [one.passage for one in found]))]
+    reply = endpoint.chat(asked, max_tokens=most, temperature=0.0, top_p=1.0, seed=0)
+    return reply.text, reply.is_cut, None
+
+
+def _by_model(name: str, question: str, found: Sequence[Found], most: int, tell: Callable[[str], None]) -> tuple[str, bool, dict[str, Any]]:
+    speaker = load_speaker(name)
+    window = speaker.model.facts.max_length
+    for kept in range(len(found), -1, -1):
+        asked = [Message("user", request(question, [one.passage for one in found[:kept]]))]
+        num_tokens = speaker.num_prompt_tokens(asked)
+        if num_tokens + most <= window and (kept or not found):
+            break
+    else:
+        raise UsageError(f"{name}: reads {window:,} tokens, and not one passage fits with the question and {most:,} tokens to answer.")
+    pieces, stream = list[str](), speaker.stream(asked, most)
+    try:
+        while True:
+            pieces.append(next(stream))
+            tell(pieces[-1])
+    except StopIteration as end:
+        is_cut = end.value is not None
+    finally:
+        stream.close()
+    context = {"tokens": num_tokens, "window": window, "share": num_tokens / window, "dropped": len(found) - kept}
+    return "".join(pieces), is_cut, context
