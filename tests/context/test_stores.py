@@ -45,7 +45,7 @@ def filled(store: PassageStore) -> PassageStore:
 def test_an_empty_one_says_so(store: PassageStore) -> None:
     assert isinstance(store, PassageStore)
     assert (len(store), dict(store.documents())) == (0, {})
-    assert store.nearest(unit([1, 0, 0, 0])[0], 3) == store.matching("cat", 3) == []
+    assert store.nearest(unit([1, 0, 0, 0])[0], 3) == store.matching("cat", 3) == store.passages("a.md") == []
     store.remove(["a.md"])
     store.tidy()
 
@@ -54,6 +54,19 @@ def test_the_nearest_come_first_with_their_cosine(store: PassageStore) -> None:
     hits = filled(store).nearest(unit([1, 0.5, 0, 0])[0], 2)
     assert [hit.passage for hit in hits] == [BIRD, CAT]
     assert [hit.score for hit in hits] == pytest.approx([1.5 / np.sqrt(2.5), 1 / np.sqrt(1.25)], abs=1e-6)
+
+
+def test_equal_ones_come_by_document_and_place(store: PassageStore) -> None:
+    alike = [passage(f"{name}.md", start, "the cat") for name in "cab" for start in (20, 0)]
+    store.put(alike, unit(*[[1, 0, 0, 0]] * 6), {f"{name}.md": "1" for name in "abc"})
+    for hits in (store.matching("cat", 5), store.nearest(unit([1, 0, 0, 0])[0], 5)):
+        assert [(hit.passage.document, hit.passage.start) for hit in hits] == [
+            ("a.md", 0),
+            ("a.md", 20),
+            ("b.md", 0),
+            ("b.md", 20),
+            ("c.md", 0),
+        ]
 
 
 def test_words_are_found_in_other_forms_and_signs_are_no_commands(store: PassageStore) -> None:
@@ -71,6 +84,13 @@ def test_a_document_that_is_put_again_stands_in_place_of_what_it_was(store: Pass
     assert (len(store), dict(store.documents())) == (2, {"a.md": "3", "o'hara.md": "2"})
     assert store.matching("cat dogs", 5) == []
     assert [hit.passage for hit in store.matching("fish", 5)] == [fish]
+
+
+def test_a_documents_passages_come_in_their_order(store: PassageStore) -> None:
+    store.put([DOG, CAT, BIRD], unit([1, 0, 0, 0], [0, 1, 0, 0], [1, 1, 0, 0]), HASHES)
+    assert store.passages("a.md") == [CAT, DOG]
+    assert store.passages("o'hara.md") == [BIRD]
+    assert store.passages("b.md") == []
 
 
 def test_what_is_removed_is_gone_from_the_files(store: PassageStore, tmp_path: Path) -> None:

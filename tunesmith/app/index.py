@@ -85,13 +85,15 @@ class Index:
         """
         if not question.strip():
             raise UsageError("the question is empty. Say what is to be looked up.")
+        rankings = self.rankings(question, self.embedder.vectors([question])[0], count)
+        places = [{passage: place for place, passage in enumerate(ranking, start=1)} for ranking in rankings]
+        return [Found(passage, places[0].get(passage), places[1].get(passage)) for passage in fused(rankings)[:count]]
+
+    def rankings(self, question: str, vector_H: Array, count: int) -> tuple[list[Passage], list[Passage]]:
+        """By meaning and by words, of as many passages as it takes to find the best `count`. `vector_H`: the question's."""
         ranked = max(_RANKED, 4 * count)
-        vector_H = self.embedder.vectors([question])[0]
         by_meaning, by_words = self.store.nearest(vector_H, ranked), self.store.matching(question, ranked)
-        rankings = [[(hit.passage.document, hit.passage.start) for hit in hits] for hits in (by_meaning, by_words)]
-        passages = {(hit.passage.document, hit.passage.start): hit.passage for hit in (*by_meaning, *by_words)}
-        places = [{key: place for place, key in enumerate(ranking, start=1)} for ranking in rankings]
-        return [Found(passages[key], places[0].get(key), places[1].get(key)) for key in fused(rankings)[:count]]
+        return [hit.passage for hit in by_meaning], [hit.passage for hit in by_words]
 
 
 class Embedder:

@@ -10,13 +10,17 @@ from typing import Annotated, Any
 import typer
 
 from tunesmith.cli.output import JsonOption, console, json_only
+from tunesmith.core.errors import UsageError
 
 __all__ = ["ask"]
+
+_MOST_LEFT_OUT = 5
+"""Rows that are named; the rest is counted."""
 
 
 def ask(
     index: Annotated[Path, typer.Argument(metavar="INDEX", help="What `tunesmith index` made.")],
-    question: Annotated[str, typer.Argument(metavar="QUESTION", help="In a sentence, in quotes.")],
+    question: Annotated[str | None, typer.Argument(metavar="[QUESTION]", help="In a sentence, in quotes.", show_default=False)] = None,
     model: Annotated[
         str | None,
         typer.Option(
@@ -36,12 +40,25 @@ def ask(
     passages: Annotated[int, typer.Option("-k", "--passages", min=1, metavar="N", help="Passages that it answers from.")] = 5,
     max_new_tokens: Annotated[int, typer.Option(min=1, metavar="N", help="Cut the answer at this length.")] = 256,
     search_only: Annotated[bool, typer.Option("--search-only", help="Show the passages and ask no model.")] = False,
+    check: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="In place of a question: measure the search on a table of questions with the spans that answer them.",
+            show_default=False,
+        ),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Answer a question from the documents of an index, and say from which.
 
     Passages are found by meaning and by words. What stands in them is shown to the model as quoted text; read an answer as you would its sources.
     """
+    if check is not None and question is None:
+        _check(index, check, passages, json)
+        return
+    if check is not None or question is None:
+        raise UsageError("expected a question, or --check FILE.")
     with json_only(json) as write_document:
         from tunesmith.app.ask import ask as asked
         from tunesmith.cli.progress import Progress
@@ -49,17 +66,61 @@ def ask(
         with Progress() as progress:
             found = asked(
                 index, question, model=model, endpoint=endpoint, count=passages, max_new_tokens=max_new_tokens, answers=not search_only,
-                progress=progress,
+                progress=progress, **({} if json else {"tell": _show}),
             )  # fmt: skip
         write_document(found)
         if not json:
             _print(found)
 
 
+_WAYS = {"by_meaning": "by meaning", "by_words": "by words", "both": "both"}
+_MEASURES = {"recall": "recall", "ndcg": "nDCG", "iou": "IoU"}
+
+
+def _check(index: Path, questions: Path, count: int, json: bool) -> None:
+    with json_only(json) as write_document:
+        from tunesmith.app.index_check import check_index
+        from tunesmith.cli.progress import Progress
+
+        with Progress() as progress:
+            found = check_index(index, questions, count=count, progress=progress)
+        write_document(found)
+        if not json:
+            _print_check(found)
+
+
+def _print_check(found: Mapping[str, Any]) -> None:
+    from tunesmith.cli import tables
+    from tunesmith.report.results import Estimate
+
+    def texts(measured: Mapping[str, Any], *, signed: bool) -> dict[str, str]:
+        read = {name: Estimate.read(measured[name]) for name in _MEASURES}
+        return {
+            f"{_MEASURES[name]}@{found['count']}": (one.change_text(3) if signed else one.text(3)) if one else ""
+            for name, one in read.items()
+        }
+
+    rows = [{"search": _WAYS[way], **texts(measured, signed=False)} for way, measured in found["ways"].items()]
+    rows += [{"search": f"both, less {_WAYS[way]} alone", **texts(one, signed=True)} for way, one in found["differences"].items()]
+    tables.print_models(rows)
+    out = console()
+    out.print(f"{found['rows']:,} questions, {found['count']} passages each; 95 % intervals over questions", style="dim")
+    for row, why in list(found["left_out"].items())[:_MOST_LEFT_OUT]:
+        out.print(f"left out: row {row}: {why}", style="dim", soft_wrap=True)
+    if len(found["left_out"]) > _MOST_LEFT_OUT:
+        out.print(f"left out: {len(found['left_out']) - _MOST_LEFT_OUT:,} more; --json names all", style="dim")
+
+
+def _show(piece: str) -> None:
+    """A piece of the answer, as it comes."""
+    sys.stdout.write(piece)
+    sys.stdout.flush()
+
+
 def _print(found: Mapping[str, Any]) -> None:
     out = console()
     if found["answer"] is not None:
-        sys.stdout.write(f"{found['answer']}{'… (cut)' if found['cut'] else ''}\n\n")
+        sys.stdout.write("… (cut)\n\n" if found["cut"] else "\n\n")
     shown = len(found["passages"]) - (found["context"]["dropped"] if found["context"] else 0)
     for one in found["passages"][:shown]:
         place = ", ".join([one["document"], *([" > ".join(one["headings"])] if one["headings"] else [])])

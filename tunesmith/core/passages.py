@@ -43,6 +43,9 @@ class PassageStore(Protocol):
     def documents(self) -> Mapping[str, str]:
         """The documents that it holds passages of, and the hash that each was put in with."""
 
+    def passages(self, document: str) -> list[Passage]:
+        """Those of a document, in their order there."""
+
     def put(self, passages: Sequence[Passage], vectors_PH: Array, hashes: Mapping[str, str]) -> None:
         """Add the passages of whole documents, in place of those that it held of them, at once: a reader sees the old or the new.
 
@@ -58,7 +61,7 @@ class PassageStore(Protocol):
         """Call it after changes: searches get fast again, and what was replaced or removed is gone from the files too."""
 
     def nearest(self, vector_H: Array, count: int) -> list[Hit]:
-        """The passages whose vectors are nearest to one of length 1, the nearest first."""
+        """The passages whose vectors are nearest to one of length 1, the nearest first, of equal ones by document and place."""
 
     def matching(self, words: str, count: int) -> list[Hit]:
-        """The passages that a text's words stand in, the best first, by BM25."""
+        """The passages that a text's words stand in, the best first, by BM25, of equal ones by document and place."""

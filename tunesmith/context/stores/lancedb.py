@@ -43,6 +43,14 @@ class LanceDB:
         found = table.search().select(["document", "sha256"]).limit(None).to_arrow()
         return dict(zip(found["document"].to_pylist(), found["sha256"].to_pylist(), strict=True))
 
+    def passages(self, document: str) -> list[Passage]:
+        """By where they begin."""
+        table = self._table
+        if table is None:
+            return []
+        found = table.search().where(_among([document])).select(_SHOWN).limit(None).to_list()
+        return sorted(map(_passage, found), key=lambda one: one.start)
+
     def put(self, passages: Sequence[Passage], vectors_PH: Array, hashes: Mapping[str, str]) -> None:
         """Replace all passages of these documents."""
         rows = pa.table(
@@ -84,16 +92,16 @@ class LanceDB:
         table = self._table
         if table is None:
             return []
-        found = table.search(vector_H).distance_type("dot").select([*_SHOWN, "_distance"]).limit(count).to_list()
-        return [Hit(_passage(row), 1 - float(row["_distance"])) for row in found]
+        found = table.search(vector_H).distance_type("dot").select([*_SHOWN, "_distance"]).limit(2 * count).to_list()
+        return _ordered([Hit(_passage(row), 1 - float(row["_distance"])) for row in found])[:count]
 
     def matching(self, words: str, count: int) -> list[Hit]:
         """By BM25."""
         table = self._table
         if table is None or not words.strip():
             return []
-        found = table.search(words, query_type="fts").select([*_SHOWN, "_score"]).limit(count).to_list()
-        return [Hit(_passage(row), float(row["_score"])) for row in found]
+        found = table.search(words, query_type="fts").select([*_SHOWN, "_score"]).limit(2 * count).to_list()
+        return _ordered([Hit(_passage(row), float(row["_score"])) for row in found])[:count]
 
     @property
     def _table(self) -> Any:
@@ -104,6 +112,11 @@ class LanceDB:
 
 def _passage(row: Mapping[str, Any]) -> Passage:
     return Passage(row["document"], row["start"], row["end"], tuple(json.loads(row["headings"])), row["text"])
+
+
+def _ordered(hits: Sequence[Hit]) -> list[Hit]:
+    """LanceDB gives those of one score in any order; twice as many are asked for, so that few are cut between two that are equal."""
+    return sorted(hits, key=lambda hit: (-hit.score, hit.passage.document, hit.passage.start))
 
 
 def _among(documents: Sequence[str]) -> str:
