@@ -111,6 +111,11 @@ def test_other_settings_or_another_model_take_a_new_index(library: Path, encoder
     ):
         built(encoder_folder, passage_tokens=30)
     assert built(encoder_folder, passage_tokens=30, rebuild=True)["passage_tokens"] == 30
+    other = tmp_path / "narrow"
+    config = transformers.BertConfig.from_pretrained(encoder_folder, hidden_size=16)
+    transformers.BertModel(config).save_pretrained(other)
+    transformers.AutoTokenizer.from_pretrained(encoder_folder).save_pretrained(other)
+    assert counts(built(other, rebuild=True)) == (2, 0, 0, 0)  # vectors of another length
     copy = tmp_path / "model"
     model = transformers.AutoModel.from_pretrained(encoder_folder)
     model.save_pretrained(copy)

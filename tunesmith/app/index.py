@@ -4,6 +4,7 @@ INDEX/index.json     what it is of, the model of its vectors, the length of its 
 INDEX/passages/      the store
 """
 
+import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -108,6 +109,10 @@ class Embedder:
         self._speaker = load_untuned(recipe, registry.create("objective", "classify"), "classification", "text")
         self.sha256 = self._speaker.model.source.sha256 or ""
         self.max_tokens = self._speaker.model.facts.max_length
+        if not self._speaker.model.tokenizer.is_fast:
+            raise UsageError(
+                f"{name}: its tokenizer does not tell where in a text its tokens stand. Name an encoder with a tokenizer.json."
+            )
 
     def vectors(self, texts: Sequence[str], tick: Callable[[int], None] = lambda done: None) -> Array:
         """Of each text the mean of its last hidden states, at length 1: shape (texts, H). What is longer than the model reads is cut."""
@@ -211,7 +216,7 @@ def _first(unread: dict[str, str]) -> str:
 def _opened(folder: Path, source: str, model: str, passage_tokens: int, overlap_tokens: int, rebuild: bool) -> Index:
     """The index that is there, or a new one. Raises: UsageError."""
     is_there = (folder / "index.json").is_file()
-    if not is_there and folder.is_dir() and any(folder.iterdir()):
+    if not is_there and folder.is_dir() and any(path.name != "passages" for path in folder.iterdir()):  # what was half removed is there too
         raise UsageError(f"{folder}: holds something else. Name another folder with --to.")
     if is_there and not rebuild:
         index = open_index(folder)
@@ -231,7 +236,8 @@ def _opened(folder: Path, source: str, model: str, passage_tokens: int, overlap_
         raise UsageError(f"--overlap-tokens {overlap_tokens}: expected fewer than half of a passage's {passage_tokens}.")
     index = Index(folder, source, Settings(model, embedder.sha256, passage_tokens, overlap_tokens))
     index.__dict__["embedder"] = embedder
-    index.store.remove(list(index.store.documents()))
+    (folder / "index.json").unlink(missing_ok=True)  # from here on it is no index
+    shutil.rmtree(folder / "passages", ignore_errors=True)
     write_json(folder / "index.json", {"schema": _SCHEMA, "source": source, "settings": asdict(index.settings)})
     return index
 
