@@ -116,6 +116,7 @@ def test_other_settings_or_another_model_take_a_new_index(library: Path, encoder
     transformers.BertModel(config).save_pretrained(other)
     transformers.AutoTokenizer.from_pretrained(encoder_folder).save_pretrained(other)
     assert counts(built(other, rebuild=True)) == (2, 0, 0, 0)  # vectors of another length
+    assert {path.name for path in Path("library.index").iterdir()} == {"index.json", "passages"}
     copy = tmp_path / "model"
     model = transformers.AutoModel.from_pretrained(encoder_folder)
     model.save_pretrained(copy)

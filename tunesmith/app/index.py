@@ -216,7 +216,7 @@ def _first(unread: dict[str, str]) -> str:
 def _opened(folder: Path, source: str, model: str, passage_tokens: int, overlap_tokens: int, rebuild: bool) -> Index:
     """The index that is there, or a new one. Raises: UsageError."""
     is_there = (folder / "index.json").is_file()
-    if not is_there and folder.is_dir() and any(path.name != "passages" for path in folder.iterdir()):  # what was half removed is there too
+    if not is_there and folder.is_dir() and any(folder.iterdir()):
         raise UsageError(f"{folder}: holds something else. Name another folder with --to.")
     if is_there and not rebuild:
         index = open_index(folder)
@@ -236,9 +236,13 @@ def _opened(folder: Path, source: str, model: str, passage_tokens: int, overlap_
         raise UsageError(f"--overlap-tokens {overlap_tokens}: expected fewer than half of a passage's {passage_tokens}.")
     index = Index(folder, source, Settings(model, embedder.sha256, passage_tokens, overlap_tokens))
     index.__dict__["embedder"] = embedder
-    (folder / "index.json").unlink(missing_ok=True)  # from here on it is no index
-    shutil.rmtree(folder / "passages", ignore_errors=True)
+    passages, old = folder / "passages", folder / "passages.old"
+    if is_there and passages.is_dir():
+        shutil.rmtree(old, ignore_errors=True)
+        passages.rename(old)  # at once: an index without passages is one that is not filled yet
     write_json(folder / "index.json", {"schema": _SCHEMA, "source": source, "settings": asdict(index.settings)})
+    if is_there:
+        shutil.rmtree(old, ignore_errors=True)
     return index
 
 
