@@ -1,13 +1,11 @@
 """Questions to an index: what is found, shown and named."""
 
-import http.server
 import json
-import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+from chat_server import Served, serving
 from suite_files import byte_model
 
 from tunesmith.app.ask import ask
@@ -35,33 +33,12 @@ def speaker(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return byte_model(tmp_path_factory.mktemp("models") / "bytes", max_length=540, chat=True)
 
 
-class Server(http.server.BaseHTTPRequestHandler):
-    """Names the first passage."""
-
-    asked: list[dict[str, Any]] = []
-
-    def do_POST(self) -> None:
-        type(self).asked.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-        body = json.dumps({"choices": [{"message": {"content": "It is good [1]. See [7]."}, "finish_reason": "length"}]}).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
 @pytest.fixture
-def url(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
     monkeypatch.setattr(endpoint, "index_settings", IndexSettings)
     monkeypatch.setattr(endpoint, "_PAUSES_SECONDS", (0.0,))
-    Server.asked = []
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"m@http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    server.server_close()
+    with serving("It is good [1]. See [7].", finish="length") as served:
+        yield served
 
 
 def test_as_many_passages_are_shown_as_the_window_holds(index: Path, speaker: Path) -> None:
@@ -82,11 +59,11 @@ def test_as_many_passages_are_shown_as_the_window_holds(index: Path, speaker: Pa
         ask(index, QUESTION, model=str(speaker), max_new_tokens=400)
 
 
-def test_an_endpoint_answers_too_and_what_it_names_is_told(index: Path, url: str) -> None:
-    found = ask(index, QUESTION, endpoint=url, count=2)
+def test_an_endpoint_answers_too_and_what_it_names_is_told(index: Path, server: Served) -> None:
+    found = ask(index, QUESTION, endpoint=server.name, count=2)
     assert (found["answer"], found["cut"], found["cited"], found["context"]) == ("It is good [1]. See [7].", True, [1], None)
-    assert found["model"] == url
-    (asked,) = Server.asked
+    assert found["model"] == server.name
+    (asked,) = server.asked
     assert asked["temperature"] == 0
     assert "the cat is very good" in asked["messages"][0]["content"]
     with pytest.raises(FetchError, match="no answer after 1 attempts"):
@@ -104,8 +81,8 @@ def test_a_search_alone_asks_no_model(index: Path) -> None:
         ask(index, QUESTION, model="a", endpoint="b@http://c")
 
 
-def test_the_command_shows_the_answer_with_its_sources(index: Path, url: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["ask", str(index), QUESTION, "--endpoint", url, "-k", "2"]) == 0
+def test_the_command_shows_the_answer_with_its_sources(index: Path, server: Served, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["ask", str(index), QUESTION, "--endpoint", server.name, "-k", "2"]) == 0
     said = capsys.readouterr().out
     assert "It is good [1]. See [7].… (cut)" in said
     assert "[1] 0.txt\n" in said

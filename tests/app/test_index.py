@@ -111,6 +111,11 @@ def test_other_settings_or_another_model_take_a_new_index(library: Path, encoder
     ):
         built(encoder_folder, passage_tokens=30)
     assert built(encoder_folder, passage_tokens=30, rebuild=True)["passage_tokens"] == 30
+    again = build_index("library")  # what is not asked for is as before
+    assert (again["model"]["name"], again["passage_tokens"], again["overlap_tokens"]) == (str(encoder_folder), 30, 8)
+    assert counts(again) == (0, 0, 0, 2)
+    assert build_index("library", overlap_tokens=4, rebuild=True)["passage_tokens"] == 30
+    built(encoder_folder, passage_tokens=30, rebuild=True)
     other = tmp_path / "narrow"
     config = transformers.BertConfig.from_pretrained(encoder_folder, hidden_size=16)
     transformers.BertModel(config).save_pretrained(other)

@@ -8,6 +8,7 @@ from tunesmith.app.chat import load_speaker
 from tunesmith.app.index import Found, open_index
 from tunesmith.app.interruption import Interruption
 from tunesmith.app.learned import checked_length
+from tunesmith.app.people import is_known, person, talk
 from tunesmith.context.passages import cited, request
 from tunesmith.core.endpoint import Endpoint
 from tunesmith.core.errors import UsageError
@@ -30,6 +31,8 @@ def ask(
     count: int = 5,
     max_new_tokens: int | None = None,
     answers: bool = True,
+    user: str | None = None,
+    remembers: bool = True,
     tell: Callable[[str], None] = lambda piece: None,
     progress: Callable[[Event], None] | None = None,
 ) -> dict[str, Any]:
@@ -39,19 +42,19 @@ def ask(
         model: a language model or a run of one; None: the embedded one. `endpoint`: one behind an address, NAME@URL, in its place.
         count: passages that are looked for, as far as the model's window holds them.
         answers: whether a model is asked at all; else the passages are all there is.
+        user: who asks. What the index keeps of that person is searched too, the profile is shown to the model, and question and answer are kept, where it `remembers`.
         tell: is given the answer piece by piece.
-    Returns: {schema, index, question, passages, model, answer, cut, cited, context}. Each passage is {number, document, start, end, headings, text, by_meaning, by_words}: its place in
-        either ranking, or null. `context`: {tokens, window, share, dropped}: tokens of the request, those that the model can take, and passages that did not fit; null of an
+    Returns: {schema, index, question, passages, model, answer, cut, cited, context}. Each passage is {number, document, start, end, headings, text, by_meaning, by_words, kept_of}: its place in
+        either ranking, or null, and whether it is everybody's (`all`) or of the one who asks (`documents`, `history`). `context`: {tokens, window, share, dropped}: tokens of the request, those that the model can take, and passages that did not fit; null of an
         endpoint, whose window is not known. `model`, `answer`, `cut`, `cited` and `context` are null where no model is asked.
     Raises: UsageError, where there is no index, its vectors' model is another by now, the question is empty, or nothing fits the model's window; ModelError; FetchError.
     """
-    if model is not None and endpoint is not None:
-        raise UsageError("a model and an endpoint: name one of them.")
-    index = open_index(folder)
+    speaker, index = _named(model, endpoint), open_index(folder)
     with Interruption() as interruption:
         say = interruption.checked(progress)
         say(Stage("search", str(folder)))
-        found = index.search(question, count)
+        found = index.search(question, count, user)
+        profile = person(folder, user, index.embedder).profile if user is not None and is_known(folder, user) else ""
         document: dict[str, Any] = {
             "schema": "tunesmith/ask/1",
             "index": str(folder),
@@ -60,16 +63,19 @@ def ask(
         }
         if not answers:
             return document | dict.fromkeys(("model", "answer", "cut", "cited", "context"))
-        say(Stage("model", endpoint or model or DEFAULT_MODEL))
+        say(Stage("model", speaker))
         most = checked_length(max_new_tokens) or _MOST_TOKENS
         if endpoint is not None:
-            answer, is_cut, context = _by_endpoint(Endpoint.named(endpoint), question, found, most)
+            answer, is_cut, context = _by_endpoint(Endpoint.named(endpoint), question, found, profile, most)
             tell(answer)
         else:
-            answer, is_cut, context = _by_model(model or DEFAULT_MODEL, question, found, most, tell)
+            answer, is_cut, context = _by_model(speaker, question, found, profile, most, tell)
+        if user is not None and remembers:
+            vector_H = index.embedder.vectors([talk(question, answer)])[0]
+            person(folder, user, index.embedder).remember(question, answer, vector_H)
     shown = len(found) - (context["dropped"] if context else 0)
     return document | {
-        "model": endpoint or model or DEFAULT_MODEL,
+        "model": speaker,
         "answer": answer.strip(),
         "cut": is_cut,
         "cited": cited(answer, shown),
@@ -77,23 +83,32 @@ def ask(
     }
 
 
+def _named(model: str | None, endpoint: str | None) -> str:
+    """Who answers."""
+    if model is not None and endpoint is not None:
+        raise UsageError("a model and an endpoint: name one of them.")
+    return endpoint or model or DEFAULT_MODEL
+
+
 def _said(number: int, found: Found) -> dict[str, Any]:
     one = found.passage
     place = {"number": number, "document": one.document, "start": one.start, "end": one.end, "headings": list(one.headings)}
-    return {**place, "text": one.text, "by_meaning": found.by_meaning, "by_words": found.by_words}
+    return {**place, "text": one.text, "by_meaning": found.by_meaning, "by_words": found.by_words, "kept_of": found.kept_of}
 
 
-def _by_endpoint(endpoint: Endpoint, question: str, found: Sequence[Found], most: int) -> tuple[str, bool, None]:
-    asked = [Message("user", request(question, [one.passage for one in found]))]
+def _by_endpoint(endpoint: Endpoint, question: str, found: Sequence[Found], profile: str, most: int) -> tuple[str, bool, None]:
+    asked = [Message("user", request(question, [one.passage for one in found], profile))]
     reply = endpoint.chat(asked, max_tokens=most, temperature=0.0, top_p=1.0, seed=0)
     return reply.text, reply.is_cut, None
 
 
-def _by_model(name: str, question: str, found: Sequence[Found], most: int, tell: Callable[[str], None]) -> tuple[str, bool, dict[str, Any]]:
+def _by_model(
+    name: str, question: str, found: Sequence[Found], profile: str, most: int, tell: Callable[[str], None]
+) -> tuple[str, bool, dict[str, Any]]:
     speaker = load_speaker(name)
     window = speaker.model.facts.max_length
     for kept in range(len(found), -1, -1):
-        asked = [Message("user", request(question, [one.passage for one in found[:kept]]))]
+        asked = [Message("user", request(question, [one.passage for one in found[:kept]], profile))]
         num_tokens = speaker.num_prompt_tokens(asked)
         if num_tokens + most <= window and (kept or not found):
             break

@@ -2,19 +2,21 @@
 
 INDEX/index.json     what it is of, the model of its vectors, the length of its passages
 INDEX/passages/      the store
+INDEX/people/        what it keeps of single people, of whom nobody else's search sees anything (`app/people.py`)
 """
 
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from tunesmith.app.interruption import Interruption
+from tunesmith.app.people import is_known, person
 from tunesmith.context.chunks import Span, split
 from tunesmith.context.fusion import fused
 from tunesmith.core import registry
@@ -46,6 +48,9 @@ class Settings:
     overlap_tokens: int
 
 
+Kept = Literal["all", "documents", "history"]
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """A passage that answers a question, and its place, from 1, in each of the rankings; None where that does not hold it."""
@@ -53,6 +58,8 @@ class Found:
     passage: Passage
     by_meaning: int | None
     by_words: int | None
+    kept_of: Kept = "all"
+    """Whose it is: everybody's, or of the one who asks a document or a part of the history."""
 
 
 class Index:
@@ -79,16 +86,27 @@ class Index:
             )
         return found
 
-    def search(self, question: str, count: int) -> list[Found]:
+    def search(self, question: str, count: int, user: str | None = None) -> list[Found]:
         """The passages that answer a question best, by reciprocal rank fusion of nearness of meaning and BM25.
 
+        Args:
+            user: who asks: what is kept of that person is searched too, and of nobody else.
         Raises: UsageError, for a question without text.
         """
         if not question.strip():
             raise UsageError("the question is empty. Say what is to be looked up.")
-        rankings = self.rankings(question, self.embedder.vectors([question])[0], count)
-        places = [{passage: place for place, passage in enumerate(ranking, start=1)} for ranking in rankings]
-        return [Found(passage, places[0].get(passage), places[1].get(passage)) for passage in fused(rankings)[:count]]
+        stores: dict[Kept, PassageStore] = {"all": self.store}
+        if user is not None and is_known(self.folder, user):
+            who = person(self.folder, user, self.embedder)
+            stores |= {"documents": who.documents, "history": who.history}
+        vector_H, ranked = self.embedder.vectors([question])[0], max(_RANKED, 4 * count)
+        near = [(hit, kept) for kept, store in stores.items() for hit in store.nearest(vector_H, ranked)]
+        near.sort(key=lambda found: -found[0].score)  # a cosine is the same in every store; BM25's score is not
+        rankings = [[(kept, hit.passage) for hit, kept in near]]
+        rankings += [[(kept, hit.passage) for hit in store.matching(question, ranked)] for kept, store in stores.items()]
+        by_meaning, *by_words = [{key: place for place, key in enumerate(ranking, start=1)} for ranking in rankings]
+        words = {key: place for places in by_words for key, place in places.items()}
+        return [Found(key[1], by_meaning.get(key), words.get(key), key[0]) for key in fused(rankings)[:count]]
 
     def rankings(self, question: str, vector_H: Array, count: int) -> tuple[list[Passage], list[Passage]]:
         """By meaning and by words, of as many passages as it takes to find the best `count`. `vector_H`: the question's."""
@@ -131,10 +149,12 @@ def build_index(
     source: str,
     folder: Path | None = None,
     *,
-    model: str = "minilm-l6",
-    passage_tokens: int = 200,
-    overlap_tokens: int = 40,
+    model: str | None = None,
+    passage_tokens: int | None = None,
+    overlap_tokens: int | None = None,
     rebuild: bool = False,
+    user: str | None = None,
+    profile: str | None = None,
     progress: Callable[[Event], None] | None = None,
 ) -> dict[str, Any]:
     """Make an index of documents, or bring it up to date: only documents whose text is another are read by the model again.
@@ -142,12 +162,16 @@ def build_index(
     Args:
         source: a folder, a file, or a source of texts that a recipe could name.
         folder: of the index; None: the source's name with `.index`, in the working directory.
+        model: the encoder that makes the vectors. It, and the tokens, are as the index has them, where that is there; else `minilm-l6`, 200 and 40.
         rebuild: make an index anew whose settings are others.
-    Returns: {schema, index, source, model: {name, sha256}, passage_tokens, overlap_tokens, documents, passages, added, changed, removed, unchanged, left_out, seconds}; all but the
+        user: whose documents these are: only that person's questions find them. The index is there already, and its settings stand.
+        profile: what every request of that person shows from now on; None: as before.
+    Returns: {schema, index, source, user, model: {name, sha256}, passage_tokens, overlap_tokens, documents, passages, added, changed, removed, unchanged, left_out, seconds}; all but the
         settings and `left_out` (name -> why) are numbers. Interrupted, it goes on by the same call.
     Raises: UsageError, where `folder` is no index, or one with other settings; DataError, where there is no text to index; FetchError, ModelError.
     """
     folder = folder or Path(f"{Path(source).name or 'documents'}.index")
+    wanted = {"model": model, "passage_tokens": passage_tokens, "overlap_tokens": overlap_tokens}
     started = time.perf_counter()
     with Interruption() as interruption:
         say = interruption.checked(progress)
@@ -155,25 +179,23 @@ def build_index(
         documents, unread = _read(source)
         if not documents:
             raise DataError(f"{source}: holds no text to index.{_first(unread)}")
-        index = _opened(folder, source, model, passage_tokens, overlap_tokens, rebuild)
-        known = index.store.documents()
+        index = _opened(folder, source, wanted, rebuild) if user is None else open_index(folder)
+        store = index.store if user is None else _store_of(index, user, profile)
+        known = store.documents()
         new = [one for name, one in documents.items() if known.get(name) != one.sha256]
         gone = [name for name in known if name not in documents and name.partition("#")[0] not in unread]
-        _put(index, new, say)
-        index.store.remove(gone)
-        if new or gone:
-            say(Stage("store"))
-            index.store.tidy()
+        _bring_up_to_date(index, store, new, gone, say)
     added = sum(one.name not in known for one in new)
     return {
         "schema": _SCHEMA,
         "index": str(folder),
         "source": source,
+        "user": user,
         "model": {"name": index.settings.model, "sha256": index.settings.model_sha256},
         "passage_tokens": index.settings.passage_tokens,
         "overlap_tokens": index.settings.overlap_tokens,
-        "documents": len(index.store.documents()),
-        "passages": len(index.store),
+        "documents": len(store.documents()),
+        "passages": len(store),
         "added": added,
         "changed": len(new) - added,
         "removed": len(gone),
@@ -213,22 +235,21 @@ def _first(unread: dict[str, str]) -> str:
     return "".join(f" {name}: {why}" for name, why in list(unread.items())[:1])
 
 
-def _opened(folder: Path, source: str, model: str, passage_tokens: int, overlap_tokens: int, rebuild: bool) -> Index:
-    """The index that is there, or a new one. Raises: UsageError."""
-    is_there = (folder / "index.json").is_file()
+_DEFAULTS: Mapping[str, Any] = {"model": "minilm-l6", "passage_tokens": 200, "overlap_tokens": 40}
+
+
+def _opened(folder: Path, source: str, wanted: Mapping[str, Any], rebuild: bool) -> Index:
+    """The index that is there, or a new one. `wanted`: settings, where they are asked for. Raises: UsageError."""
+    is_there, asked = (folder / "index.json").is_file(), {name: value for name, value in wanted.items() if value is not None}
     if not is_there and folder.is_dir() and any(folder.iterdir()):
         raise UsageError(f"{folder}: holds something else. Name another folder with --to.")
+    before = asdict(open_index(folder).settings) if is_there else {}
     if is_there and not rebuild:
-        index = open_index(folder)
-        asked = {"model": model, "passage_tokens": passage_tokens, "overlap_tokens": overlap_tokens}
-        other = [
-            f"{name} {getattr(index.settings, name)}, not {value}"
-            for name, value in asked.items()
-            if getattr(index.settings, name) != value
-        ]
+        other = [f"{name} {before[name]}, not {value}" for name, value in asked.items() if before[name] != value]
         if other:
             raise UsageError(f"{folder}: was made with {'; '.join(other)}. Ask for the same, or make it anew: --rebuild.")
-        return index
+        return open_index(folder)
+    model, passage_tokens, overlap_tokens = (asked.get(name, before.get(name, default)) for name, default in _DEFAULTS.items())
     embedder = Embedder(model)
     if passage_tokens > embedder.max_tokens:
         raise UsageError(f"--passage-tokens {passage_tokens}: {model} reads {embedder.max_tokens} at most.")
@@ -246,7 +267,25 @@ def _opened(folder: Path, source: str, model: str, passage_tokens: int, overlap_
     return index
 
 
-def _put(index: Index, documents: Sequence[Document], say: Callable[[Event], None]) -> None:
+def _store_of(index: Index, user: str, profile: str | None) -> PassageStore:
+    """That of a person's documents, once a new profile is kept."""
+    who = person(index.folder, user, index.embedder)
+    if profile is not None:
+        who.set_profile(profile)
+    return who.documents
+
+
+def _bring_up_to_date(
+    index: Index, store: PassageStore, new: Sequence[Document], gone: Sequence[str], say: Callable[[Event], None]
+) -> None:
+    _put(index, store, new, say)
+    store.remove(gone)
+    if new or gone:
+        say(Stage("store"))
+        store.tidy()
+
+
+def _put(index: Index, store: PassageStore, documents: Sequence[Document], say: Callable[[Event], None]) -> None:
     """Cut documents into passages and put these into the store, some whole documents at a time."""
     if not documents:
         return
@@ -256,7 +295,7 @@ def _put(index: Index, documents: Sequence[Document], say: Callable[[Event], Non
         say(Progress("embed", done, total))
         texts = ["\n".join([" > ".join(one.headings), one.text]).strip() for _, passages in batch for one in passages]
         vectors_PH = index.embedder.vectors(texts)
-        index.store.put([one for _, passages in batch for one in passages], vectors_PH, {one.name: one.sha256 for one, _ in batch})
+        store.put([one for _, passages in batch for one in passages], vectors_PH, {one.name: one.sha256 for one, _ in batch})
         done += sum(len(one.text) for one, _ in batch)
     say(Progress("embed", total, total))
 

@@ -18,42 +18,60 @@ _MOST_LEFT_OUT = 5
 """Rows that are named; the rest is counted."""
 
 
+_Question = Annotated[str | None, typer.Argument(metavar="[QUESTION]", help="In a sentence, in quotes.", show_default=False)]
+_Model = Annotated[
+    str | None,
+    typer.Option(
+        metavar="MODEL|RUN", help="The language model that answers, or a run of one; default: smollm2-135m-instruct.", show_default=False
+    ),
+]
+_Endpoint = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME@URL", help="Let a model behind an OpenAI-compatible address answer; the key from OPENAI_API_KEY.", show_default=False
+    ),
+]
+_User = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Who asks: that person's documents, profile and history are used too, and the answer is kept there.",
+        show_default=False,
+    ),
+]
+_Questions = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="In place of a question: measure the search on a table of questions with the spans that answer them.",
+        show_default=False,
+    ),
+]
+
+
 def ask(
     index: Annotated[Path, typer.Argument(metavar="INDEX", help="What `tunesmith index` made.")],
-    question: Annotated[str | None, typer.Argument(metavar="[QUESTION]", help="In a sentence, in quotes.", show_default=False)] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            metavar="MODEL|RUN",
-            help="The language model that answers, or a run of one; default: smollm2-135m-instruct.",
-            show_default=False,
-        ),
-    ] = None,
-    endpoint: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME@URL",
-            help="Let a model behind an OpenAI-compatible address answer; the key from OPENAI_API_KEY.",
-            show_default=False,
-        ),
-    ] = None,
+    question: _Question = None,
+    model: _Model = None,
+    endpoint: _Endpoint = None,
     passages: Annotated[int, typer.Option("-k", "--passages", min=1, metavar="N", help="Passages that it answers from.")] = 5,
     max_new_tokens: Annotated[int, typer.Option(min=1, metavar="N", help="Cut the answer at this length.")] = 256,
+    user: _User = None,
+    no_history: Annotated[bool, typer.Option("--no-history", help="With --user: do not keep this question and its answer.")] = False,
+    forget: Annotated[
+        bool, typer.Option("--forget", help="With --user and no question: delete all that the index keeps of that person.")
+    ] = False,
     search_only: Annotated[bool, typer.Option("--search-only", help="Show the passages and ask no model.")] = False,
-    check: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="In place of a question: measure the search on a table of questions with the spans that answer them.",
-            show_default=False,
-        ),
-    ] = None,
+    check: _Questions = None,
     json: JsonOption = False,
 ) -> None:
     """Answer a question from the documents of an index, and say from which.
 
     Passages are found by meaning and by words. What stands in them is shown to the model as quoted text; read an answer as you would its sources.
     """
+    if forget:
+        _forget(index, user, question)
+        return
     if check is not None and question is None:
         _check(index, check, passages, json)
         return
@@ -66,14 +84,24 @@ def ask(
         with Progress() as progress:
             found = asked(
                 index, question, model=model, endpoint=endpoint, count=passages, max_new_tokens=max_new_tokens, answers=not search_only,
-                progress=progress, **({} if json else {"tell": _show}),
+                user=user, remembers=not no_history, progress=progress, **({} if json else {"tell": _show}),
             )  # fmt: skip
         write_document(found)
         if not json:
             _print(found)
 
 
+def _forget(index: Path, user: str | None, question: str | None) -> None:
+    from tunesmith.app.people import forget
+
+    if user is None or question is not None:
+        raise UsageError("--forget: expected --user NAME, and no question.")
+    forget(index, user)
+    console().print(f"{index}: forgot {user}", soft_wrap=True)
+
+
 _WAYS = {"by_meaning": "by meaning", "by_words": "by words", "both": "both"}
+_KEPT = {"all": "", "documents": "yours: ", "history": "your history: "}
 _MEASURES = {"recall": "recall", "ndcg": "nDCG", "iou": "IoU"}
 
 
@@ -123,7 +151,7 @@ def _print(found: Mapping[str, Any]) -> None:
         sys.stdout.write("… (cut)\n\n" if found["cut"] else "\n\n")
     shown = len(found["passages"]) - (found["context"]["dropped"] if found["context"] else 0)
     for one in found["passages"][:shown]:
-        place = ", ".join([one["document"], *([" > ".join(one["headings"])] if one["headings"] else [])])
+        place = ", ".join([_KEPT[one["kept_of"]] + one["document"], *([" > ".join(one["headings"])] if one["headings"] else [])])
         mark = "" if found["answer"] is None or one["number"] in found["cited"] else " (not named in the answer)"
         out.print(f"[{one['number']}] {place}{mark}", style="bold", soft_wrap=True)
         if found["answer"] is None:
