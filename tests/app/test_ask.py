@@ -9,7 +9,7 @@ from chat_server import Served, serving
 from suite_files import byte_model
 
 from tunesmith.app.ask import ask
-from tunesmith.app.index import build_index
+from tunesmith.app.index_build import build_index
 from tunesmith.cli.main import run
 from tunesmith.core import endpoint
 from tunesmith.core.errors import FetchError, UsageError

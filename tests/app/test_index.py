@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 import transformers
 
-from tunesmith.app import index as under_test
-from tunesmith.app.index import Embedder, build_index, open_index
+from tunesmith.app import index_build as under_test
+from tunesmith.app.index import Embedder, open_index
+from tunesmith.app.index_build import build_index
 from tunesmith.app.watch import changes
 from tunesmith.cli.main import run
+from tunesmith.core import registry
 from tunesmith.core.errors import DataError, UsageError
 
 
@@ -101,13 +103,14 @@ def test_an_interrupted_index_goes_on(library: Path, encoder_folder: Path, embed
 
 
 def open_store(folder: Path) -> Any:
-    return under_test.registry.create("store", "lancedb", folder=str(folder / "none"))
+    return registry.create("store", "lancedb", folder=str(folder / "none"))
 
 
 def test_other_settings_or_another_model_take_a_new_index(library: Path, encoder_folder: Path, tmp_path: Path) -> None:
     built(encoder_folder)
     with pytest.raises(
-        UsageError, match=r"library.index: was made with passage_tokens 20, not 30. Ask for the same, or make it anew: --rebuild"
+        UsageError,
+        match=r"library.index: was made with passage_tokens 20, not 30. Ask for the same, name another folder with --to, or make it anew: --rebuild",
     ):
         built(encoder_folder, passage_tokens=30)
     assert built(encoder_folder, passage_tokens=30, rebuild=True)["passage_tokens"] == 30
@@ -129,7 +132,10 @@ def test_other_settings_or_another_model_take_a_new_index(library: Path, encoder
     built(copy, folder=Path("other.index"))
     model.embeddings.word_embeddings.weight.data += 1
     model.save_pretrained(copy)
-    with pytest.raises(UsageError, match="is another model than its vectors were made with. Make it anew: --rebuild"):
+    with pytest.raises(
+        UsageError,
+        match=r"is another model than its vectors were made with. Make it anew: tunesmith index \S+library --to other.index --rebuild",
+    ):
         open_index(Path("other.index")).search("cat", 1)
     (library / "cat.md").write_text("a new text")
     with pytest.raises(UsageError, match="is another model"):
@@ -139,7 +145,7 @@ def test_other_settings_or_another_model_take_a_new_index(library: Path, encoder
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"passage_tokens": 400}, "--passage-tokens 400: .* reads 64 at most"),
+        ({"passage_tokens": 49}, "--passage-tokens 49: .* reads 48 at most, beside a passage's titles"),
         ({"overlap_tokens": 10}, "--overlap-tokens 10: expected fewer than half of a passage's 20"),
         ({"folder": Path("library")}, "library: holds something else. Name another folder with --to"),
     ],
@@ -194,6 +200,54 @@ def test_an_index_inside_of_its_documents_is_none_of_them(library: Path, encoder
     (library / "cat.md").write_text("the cat ran")
     next(watching)
     assert counts(built(encoder_folder, folder=inside)) == (0, 1, 0, 1)
+
+
+def test_what_an_index_is_of_is_not_replaced_by_something_else(library: Path, encoder_folder: Path, tmp_path: Path) -> None:
+    built(encoder_folder)
+    other = tmp_path / "deep" / "library"
+    other.mkdir(parents=True)
+    (other / "film.md").write_text("the film was bad")
+    with pytest.raises(UsageError, match=r"library.index: was made of \S+library. Ask for the same, name another folder with --to"):
+        built(encoder_folder, source="deep/library")
+    made = built(encoder_folder, source="deep/library", rebuild=True)
+    assert (made["documents"], open_index(Path("library.index")).source) == (1, str(other))
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(UsageError, match="file: holds something else"):
+        built(encoder_folder, folder=Path("file"))
+    (Path("library.index") / "index.json").write_text("{")
+    with pytest.raises(UsageError, match="is not what an index holds"):
+        built(encoder_folder)
+    assert built(encoder_folder, rebuild=True)["documents"] == 2
+
+
+def test_a_text_that_was_taken_out_is_gone(library: Path, encoder_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (library / "rows.csv").write_text("text\nzulu one\nzulu two\n")
+    (library / "C#1.md").write_text("a sharp note")
+    built(encoder_folder)
+    (library / "rows.csv").write_text("text\n")
+    (library / "C#1.md").write_bytes(b"caf\xe9")
+
+    def interrupted(self: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(registry.load("store", "lancedb"), "tidy", interrupted)
+        built(encoder_folder)
+    assert counts(built(encoder_folder)) == (0, 0, 0, 2)
+    assert open_index(Path("library.index")).store.documents().keys() == {"cat.md", "dog.md", "C#1.md"}
+    held = [path for path in Path("library.index").rglob("*") if path.is_file() and b"zulu one" in path.read_bytes()]
+    assert not held
+
+
+def test_titles_leave_room_for_the_text(library: Path, encoder_folder: Path, embedded: list[str]) -> None:
+    (library / "cat.md").write_text(f"# {'very ' * 60}\nthe cat sat on the mat\n\n" + "a good dog ran. " * 8)
+    (library / "dog.md").write_bytes(b"# Guide\r\n\r\na dog ran\r\n\r\nTop\r\n===\r\nthe film")
+    built(encoder_folder, passage_tokens=40)
+    assert max(map(len, embedded)) < 120 + 40 * 8
+    assert any(text.startswith("very very") and "a good dog ran." in text for text in embedded)
+    assert {one.headings for one in open_index(Path("library.index")).store.passages("dog.md")} == {("Guide",)}
+    made = build_index("library", Path("short.index"), model=str(encoder_folder), passage_tokens=16)
+    assert made["overlap_tokens"] == 3
 
 
 def test_a_change_is_told_once_it_has_stood_still(library: Path) -> None:

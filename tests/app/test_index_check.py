@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from tunesmith.app.index import build_index
+from tunesmith.app.index_build import build_index
 from tunesmith.app.index_check import check_index
 from tunesmith.cli.main import run
-from tunesmith.core.errors import DataError, UsageError
+from tunesmith.core.errors import DataError
 
 TEXT = "# Cats\nthe cat sat on the mat\n# Dogs\na dog ran\n# Films\nthe film was very bad\n"
 
@@ -32,7 +32,7 @@ def asked(*rows: dict[str, Any]) -> Path:
 def test_recall_overlap_and_gain_are_of_the_tokens_that_answer(index: Path) -> None:
     questions = asked(
         {"question": "cat mat", "references": ["the cat sat"], "document": "pets.md"},
-        {"question": "dog", "references": [{"content": "a dog ran", "start_index": 99}], "corpus_id": "pets"},
+        {"question": "dog", "references": [{"content": "a dog ran", "start_index": 37}], "corpus_id": "pets"},
     )
     found = check_index(index, questions, count=1)
     words = {name: one["value"] for name, one in found["ways"]["by_words"].items()}
@@ -66,11 +66,48 @@ def test_questions_that_cannot_be_used_are_counted_with_their_reason(index: Path
         check_index(index, asked(rows[1]))
 
 
-def test_documents_that_have_changed_are_indexed_first(index: Path) -> None:
-    questions = asked({"question": "cat", "references": ["the cat sat"], "document": "pets.md"})
+def test_questions_on_documents_that_have_changed_are_left_out(index: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (Path("library") / "new.md").write_text("the dog was bad")
+    questions = asked(
+        {"question": "cat", "references": ["the cat sat"], "document": "pets"},
+        {"question": "dog", "references": ["the dog was bad"], "document": "new"},
+    )
+    found = check_index(index, questions)
+    assert found["rows"] == 1
+    assert (
+        found["left_out"]["2"]
+        == f"new.md is not as it was indexed. Bring the index up to date: tunesmith index {tmp_path}/library --to kept."
+    )
     (Path("library") / "pets.md").write_text(TEXT + "more\n")
-    with pytest.raises(UsageError, match="kept: its documents have changed since. Bring it up to date: tunesmith index library"):
+    with pytest.raises(DataError, match=r"no question can be used. Row 1: pets.md is not as it was indexed"):
         check_index(index, questions)
+    (Path("library") / "pets.md").write_text(TEXT)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert check_index(Path("../kept"), Path("../questions.jsonl"))["rows"] == 1
+
+
+def test_a_reference_is_the_place_that_is_told(index: Path) -> None:
+    (Path("library") / "pets.md").write_text("# Cats\nthe cat sat\n# Dogs\na dog ran\n# Films\nthe cat sat very good\n")
+    build_index("library", index)
+    second = {"content": "the cat sat", "start_index": 44}
+    found = check_index(index, asked({"question": "very good", "references": [second], "document": "pets.md"}), count=1)
+    assert found["ways"]["by_words"]["recall"]["value"] == 1
+    found = check_index(index, asked({"question": "very good", "references": ["the cat sat"], "document": "pets.md"}), count=1)
+    assert found["ways"]["by_words"]["recall"]["value"] == 0
+    inside = check_index(index, asked({"question": "very", "references": ["ery goo"], "document": "pets.md"}), count=1)
+    assert inside["ways"]["by_words"]["recall"]["value"] == 1
+
+
+def test_a_document_is_called_by_its_name_with_or_without_its_ending(index: Path) -> None:
+    for folder in ("x", "y"):
+        (Path("library") / folder).mkdir()
+        (Path("library") / folder / "readme.md").write_text(f"the film {folder}")
+    build_index("library", index)
+    names = ["x/readme.md", "y/readme", "readme", "pets"]
+    rows = [{"question": "film", "references": ["the film"], "document": name} for name in names]
+    left_out = check_index(index, asked(*rows))["left_out"]
+    assert left_out == {"3": "readme is the name of x/readme.md, y/readme.md. Name one with its folder."}
 
 
 def test_a_question_or_a_table_of_questions(index: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,8 @@ import transformers
 from chat_server import Served, serving
 
 from tunesmith.app.ask import ask
-from tunesmith.app.index import build_index, open_index
+from tunesmith.app.index import open_index
+from tunesmith.app.index_build import build_index
 from tunesmith.app.people import forget, is_known
 from tunesmith.cli.main import run
 from tunesmith.core import endpoint
@@ -34,14 +35,14 @@ def index(tmp_path: Path, encoder_folder: Path, monkeypatch: pytest.MonkeyPatch)
     for folder, text in (("shared", "the mat was good"), ("of-ann", "the cat ran zanzibar"), ("of-bob", "the cat sat quixote")):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "note.md").write_text(text)
-    built("shared", model=str(encoder_folder))
+    built("shared", model=str(encoder_folder), passage_tokens=20, overlap_tokens=0)
     built("of-ann", user="ann", profile="Ann likes cats.")
     built("of-bob", user="bob")
     return KEPT
 
 
 def built(source: str, **changes: Any) -> dict[str, Any]:
-    return build_index(source, KEPT, **{"passage_tokens": 20, "overlap_tokens": 0, **changes})
+    return build_index(source, KEPT, **changes)
 
 
 def found(user: str | None, question: str = "cat zanzibar quixote mat") -> set[tuple[str, str]]:
@@ -79,7 +80,8 @@ def test_what_was_asked_is_remembered_for_the_one_who_asked(index: Path, server:
 
 def test_a_person_is_forgotten_to_the_last_file(index: Path, server: Served, capsys: pytest.CaptureFixture[str]) -> None:
     ask(index, "is zanzibar far", endpoint=server.name, user="ann")
-    assert holding("zanzibar")
+    assert holding("is zanzibar far")  # the history
+    assert holding("the cat ran zanzibar")
     assert holding("Ann likes cats.")
     assert run(["ask", str(index), "--user", "ann", "--forget"]) == 0
     assert "kept: forgot ann" in capsys.readouterr().out
@@ -105,15 +107,79 @@ def test_a_persons_documents_are_brought_up_to_date_and_the_history_stays(index:
     assert built("shared")["unchanged"] == 1
 
 
-def test_an_index_with_vectors_of_another_model_takes_its_people_along(
-    index: Path, server: Served, encoder_folder: Path, tmp_path: Path
-) -> None:
+@pytest.fixture
+def narrow(encoder_folder: Path, tmp_path: Path) -> str:
+    """An encoder with other vectors."""
+    config = transformers.BertConfig.from_pretrained(encoder_folder, hidden_size=16)
+    transformers.BertModel(config).save_pretrained(tmp_path / "narrow")
+    transformers.AutoTokenizer.from_pretrained(encoder_folder).save_pretrained(tmp_path / "narrow")
+    return str(tmp_path / "narrow")
+
+
+def test_an_index_with_vectors_of_another_model_takes_its_people_along(index: Path, server: Served, narrow: str) -> None:
     ask(index, "who is the dog", endpoint=server.name, user="ann")
-    narrow = tmp_path / "narrow"
-    transformers.BertModel(transformers.BertConfig.from_pretrained(encoder_folder, hidden_size=16)).save_pretrained(narrow)
-    transformers.AutoTokenizer.from_pretrained(encoder_folder).save_pretrained(narrow)
-    built("shared", model=str(narrow), rebuild=True)
+    (Path("of-bob") / "note.md").write_text("# The cat\n## Very good\nthe cat sat quixote")
+    built("of-bob", user="bob")
+    built("shared", model=narrow, passage_tokens=6, rebuild=True)
     assert found("ann", "cat dog") == {SHARED, OF_ANN, ("history", "Question: who is the dog\nAnswer: a very good answer [1]")}
+    opened = open_index(index)
+    bob = opened.person("bob")
+    passages = bob.documents.passages("note.md")
+    (hit,) = bob.documents.nearest(opened.vectors(passages)[0], 1)
+    assert hit.score == pytest.approx(1, abs=1e-5)  # as the index makes vectors, titles and all
+    again = built("of-bob", user="bob")
+    assert (again["added"], again["changed"], again["unchanged"]) == (1, 0, 0)  # cut into passages of another length
+    assert all(len(one.text.split()) <= 6 for one in bob.documents.passages("note.md"))
+    assert built("of-bob", user="bob")["unchanged"] == 1
+
+
+@pytest.mark.parametrize("step", [1, 2])
+def test_vectors_made_anew_survive_an_interruption(step: int, index: Path, narrow: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    built("shared", model=narrow, rebuild=True)
+    rename, calls = Path.rename, list[Path]()
+
+    def interrupted(self: Path, target: Path) -> Path:
+        calls.append(self)
+        if len(calls) == step:
+            raise KeyboardInterrupt
+        return rename(self, target)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Path, "rename", interrupted)
+        found("ann")
+    assert found("ann") == {SHARED, OF_ANN}
+    assert {path.name for path in open_index(index).person("ann").folder.iterdir()} <= {
+        "documents",
+        "history",
+        "person.json",
+        "profile.txt",
+    }
+
+
+def test_an_interrupted_forgetting_leaves_nothing_to_be_found_and_can_be_ended(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(path: Path, **_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("tunesmith.app.people.shutil.rmtree", interrupted)
+        forget(index, "ann")
+    assert found("ann") == {SHARED}
+    forget(index, "ann")
+    assert not holding("zanzibar")
+
+
+def test_a_persons_documents_are_of_one_source_and_have_the_indexs_settings(index: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(UsageError, match=r"ann's documents are those of \S+of-ann. To have these in their place: --rebuild"):
+        built("of-bob", user="ann")
+    assert found("ann") == {SHARED, OF_ANN}
+    assert built("of-bob", user="ann", rebuild=True)["documents"] == 1
+    assert found("ann") == {SHARED, OF_BOB}
+    with pytest.raises(UsageError, match="--passage-tokens: with --user the settings are the index's"):
+        built("of-ann", user="ann", passage_tokens=30)
+    (open_index(index).person("bob").folder / "person.json").write_text("{")
+    assert found("bob") == {SHARED, OF_BOB}
+    assert run(["ask", str(index), "--user", "bob", "--forget", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"schema": "tunesmith/forget/1", "index": "kept", "user": "bob"}
 
 
 def test_the_command_says_whose_documents_they_are(index: Path, capsys: pytest.CaptureFixture[str], server: Served) -> None:

@@ -54,7 +54,7 @@ def test_lengths_that_go_nowhere_are_refused(most: int, overlap: int) -> None:
         spans("a b", most, overlap)
 
 
-@given(st.text(alphabet="ab.# \n`", max_size=200), st.integers(2, 12), st.integers(0, 5))
+@given(st.text(alphabet="ab.# \n`~=-", max_size=200), st.integers(2, 12), st.integers(0, 5))
 def test_nothing_but_white_space_is_left_out_and_no_passage_is_too_long(text: str, most: int, overlap: int) -> None:
     found = spans(text, most, min(overlap, (most - 1) // 2))
     seen, before = set[int](), Span(-1, -1)
@@ -75,3 +75,22 @@ def test_underlined_titles_are_headings_by_the_order_of_their_lines() -> None:
         ("Next", ("Next",)),
         ("no", ("Next",)),
     ]
+
+
+def titles(text: str) -> list[tuple[str, ...]]:
+    """Of each heading, in the words of its last line."""
+    return list(dict.fromkeys(span.headings for span in spans(text, 2)))
+
+
+def test_lines_of_waves_under_titles_open_no_code() -> None:
+    book = "Book\n====\na b\n\nAlpha\n~~~~~\nc d\n\nBeta\n----\ne f\n\nGamma\n~~~~~\ng h"
+    assert titles(book) == [("Book",), ("Book", "Alpha"), ("Book", "Alpha", "Beta"), ("Book", "Gamma")]
+    assert titles("# Book\na\n\n~~~\n# code\nb\n~~~\n\nc") == [("Book",)]
+    assert titles("# Book\n\nPart\n----\na b\n\nOther\n=====\nc d") == [("Book",), ("Book", "Part"), ("Other",)]
+    assert titles("# Book\na table\n-------\nb c") == [("Book",)]  # the second line of a paragraph is no title
+
+
+def test_a_long_text_of_odd_lines_is_cut_in_no_time() -> None:
+    text = "\n".join("`" * (3 + number) for number in range(500)) + "\n" + "\n".join(f"# {number}\na b" for number in range(4000))
+    assert spans(text, 8)
+    assert len({span.headings for span in spans("\n".join(f"# {number}\na b" for number in range(4000)), 8)}) > 1900

@@ -34,6 +34,11 @@ def test_gain_is_of_what_is_new_and_fades_with_the_rank() -> None:
     assert ndcg(WANTED, [{1, 2}], 1, halves) == 1  # one alone can do no better
 
 
+def test_no_ranking_is_better_than_ideal() -> None:
+    b, a, c = set(range(200)), set(range(160, 260)), set(range(220, 420))
+    assert ndcg(set(range(101, 319)), [b, c], 2, [b, a, c]) <= 1
+
+
 def test_references_have_tokens() -> None:
     with pytest.raises(ValueError, match="references without tokens"):
         recall(set(), [FIRST], 1)

@@ -1,5 +1,7 @@
 """What every store of passages promises."""
 
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -57,16 +59,11 @@ def test_the_nearest_come_first_with_their_cosine(store: PassageStore) -> None:
 
 
 def test_equal_ones_come_by_document_and_place(store: PassageStore) -> None:
-    alike = [passage(f"{name}.md", start, "the cat") for name in "cab" for start in (20, 0)]
-    store.put(alike, unit(*[[1, 0, 0, 0]] * 6), {f"{name}.md": "1" for name in "abc"})
+    alike = [passage(f"{number:03}.md", start, "the cat") for number in reversed(range(150)) for start in (20, 0)]
+    store.put(alike, unit(*[[1, 0, 0, 0]] * 300), {f"{number:03}.md": "1" for number in range(150)})
     for hits in (store.matching("cat", 5), store.nearest(unit([1, 0, 0, 0])[0], 5)):
-        assert [(hit.passage.document, hit.passage.start) for hit in hits] == [
-            ("a.md", 0),
-            ("a.md", 20),
-            ("b.md", 0),
-            ("b.md", 20),
-            ("c.md", 0),
-        ]
+        places = [(hit.passage.document, hit.passage.start) for hit in hits]
+        assert places == [("000.md", 0), ("000.md", 20), ("001.md", 0), ("001.md", 20), ("002.md", 0)]
 
 
 def test_words_are_found_in_other_forms_and_signs_are_no_commands(store: PassageStore) -> None:
@@ -120,3 +117,38 @@ def test_a_document_without_passages_is_forgotten(store: PassageStore) -> None:
     store.put([BIRD], unit([0, 0, 0, 1]), {"o'hara.md": "4"})
     store.put([], np.zeros((0, 4), np.float32), {"a.md": "5"})
     assert dict(store.documents()) == {"o'hara.md": "4"}
+
+
+def test_what_is_put_first_may_be_nothing(store: PassageStore) -> None:
+    store.put([], np.zeros((0, 4), np.float32), {"a.md": "1"})
+    assert len(store) == 0
+    assert texts(filled(store).matching("cat", 1)) == [CAT.text]
+
+
+def test_several_write_and_read_at_once(store: PassageStore) -> None:
+    filled(store)
+    failed = list[BaseException]()
+
+    def write(name: str) -> None:
+        for number in range(6):
+            store.put([passage(f"{name}.md", 0, f"the cat {number}")], unit([1, 0, 0, 0]), {f"{name}.md": str(number)})
+            store.tidy()
+
+    def read(_: str) -> None:
+        for _ in range(20):
+            assert store.matching("dog", 1)
+            assert store.nearest(unit([1, 0, 0, 0])[0], 1)
+
+    def guarded(work: Callable[[str], None], name: str) -> None:
+        try:
+            work(name)
+        except BaseException as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=guarded, args=(work, name)) for work, name in ((write, "x"), (write, "y"), (read, ""))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failed
+    assert len(store) == 5

@@ -1,11 +1,16 @@
 """Documents by name; what cannot be read is told and passed over."""
 
+import json
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tunesmith.core.errors import DataError
+from tunesmith.core.types import Origin
 from tunesmith.data.library import Document, Unread, read_library
+from tunesmith.data.table import Table, TableFacts
 
 
 def pdf(text: str) -> bytes:
@@ -78,6 +83,64 @@ def test_a_document_of_200_mb_is_told_and_passed_over(tmp_path: Path) -> None:
     assert isinstance(large, Unread)
     assert "a document of more than 64 MB" in large.why
     assert small == Document("small.txt", "small\n")
+
+
+def test_whatever_a_reader_makes_of_a_file_the_others_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.html").write_bytes(b"<p>before</p><![foo[ x")
+    (tmp_path / "b.jsonl").write_text(json.dumps({"text": "\ud83d"}) + "\n")
+    os.mkfifo(tmp_path / "pipe.txt")
+    (tmp_path / "rows.csv").write_text("a,b\n1,2\n1,2,3\n4,5\n")
+    (tmp_path / "closed").mkdir()
+    (tmp_path / "z.txt").write_text("last")
+
+    def walk(top: Path, onerror: Callable[[OSError], None]) -> Iterator[tuple[str, list[str], list[str]]]:
+        onerror(PermissionError(13, "Permission denied", str(tmp_path / "closed")))
+        yield str(top), ["closed"], ["a.html", "b.jsonl", "pipe.txt", "rows.csv", "z.txt"]
+
+    monkeypatch.setattr("tunesmith.data._documents.os.walk", walk)
+    found = list(read_library(str(tmp_path)))
+    assert [one.name for one in found if isinstance(one, Document)][-3:] == ["rows.csv#2", "rows.csv#4", "z.txt"]
+    unread = {one.name: one for one in found if isinstance(one, Unread)}
+    assert "lone surrogate" in unread["b.jsonl"].why
+    assert "is a pipe, a device or a link to nowhere" in unread["pipe.txt"].why
+    assert "1 invalid row was left out; the first: rows.csv:3:" in unread["rows.csv"].why
+    assert "Permission denied" in unread["closed"].why
+    assert [name for name in ("closed/x.md", "closed", "closed#1", "closed#1.md", "closedness") if unread["closed"].may_hold(name)] == [
+        "closed/x.md", "closed", "closed#1",
+    ]  # fmt: skip
+    assert not unread["rows.csv"].may_hold("rows.csv#2")
+
+
+def test_numbers_and_no_are_no_gaps(tmp_path: Path) -> None:
+    (tmp_path / "stock.jsonl").write_text(json.dumps({"name": "x", "stock": 0, "active": False, "note": None, "more": " "}) + "\n")
+    (found,) = read_library(str(tmp_path))
+    assert found == Document("stock.jsonl#1", "name: x\nstock: 0\nactive: False")
+
+
+def test_a_folder_that_looks_like_an_index_is_none(tmp_path: Path) -> None:
+    (tmp_path / "site" / "passages").mkdir(parents=True)
+    (tmp_path / "site" / "index.json").write_text('{"title": "my site"}')
+    (tmp_path / "site" / "a.md").write_text("text")
+    assert {one.name for one in read_library(str(tmp_path))} >= {"site/a.md"}
+
+
+def test_html_has_titles_on_one_line_and_its_code_has_none(tmp_path: Path) -> None:
+    (tmp_path / "a.html").write_text("<h1><div>Big</div> <b>title</b></h1><pre># no title\nx</pre><h2>Next</h2><p>text</p>")
+    (found,) = read_library(str(tmp_path))
+    assert isinstance(found, Document)
+    assert found.text == "# Big title\n\n```\n# no title\nx\n```\n\n## Next\n\ntext\n"
+
+
+def test_rows_of_one_topic_are_several_documents(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = [
+        {"text": "one", "topic": "sport"},
+        {"text": "two", "topic": "sport"},
+        {"text": None, "topic": "x"},
+        {"text": "three", "topic": "y"},
+    ]
+    table = Table(texts, [Origin("made", row) for row in range(1, 5)], TableFacts("made", ""))
+    monkeypatch.setattr("tunesmith.data.library.read_table", lambda source: table)
+    assert list(read_library("made:up")) == [Document("sport#1", "one"), Document("sport#2", "two"), Document("y", "three")]
 
 
 def test_one_file_is_a_library_and_so_are_the_messages_of_a_mailbox(folder: Path) -> None:

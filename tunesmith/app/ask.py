@@ -8,7 +8,7 @@ from tunesmith.app.chat import load_speaker
 from tunesmith.app.index import Found, open_index
 from tunesmith.app.interruption import Interruption
 from tunesmith.app.learned import checked_length
-from tunesmith.app.people import is_known, person, talk
+from tunesmith.app.people import is_known
 from tunesmith.context.passages import cited, request
 from tunesmith.core.endpoint import Endpoint
 from tunesmith.core.errors import UsageError
@@ -54,7 +54,7 @@ def ask(
         say = interruption.checked(progress)
         say(Stage("search", str(folder)))
         found = index.search(question, count, user)
-        profile = person(folder, user, index.embedder).profile if user is not None and is_known(folder, user) else ""
+        profile = index.person(user).profile if user is not None and is_known(folder, user) else ""
         document: dict[str, Any] = {
             "schema": "tunesmith/ask/1",
             "index": str(folder),
@@ -71,8 +71,7 @@ def ask(
         else:
             answer, is_cut, context = _by_model(speaker, question, found, profile, most, tell)
         if user is not None and remembers:
-            vector_H = index.embedder.vectors([talk(question, answer)])[0]
-            person(folder, user, index.embedder).remember(question, answer, vector_H)
+            index.person(user).remember(question, answer, index.vectors)
     shown = len(found) - (context["dropped"] if context else 0)
     return document | {
         "model": speaker,

@@ -1,40 +1,34 @@
-"""An index of documents: made, kept up to date, and searched by meaning and by words.
+"""An index of documents, opened and searched by meaning and by words.
 
 INDEX/index.json     what it is of, the model of its vectors, the length of its passages
 INDEX/passages/      the store
 INDEX/people/        what it keeps of single people, of whom nobody else's search sees anything (`app/people.py`)
 """
 
-import shutil
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from tunesmith.app.interruption import Interruption
-from tunesmith.app.people import is_known, person
-from tunesmith.context.chunks import Span, split
+from tunesmith.app.people import Person, is_known, person
 from tunesmith.context.fusion import fused
 from tunesmith.core import registry
-from tunesmith.core.errors import DataError, UsageError, one_line
-from tunesmith.core.events import Event, Progress, Stage
-from tunesmith.core.files import write_json
+from tunesmith.core.errors import UsageError, one_line
 from tunesmith.core.passages import Array, Passage, PassageStore
 from tunesmith.core.types import Labelled, Origin
-from tunesmith.data.library import Document, Unread, read_library
 
-__all__ = ["Found", "Index", "build_index", "open_index"]
+__all__ = ["SCHEMA", "STORE", "Embedder", "Found", "Index", "Settings", "open_index", "title_tokens"]
 
-_SCHEMA = "tunesmith/index/1"
-_STORE = "lancedb"
-_BATCH_PASSAGES = 512
-"""That are put into the store at once."""
+SCHEMA = "tunesmith/index/1"
+STORE = "lancedb"
 _RANKED = 50
 """Passages of each ranking that are fused, at least."""
+_TITLE_LETTERS = 120
+"""Of the titles that a passage is read with; the nearest come first into these."""
 _HERE = Origin("passage", 1)
 
 
@@ -73,7 +67,7 @@ class Index:
     @cached_property
     def store(self) -> PassageStore:
         """Where its passages are."""
-        found: PassageStore = registry.create("store", _STORE, folder=str(self.folder / "passages"))
+        found: PassageStore = registry.create("store", STORE, folder=str(self.folder / "passages"))
         return found
 
     @cached_property
@@ -82,9 +76,22 @@ class Index:
         found = Embedder(self.settings.model)
         if found.sha256 != self.settings.model_sha256:
             raise UsageError(
-                f"{self.folder}: {self.settings.model} is another model than its vectors were made with. Make it anew: --rebuild."
+                f"{self.folder}: {self.settings.model} is another model than its vectors were made with. Make it anew: {self.command} --rebuild."
             )
         return found
+
+    @property
+    def command(self) -> str:
+        """What brings it up to date."""
+        return f"tunesmith index {self.source} --to {self.folder}"
+
+    def vectors(self, passages: Sequence[Passage]) -> Array:
+        """Of each passage one, of its titles and its text: shape (passages, H)."""
+        return self.embedder.vectors([_read_as(one) for one in passages])
+
+    def person(self, user: str) -> Person:
+        """What it keeps of a person; who is new gets a folder. Raises: UsageError, for no name."""
+        return person(self.folder, user, self.settings.model_sha256, self.vectors)
 
     def search(self, question: str, count: int, user: str | None = None) -> list[Found]:
         """The passages that answer a question best, by reciprocal rank fusion of nearness of meaning and BM25.
@@ -97,7 +104,7 @@ class Index:
             raise UsageError("the question is empty. Say what is to be looked up.")
         stores: dict[Kept, PassageStore] = {"all": self.store}
         if user is not None and is_known(self.folder, user):
-            who = person(self.folder, user, self.embedder)
+            who = self.person(user)
             stores |= {"documents": who.documents, "history": who.history}
         vector_H, ranked = self.embedder.vectors([question])[0], max(_RANKED, 4 * count)
         near = [(hit, kept) for kept, store in stores.items() for hit in store.nearest(vector_H, ranked)]
@@ -119,7 +126,7 @@ class Embedder:
     """A model that makes vectors of texts."""
 
     def __init__(self, name: str) -> None:
-        """Load it. Raises: ModelError, FetchError."""
+        """Load it. Raises: UsageError, where its tokenizer is of no use here; ModelError, FetchError."""
         from tunesmith.app.tuned import load_untuned
         from tunesmith.recipe import from_mapping
 
@@ -132,11 +139,11 @@ class Embedder:
                 f"{name}: its tokenizer does not tell where in a text its tokens stand. Name an encoder with a tokenizer.json."
             )
 
-    def vectors(self, texts: Sequence[str], tick: Callable[[int], None] = lambda done: None) -> Array:
+    def vectors(self, texts: Sequence[str]) -> Array:
         """Of each text the mean of its last hidden states, at length 1: shape (texts, H). What is longer than the model reads is cut."""
         from tunesmith.app.judging import embed
 
-        vectors_PH = embed(self._speaker, [Labelled(text, None, _HERE) for text in texts], tick).numpy()
+        vectors_PH = embed(self._speaker, [Labelled(text, None, _HERE) for text in texts]).numpy()
         return np.asarray(vectors_PH / np.maximum(np.linalg.norm(vectors_PH, axis=1, keepdims=True), 1e-12), dtype=np.float32)
 
     def token_starts(self, text: str) -> list[int]:
@@ -145,75 +152,18 @@ class Embedder:
         return [start for start, _ in found["offset_mapping"]]
 
 
-def build_index(
-    source: str,
-    folder: Path | None = None,
-    *,
-    model: str | None = None,
-    passage_tokens: int | None = None,
-    overlap_tokens: int | None = None,
-    rebuild: bool = False,
-    user: str | None = None,
-    profile: str | None = None,
-    progress: Callable[[Event], None] | None = None,
-) -> dict[str, Any]:
-    """Make an index of documents, or bring it up to date: only documents whose text is another are read by the model again.
-
-    Args:
-        source: a folder, a file, or a source of texts that a recipe could name.
-        folder: of the index; None: the source's name with `.index`, in the working directory.
-        model: the encoder that makes the vectors. It, and the tokens, are as the index has them, where that is there; else `minilm-l6`, 200 and 40.
-        rebuild: make an index anew whose settings are others.
-        user: whose documents these are: only that person's questions find them. The index is there already, and its settings stand.
-        profile: what every request of that person shows from now on; None: as before.
-    Returns: {schema, index, source, user, model: {name, sha256}, passage_tokens, overlap_tokens, documents, passages, added, changed, removed, unchanged, left_out, seconds}; all but the
-        settings and `left_out` (name -> why) are numbers. Interrupted, it goes on by the same call.
-    Raises: UsageError, where `folder` is no index, or one with other settings; DataError, where there is no text to index; FetchError, ModelError.
-    """
-    folder = folder or Path(f"{Path(source).name or 'documents'}.index")
-    wanted = {"model": model, "passage_tokens": passage_tokens, "overlap_tokens": overlap_tokens}
-    started = time.perf_counter()
-    with Interruption() as interruption:
-        say = interruption.checked(progress)
-        say(Stage("data", source))
-        documents, unread = _read(source)
-        if not documents:
-            raise DataError(f"{source}: holds no text to index.{_first(unread)}")
-        index = _opened(folder, source, wanted, rebuild) if user is None else open_index(folder)
-        store = index.store if user is None else _store_of(index, user, profile)
-        known = store.documents()
-        new = [one for name, one in documents.items() if known.get(name) != one.sha256]
-        gone = [name for name in known if name not in documents and name.partition("#")[0] not in unread]
-        _bring_up_to_date(index, store, new, gone, say)
-    added = sum(one.name not in known for one in new)
-    return {
-        "schema": _SCHEMA,
-        "index": str(folder),
-        "source": source,
-        "user": user,
-        "model": {"name": index.settings.model, "sha256": index.settings.model_sha256},
-        "passage_tokens": index.settings.passage_tokens,
-        "overlap_tokens": index.settings.overlap_tokens,
-        "documents": len(store.documents()),
-        "passages": len(store),
-        "added": added,
-        "changed": len(new) - added,
-        "removed": len(gone),
-        "unchanged": len(documents) - len(new),
-        "left_out": unread,
-        "seconds": time.perf_counter() - started,
-    }
+def title_tokens(max_tokens: int) -> int:
+    """Tokens of a model that are left for the titles of a passage, and for what a tokenizer puts around a text."""
+    return min(40, max_tokens // 4)
 
 
 def open_index(folder: Path) -> Index:
     """The index in a folder. Raises: UsageError, where there is none, or one of another version."""
     file = folder / "index.json"
     try:
-        from json import loads
-
-        found = loads(file.read_text(encoding="utf-8"))
-        if found["schema"] != _SCHEMA:
-            raise ValueError(f"its form is {found['schema']}, expected {_SCHEMA}")
+        found: Any = json.loads(file.read_text(encoding="utf-8"))
+        if found["schema"] != SCHEMA:
+            raise ValueError(f"its form is {found['schema']}, expected {SCHEMA}")
         return Index(folder, found["source"], Settings(**found["settings"]))
     except OSError:
         raise UsageError(f"{folder}: no index there. Make one: tunesmith index FOLDER --to {folder}.") from None
@@ -221,102 +171,7 @@ def open_index(folder: Path) -> Index:
         raise UsageError(f"{file}: is not what an index holds ({one_line(error, 120)}). Make it anew: --rebuild.") from None
 
 
-def _read(source: str) -> tuple[dict[str, Document], dict[str, str]]:
-    documents, unread = dict[str, Document](), dict[str, str]()
-    for one in read_library(source):
-        if isinstance(one, Unread):
-            unread[one.name] = one.why
-        else:
-            documents[one.name] = one
-    return documents, unread
-
-
-def _first(unread: dict[str, str]) -> str:
-    return "".join(f" {name}: {why}" for name, why in list(unread.items())[:1])
-
-
-_DEFAULTS: Mapping[str, Any] = {"model": "minilm-l6", "passage_tokens": 200, "overlap_tokens": 40}
-
-
-def _opened(folder: Path, source: str, wanted: Mapping[str, Any], rebuild: bool) -> Index:
-    """The index that is there, or a new one. `wanted`: settings, where they are asked for. Raises: UsageError."""
-    is_there, asked = (folder / "index.json").is_file(), {name: value for name, value in wanted.items() if value is not None}
-    if not is_there and folder.is_dir() and any(folder.iterdir()):
-        raise UsageError(f"{folder}: holds something else. Name another folder with --to.")
-    before = asdict(open_index(folder).settings) if is_there else {}
-    if is_there and not rebuild:
-        other = [f"{name} {before[name]}, not {value}" for name, value in asked.items() if before[name] != value]
-        if other:
-            raise UsageError(f"{folder}: was made with {'; '.join(other)}. Ask for the same, or make it anew: --rebuild.")
-        return open_index(folder)
-    model, passage_tokens, overlap_tokens = (asked.get(name, before.get(name, default)) for name, default in _DEFAULTS.items())
-    embedder = Embedder(model)
-    if passage_tokens > embedder.max_tokens:
-        raise UsageError(f"--passage-tokens {passage_tokens}: {model} reads {embedder.max_tokens} at most.")
-    if not 0 <= overlap_tokens < passage_tokens / 2:
-        raise UsageError(f"--overlap-tokens {overlap_tokens}: expected fewer than half of a passage's {passage_tokens}.")
-    index = Index(folder, source, Settings(model, embedder.sha256, passage_tokens, overlap_tokens))
-    index.__dict__["embedder"] = embedder
-    passages, old = folder / "passages", folder / "passages.old"
-    if is_there and passages.is_dir():
-        shutil.rmtree(old, ignore_errors=True)
-        passages.rename(old)  # at once: an index without passages is one that is not filled yet
-    write_json(folder / "index.json", {"schema": _SCHEMA, "source": source, "settings": asdict(index.settings)})
-    if is_there:
-        shutil.rmtree(old, ignore_errors=True)
-    return index
-
-
-def _store_of(index: Index, user: str, profile: str | None) -> PassageStore:
-    """That of a person's documents, once a new profile is kept."""
-    who = person(index.folder, user, index.embedder)
-    if profile is not None:
-        who.set_profile(profile)
-    return who.documents
-
-
-def _bring_up_to_date(
-    index: Index, store: PassageStore, new: Sequence[Document], gone: Sequence[str], say: Callable[[Event], None]
-) -> None:
-    _put(index, store, new, say)
-    store.remove(gone)
-    if new or gone:
-        say(Stage("store"))
-        store.tidy()
-
-
-def _put(index: Index, store: PassageStore, documents: Sequence[Document], say: Callable[[Event], None]) -> None:
-    """Cut documents into passages and put these into the store, some whole documents at a time."""
-    if not documents:
-        return
-    say(Stage("embed", f"{len(documents):,} documents"))
-    done, total = 0, sum(len(one.text) for one in documents)
-    for batch in _batches(index, documents):
-        say(Progress("embed", done, total))
-        texts = ["\n".join([" > ".join(one.headings), one.text]).strip() for _, passages in batch for one in passages]
-        vectors_PH = index.embedder.vectors(texts)
-        store.put([one for _, passages in batch for one in passages], vectors_PH, {one.name: one.sha256 for one, _ in batch})
-        done += sum(len(one.text) for one, _ in batch)
-    say(Progress("embed", total, total))
-
-
-def _batches(index: Index, documents: Iterable[Document]) -> Iterator[list[tuple[Document, list[Passage]]]]:
-    batch, num_passages = list[tuple[Document, list[Passage]]](), 0
-    for document in documents:
-        spans = split(
-            document.text,
-            index.embedder.token_starts(document.text),
-            most_tokens=index.settings.passage_tokens,
-            overlap_tokens=index.settings.overlap_tokens,
-        )
-        batch.append((document, [_passage(document, span) for span in spans]))
-        num_passages += len(spans)
-        if num_passages >= _BATCH_PASSAGES:
-            yield batch
-            batch, num_passages = [], 0
-    if batch:
-        yield batch
-
-
-def _passage(document: Document, span: Span) -> Passage:
-    return Passage(document.name, span.start, span.end, span.headings, document.text[span.start : span.end])
+def _read_as(passage: Passage) -> str:
+    """What the model reads of a passage: the titles that it stands under, as many of the nearest as have room, and its text."""
+    titles = " > ".join(passage.headings)
+    return f"{titles[-_TITLE_LETTERS:]}\n{passage.text}".strip()

@@ -1,10 +1,11 @@
 """How well an index finds what answers questions, where people have marked the spans that do."""
 
 import json
-from bisect import bisect_left
-from collections.abc import Callable, Mapping, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from tunesmith.app.index import Index, open_index
 from tunesmith.app.interruption import Interruption
 from tunesmith.context.fusion import fused
 from tunesmith.context.measures import iou, ndcg, recall
-from tunesmith.core.errors import DataError, UsageError
+from tunesmith.core.errors import DataError
 from tunesmith.core.events import Event, Progress, Stage
 from tunesmith.core.files import finite
 from tunesmith.core.passages import Passage
@@ -47,15 +48,15 @@ def check_index(
         count: passages that are looked at.
     Returns: {schema, index, questions, rows, left_out, count, ways: {WAY: {recall, iou, ndcg}}, differences: {WAY: {...}}}. Every number has its 95 % interval over questions;
         `differences`: both rankings made one, minus that ranking alone, over the same questions. `left_out`: ROW -> why.
-    Raises: UsageError, where there is no index, its vectors' model is another by now, or its documents are; DataError, where no question can be used; FetchError; ModelError.
+    Raises: UsageError, where there is no index, or its vectors' model is another by now; DataError, where no question can be used; FetchError; ModelError.
     """
     index = open_index(folder)
     with Interruption() as interruption:
         say = interruption.checked(progress)
         say(Stage("data", index.source))
-        documents = _documents(index)
-        token_starts = {name: index.embedder.token_starts(one.text) for name, one in documents.items()}
-        asked, left_out = _questions(questions, documents, token_starts)
+        documents, stale = _documents(index)
+        token_starts = {name: index.embedder.token_starts(one.text) for name, one in documents.items() if name not in stale}
+        asked, left_out = _questions(index, questions, documents, stale, token_starts)
         if not asked:
             raise DataError(
                 f"{questions}: no question can be used.{''.join(f' Row {row}: {why}' for row, why in list(left_out.items())[:1])}"
@@ -104,54 +105,84 @@ def _differences(alone: Any, both: Any, seed: int) -> dict[str, Any]:
     return {name: asdict(pair.difference) for name, pair in pairs.items()}
 
 
-def _documents(index: Index) -> dict[str, Document]:
-    """The documents as they were indexed. Raises: UsageError, where they are others by now."""
+def _documents(index: Index) -> tuple[dict[str, Document], set[str]]:
+    """The documents, and the names of those that are others than when they were indexed, or cannot be read now."""
     known = index.store.documents()
     found = {one.name: one for one in read_library(index.source) if isinstance(one, Document)}
-    stale = [name for name in known if name not in found or found[name].sha256 != known[name]]
-    if stale or len(found) > len(known):
-        raise UsageError(f"{index.folder}: its documents have changed since. Bring it up to date: tunesmith index {index.source}.")
-    return found
+    return found, {name for name in (*known, *found) if name not in found or found[name].sha256 != known.get(name)}
 
 
 def _held(passage: Passage, token_starts: Mapping[str, Sequence[int]]) -> Tokens:
+    if passage.document not in token_starts:  # of a document that has changed: it answers none of the questions that are asked
+        return frozenset((passage.document, passage.start + place) for place in range(len(passage.text.split())))
     return _between(passage.document, passage.start, passage.end, token_starts[passage.document])
 
 
 def _between(document: str, start: int, end: int, starts: Sequence[int]) -> Tokens:
-    return frozenset((document, place) for place in range(bisect_left(starts, start), bisect_left(starts, end)))
+    """The tokens that begin in a span, and the one that its beginning lies in."""
+    first = max(bisect_right(starts, start) - 1, 0)
+    return frozenset((document, place) for place in range(first, bisect_left(starts, end)))
 
 
 def _questions(
-    file: Path, documents: Mapping[str, Document], token_starts: Mapping[str, Sequence[int]]
+    index: Index, file: Path, documents: Mapping[str, Document], stale: AbstractSet[str], token_starts: Mapping[str, Sequence[int]]
 ) -> tuple[list[_Question], dict[str, str]]:
     """Those whose references stand in the documents, and why the others are left out."""
-    names = {key: name for name in documents for key in (name, Path(name).stem)} | {name: name for name in documents}
-    found, left_out = list[_Question](), dict[str, str]()
+    names, found, left_out = _names(documents), list[_Question](), dict[str, str]()
     for row, record in iter_rows(file):
-        name = names.get(str(next((record[key] for key in _DOCUMENT_KEYS if record.get(key)), "")))
+        called = str(next((record[key] for key in _DOCUMENT_KEYS if record.get(key)), ""))
         question, references = str(record.get("question") or "").strip(), _texts(record.get("references"))
-        if name is None or not question or not references:
+        candidates = names.get(called, set())
+        if not question or not references or not candidates:
             left_out[str(row)] = "expected question, references and document (or corpus_id), the name of an indexed one."
             continue
-        text = documents[name].text
-        places = [(text.find(reference), reference) for reference in references]
-        missing = [reference for place, reference in places if place < 0]
+        if len(candidates) > 1:
+            left_out[str(row)] = f"{called} is the name of {', '.join(sorted(candidates))}. Name one with its folder."
+            continue
+        (name,) = candidates
+        if name in stale:
+            left_out[str(row)] = f"{name} is not as it was indexed. Bring the index up to date: {index.command}."
+            continue
+        places = [(_nearest(documents[name].text, text, at), text) for text, at in references]
+        missing = [text for place, text in places if place < 0]
         if missing:
             left_out[str(row)] = f"{name} does not hold: {missing[0][:60]}"
             continue
-        spans = [_between(name, place, place + len(reference), token_starts[name]) for place, reference in places]
+        spans = [_between(name, place, place + len(text), token_starts[name]) for place, text in places]
         found.append(_Question(question, frozenset().union(*spans), frozenset([name])))
     return found, left_out
 
 
-def _texts(given: Any) -> list[str]:
-    """Of one reference, or several, the texts; what a table of texts holds as JSON is read as such."""
+def _names(documents: Iterable[str]) -> dict[str, set[str]]:
+    """What people may call a document: by its name, that without its ending, or the file's alone, in this order."""
+    found = dict[str, set[str]]()
+    for shorten in (str, lambda name: str(PurePosixPath(name).with_suffix("")), lambda name: PurePosixPath(name).stem):
+        called = dict[str, set[str]]()
+        for name in documents:
+            called.setdefault(shorten(name), set()).add(name)
+        found = {**called, **found}
+    return found
+
+
+def _nearest(text: str, wanted: str, at: int | None) -> int:
+    """Where `wanted` stands, nearest to `at` where that is told; -1, where it does not."""
+    if at is None:
+        return text.find(wanted)
+    before, after = text.rfind(wanted, 0, at + len(wanted)), text.find(wanted, at)
+    places = [place for place in (before, after) if place >= 0]
+    return min(places, key=lambda place: abs(place - at), default=-1)
+
+
+def _texts(given: Any) -> list[tuple[str, int | None]]:
+    """Of one reference, or several, the texts, and where they begin, where that is told; what a table of texts holds as JSON is read as such."""
     if isinstance(given, str) and given.lstrip().startswith("["):
         try:
             given = json.loads(given)
         except ValueError:
-            return [given]
-    several = given if isinstance(given, list) else [given]
-    found = [one.get("content") if isinstance(one, Mapping) else one for one in several]
-    return [one for one in found if isinstance(one, str) and one.strip()]
+            return [(given, None)]
+    found = list[tuple[str, int | None]]()
+    for one in given if isinstance(given, list) else [given]:
+        text, at = (one.get("content"), one.get("start_index")) if isinstance(one, Mapping) else (one, None)
+        if isinstance(text, str) and text.strip():
+            found.append((text.replace("\r\n", "\n").strip(), at if isinstance(at, int) else None))
+    return found

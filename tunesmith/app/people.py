@@ -1,6 +1,6 @@
 """What an index keeps of one person: documents, a profile, and what was asked and answered. Each person has stores of their own, in a folder of their own.
 
-    INDEX/people/HASH/person.json     whose it is, and the model of the vectors
+    INDEX/people/HASH/person.json     whose it is, where the documents come from, and how they were read
     INDEX/people/HASH/profile.txt     what every request of theirs shows
     INDEX/people/HASH/documents/, history/
 
@@ -9,12 +9,11 @@ A search opens the folder of the one who asks and no other. To forget a person i
 
 import json
 import shutil
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from tunesmith.core import registry
 from tunesmith.core.errors import UsageError
@@ -25,6 +24,9 @@ __all__ = ["Person", "forget", "is_known", "person", "talk"]
 
 _STORE = "lancedb"
 _MOST_LETTERS = 200
+_STORES = ("documents", "history")
+Vectors = Callable[[Sequence[Passage]], Array]
+"""What makes the vectors of passages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +34,18 @@ class Person:
     """A person that an index knows."""
 
     folder: Path
+    user: str
     documents: PassageStore
     history: PassageStore
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """`source` of the documents, and the settings that they were read with; empty where they are not known."""
+        return _facts(self.folder)
+
+    def set_facts(self, facts: Mapping[str, Any]) -> None:
+        """Replace them."""
+        write_json(self.folder / "person.json", {**facts, "user": self.user})
 
     @property
     def profile(self) -> str:
@@ -48,10 +60,11 @@ class Person:
         else:
             (self.folder / "profile.txt").unlink(missing_ok=True)
 
-    def remember(self, question: str, answer: str, vector_H: Array) -> None:
-        """Add a question and its answer to the history. `vector_H`: of `talk`."""
+    def remember(self, question: str, answer: str, vectors: Vectors) -> None:
+        """Add a question and its answer to the history."""
         text, now = talk(question, answer), datetime.now(UTC).isoformat(timespec="microseconds")
-        self.history.put([Passage(now, 0, len(text), (), text)], vector_H[None], {now: hash_of(text)})
+        said = [Passage(now, 0, len(text), (), text)]
+        self.history.put(said, vectors(said), {now: hash_of(text)})
         self.history.tidy()
 
 
@@ -60,32 +73,41 @@ def talk(question: str, answer: str) -> str:
     return f"Question: {question.strip()}\nAnswer: {answer.strip()}"
 
 
-def person(index: Path, user: str, embedder: Any) -> Person:
-    """The person of that name; who is new gets a folder. Vectors of another model than the index's are made anew.
+def person(index: Path, user: str, model_sha256: str, vectors: Vectors) -> Person:
+    """The person of that name; who is new gets a folder. Vectors of another model than the index's, whose hash is `model_sha256`, are made anew.
 
     Raises: UsageError, for a name that is empty or too long.
     """
-    folder, sha256 = _folder(index, user), embedder.sha256
-    found = Person(folder, *(_store(folder / name) for name in ("documents", "history")))
-    if not is_known(index, user):
-        write_json(folder / "person.json", {"user": user, "model_sha256": sha256})
-    elif json.loads((folder / "person.json").read_text(encoding="utf-8"))["model_sha256"] != sha256:
-        for name in ("documents", "history"):
-            _made_anew(folder / name, embedder)
-        write_json(folder / "person.json", {"user": user, "model_sha256": sha256})
+    folder = _folder(index, user)
+    shutil.rmtree(_gone(folder), ignore_errors=True)
+    _finish(folder)
+    found = Person(folder, user, *(_store(folder / name) for name in _STORES))
+    if found.facts.get("model_sha256") != model_sha256:
+        for name in _STORES:
+            _make_anew(folder / name, vectors)
+        found.set_facts({**found.facts, "model_sha256": model_sha256})
     return found
 
 
 def is_known(index: Path, user: str) -> bool:
     """Whether the index keeps anything of a person. Raises: UsageError, as `person`."""
-    return (_folder(index, user) / "person.json").is_file()
+    return _folder(index, user).is_dir()
 
 
 def forget(index: Path, user: str) -> None:
-    """Delete all that the index keeps of a person. Raises: UsageError, where it knows nobody of that name."""
-    if not is_known(index, user):
+    """Delete all that the index keeps of a person; once it has begun nothing of it is found any more, and the same call ends what was interrupted.
+
+    Raises: UsageError, where it knows nobody of that name.
+    """
+    folder = _folder(index, user)
+    gone = _gone(folder)
+    if not folder.is_dir() and not gone.is_dir():
         raise UsageError(f"{index}: knows nobody called {user}.")
-    shutil.rmtree(_folder(index, user))
+    while gone.is_dir():
+        shutil.rmtree(gone)
+    if folder.is_dir():
+        folder.rename(gone)
+        shutil.rmtree(gone)
 
 
 def _folder(index: Path, user: str) -> Path:
@@ -94,19 +116,41 @@ def _folder(index: Path, user: str) -> Path:
     return index / "people" / hash_of(user)[:32]
 
 
+def _gone(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.gone")
+
+
+def _facts(folder: Path) -> dict[str, Any]:
+    try:
+        found = json.loads((folder / "person.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def _store(folder: Path) -> PassageStore:
     found: PassageStore = registry.create("store", _STORE, folder=str(folder))
     return found
 
 
-def _made_anew(folder: Path, embedder: Any) -> None:
+def _make_anew(folder: Path, vectors: Vectors) -> None:
     """The same passages with vectors of another model; the old ones stay until the new are there."""
-    old, new = _store(folder), folder.with_name(f"{folder.name}.new")
+    old, new, put_aside = _store(folder), folder.with_name(f"{folder.name}.new"), folder.with_name(f"{folder.name}.old")
     shutil.rmtree(new, ignore_errors=True)
     hashes = dict(old.documents())
     passages = [one for name in hashes for one in old.passages(name)]
     if passages:
-        _store(new).put(passages, np.asarray(embedder.vectors([one.text for one in passages])), hashes)
+        _store(new).put(passages, vectors(passages), hashes)
         _store(new).tidy()
-        shutil.rmtree(folder)
+        folder.rename(put_aside)
         new.rename(folder)
+        shutil.rmtree(put_aside)
+
+
+def _finish(folder: Path) -> None:
+    """End what was interrupted between the two renamings above."""
+    for name in _STORES:
+        current, new, put_aside = (folder / f"{name}{end}" for end in ("", ".new", ".old"))
+        if put_aside.is_dir() and not current.is_dir():
+            new.rename(current)
+        shutil.rmtree(put_aside, ignore_errors=True)

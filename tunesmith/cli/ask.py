@@ -70,7 +70,7 @@ def ask(
     Passages are found by meaning and by words. What stands in them is shown to the model as quoted text; read an answer as you would its sources.
     """
     if forget:
-        _forget(index, user, question)
+        _forget(index, user, question, json)
         return
     if check is not None and question is None:
         _check(index, check, passages, json)
@@ -91,13 +91,16 @@ def ask(
             _print(found)
 
 
-def _forget(index: Path, user: str | None, question: str | None) -> None:
+def _forget(index: Path, user: str | None, question: str | None, json: bool) -> None:
     from tunesmith.app.people import forget
 
     if user is None or question is not None:
         raise UsageError("--forget: expected --user NAME, and no question.")
-    forget(index, user)
-    console().print(f"{index}: forgot {user}", soft_wrap=True)
+    with json_only(json) as write_document:
+        forget(index, user)
+        write_document({"schema": "tunesmith/forget/1", "index": str(index), "user": user})
+        if not json:
+            console().print(f"{index}: forgot {user}", soft_wrap=True)
 
 
 _WAYS = {"by_meaning": "by meaning", "by_words": "by words", "both": "both"}

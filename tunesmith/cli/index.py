@@ -69,7 +69,7 @@ def index(
     if profile is not None and user is None:
         raise UsageError("--profile: whose? Add --user NAME.")
     with json_only(json) as write_document:
-        from tunesmith.app.index import build_index
+        from tunesmith.app.index_build import build_index
         from tunesmith.app.watch import changes
         from tunesmith.cli.progress import Progress
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 __all__ = ["Span", "split"]
 
-_HEADING = re.compile(r"^(#{1,6})[ \t]+(\S.*?)[ \t]*#*[ \t]*$", re.MULTILINE)
-_UNDERLINED = re.compile(r"""^(\S.*?)[ \t]*\n([=\-~*^"'`+#])\2{2,}[ \t]*$""", re.MULTILINE)
-_FENCE = re.compile(r"^[ \t]*(`{3,}|~{3,}).*?^[ \t]*\1[`~]*[ \t]*$", re.MULTILINE | re.DOTALL)
+_HEADING = re.compile(r"(#{1,6})[ \t]+(\S.*?)[ \t]*#*[ \t]*")
+_RUN = re.compile(r"""([=\-~*^"'+#])\1{2,}[ \t]*""")
+_FENCE = re.compile(r"[ \t]*(`{3,}|~{3,})")
 _PARAGRAPH = re.compile(r"\n[ \t]*\n\s*(?=\S)")
 _LINE = re.compile(r"\n[ \t]*(?=\S)")
 _SENTENCE = re.compile(r"""[.!?…]["'”’)\]]*\s+(?=\S)|[。！？](?=\S)""")
@@ -43,12 +43,14 @@ def split(text: str, token_starts: Sequence[int], *, most_tokens: int, overlap_t
     if most_tokens < 2 or not 0 <= overlap_tokens < most_tokens / 2:
         raise ValueError(f"passages of {most_tokens} tokens with an overlap of {overlap_tokens}")
     headings = _headings(text)
-    boundaries = _Boundaries(text, token_starts, [(place, level) for place, level, _ in headings])
+    places = [heading.place for heading in headings]
+    boundaries = _Boundaries(text, token_starts, [(heading.place, heading.level) for heading in headings])
     spans, start, last = list[Span](), _skip(text, 0), 0
     while start < len(text):
         end, level = boundaries.end(start, max(last, start), most_tokens)
         stripped = start + len(text[start:end].rstrip())
-        spans.append(Span(start, stripped, _above(headings, start)))
+        under = bisect_right(places, start) - 1
+        spans.append(Span(start, stripped, headings[under].titles if under >= 0 else ()))
         if end >= len(text):
             break
         last = end
@@ -92,32 +94,41 @@ class _Boundaries:
         return self._places[place] if (place := next(found, None)) is not None else end
 
 
-def _headings(text: str) -> list[tuple[int, int, str]]:
-    """Place, level and title of each heading that stands in no fenced code: markdown's, and titles with a line below, whose character tells their level by the order in
-    which such characters first come, as in reStructuredText.
+@dataclass(frozen=True, slots=True)
+class _Heading:
+    place: int
+    level: int
+    titles: tuple[str, ...]
+    """Those above it, and its own."""
+
+
+def _headings(text: str) -> list[_Heading]:
+    """Every heading that stands in no fenced code: markdown's, and titles with a line below that is as long, where nothing but such a line or a blank one stands above.
+
+    Beside markdown's a line of = is of level 1 and one of - of level 2; alone, lines' characters are of levels in the order in which they first come, as in reStructuredText.
     """
-    marked = [(match.start(), len(match[1]), match[2]) for match in _HEADING.finditer(text)]
-    lines = [match for match in _UNDERLINED.finditer(text) if match.end() - match.end(2) + 1 >= len(match[1])]  # as long as the title
-    levels = {character: level for level, character in enumerate(dict.fromkeys(match[2] for match in lines), start=1)}
-    underlined = [(match.start(), min(levels[match[2]], _PARAGRAPHS - 1), match[1]) for match in lines]
-    fences = [match.span() for match in _FENCE.finditer(text)]
-    starts = [start for start, _ in fences]
-
-    def is_fenced(place: int) -> bool:
-        fence = bisect_right(starts, place) - 1
-        return fence >= 0 and place < fences[fence][1]
-
-    return sorted(one for one in (*marked, *underlined) if not is_fenced(one[0]))
-
-
-def _above(headings: Sequence[tuple[int, int, str]], place: int) -> tuple[str, ...]:
-    """Titles of the headings that a place stands under; one that begins there is among them."""
-    found = list[tuple[int, str]]()
-    for start, level, title in headings:
-        if start > place:
-            break
-        found = [*(one for one in found if one[0] < level), (level, title)]
-    return tuple(title for _, title in found)
+    marked, lined = list[tuple[int, int, str]](), list[tuple[int, str, str]]()
+    place, fence, before, above = 0, "", "", ""
+    for line in text.split("\n"):
+        opened = _FENCE.match(line)
+        if fence:
+            fence = "" if line.strip().startswith(fence) and not line.strip().strip(fence[0]) else fence
+        elif (run := _RUN.fullmatch(line)) and before[:1].strip() and len(line.strip()) >= len(before) and not _RUN.fullmatch(before):
+            if not above or _RUN.fullmatch(above):
+                lined.append((place - len(before) - 1, run[1], before.strip()))
+        elif opened:
+            fence = opened[1]
+        elif heading := _HEADING.fullmatch(line):
+            marked.append((place, len(heading[1]), heading[2]))
+        place, before, above = place + len(line) + 1, line.rstrip(), before
+    order = ("=", "-") if marked else ()
+    levels = {character: level for level, character in enumerate(dict.fromkeys((*order, *(one[1] for one in lined))), start=1)}
+    every = sorted([*marked, *((start, min(levels[character], _PARAGRAPHS - 1), title) for start, character, title in lined)])
+    found, stack = list[_Heading](), list[tuple[int, str]]()
+    for start, level, title in every:
+        stack = [*(one for one in stack if one[0] < level), (level, title)]
+        found.append(_Heading(start, level, tuple(title for _, title in stack)))
+    return found
 
 
 def _skip(text: str, place: int) -> int:

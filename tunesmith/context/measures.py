@@ -4,10 +4,10 @@ Tokens are told by where they begin, so that a token which two passages share is
 
 recall@k = |R and F| / |R|
 IoU@k = |R and F| / |R or F|
-nDCG@k = DCG / its highest value, DCG = sum over ranks i up to k of gain_i / log2(i + 1)
+nDCG@k = DCG / ideal, DCG = sum over ranks i up to k of gain_i / log2(i + 1)
 
-A passage's gain is the share of R that it holds and none before it does, so that the same words found twice count once; the highest value is that of the passages taken
-greedily, each time the one with the largest gain.
+A passage's gain is the share of R that it holds and none before it does, so that the same words found twice count once. The ideal is the DCG of the passages taken
+greedily, each time the one with the largest gain; where the ranking's own is higher, that.
 
 Source: Smith, Troynikov (2024), "Evaluating Chunking Strategies for Retrieval", https://research.trychroma.com/evaluating-chunking (recall, IoU); Jaervelin, Kekaelaeinen (2002),
 "Cumulated gain-based evaluation of IR techniques", https://doi.org/10.1145/582415.582418; gains of what is new: Clarke et al. (2008), https://doi.org/10.1145/1390334.1390446.
@@ -34,7 +34,7 @@ def iou(references: Tokens, found: Sequence[Tokens], k: int) -> float:
 
 
 def ndcg(references: Tokens, found: Sequence[Tokens], k: int, passages: Sequence[Tokens]) -> float:
-    """Discounted gain of the first k passages over the highest that any order of `passages`, all there are, gives; 0 where none of them holds anything."""
+    """Discounted gain of the first k passages over that of the ideal k of `passages`, all there are; 0 where none of them holds anything."""
     left, ideal = set(_needed(references)), list[Tokens]()
     holding = [held & references for held in passages if not held.isdisjoint(references)]
     while left and holding and len(ideal) < k:
@@ -43,8 +43,9 @@ def ndcg(references: Tokens, found: Sequence[Tokens], k: int, passages: Sequence
             break
         ideal.append(best)
         left -= best
-    highest = _dcg(references, ideal)
-    return _dcg(references, found[:k]) / highest if highest else 0.0
+    own = _dcg(references, found[:k])
+    highest = max(own, _dcg(references, ideal))
+    return own / highest if highest else 0.0
 
 
 def _dcg(references: Tokens, found: Sequence[Tokens]) -> float:

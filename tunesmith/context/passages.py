@@ -22,8 +22,12 @@ _CITED = re.compile(r"\[(\d{1,3}(?:\s*,\s*\d{1,3})*)\]")
 
 def request(question: str, passages: Sequence[Passage], profile: str = "") -> str:
     """What a model is asked, with the passages numbered from 1. `profile`: what is known of the one who asks."""
-    mark = hash_of([profile, *(passage.text for passage in passages)])[:8]
-    quoted = [f"[{number}] {_title(one)}\n<passage {mark}>\n{one.text}\n</passage {mark}>" for number, one in enumerate(passages, start=1)]
+    titles = [_title(one) for one in passages]
+    mark = hash_of([profile, titles, [passage.text for passage in passages]])[:8]
+    quoted = [
+        f"[{number}]\n<passage {mark}>\n{title}\n\n{one.text}\n</passage {mark}>"
+        for number, (title, one) in enumerate(zip(titles, passages, strict=True), start=1)
+    ]
     about = [f"Who asks:\n<profile {mark}>\n{profile.strip()}\n</profile {mark}>"] if profile.strip() else []
     return "\n\n".join([f"{_ASKED} {_QUOTED}", *about, *quoted, f"Question: {question}"])
 

@@ -25,12 +25,17 @@ _MOST_BYTES = 64 * 2**20
 """Of one document. A longer one is no document but a corpus: make it a .txt file of its own."""
 _WORD = "http://schemas.openxmlformats.org/wordprocessingml/2006/main "
 """What expat puts before the names of Word's elements."""
+_HEADING_TAG = re.compile("h[1-6]")
 _QUOTE_HEADER = re.compile(r"^(on|am|le|el) .{4,200}(wrote|schrieb|écrit|escribió)\s*:\s*$", re.IGNORECASE)
 
 
-def files_below(root: Path) -> Iterator[Path]:
-    """Every file below a folder, in a fixed order; none whose name, or whose folder's, begins with a dot."""
-    for folder, folders, files in os.walk(root):
+def files_below(root: Path, onerror: Callable[[OSError], None] | None = None) -> Iterator[Path]:
+    """Every file below a folder, in a fixed order; none whose name, or whose folder's, begins with a dot. Links to folders are not followed.
+
+    Args:
+        onerror: is told of a folder that cannot be read; None: it is passed over.
+    """
+    for folder, folders, files in os.walk(root, onerror=onerror):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         yield from (Path(folder) / name for name in sorted(files) if not name.startswith("."))
 
@@ -68,7 +73,7 @@ def _html_with_headings(path: Path, name: str) -> Iterator[str]:
 
 
 class _Text(HTMLParser):
-    """Keeps what a reader of the page sees: not scripts and styles; blocks on lines of their own; headings, where wanted, as markdown writes them."""
+    """Keeps what a reader of the page sees: not scripts and styles; blocks on lines of their own; headings and code, where wanted, as markdown writes them."""
 
     _UNSEEN = ("script", "style", "head", "template", "noscript", "svg")
     _BLOCKS = frozenset(
@@ -110,6 +115,7 @@ class _Text(HTMLParser):
         super().__init__(convert_charrefs=True)
         self.parts: list[str] = []
         self._marks_headings = marks_headings
+        self._is_heading = False
         self._unseen: list[str] = []
         self._kept_spaces = 0
 
@@ -120,16 +126,29 @@ class _Text(HTMLParser):
             self._unseen.clear()
         self._kept_spaces += tag == "pre"
         self._line(tag)
-        if self._marks_headings and re.fullmatch("h[1-6]", tag) and not self._unseen:
-            self.parts.append("#" * int(tag[1]) + " ")
+        if self._marks_headings and not self._unseen:
+            self._mark(tag)
 
     def handle_endtag(self, tag: str) -> None:
         if tag in self._unseen:
             del self._unseen[self._unseen.index(tag) :]
         self._kept_spaces = max(0, self._kept_spaces - (tag == "pre"))
+        if self._marks_headings and tag == "pre" and not self._unseen:
+            self.parts.append("\n```")
+        self._is_heading &= not _HEADING_TAG.fullmatch(tag)
         self._line(tag)
 
+    def _mark(self, tag: str) -> None:
+        """Begin a heading or code as markdown does."""
+        if _HEADING_TAG.fullmatch(tag):
+            self.parts.append("#" * int(tag[1]) + " ")
+            self._is_heading = True
+        elif tag == "pre":
+            self.parts.append("```\n")
+
     def _line(self, tag: str) -> None:
+        if self._is_heading and not _HEADING_TAG.fullmatch(tag):  # a title stands on one line
+            return
         if tag in self._APART:
             self.parts.append("\n\n")
         elif tag in self._BLOCKS and not self._at_line_start():
