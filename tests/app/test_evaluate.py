@@ -190,7 +190,7 @@ def test_a_task_that_only_lm_eval_knows_is_read_from_the_hub(folder: Path, monke
 
 
 def test_data_that_is_not_read_is_said(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tunesmith.app.suites.tasks._made", lambda chosen, rows: {})
+    monkeypatch.setattr("tunesmith.app.suites.tasks._made", lambda chosen, rows, *, has_shots: {})
     said = "winogrande: --data is not read, as no reader of its files is known here; its rows come from the hub."
     assert [load(choose(["winogrande"])[0], given, None).notes for given in (data, None)] == [[said], []]
     with pytest.raises(UsageError, match=r"--data .*/nothing: no such folder"):

@@ -9,6 +9,7 @@ import pytest
 
 from tunesmith.core.errors import DataError
 from tunesmith.core.types import Origin
+from tunesmith.data._documents import READERS
 from tunesmith.data.library import Document, Unread, read_library
 from tunesmith.data.table import Table, TableFacts
 
@@ -83,6 +84,13 @@ def test_a_document_of_200_mb_is_told_and_passed_over(tmp_path: Path) -> None:
     assert isinstance(large, Unread)
     assert "a document of more than 64 MB" in large.why
     assert small == Document("small.txt", "small\n")
+
+
+def test_pdf_without_its_package_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(READERS, ".pdf")
+    found = {one.name: one for one in read_library(str(folder)) if isinstance(one, Unread)}
+    assert found["letter.pdf"].why == "no document: to read PDF takes the package pypdf: pip install pypdf."
+    assert found["letter.pdf"].is_broken
 
 
 def test_whatever_a_reader_makes_of_a_file_the_others_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

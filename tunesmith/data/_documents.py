@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from email.message import EmailMessage
 from html.parser import HTMLParser
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from xml.parsers import expat
@@ -266,12 +267,10 @@ def _body(message: EmailMessage) -> str:
 
 
 def _pdf(path: Path, name: str) -> Iterator[str]:
-    """The text of all pages. Raises: DataError, also where the package is missing that reads it."""
-    try:
-        from pypdf import PdfReader
-        from pypdf.errors import PyPdfError
-    except ImportError:
-        raise DataError(f"{name}: to read PDF takes the package pypdf: pip install 'tunesmith[documents]'.") from None
+    """The text of all pages."""
+    from pypdf import PdfReader
+    from pypdf.errors import PyPdfError
+
     logging.getLogger("pypdf").setLevel(logging.ERROR)  # it tells of each oddity of a file that it mends
     content = io.BytesIO(_content(path, name))
     try:
@@ -290,8 +289,8 @@ READERS: dict[str, Callable[[Path, str], Iterator[str]]] = {
     ".html": _html,
     ".htm": _html,
     ".docx": _docx,
-    ".pdf": _pdf,
+    **({".pdf": _pdf} if find_spec("pypdf") else {}),
     ".mbox": _mbox,
     ".eml": _eml,
 }
-"""End of a file's name -> what gives its texts."""
+"""End of a file's name -> what gives its texts; of PDF where the package is there that reads it."""

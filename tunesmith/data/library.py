@@ -93,7 +93,13 @@ def _is_of_index(path: Path) -> bool:
 def _of_file(path: Path, name: str) -> Iterator[Document | Unread]:
     is_document, count, invalid = path.suffix.lower() in READERS, 0, Quarantine()
     if not is_document and not is_named_like_data(path):
-        yield Unread(name, f"no document: files that end in {', '.join(READERS)}, and tables, are read.")
+        is_pdf = path.suffix.lower() == ".pdf"
+        cure = (
+            "to read PDF takes the package pypdf: pip install pypdf."
+            if is_pdf
+            else f"files that end in {', '.join(READERS)}, and tables, are read."
+        )
+        yield Unread(name, f"no document: {cure}", is_broken=is_pdf)
         return
     try:
         if not path.is_file():

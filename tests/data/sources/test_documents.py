@@ -76,11 +76,11 @@ def test_a_mailbox_gives_what_each_sender_wrote(tmp_path: Path) -> None:
 def test_what_is_left_out_is_told(tmp_path: Path) -> None:
     (tmp_path / "a.md").write_text("Words.")
     (tmp_path / "b.md").write_text(" \n")
-    (tmp_path / "c.pdf").write_bytes(b"%PDF")
+    (tmp_path / "c.png").write_bytes(b"PNG")
     (tmp_path / "noend").write_bytes(b"")
     notes = read(str(tmp_path)).facts.notes
     assert notes == (
-        f"{tmp_path}: files of other kinds were left out: .pdf (1), no ending (1)",
+        f"{tmp_path}: files of other kinds were left out: .png (1), no ending (1)",
         f"{tmp_path}: 1 documents without text were left out",
     )
 
