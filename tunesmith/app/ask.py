@@ -8,7 +8,7 @@ from tunesmith.app.chat import load_speaker
 from tunesmith.app.index import Found, open_index
 from tunesmith.app.interruption import Interruption
 from tunesmith.app.learned import checked_length
-from tunesmith.app.people import is_known
+from tunesmith.app.pieces import spoken
 from tunesmith.context.passages import cited, request
 from tunesmith.core.endpoint import Endpoint
 from tunesmith.core.errors import UsageError
@@ -54,7 +54,8 @@ def ask(
         say = interruption.checked(progress)
         say(Stage("search", str(folder)))
         found = index.search(question, count, user)
-        profile = index.person(user).profile if user is not None and is_known(folder, user) else ""
+        who = index.known_person(user)
+        profile = who.profile if who is not None else ""
         document: dict[str, Any] = {
             "schema": "tunesmith/ask/1",
             "index": str(folder),
@@ -113,14 +114,6 @@ def _by_model(
             break
     else:
         raise UsageError(f"{name}: reads {window:,} tokens, and not one passage fits with the question and {most:,} tokens to answer.")
-    pieces, stream = list[str](), speaker.stream(asked, most)
-    try:
-        while True:
-            pieces.append(next(stream))
-            tell(pieces[-1])
-    except StopIteration as end:
-        is_cut = end.value is not None
-    finally:
-        stream.close()
+    answer, cut_at = spoken(speaker.stream(asked, most), tell)
     context = {"tokens": num_tokens, "window": window, "share": num_tokens / window, "dropped": len(found) - kept}
-    return "".join(pieces), is_cut, context
+    return answer, cut_at is not None, context

@@ -14,17 +14,16 @@ from typing import Any, Literal
 
 import numpy as np
 
-from tunesmith.app.people import Person, is_known, person
+from tunesmith.app.people import Person, is_known, open_store, person
 from tunesmith.context.fusion import fused
 from tunesmith.core import registry
 from tunesmith.core.errors import UsageError, one_line
 from tunesmith.core.passages import Array, Passage, PassageStore
 from tunesmith.core.types import Labelled, Origin
 
-__all__ = ["SCHEMA", "STORE", "Embedder", "Found", "Index", "Settings", "open_index", "title_tokens"]
+__all__ = ["SCHEMA", "Embedder", "Found", "Index", "Settings", "open_index", "title_tokens"]
 
 SCHEMA = "tunesmith/index/1"
-STORE = "lancedb"
 _RANKED = 50
 """Passages of each ranking that are fused, at least."""
 _TITLE_LETTERS = 120
@@ -67,8 +66,7 @@ class Index:
     @cached_property
     def store(self) -> PassageStore:
         """Where its passages are."""
-        found: PassageStore = registry.create("store", STORE, folder=str(self.folder / "passages"))
-        return found
+        return open_store(self.folder / "passages")
 
     @cached_property
     def embedder(self) -> "Embedder":
@@ -93,6 +91,10 @@ class Index:
         """What it keeps of a person; who is new gets a folder. Raises: UsageError, for no name."""
         return person(self.folder, user, self.settings.model_sha256, self.vectors)
 
+    def known_person(self, user: str | None) -> Person | None:
+        """As `person`, of one of whom it keeps something; None, where it does not, or nobody is named."""
+        return self.person(user) if user is not None and is_known(self.folder, user) else None
+
     def search(self, question: str, count: int, user: str | None = None) -> list[Found]:
         """The passages that answer a question best, by reciprocal rank fusion of nearness of meaning and BM25.
 
@@ -103,8 +105,8 @@ class Index:
         if not question.strip():
             raise UsageError("the question is empty. Say what is to be looked up.")
         stores: dict[Kept, PassageStore] = {"all": self.store}
-        if user is not None and is_known(self.folder, user):
-            who = self.person(user)
+        who = self.known_person(user)
+        if who is not None:
             stores |= {"documents": who.documents, "history": who.history}
         vector_H, ranked = self.embedder.vectors([question])[0], max(_RANKED, 4 * count)
         near = [(hit, kept) for kept, store in stores.items() for hit in store.nearest(vector_H, ranked)]

@@ -34,7 +34,7 @@ Tokens = frozenset[tuple[str, int]]
 class _Question:
     text: str
     references: Tokens
-    documents: frozenset[str]
+    document: str
 
 
 def check_index(
@@ -63,15 +63,19 @@ def check_index(
             )
         say(Stage("search", f"{len(asked):,} questions"))
         vectors_QH = index.embedder.vectors([one.text for one in asked])
+        held = {name: [_held(one, token_starts) for one in index.store.passages(name)] for name in {one.document for one in asked}}
         stats = dict[str, list[tuple[float, ...]]]({way: [] for way in _WAYS})
         for number, one in enumerate(asked):
             say(Progress("search", number, len(asked)))
             rankings = index.rankings(one.text, vectors_QH[number], count)
-            every = [_held(passage, token_starts) for name in one.documents for passage in index.store.passages(name)]
             for way, ranking in zip(_WAYS, (*rankings, fused(rankings)), strict=True):
                 found = [_held(passage, token_starts) for passage in ranking[:count]]
                 stats[way].append(
-                    (recall(one.references, found, count), iou(one.references, found, count), ndcg(one.references, found, count, every))
+                    (
+                        recall(one.references, found, count),
+                        iou(one.references, found, count),
+                        ndcg(one.references, found, count, held[one.document]),
+                    )
                 )
     tables = {way: np.array(rows) for way, rows in stats.items()}
     document: dict[str, Any] = finite(
@@ -149,7 +153,7 @@ def _questions(
             left_out[str(row)] = f"{name} does not hold: {missing[0][:60]}"
             continue
         spans = [_between(name, place, place + len(text), token_starts[name]) for place, text in places]
-        found.append(_Question(question, frozenset().union(*spans), frozenset([name])))
+        found.append(_Question(question, frozenset().union(*spans), name))
     return found, left_out
 
 

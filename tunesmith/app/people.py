@@ -20,7 +20,7 @@ from tunesmith.core.errors import UsageError
 from tunesmith.core.files import hash_of, write_json, write_text
 from tunesmith.core.passages import Array, Passage, PassageStore
 
-__all__ = ["Person", "forget", "is_known", "person", "talk"]
+__all__ = ["Person", "forget", "is_known", "open_store", "person", "talk"]
 
 _STORE = "lancedb"
 _MOST_LETTERS = 200
@@ -81,7 +81,7 @@ def person(index: Path, user: str, model_sha256: str, vectors: Vectors) -> Perso
     folder = _folder(index, user)
     shutil.rmtree(_gone(folder), ignore_errors=True)
     _finish(folder)
-    found = Person(folder, user, *(_store(folder / name) for name in _STORES))
+    found = Person(folder, user, *(open_store(folder / name) for name in _STORES))
     if found.facts.get("model_sha256") != model_sha256:
         for name in _STORES:
             _make_anew(folder / name, vectors)
@@ -128,20 +128,21 @@ def _facts(folder: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _store(folder: Path) -> PassageStore:
+def open_store(folder: Path) -> PassageStore:
+    """The passages in a folder, an index's or a person's."""
     found: PassageStore = registry.create("store", _STORE, folder=str(folder))
     return found
 
 
 def _make_anew(folder: Path, vectors: Vectors) -> None:
     """The same passages with vectors of another model; the old ones stay until the new are there."""
-    old, new, put_aside = _store(folder), folder.with_name(f"{folder.name}.new"), folder.with_name(f"{folder.name}.old")
+    old, new, put_aside = open_store(folder), folder.with_name(f"{folder.name}.new"), folder.with_name(f"{folder.name}.old")
     shutil.rmtree(new, ignore_errors=True)
     hashes = dict(old.documents())
     passages = [one for name in hashes for one in old.passages(name)]
     if passages:
-        _store(new).put(passages, vectors(passages), hashes)
-        _store(new).tidy()
+        open_store(new).put(passages, vectors(passages), hashes)
+        open_store(new).tidy()
         folder.rename(put_aside)
         new.rename(folder)
         shutil.rmtree(put_aside)

@@ -9,13 +9,10 @@ from typing import Annotated, Any
 
 import typer
 
-from tunesmith.cli.output import JsonOption, console, json_only
+from tunesmith.cli.output import JsonOption, console, json_only, print_left_out
 from tunesmith.core.errors import UsageError
 
 __all__ = ["ask"]
-
-_MOST_LEFT_OUT = 5
-"""Rows that are named; the rest is counted."""
 
 
 _Question = Annotated[str | None, typer.Argument(metavar="[QUESTION]", help="In a sentence, in quotes.", show_default=False)]
@@ -136,10 +133,7 @@ def _print_check(found: Mapping[str, Any]) -> None:
     tables.print_models(rows)
     out = console()
     out.print(f"{found['rows']:,} questions, {found['count']} passages each; 95 % intervals over questions", style="dim")
-    for row, why in list(found["left_out"].items())[:_MOST_LEFT_OUT]:
-        out.print(f"left out: row {row}: {why}", style="dim", soft_wrap=True)
-    if len(found["left_out"]) > _MOST_LEFT_OUT:
-        out.print(f"left out: {len(found['left_out']) - _MOST_LEFT_OUT:,} more; --json names all", style="dim")
+    print_left_out({f"row {row}": why for row, why in found["left_out"].items()})
 
 
 def _show(piece: str) -> None:

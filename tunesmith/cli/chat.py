@@ -53,22 +53,21 @@ def chat(
 
 def _print(answer: Generator[str, None, int | None], check: Callable[[], None]) -> str:
     """Write an answer as it comes, with a mark where it was cut, and return it. `check` is called between its pieces."""
-    pieces: list[str] = []
+    from tunesmith.app.pieces import spoken
+
+    def tell(piece: str) -> None:
+        check()
+        sys.stdout.write(piece)
+        sys.stdout.flush()
+
     try:
-        while True:
-            piece = next(answer)
-            check()
-            pieces.append(piece)
-            sys.stdout.write(piece)
-            sys.stdout.flush()
-    except StopIteration as end:
-        if end.value is not None:
-            sys.stdout.write(f"… (cut at {end.value} tokens)")
+        text, cut_at = spoken(answer, tell)
+        if cut_at is not None:
+            sys.stdout.write(f"… (cut at {cut_at} tokens)")
     finally:
         sys.stdout.write("\n")
         sys.stdout.flush()
-        answer.close()
-    return "".join(pieces)
+    return text
 
 
 def _questions() -> Iterator[str]:

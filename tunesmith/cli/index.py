@@ -8,13 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
-from tunesmith.cli.output import JsonOption, console, json_only
+from tunesmith.cli.output import JsonOption, console, json_only, print_left_out
 from tunesmith.core.errors import UsageError
 
 __all__ = ["index"]
-
-_MOST_LEFT_OUT = 5
-"""Files that are named; the rest is counted."""
 
 
 _Source = Annotated[
@@ -106,8 +103,4 @@ def _print(made: Mapping[str, Any]) -> None:
     out.print(
         f"{made['index']}{whose}: {made['documents']:,} documents, {made['passages']:,} passages ({', '.join(parts)})", soft_wrap=True
     )
-    left_out = list(made["left_out"].items())
-    for name, why in left_out[:_MOST_LEFT_OUT]:
-        out.print(f"left out: {name}: {why}", style="dim", soft_wrap=True)
-    if len(left_out) > _MOST_LEFT_OUT:
-        out.print(f"left out: {len(left_out) - _MOST_LEFT_OUT:,} more; --json names all", style="dim")
+    print_left_out(made["left_out"])

@@ -24,10 +24,14 @@ __all__ = [
     "error_document",
     "json_only",
     "print_json",
+    "print_left_out",
     "with_skip_invalid",
 ]
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout; everything else goes to stderr.")]
+
+_MOST_LEFT_OUT = 5
+"""Of what was left out, that is named."""
 
 Overrides = Annotated[
     list[str] | None,
@@ -75,6 +79,15 @@ def json_only(wanted: bool) -> Iterator[Callable[[Mapping[str, Any]], None]]:
 def print_json(document: Mapping[str, Any]) -> None:
     """Print a JSON document on stdout."""
     sys.stdout.write(_json(document))
+
+
+def print_left_out(left_out: Mapping[str, str]) -> None:
+    """Name -> why, a line each for the first; the rest is counted."""
+    out = console()
+    for name, why in list(left_out.items())[:_MOST_LEFT_OUT]:
+        out.print(f"left out: {name}: {why}", style="dim", soft_wrap=True)
+    if len(left_out) > _MOST_LEFT_OUT:
+        out.print(f"left out: {len(left_out) - _MOST_LEFT_OUT:,} more; --json names all", style="dim")
 
 
 def error_document(error: TunesmithError) -> dict[str, Any]:

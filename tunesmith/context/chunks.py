@@ -45,7 +45,7 @@ def split(text: str, token_starts: Sequence[int], *, most_tokens: int, overlap_t
     headings = _headings(text)
     places = [heading.place for heading in headings]
     boundaries = _Boundaries(text, token_starts, [(heading.place, heading.level) for heading in headings])
-    spans, start, last = list[Span](), _skip(text, 0), 0
+    spans, start, last = list[Span](), len(text) - len(text.lstrip()), 0
     while start < len(text):
         end, level = boundaries.end(start, max(last, start), most_tokens)
         stripped = start + len(text[start:end].rstrip())
@@ -129,7 +129,3 @@ def _headings(text: str) -> list[_Heading]:
         stack = [*(one for one in stack if one[0] < level), (level, title)]
         found.append(_Heading(start, level, tuple(title for _, title in stack)))
     return found
-
-
-def _skip(text: str, place: int) -> int:
-    return place + len(text[place:]) - len(text[place:].lstrip())

@@ -11,13 +11,14 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from email.message import EmailMessage
+from functools import partial
 from html.parser import HTMLParser
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from xml.parsers import expat
 
-from tunesmith.core.errors import DataError, one_line
+from tunesmith.core.errors import DataError, TunesmithError, one_line
 from tunesmith.data.records import decode
 
 __all__ = ["READERS", "files_below", "html_text", "texts"]
@@ -50,9 +51,19 @@ def texts(path: Path, name: str, *, marks_headings: bool = False) -> Iterator[tu
     Raises: DataError, where it is not what its name says, or longer than 64 MB (a mailbox excepted).
     """
     reader = READERS[path.suffix.lower()]
-    for number, text in enumerate((_html_with_headings if marks_headings and reader is _html else reader)(path, name), start=1):
-        if text.strip():
-            yield number, text.strip() + "\n"
+    try:
+        for number, text in enumerate(
+            (partial(_html, marks_headings=True) if marks_headings and reader is _html else reader)(path, name), start=1
+        ):
+            if text.strip():
+                yield number, text.strip() + "\n"
+    except (TunesmithError, OSError):
+        raise
+    except Exception as error:  # libraries that read documents fail at broken ones in ways of their own
+        kind = path.suffix[1:].upper()
+        raise DataError(
+            f"{name}: is no {kind} that can be read ({one_line(error, 120)}). Open it in a program that can, and save it again."
+        ) from None
 
 
 def _content(path: Path, name: str) -> bytes:
@@ -65,12 +76,8 @@ def _plain(path: Path, name: str) -> Iterator[str]:
     yield decode(_content(path, name).removeprefix(b"\xef\xbb\xbf"), name)
 
 
-def _html(path: Path, name: str) -> Iterator[str]:
-    yield html_text(decode(_content(path, name).removeprefix(b"\xef\xbb\xbf"), name))
-
-
-def _html_with_headings(path: Path, name: str) -> Iterator[str]:
-    yield html_text(decode(_content(path, name).removeprefix(b"\xef\xbb\xbf"), name), marks_headings=True)
+def _html(path: Path, name: str, *, marks_headings: bool = False) -> Iterator[str]:
+    yield html_text(next(_plain(path, name)), marks_headings=marks_headings)
 
 
 class _Text(HTMLParser):
@@ -269,16 +276,9 @@ def _body(message: EmailMessage) -> str:
 def _pdf(path: Path, name: str) -> Iterator[str]:
     """The text of all pages."""
     from pypdf import PdfReader
-    from pypdf.errors import PyPdfError
 
     logging.getLogger("pypdf").setLevel(logging.ERROR)  # it tells of each oddity of a file that it mends
-    content = io.BytesIO(_content(path, name))
-    try:
-        yield "\n\n".join(page.extract_text() for page in PdfReader(content).pages)
-    except (PyPdfError, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
-        raise DataError(
-            f"{name}: is no PDF that can be read ({one_line(error, 120) or type(error).__name__}). Print it to a new one."
-        ) from None
+    yield "\n\n".join(page.extract_text() for page in PdfReader(io.BytesIO(_content(path, name))).pages)
 
 
 READERS: dict[str, Callable[[Path, str], Iterator[str]]] = {

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tunesmith.core.errors import DataError, Interrupted, one_line
+from tunesmith.core.errors import DataError, one_line
 from tunesmith.core.files import hash_of
 from tunesmith.data._documents import READERS, files_below, texts
 from tunesmith.data.quarantine import Quarantine
@@ -110,12 +110,10 @@ def _of_file(path: Path, name: str) -> Iterator[Document | Unread]:
                 made = Document(name if is_document and path.suffix.lower() != ".mbox" else f"{name}#{number}", _plain(text))
                 (made.name + made.text).encode()
                 yield made
-    except Interrupted:
-        raise
     except UnicodeEncodeError:
         yield Unread(name, "its name or its text holds what is no character (a lone surrogate).", is_broken=True)
-    except Exception as error:  # whatever a reader makes of a broken file: it keeps nobody from the others
-        yield Unread(name, f"cannot be read: {one_line(error, 160) or type(error).__name__}", is_broken=True)
+    except (DataError, OSError) as error:
+        yield Unread(name, f"cannot be read: {one_line(error, 160)}", is_broken=True)
     else:
         if invalid.rows:
             yield Unread(name, invalid.summary(name))

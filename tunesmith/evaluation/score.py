@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 
 from tunesmith.core import registry
-from tunesmith.core.statistics import Interval, PairedIntervals, bootstrap, compare_proportions, paired_bootstrap, wilson
+from tunesmith.core.statistics import Interval, PairedIntervals, bootstrap, compare_proportions, paired_bootstrap, share
 from tunesmith.core.types import (
     Chat,
     Choice,
@@ -96,8 +96,8 @@ def evaluate_metric(
 
 
 def _interval(metric: Metric, stats_nk: Array, groups: list[Hashable] | None, seed: int) -> Interval:
-    if metric.is_proportion and groups is None:
-        return wilson(round(float(stats_nk.sum())), len(stats_nk))
+    if metric.is_proportion:
+        return share((stats_nk[:, 0] > 0.5).tolist(), seed=seed, groups=groups)
     return bootstrap(stats_nk, metric.value, seed=seed, groups=groups)
 
 

@@ -85,6 +85,13 @@ def test_what_is_left_out_is_told(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(("name", "content"), [("a.pdf", b"%PDF-1.4 torn"), ("a.html", b"<p>before</p><![foo[ x")])
+def test_what_its_reader_fails_at_is_a_line(name: str, content: bytes, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=rf"{name}: is no {name[2:].upper()} that can be read \(.+\)\. Open it in a program that can"):
+        read(f"documents:{tmp_path}")
+
+
 def test_one_folder_a_class_stays_labelled_beside_a_readme(tmp_path: Path) -> None:
     for label in ("neg", "pos"):
         (tmp_path / label).mkdir()
