@@ -161,7 +161,7 @@ def _type(annotation: Any) -> str:
 
 
 def _plugins(kind: str) -> Iterator[str]:
-    yield f"## {kind.replace('_', ' ').capitalize()}s\n"
+    yield f"## {ENTRY_POINT_GROUPS[kind].split('.')[1].replace('_', ' ').capitalize()}\n"
     yield f"Entry point group `{ENTRY_POINT_GROUPS[kind]}`.\n"
     for name in names(kind):
         described = describe(kind, name)

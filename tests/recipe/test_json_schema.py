@@ -23,7 +23,7 @@ def test_schema_out_of_step_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: 
 
 def test_schema_covers_every_plug_in_and_its_options() -> None:
     schema = json_schema()
-    assert schema["properties"]["method"]["anyOf"][0] == {"enum": [*names("method"), "qlora"]}
+    assert schema["properties"]["method"]["anyOf"][0] == {"enum": [*names("method"), "qlora", "none"]}
     lora = next(one for one in schema["properties"]["method"]["anyOf"][1:] if one["properties"]["name"] == {"const": "lora"})
     assert lora["properties"]["r"] == {"description": "Rank of the change.", "type": "integer", "default": 16}
     assert lora["additionalProperties"] is False

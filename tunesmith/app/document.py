@@ -246,7 +246,8 @@ def _cut_answers(task: Task, base: Judgement, tuned: Judgement) -> list[str]:
     if not base.num_cut and not tuned.num_cut:
         return []
     asked = sum(len(rows_to_answer(task, task.splits[name].examples)) for name in tuned.outputs)
+    side = "the tuned model" if task.recipe.trains else "the model in its context"
     return [
-        f"Of {asked:,} answers, {base.num_cut:,} of the base and {tuned.num_cut:,} of the tuned model had not ended after "
+        f"Of {asked:,} answers, {base.num_cut:,} of the base and {tuned.num_cut:,} of {side} had not ended after "
         f"{task.recipe.evaluate.max_new_tokens:,} tokens, or where the model reads no more, and count as they are. Raise evaluate.max_new_tokens."
     ]

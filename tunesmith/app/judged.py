@@ -17,7 +17,7 @@ from tunesmith.core.types import Example, HeadObjective, Message, Origin, Output
 from tunesmith.evaluation.copying import first_words
 from tunesmith.evaluation.score import text_of
 
-__all__ = ["Judgement", "beginning", "judge", "judge_untrained", "load_judgement", "save_judgement"]
+__all__ = ["Judgement", "beginning", "judge", "judge_untrained", "judge_zero_shot", "label_texts", "load_judgement", "save_judgement"]
 
 SOURCELESS = Origin("prompt", 1)
 BEGINNING_WORDS = 40
@@ -65,15 +65,23 @@ def judge_untrained(task: Task, say: Say) -> Judgement:
         judgement = judge(task, say)
         task.forward.heads.clear()
         return judgement
-    if task.kind != "classification":
-        return Judgement({})
+    return judge_zero_shot(task, say) if task.kind == "classification" else Judgement({})
+
+
+def judge_zero_shot(task: Task, say: Say, *, calibrate: bool = False) -> Judgement:
+    """The labels that a model finds likeliest, or most alike, on the test split and every domain. `calibrate`: as `zero_shot` takes it."""
     started = time.perf_counter()
-    texts = [(task.recipe.data.label_texts or {}).get(label, label) for label in task.encoder.labels]
     outputs = {}
     for name in ("test", *task.data.domains):
         examples = task.splits[name].examples
-        outputs[name] = zero_shot(task, examples, texts, task.model.tokenizer, _tick(say, name, len(examples))) if examples else []
+        tick = _tick(say, name, len(examples))
+        outputs[name] = zero_shot(task, examples, label_texts(task), task.model.tokenizer, tick, calibrate=calibrate) if examples else []
     return Judgement(outputs, seconds=time.perf_counter() - started)
+
+
+def label_texts(task: Task) -> list[str]:
+    """The words that stand for the labels where they are named."""
+    return [(task.recipe.data.label_texts or {}).get(label, label) for label in task.encoder.labels]
 
 
 def judge(task: Task, say: Say) -> Judgement:

@@ -15,11 +15,20 @@ from tunesmith.engine.generate import generate, longest_prompt
 from tunesmith.engine.packing import evaluation_batches
 from tunesmith.engine.scoring import Question
 from tunesmith.engine.scoring import score as score_choices
-from tunesmith.evaluation.predict import choose_by_likelihood, hear_head, score_batches, zero_shot_by_likelihood, zero_shot_by_similarity
+from tunesmith.evaluation.predict import (
+    choose_by_likelihood,
+    hear_head,
+    label_bias,
+    score_batches,
+    zero_shot_by_likelihood,
+    zero_shot_by_similarity,
+)
 
 __all__ = ["EncodedSplit", "Speaker", "Written", "choose", "embed", "read_head", "score", "write_answers", "write_answers_to", "zero_shot"]
 
 Tick = Callable[[int], None]
+WITHOUT_CONTENT = ("N/A", "[MASK]", "")
+"""Texts that say nothing, as Zhao et al. (2021), https://arxiv.org/abs/2102.09690, take them."""
 
 
 class Speaker(Protocol):
@@ -171,9 +180,19 @@ def write_answers_to(speaker: Speaker, prompts: Sequence[Sequence[int]], max_new
 
 
 def zero_shot(
-    speaker: Speaker, examples: Sequence[Example], label_texts: Sequence[str], tokenizer: Any, tick: Tick = lambda done: None
+    speaker: Speaker,
+    examples: Sequence[Example],
+    label_texts: Sequence[str],
+    tokenizer: Any,
+    tick: Tick = lambda done: None,
+    *,
+    calibrate: bool = False,
 ) -> list[Output]:
-    """Labels without any training: by the likelihood of the labels' words (language models), else by their similarity to the text (encoders)."""
+    """Labels without any training: by the likelihood of the labels' words (language models), else by their similarity to the text (encoders).
+
+    Args:
+        calibrate: of a language model, whether what it says after texts without content is taken off (`evaluation.predict.label_bias`).
+    """
     labels = speaker.encoder.labels
     if speaker.forward.facts.has_lm_head and not speaker.forward.facts.is_encoder_decoder:
         words = [tuple(tokenizer(text, add_special_tokens=False)["input_ids"]) for text in label_texts]
@@ -185,10 +204,28 @@ def zero_shot(
         # Of a text that is too long its end is read: there the question stands.
         questions = [Question(prompt[-room:], words) for prompt in speaker.encoder.prompts(examples)]
         scores = torch.tensor(score_choices(speaker.forward, questions, progress=tick), dtype=torch.float64)
-        return zero_shot_by_likelihood(scores.clamp(max=0.0), labels, [len(w) for w in words])
+        bias = _label_bias(speaker, examples, words, room) if calibrate else None
+        return zero_shot_by_likelihood(scores.clamp(max=0.0), labels, [len(w) for w in words], bias)
     texts = embed(speaker, examples, tick)
     names = embed(speaker, [Labelled(text, None, examples[0].origin) for text in label_texts])
     return zero_shot_by_similarity(texts, names, labels)
+
+
+def _label_bias(speaker: Speaker, examples: Sequence[Example], words: Sequence[tuple[int, ...]], room: int) -> Tensor:
+    """Of each row what the model gives the labels after texts without content that are asked as the row is, shape (examples, labels)."""
+    empty = [_without_content(example, text) for example in examples for text in WITHOUT_CONTENT]
+    prompts = [prompt[-room:] for prompt in speaker.encoder.prompts(empty)]
+    asked = [tuple(prompts[at : at + len(WITHOUT_CONTENT)]) for at in range(0, len(prompts), len(WITHOUT_CONTENT))]
+    alike = {three: number for number, three in enumerate(dict.fromkeys(asked))}  # most rows are asked alike
+    scores = score_choices(speaker.forward, [Question(prompt, words) for three in alike for prompt in three])
+    of_texts = torch.tensor(scores, dtype=torch.float64).reshape(len(alike), len(WITHOUT_CONTENT), len(words))
+    biases = [label_bias(one, [len(word) for word in words]) for one in of_texts]
+    return torch.stack([biases[alike[three]] for three in asked])
+
+
+def _without_content(example: Example, text: str) -> Labelled:
+    assert isinstance(example, Labelled)
+    return replace(example, text=text, text_pair=None if example.text_pair is None else text)
 
 
 def embed(speaker: Speaker, examples: Sequence[Example], tick: Tick = lambda done: None) -> Tensor:

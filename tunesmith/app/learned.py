@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tunesmith.core.errors import UsageError
+from tunesmith.core.errors import RunError, UsageError
 from tunesmith.core.run import RunDirectory
 from tunesmith.recipe import Recipe, load
 
@@ -17,6 +17,7 @@ __all__ = [
     "named",
     "require_head",
     "require_language_model",
+    "require_trained",
     "writes",
 ]
 
@@ -37,6 +38,12 @@ def learned(directory: RunDirectory) -> Learned:
     """Raises: RunError, where the run did not get to its report."""
     task = directory.read_json(directory.report_json)["task"]
     return Learned(load(directory.recipe), task["objective"], task["kind"], directory.read_json(directory.data)["train"]["format"])
+
+
+def require_trained(known: Learned, run: str) -> None:
+    """Raises: RunError, where nothing was trained."""
+    if not known.recipe.trains:
+        raise RunError(f"{run}: trained nothing: its model is the base, with a context before each question. Name the base.")
 
 
 def writes(kind: str) -> bool:

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from tunesmith.app.earlier import saved_heads
 from tunesmith.app.interruption import Interruption
+from tunesmith.app.learned import require_trained
 from tunesmith.app.sharing import OneOfMany, Shared, load_shared
 from tunesmith.app.task import use_chat_template
 from tunesmith.app.vocabulary import TOKENS_FILE
@@ -134,6 +135,7 @@ def _shares(directories: Sequence[RunDirectory], weights: Sequence[float] | None
 
 def _check_mergeable(runs: Sequence[OneOfMany]) -> None:
     for one in runs:
+        require_trained(one.known, one.directory.id)
         name = one.known.recipe.method.name
         if not one.method.mergeable:
             raise MethodError(f"{one.directory.id}: what the method {name} trains cannot be folded into a model's weights.")

@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any, Literal
 
@@ -18,7 +18,7 @@ from tunesmith.engine.packing import Part, StepPlan, rows_seen
 from tunesmith.engine.recomputing import checkpointed_layers
 from tunesmith.model.facts import flops_per_token, training_memory
 
-__all__ = ["Plan", "make_plan", "sizes", "step_plan", "training_tokens"]
+__all__ = ["Plan", "make_plan", "sizes", "step_plan", "training_tokens", "without_training"]
 
 _EFFICIENCY = 0.5
 """Share of the matrix products' rate that training is assumed to reach."""
@@ -144,6 +144,12 @@ def make_plan(task: Task, groups: Sequence[ParamGroup], recipe: str) -> Plan:
         recipe=recipe,
         tasks=_tasks(task, steps),
     )
+
+
+def without_training(task: Task, recipe: str) -> Plan:
+    """The plan of a task that trains nothing."""
+    planned = make_plan(task, [], recipe)
+    return replace(planned, num_steps=0, steps_per_epoch=0, num_tokens_per_epoch=0, num_training_tokens=0, train_seconds=0.0)
 
 
 def sizes(rows: Sequence[Row]) -> list[int]:

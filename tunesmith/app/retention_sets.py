@@ -65,7 +65,8 @@ def read_retention(task: Task) -> Retention:
     if wanted == "none":
         return Retention(left_out={"all": "evaluate.retention is none."})
     if changes_nothing(task.method, task.model.trunk):
-        why = f"the method {task.recipe.method.name} trains nothing but a new head, and the model below it stays as it was."
+        head = f"the method {task.recipe.method.name} trains nothing but a new head, and the model below it stays as it was."
+        why = head if task.recipe.trains else "nothing is trained, and the model stays as it was."
         return Retention(left_out={"all": why}, keeps_base=True)
     found = _auto(task) if wanted == "auto" else Retention(_own_sets(task, wanted))
     return replace(found, keeps_base=not trained_in_place(task.method, task.model.trunk))

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from tunesmith.app.chosen_method import chosen_method
 from tunesmith.app.learned import Learned, learned
 from tunesmith.app.placing import trained_in_place
 from tunesmith.app.task import load_model
@@ -107,7 +108,7 @@ def _one(directory: RunDirectory) -> OneOfMany:
     known = learned(directory)
     recipe = known.recipe
     objective: Objective = registry.create("objective", known.objective, **(recipe.objective.options if recipe.objective else {}))
-    method: Method = registry.create("method", recipe.method.name, **recipe.method.options)
+    method = chosen_method(recipe)
     return OneOfMany(directory, known, objective, method, saved_model(directory))
 
 

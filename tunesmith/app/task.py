@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from tunesmith.app.chosen_method import chosen_method
 from tunesmith.app.dataset import PreparedData, prepare_data
 from tunesmith.app.earlier import check_heads, earlier_head
 from tunesmith.app.fitting import measured_metrics, selection
@@ -241,7 +242,7 @@ def prepare(recipe: Recipe, say: Say, model: LoadedModel | None = None) -> Task:
         say(Warned(warning))
     objective_name, objective = choose_objective(recipe.objective, data.train, data.labels if data.sets else None)
     metrics, select_by = measured_metrics(recipe, objective_name, objective, data), selection(recipe, objective, data.labels)
-    method: Method = registry.create("method", recipe.method.name, **recipe.method.options)
+    method = chosen_method(recipe)
     check_precision(recipe, method, device)
     is_only_asked = model is not None
     model = with_room(model or add_tokens(recipe, load_model(recipe, objective, say), data.train), method)
@@ -249,7 +250,7 @@ def prepare(recipe: Recipe, say: Say, model: LoadedModel | None = None) -> Task:
     encoder = text_encoder(recipe, model, data.labels, data.asked, _numbers(data.train))
     if not objective.heads(encoder) and recipe.train.head_first:
         raise RecipeError(f"{recipe.name}: train.head_first: the objective {objective_name} puts no new head on the model. Leave it out.")
-    if not is_only_asked and getattr(objective, "teaches_trunk", False) and changes_nothing(method, model.trunk):
+    if not is_only_asked and recipe.trains and getattr(objective, "teaches_trunk", False) and changes_nothing(method, model.trunk):
         raise MethodError(
             f"method: {recipe.method.name} trains nothing of the trunk, which the objective {objective_name} as it is set teaches alone. Use lora or full."
         )

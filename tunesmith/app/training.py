@@ -28,7 +28,7 @@ from tunesmith.engine.packing import StepPlan, evaluation_batches, training_step
 from tunesmith.engine.randomness import random_state, set_random_state
 from tunesmith.evaluation.predict import parted
 
-__all__ = ["Fit", "Fitting", "Validation", "Validator", "evenly_spaced"]
+__all__ = ["NO_FIT", "Fit", "Fitting", "Validation", "Validator", "evenly_spaced"]
 
 BEST = "best.safetensors"
 
@@ -49,6 +49,10 @@ class Fit:
     num_tokens: int
     max_micro_batch_tokens: int | None = None
     """Where memory ran out: the most tokens that were computed at a time from then on."""
+
+
+NO_FIT = Fit(steps=0, stopped_early=False, best_step=None, best_value=None, seconds=0.0, num_tokens=0)
+"""Of a run that trains nothing."""
 
 
 def evenly_spaced(num_steps: int, count: int) -> frozenset[int]:

@@ -4,7 +4,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -13,21 +13,23 @@ from tunesmith.app.anchor import anchored
 from tunesmith.app.base import judge_base
 from tunesmith.app.document import Times, build_document
 from tunesmith.app.forgotten import forgotten, kept_rows
+from tunesmith.app.in_context import InContext, check_context, in_context, judge_in_context
 from tunesmith.app.interruption import Interruption
 from tunesmith.app.judge_compare import judge_tuned, require_answers
 from tunesmith.app.judged import judge
 from tunesmith.app.machine import machine_facts, versions
-from tunesmith.app.plan import Plan, make_plan, step_plan
+from tunesmith.app.plan import Plan, make_plan, step_plan, without_training
 from tunesmith.app.predictions import write_predictions
 from tunesmith.app.recording import recorded
 from tunesmith.app.retention import Retention, ask
 from tunesmith.app.retention_sets import read_retention
 from tunesmith.app.run import Run
 from tunesmith.app.saving import save_tuned
+from tunesmith.app.shots import save_shots
 from tunesmith.app.task import Say, Task, attach, learning_rate, prepare
-from tunesmith.app.training import Fit, Fitting, Validator, evenly_spaced
+from tunesmith.app.training import NO_FIT, Fit, Fitting, Validator, evenly_spaced
 from tunesmith.app.validation import make_validator
-from tunesmith.app.ways import chosen_ways
+from tunesmith.app.ways import NO_WAYS, Ways, chosen_ways
 from tunesmith.core.errors import RunError, TunesmithError
 from tunesmith.core.events import Event, Notice, Stage
 from tunesmith.core.files import write_json, write_text
@@ -59,8 +61,7 @@ def tune(recipe: Recipe, *, progress: Callable[[Event], None] | None = None) -> 
         recipe = anchored(recipe)
         if recipe.output_dir:
             check_output_dir(Path(recipe.output_dir))
-        task = prepare(recipe, say)
-        require_answers(task)
+        task = _prepared(recipe, say)
         retention = read_retention(task)
         directory = _begun(task)
         return _run(task, directory, retention, interruption, say, started)
@@ -74,7 +75,7 @@ def resume(path: Path, *, progress: Callable[[Event], None] | None = None) -> Ru
         raise RunError(f"{path}: this run is finished. `tunesmith runs show {path}` shows it.")
     with Interruption() as interruption:
         say = interruption.checked(progress)
-        task = prepare(load(directory.recipe), say)
+        task = _prepared(load(directory.recipe), say)
         if directory.read_json(directory.data) != json.loads(json.dumps(_data_facts(task))):
             raise RunError(
                 f"{path}: its data or its model changed since it was begun; what it learned so far is not comparable. Start a new run."
@@ -86,10 +87,17 @@ def resume(path: Path, *, progress: Callable[[Event], None] | None = None) -> Ru
 
 def plan(recipe: Recipe) -> Plan:
     """What `tune` would do and need: steps, tokens, memory, disk, time. Nothing is trained or written."""
-    task = prepare(recipe, _silence)
-    require_answers(task)
+    task = _prepared(recipe, _silence)
     read_retention(task)
-    return make_plan(task, attach(task), dump(recipe))
+    return make_plan(task, attach(task), dump(recipe)) if recipe.trains else without_training(task, dump(recipe))
+
+
+def _prepared(recipe: Recipe, say: Say) -> Task:
+    """As `prepare`, with what else has to fit before anything is written."""
+    task = prepare(recipe, say)
+    require_answers(task)
+    check_context(task)
+    return task
 
 
 def _begun(task: Task) -> RunDirectory:
@@ -122,17 +130,10 @@ def _run(
         say(Stage("base", "the model before tuning"))
         base, before = judge_base(task, directory, retention, say)
         retention = retention.as_asked(before)
-        groups = attach(task)
-        planned = make_plan(task, groups, "")
-        say(Stage("train", f"{task.recipe.method.name}, {planned.num_steps} steps"))
-        # of a run that goes on too: where it has a checkpoint, that comes after
-        head_seconds = _fit_head(task, say) if task.recipe.train.head_first else 0.0
-        with chosen_ways(task, planned, directory.path, say) as ways:
-            fit = _fit(task, groups, directory, interruption, say, resumed)
-        save_tuned(task, directory)
-        say(Stage("evaluate", "the tuned model"))
+        done = _train(task, directory, interruption, say, resumed) if task.recipe.trains else _put_in_context(task, directory, say)
+        say(Stage("evaluate", "the tuned model" if task.recipe.trains else "the model in its context"))
         judging = time.perf_counter()
-        tuned = judge(task, say)
+        tuned = judge(task, say) if done.context is None else judge_in_context(done.context, say)
         judged_seconds = time.perf_counter() - judging
         compared, better = judge_tuned(task, base, tuned, say)
         after = ask(retention, task, say)
@@ -141,10 +142,11 @@ def _run(
             total_seconds=directory.seconds + time.perf_counter() - started,
             evaluate_seconds=base.seconds + judged_seconds,
             retention_seconds=before.seconds + after.seconds,
-            head_first_seconds=head_seconds,
+            head_first_seconds=done.head_seconds,
         )
-        document = build_document(task, directory, base, tuned, fit, planned, ways, times) | {"judge": compared}
-        document |= forgotten(task, directory, retention, before, after, planned)
+        document = build_document(task, directory, base, tuned, done.fit, done.planned, done.ways, times) | {"judge": compared}
+        document |= forgotten(task, directory, retention, before, after, done.planned)
+        document |= {"context": None if done.context is None else done.context.facts}
         write_predictions(task, directory, base, tuned, better)
         if retention.tasks:
             write_json(directory.retention, kept_rows(retention, before, after), indent=None)
@@ -153,6 +155,36 @@ def _run(
     give_back_freed_memory()
     shutil.rmtree(directory.checkpoints, ignore_errors=True)  # they serve to resume, and a finished run is not resumed
     return Run(directory)
+
+
+@dataclass(frozen=True, slots=True)
+class _Adapted:
+    """What came before the judging: a training, or a context in its place."""
+
+    fit: Fit
+    planned: Plan
+    ways: Ways
+    head_seconds: float = 0.0
+    context: InContext | None = None
+
+
+def _train(task: Task, directory: RunDirectory, interruption: Interruption, say: Say, resumed: bool) -> _Adapted:
+    groups = attach(task)
+    planned = make_plan(task, groups, "")
+    say(Stage("train", f"{task.recipe.method.name}, {planned.num_steps} steps"))
+    # of a run that goes on too: where it has a checkpoint, that comes after
+    head_seconds = _fit_head(task, say) if task.recipe.train.head_first else 0.0
+    with chosen_ways(task, planned, directory.path, say) as ways:
+        fit = _fit(task, groups, directory, interruption, say, resumed)
+    save_tuned(task, directory)
+    return _Adapted(fit, planned, ways, head_seconds)
+
+
+def _put_in_context(task: Task, directory: RunDirectory, say: Say) -> _Adapted:
+    say(Stage("context", task.recipe.context.name if task.recipe.context else ""))
+    chosen = in_context(task, say)
+    save_shots(directory.context, chosen.shots)
+    return _Adapted(NO_FIT, without_training(task, ""), NO_WAYS, context=chosen)
 
 
 def _fit_head(task: Task, say: Say) -> float:

@@ -8,12 +8,14 @@ from typing import Any
 import torch
 
 from tunesmith.app.answers import asked, said
+from tunesmith.app.chosen_method import chosen_method
 from tunesmith.app.earlier import saved_heads
-from tunesmith.app.judging import choose, read_head, write_answers_to
+from tunesmith.app.judging import choose, read_head, write_answers_to, zero_shot
 from tunesmith.app.learned import Learned, learned, require_head, require_language_model
 from tunesmith.app.machine import choose_device
 from tunesmith.app.placing import leaves_frozen, place, placed
 from tunesmith.app.room import with_room
+from tunesmith.app.shots import Shots, answer_room, load_shots, longest_of
 from tunesmith.app.task import load_model, stop_tokens, text_encoder
 from tunesmith.app.vocabulary import add_saved_tokens
 from tunesmith.core import registry
@@ -60,11 +62,19 @@ class Tuned:
     format: str
     """What the training data was read as."""
     objective: Objective
+    shots: Shots | None = None
+    """What stands before each question, where nothing was trained."""
 
     def ask(self, examples: Sequence[Example], max_new_tokens: int | None = None, tick: Callable[[int], None] = lambda done: None) -> Said:
         """What the head says, or completions of a language model. `tick` is told how many are done."""
+        if self.shots is not None:
+            examples = self._with_shots(examples, self._length(max_new_tokens))
         if not isinstance(self.objective, HeadObjective):
             return self._answers(examples, self._length(max_new_tokens), tick)
+        if self.shots is not None:
+            too_long = sum(len(prompt) > self._room(self._length(max_new_tokens)) for prompt in self.encoder.prompts(examples))
+            calibrate = self.shots.strategy.calibrate
+            return Said(zero_shot(self, examples, self._label_texts, self.model.tokenizer, tick, calibrate=calibrate), too_long, 0)
         watching = Watching(self.encoder)
         rows, owners, num_too_long = list[Row](), list[int](), 0
         for index, example in enumerate(examples):
@@ -90,7 +100,7 @@ class Tuned:
     def stream(self, messages: Iterable[Message], max_new_tokens: int | None = None) -> Generator[str, None, int | None]:
         """The answer to a conversation, piece by piece. Returns: at how many tokens it was cut; None where it came to its end."""
         require_language_model(self.kind)
-        asked = Prompt(tuple(messages), _HERE)
+        asked = self._asked(messages)
         reads_source = self.model.facts.is_encoder_decoder
         return stream(
             self.forward,
@@ -102,8 +112,30 @@ class Tuned:
 
     def num_prompt_tokens(self, messages: Iterable[Message]) -> int:
         """Tokens of a conversation as `stream` reads it."""
-        asked = Prompt(tuple(messages), _HERE)
+        asked = self._asked(messages)
         return len(self.encoder.encode(asked).source if self.model.facts.is_encoder_decoder else self.encoder.prompt(asked))
+
+    def _asked(self, messages: Iterable[Message]) -> Prompt:
+        asked = Prompt(tuple(messages), _HERE)
+        if self.shots is None:
+            return asked
+        (shown,) = self._with_shots([asked], self._length(None))
+        assert isinstance(shown, Prompt)
+        return shown
+
+    def _with_shots(self, examples: Sequence[Example], max_new_tokens: int) -> Sequence[Example]:
+        assert self.shots is not None
+        return self.shots.put(examples, self.encoder, self._room(max_new_tokens)).examples
+
+    def _room(self, max_new_tokens: int) -> int:
+        """The most tokens of a prompt."""
+        if not isinstance(self.objective, HeadObjective):
+            return answer_room(self.encoder, max_new_tokens)
+        return answer_room(self.encoder, longest_of(self.model.tokenizer, self._label_texts))
+
+    @property
+    def _label_texts(self) -> list[str]:
+        return [(self.recipe.data.label_texts or {}).get(label, label) for label in self.encoder.labels]
 
     def _answers(self, examples: Sequence[Example], max_new_tokens: int, tick: Callable[[int], None]) -> Said:
         """What it writes itself, or of the answers that an example is judged among the likeliest."""
@@ -136,7 +168,7 @@ def load_tuned(directory: RunDirectory) -> Tuned:
     objective: Objective = registry.create("objective", known.objective, **(recipe.objective.options if recipe.objective else {}))
     saved = saved_model(directory)
     model = add_saved_tokens(load_model(recipe, objective, lambda event: None, saved), saved)
-    method: Method = registry.create("method", recipe.method.name, **recipe.method.options)
+    method = chosen_method(recipe)
     model = with_room(model, method)
     is_frozen = leaves_frozen(method, model.trunk, recipe)
     paths, autocast = place(model, recipe, choose_device(recipe.engine.device), is_frozen=is_frozen)
@@ -171,9 +203,23 @@ def as_tuned(
     forward.use_virtual_tokens(method.virtual_tokens)
     if method.base_precision == "int8":
         forward.use_int8_base(int8)
-    encoder = text_encoder(recipe, model, labels)
+    shots = None
+    if recipe.context is not None:
+        shots = load_shots(directory, registry.create("strategy", recipe.context.name, **recipe.context.options))
+    encoder = text_encoder(recipe, model, labels if shots is None else shots.labels)
+    if shots is not None and shots.variant.template is not None:
+        encoder = replace(encoder, template=shots.variant.template)
     return Tuned(
-        recipe, model, forward.eval(), encoder, stop_tokens(model), recipe.engine.micro_batch_tokens, known.kind, known.format, objective
+        recipe,
+        model,
+        forward.eval(),
+        encoder,
+        stop_tokens(model),
+        recipe.engine.micro_batch_tokens,
+        known.kind,
+        known.format,
+        objective,
+        shots,
     )
 
 

@@ -18,7 +18,7 @@ from tunesmith.engine.kept import keep_activations
 from tunesmith.engine.packing import training_steps
 from tunesmith.engine.row_store import RowStore
 
-__all__ = ["Ways", "chosen_ways"]
+__all__ = ["NO_WAYS", "Ways", "chosen_ways"]
 
 COMPILE_SECONDS = 60.0
 """What compiling takes at worst, on two cores."""
@@ -40,6 +40,10 @@ class Ways:
     num_kept_layers: int
     """Layers that run once a row."""
     activation_checkpointing: bool
+
+
+NO_WAYS = Ways(compile_seconds=0.0, num_kept_layers=0, activation_checkpointing=False)
+"""Of a run that trains nothing."""
 
 
 @contextlib.contextmanager

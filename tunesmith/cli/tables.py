@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.cli.output import console
+from tunesmith.report.context import context, tuned_side
 from tunesmith.report.forgetting import forgetting
 from tunesmith.report.groups import read_group
 from tunesmith.report.numbers import MISSING, compact, count, decimals_for, duration, fixed, size
@@ -47,10 +48,12 @@ def print_report(report: Mapping[str, Any], run: RunDirectory) -> None:
         out.print(line, style="dim", soft_wrap=False)
     out.print()
     out.print(" ".join(sentences(report)), soft_wrap=False)
+    if (shown := context(report)) is not None:
+        out.print(shown.text, soft_wrap=False)
     _print_forgetting(report)
     for warning in report.get("warnings") or []:
         out.print(f"warning: {warning}", style="yellow")
-    out.print(_cost_line(report.get("cost") or {}), style="dim", soft_wrap=False)
+    out.print(_cost_line(report.get("cost") or {}, trains=not report.get("context")), style="dim", soft_wrap=False)
     out.print(f"report: {run.report_html}", style="bold")
 
 
@@ -60,17 +63,17 @@ def report_table(report: Mapping[str, Any], *, width: int) -> Table:
     Where `width` columns do not hold that, intervals stand below their values, and a data set's name above its metrics; where they do not
     hold that either, base, tuned and difference stand below each other.
     """
-    return _table_of(comparisons(report), width)
+    return _table_of(comparisons(report), width, tuned_side(report))
 
 
-def _table_of(data: Sequence[DataSet], width: int) -> Table:
+def _table_of(data: Sequence[DataSet], width: int, tuned: str = "tuned") -> Table:
     from rich.console import Console
 
     unlimited = Console(width=10_000)
-    for table in (_wide(data), _narrow(data)):
+    for table in (_wide(data, tuned), _narrow(data, tuned)):
         if unlimited.measure(table).maximum <= width:
             return table
-    return _stacked(data)
+    return _stacked(data, tuned)
 
 
 def _table_notes(data: Sequence[DataSet]) -> list[str]:
@@ -78,11 +81,11 @@ def _table_notes(data: Sequence[DataSet]) -> list[str]:
     return [f"{one.name}: {line.title}: {'; '.join(said)}" for one in data for line in one.comparisons if (said := notes(line))]
 
 
-def _columns(data: Sequence[DataSet]) -> list[str]:
+def _columns(data: Sequence[DataSet], tuned: str) -> list[str]:
     lines = [line for one in data for line in one.comparisons]
     constant = [_constant(data)] if any(line.majority for line in lines) else []
     power = ["can be seen"] if any(line.detectable is not None for line in lines) else []
-    return ["metric", *constant, "base", "tuned", "difference", *power, "p"]
+    return ["metric", *constant, "base", tuned, "difference", *power, "p"]
 
 
 def _print_forgetting(report: Mapping[str, Any]) -> None:
@@ -97,8 +100,8 @@ def _print_forgetting(report: Mapping[str, Any]) -> None:
         out.print(f"  {command}", soft_wrap=True, style="dim")
 
 
-def _wide(data: Sequence[DataSet]) -> Table:
-    columns = _columns(data)
+def _wide(data: Sequence[DataSet], tuned: str) -> Table:
+    columns = _columns(data, tuned)
     table = make_table("data", *columns, numbers_from=2)
     for one in data:
         for index, line in enumerate(one.comparisons):
@@ -107,8 +110,8 @@ def _wide(data: Sequence[DataSet]) -> Table:
     return table
 
 
-def _narrow(data: Sequence[DataSet]) -> Table:
-    columns = _columns(data)
+def _narrow(data: Sequence[DataSet], tuned: str) -> Table:
+    columns = _columns(data, tuned)
     table = make_table(*columns, numbers_from=1, gap=0)
     for one in data:
         table.add_row(_name(one).replace(" (", "\n("))
@@ -118,8 +121,8 @@ def _narrow(data: Sequence[DataSet]) -> Table:
     return table
 
 
-def _stacked(data: Sequence[DataSet]) -> Table:
-    columns = _columns(data)
+def _stacked(data: Sequence[DataSet], tuned: str) -> Table:
+    columns = _columns(data, tuned)
     table = make_table("", "", numbers_from=1, header=False)
     for one in data:
         table.add_row(_name(one))
@@ -150,7 +153,8 @@ def print_runs(runs: Sequence[Mapping[str, Any]], groups: Sequence[Mapping[str, 
         task, measured = run.get("task") or {}, comparisons(run)
         first = measured[0].comparisons[0] if measured else None
         values = [_value(estimate, first.decimals) for estimate in (first.base, first.tuned)] if first else []
-        did = " · ".join(filter(None, (task.get("objective"), task.get("method"))))
+        how = (run.get("context") or {}).get("strategy") or task.get("method")
+        did = " · ".join(filter(None, (task.get("objective"), how)))
         table.add_row(run["run"], run["status"], *(() if is_narrow else (did, first.title if first else "")), *values)
     for group in groups:
         metric = places[0].metrics[0] if (places := read_group(group)) else None
@@ -282,7 +286,7 @@ def _cells(line: Comparison, columns: Sequence[str]) -> list[str]:
     decimals = line.decimals
     cells = {
         "base": line.base.text(decimals) if line.base else MISSING,
-        "tuned": line.tuned.text(decimals) if line.tuned else MISSING,
+        **dict.fromkeys(("tuned", "in context"), line.tuned.text(decimals) if line.tuned else MISSING),
         "difference": line.difference.change_text(decimals) if line.difference else MISSING,
         "can be seen": line.detectable_text,
         "p": line.p_text,
@@ -301,9 +305,9 @@ def _sides(entry: Mapping[str, Any]) -> list[str]:
     return [one.text(decimals) if one else MISSING for one in found]
 
 
-def _cost_line(cost: Mapping[str, Any]) -> str:
+def _cost_line(cost: Mapping[str, Any], *, trains: bool = True) -> str:
     parts = []
-    if cost.get("train_seconds") is not None:
+    if trains and cost.get("train_seconds") is not None:
         parts.append(f"trained in {duration(cost['train_seconds'])}")
     if cost.get("total_seconds") is not None:
         parts.append(f"{duration(cost['total_seconds'])} in all")
@@ -311,7 +315,7 @@ def _cost_line(cost: Mapping[str, Any]) -> str:
         parts.append(f"{count(cost['tokens_per_second'])} tokens/s")
     if cost.get("peak_memory_bytes"):
         parts.append(f"peak memory {size(cost['peak_memory_bytes'])}")
-    if cost.get("trainable_parameters") is not None and cost.get("total_parameters"):
+    if trains and cost.get("trainable_parameters") is not None and cost.get("total_parameters"):
         parts.append(f"{compact(cost['trainable_parameters'])} of {compact(cost['total_parameters'])} parameters trained")
     if cost.get("saved_bytes"):
         beside = f" (a full copy: {size(cost['full_copy_bytes'])})" if cost.get("full_copy_bytes", 0) > cost["saved_bytes"] else ""

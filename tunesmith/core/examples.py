@@ -11,6 +11,7 @@ __all__ = [
     "Chat",
     "Choice",
     "Completion",
+    "Conversation",
     "Example",
     "Labelled",
     "Marked",
@@ -58,6 +59,8 @@ class Labelled:
     label: str | None
     origin: Origin
     text_pair: str | None = None
+    before: tuple[Message, ...] = ()
+    """Turns that a language model reads before it, and does not learn: examples with their answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +97,8 @@ class Chat:
     origin: Origin
     tools: tuple[str, ...] = ()
     """What may be called: JSON objects, as text, each with the name and the parameters of a function."""
+    before: tuple[Message, ...] = ()
+    """As a labelled text's; they stand behind a system message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +110,8 @@ class Completion:
     origin: Origin
     other_targets: tuple[str, ...] = ()
     """Texts that would be as right: what is written is measured by the nearest, and none of them is learned."""
+    before: tuple[Message, ...] = ()
+    """As a labelled text's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +122,8 @@ class Choice:
     choices: tuple[str, ...]
     answer: int | None
     origin: Origin
+    before: tuple[Message, ...] = ()
+    """As a labelled text's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +133,8 @@ class Prompt:
     messages: tuple[Message, ...]
     origin: Origin
     tools: tuple[str, ...] = ()
+    """As a Chat's."""
+    before: tuple[Message, ...] = ()
     """As a Chat's."""
 
 
@@ -252,6 +263,9 @@ class Stepwise:
     are_right: tuple[bool, ...]
     origin: Origin
 
+
+Conversation = Labelled | Chat | Completion | Choice | Prompt
+"""What a language model answers, and so may read other examples before."""
 
 Example = (
     Text

@@ -29,11 +29,12 @@ KINDS = {
     "format": "tunesmith.data.formats",
     "data_source": "tunesmith.data.sources",
     "store": "tunesmith.context.stores",
+    "strategy": "tunesmith.context.strategies",
     "model_source": "tunesmith.model.sources",
 }
 """The kinds of plug-in, and the package whose files they are."""
 
-ENTRY_POINT_GROUPS = {kind: f"tunesmith.{kind}s" for kind in KINDS}
+ENTRY_POINT_GROUPS = {kind: f"tunesmith.{kind}s" for kind in KINDS} | {"strategy": "tunesmith.strategies"}
 """The entry point group through which another distribution adds a plug-in of that kind: `name = "package.module"`."""
 
 

@@ -92,6 +92,7 @@ class RunDirectory(_Directory):
     steps.jsonl        one line a step or validation           checkpoints/        step-000123/: to resume from
     predictions.jsonl  test rows, base and tuned               report.json, report.html, README.md (model card)
     retention.json     the same of what is not to be forgotten    axes.json, conversations.json   what the commands of those names measured
+    context.json       what stands in the model's context, where nothing was trained
     status.json        running, done, failed, interrupted      quarantine.jsonl    rows left out as invalid, where there were any
     """
 
@@ -114,6 +115,11 @@ class RunDirectory(_Directory):
     def steps(self) -> Path:
         """One JSON line a step or validation."""
         return self.path / "steps.jsonl"
+
+    @property
+    def context(self) -> Path:
+        """What stands in the model's context, where nothing was trained."""
+        return self.path / "context.json"
 
     @property
     def predictions(self) -> Path:

@@ -18,6 +18,7 @@ from tunesmith.core.types import (
     Example,
     Labelled,
     Marked,
+    Message,
     ModelFacts,
     MultiLabelled,
     Prompt,
@@ -215,6 +216,12 @@ class TextEncoder:
         if answer is not None and answer.calls and self.is_conversation(example):  # as the template writes it
             return self.decode(self._tokens(self.tokenized([example]))[0][0][len(self.prompt(example)) :]).strip()
         return answer.content if answer else ""
+
+    def turns(self, example: Chat | Choice | Completion | Labelled | Prompt) -> tuple[Message, ...]:
+        """An example with its answer as another reads it before itself: nothing of it is learned. Empty where it has no answer."""
+        turns, answer = self._renderer.conversation(replace(example, before=()))
+        said = [one for one in (*turns, answer) if one is not None and one.role != "system"] if answer and answer.content else []
+        return tuple(replace(one, learned=False, unlearned=()) for one in said)
 
     def choices(self, example: Example) -> tuple[str, ...]:
         """The answers that `example` is judged among, by their likelihood; empty where its answer is open."""

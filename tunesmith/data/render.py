@@ -158,7 +158,8 @@ class Renderer:
             raise TypeError(f"{type(example).__name__} is no conversation")
         if self.system and not (turns and turns[0].role == "system"):
             turns = [Message("system", self.system), *turns]
-        return turns, answer
+        behind = int(turns[:1] != [] and turns[0].role == "system")
+        return [*turns[:behind], *example.before, *turns[behind:]], answer
 
     def pieces(self, examples: Sequence[Example], *, answered: bool = True) -> list[list[Piece]]:
         """The text of each example: a whole conversation, or, not `answered`, up to where its last answer begins.

@@ -14,7 +14,15 @@ from tunesmith.core.batch import Batch
 from tunesmith.core.errors import Diverged
 from tunesmith.core.types import Forward, Output
 
-__all__ = ["choose_by_likelihood", "hear_head", "parted", "score_batches", "zero_shot_by_likelihood", "zero_shot_by_similarity"]
+__all__ = [
+    "choose_by_likelihood",
+    "hear_head",
+    "label_bias",
+    "parted",
+    "score_batches",
+    "zero_shot_by_likelihood",
+    "zero_shot_by_similarity",
+]
 
 SIMILARITY_SCALE = 20.0
 """What a cosine is multiplied by before the softmax: the scale that sentence-transformers trains with (MultipleNegativesRankingLoss)."""
@@ -129,7 +137,21 @@ def zero_shot_by_similarity(texts_nh: Tensor, labels_ch: Tensor, labels: Sequenc
     return _labelled(SIMILARITY_SCALE * texts @ names.T, labels)
 
 
-def zero_shot_by_likelihood(scores_nc: Tensor, labels: Sequence[str], lengths_c: Sequence[int]) -> list[Output]:
+def label_bias(scores_mc: Tensor, lengths_c: Sequence[int]) -> Tensor:
+    """The log of the mean probability that a model gives each label after texts that say nothing, shape (labels,): what `zero_shot_by_likelihood` takes off.
+
+    Args:
+        scores_mc: log-likelihood of each label's words after each of those texts, nats, shape (texts, labels).
+        lengths_c: number of tokens of each label's words.
+    Source: Zhao et al. (2021), "Calibrate Before Use", https://arxiv.org/abs/2102.09690, sect. 5 (contextual calibration, W = diag(p)^-1, b = 0).
+    """
+    means_mc = scores_mc.detach().double().cpu() / torch.tensor(lengths_c, dtype=torch.float64)
+    return means_mc.softmax(-1).mean(0).log()
+
+
+def zero_shot_by_likelihood(
+    scores_nc: Tensor, labels: Sequence[str], lengths_c: Sequence[int], bias_nc: Tensor | None = None
+) -> list[Output]:
     """Each text gets the label whose words the model finds likeliest after it, per token of the words.
 
     The mean over tokens, not the sum, so that a label is not chosen for being short; probabilities are the softmax of the means.
@@ -138,6 +160,7 @@ def zero_shot_by_likelihood(scores_nc: Tensor, labels: Sequence[str], lengths_c:
     Args:
         scores_nc: log-likelihood of each label's words after each text, nats, a sum over tokens, never positive, shape (rows, labels).
         lengths_c: number of tokens of each label's words.
+        bias_nc: of each row what `label_bias` found, to be taken off; None: nothing.
     Raises: ValueError, where the shapes do not fit, or a log-likelihood is positive.
     Source: Brown et al. (2020), "Language Models are Few-Shot Learners", https://arxiv.org/abs/2005.14165, sect. 2.4.
     """
@@ -146,4 +169,5 @@ def zero_shot_by_likelihood(scores_nc: Tensor, labels: Sequence[str], lengths_c:
     scores = scores_nc.detach().double().cpu()
     if bool((scores > 1e-3).any()):
         raise ValueError("a log-likelihood is positive; scores are log-likelihoods, not their negatives")
-    return _labelled(scores / torch.tensor(lengths_c, dtype=torch.float64), labels)
+    logits = scores / torch.tensor(lengths_c, dtype=torch.float64)
+    return _labelled(logits if bias_nc is None else logits - bias_nc, labels)

@@ -3,9 +3,10 @@
 import re
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from tunesmith.recipe.base_model import ModelSpec
 from tunesmith.recipe.judge import JudgeSpec
 from tunesmith.recipe.measured import DomainSpec, RetentionSets
 from tunesmith.recipe.messages import AT_KEY, shown
@@ -28,50 +29,9 @@ __all__ = [
     "TrainSpec",
 ]
 
+NOTHING = "none"
+"""In place of a method: nothing is trained."""
 MetricSpec = Annotated[PluginSpec, plugin("metric", is_short=True)]
-
-
-def _no_quantization(value: Any) -> Any:
-    return None if value == "none" else value
-
-
-class ModelSpec(Section):
-    """The model to start from. A plain text is the source."""
-
-    shorthand: ClassVar[str | None] = "source"
-
-    source: str = Field(min_length=1)
-    """An alias (`tunesmith models list`), a hub id, a folder, or `run:ID`."""
-    revision: str | None = None
-    """The hub's commit, tag or branch."""
-    trust_remote_code: bool = False
-    """Run Python code that comes with the model. Needs `revision`, so that the code stays what you read."""
-    max_length: Annotated[int, Field(ge=2)] | None = None
-    """The most tokens of an example; none: as many as the model takes."""
-    attention: Literal["auto", "packed", "padded"] = "auto"
-    """How sequences share a batch; auto: packed where a probe finds it exact for this model."""
-
-    quantization: Annotated[Literal["int8", "int4", "nf4", "fp4", "bf16", "fp16"] | None, BeforeValidator(_no_quantization)] = None
-    """Keep the weights of the linear layers in fewer bits, frozen, and make them anew for each product; none: in the model's own numbers
-    (docs/quantization.md)."""
-    add_tokens: Annotated[int, Field(ge=1)] | Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)] | None = None
-    """Give words a token of their own: so many of the training texts, those that save most tokens, or those listed. Their rows train with lora, full and
-    new_tokens (docs/new-language.md)."""
-
-    @field_validator("add_tokens")
-    @classmethod
-    def _once(cls, value: int | list[str] | None) -> int | list[str] | None:
-        twice = next((text for text in value if value.count(text) > 1), None) if isinstance(value, list) else None
-        if twice is not None:
-            raise ValueError(f"{shown(twice)} is listed twice. Leave one out.")
-        return value
-
-    @field_validator("trust_remote_code")
-    @classmethod
-    def _pinned(cls, value: bool, info: Any) -> bool:
-        if value and info.data.get("revision") is None:
-            raise ValueError("needs model.revision, a commit that you have read: code that comes with a model runs on this machine.")
-        return value
 
 
 class Limit(Section):
@@ -361,8 +321,10 @@ class Recipe(Section):
     """The model to start from."""
     data: DataSpec
     """The data to learn from and to be judged by."""
-    method: Annotated[PluginSpec, plugin("method")] = Field(default_factory=lambda: PluginSpec.resolve("method", "lora"))
-    """What trains."""
+    method: Annotated[PluginSpec, plugin("method", none=NOTHING)] = Field(default_factory=lambda: PluginSpec.resolve("method", "lora"))
+    """What trains; none: nothing, and what `context` says adapts the model alone."""
+    context: Annotated[PluginSpec, plugin("strategy")] | None = None
+    """What is put into the model's context in place of training, with `method: none` (docs/in-context.md); null: the question alone."""
     objective: Annotated[PluginSpec, plugin("objective")] | None = None
     """What is learned; null: found from the data."""
     train: TrainSpec = TrainSpec()
@@ -375,6 +337,23 @@ class Recipe(Section):
     """Seed of everything that is drawn."""
     output_dir: str | None = None
     """The run's folder; null: `runs/NAME-DATE-TIME`."""
+
+    @property
+    def trains(self) -> bool:
+        """Whether anything is trained."""
+        return self.method.name != NOTHING
+
+    @model_validator(mode="after")
+    def _adapts(self) -> Self:
+        if not self.trains and self.context is None:
+            raise _wrong(
+                "method", "none trains nothing, and no context says what the model is to be shown. Set context=few_shot, or a method."
+            )
+        if self.trains and self.context is not None:
+            raise _wrong(
+                "context", f"stands beside the method {self.method.name}: it is for a model of which nothing is trained. Set method=none."
+            )
+        return self
 
     @field_validator("name")
     @classmethod

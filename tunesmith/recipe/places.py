@@ -11,8 +11,8 @@ from tunesmith.recipe.sources import SourceMark
 
 __all__ = ["PLUGIN_KEYS", "keys_everywhere", "section_at", "takes_only_text", "takes_source", "takes_texts"]
 
-PLUGIN_KEYS = ("method", "objective")
-"""The keys of a recipe whose value is a plug-in of that kind."""
+PLUGIN_KEYS = {"method": "method", "objective": "objective", "context": "strategy"}
+"""The keys of a recipe whose value is a plug-in -> its kind."""
 
 
 def section_at(keys: Sequence[str]) -> type[Section] | None:
@@ -24,7 +24,7 @@ def takes_only_text(keys: Sequence[str], plugin: str = "") -> bool:
     """Whether nothing but text can stand at `keys`. `plugin`: the name of the plug-in whose option it is, where it is one."""
     if keys[0] in PLUGIN_KEYS and len(keys) == 2:
         try:
-            options = describe(keys[0], plugin).options
+            options = describe(PLUGIN_KEYS[keys[0]], plugin).options
         except TunesmithError:
             return False  # the name is refused when the recipe is read
         return any(option.name == keys[1] and option.annotation in ("str", "str | None") for option in options)
@@ -53,10 +53,10 @@ def keys_everywhere() -> dict[str, str]:
             below = _section_in(field.annotation)
             if below is not None:
                 sections.append((f"{prefix}{key}.", below))
-    for kind in PLUGIN_KEYS:
+    for key, kind in PLUGIN_KEYS.items():
         for name in names(kind):
             for option in describe(kind, name).options:
-                found.setdefault(option.name, f"{kind}.{option.name}")
+                found.setdefault(option.name, f"{key}.{option.name}")
     return found
 
 

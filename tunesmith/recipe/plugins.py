@@ -69,6 +69,8 @@ class plugin:
     kind: str
     is_short: bool = False
     """Whether one without options is written as its name."""
+    none: str = ""
+    """A word that may stand in place of a plug-in, for nothing at all."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         """Read a name, a flat mapping, or a PluginSpec; write a flat mapping."""
@@ -85,10 +87,12 @@ class plugin:
         named = [_named_schema(one) for one in described if one.options or not self.is_short] + [
             _named_schema(replace(one, name=name)) for name, one in overlays.items()
         ]
-        return {"anyOf": [{"enum": [*known, *overlays]}, *named]}
+        nothing = [self.none] if self.none else []
+        return {"anyOf": [{"enum": [*known, *overlays, *nothing]}, *named]}
 
     def _written(self, spec: PluginSpec) -> Any:
-        return spec.name if self.is_short and not spec.options else {"name": spec.name, **spec.options}
+        is_short = self.is_short or spec.name == self.none
+        return spec.name if is_short and not spec.options else {"name": spec.name, **spec.options}
 
     def _read(self, value: Any) -> PluginSpec:
         if isinstance(value, PluginSpec):
@@ -103,8 +107,13 @@ class plugin:
         name = given.pop("name")
         if not isinstance(name, str):
             raise _at_key("name", f"expected text, found {shown(name)}.")
-        if name not in names(self.kind):
-            raise _at_key("name", f'unknown {self.kind} "{name}".{did_you_mean(name, names(self.kind))}')
+        if self.none and name == self.none:
+            if given:
+                raise _at_key(next(iter(given)), f"unknown option: {name} has none. Leave it out.")
+            return PluginSpec(name, {})
+        known = [*names(self.kind), *([self.none] if self.none else [])]
+        if name not in known:
+            raise _at_key("name", f'unknown {self.kind} "{name}".{did_you_mean(name, known)}')
         try:
             return PluginSpec.resolve(self.kind, name, **given)
         except TunesmithError as error:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tunesmith.report import numbers
+from tunesmith.report.context import Context, context
 from tunesmith.report.forgetting import Forgetting, forgetting
 from tunesmith.report.results import DataSet, comparisons, file_name, note_on_p
 from tunesmith.report.summary import summarize
@@ -37,6 +38,7 @@ def model_card(report: Mapping[str, Any]) -> str:
         _plain(summarize(report).text),
         *[f"> **Note.** {_plain(str(warning))}" for warning in report.get("warnings") or []],
         *_results(report, data),
+        *_in_context(context(report)),
         *_forgotten(forgetting(report)),
         *_training(report),
         *_data(report),
@@ -92,6 +94,12 @@ def _results(report: Mapping[str, Any], data: Sequence[DataSet]) -> list[str]:
     if data:
         parts.append(f"Intervals are 95 %; the difference is paired, over the same rows. {note_on_p(report)}")
     return parts
+
+
+def _in_context(found: Context | None) -> list[str]:
+    if found is None:
+        return []
+    return ["## In its context", _plain(found.text), *([_table(found.head, found.rows)] if found.rows else [])]
 
 
 def _forgotten(found: Forgetting | None) -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tunesmith.report.context import tuned_side
 from tunesmith.report.forgetting import forgetting
 from tunesmith.report.judgement import judgement_sentences
 from tunesmith.report.numbers import count, fixed, p_value, significant
@@ -51,7 +52,7 @@ def summarize(report: Mapping[str, Any]) -> Summary:
     first = own.comparisons[0]
     base = _ZERO_SHOT if (report.get("task") or {}).get("base") == "zero_shot" else "base"
     said = [
-        _main_sentence(_subject(report), first, own, base),
+        _main_sentence(_subject(report), first, own, base, tuned_side(report)),
         *_majority_sentences(first),
         *_power_sentences(first, own),
         *_other_metrics(own),
@@ -105,13 +106,20 @@ def _subject(report: Mapping[str, Any]) -> str:
     kept_in = (report.get("model") or {}).get("quantization")
     model += f" kept in {kept_in}" if kept_in else ""
     text = ways.get(method, f"{method} on {{}}").replace("{}", model)
-    if train.get("rows"):
+    if (found := report.get("context")) is not None:
+        num = found["chosen"]["num_shots"]
+        text = (
+            f"{count(num)} example{'' if num == 1 else 's'} before each question of {model}"
+            if num
+            else f"Asking {model} in another wording"
+        )
+    elif train.get("rows"):
         text += f" with {count(train['rows'])} rows"
         text += f" of {file_name(str(train['source']))}" if train.get("source") else ""
     return text
 
 
-def _main_sentence(subject: str, c: Comparison, own: DataSet, base: str) -> str:
+def _main_sentence(subject: str, c: Comparison, own: DataSet, base: str, side: str) -> str:
     places = c.decimals
     num_rows = c.rows or own.rows
     rows = f", on {count(num_rows)} test rows" if num_rows else ""
@@ -122,11 +130,14 @@ def _main_sentence(subject: str, c: Comparison, own: DataSet, base: str) -> str:
     kind = " zero-shot" if base == _ZERO_SHOT else ""
     change = f"{c.difference.change_text(places)}{', ' + c.test_text if c.test_text else ''}{rows}"
     if c.verdict == "unclear":
-        return f"{subject} made no clear difference to {c.title}: {c.base.text(places)} base{kind}, {c.tuned.text(places)} tuned; {change}."
+        return (
+            f"{subject} made no clear difference to {c.title}: {c.base.text(places)} base{kind}, {c.tuned.text(places)} {side}; {change}."
+        )
     verb = "raised" if c.difference.value > 0 else "lowered"
     lower = f" ({c.direction})" if c.direction else ""
     text = f"{subject} {verb} {c.title}{lower} from {c.base.text(places)}{kind} to {c.tuned.text(places)}: {change}."
-    return text + (" The tuned model is worse than the base." if c.verdict == "worse" else "")
+    worse = f" The {side} model is worse than the base." if side == "tuned" else " That is worse than the base alone."
+    return text + (worse if c.verdict == "worse" else "")
 
 
 def _majority_sentences(c: Comparison) -> list[str]:

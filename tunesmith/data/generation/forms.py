@@ -86,7 +86,7 @@ class LabelledForm:
     def read(self, text: str, label: str | None, origin: Origin) -> Labelled | None:
         """As `Form.read`."""
         values = _values(text, self._names)
-        return Labelled(values[0], label, origin, *values[1:]) if values else None
+        return Labelled(values[0], label, origin, values[1] if len(values) > 1 else None) if values else None
 
     def shows(self, example: Example) -> bool:
         """As `Form.shows`; a text without a label cannot be shown."""

@@ -1,0 +1,244 @@
+"""A model of which nothing is trained: what stands in its context is chosen on validation rows, and it is judged so."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+
+from tunesmith.app.fitting import fitting_metrics, make_metrics
+from tunesmith.app.judged import Judgement, judge, judge_zero_shot, label_texts
+from tunesmith.app.judging import EncodedSplit, choose, score, zero_shot
+from tunesmith.app.shots import Pool, Put, Shots, answer_room, longest_of
+from tunesmith.app.task import Say, Task, rows_to_answer
+from tunesmith.core import registry
+from tunesmith.core.context import Strategy, Variant
+from tunesmith.core.errors import DataError, RecipeError
+from tunesmith.core.events import Notice, Progress
+from tunesmith.core.examples import Conversation
+from tunesmith.core.types import Example, HeadObjective, Labelled, Metric, Output
+from tunesmith.data import TextEncoder, chosen, encode
+from tunesmith.evaluation.score import evaluate_metric, text_of
+
+__all__ = ["InContext", "check_context", "in_context", "judge_in_context"]
+
+_TEMPLATE_TOKENS = 8
+"""What a template may put behind an answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class InContext:
+    """What was chosen, and what the model reads by it."""
+
+    shots: Shots
+    task: Task
+    """The run's, with its test rows and domains as the model reads them."""
+    facts: dict[str, Any]
+    """Report.json's `context`."""
+
+
+def check_context(task: Task) -> None:
+    """Raises: RecipeError, where model, data or objective are none that a context could help."""
+    recipe = task.recipe
+    if recipe.trains:
+        return
+    facts, context = task.model.facts, recipe.context
+    assert context is not None
+    where = f"{recipe.name}: context"
+    if not facts.has_lm_head or facts.is_encoder_decoder:
+        raise RecipeError(
+            f"{where}: {facts.name} does not go on with a text, so that what stands before a question says nothing to it. Use a causal language model, or train a head: method=head."
+        )
+    if task.data.sets:
+        raise RecipeError(f"{where}: is for one data set, and data.mix has {len(task.data.sets)}. Name one as data.train.")
+    if task.kind not in ("classification", "generation") or not isinstance(task.data.train[0], Conversation):
+        raise RecipeError(
+            f"{where}: helps a model to answer; the objective {task.objective_name} asks it no question. Use labelled texts, pairs or conversations."
+        )
+    if context.options["calibrate"] and task.kind != "classification":
+        raise RecipeError(f"{where}.calibrate: is for labels, and {task.objective_name} asks for text. Leave it out.")
+    variants = _strategy(task).variants()
+    if len(variants) > 1 and not len(task.splits["validation"].examples):
+        raise RecipeError(
+            f"{where}: {len(variants)} ways to ask are to be tried, and there are no validation rows. Set data.split.validation, or name one way (context.shots=[4])."
+        )
+
+
+def _strategy(task: Task) -> Strategy:
+    spec = task.recipe.context
+    assert spec is not None
+    strategy: Strategy = registry.create("strategy", spec.name, **spec.options)
+    return strategy
+
+
+def in_context(task: Task, say: Say) -> InContext:
+    """Choose among the strategy's variants by what the model says of validation rows. Test rows play no part. Raises: DataError, RecipeError."""
+    strategy = _strategy(task)
+    variants, examples = strategy.variants(), _pool_examples(task, strategy)
+    shots = Shots(strategy, variants[0], Pool(), task.recipe.seed, tuple(task.encoder.labels))
+    pools = {template: _pool(task, _encoder(task, template), examples) for template in {variant.template: None for variant in variants}}
+    tried, metric = list[dict[str, Any]](), _metric(task)
+    if len(variants) > 1:
+        rows = _first(task.splits["validation"].examples, strategy.validation_rows)
+        for number, variant in enumerate(variants):
+            say(Progress("ways to ask", number, len(variants)))
+            tried.append(asdict(variant) | _tried(task, shots.of(variant, pools[variant.template]), rows, metric))
+        best = _best([one["value"] for one in tried], higher_is_better=metric[1].higher_is_better is True)
+        variant = variants[best]
+        say(Notice(f"of {len(variants)} ways to ask, validation is best with {_named(variant)}."))
+    else:
+        variant = variants[0]
+    shots = shots.of(variant, pools[variant.template])
+    shown, put = _shown(task, shots, say)
+    about = {
+        "strategy": task.recipe.context.name if task.recipe.context else "",
+        "choose_by": getattr(strategy, "choose_by", None),
+        "chosen": asdict(variant),
+        "calibrate": strategy.calibrate,
+        "metric": metric[0],
+        "higher_is_better": metric[1].higher_is_better is True,
+        "validation_rows": min(strategy.validation_rows, len(task.splits["validation"].examples)) if tried else 0,
+        "tried": tried,
+        **_sizes(task, variant, put),
+    }
+    return InContext(shots, shown, about)
+
+
+def judge_in_context(chosen: InContext, say: Say) -> Judgement:
+    """The model as it is now, on the test split and every domain, in the context that was chosen."""
+    if isinstance(chosen.task.objective, HeadObjective):
+        return judge_zero_shot(chosen.task, say, calibrate=chosen.shots.strategy.calibrate)
+    return judge(chosen.task, say)
+
+
+def _pool_examples(task: Task, strategy: Strategy) -> list[Example]:
+    train = task.splits["train"].examples
+    count = min(strategy.pool_rows, len(train))
+    if not count:
+        return []
+    drawn = np.random.default_rng(task.recipe.seed).choice(len(train), count, replace=False)
+    return list(chosen(train, sorted(int(place) for place in drawn)))
+
+
+def _pool(task: Task, encoder: TextEncoder, examples: Sequence[Example]) -> Pool:
+    turns, labels, texts = list[Any](), list[str](), list[str]()
+    words = dict(zip(task.encoder.labels, label_texts(task), strict=True))
+    for example in examples:
+        assert isinstance(example, Conversation)
+        label = example.label or "" if isinstance(example, Labelled) else ""
+        said = encoder.turns(replace(example, label=words.get(label, label)) if isinstance(example, Labelled) else example)
+        if said:
+            turns.append(said)
+            labels.append(label)
+            texts.append(text_of(example))
+    if examples and not turns:
+        raise DataError(f"{task.recipe.data.named}: no training row has an answer that could be shown. Bring rows with answers.")
+    return Pool(turns, labels, texts)
+
+
+def _encoder(task: Task, template: str | None) -> TextEncoder:
+    return task.encoder if template is None else replace(task.encoder, template=template)
+
+
+def _first(examples: Sequence[Example], count: int) -> list[Example]:
+    return list(chosen(examples, list(range(min(count, len(examples))))))
+
+
+def _metric(task: Task) -> tuple[str, Metric]:
+    """What decides: of labels and of answers to choose among the first metric, of open answers how likely the right ones are."""
+    examples = task.splits["test"].examples or task.splits["train"].examples
+    if task.kind == "classification":
+        name = task.metrics[0] if task.select_by == "loss" else task.select_by
+    else:
+        name = "accuracy" if task.encoder.choices(examples[0]) else "bits_per_byte"
+        assert name in fitting_metrics(task.objective, examples[:1], is_mixed=False)
+    return name, make_metrics(task.recipe, [name], task.encoder.labels)[name]
+
+
+def _tried(task: Task, shots: Shots, rows: Sequence[Example], metric: tuple[str, Metric]) -> dict[str, Any]:
+    encoder = _encoder(task, shots.variant.template)
+    put = shots.put(rows, encoder, _room(task, encoder, rows))
+    shown = replace(task, encoder=encoder, splits={}, encoded={})
+    outputs, kept = _outputs(shown, put.examples, calibrate=shots.strategy.calibrate)
+    references = [_reference(shown, example) for example in kept]
+    found = evaluate_metric(metric[1], kept, outputs, references, seed=task.recipe.seed).interval
+    return {**asdict(found), "tokens": fmean(put.num_tokens), "num_short": _num_short(put, shots)}
+
+
+def _outputs(task: Task, examples: Sequence[Example], *, calibrate: bool) -> tuple[list[Output], Sequence[Example]]:
+    """What is said to each, and the examples of it: without those that leave nothing to score."""
+    if isinstance(task.objective, HeadObjective):
+        return zero_shot(task, examples, label_texts(task), task.model.tokenizer, calibrate=calibrate), examples
+    if task.encoder.choices(examples[0]):
+        return choose(task, examples), examples
+    split = _encoded(task, examples, "validation")
+    return score(task, split), split.examples
+
+
+def _reference(task: Task, example: Example) -> str:
+    return task.objective.reference(example) if isinstance(task.objective, HeadObjective) else task.encoder.reference(example)
+
+
+def _encoded(task: Task, examples: Sequence[Example], name: str) -> EncodedSplit:
+    """Every example keeps its place, also one that leaves nothing to score."""
+    encoded = encode(examples, task.objective, task.encoder, name=name)
+    return EncodedSplit(examples, encoded.rows, encoded.examples, [_reference(task, example) for example in examples])
+
+
+def _shown(task: Task, shots: Shots, say: Say) -> tuple[Task, Put]:
+    """The task as the model reads it, and what stands before the test rows."""
+    encoder = _encoder(task, shots.variant.template)
+    shown = replace(task, encoder=encoder, splits=dict(task.splits), encoded=dict(task.encoded))
+    puts = dict[str, Put]()
+    for name in ("test", *task.data.domains):
+        split = task.splits[name]
+        puts[name] = shots.put(split.examples, encoder, _room(task, encoder, split.examples))
+        if isinstance(task.objective, HeadObjective):
+            shown.splits[name] = EncodedSplit(puts[name].examples, (), (), split.references)
+        else:
+            shown.splits[name] = replace(_encoded(shown, puts[name].examples, name), references=split.references)
+    return shown, puts["test"]
+
+
+def _room(task: Task, encoder: TextEncoder, examples: Sequence[Example]) -> int:
+    """The most tokens of a prompt."""
+    if not len(examples):
+        return encoder.max_length
+    if task.kind == "classification":
+        return answer_room(encoder, longest_of(task.model.tokenizer, label_texts(task)))
+    answers = [text for example in examples for text in encoder.choices(example) or (encoder.reference(example),)]
+    written = task.recipe.evaluate.max_new_tokens if rows_to_answer(task, examples) else 0
+    return answer_room(encoder, max(longest_of(task.model.tokenizer, answers) + _TEMPLATE_TOKENS, written))
+
+
+def _sizes(task: Task, variant: Variant, put: Put) -> dict[str, Any]:
+    """What the context of the test rows costs."""
+    if not put.num_tokens:
+        return {"window_tokens": task.encoder.max_length, "tokens": None, "plain_tokens": None, "num_left_out": 0, "num_short": 0}
+    plain = [len(prompt) for prompt in task.encoder.prompts(list(task.splits["test"].examples))]
+    return {
+        "window_tokens": task.encoder.max_length,
+        "tokens": {"mean": fmean(put.num_tokens), "max": max(put.num_tokens)},
+        "plain_tokens": {"mean": fmean(plain), "max": max(plain)},
+        "num_left_out": sum(variant.num_shots - num for num in put.num_shots),
+        "num_short": sum(num < variant.num_shots for num in put.num_shots),
+    }
+
+
+def _num_short(put: Put, shots: Shots) -> int:
+    return sum(num < shots.variant.num_shots for num in put.num_shots)
+
+
+def _best(values: Sequence[float], *, higher_is_better: bool) -> int:
+    """The first of the best; what is no number is worse than all."""
+    worst = -np.inf if higher_is_better else np.inf
+    found = [worst if value != value else value for value in values]
+    return int(np.argmax(found) if higher_is_better else np.argmin(found))
+
+
+def _named(variant: Variant) -> str:
+    said = [f"{variant.num_shots} example{'' if variant.num_shots == 1 else 's'}"]
+    said += [f"in order {variant.order + 1}"] if variant.order else []
+    said += [f"as {variant.template!r}"] if variant.template is not None else []
+    return ", ".join(said)

@@ -1,0 +1,149 @@
+"""Examples before a question: chosen by a strategy, as many as the window holds.
+
+p examples to choose among    q questions    h hidden size
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tunesmith.core.context import Array, Strategy, Variant
+from tunesmith.core.errors import RunError
+from tunesmith.core.examples import Conversation
+from tunesmith.core.files import write_json
+from tunesmith.core.run import RunDirectory
+from tunesmith.core.types import Example, Message
+from tunesmith.data import TextEncoder
+from tunesmith.evaluation.score import text_of
+
+__all__ = ["Pool", "Put", "Shots", "answer_room", "load_shots", "longest_of", "save_shots"]
+
+_FORM = "tunesmith/context/1"
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """Examples that may stand before a question; all lists have one entry an example."""
+
+    turns: Sequence[tuple[Message, ...]] = ()
+    """As `TextEncoder.turns` has them."""
+    labels: Sequence[str] = ()
+    texts: Sequence[str] = ()
+    """What the questions are compared with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """Questions with what stands before them."""
+
+    examples: list[Example]
+    num_shots: list[int]
+    """Of each question, how many examples."""
+    num_tokens: list[int]
+    """Of each question as the model reads it."""
+
+
+@dataclass(frozen=True)
+class Shots:
+    """One way to put examples before questions: all that it takes to ask the same of other rows."""
+
+    strategy: Strategy
+    variant: Variant
+    pool: Pool
+    seed: int
+    labels: tuple[str, ...] = ()
+    """The classes that the model chooses among."""
+    _choosing: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    """What was computed of the pool, and is shared by all variants of it."""
+
+    def of(self, variant: Variant, pool: Pool) -> "Shots":
+        """Another way, of the same examples."""
+        return replace(self, variant=variant, pool=pool)
+
+    def put(self, examples: Sequence[Example], encoder: TextEncoder, room: int) -> Put:
+        """Each question with its examples before it, the nearest last; the first ones are left out where a prompt would have more than `room` tokens."""
+        taken = [places[: self.variant.num_shots] for places in self.places([text_of(example) for example in examples])]
+        if self.variant.order:
+            taken = [self._reordered(places) for places in taken]
+        made = [self._with(example, places) for example, places in zip(examples, taken, strict=True)]
+        lengths, over = [len(prompt) for prompt in encoder.prompts(made)], list(range(len(made)))
+        while over := [row for row in over if lengths[row] > room and taken[row]]:
+            for row in over:
+                taken[row] = taken[row][:-1]
+                made[row] = self._with(examples[row], taken[row])
+            for row, prompt in zip(over, encoder.prompts([made[row] for row in over]), strict=True):
+                lengths[row] = len(prompt)
+        return Put(made, list(map(len, taken)), lengths)
+
+    def places(self, texts: Sequence[str]) -> list[list[int]]:
+        """The examples before each question, the one that is read last first."""
+        if not self.pool.turns:
+            return [[]] * len(texts)
+        pool_ph = asked_qh = None
+        if self.strategy.embedding_model:
+            pool_ph = self._choosing.get("pool")
+            if pool_ph is None:
+                pool_ph = self._choosing["pool"] = self._vectors(self.pool.texts)
+            asked_qh = self._vectors(texts)
+        return self.strategy.choose(len(texts), self.pool.labels, pool_ph, asked_qh, np.random.default_rng(self.seed))
+
+    def _vectors(self, texts: Sequence[str]) -> Array:
+        if "model" not in self._choosing:
+            from tunesmith.app.embedding import text_vectors  # which loads runs, and so this module
+
+            self._choosing["model"] = text_vectors(self.strategy.embedding_model)
+        found: Array = self._choosing["model"](texts)
+        unit: Array = found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12)
+        return unit
+
+    def _reordered(self, places: Sequence[int]) -> list[int]:
+        order = np.random.default_rng([self.seed, len(places), self.variant.order]).permutation(len(places))
+        return [places[place] for place in order]
+
+    def _with(self, example: Example, places: Sequence[int]) -> Example:
+        assert isinstance(example, Conversation)
+        return replace(example, before=tuple(turn for place in reversed(places) for turn in self.pool.turns[place]))
+
+    @cached_property
+    def is_empty(self) -> bool:
+        """Whether nothing stands before a question."""
+        return self.variant.num_shots == 0
+
+
+def answer_room(encoder: TextEncoder, longest_answer: int) -> int:
+    """The most tokens of a prompt that leaves an answer its room; of a long answer half the window."""
+    return encoder.max_length - min(longest_answer, encoder.max_length // 2)
+
+
+def longest_of(tokenizer: Any, texts: Iterable[str]) -> int:
+    """Tokens of the longest text."""
+    return max(map(len, tokenizer(list(dict.fromkeys(texts)), add_special_tokens=False)["input_ids"]))
+
+
+def save_shots(file: Path, shots: Shots) -> None:
+    """Keep them as JSON, without the pool where nothing of it is shown."""
+    pool = Pool() if shots.is_empty else shots.pool
+    rows = [
+        {"turns": [[turn.role, turn.content] for turn in turns], "label": label, "text": text}
+        for turns, label, text in zip(pool.turns, pool.labels, pool.texts, strict=True)
+    ]
+    document = {"schema": _FORM, **asdict(shots.variant), "seed": shots.seed, "labels": list(shots.labels), "pool": rows}
+    write_json(file, document, indent=None)
+
+
+def load_shots(directory: RunDirectory, strategy: Strategy) -> Shots:
+    """What a run's model was shown. Raises: RunError, where the file is missing or of another form."""
+    found = directory.read_json(directory.context)
+    try:
+        if found["schema"] != _FORM:
+            raise RunError(f"{directory.context}: is of the form {found['schema']}, expected {_FORM}. Make the run again.")
+        variant = Variant(found["template"], found["num_shots"], found["order"])
+        turns = [tuple(Message(role, content, learned=False) for role, content in row["turns"]) for row in found["pool"]]
+        pool = Pool(turns, [row["label"] for row in found["pool"]], [row["text"] for row in found["pool"]])
+        return Shots(strategy, variant, pool, found["seed"], tuple(found["labels"]))
+    except (KeyError, TypeError, ValueError):
+        raise RunError(f"{directory.context}: is damaged. Make the run again.") from None

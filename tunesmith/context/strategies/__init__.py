@@ -1,0 +1,1 @@
+"""What is put into a model's context, in place of training it: one file a strategy."""
