@@ -25,7 +25,7 @@ from tunesmith.data import limited, read
 from tunesmith.evaluation.forgetting import first_words
 from tunesmith.evaluation.score import text_of
 
-__all__ = ["FILE", "KEPT", "TITLE", "WAYS", "figures", "legs_of", "main", "with_figures", "written"]
+__all__ = ["FILE", "KEPT", "TITLE", "WAYS", "figures", "hashes_of", "legs_of", "main", "with_figures", "written"]
 
 TITLE = "What tuning SmolLM2-135M on docstrings costs it elsewhere, by how it is tuned"
 FILE = ROOT / "docs" / "forgetting.md"
@@ -34,6 +34,10 @@ KEPT = ("editorials", "tweets", "python-reference")
 """What is measured before and after; no way trains on any of it."""
 _REHEARSED = "product-reviews"
 _NUM_REHEARSED = 400
+_NUM_KEPT, _NUM_LIKE = 100, 150
+"""The most texts of a source that are measured, and that are like those."""
+_WORDS_LIKE = 120
+"""Of each text that is like what is measured."""
 _SETS = json.dumps({name: {"source": f"ROWS/{name}.jsonl"} for name in KEPT})
 _WORDS = 40
 """Of each text that is measured."""
@@ -71,6 +75,10 @@ WAYS: Mapping[str, Way] = {
         f"full, at the high rate, a fifth of the rows {_REHEARSED}",
         ("method.name=full", _RATE, *_mix(general={"source": "ROWS/general.jsonl", "weight": 0.2, "limit": _LITTLE})),
     ),
+    "rehearsal_like": Way(
+        "full, at the high rate, a fifth of the rows like what is measured",
+        ("method.name=full", _RATE, *_mix(general={"source": "ROWS/like.jsonl", "weight": 0.2, "limit": _LITTLE})),
+    ),
     "multi_task": Way(
         "full, at the high rate, four tasks at once",
         (
@@ -94,21 +102,40 @@ WAYS: Mapping[str, Way] = {
 
 
 def written() -> dict[str, list[str]]:
-    """Lines of the files that the recipes name: `general`, of which all is learned, and what is measured, up to 100 texts each."""
-    learned = [json.dumps({"segments": [{"label": True, "text": text}]}) for text in _texts(_REHEARSED, _NUM_REHEARSED)]
-    measured = {name: [json.dumps({"text": first_words(text, _WORDS)}) for text in _texts(name, 100)] for name in KEPT}
-    return {"general": learned, **measured}
+    """Lines of the files that the recipes name: `general` and `like`, of which all is learned, and what is measured, up to 100 texts each.
+
+    `like` are other texts of the sources that are measured, and of a source with no others what follows the words that are measured.
+    """
+    measured, like = dict[str, list[str]](), list[str]()
+    for name in KEPT:
+        texts = _texts(name, _NUM_KEPT)
+        begun = [first_words(text, _WORDS) for text in texts]
+        others = [text for text in map(text_of, read(name).examples) if text not in set(texts)][:_NUM_LIKE]
+        rests = [text[len(read_of) :].strip() for text, read_of in zip(texts, begun, strict=True)]
+        like += [first_words(text, _WORDS_LIKE) for text in others or rests if text]
+        measured[name] = [json.dumps({"text": text}) for text in begun]
+    return {"general": _learned(_texts(_REHEARSED, _NUM_REHEARSED)), "like": _learned(like), **measured}
+
+
+def _learned(texts: Sequence[str]) -> list[str]:
+    return [json.dumps({"segments": [{"label": True, "text": text}]}) for text in texts]
+
+
+def hashes_of(files: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Of each way the hash of the files that it may read: `like` is one way's alone."""
+    others = {name: lines for name, lines in files.items() if name != "like"}
+    return {way: hash_of(files if way == "rehearsal_like" else others) for way in WAYS}
 
 
 def _texts(source: str, count: int) -> list[str]:
     return [text_of(example) for example in limited(read(source).examples, count)]
 
 
-def legs_of(seed: int, ways: Sequence[str], rows_sha256: str) -> dict[str, Leg]:
-    """A leg a way. `rows_sha256`: of what is written."""
+def legs_of(seed: int, ways: Sequence[str], rows_sha256: Mapping[str, str]) -> dict[str, Leg]:
+    """A leg a way. `rows_sha256`: as `hashes_of` has it."""
     return {
         way: Leg(
-            f"forgetting/{way}", seed, "docstrings", (*_STEPS, *WAYS[way].changes), (_METRIC,), rate_override=(), data_sha256=rows_sha256,
+            f"forgetting/{way}", seed, "docstrings", (*_STEPS, *WAYS[way].changes), (_METRIC,), rate_override=(), data_sha256=rows_sha256[way],
             module="benchmarks.legs.forgetting", more={"target": "docstrings"},
         )
         for way in ways
@@ -209,7 +236,7 @@ def main(arguments: Sequence[str], say: Say) -> int:
     try:
         seeds, ways = seeds_of(options.seeds), chosen(options.ways.split(",") if options.ways else None, list(WAYS), "--ways")
         files = written()
-        legs = {seed: legs_of(seed, ways, hash_of(files)) for seed in seeds}
+        legs = {seed: legs_of(seed, ways, hashes_of(files)) for seed in seeds}
         failed = [] if options.document else _run([leg for of_seed in legs.values() for leg in of_seed.values()], files, results, say)
         found = {way: {seed: one for seed in seeds if (one := results.get(legs[seed][way]))} for way in ways}
         lines = figures(found, results.changes)

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.legs import forgetting as leg
 from benchmarks.methods import forgetting
-from benchmarks.methods.forgetting import BEGIN, END, FILE, KEPT, WAYS, figures, legs_of, with_figures
+from benchmarks.methods.forgetting import BEGIN, END, FILE, KEPT, WAYS, figures, hashes_of, legs_of, with_figures
 from benchmarks.methods.stored import Results
 from benchmarks.workload import BenchmarkError
 from tunesmith.core.files import hash_of
@@ -15,6 +15,7 @@ from tunesmith.data import read
 from tunesmith.recipe import load, source_name
 
 BITS = math.log(2)
+LEARNED = ("general", "like")
 
 
 def measured(before, after, learned=-0.5, rate=1e-3):
@@ -35,7 +36,7 @@ def measured(before, after, learned=-0.5, rate=1e-3):
 
 
 def test_no_way_trains_on_what_is_measured_and_all_take_as_many_steps():
-    legs = legs_of(3, list(WAYS), "hash")
+    legs = legs_of(3, list(WAYS), dict.fromkeys(WAYS, "hash"))
     for way, one in legs.items():
         recipe = load(one.recipe, one.asked(())["overrides"])
         trained = [recipe.data.train] if recipe.data.train else [entry.source or name for name, entry in recipe.data.mix.items()]
@@ -50,7 +51,7 @@ def test_no_way_trains_on_what_is_measured_and_all_take_as_many_steps():
 
 
 def test_ways_differ_by_what_their_titles_say():
-    legs = legs_of(0, list(WAYS), "")
+    legs = legs_of(0, list(WAYS), dict.fromkeys(WAYS, ""))
     assert load("docstrings", legs["lora"].overrides).method.name == "lora"
     assert load("docstrings", legs["full"].overrides).train.learning_rate == "auto"
     assert len(load("docstrings", legs["multi_task"].overrides).data.mix) == 4
@@ -64,7 +65,7 @@ def test_the_figures_are_differences_of_bits_worked_by_hand():
     assert "| 0.0002 | -0.5000 | +0.5000 (" in next(line for line in lines if line.startswith("| LoRA | 0.0002"))
     against = next(line for line in lines[lines.index("How much more full tuning at the high rate lost than each other way, bits per byte:") :] if line.startswith("| LoRA"))  # fmt: skip
     assert against.startswith("| LoRA | +1.5000 (")
-    assert lines[-2] == "**Not measured yet, or diverged**: full, rehearsal, multi_task."
+    assert lines[-2] == "**Not measured yet, or diverged**: full, rehearsal, rehearsal_like, multi_task."
 
 
 def test_without_results_the_page_says_so_and_a_trial_is_told():
@@ -100,7 +101,7 @@ def test_a_run_goes_on_and_prints_its_figures(tmp_path, monkeypatch, capsys):
     assert forgetting.main([*arguments, "--document"], lambda _text: None) == 0
     assert ran == ["forgetting/full_high", "forgetting/lora"]
     assert capsys.readouterr().out.count("| LoRA |") == 4
-    assert Results(tmp_path / "results", ("train.max_steps=2",)).missing(list(legs_of(0, ["lora"], hash_of(files)).values())) == []
+    assert Results(tmp_path / "results", ("train.max_steps=2",)).missing(list(legs_of(0, ["lora"], hashes_of(files)).values())) == []
 
 
 @pytest.mark.embedded
@@ -109,11 +110,21 @@ def test_what_is_written_can_be_read_and_what_is_rehearsed_is_no_text_that_is_me
     for name, lines in forgetting.written().items():
         file = tmp_path / f"{name}.jsonl"
         file.write_text("\n".join(lines), encoding="utf-8")
-        seen[name] = {example.parts[0][0] if name == "general" else example.text for example in read(str(file)).examples}
-    assert set(seen) == {"general", *KEPT}
-    assert len(seen["general"]) > 300
-    assert all(len(texts) > 70 and not texts & seen["general"] for name, texts in seen.items() if name != "general")
+        seen[name] = {example.parts[0][0] if name in LEARNED else example.text for example in read(str(file)).examples}
+    assert set(seen) == {*LEARNED, *KEPT}
+    assert min(len(seen[name]) for name in LEARNED) > 300
+    for name in KEPT:
+        assert len(seen[name]) > 70
+        for learned in LEARNED:  # not even as the beginning of a longer one
+            assert not [text for text in seen[learned] if text.startswith(tuple(seen[name]))]
     assert max(len(text.split()) for name in KEPT for text in seen[name]) == 40
+
+
+def test_a_file_that_one_way_reads_makes_no_other_ways_results_stale():
+    files = {"general": ["a"], "like": ["b"], "editorials": ["c"]}
+    before, after = hashes_of(files), hashes_of({**files, "like": ["other"]})
+    assert [way for way in WAYS if before[way] != after[way]] == ["rehearsal_like"]
+    assert before["full"] == hash_of({"general": ["a"], "editorials": ["c"]})
 
 
 @pytest.mark.parametrize("diverges", [False, True])
