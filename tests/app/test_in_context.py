@@ -66,7 +66,7 @@ def test_a_run_says_what_it_tried_and_predicts_as_it_was_judged(
     assert context["validation_rows"] == 10
     best = max(one["value"] for one in context["tried"])
     assert context["chosen"] == next(
-        {name: one[name] for name in ("template", "num_shots", "order")} for one in context["tried"] if one["value"] == best
+        {name: one[name] for name in ("template", "num_shots", "order", "num_passages")} for one in context["tried"] if one["value"] == best
     )
     tokens = [one["tokens"] for one in context["tried"]]
     assert tokens[0] < tokens[1] < tokens[2] == tokens[3]

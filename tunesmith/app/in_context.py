@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from statistics import fmean
 from typing import Any
 
@@ -39,7 +40,7 @@ class InContext:
 
 
 def check_context(task: Task) -> None:
-    """Raises: RecipeError, where model, data or objective are none that a context could help."""
+    """Raises: RecipeError, where model, data or objective are none that a context could help; UsageError, where an index that it names is not there, or made by another encoder."""
     recipe = task.recipe
     if recipe.trains:
         return
@@ -58,7 +59,12 @@ def check_context(task: Task) -> None:
         )
     if context.options["calibrate"] and task.kind != "classification":
         raise RecipeError(f"{where}.calibrate: is for labels, and {task.objective_name} asks for text. Leave it out.")
-    variants = _strategy(task).variants()
+    strategy = _strategy(task)
+    if strategy.index:
+        from tunesmith.app.index import open_index  # LanceDB, which not everybody has
+
+        _ = open_index(Path(strategy.index)).embedder  # the model of its vectors, if that is still the same
+    variants = strategy.variants()
     if len(variants) > 1 and not len(task.splits["validation"].examples):
         raise RecipeError(
             f"{where}: {len(variants)} ways to ask are to be tried, and there are no validation rows. Set data.split.validation, or name one way (context.shots=[4])."
@@ -94,13 +100,14 @@ def in_context(task: Task, say: Say) -> InContext:
     about = {
         "strategy": task.recipe.context.name if task.recipe.context else "",
         "choose_by": getattr(strategy, "choose_by", None),
+        "index": strategy.index or None,
         "chosen": asdict(variant),
         "calibrate": strategy.calibrate,
         "metric": metric[0],
         "higher_is_better": metric[1].higher_is_better is True,
         "validation_rows": min(strategy.validation_rows, len(task.splits["validation"].examples)) if tried else 0,
         "tried": tried,
-        **_sizes(task, variant, put),
+        **_sizes(task, put),
     }
     return InContext(shots, shown, about)
 
@@ -163,7 +170,7 @@ def _tried(task: Task, shots: Shots, rows: Sequence[Example], metric: tuple[str,
     outputs, kept = _outputs(shown, put.examples, calibrate=shots.strategy.calibrate)
     references = [_reference(shown, example) for example in kept]
     found = evaluate_metric(metric[1], kept, outputs, references, seed=task.recipe.seed).interval
-    return {**asdict(found), "tokens": fmean(put.num_tokens), "num_short": _num_short(put, shots)}
+    return {**asdict(found), "tokens": fmean(put.num_tokens), "num_short": _num_short(put)}
 
 
 def _outputs(task: Task, examples: Sequence[Example], *, calibrate: bool) -> tuple[list[Output], Sequence[Example]]:
@@ -212,7 +219,7 @@ def _room(task: Task, encoder: TextEncoder, examples: Sequence[Example]) -> int:
     return answer_room(encoder, max(longest_of(task.model.tokenizer, answers) + _TEMPLATE_TOKENS, written))
 
 
-def _sizes(task: Task, variant: Variant, put: Put) -> dict[str, Any]:
+def _sizes(task: Task, put: Put) -> dict[str, Any]:
     """What the context of the test rows costs."""
     if not put.num_tokens:
         return {"window_tokens": task.encoder.max_length, "tokens": None, "plain_tokens": None, "num_left_out": 0, "num_short": 0}
@@ -221,13 +228,13 @@ def _sizes(task: Task, variant: Variant, put: Put) -> dict[str, Any]:
         "window_tokens": task.encoder.max_length,
         "tokens": {"mean": fmean(put.num_tokens), "max": max(put.num_tokens)},
         "plain_tokens": {"mean": fmean(plain), "max": max(plain)},
-        "num_left_out": sum(variant.num_shots - num for num in put.num_shots),
-        "num_short": sum(num < variant.num_shots for num in put.num_shots),
+        "num_left_out": sum(put.num_left_out),
+        "num_short": _num_short(put),
     }
 
 
-def _num_short(put: Put, shots: Shots) -> int:
-    return sum(num < shots.variant.num_shots for num in put.num_shots)
+def _num_short(put: Put) -> int:
+    return sum(num > 0 for num in put.num_left_out)
 
 
 def _best(values: Sequence[float], *, higher_is_better: bool) -> int:
@@ -238,7 +245,9 @@ def _best(values: Sequence[float], *, higher_is_better: bool) -> int:
 
 
 def _named(variant: Variant) -> str:
-    said = [f"{variant.num_shots} example{'' if variant.num_shots == 1 else 's'}"]
+    passages = f"{variant.num_passages} passage{'' if variant.num_passages == 1 else 's'}"
+    examples = f"{variant.num_shots} example{'' if variant.num_shots == 1 else 's'}"
+    said = [passages if variant.num_passages else examples]
     said += [f"in order {variant.order + 1}"] if variant.order else []
     said += [f"as {variant.template!r}"] if variant.template is not None else []
     return ", ".join(said)

@@ -117,6 +117,14 @@ class Index:
         words = {key: place for places in by_words for key, place in places.items()}
         return [Found(key[1], by_meaning.get(key), words.get(key), key[0]) for key in fused(rankings)[:count]]
 
+    def passages_for(self, questions: Sequence[str], count: int) -> list[list[Passage]]:
+        """For each question the passages that answer it best, as `search` finds them without anybody's own; none for a question without text."""
+        vectors_QH = self.embedder.vectors(questions)
+        return [
+            fused(self.rankings(question, vector_H, count))[:count] if question.strip() else []
+            for question, vector_H in zip(questions, vectors_QH, strict=True)
+        ]
+
     def rankings(self, question: str, vector_H: Array, count: int) -> tuple[list[Passage], list[Passage]]:
         """By meaning and by words, of as many passages as it takes to find the best `count`. `vector_H`: the question's."""
         ranked = max(_RANKED, 4 * count)

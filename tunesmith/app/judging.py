@@ -229,16 +229,18 @@ def _without_content(example: Example, text: str) -> Labelled:
 
 
 def embed(speaker: Speaker, examples: Sequence[Example], tick: Tick = lambda done: None) -> Tensor:
-    """The mean of each text's last hidden states, (examples, H), as sentence encoders are read."""
-    rows = []
-    for example in examples:
+    """The mean of each text's last hidden states, (examples, H), as sentence encoders are read; zeros for a text without tokens."""
+    rows, places = list[Row](), list[int]()
+    for place, example in enumerate(examples):
         encoded = speaker.encoder.encode(example)
-        rows.append(Row((Segment(encoded.tokens, encoded.token_types),), example.origin))
-    vectors = torch.zeros(len(rows), speaker.forward.facts.hidden_size)
+        if encoded.tokens:
+            rows.append(Row((Segment(encoded.tokens, encoded.token_types),), example.origin))
+            places.append(place)
+    vectors = torch.zeros(len(examples), speaker.forward.facts.hidden_size)
     speaker.forward.eval()
     with torch.no_grad():
         for batch, indices in _batches(speaker, rows, tick):
             hidden = speaker.forward.hidden(batch).float().cpu()
             for index, start, end in zip(indices, batch.stream.bounds, batch.stream.bounds[1:], strict=False):
-                vectors[index] = hidden[start:end].mean(0)
+                vectors[places[index]] = hidden[start:end].mean(0)
     return vectors

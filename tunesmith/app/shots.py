@@ -1,4 +1,4 @@
-"""Examples before a question: chosen by a strategy, as many as the window holds.
+"""What stands with a question: examples before it, chosen by a strategy, and passages of documents above it, as many as the window holds.
 
 p examples to choose among    q questions    h hidden size
 """
@@ -7,18 +7,23 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tunesmith.context.passages import above
 from tunesmith.core.context import Array, Strategy, Variant
 from tunesmith.core.errors import RunError
 from tunesmith.core.examples import Conversation
 from tunesmith.core.files import write_json
+from tunesmith.core.passages import Passage
 from tunesmith.core.run import RunDirectory
 from tunesmith.core.types import Example, Message
 from tunesmith.data import TextEncoder
 from tunesmith.evaluation.score import text_of
+
+if TYPE_CHECKING:
+    from tunesmith.app.index import Index
 
 __all__ = ["Pool", "Put", "Shots", "answer_room", "load_shots", "longest_of", "save_shots"]
 
@@ -41,8 +46,8 @@ class Put:
     """Questions with what stands before them."""
 
     examples: list[Example]
-    num_shots: list[int]
-    """Of each question, how many examples."""
+    num_left_out: list[int]
+    """Of each question, how many examples and passages had no room."""
     num_tokens: list[int]
     """Of each question as the model reads it."""
 
@@ -58,26 +63,32 @@ class Shots:
     labels: tuple[str, ...] = ()
     """The classes that the model chooses among."""
     _choosing: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
-    """What was computed of the pool, and is shared by all variants of it."""
+    """What was computed of the pool and found in the index: shared by all variants."""
 
     def of(self, variant: Variant, pool: Pool) -> "Shots":
         """Another way, of the same examples."""
         return replace(self, variant=variant, pool=pool)
 
     def put(self, examples: Sequence[Example], encoder: TextEncoder, room: int) -> Put:
-        """Each question with its examples before it, the nearest last; the first ones are left out where a prompt would have more than `room` tokens."""
-        taken = [places[: self.variant.num_shots] for places in self.places([text_of(example) for example in examples])]
+        """Each question with its examples before it, the nearest last, and its passages above it, the best first. Where a prompt would have more than `room`
+        tokens, the farthest examples are left out, then the last passages.
+        """
+        texts = [text_of(example) for example in examples]
+        taken = [places[: self.variant.num_shots] for places in self.places(texts)]
         if self.variant.order:
             taken = [self._reordered(places) for places in taken]
-        made = [self._with(example, places) for example, places in zip(examples, taken, strict=True)]
-        lengths, over = [len(prompt) for prompt in encoder.prompts(made)], list(range(len(made)))
-        while over := [row for row in over if lengths[row] > room and taken[row]]:
+        found = self._passages(texts)
+        made = [self._with(*one) for one in zip(examples, taken, found, strict=True)]
+        lengths, left_out = [len(prompt) for prompt in encoder.prompts(made)], [0] * len(made)
+        over = list(range(len(made)))
+        while over := [row for row in over if lengths[row] > room and (taken[row] or found[row])]:
             for row in over:
-                taken[row] = taken[row][:-1]
-                made[row] = self._with(examples[row], taken[row])
+                taken[row], found[row] = (taken[row][:-1], found[row]) if taken[row] else (taken[row], found[row][:-1])
+                made[row] = self._with(examples[row], taken[row], found[row])
+                left_out[row] += 1
             for row, prompt in zip(over, encoder.prompts([made[row] for row in over]), strict=True):
                 lengths[row] = len(prompt)
-        return Put(made, list(map(len, taken)), lengths)
+        return Put(made, left_out, lengths)
 
     def places(self, texts: Sequence[str]) -> list[list[int]]:
         """The examples before each question, the one that is read last first."""
@@ -90,6 +101,26 @@ class Shots:
                 pool_ph = self._choosing["pool"] = self._vectors(self.pool.texts)
             asked_qh = self._vectors(texts)
         return self.strategy.choose(len(texts), self.pool.labels, pool_ph, asked_qh, np.random.default_rng(self.seed))
+
+    def _passages(self, texts: Sequence[str]) -> list[Sequence[Passage]]:
+        """What the index holds for each question, looked up once for all variants."""
+        most = max((variant.num_passages for variant in self.strategy.variants()), default=0)
+        if not self.variant.num_passages:
+            return [()] * len(texts)
+        known: dict[str, Sequence[Passage]] = self._choosing.setdefault("passages", {})
+        new = [text for text in dict.fromkeys(texts) if text not in known]
+        if new:
+            known.update(zip(new, self._index.passages_for(new, most), strict=True))
+        return [known[text][: self.variant.num_passages] for text in texts]
+
+    @property
+    def _index(self) -> "Index":
+        if "index" not in self._choosing:
+            from tunesmith.app.index import open_index  # LanceDB, which not everybody has
+
+            self._choosing["index"] = open_index(Path(self.strategy.index))
+        index: Index = self._choosing["index"]
+        return index
 
     def _vectors(self, texts: Sequence[str]) -> Array:
         if "model" not in self._choosing:
@@ -104,9 +135,10 @@ class Shots:
         order = np.random.default_rng([self.seed, len(places), self.variant.order]).permutation(len(places))
         return [places[place] for place in order]
 
-    def _with(self, example: Example, places: Sequence[int]) -> Example:
+    def _with(self, example: Example, places: Sequence[int], passages: Sequence[Passage]) -> Example:
         assert isinstance(example, Conversation)
-        return replace(example, before=tuple(turn for place in reversed(places) for turn in self.pool.turns[place]))
+        before = tuple(turn for place in reversed(places) for turn in self.pool.turns[place])
+        return replace(example, before=before, above=above(passages) if passages else "")
 
     @cached_property
     def is_empty(self) -> bool:
@@ -141,7 +173,7 @@ def load_shots(directory: RunDirectory, strategy: Strategy) -> Shots:
     try:
         if found["schema"] != _FORM:
             raise RunError(f"{directory.context}: is of the form {found['schema']}, expected {_FORM}. Make the run again.")
-        variant = Variant(found["template"], found["num_shots"], found["order"])
+        variant = Variant(found["template"], found["num_shots"], found["order"], found["num_passages"])
         turns = [tuple(Message(role, content, learned=False) for role, content in row["turns"]) for row in found["pool"]]
         pool = Pool(turns, [row["label"] for row in found["pool"]], [row["text"] for row in found["pool"]])
         return Shots(strategy, variant, pool, found["seed"], tuple(found["labels"]))

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from tunesmith.core.files import hash_of
 from tunesmith.core.passages import Passage
 
-__all__ = ["cited", "request"]
+__all__ = ["above", "cited", "request"]
 
 _ASKED = (
     "Answer the question from the numbered passages, and from nothing else. Name the passages that you used by their numbers, such as [1]. "
@@ -22,6 +22,11 @@ _CITED = re.compile(r"\[(\d{1,3}(?:\s*,\s*\d{1,3})*)\]")
 
 def request(question: str, passages: Sequence[Passage], profile: str = "") -> str:
     """What a model is asked, with the passages numbered from 1. `profile`: what is known of the one who asks."""
+    return above(passages, profile) + question
+
+
+def above(passages: Sequence[Passage], profile: str = "") -> str:
+    """The request up to where the question's own words stand."""
     titles = [_title(one) for one in passages]
     mark = hash_of([profile, titles, [passage.text for passage in passages]])[:8]
     quoted = [
@@ -29,7 +34,7 @@ def request(question: str, passages: Sequence[Passage], profile: str = "") -> st
         for number, (title, one) in enumerate(zip(titles, passages, strict=True), start=1)
     ]
     about = [f"Who asks:\n<profile {mark}>\n{profile.strip()}\n</profile {mark}>"] if profile.strip() else []
-    return "\n\n".join([f"{_ASKED} {_QUOTED}", *about, *quoted, f"Question: {question}"])
+    return "\n\n".join([f"{_ASKED} {_QUOTED}", *about, *quoted, "Question: "])
 
 
 def cited(answer: str, num_passages: int) -> list[int]:

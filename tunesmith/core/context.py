@@ -24,6 +24,8 @@ class Variant:
     """Examples that stand before each question."""
     order: int = 0
     """Which of several orders they stand in; 0: as they were chosen."""
+    num_passages: int = 0
+    """Passages of documents that stand above each question."""
 
 
 @runtime_checkable
@@ -45,6 +47,10 @@ class Strategy(Protocol):
     @property
     def embedding_model(self) -> str:
         """The model whose vectors of texts `choose` needs; empty: none."""
+
+    @property
+    def index(self) -> str:
+        """The index of documents whose passages are looked up for each question; empty: none."""
 
     def variants(self) -> list[Variant]:
         """What is tried; of those that are as good as each other the first is taken."""

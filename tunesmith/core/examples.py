@@ -61,6 +61,8 @@ class Labelled:
     text_pair: str | None = None
     before: tuple[Message, ...] = ()
     """Turns that a language model reads before it, and does not learn: examples with their answers."""
+    above: str = ""
+    """What a language model reads before the text, in the same turn: passages of documents."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,8 @@ class Chat:
     """What may be called: JSON objects, as text, each with the name and the parameters of a function."""
     before: tuple[Message, ...] = ()
     """As a labelled text's; they stand behind a system message."""
+    above: str = ""
+    """As a labelled text's, before the last turn that is the user's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +115,8 @@ class Completion:
     other_targets: tuple[str, ...] = ()
     """Texts that would be as right: what is written is measured by the nearest, and none of them is learned."""
     before: tuple[Message, ...] = ()
-    """As a labelled text's."""
+    above: str = ""
+    """Both as a labelled text's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +128,8 @@ class Choice:
     answer: int | None
     origin: Origin
     before: tuple[Message, ...] = ()
-    """As a labelled text's."""
+    above: str = ""
+    """Both as a labelled text's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +141,8 @@ class Prompt:
     tools: tuple[str, ...] = ()
     """As a Chat's."""
     before: tuple[Message, ...] = ()
-    """As a Chat's."""
+    above: str = ""
+    """Both as a Chat's."""
 
 
 def _before_last_run(learned: Sequence[bool]) -> int:

@@ -189,7 +189,7 @@ def _name(
 def _refuse(error: DataError, example: Labelled | MultiLabelled | Tagged, quarantine: Quarantine | None) -> None:
     if quarantine is None:
         raise error
-    raw = {name: value for name, value in asdict(example).items() if name not in ("origin", "before") and value is not None}
+    raw = {name: value for name, value in asdict(example).items() if name not in ("origin", "before", "above") and value is not None}
     quarantine.add(InvalidRow.of(error, example.origin.file, example.origin.row, raw))
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tunesmith.report.numbers import MISSING, count, decimals_for, percent
-from tunesmith.report.results import Estimate, metric_title
+from tunesmith.report.numbers import MISSING, count, decimals_for, numbered, percent
+from tunesmith.report.results import Estimate, file_name, metric_title
 
 __all__ = ["Context", "context", "tuned_side"]
 
@@ -48,54 +48,44 @@ def context(report: Mapping[str, Any]) -> Context | None:
         return None
     tried, chosen = found["tried"], found["chosen"]
     decimals = decimals_for(*(value.ends for one in tried if (value := Estimate.read(one))))
-    words = any(one["template"] is not None for one in tried)
-    orders = any(one["order"] for one in tried)
-    head = ["examples", *(["order"] if orders else []), *(["wording"] if words else []), metric_title(found["metric"]), "prompt tokens"]
+    words, orders, passages = (any(one[name] for one in tried) for name in ("template", "order", "num_passages"))
+    head = ["passages" if passages else "examples", *(["order"] if orders else []), *(["wording"] if words else [])]
     rows, at = list[tuple[str, ...]](), None
     for place, one in enumerate(tried):
         if all(one[name] == chosen[name] for name in chosen):
             at = place
-        value = Estimate.read(one)
-        cells = [
-            count(one["num_shots"]),
-            *([count(one["order"] + 1)] if orders else []),
-            *([one["template"] or "the recipe’s"] if words else []),
-        ]
+        value, num = Estimate.read(one), one["num_passages" if passages else "num_shots"]
+        cells = [count(num), *([count(one["order"] + 1)] if orders else []), *([one["template"] or "the recipe’s"] if words else [])]
         rows.append((*cells, value.text(decimals) if value else MISSING, count(round(one["tokens"]))))
-    return Context(tuple(_sentences(report, found)), tuple(head), tuple(rows), at)
+    return Context(tuple(_sentences(report, found)), (*head, metric_title(found["metric"]), "prompt tokens"), tuple(rows), at)
 
 
-def _sentences(report: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
-    chosen, said = found["chosen"], list[str]()
-    num = chosen["num_shots"]
-    by = str(found.get("choose_by"))
-    is_labelled = (report.get("task") or {}).get("kind") == "classification"
-    how = _CHOICES.get("random" if by == "balanced" and not is_labelled else by, "")
-    said.append(
-        f"{count(num)} {_examples(num)} of the training rows {'stands' if num == 1 else 'stand'} before each question{', ' + how if how else ''}."
-        if num
-        else "No example stands before a question."
-    )
+def _sentences(report: Mapping[str, Any], found: Mapping[str, Any]) -> Iterator[str]:
+    yield _shown(report, found)
     if found["tried"]:
-        said.append(f"Of {count(len(found['tried']))} ways to ask it was the best on {count(found['validation_rows'])} validation rows.")
+        yield f"Of {count(len(found['tried']))} ways to ask it was the best on {count(found['validation_rows'])} validation rows."
     if found["calibrate"]:
-        said.append("Probabilities of labels are divided by those after texts without content.")
-    tokens, plain = found["tokens"], found["plain_tokens"]
+        yield "Probabilities of labels are divided by those after texts without content."
+    tokens, plain, window = found["tokens"], found["plain_tokens"], found["window_tokens"]
     if tokens:
-        share = percent(tokens["mean"] / found["window_tokens"])
-        said.append(
+        yield (
             f"A test row’s prompt has {count(round(tokens['mean']))} tokens on average ({count(round(plain['mean']))} for the base), "
-            f"{share} of the {count(found['window_tokens'])} that the model reads; the longest has {count(tokens['max'])}."
+            f"{percent(tokens['mean'] / window)} of the {count(window)} that the model reads; the longest has {count(tokens['max'])}."
         )
-    if found["num_left_out"]:
-        left = found["num_left_out"]
-        said.append(
-            f"For want of room {count(left)} {_examples(left)} were left out, before {count(found['num_short'])} test rows.".replace(
-                "1 example were", "1 example was"
-            )
-        )
-    return said
+    left, rows = found["num_left_out"], found["num_short"]
+    if left:
+        what = numbered(left, "passage" if found["chosen"]["num_passages"] else "example")
+        yield f"For want of room {what} {'was' if left == 1 else 'were'} left out, of {numbered(rows, 'test row')}."
 
 
-def _examples(number: int) -> str:
-    return "example" if number == 1 else "examples"
+def _shown(report: Mapping[str, Any], found: Mapping[str, Any]) -> str:
+    """What stands with a question."""
+    num, passages = found["chosen"]["num_shots"], found["chosen"]["num_passages"]
+    verb = "stands" if 1 in (num, passages) else "stand"
+    if passages:
+        return f"{numbered(passages, 'passage')} of {file_name(str(found['index']))} {verb} above each question, found by meaning and by words."
+    if not num:
+        return "Nothing stands before a question but its wording."
+    by, kind = str(found.get("choose_by")), (report.get("task") or {}).get("kind")
+    how = _CHOICES.get("random" if by == "balanced" and kind != "classification" else by, "")
+    return f"{numbered(num, 'example')} of the training rows {verb} before each question{', ' + how if how else ''}."

@@ -11,6 +11,7 @@ __all__ = [
     "duration",
     "fixed",
     "interval",
+    "numbered",
     "p_cell",
     "p_value",
     "percent",
@@ -78,6 +79,11 @@ def significant(value: float, digits: int = 3) -> str:
 def count(value: float) -> str:
     """A whole number: 4,000."""
     return fixed(round(value), 0)
+
+
+def numbered(number: int, noun: str) -> str:
+    """1 row, 2 rows."""
+    return f"{count(number)} {noun}{'' if number == 1 else 's'}"
 
 
 def compact(value: float) -> str:

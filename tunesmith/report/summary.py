@@ -9,7 +9,7 @@ from typing import Any
 from tunesmith.report.context import tuned_side
 from tunesmith.report.forgetting import forgetting
 from tunesmith.report.judgement import judgement_sentences
-from tunesmith.report.numbers import count, fixed, p_value, significant
+from tunesmith.report.numbers import count, fixed, numbered, p_value, significant
 from tunesmith.report.results import Comparison, DataSet, Verdict, comparisons, file_name
 
 __all__ = ["Summary", "sentences", "summarize"]
@@ -107,12 +107,9 @@ def _subject(report: Mapping[str, Any]) -> str:
     model += f" kept in {kept_in}" if kept_in else ""
     text = ways.get(method, f"{method} on {{}}").replace("{}", model)
     if (found := report.get("context")) is not None:
-        num = found["chosen"]["num_shots"]
-        text = (
-            f"{count(num)} example{'' if num == 1 else 's'} before each question of {model}"
-            if num
-            else f"Asking {model} in another wording"
-        )
+        num, passages = found["chosen"]["num_shots"], found["chosen"]["num_passages"]
+        shown = f"{numbered(passages, 'passage')} above" if passages else f"{numbered(num, 'example')} before"
+        text = f"{shown} each question to {model}" if num or passages else f"Asking {model} in another wording"
     elif train.get("rows"):
         text += f" with {count(train['rows'])} rows"
         text += f" of {file_name(str(train['source']))}" if train.get("source") else ""

@@ -83,7 +83,7 @@ def test_every_number_wording_and_order_is_tried_once() -> None:
 
 @pytest.mark.parametrize("name", registry.names("strategy"))
 def test_every_strategy_keeps_to_the_contract(name: str) -> None:
-    strategy = registry.create("strategy", name)
+    strategy = registry.create("strategy", name, **({"index": "documents.index"} if name == "retrieval" else {}))
     assert isinstance(strategy, Strategy)
     assert strategy.validation_rows > 0
     most = max(variant.num_shots for variant in strategy.variants())
@@ -91,6 +91,7 @@ def test_every_strategy_keeps_to_the_contract(name: str) -> None:
     assert len(chosen) == 4
     assert all(len(set(places)) == len(places) >= most for places in chosen)
     assert bool(strategy.pool_rows) == bool(most)
+    assert bool(strategy.index) == any(variant.num_passages for variant in strategy.variants())
 
 
 @pytest.mark.parametrize(

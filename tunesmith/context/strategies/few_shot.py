@@ -13,7 +13,7 @@ https://arxiv.org/abs/2101.06804; diverse: the greedy k-centre of Sener, Savares
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -43,6 +43,8 @@ class FewShot:
     """The most training rows to choose among, drawn at random."""
     validation_rows: int = 200
     """The most validation rows that each way is tried on."""
+
+    index: ClassVar[str] = ""
 
     def __post_init__(self) -> None:
         """Raises: ValueError, for an option out of its range."""

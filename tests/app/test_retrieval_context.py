@@ -1,0 +1,122 @@
+"""Runs whose model reads passages of an index above each question: those that the index holds for it, now."""
+
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from suite_files import byte_model
+from tiny_recipes import writer
+
+from tunesmith.app.index import open_index
+from tunesmith.app.index_build import build_index
+from tunesmith.app.tune import tune
+from tunesmith.app.tuned import load_tuned
+from tunesmith.cli.main import run
+from tunesmith.context.passages import above, request
+from tunesmith.core.types import Message, Origin, Prompt
+
+WORDS = "cat dog mat film".split()
+
+
+@pytest.fixture(scope="module")
+def speaker(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return byte_model(tmp_path_factory.mktemp("models") / "bytes", max_length=700, chat=True)
+
+
+@pytest.fixture
+def index(tmp_path: Path, encoder_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "library").mkdir()
+    for word in WORDS:
+        (tmp_path / "library" / f"{word}.txt").write_text(f"the {word} is very good")
+    build_index("library", Path("kept"), model=str(encoder_folder), passage_tokens=20, overlap_tokens=0)
+    return Path("kept")
+
+
+@pytest.fixture
+def questions(tmp_path: Path) -> Path:
+    file = tmp_path / "questions.csv"
+    with file.open("w", newline="") as target:
+        rows = [(f"what is the {WORDS[n % 4]} {'very ' * (n // 4)}", "good") for n in range(24)]
+        csv.writer(target).writerows([("question", "answer"), *rows])
+    return file
+
+
+def _recipe(speaker: Path, questions: Path, out: Path, index: Path, **options: Any) -> Any:
+    context = {"name": "retrieval", "index": str(index), **options}
+    return writer(speaker, questions, out, method="none", context=context, evaluate={"max_new_tokens": 4, "generate_limit": 3})
+
+
+def test_the_passages_of_an_index_stand_above_each_question(index: Path, speaker: Path, questions: Path, tmp_path: Path) -> None:
+    done = tune(_recipe(speaker, questions, tmp_path / "out", index, passages=[0, 1, 2]))
+    context = done.report["context"]
+    assert [one["num_passages"] for one in context["tried"]] == [0, 1, 2]
+    tokens = [one["tokens"] for one in context["tried"]]
+    assert tokens[0] < tokens[1] < tokens[2]
+    best = min(context["tried"], key=lambda one: one["value"])
+    assert context["chosen"]["num_passages"] == best["num_passages"]
+    loaded = load_tuned(done.directory)
+    lines = [json.loads(line) for line in done.directory.predictions.read_text(encoding="utf-8").splitlines()]
+    written = [line for line in lines if "text" in line["tuned"]]
+    assert len(written) == 3
+    assert done.generate([line["prompt"] for line in written]) == [line["tuned"]["text"] for line in written]
+    assert loaded.shots is not None
+    assert loaded.shots.pool.turns == []
+
+
+def test_what_is_asked_is_what_ask_would_ask_and_follows_the_index(
+    index: Path, speaker: Path, questions: Path, tmp_path: Path, encoder_folder: Path
+) -> None:
+    done = tune(_recipe(speaker, questions, tmp_path / "out", index, passages=[1]))
+    assert done.report["context"]["tried"] == []
+    question = "what is the film"
+    loaded = load_tuned(done.directory)
+    found = [one.passage for one in open_index(index).search(question, 1)]
+    asked = loaded._asked([Message("user", question)])
+    assert loaded.encoder.prompt(asked) == loaded.encoder.prompt(type(asked)((Message("user", request(question, found)),), asked.origin))
+    assert "the film is very good" in asked.above
+    (tmp_path / "library" / "film.txt").write_text("the film was bad")
+    build_index("library", index, model=str(encoder_folder), passage_tokens=20, overlap_tokens=0)
+    again = load_tuned(done.directory)._asked([Message("user", question)])
+    assert "the film was bad" in again.above
+    assert "the film is very good" not in again.above
+    assert load_tuned(done.directory)._asked([Message("user", "")]).above == ""
+
+
+def test_passages_without_room_are_left_out_the_last_first_and_counted(
+    index: Path, questions: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+    speaker = byte_model(tmp_path / "bytes", max_length=570, chat=True)
+    done = tune(_recipe(speaker, questions, tmp_path / "out", index, passages=[4]))
+    context, loaded = done.report["context"], load_tuned(done.directory)
+    lines = [json.loads(line) for line in done.directory.predictions.read_text(encoding="utf-8").splitlines()]
+    assert loaded.shots is not None
+    room, left_out = context["window_tokens"] - 4 - 8, list[int]()  # an answer of four bytes, and what a template may put behind it
+    for line in lines:
+        example = Prompt((Message("user", line["text"]),), Origin("here", 1))
+        put = loaded.shots.put([example], loaded.encoder, room)
+        passages = [one.passage for one in open_index(index).search(line["text"], 4)]
+        kept = 4 - put.num_left_out[0]
+        left_out.append(4 - kept)
+        assert put.examples[0] == replace(example, above=above(passages[:kept]))
+        assert len(loaded.encoder.prompt(put.examples[0])) == put.num_tokens[0] <= room
+        assert kept == 4 or len(loaded.encoder.prompt(replace(example, above=above(passages[: kept + 1])))) > room
+    assert 0 < min(left_out) <= max(left_out) < 4
+    assert (context["num_left_out"], context["num_short"]) == (sum(left_out), len(lines))
+    assert run(["runs", "show", str(done.path)]) == 0
+    said = capsys.readouterr().out
+    assert "4 passages of kept stand above each question, found by meaning and by words." in said
+    assert f"For want of room {sum(left_out)} passages were left out, of {len(lines)} test rows." in said
+
+
+def test_no_index_is_one_line_before_anything_is_written(
+    speaker: Path, questions: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    changes = ["method=none", "context=retrieval", f"context.index={tmp_path / 'none'}", f"output_dir={tmp_path / 'out'}"]
+    assert run(["tune", "docstrings", f"model={speaker}", f"data.train={questions}", "data.template=null", *changes]) == 2
+    assert "no index there" in capsys.readouterr().err.splitlines()[-1]
+    assert not (tmp_path / "out").exists()
