@@ -1,10 +1,11 @@
-"""Python's door: `tunesmith.tune(model=..., data=...)`."""
+"""Python's door: `tunesmith.tune(model=..., data=...)`, `tunesmith.compare(...)`."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, TypeVar, overload
 
+from tunesmith.app.compare import compare as compare_recipe
 from tunesmith.app.group import Group, tune_curve, tune_seeds
 from tunesmith.app.run import Run
 from tunesmith.app.spoken import python_words
@@ -17,7 +18,9 @@ from tunesmith.data import is_named_by_mapping
 from tunesmith.recipe import Recipe, dump, from_mapping, load
 from tunesmith.recipe.text import parse_yaml
 
-__all__ = ["tune"]
+__all__ = ["compare", "tune"]
+
+T = TypeVar("T")
 
 
 @overload
@@ -55,12 +58,68 @@ def tune(
         `.runs` and `.path`, which goes on where the same call was interrupted.
     Raises: TunesmithError, with one line that says what is wrong and what to do.
     """
-    changes: dict[str, Any] = dict(sections)
-    kept: dict[str, str] = {}
-    if model is not None:
-        changes["model"] = model
+
+    def act(made: Recipe, say: Callable[[Event], None]) -> Run | Group:
+        return _tuned(made, seeds, curve, say)
+
+    return _done("tune", act, recipe, {"model": model, "data": data, "validation": validation, "test": test}, sections, progress)
+
+
+def compare(
+    recipe: str | Path | None = None,
+    *,
+    model: str | Mapping[str, Any] | None = None,
+    data: Any = None,
+    validation: Any = None,
+    test: Any = None,
+    progress: Callable[[Event], None] | None = None,
+    **sections: Any,
+) -> Group:
+    """Adapt a model in several ways on the same data, and say which may be the best, and which of these to take.
+
+    Args:
+        recipe, model, data, validation, test, progress: as of `tune`.
+        sections: the recipe's other keys: `arms=["base", "head", "lora"]`, `budget="20m"`, `prefer="latency"`.
+    Returns: the group of the arms' runs, with `.report` (its `verdict` has `best`, `choice` and `reason`), `.runs` and `.path`; the same call goes on where it was interrupted.
+    Raises: TunesmithError, with one line that says what is wrong and what to do.
+    """
+    return _done("compare", _compared, recipe, {"model": model, "data": data, "validation": validation, "test": test}, sections, progress)
+
+
+def _compared(recipe: Recipe, say: Callable[[Event], None]) -> Group:
+    return compare_recipe(recipe, progress=say)
+
+
+def _done(
+    name: str, act: Callable[[Recipe, Callable[[Event], None]], T], recipe: str | Path | None, given: Mapping[str, Any],
+    sections: Mapping[str, Any], progress: Callable[[Event], None] | None,
+) -> T:  # fmt: skip
+    """What `act` makes of the recipe that a caller's words stand for. `given`: model, data, validation and test, as `tune` takes them."""
+    changes, kept = dict(sections), dict[str, str]()
+    if given["model"] is not None:
+        changes["model"] = given["model"]
+    found = _data_section(given, kept)
+    if found:
+        changes["data"] = found
+    if recipe is None and not {"model", "data"} <= changes.keys():
+        raise UsageError(f'{name}() needs a recipe, or model=... and data=...: tunesmith.{name}(model="minilm-l6", data="reviews.csv")')
+    content = parse_yaml(dump(load(recipe)), str(recipe)) if recipe is not None else {}
+    with python_words(kept) as spoken:
+        made = from_mapping(_merged(content, changes), name=Path(recipe).stem if recipe is not None else "python")
+        if progress is not None:
+            return act(made, spoken(progress))
+        from tunesmith.cli.notebook import NotebookProgress, in_notebook
+        from tunesmith.cli.progress import Progress
+
+        with NotebookProgress() if in_notebook() else Progress() as bar:
+            return act(made, spoken(bar))
+
+
+def _data_section(given: Mapping[str, Any], kept: dict[str, str]) -> dict[str, Any]:
+    """The recipe's `data`; what is in memory is written to files first, and `kept` told what a caller would call each."""
+    data = given["data"]
     section = dict(data) if isinstance(data, Mapping) else {"train": data}
-    section |= {name: source for name, source in (("validation", validation), ("test", test)) if source is not None}
+    section |= {name: given[name] for name in ("validation", "test") if given[name] is not None}
     for name in ("train", "validation", "test"):
         source = section.get(name)
         if source is not None and not isinstance(source, str) and not is_named_by_mapping(source):
@@ -69,21 +128,7 @@ def tune(
                 kept.setdefault(section[name], shown if name == "train" else f"{name} {shown}")
             else:
                 section[name] = str(source)
-    given = {name: value for name, value in section.items() if value is not None}
-    if given:
-        changes["data"] = given
-    if recipe is None and not {"model", "data"} <= changes.keys():
-        raise UsageError('tune() needs a recipe, or model=... and data=...: tunesmith.tune(model="minilm-l6", data="reviews.csv")')
-    content = parse_yaml(dump(load(recipe)), str(recipe)) if recipe is not None else {}
-    with python_words(kept) as spoken:
-        made = from_mapping(_merged(content, changes), name=Path(recipe).stem if recipe is not None else "python")
-        if progress is not None:
-            return _tuned(made, seeds, curve, spoken(progress))
-        from tunesmith.cli.notebook import NotebookProgress, in_notebook
-        from tunesmith.cli.progress import Progress
-
-        with NotebookProgress() if in_notebook() else Progress() as bar:
-            return _tuned(made, seeds, curve, spoken(bar))
+    return {name: value for name, value in section.items() if value is not None}
 
 
 def _tuned(recipe: Recipe, seeds: int | None, curve: Sequence[float] | None, progress: Callable[[Event], None]) -> Run | Group:
@@ -101,8 +146,8 @@ def _merged(content: Mapping[str, Any], changes: Mapping[str, Any], section: str
     merged = dict(content)
     for name, value in changes.items():
         old = merged.get(name)
-        replaces = name in ("method", "objective") and _name_of(value) not in (None, _name_of(old))
-        replaces = replaces or (section == "data" and name in ("train", "validation", "test"))
+        replaces = name in ("method", "objective", "context") and _name_of(value) not in (None, _name_of(old))
+        replaces = replaces or name == "arms" or (section == "data" and name in ("train", "validation", "test"))
         merged[name] = _merged(old, value, name) if isinstance(old, Mapping) and isinstance(value, Mapping) and not replaces else value
         if name == "model" and isinstance(old, Mapping) and isinstance(value, str):
             merged[name] = {**old, "source": value}

@@ -27,7 +27,8 @@ def anchored(recipe: Recipe) -> Recipe:
     data = recipe.data.model_copy(update={**own, "mix": mix})
     if data.chat_template is not None and is_template_file(data.chat_template):
         data = data.model_copy(update={"chat_template": _whole(data.chat_template)})
-    metrics = recipe.evaluate.metrics and [_with_whole_paths(spec) for spec in recipe.evaluate.metrics]
+    metrics = recipe.evaluate.metrics and [_with_whole_paths("metric", spec) for spec in recipe.evaluate.metrics]
+    context = recipe.context and _with_whole_paths("strategy", recipe.context)
     domains = {name: spec.model_copy(update={"source": _whole(spec.source)}) for name, spec in recipe.evaluate.domains.items()}
     kept = recipe.evaluate.retention
     retention = (
@@ -37,14 +38,15 @@ def anchored(recipe: Recipe) -> Recipe:
         update={
             "model": recipe.model.model_copy(update={"source": _whole(recipe.model.source)}),
             "data": data,
+            "context": context,
             "evaluate": recipe.evaluate.model_copy(update={"domains": domains, "metrics": metrics, "retention": retention}),
         }
     )
 
 
-def _with_whole_paths(metric: PluginSpec) -> PluginSpec:
-    files = getattr(registry.load("metric", metric.name), "file_options", ())
-    return replace(metric, options={name: _whole(value) if name in files else value for name, value in metric.options.items()})
+def _with_whole_paths(kind: str, spec: PluginSpec) -> PluginSpec:
+    files = getattr(registry.load(kind, spec.name), "file_options", ())
+    return replace(spec, options={name: _whole(value) if name in files else value for name, value in spec.options.items()})
 
 
 def _whole(source: str | Mapping[str, Any] | None) -> str | Mapping[str, Any] | None:

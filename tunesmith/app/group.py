@@ -24,7 +24,7 @@ from tunesmith.data import fraction_of
 from tunesmith.recipe import Recipe, dump, load
 from tunesmith.report import render_group
 
-__all__ = ["Group", "resume_group", "tune_curve", "tune_seeds"]
+__all__ = ["Group", "begun", "finish", "named", "resume_group", "tune_curve", "tune_seeds", "unfinished"]
 
 Say = Callable[[Event], None]
 
@@ -113,13 +113,13 @@ def _tune_group(recipe: Recipe, kind: Kind, values: Sequence[float], progress: S
     with Interruption() as interruption:
         say = interruption.checked(progress)
         recipe = anchored(recipe)
-        directory = _unfinished(recipe, kind, values, say)
+        directory = unfinished(recipe, kind, values, say)
         if directory is not None:
             say(Notice(f"goes on with {directory.path}, which was begun before."))
         else:
             if kind == "curve":
                 _check_sizes(recipe, values)
-            directory = _begun(recipe, kind, values)
+            directory = begun(recipe, kind, values)
         return _run(directory, recipe, say)
 
 
@@ -135,7 +135,7 @@ def _check_sizes(recipe: Recipe, fractions: Sequence[float]) -> None:
             )
 
 
-def _unfinished(recipe: Recipe, kind: Kind, values: Sequence[float], say: Say) -> GroupDirectory | None:
+def unfinished(recipe: Recipe, kind: Kind, values: Sequence[Any], say: Say) -> GroupDirectory | None:
     """The newest group of the same recipe, kind and values that was interrupted or failed."""
     given = GroupDirectory(Path(recipe.output_dir)) if recipe.output_dir else None
     known = [given] if given is not None else reversed(list_groups())
@@ -151,7 +151,8 @@ def _unfinished(recipe: Recipe, kind: Kind, values: Sequence[float], say: Say) -
     return None
 
 
-def _begun(recipe: Recipe, kind: Kind, values: Sequence[float]) -> GroupDirectory:
+def begun(recipe: Recipe, kind: Kind, values: Sequence[Any]) -> GroupDirectory:
+    """A new group's directory, with what is asked of it. Raises: RunError, where it cannot be made."""
     directory = new_group_directory(recipe.name, kind, Path(recipe.output_dir) if recipe.output_dir else None)
     write_json(directory.asked, {"kind": kind, "values": list(values)})
     write_text(directory.recipe, dump(recipe))
@@ -165,8 +166,8 @@ def _run(directory: GroupDirectory, recipe: Recipe, say: Say) -> Group:
     try:
         with recorded(directory, started):
             for number, (member, value) in enumerate(zip(members, directory.values, strict=True)):
-                with _named(member, number, len(members)):
-                    _finish(member, _member_recipe(recipe, directory.kind, value, member), say, f"{number + 1} of {len(members)}")
+                with named(member, number, len(members)):
+                    finish(member, _member_recipe(recipe, directory.kind, value, member), say, f"{number + 1} of {len(members)}")
             say(Stage("report", directory.id))
             write_json(directory.group_json, build_group_document(directory, recipe))
             render_group(directory)
@@ -184,7 +185,7 @@ def _member_recipe(recipe: Recipe, kind: Kind, value: float, member: RunDirector
     return recipe.model_copy(update={**changes, "data": recipe.data.model_copy(update={"train_fraction": value})})
 
 
-def _finish(member: RunDirectory, recipe: Recipe, say: Say, place: str) -> None:
+def finish(member: RunDirectory, recipe: Recipe, say: Say, place: str) -> None:
     """Train the run, or go on with it, unless it is done."""
     if member.recipe.is_file() and member.status == "done":
         say(Notice(f"{member.id} is done already."))
@@ -199,7 +200,7 @@ def _finish(member: RunDirectory, recipe: Recipe, say: Say, place: str) -> None:
 
 
 @contextlib.contextmanager
-def _named(member: RunDirectory, num_done: int, num_runs: int) -> Iterator[None]:
+def named(member: RunDirectory, num_done: int, num_runs: int) -> Iterator[None]:
     """Let what stops a run say which one it was; how to go on is said for the group."""
     try:
         yield

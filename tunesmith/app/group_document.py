@@ -20,7 +20,7 @@ from tunesmith.core.types import Metric
 from tunesmith.evaluation.data_curve import data_curve
 from tunesmith.recipe import Recipe, dump
 
-__all__ = ["build_group_document"]
+__all__ = ["build_group_document", "group_facts"]
 
 EntryOf = Callable[[Metric, Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]]], dict[str, Any]]
 """From a metric, its entries in the runs' reports, and what the test rows contributed in each run, to its entry in the group's."""
@@ -46,12 +46,7 @@ def build_group_document(directory: GroupDirectory, recipe: Recipe) -> dict[str,
     option = f"--seeds {len(runs)}" if kind == "seeds" else f"--curve {','.join(f'{run.value:g}' for run in runs)}"
     return {
         "schema": f"tunesmith/{kind}/1",
-        "group": directory.id,
-        "directory": str(directory.path),
-        "name": recipe.name,
-        "description": recipe.description,
-        "created": datetime.now().astimezone().isoformat(timespec="seconds"),
-        "status": "done",
+        **group_facts(directory, recipe),
         "task": first["task"],
         "model": first["model"]["name"],
         "data": {"source": recipe.data.named, "validation_rows": _rows(first, "validation"), "test_rows": _rows(first, "test")},
@@ -60,6 +55,18 @@ def build_group_document(directory: GroupDirectory, recipe: Recipe) -> dict[str,
         "recipe": dump(recipe),
         "command": f"tunesmith tune {shlex.quote(str(directory.recipe))} {option} output_dir={shlex.quote(str(directory.path) + '-again')}",
         "warnings": list(dict.fromkeys(warning for run in runs for warning in run.report["warnings"])),
+    }
+
+
+def group_facts(directory: GroupDirectory, recipe: Recipe) -> dict[str, Any]:
+    """What the document of every group begins with: what this is."""
+    return {
+        "group": directory.id,
+        "directory": str(directory.path),
+        "name": recipe.name,
+        "description": recipe.description,
+        "created": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "status": "done",
     }
 
 

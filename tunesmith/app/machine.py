@@ -16,6 +16,7 @@ from tunesmith.core.system import memory_bytes
 
 __all__ = [
     "available_memory_bytes",
+    "begin_peak_memory",
     "choose_device",
     "choose_precision",
     "machine_facts",
@@ -111,6 +112,14 @@ def reset_peak_memory(device: torch.device) -> bool:
         return False
     torch.cuda.reset_peak_memory_stats(device)
     return True
+
+
+def begin_peak_memory(device: torch.device) -> None:
+    """Let `peak_memory_bytes` tell of what comes, and of what the process holds now: of a GPU, and on Linux of the process; elsewhere it goes on from the process's start."""
+    if reset_peak_memory(device):
+        return
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # proc(5): resets the peak resident set
 
 
 def choose_device(wanted: str) -> torch.device:

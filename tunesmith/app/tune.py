@@ -17,7 +17,7 @@ from tunesmith.app.in_context import InContext, check_context, in_context, judge
 from tunesmith.app.interruption import Interruption
 from tunesmith.app.judge_compare import judge_tuned, require_answers
 from tunesmith.app.judged import judge
-from tunesmith.app.machine import machine_facts, versions
+from tunesmith.app.machine import begin_peak_memory, choose_device, machine_facts, versions
 from tunesmith.app.plan import Plan, make_plan, step_plan, without_training
 from tunesmith.app.predictions import write_predictions
 from tunesmith.app.recording import recorded
@@ -94,6 +94,7 @@ def plan(recipe: Recipe) -> Plan:
 
 def _prepared(recipe: Recipe, say: Say) -> Task:
     """As `prepare`, with what else has to fit before anything is written."""
+    begin_peak_memory(choose_device(recipe.engine.device))
     task = prepare(recipe, say)
     require_answers(task)
     check_context(task)
@@ -140,7 +141,8 @@ def _run(
         say(Stage("report"))
         times = Times(
             total_seconds=directory.seconds + time.perf_counter() - started,
-            evaluate_seconds=base.seconds + judged_seconds,
+            base_seconds=base.seconds,
+            tuned_seconds=judged_seconds,
             retention_seconds=before.seconds + after.seconds,
             head_first_seconds=done.head_seconds,
         )

@@ -15,6 +15,7 @@ from tunesmith.cli import (
     ask,
     axes,
     chat,
+    compare,
     conversations,
     data,
     doctor,
@@ -37,6 +38,7 @@ __all__ = ["app", "main", "run"]
 app = typer.Typer(name="tunesmith", pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]})
 
 app.command("tune")(tune.tune)
+app.command("compare")(compare.compare)
 app.command("evaluate")(evaluate.evaluate)
 app.command("predict")(predict.predict)
 app.command("chat")(chat.chat)

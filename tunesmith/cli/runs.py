@@ -53,6 +53,7 @@ def list_(json: JsonOption = False) -> None:
                 "runs": [run.id for run in group.members],
                 "task": said.get("task"),
                 "metrics": said.get("metrics", {}),
+                **{key: said[key] for key in ("metric", "higher_is_better", "arms", "verdict") if key in said},
             }
         )
     if json:
@@ -102,13 +103,15 @@ def resume(run: RunArgument, json: JsonOption = False) -> None:
 
     found = find(run)
     with json_only(json) as write_document:
+        from tunesmith.app.compare import resume_comparison
         from tunesmith.app.group import resume_group
         from tunesmith.app.tune import resume as resume_now
         from tunesmith.cli.progress import Progress
 
         with Progress() as progress:
             if isinstance(found, GroupDirectory):
-                document = resume_group(found, progress=progress).report
+                going_on = resume_comparison if found.kind == "arms" else resume_group
+                document = going_on(found, progress=progress).report
             else:
                 document = resume_now(found.path, progress=progress).report
         write_document(document)
@@ -168,9 +171,12 @@ def rm(run: RunArgument, yes: Annotated[bool, typer.Option("--yes", "-y", help="
 
 def _print(document: Mapping[str, Any], directory: RunDirectory | GroupDirectory) -> None:
     from tunesmith.cli import group_tables, tables
+    from tunesmith.cli.compare import print_comparison
     from tunesmith.core.run import GroupDirectory
 
-    if isinstance(directory, GroupDirectory):
+    if isinstance(directory, GroupDirectory) and directory.kind == "arms":
+        print_comparison(document, directory)
+    elif isinstance(directory, GroupDirectory):
         group_tables.print_group(document, directory)
     else:
         tables.print_report(document, directory)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.cli.output import console
+from tunesmith.report.comparison import read_comparison
 from tunesmith.report.context import context, tuned_side
 from tunesmith.report.forgetting import forgetting
 from tunesmith.report.groups import read_group
@@ -157,12 +158,27 @@ def print_runs(runs: Sequence[Mapping[str, Any]], groups: Sequence[Mapping[str, 
         did = " · ".join(filter(None, (task.get("objective"), how)))
         table.add_row(run["run"], run["status"], *(() if is_narrow else (did, first.title if first else "")), *values)
     for group in groups:
+        if group["kind"] == "arms":
+            table.add_row(group["group"], group["status"], *_comparison_cells(group, is_narrow=is_narrow))
+            continue
         metric = places[0].metrics[0] if (places := read_group(group)) else None
         values = [_value(estimate, metric.decimals) for estimate in (metric.base, metric.mean or metric.by_run[-1])] if metric else []
         task, number = group.get("task") or {}, f"{len(group['runs'])} {'seeds' if group['kind'] == 'seeds' else 'sizes'}"
         did = " · ".join(filter(None, (task.get("objective"), task.get("method"), number)))
         table.add_row(group["group"], group["status"], *(() if is_narrow else (did, metric.title if metric else "")), *values)
     out.print(table)
+
+
+def _comparison_cells(group: Mapping[str, Any], *, is_narrow: bool) -> list[str]:
+    """Task, metric, base, and the arm that was chosen."""
+    if "verdict" not in group:
+        return ["", ""] if is_narrow else [f"{len(group['runs'])} arms", "", "", ""]
+    found = read_comparison(group)
+    base = next((row.value for row in found.rows if row.name == "base"), None)
+    chosen = next((row.value for row in found.rows if row.is_chosen), None)
+    cells = [_value(value, found.decimals) for value in (base, chosen)]
+    did = " · ".join(filter(None, (group["task"]["objective"], group["verdict"]["choice"], f"{len(group['arms'])} arms")))
+    return cells if is_narrow else [did, found.title, *cells]
 
 
 def print_score(score: Mapping[str, Any]) -> None:

@@ -30,7 +30,10 @@ class Variant:
 
 @runtime_checkable
 class Strategy(Protocol):
-    """What is put into the context. A file in `context/strategies/`."""
+    """What is put into the context. A file in `context/strategies/`.
+
+    It may have beside `file_options` (ClassVar, tuple of names): options that name files or folders; a run keeps their whole paths.
+    """
 
     @property
     def calibrate(self) -> bool:

@@ -25,8 +25,8 @@ __all__ = [
     "run_named",
 ]
 
-Kind = Literal["seeds", "curve"]
-"""What the runs of a group differ in: the seed, or how many of the training rows they learn from."""
+Kind = Literal["seeds", "curve", "arms"]
+"""What the runs of a group differ in: the seed, how many of the training rows they learn from, or how the model is adapted."""
 
 ASKED = "asked.json"
 """The file by which a group is told from a run."""
@@ -193,7 +193,8 @@ class GroupDirectory(_Directory):
 
     recipe.yaml        the recipe that they share              seed-0/, seed-1/, ...      a run each, of one seed each
     asked.json         which runs: kind and values             part-0.1/, part-1.0/, ...  a run each, of a part of the training rows each
-    status.json        as a run's                              group.json, report.html    what they say together, once all are done
+    status.json        as a run's                              arm-lora/, arm-full/, ...  a run each, of a way to adapt the model each
+    group.json, report.html    what they say together, once all are done
     """
 
     @property
@@ -213,14 +214,14 @@ class GroupDirectory(_Directory):
         return kind
 
     @property
-    def values(self) -> list[float]:
-        """The seeds, or the parts of the training rows, of its runs."""
+    def values(self) -> list[Any]:
+        """The seeds, the parts of the training rows, or the arms, of its runs."""
         return list(self.read_json(self.asked)["values"])
 
     @property
     def members(self) -> list[RunDirectory]:
         """Its runs, whether they are there yet or not."""
-        name = {"seeds": "seed", "curve": "part"}[self.kind]
+        name = {"seeds": "seed", "curve": "part", "arms": "arm"}[self.kind]
         return [RunDirectory(self.path / f"{name}-{value}") for value in self.values]
 
     @property

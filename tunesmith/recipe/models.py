@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from tunesmith.recipe.arms import Arms, Budget, Prefer
 from tunesmith.recipe.base_model import ModelSpec
 from tunesmith.recipe.judge import JudgeSpec
 from tunesmith.recipe.measured import DomainSpec, RetentionSets
@@ -333,6 +334,14 @@ class Recipe(Section):
     """What to measure."""
     engine: EngineSpec = EngineSpec()
     """On what to compute."""
+    arms: Arms | None = None
+    """What `tunesmith compare` holds against each other: a list of known arms, or a mapping of arms to what each changes, as `{wide: [method=lora, method.r=64],
+    full: null}`; null: the usual ones for the data and the model (docs/comparing.md)."""
+    budget: Budget | None = None
+    """How long `tunesmith compare` may take, as 90s, 20m or 1.5h; null: as long as it takes."""
+    prefer: Prefer = "cost"
+    """Which arm `tunesmith compare` takes of those that the test rows do not tell apart: the one that is cheapest to train and to ask, the best by its value, the quickest to
+    answer, the smallest in memory, or the one that is brought up to date without training."""
     seed: int = Field(default=0, ge=0, lt=2**32)
     """Seed of everything that is drawn."""
     output_dir: str | None = None

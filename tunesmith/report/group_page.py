@@ -16,7 +16,7 @@ from tunesmith.report.page import environment
 from tunesmith.report.results import Estimate, file_name
 from tunesmith.report.svg import Scale, element, label, level_lines, path, picture, tick_text, ticks
 
-__all__ = ["curve_panel", "group_page", "render_group", "seeds_panel"]
+__all__ = ["curve_panel", "group_page", "render_group", "room", "seeds_panel"]
 
 _WIDTH, _NAMES, _RIGHT = 310, 66, 302
 _TITLE, _LINE, _AXIS = 28, 24, 24
@@ -56,7 +56,7 @@ def seeds_panel(metric: GroupMetric, runs: Sequence[str]) -> str:
     lines += [(run, estimate, "seed") for run, estimate in zip(runs, metric.by_run, strict=True)]
     lines += [("mean", metric.mean, "tuned")]
     drawn = [(name, estimate, kind) for name, estimate, kind in lines if estimate]
-    x = Scale(*_room([end for _, estimate, _ in drawn for end in estimate.ends]), _NAMES, _RIGHT)
+    x = Scale(*room([end for _, estimate, _ in drawn for end in estimate.ends]), _NAMES, _RIGHT)
     bottom = _TITLE + _LINE * len(drawn) + 4
     content = _panel_title(metric)
     for value in ticks(x.low, x.high, 3):
@@ -77,7 +77,7 @@ def curve_panel(metric: GroupMetric, num_rows: Sequence[int]) -> str:
     is_near = metric.base is not None and min(ends) - span <= metric.base.value <= max(ends) + span  # else it would press the curve flat
     ends += [metric.base.value] if metric.base and is_near else []
     x = Scale(math.log2(num_rows[0]), math.log2(num_rows[-1]), _LEFT + 16, _CURVE_WIDTH - 24)
-    y = Scale(*_room(ends), _BOTTOM, _TOP)
+    y = Scale(*room(ends), _BOTTOM, _TOP)
     content = _panel_title(metric) + level_lines(ticks(y.low, y.high), y, _LEFT, _CURVE_WIDTH)
     if metric.base and is_near:
         at = y(metric.base.value)
@@ -100,7 +100,7 @@ def _panel_title(metric: GroupMetric) -> str:
     return label(metric.title + (f", {metric.direction}" if metric.direction else ""), 0, 16, "panel-title")
 
 
-def _room(ends: Sequence[float]) -> tuple[float, float]:
+def room(ends: Sequence[float]) -> tuple[float, float]:
     """The bounds of a scale that holds `ends` with some room."""
     low, high = min(ends), max(ends)
     room = 0.07 * (high - low) or 0.1 * abs(low) or 0.5

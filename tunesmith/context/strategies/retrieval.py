@@ -32,6 +32,7 @@ class Retrieval:
     validation_rows: int = 200
     """The most validation rows that each way is tried on."""
 
+    file_options: ClassVar[tuple[str, ...]] = ("index",)
     embedding_model: ClassVar[str] = ""
     pool_rows: ClassVar[int] = 0
 

@@ -1,0 +1,225 @@
+"""Arms compared, on tiny models: what is run, what is said of it, and what becomes of a budget and of an interruption."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tiny_recipes import classifier, stop_at, writer
+
+import tunesmith
+from tunesmith.app import compare as comparing
+from tunesmith.app.arms import arm_recipe, arms_of, known_arms
+from tunesmith.app.compare import compare, resume_comparison
+from tunesmith.app.group import Group
+from tunesmith.app.machine import begin_peak_memory, peak_memory_bytes
+from tunesmith.cli.main import run
+from tunesmith.core import registry
+from tunesmith.core.errors import Interrupted, RecipeError, UsageError
+from tunesmith.core.run import GroupDirectory
+from tunesmith.recipe import dump
+from tunesmith.report.comparison import comparison_reason, comparison_verdict, read_comparison
+
+ARMS = ["majority", "base", "head", "full"]
+QUICK = {"epochs": 3, "learning_rate": 1e-2, "examples_per_step": 8}
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory, cache: None, encoder_folder: Path, reviews: Path) -> Group:
+    """Labels that a word decides: training wins."""
+    folder = tmp_path_factory.mktemp("compared") / "out"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tunesmith.app.retention_sets.GENERAL", ())
+        return compare(classifier(encoder_folder, reviews, folder, arms=ARMS, train=QUICK))
+
+
+def test_every_arm_has_its_run_and_the_same_test_rows(done: Group) -> None:
+    assert [one.id for one in done.runs] == ["arm-head", "arm-full"]
+    report = done.report
+    assert list(report["arms"]) == ARMS
+    rows = [[line.split('"row": ')[1][:40] for line in one.directory.predictions.read_text().splitlines()] for one in done.runs]
+    assert rows[0] == rows[1]
+    for one in done.runs:
+        name = one.id.removeprefix("arm-")
+        assert report["arms"][name]["metrics"]["accuracy"] == one.report["metrics"]["accuracy"]["tuned"]
+        assert report["arms"]["base"]["metrics"]["accuracy"] == one.report["metrics"]["accuracy"]["base"]
+        assert report["arms"][name]["train_seconds"] == one.report["cost"]["train_seconds"] > 0
+    majority = report["arms"]["majority"]
+    assert majority["metrics"]["accuracy"] == done.runs[0].report["baselines"]["majority"]["accuracy"]
+    assert (majority["train_seconds"], majority["saved_bytes"], report["arms"]["base"]["train_seconds"]) == (0, 0, 0)
+
+
+def test_the_verdict_is_the_word_that_decides(done: Group) -> None:
+    verdict, arms = done.report["verdict"], done.report["arms"]
+    assert "full" in verdict["best"]
+    assert "majority" not in verdict["best"]
+    assert arms["majority"]["beaten"]["by"] in verdict["best"]
+    assert arms["majority"]["beaten"]["p_holm"] < 0.05
+    # what the arms that may be the best cost decides
+    costs = {name: arms[name]["train_seconds"] for name in verdict["best"]}
+    assert verdict["choice"] == min(costs, key=lambda name: costs[name])
+    assert verdict["reason"] == comparison_reason(done.report)
+    assert f"method={arms[verdict['choice']]['method']}" in verdict["command"]
+    assert arms[verdict["choice"]]["against_choice"] is None
+    against = arms["majority"]["against_choice"]
+    assert against["value"] == pytest.approx(
+        arms["majority"]["metrics"]["accuracy"]["value"] - arms[verdict["choice"]]["metrics"]["accuracy"]["value"]
+    )
+    assert against["low"] <= against["value"] <= against["high"] < 0
+
+
+def test_it_can_be_listed_and_shown_and_its_page_has_every_arm(
+    done: Group, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    assert run(["runs", "show", str(done.path)]) == 0
+    said = capsys.readouterr().out
+    assert done.report["verdict"]["reason"][:60] in said
+    assert all(name in said for name in ARMS)
+    page = done.directory.report_html.read_text(encoding="utf-8")
+    assert all(f'<th scope="row">{name}<span' in page for name in ARMS)
+    assert page.count("<svg") >= 2
+    monkeypatch.setenv("COLUMNS", "60")
+    assert run(["runs", "show", str(done.path)]) == 0
+    assert max(map(len, capsys.readouterr().out.split("  tunesmith tune")[0].splitlines())) <= 60
+    monkeypatch.chdir(done.path.parent.parent)
+    (done.path.parent.parent / "runs").symlink_to(done.path.parent)
+    assert run(["runs", "list", "--json"]) == 0
+    (group,) = json.loads(capsys.readouterr().out)["groups"]
+    assert (group["kind"], group["verdict"]["choice"]) == ("arms", done.report["verdict"]["choice"])
+    monkeypatch.setenv("COLUMNS", "200")
+    assert run(["runs", "list"]) == 0
+    assert f"{done.report['verdict']['choice']} · 4 arms" in capsys.readouterr().out
+
+
+def test_labels_that_the_text_says_nothing_of_are_left_alone(encoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:
+    lines = reviews_csv.read_text().splitlines()
+    mixed = [line.rsplit(",", 1)[0] + ("," + ("positive" if n * 7919 % 13 < 7 else "negative")) for n, line in enumerate(lines[1:])]
+    reviews_csv.write_text("\n".join([lines[0], *mixed]) + "\n")
+    found = compare(classifier(encoder_folder, reviews_csv, tmp_path / "out", arms=["majority", "base", "head"], train=QUICK)).report
+    assert found["verdict"]["choice"] == "majority"
+    assert comparison_verdict(found)[1] == "Nothing beats the most frequent label"
+    assert f"always answering “{found['arms']['majority']['label']}”" in found["verdict"]["reason"]
+    assert found["verdict"]["command"] is None
+
+
+def test_a_writers_arms_in_context_and_trained(decoder_folder: Path, pairs_csv: Path, tmp_path: Path) -> None:
+    arms = {"base": None, "few_shot": ["method=none", "context=few_shot", "context.shots=[2]"], "full": None}
+    found = compare(writer(decoder_folder, pairs_csv, tmp_path / "out", arms=arms, evaluate={"max_new_tokens": 4})).report
+    assert found["arms"]["few_shot"]["method"] == "few_shot"
+    assert found["arms"]["few_shot"]["train_seconds"] == 0
+    assert found["arms"]["few_shot"]["prompt_tokens"] > 7
+    assert found["arms"]["full"]["trainable_parameters"] > 0
+    assert read_comparison(found).rows[0].name in found["verdict"]["best"]
+
+
+def test_the_least_preferred_of_equals_is_not_taken(done: Group) -> None:
+    document = json.loads(json.dumps(done.report))
+    document["verdict"] |= {"best": list(ARMS), "choice": "base"}
+    for arm in document["arms"].values():
+        arm["beaten"] = None
+    said = comparison_reason(document)
+    assert "Do not fine-tune, as far as these rows show. head and full may be as good, and cost a training." in said
+    assert "no arm can be ruled out" in said
+    assert comparison_verdict(document)[1].startswith("Do not fine-tune")
+
+
+def test_what_was_interrupted_goes_on_and_ends_as_it_would_have(done: Group, encoder_folder: Path, reviews: Path, tmp_path: Path) -> None:
+    recipe = classifier(encoder_folder, reviews, tmp_path / "out", arms=ARMS, train=QUICK)
+    with pytest.raises(Interrupted, match="interrupted in arm-head; 0 of 2 runs are done"):
+        compare(recipe, progress=stop_at(3))
+    again = compare(recipe)
+    assert {name: arm["metrics"] for name, arm in again.report["arms"].items()} == {
+        name: arm["metrics"] for name, arm in done.report["arms"].items()
+    }
+    with pytest.raises(Exception, match="this comparison is finished"):
+        resume_comparison(GroupDirectory(again.path))
+
+
+def test_arms_that_the_budget_does_not_hold_are_left_out_and_told(
+    encoder_folder: Path, reviews: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    predicted = {"head": 5.0, "full": 1e6}
+    monkeypatch.setattr(comparing, "_predicted", lambda recipe, done: predicted[recipe.method.name])
+    found = compare(classifier(encoder_folder, reviews, tmp_path / "out", arms=ARMS, train=QUICK, budget="20m")).report
+    assert list(found["arms"]) == ["majority", "base", "head"]
+    assert found["left_out"].keys() == {"full"}
+    assert "it would take about 1000000 s" in found["left_out"]["full"]
+    assert "Left out for want of time: full (it would take" in found["verdict"]["reason"]
+    predicted["head"] = 1e6
+    with pytest.raises(UsageError, match=r"budget: 1200 s hold no arm. head: it would take"):
+        compare(classifier(encoder_folder, reviews, tmp_path / "none", arms=ARMS, train=QUICK, budget="20m"))
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_prediction_is_the_plans_corrected_by_what_was_measured(encoder_folder: Path, reviews: Path, tmp_path: Path) -> None:
+    recipe = classifier(encoder_folder, reviews, tmp_path / "out", train=QUICK)
+    plain = comparing._predicted(recipe, [])
+    twice = {"cost": {"train_seconds": 6.0, "total_seconds": 10.0}, "predicted": {"train_seconds": 3.0}}
+    shown = {"cost": {"train_seconds": 0.0, "total_seconds": 5.0}, "predicted": {"train_seconds": 0.0}}
+    assert comparing._predicted(recipe, [twice, shown]) == pytest.approx(2 * plain + 5.0, rel=0.5)  # the machine's rate is measured anew
+
+
+@pytest.mark.parametrize(
+    ("arms", "said"),
+    [
+        (["lora"], "needs two arms or more, found lora"),
+        (["lora", "lroa"], "arms: lroa is not known. Did you mean"),
+        (["base", "majority"], "train nothing and show nothing"),
+        ({"a": ["method=lora"], "b": ["method.q=1"]}, "arms.b: method.q: unknown option"),
+    ],
+)
+def test_arms_that_are_none_are_one_line(arms: Any, said: str, encoder_folder: Path, reviews: Path, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=said):
+        compare(classifier(encoder_folder, reviews, tmp_path / "out", arms=arms))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_majority_needs_labels(decoder_folder: Path, pairs_csv: Path, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="majority is for labels"):
+        compare(writer(decoder_folder, pairs_csv, tmp_path / "out", arms=["majority", "lora"]))
+
+
+def test_the_usual_arms_go_by_data_and_model(
+    encoder_folder: Path, decoder_folder: Path, reviews: Path, pairs_csv: Path, tmp_path: Path
+) -> None:
+    labels, text = classifier(encoder_folder, reviews, tmp_path / "out"), writer(decoder_folder, pairs_csv, tmp_path / "out")
+    assert list(arms_of(labels, is_generative=False)) == ["majority", "base", "head", "bitfit", "lora", "full"]
+    assert list(arms_of(labels, is_generative=True)) == ["majority", "base", "few_shot", "head", "lora", "full"]
+    assert list(arms_of(text, is_generative=True)) == ["base", "few_shot", "prompt", "lora", "full"]
+    assert {*registry.names("method"), *registry.names("strategy"), "qlora", "base", "majority"} == set(known_arms())
+
+
+def test_an_arms_recipe_is_the_recipe_with_its_changes(encoder_folder: Path, reviews: Path, tmp_path: Path) -> None:
+    recipe = classifier(encoder_folder, reviews, tmp_path / "out", arms=["lora", "full"], budget="1h")
+    lora, full = (arm_recipe(recipe, name, [f"method={name}"]) for name in ("lora", "full"))
+    assert dump(lora.model_copy(update={"arms": recipe.arms, "budget": recipe.budget})) == dump(
+        recipe
+    )  # its own method, whose options stay
+    assert full.method.name == "full"
+    assert full.train.learning_rate == "auto"  # the recipe's rate is its own method's
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="the system keeps a process's peak from its start")
+def test_the_memory_of_an_arm_is_not_that_of_the_arms_before() -> None:
+    cpu = torch.device("cpu")
+    taken = torch.ones(2**26)  # 256 MB
+    before = peak_memory_bytes(cpu)
+    del taken
+    begin_peak_memory(cpu)
+    assert peak_memory_bytes(cpu) < before - 2**27
+
+
+def test_from_python_with_rows_in_memory(encoder_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = [
+        {"text": f"the cat is {'very ' * (n % 7)}{'on ' * (n // 14)}{word}", "label": word} for n in range(40) for word in ("good", "bad")
+    ]
+    given: dict[str, Any] = {"model": str(encoder_folder), "data": rows, "evaluate": {"retention": "none"}, "train": QUICK}
+    group = tunesmith.compare(**given, arms=["majority", "head"], prefer="accuracy", progress=lambda event: None)
+    assert group.report["verdict"]["prefer"] == "accuracy"
+    assert group.report["data"]["train_rows"] + group.report["data"]["validation_rows"] + group.report["data"]["test_rows"] == 80
+    assert group.path.parent == tmp_path / "runs"
+    with pytest.raises(UsageError, match=r"compare\(\) needs a recipe, or model=... and data=..."):
+        tunesmith.compare(model=str(encoder_folder))

@@ -1,0 +1,120 @@
+"""Compare: every arm of a recipe on the same rows, and what that says.
+
+Each arm is a run of its own, in a folder of the comparison; what was interrupted goes on with the run that it was in. Arms that would not fit into what is left of the budget are not
+begun, and the report says so.
+"""
+
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from tunesmith.app.anchor import anchored
+from tunesmith.app.arms import BASE, MAJORITY, arm_recipe, arms_of
+from tunesmith.app.compare_document import build_comparison
+from tunesmith.app.group import Group, begun, finish, named, unfinished
+from tunesmith.app.interruption import Interruption
+from tunesmith.app.recording import recorded
+from tunesmith.app.tune import plan
+from tunesmith.core.errors import Interrupted, RecipeError, RunError, TunesmithError, UsageError
+from tunesmith.core.events import Event, Notice, Stage
+from tunesmith.core.files import write_json
+from tunesmith.core.run import GroupDirectory, RunDirectory
+from tunesmith.model.load import load_tokenizer
+from tunesmith.recipe import Recipe, load
+from tunesmith.report import render_comparison
+
+__all__ = ["compare", "resume_comparison"]
+
+Say = Callable[[Event], None]
+
+
+def compare(recipe: Recipe, *, progress: Say | None = None) -> Group:
+    """Run the recipe's arms on the same rows, and say which may be the best, and which of these to take.
+
+    Where the same was begun before and interrupted or failed, it goes on with that.
+    Raises: RecipeError, for arms that are not known or do not apply; UsageError, where the budget holds no arm; TunesmithError, as `tune`.
+    """
+    with Interruption() as interruption:
+        say = interruption.checked(progress)
+        recipe = anchored(recipe)
+        model = recipe.model
+        facts = load_tokenizer(model.source, revision=model.revision, trust_remote_code=model.trust_remote_code)[1]
+        arms = arms_of(recipe, is_generative=facts.is_causal)
+        asked = [name for name in arms if name not in (BASE, MAJORITY)]
+        if not asked:
+            raise RecipeError(f"{recipe.name}: arms: {', '.join(arms)} train nothing and show nothing. Add an arm such as lora.")
+        recipe = recipe.model_copy(update={"arms": arms})
+        directory = unfinished(recipe, "arms", asked, say)
+        if directory is not None:
+            say(Notice(f"goes on with {directory.path}, which was begun before."))
+        else:
+            directory = begun(recipe, "arms", asked)
+        return _run(directory, recipe, say)
+
+
+def resume_comparison(directory: GroupDirectory, *, progress: Say | None = None) -> Group:
+    """Go on with a comparison that was interrupted. Raises: RunError, where it is finished; as `compare`."""
+    if directory.status == "done":
+        raise RunError(f"{directory.path}: this comparison is finished. `tunesmith runs show {directory.path}` shows it.")
+    with Interruption() as interruption:
+        return _run(directory, load(directory.recipe), interruption.checked(progress))
+
+
+def _run(directory: GroupDirectory, recipe: Recipe, say: Say) -> Group:
+    """Finish every arm that the budget holds, then read them together. What is wrong with the recipe, found by its first arm, leaves no folder behind."""
+    started, members = time.perf_counter(), dict(zip(directory.values, directory.members, strict=True))
+    before, left_out = directory.seconds, dict[str, str]()
+    directory.set_status("running")
+    try:
+        with recorded(directory, started):
+            for number, (name, member) in enumerate(members.items()):
+                spent = before + time.perf_counter() - started
+                why = _no_room(directory, recipe, name, member, spent)
+                if why:
+                    left_out[name] = why
+                    say(Notice(f"{name}: left out: {why}"))
+                    continue
+                with named(member, number, len(members)):
+                    finish(member, _recipe_of(recipe, name, member), say, f"{number + 1} of {len(members)}")
+            if len(left_out) == len(members):
+                raise UsageError(f"budget: {recipe.budget:g} s hold no arm. {next(iter(members))}: {next(iter(left_out.values()))}")
+            say(Stage("report", directory.id))
+            write_json(directory.group_json, build_comparison(directory, recipe, left_out))
+            render_comparison(directory)
+    except TunesmithError as error:
+        if not isinstance(error, Interrupted) and not any(member.path.exists() for member in members.values()):
+            shutil.rmtree(directory.path, ignore_errors=True)
+        raise
+    return Group(directory)
+
+
+def _recipe_of(recipe: Recipe, name: str, member: RunDirectory) -> Recipe:
+    changes = (recipe.arms or {})[name] or []
+    return arm_recipe(recipe, name, changes).model_copy(update={"output_dir": str(member.path)})
+
+
+def _no_room(directory: GroupDirectory, recipe: Recipe, name: str, member: RunDirectory, spent: float) -> str:
+    """Why an arm is not begun; empty where it is. One that was begun is finished."""
+    if recipe.budget is None or member.recipe.is_file():
+        return ""
+    left = recipe.budget - spent
+    done = [run.read_json(run.report_json) for run in directory.runs if run.report_json.is_file()]
+    predicted = _predicted(_recipe_of(recipe, name, member), done) if left > 0 else 0.0
+    if predicted <= left and left > 0:
+        return ""
+    if left <= 0:
+        return f"{spent:.0f} s of {recipe.budget:.0f} s were spent."
+    return f"it would take about {predicted:.0f} s, and {left:.0f} s of {recipe.budget:.0f} s are left."
+
+
+def _predicted(recipe: Recipe, done: list[Mapping[str, Any]]) -> float:
+    """Seconds: those of the training by its plan, corrected by what trainings before it took against theirs, and of the rest what that took at most."""
+    planned = plan(recipe).train_seconds
+    ratios = [
+        run["cost"]["train_seconds"] / run["predicted"]["train_seconds"]
+        for run in done
+        if run["cost"]["train_seconds"] and run["predicted"]["train_seconds"]
+    ]
+    rest = max((run["cost"]["total_seconds"] - run["cost"]["train_seconds"] for run in done), default=0.0)
+    return float(planned * (sum(ratios) / len(ratios) if ratios else 1.0) + rest)

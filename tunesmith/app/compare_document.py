@@ -1,0 +1,216 @@
+"""group.json of a comparison: what every arm measured and cost, which may be the best, and which of these to take."""
+
+import math
+import shlex
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import combinations
+from typing import Any
+
+from tunesmith.app.arms import BASE, MAJORITY
+from tunesmith.app.fitting import recorded_metric
+from tunesmith.app.group_document import group_facts
+from tunesmith.app.predictions import read_predictions, stats_of
+from tunesmith.comparison.preference import PREFERENCES, Cost, chosen, front
+from tunesmith.comparison.verdict import Contest, contest
+from tunesmith.core.errors import RunError
+from tunesmith.core.files import finite
+from tunesmith.core.run import GroupDirectory, RunDirectory
+from tunesmith.core.types import Labelled, Metric, Origin, Output
+from tunesmith.evaluation.differences import paired_difference
+from tunesmith.evaluation.score import evaluate_metric
+from tunesmith.recipe import Recipe, dump
+from tunesmith.report import comparison_reason
+
+__all__ = ["build_comparison"]
+
+_COSTS = ("train_seconds", "seconds_per_answer", "memory_bytes", "saved_bytes")
+
+
+@dataclass(frozen=True, slots=True)
+class _Arm:
+    """What is known of an arm."""
+
+    name: str
+    metrics: Mapping[str, Mapping[str, Any]]
+    """METRIC -> {value, low, high}."""
+    stats: Mapping[str, Sequence[Any]]
+    """Of the first metric, as `paired_difference` takes them; empty where the arm has none."""
+    cost: Cost
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+
+def build_comparison(directory: GroupDirectory, recipe: Recipe, left_out: Mapping[str, str]) -> dict[str, Any]:
+    """The document, as docs/report-format.md describes it. `left_out`: arms that were not run, and why. Raises: RunError, where a run was judged on other test rows."""
+    runs = {name: run for name, run in zip(directory.values, directory.members, strict=True) if name not in left_out}
+    reports = {name: run.read_json(run.report_json) for name, run in runs.items()}
+    lines = {name: read_predictions(run) for name, run in runs.items()}
+    first = next(iter(reports.values()))
+    metric_name = next(iter(first["metrics"]), "")
+    if not metric_name:
+        raise RunError(f"{directory.path}: nothing was measured on the test rows, so that the arms cannot be compared.")
+    metric = recorded_metric(recipe, metric_name)
+    arms = dict[str, _Arm]()
+    for name in recipe.arms or ():
+        if name == MAJORITY:
+            arms[name] = _majority(metric_name, metric, first, next(iter(lines.values())))
+        elif name == BASE:
+            arms[name] = _base(metric_name, metric, list(reports.values()), next(iter(lines.values())))
+        elif name in runs:
+            arms[name] = _of_run(name, metric_name, metric, runs[name], reports[name], lines[name])
+    _check_rows(directory, arms)
+    return _document(directory, recipe, left_out, first, metric_name, metric, arms)
+
+
+def _document(
+    directory: GroupDirectory, recipe: Recipe, left_out: Mapping[str, str], first: Mapping[str, Any], metric_name: str, metric: Metric,
+    arms: Mapping[str, _Arm],
+) -> dict[str, Any]:  # fmt: skip
+    differences = {(a, b): paired_difference(metric, arms[b].stats, arms[a].stats) for a, b in combinations(arms, 2)}
+    sign = 1.0 if metric.higher_is_better else -1.0
+    found = contest(list(arms), {pair: (sign * one["value"], one["p"]) for pair, one in differences.items()})
+    costs = {name: arm.cost for name, arm in arms.items()}
+    choice = chosen(found.best, costs, recipe.prefer)
+    changes = {name: (recipe.arms or {}).get(name) or [] for name in arms}
+    document = {
+        "schema": "tunesmith/compare/1",
+        **group_facts(directory, recipe),
+        "task": {key: first["task"][key] for key in ("objective", "kind", "base")},
+        "model": first["model"]["name"],
+        "data": {"source": recipe.data.named, **{f"{name}_rows": first["data"]["splits"][name]["rows"] for name in ("train", "validation", "test")}},
+        "metric": metric_name,
+        "higher_is_better": metric.higher_is_better,
+        "arms": {name: _said(arm, changes[name], found, differences, choice) for name, arm in arms.items()},
+        "left_out": dict(left_out),
+        "front": {by: front(list(arms), costs, by) for by in _COSTS},
+        "verdict": {
+            "best": list(found.best),
+            "choice": choice,
+            "prefer": recipe.prefer,
+            "by": list(PREFERENCES[recipe.prefer]),
+            "command": _command(directory, changes[choice], choice),
+        },
+        "budget_seconds": recipe.budget,
+        "cost": {
+            "train_seconds": sum(arm.cost.train_seconds for arm in arms.values()),
+            "total_seconds": sum(arm.about.get("total_seconds", 0.0) for arm in arms.values()),
+        },
+        "recipe": dump(recipe),
+        "command": f"tunesmith compare {shlex.quote(str(directory.recipe))} output_dir={shlex.quote(str(directory.path) + '-again')}",
+        "warnings": list(dict.fromkeys(f"{name}: {warning}" for name, arm in arms.items() for warning in arm.about.get("warnings", ()))),
+    }  # fmt: skip
+    document["verdict"]["reason"] = comparison_reason(document)
+    told: dict[str, Any] = finite(document)
+    return told
+
+
+def _said(
+    arm: _Arm, changes: Sequence[str], found: Contest, differences: Mapping[tuple[str, str], Mapping[str, Any]], choice: str
+) -> dict[str, Any]:
+    beaten = found.beaten.get(arm.name)
+    turned = differences.get((arm.name, choice)) or _turned(differences.get((choice, arm.name)))
+    return {
+        **arm.about,
+        "changes": list(changes),
+        "metrics": arm.metrics,
+        "against_choice": turned,
+        "beaten": asdict(beaten) if beaten else None,
+        **{name: getattr(arm.cost, name) for name in _COSTS},
+    }
+
+
+def _turned(difference: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """The same difference, the other way round."""
+    if difference is None:
+        return None
+    ends = {"value": -difference["value"], "low": -difference["high"], "high": -difference["low"]}
+    return {**difference, **ends}
+
+
+def _command(directory: GroupDirectory, changes: Sequence[str], choice: str) -> str | None:
+    """What makes the chosen arm again; None where there is nothing to make."""
+    if choice in (BASE, MAJORITY):
+        return None
+    return " ".join(["tunesmith tune", shlex.quote(str(directory.recipe)), *map(shlex.quote, changes), "arms=null", "budget=null"])
+
+
+def _of_run(
+    name: str, metric_name: str, metric: Metric, run: RunDirectory, report: Mapping[str, Any], lines: Sequence[Mapping[str, Any]]
+) -> _Arm:
+    cost, context = report["cost"], report.get("context")
+    values = {one: entry["tuned"] for one, entry in report["metrics"].items() if entry["tuned"] is not None}
+    answers = sum(line["split"] in ("test", *report["domains"]) for line in lines)
+    priced = Cost(
+        _quality(values[metric_name]["value"], metric),
+        cost["train_seconds"],
+        cost["tuned_evaluate_seconds"] / answers if answers else math.nan,
+        _number(cost["peak_memory_bytes"]),
+        cost["saved_bytes"],
+        is_renewed_without_training=bool(context),
+    )
+    about = {
+        "run": run.id,
+        "directory": str(run.path),
+        "method": context["strategy"] if context else report["task"]["method"],
+        "trainable_parameters": cost["trainable_parameters"],
+        "prompt_tokens": context["tokens"]["mean"] if context and context["tokens"] else None,
+        "fell": report["forgetting"]["fell"],
+        "total_seconds": cost["total_seconds"],
+        "predicted": report["predicted"],
+        "warnings": report["warnings"],
+    }
+    return _Arm(name, values, stats_of(lines, metric_name), priced, about)
+
+
+def _base(metric_name: str, metric: Metric, reports: Sequence[Mapping[str, Any]], lines: Sequence[Mapping[str, Any]]) -> _Arm:
+    """The model as it is, which the first run was held against."""
+    values = {name: entry["base"] for name, entry in reports[0]["metrics"].items() if entry["base"] is not None}
+    if metric_name not in values:
+        raise RunError("arms: base: the model as it is has no way to answer, so that it cannot be compared. Leave base out of the arms.")
+    found = stats_of(lines, metric_name)
+    seconds = next((run["cost"]["base_evaluate_seconds"] for run in reports if run["cost"]["base_evaluate_seconds"]), math.nan)
+    stats = {"row": found["row"], "tuned": found["base"]}
+    cost = Cost(_quality(values[metric_name]["value"], metric), 0.0, seconds / len(lines) if lines else math.nan)
+    return _Arm(BASE, values, stats, cost, {"method": None})
+
+
+def _majority(metric_name: str, metric: Metric, first: Mapping[str, Any], lines: Sequence[Mapping[str, Any]]) -> _Arm:
+    """The most frequent label of the training rows, whatever is asked."""
+    labels = Counter(first["data"]["splits"]["train"]["labels"])
+    most = Output(label=max(labels, key=lambda label: labels[label]))
+    if metric.needs != "label":
+        raise RunError(f"arms: majority: {metric_name} asks for more than a label. Leave majority out of the arms.")
+    test = [line for line in lines if line["split"] == "test"]
+    examples = [Labelled("", line["reference"], Origin("test", number, group=line.get("group", ""))) for number, line in enumerate(test)]
+    references = [line["reference"] for line in test]
+    value = evaluate_metric(metric, examples, [most] * len(test), references, seed=0).interval
+    stats = [metric.stats(example, most, reference) for example, reference in zip(examples, references, strict=True)]
+    rows = {"row": stats_of(lines, metric_name)["row"], "tuned": stats}
+    return _Arm(
+        MAJORITY,
+        {metric_name: asdict(value)},
+        rows,
+        Cost(_quality(value.value, metric), 0.0, 0.0, 0.0),
+        {"method": None, "label": most.label},
+    )
+
+
+def _quality(value: float | None, metric: Metric) -> float:
+    if value is None:
+        return math.nan
+    return value if metric.higher_is_better else -value
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else float(value)
+
+
+def _check_rows(directory: GroupDirectory, arms: Mapping[str, _Arm]) -> None:
+    """Raises: RunError, where an arm was judged on other test rows than the first."""
+    first, *others = arms.values()
+    strange = next((arm for arm in others if sorted(arm.stats["row"]) != sorted(first.stats["row"])), None)
+    if strange is not None:
+        raise RunError(
+            f"{directory.path}: {strange.name} was judged on other test rows than {first.name}: the data changed meanwhile, or the arm changes it. Start a new comparison of arms that share their data."
+        )

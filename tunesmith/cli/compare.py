@@ -1,0 +1,109 @@
+"""`tunesmith compare`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tunesmith.cli.completion import recipes
+from tunesmith.cli.output import JsonOption, Overrides, SkipInvalidOption, console, json_only, with_skip_invalid
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rich.table import Table
+
+    from tunesmith.core.run import GroupDirectory
+    from tunesmith.report.comparison import Compared
+
+__all__ = ["compare", "print_comparison"]
+
+
+def compare(
+    recipe: Annotated[str, typer.Argument(help="A recipe file, or the name of one that comes with tunesmith.", autocompletion=recipes)],
+    overrides: Overrides = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="How long it may take, as 90s, 20m or 1.5h; `budget` of the recipe.", show_default=False),
+    ] = None,
+    prefer: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WHAT",
+            help="What decides where the test rows do not: cost, accuracy, latency, memory or freshness; `prefer` of the recipe.",
+            show_default=False,
+        ),
+    ] = None,
+    skip_invalid: SkipInvalidOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Adapt a model in several ways on the same data, and say which may be the best, and which of these to take.
+
+    The ways (arms) are the recipe's `arms`, or the usual ones for its data and model; among them the model as it is and, for labels, the most frequent one. The same command goes on with a
+    comparison that was interrupted.
+    """
+    from tunesmith.core.garbage import never_collected
+    from tunesmith.recipe import load
+
+    options = [f"{name}={value}" for name, value in (("budget", budget), ("prefer", prefer)) if value is not None]
+    loaded = load(recipe, [*with_skip_invalid(overrides, skip_invalid), *options])
+    with json_only(json) as write_document:
+        with never_collected():
+            from tunesmith.app.compare import compare as compare_now
+            from tunesmith.cli.progress import Progress
+
+        with Progress() as progress:
+            group = compare_now(loaded, progress=progress)
+        write_document(group.report)
+        if not json:
+            print_comparison(group.report, group.directory)
+
+
+def print_comparison(document: Mapping[str, Any], group: GroupDirectory) -> None:
+    """The arms, the verdict, the command that makes the chosen one, and where the report is."""
+    from rich.console import Console
+
+    from tunesmith.report.comparison import read_comparison
+    from tunesmith.report.numbers import duration
+
+    out, found = console(), read_comparison(document)
+    tables = [_table(found, columns) for columns in (_ALL, _SOME, _FEW)]
+    out.print()
+    out.print(next((table for table in tables if Console(width=10_000).measure(table).maximum <= out.width), tables[-1]))
+    for name, why in document["left_out"].items():
+        out.print(f"{name}: left out: {why}", style="dim", soft_wrap=False)
+    out.print()
+    out.print(document["verdict"]["reason"], soft_wrap=False)
+    if document["verdict"]["command"]:
+        out.print(f"  {document['verdict']['command']}", soft_wrap=True, style="dim")
+    for warning in document["warnings"]:
+        out.print(f"warning: {warning}", style="yellow")
+    cost = document["cost"]
+    out.print(f"trained in {duration(cost['train_seconds'])} · {duration(cost['total_seconds'])} in all", style="dim")
+    out.print(f"report: {group.report_html}", style="bold")
+
+
+_ALL = ("difference", "training", "1,000 answers", "memory", "trained", "kept", "forgot")
+_SOME = ("difference", "training", "1,000 answers", "kept")
+_FEW = ("training",)
+
+
+def _table(found: Compared, columns: tuple[str, ...]) -> Table:
+    from tunesmith.cli.tables import make_table
+    from tunesmith.report.numbers import MISSING
+
+    table = make_table("arm", "", found.title, *columns, numbers_from=2)
+    for row in found.rows:
+        cells = {
+            "difference": row.against.change_text(found.decimals) if row.against else MISSING,
+            "training": row.training,
+            "1,000 answers": row.thousand_answers,
+            "memory": row.memory,
+            "trained": row.parameters,
+            "kept": row.saved,
+            "forgot": ", ".join(row.fell) or MISSING,
+        }
+        value = row.value.text(found.decimals) if row.value else MISSING
+        table.add_row(row.name, row.standing, value, *(cells[name] for name in columns))
+    return table
