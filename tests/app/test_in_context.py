@@ -1,6 +1,7 @@
 """Runs in which nothing is trained: what stands before a question is chosen on validation rows, read by the model, and read again by a run that is loaded."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,15 @@ from tiny_recipes import classifier, writer
 from tunesmith.app.in_context import in_context
 from tunesmith.app.judged import label_texts
 from tunesmith.app.judging import zero_shot
+from tunesmith.app.shots import Pool, load_shots, save_shots
 from tunesmith.app.task import Task
 from tunesmith.app.tune import _prepared, plan, tune
 from tunesmith.app.tuned import load_tuned
 from tunesmith.cli.main import run
 from tunesmith.core.context import Variant
-from tunesmith.core.errors import RecipeError, RunError
-from tunesmith.core.types import Labelled, Message
+from tunesmith.core.errors import RecipeError, RunError, TunesmithError
+from tunesmith.core.run import RunDirectory
+from tunesmith.core.types import Call, Labelled, Message, Origin, Prompt
 from tunesmith.recipe import Recipe
 from tunesmith.recipe.models import Split
 
@@ -246,3 +249,72 @@ def _raw_text(folder: Path) -> Path:
     file = folder / "raw.txt"
     file.write_text("\n\n".join(f"the cat sat on the mat {'very ' * n}" for n in range(40)), encoding="utf-8")
     return file
+
+
+def test_a_mistake_is_told_by_its_key_before_anything_is_written(
+    decoder_folder: Path, reviews_csv: Path, pairs_csv: Path, tmp_path: Path
+) -> None:
+    labels, pairs = (classifier, reviews_csv), (writer, pairs_csv)
+    for (recipe, data), changes, said in (
+        (labels, few_shot(templates=["{txt}"]), r"context.templates: the data has no \{txt\}"),
+        (labels, few_shot(choose_by="nearest", embedded_by="no-such-encoder"), "context: the encoder of the examples: .*no-such-encoder"),
+        (pairs, few_shot(shots=[]), "shots: expected numbers"),
+    ):
+        with pytest.raises(TunesmithError, match=said):
+            tune(recipe(decoder_folder, data, tmp_path / "out", **changes))
+    everything = _with_data(writer(decoder_folder, pairs_csv, tmp_path / "out", **few_shot()), loss_on="all")
+    with pytest.raises(RecipeError, match="data.loss_on: all would measure how likely the context itself is"):
+        tune(everything)
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_is_kept_of_an_example_is_all_that_was_shown(decoder_folder: Path, pairs_csv: Path, tmp_path: Path) -> None:
+    task, chosen = _shown(writer(decoder_folder, pairs_csv, tmp_path / "out", **few_shot(shots=[1])))
+    turns = (
+        Message("user", "what is it", learned=False),
+        Message("assistant", "", learned=False, calls=(Call("find", '{"word": "cat"}'),), thought="look"),
+        Message("tool", "a cat", learned=False, tool="find"),
+        Message("assistant", "a cat", learned=False),
+    )
+    directory = RunDirectory(tmp_path)
+    save_shots(directory.context, replace(chosen.shots, pool=Pool([turns], [""], ["what is it"])))
+    again = load_shots(directory, chosen.shots.strategy)
+    assert again.pool.turns == [turns]
+    assert (again.variant, again.seed, again.room) == (chosen.shots.variant, chosen.shots.seed, chosen.shots.room)
+    answers = [task.encoder.reference(one) for one in task.splits["train"].examples]
+    assert chosen.shots.room == task.encoder.max_length - max(max(len(one.split()) for one in answers) + 8, 4)
+
+
+def test_labels_that_are_answers_are_shown_by_the_names_that_are_scored(decoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:
+    words = {"positive": "yes", "negative": "no"}
+    recipe = _with_data(
+        classifier(decoder_folder, reviews_csv, tmp_path / "out", objective="sft", **few_shot(shots=[2])), label_texts=words
+    )
+    _, chosen = _shown(recipe)
+    shown = {turn.content for one in chosen.task.splits["test"].examples for turn in one.before if turn.role == "assistant"}
+    assert shown
+    assert shown <= {"positive", "negative"}
+
+
+def test_commands_that_would_pass_over_the_context_say_that_nothing_was_trained(
+    decoder_folder: Path, pairs_csv: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    done = tune(writer(decoder_folder, pairs_csv, tmp_path / "out", **few_shot(shots=[1])))
+    for command in (["conversations", str(done.path)], ["evaluate", str(done.path), "--suite", "gsm8k"]):
+        assert run(command) == 2
+        assert "trained nothing" in capsys.readouterr().err
+    with pytest.raises(RunError, match=f"trained nothing: its model is {decoder_folder}, with a context before each question"):
+        tune(writer(done.path, pairs_csv, tmp_path / "next"))
+
+
+def test_a_conversation_without_a_question_reads_no_passage(decoder_folder: Path, pairs_csv: Path, tmp_path: Path) -> None:
+    task = _prepared(writer(decoder_folder, pairs_csv, tmp_path / "out", **few_shot()), lambda event: None)
+    alone = Prompt((Message("system", "the cat"),), Origin("here", 1))
+    assert task.encoder.prompt(replace(alone, above="a dog ")) == task.encoder.prompt(alone)
+
+
+def test_orders_of_the_same_examples_are_all_different(decoder_folder: Path, pairs_csv: Path, tmp_path: Path) -> None:
+    _, chosen = _shown(writer(decoder_folder, pairs_csv, tmp_path / "out", **few_shot(shots=[3])))
+    orders = [tuple(chosen.shots.of(Variant(None, 3, order), chosen.shots.pool)._reordered([7, 8, 9])) for order in range(6)]
+    assert orders[0] == (7, 8, 9)
+    assert len(set(orders)) == 6

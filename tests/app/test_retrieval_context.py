@@ -15,7 +15,7 @@ from tunesmith.app.index_build import build_index
 from tunesmith.app.tune import tune
 from tunesmith.app.tuned import load_tuned
 from tunesmith.cli.main import run
-from tunesmith.context.passages import above, request
+from tunesmith.context.passages import above
 from tunesmith.core.types import Message, Origin, Prompt
 
 WORDS = "cat dog mat film".split()
@@ -67,7 +67,7 @@ def test_the_passages_of_an_index_stand_above_each_question(index: Path, speaker
     assert loaded.shots.pool.turns == []
 
 
-def test_what_is_asked_is_what_ask_would_ask_and_follows_the_index(
+def test_what_is_asked_is_quoted_as_ask_quotes_and_follows_the_index(
     index: Path, speaker: Path, questions: Path, tmp_path: Path, encoder_folder: Path
 ) -> None:
     done = tune(_recipe(speaker, questions, tmp_path / "out", index, passages=[1]))
@@ -76,7 +76,9 @@ def test_what_is_asked_is_what_ask_would_ask_and_follows_the_index(
     loaded = load_tuned(done.directory)
     found = [one.passage for one in open_index(index).search(question, 1)]
     asked = loaded._asked([Message("user", question)])
-    assert loaded.encoder.prompt(asked) == loaded.encoder.prompt(type(asked)((Message("user", request(question, found)),), asked.origin))
+    assert loaded.encoder.prompt(asked) == loaded.encoder.prompt(
+        type(asked)((Message("user", above(found, cites=False) + question),), asked.origin)
+    )
     assert "the film is very good" in asked.above
     (tmp_path / "library" / "film.txt").write_text("the film was bad")
     build_index("library", index, model=str(encoder_folder), passage_tokens=20, overlap_tokens=0)
@@ -90,21 +92,22 @@ def test_passages_without_room_are_left_out_the_last_first_and_counted(
     index: Path, questions: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "300")
-    speaker = byte_model(tmp_path / "bytes", max_length=570, chat=True)
+    speaker = byte_model(tmp_path / "bytes", max_length=430, chat=True)
     done = tune(_recipe(speaker, questions, tmp_path / "out", index, passages=[4]))
     context, loaded = done.report["context"], load_tuned(done.directory)
     lines = [json.loads(line) for line in done.directory.predictions.read_text(encoding="utf-8").splitlines()]
     assert loaded.shots is not None
     room, left_out = context["window_tokens"] - 4 - 8, list[int]()  # an answer of four bytes, and what a template may put behind it
+    assert loaded.shots.room == room
     for line in lines:
         example = Prompt((Message("user", line["text"]),), Origin("here", 1))
         put = loaded.shots.put([example], loaded.encoder, room)
         passages = [one.passage for one in open_index(index).search(line["text"], 4)]
         kept = 4 - put.num_left_out[0]
         left_out.append(4 - kept)
-        assert put.examples[0] == replace(example, above=above(passages[:kept]))
+        assert put.examples[0] == replace(example, above=above(passages[:kept], cites=False))
         assert len(loaded.encoder.prompt(put.examples[0])) == put.num_tokens[0] <= room
-        assert kept == 4 or len(loaded.encoder.prompt(replace(example, above=above(passages[: kept + 1])))) > room
+        assert kept == 4 or len(loaded.encoder.prompt(replace(example, above=above(passages[: kept + 1], cites=False)))) > room
     assert 0 < min(left_out) <= max(left_out) < 4
     assert (context["num_left_out"], context["num_short"]) == (sum(left_out), len(lines))
     assert run(["runs", "show", str(done.path)]) == 0

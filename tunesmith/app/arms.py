@@ -1,69 +1,90 @@
 """Arms: ways to adapt a model that `tunesmith compare` holds against each other, each the recipe with some changes."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-from tunesmith.app.dataset import PreparedData, prepare_data
+from tunesmith.app.dataset import prepare_data
+from tunesmith.app.fitting import is_per_token, make_metrics, measured_metrics
+from tunesmith.app.task import KINDS, choose_objective
 from tunesmith.core import registry
 from tunesmith.core.errors import RecipeError, did_you_mean
-from tunesmith.core.types import Labelled
+from tunesmith.core.examples import Conversation
+from tunesmith.core.files import hash_of_each
+from tunesmith.core.types import Metric
 from tunesmith.recipe import Recipe, dump, from_mapping
 from tunesmith.recipe.overlays import METHOD_OVERLAYS
 from tunesmith.recipe.text import parse_yaml
 
-__all__ = ["BASE", "MAJORITY", "arm_recipe", "arms_of", "known_arms"]
+__all__ = ["BASE", "MAJORITY", "Arms", "arm_recipe", "arms_of", "known_arms"]
 
 BASE, MAJORITY = "base", "majority"
 """Arms of which nothing is run: the model as it is, which every run is held against anyway, and the most frequent label."""
-_IN_CONTEXT = {
-    "zero_shot": ["method=none", "context=zero_shot"],
-    "few_shot": ["method=none", "context=few_shot"],
-    "retrieval": ["method=none", "context=retrieval"],
-}
-_USUAL = {
-    "encoder": (MAJORITY, BASE, "head", "bitfit", "lora", "full"),
-    "labels": (MAJORITY, BASE, "few_shot", "head", "lora", "full"),
-    "text": (BASE, "few_shot", "prompt", "lora", "full"),
-}
-"""Where the recipe names none: of an encoder with labels, of a language model with labels, and of one that writes. The quickest come first."""
+_FREE = (BASE, MAJORITY)
+_IN_CONTEXT = {name: ["method=none", f"context={name}"] for name in ("zero_shot", "few_shot", "retrieval")}
+_TRAINED = ("lora", "full")
+_PATHS = ("context.index", "context.embedded_by")
+"""Changes whose values may be paths."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """How an arm would be judged: what all arms have to have in common."""
+
+    objective: str
+    kind: str
+    metric: str
+    options: Mapping[str, Any]
+    rows: str
+    """A hash of the test rows."""
+    source: str
+    """Of the model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arms:
+    """The arms of a comparison, checked against each other."""
+
+    changes: Mapping[str, list[str]]
+    """Name -> changes of the recipe, as on the command line."""
+
+    @property
+    def run(self) -> list[str]:
+        """Those of which something is run."""
+        return [name for name in self.changes if name not in _FREE]
 
 
 def known_arms() -> dict[str, list[str]]:
     """Name -> changes of the recipe, as on the command line."""
     methods = [*registry.names("method"), *METHOD_OVERLAYS]
-    return {BASE: [], MAJORITY: [], **_IN_CONTEXT, **{name: [f"method={name}"] for name in methods}}
+    return {BASE: [], MAJORITY: [], **_IN_CONTEXT, **{name: [f"method={name}", "context=null"] for name in methods}}
 
 
-def arms_of(recipe: Recipe, *, is_generative: bool) -> dict[str, list[str]]:
+def arms_of(recipe: Recipe, *, is_causal: bool) -> Arms:
     """The recipe's arms, or the usual ones for its data and model.
 
     Args:
-        is_generative: whether the model goes on with a text.
-    Raises: RecipeError, for an arm that is not known, or that cannot apply.
+        is_causal: whether the model goes on with a text.
+    Raises: RecipeError, for an arm that is not known, that cannot be judged as the others are, or that has no answer; whatever is wrong with the data.
     """
-    data, known = prepare_data(recipe), known_arms()
-    is_labelled = isinstance(data.train[0], Labelled) and not data.sets
-    usual = ("labels" if is_generative else "encoder") if is_labelled else "text"
-    found = dict[str, list[str]]()
-    for name, changes in (recipe.arms or dict.fromkeys(_USUAL[usual], None)).items():
+    known, found = known_arms(), dict[str, list[str]]()
+    for name, changes in (recipe.arms or dict.fromkeys(_usual(recipe, is_causal=is_causal), None)).items():
         if changes is None and name not in known:
-            raise RecipeError(
-                f"{recipe.name}: arms: {name} is not known.{did_you_mean(name, known)} Of your own, say what it changes: {{{name}: [method=lora, method.r=64]}}."
+            raise _wrong(
+                recipe,
+                f"{name} is not known.{did_you_mean(name, known)} Of your own, say what it changes: {{{name}: [method=lora, method.r=64]}}.",
             )
-        found[name] = known[name] if changes is None else changes
-    _check(recipe, found, data, is_labelled=is_labelled)
-    return found
-
-
-def _check(recipe: Recipe, arms: Mapping[str, Sequence[str]], data: PreparedData, *, is_labelled: bool) -> None:
-    if len(arms) < 2:
-        raise RecipeError(f"{recipe.name}: arms: a comparison needs two arms or more, found {', '.join(arms) or 'none'}.")
-    if MAJORITY in arms and not is_labelled:
-        raise RecipeError(f"{recipe.name}: arms: majority is for labels, and the rows of {recipe.data.named} have none. Leave it out.")
-    if not data.test:
-        raise RecipeError(f"{recipe.name}: there are no test rows to compare the arms on. Set data.split.test.")
-    for name, changes in arms.items():
-        if changes or name not in (BASE, MAJORITY):
-            arm_recipe(recipe, name, changes)  # a mistake is told before anything runs
+        if changes and name in _FREE:
+            raise _wrong(recipe, f"{name} is never run, so that nothing can be changed of it. Give what you change another name.")
+        found[name] = [_whole(change) for change in (known[name] if changes is None else changes)]
+    arms = Arms(found)
+    if len(found) < 2:
+        raise _wrong(recipe, f"a comparison needs two arms or more, found {', '.join(found) or 'none'}.")
+    if not arms.run:
+        raise _wrong(recipe, f"{', '.join(found)} train nothing and show nothing. Add an arm such as lora.")
+    _check(recipe, arms)
+    return arms
 
 
 def arm_recipe(recipe: Recipe, name: str, changes: Sequence[str]) -> Recipe:
@@ -74,3 +95,87 @@ def arm_recipe(recipe: Recipe, name: str, changes: Sequence[str]) -> Recipe:
     except RecipeError as error:
         said = str(error).removeprefix("command line: ")
         raise RecipeError(said if said.startswith(f"{recipe.name}: arms.") else f"{recipe.name}: arms.{name}: {said}") from None
+
+
+def _usual(recipe: Recipe, *, is_causal: bool) -> tuple[str, ...]:
+    """The quickest first: of labels, of a language model that answers, of other heads, and of anything else."""
+    data = prepare_data(recipe)
+    judged = _judged(recipe)
+    is_shown = is_causal and not data.sets and isinstance(data.train[0], Conversation)
+    majority = (MAJORITY,) if _has_majority(recipe, judged) else ()
+    if judged.kind == "classification":
+        return (*majority, BASE, *(("few_shot", "head") if is_shown else ("head", "bitfit")), *_TRAINED)
+    if judged.kind == "generation":
+        return (*majority, BASE, *(("few_shot", "prompt") if is_shown else ()), *_TRAINED)
+    return (BASE, *_TRAINED) if _has_base(recipe, judged) else ("head", *_TRAINED)
+
+
+def _judged(recipe: Recipe) -> _Judged:
+    data = prepare_data(recipe)
+    name, objective = choose_objective(recipe.objective, data.train, data.labels if data.sets else None)
+    kind = next(kind for filled, kind in KINDS.items() if filled in objective.fills)
+    metric = measured_metrics(recipe, name, objective, data)[0]
+    options = next((spec.options for spec in recipe.evaluate.metrics or () if spec.name == metric), {})
+    if not data.test:
+        raise RecipeError(f"{recipe.name}: there are no test rows to compare the arms on. Set data.split.test.")
+    return _Judged(name, kind, metric, dict(options), hash_of_each(data.test), recipe.model.source)
+
+
+def _has_majority(recipe: Recipe, judged: _Judged) -> bool:
+    return judged.kind == "classification" and bool(registry.load("metric", judged.metric).needs == "label")
+
+
+def _has_base(recipe: Recipe, judged: _Judged) -> bool:
+    """Whether the model as it is has an answer: labels zero-shot, text as it is, of other heads where it is a run that has one."""
+    return judged.kind in (
+        "classification",
+        "generation",
+        "language_modelling",
+        "masked_language_modelling",
+    ) or recipe.model.source.startswith("run:")
+
+
+def _check(recipe: Recipe, arms: Arms) -> None:
+    """Raises: RecipeError, before anything is run."""
+    recipes = {name: arm_recipe(recipe, name, arms.changes[name]) for name in arms.run}
+    found = {name: _judged(one) for name, one in recipes.items()}
+    first_name, first = next(iter(found.items()))
+    for name, one in found.items():
+        for what, own, other in (
+            ("the objective", one.objective, first.objective),
+            ("the metric that decides", (one.metric, one.options), (first.metric, first.options)),
+            ("the test rows", one.rows, first.rows),
+        ):
+            if own != other:
+                raise _wrong(
+                    recipe,
+                    f"{name}: {what} would be another than that of {first_name}, so that they could not be compared. Leave that to all arms alike.",
+                )
+        if one.source != first.source and is_per_token(first.metric):
+            raise _wrong(
+                recipe,
+                f"{name}: has another model than {first_name}, and {first.metric} is per token. Set evaluate.metrics=[bits_per_byte].",
+            )
+    metric: Metric = make_metrics(recipe, [first.metric], prepare_data(recipe).labels)[first.metric]
+    if metric.higher_is_better is None:
+        raise _wrong(recipe, f"more of {first.metric} is neither better nor worse. Put another metric first: evaluate.metrics.")
+    if MAJORITY in arms.changes and not _has_majority(recipe, first):
+        why = f"{first.metric} asks for more than a label" if first.kind == "classification" else "answers are open"
+        raise _wrong(recipe, f"majority: {why}. Leave it out.")
+    if BASE in arms.changes and not _has_base(recipe, first):
+        raise _wrong(recipe, f"base: the model as it is has no head for {first.objective}, and so no answer. Leave it out.")
+    if BASE in arms.changes and not any(one.model == recipe.model and one.data == recipe.data for one in recipes.values()):
+        raise _wrong(
+            recipe,
+            "base: every arm changes the model or the data, so that none is held against the model as it is. Leave base out, or add an arm that does not.",
+        )
+
+
+def _whole(change: str) -> str:
+    """A change with a path made whole, so that the comparison goes on from any folder."""
+    key, equals, value = change.partition("=")
+    return f"{key}{equals}{Path(value).absolute()}" if key in _PATHS and Path(value).exists() else change
+
+
+def _wrong(recipe: Recipe, text: str) -> RecipeError:
+    return RecipeError(f"{recipe.name}: arms: {text}")

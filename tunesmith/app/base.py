@@ -48,7 +48,7 @@ def _judgement(task: Task, say: Callable[[Event], None]) -> Judgement:
     judgement = _cached(file, load_judgement)
     if judgement is not None:
         say(Notice("the base model was asked the same before: its answers come from the cache."))
-        return replace(judgement, seconds=0.0)
+        return replace(judgement, is_kept=True)
     judgement = judge_untrained(task, say) if isinstance(task.objective, HeadObjective) else judge(task, say)
     if file is not None:
         save_judgement(file, judgement)

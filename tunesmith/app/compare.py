@@ -1,7 +1,7 @@
 """Compare: every arm of a recipe on the same rows, and what that says.
 
 Each arm is a run of its own, in a folder of the comparison; what was interrupted goes on with the run that it was in. Arms that would not fit into what is left of the budget are not
-begun, and the report says so.
+begun, and one that fails is left out: the report says so.
 """
 
 import shutil
@@ -10,14 +10,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from tunesmith.app.anchor import anchored
-from tunesmith.app.arms import BASE, MAJORITY, arm_recipe, arms_of
+from tunesmith.app.arms import arm_recipe, arms_of
 from tunesmith.app.compare_document import build_comparison
 from tunesmith.app.group import Group, begun, finish, named, unfinished
 from tunesmith.app.interruption import Interruption
 from tunesmith.app.recording import recorded
 from tunesmith.app.tune import plan
-from tunesmith.core.errors import Interrupted, RecipeError, RunError, TunesmithError, UsageError
-from tunesmith.core.events import Event, Notice, Stage
+from tunesmith.core.errors import DiskFull, Interrupted, RunError, TunesmithError, UsageError
+from tunesmith.core.events import Event, Notice, Stage, Warned
 from tunesmith.core.files import write_json
 from tunesmith.core.run import GroupDirectory, RunDirectory
 from tunesmith.model.load import load_tokenizer
@@ -33,23 +33,20 @@ def compare(recipe: Recipe, *, progress: Say | None = None) -> Group:
     """Run the recipe's arms on the same rows, and say which may be the best, and which of these to take.
 
     Where the same was begun before and interrupted or failed, it goes on with that.
-    Raises: RecipeError, for arms that are not known or do not apply; UsageError, where the budget holds no arm; TunesmithError, as `tune`.
+    Raises: RecipeError, for arms that are not known or do not apply; UsageError, where the budget holds no arm; TunesmithError, as `tune`, where every arm fails.
     """
     with Interruption() as interruption:
         say = interruption.checked(progress)
         recipe = anchored(recipe)
         model = recipe.model
         facts = load_tokenizer(model.source, revision=model.revision, trust_remote_code=model.trust_remote_code)[1]
-        arms = arms_of(recipe, is_generative=facts.is_causal)
-        asked = [name for name in arms if name not in (BASE, MAJORITY)]
-        if not asked:
-            raise RecipeError(f"{recipe.name}: arms: {', '.join(arms)} train nothing and show nothing. Add an arm such as lora.")
-        recipe = recipe.model_copy(update={"arms": arms})
-        directory = unfinished(recipe, "arms", asked, say)
+        arms = arms_of(recipe, is_causal=facts.is_causal)
+        recipe = recipe.model_copy(update={"arms": dict(arms.changes)})
+        directory = unfinished(recipe, "arms", arms.run, say)
         if directory is not None:
             say(Notice(f"goes on with {directory.path}, which was begun before."))
         else:
-            directory = begun(recipe, "arms", asked)
+            directory = begun(recipe, "arms", arms.run)
         return _run(directory, recipe, say)
 
 
@@ -64,19 +61,20 @@ def resume_comparison(directory: GroupDirectory, *, progress: Say | None = None)
 def _run(directory: GroupDirectory, recipe: Recipe, say: Say) -> Group:
     """Finish every arm that the budget holds, then read them together. What is wrong with the recipe, found by its first arm, leaves no folder behind."""
     started, members = time.perf_counter(), dict(zip(directory.values, directory.members, strict=True))
-    before, left_out = directory.seconds, dict[str, str]()
+    before, left_out, failures = directory.seconds, dict[str, str](), list[TunesmithError]()
     directory.set_status("running")
     try:
         with recorded(directory, started):
             for number, (name, member) in enumerate(members.items()):
                 spent = before + time.perf_counter() - started
-                why = _no_room(directory, recipe, name, member, spent)
-                if why:
-                    left_out[name] = why
-                    say(Notice(f"{name}: left out: {why}"))
-                    continue
-                with named(member, number, len(members)):
-                    finish(member, _recipe_of(recipe, name, member), say, f"{number + 1} of {len(members)}")
+                came = _attempt(directory, recipe, name, member, spent, say, f"{number + 1} of {len(members)}")
+                if isinstance(came, TunesmithError):
+                    failures.append(came)
+                if came is not None:
+                    left_out[name] = str(came)
+                    say(Warned(f"{name}: left out: {came}"))
+            if failures and len(left_out) == len(members):
+                raise type(failures[0])(f"no arm could be run. {next(iter(members))}: {failures[0]}")
             if len(left_out) == len(members):
                 raise UsageError(f"budget: {recipe.budget:g} s hold no arm. {next(iter(members))}: {next(iter(left_out.values()))}")
             say(Stage("report", directory.id))
@@ -87,6 +85,24 @@ def _run(directory: GroupDirectory, recipe: Recipe, say: Say) -> Group:
             shutil.rmtree(directory.path, ignore_errors=True)
         raise
     return Group(directory)
+
+
+def _attempt(
+    directory: GroupDirectory, recipe: Recipe, name: str, member: RunDirectory, spent: float, say: Say, place: str
+) -> str | TunesmithError | None:
+    """Run an arm, or go on with it. Returns: why there is no room for it, or what went wrong with it, which is no reason to lose the others; None where it is done."""
+    num_done = sum(run.status == "done" for run in directory.runs)
+    try:
+        why = _no_room(directory, recipe, name, member, spent)
+        if why:
+            return why
+        with named(member, num_done, len(directory.members)):
+            finish(member, _recipe_of(recipe, name, member), say, place)
+    except (Interrupted, DiskFull):
+        raise
+    except TunesmithError as error:
+        return type(error)(f"it failed: {str(error).removeprefix(f'{member.id}: ')}")
+    return None
 
 
 def _recipe_of(recipe: Recipe, name: str, member: RunDirectory) -> Recipe:

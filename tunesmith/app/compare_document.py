@@ -3,13 +3,13 @@
 import math
 import shlex
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import combinations
 from typing import Any
 
 from tunesmith.app.arms import BASE, MAJORITY
-from tunesmith.app.fitting import recorded_metric
+from tunesmith.app.fitting import make_metrics
 from tunesmith.app.group_document import group_facts
 from tunesmith.app.predictions import read_predictions, stats_of
 from tunesmith.comparison.preference import PREFERENCES, Cost, chosen, front
@@ -20,7 +20,7 @@ from tunesmith.core.run import GroupDirectory, RunDirectory
 from tunesmith.core.types import Labelled, Metric, Origin, Output
 from tunesmith.evaluation.differences import paired_difference
 from tunesmith.evaluation.score import evaluate_metric
-from tunesmith.recipe import Recipe, dump
+from tunesmith.recipe import Recipe, dump, load
 from tunesmith.report import comparison_reason
 
 __all__ = ["build_comparison"]
@@ -47,20 +47,28 @@ def build_comparison(directory: GroupDirectory, recipe: Recipe, left_out: Mappin
     reports = {name: run.read_json(run.report_json) for name, run in runs.items()}
     lines = {name: read_predictions(run) for name, run in runs.items()}
     first = next(iter(reports.values()))
-    metric_name = next(iter(first["metrics"]), "")
-    if not metric_name:
-        raise RunError(f"{directory.path}: nothing was measured on the test rows, so that the arms cannot be compared.")
-    metric = recorded_metric(recipe, metric_name)
+    metric_name = next(iter(first["metrics"]))
+    metric = make_metrics(recipe, [metric_name], (first["confusion"] or {}).get("labels", ()))[metric_name]
     arms = dict[str, _Arm]()
     for name in recipe.arms or ():
         if name == MAJORITY:
             arms[name] = _majority(metric_name, metric, first, next(iter(lines.values())))
         elif name == BASE:
-            arms[name] = _base(metric_name, metric, list(reports.values()), next(iter(lines.values())))
+            plain = next((one for one in runs if _is_plain(recipe, runs[one])), None)
+            if plain is None:
+                left_out = {**left_out, BASE: "no arm was run that is held against the model as it is."}
+                continue
+            arms[name] = _base(metric_name, metric, reports[plain], lines[plain], reports.values())
         elif name in runs:
             arms[name] = _of_run(name, metric_name, metric, runs[name], reports[name], lines[name])
     _check_rows(directory, arms)
     return _document(directory, recipe, left_out, first, metric_name, metric, arms)
+
+
+def _is_plain(recipe: Recipe, run: RunDirectory) -> bool:
+    """Whether the run was held against the recipe's own model, asked as the recipe asks."""
+    own = load(run.recipe)
+    return own.model == recipe.model and own.data == recipe.data
 
 
 def _document(
@@ -77,7 +85,7 @@ def _document(
         "schema": "tunesmith/compare/1",
         **group_facts(directory, recipe),
         "task": {key: first["task"][key] for key in ("objective", "kind", "base")},
-        "model": first["model"]["name"],
+        "model": recipe.model.source,
         "data": {"source": recipe.data.named, **{f"{name}_rows": first["data"]["splits"][name]["rows"] for name in ("train", "validation", "test")}},
         "metric": metric_name,
         "higher_is_better": metric.higher_is_better,
@@ -132,7 +140,8 @@ def _command(directory: GroupDirectory, changes: Sequence[str], choice: str) -> 
     """What makes the chosen arm again; None where there is nothing to make."""
     if choice in (BASE, MAJORITY):
         return None
-    return " ".join(["tunesmith tune", shlex.quote(str(directory.recipe)), *map(shlex.quote, changes), "arms=null", "budget=null"])
+    place = f"output_dir={directory.path}-{choice}"
+    return " ".join(["tunesmith tune", *map(shlex.quote, [str(directory.recipe), *changes, "arms=null", "budget=null", place])])
 
 
 def _of_run(
@@ -147,7 +156,7 @@ def _of_run(
         cost["tuned_evaluate_seconds"] / answers if answers else math.nan,
         _number(cost["peak_memory_bytes"]),
         cost["saved_bytes"],
-        is_renewed_without_training=bool(context),
+        is_renewed_without_training=bool(context and (context["chosen"]["num_passages"] or context["chosen"]["num_shots"])),
     )
     about = {
         "run": run.id,
@@ -163,24 +172,26 @@ def _of_run(
     return _Arm(name, values, stats_of(lines, metric_name), priced, about)
 
 
-def _base(metric_name: str, metric: Metric, reports: Sequence[Mapping[str, Any]], lines: Sequence[Mapping[str, Any]]) -> _Arm:
-    """The model as it is, which the first run was held against."""
-    values = {name: entry["base"] for name, entry in reports[0]["metrics"].items() if entry["base"] is not None}
-    if metric_name not in values:
-        raise RunError("arms: base: the model as it is has no way to answer, so that it cannot be compared. Leave base out of the arms.")
+def _base(
+    metric_name: str, metric: Metric, report: Mapping[str, Any], lines: Sequence[Mapping[str, Any]], reports: Iterable[Mapping[str, Any]]
+) -> _Arm:
+    """The model as it is, which a run was held against. It needs no more memory than any of the runs, all of which asked it, too."""
+    values = {name: entry["base"] for name, entry in report["metrics"].items() if entry["base"] is not None}
     found = stats_of(lines, metric_name)
-    seconds = next((run["cost"]["base_evaluate_seconds"] for run in reports if run["cost"]["base_evaluate_seconds"]), math.nan)
-    stats = {"row": found["row"], "tuned": found["base"]}
-    cost = Cost(_quality(values[metric_name]["value"], metric), 0.0, seconds / len(lines) if lines else math.nan)
-    return _Arm(BASE, values, stats, cost, {"method": None})
+    if metric_name not in values or "base" not in found:
+        raise RunError(
+            "arms: base: the model as it is has no answer to some of the test rows, so that it cannot be compared. Leave base out of the arms."
+        )
+    seconds = _number(report["cost"]["base_evaluate_seconds"])
+    memory = min(_number(one["cost"]["peak_memory_bytes"]) for one in reports)
+    cost = Cost(_quality(values[metric_name]["value"], metric), 0.0, seconds / len(lines), memory)
+    return _Arm(BASE, values, {"row": found["row"], "tuned": found["base"]}, cost, {"method": None})
 
 
 def _majority(metric_name: str, metric: Metric, first: Mapping[str, Any], lines: Sequence[Mapping[str, Any]]) -> _Arm:
     """The most frequent label of the training rows, whatever is asked."""
     labels = Counter(first["data"]["splits"]["train"]["labels"])
     most = Output(label=max(labels, key=lambda label: labels[label]))
-    if metric.needs != "label":
-        raise RunError(f"arms: majority: {metric_name} asks for more than a label. Leave majority out of the arms.")
     test = [line for line in lines if line["split"] == "test"]
     examples = [Labelled("", line["reference"], Origin("test", number, group=line.get("group", ""))) for number, line in enumerate(test)]
     references = [line["reference"] for line in test]

@@ -38,10 +38,11 @@ _FEW_ROWS = 20
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """Seconds of the whole command, of judging the base (0 where its answers were kept) and the tuned model, of asking both what is not to be forgotten, and of fitting new heads before the rest trains."""
+    """Seconds of the whole command, of judging the base (in an earlier run, where its answers were kept) and the tuned model, of asking both what is not to be forgotten, and of fitting new heads before the rest trains."""
 
     total_seconds: float
     base_seconds: float
+    base_is_kept: bool
     tuned_seconds: float
     retention_seconds: float
     head_first_seconds: float
@@ -189,8 +190,8 @@ def _cost(task: Task, directory: RunDirectory, fit: Fit, planned: Plan, ways: Wa
         "train_seconds": fit.seconds,
         "compile_seconds": ways.compile_seconds,
         "head_first_seconds": times.head_first_seconds,
-        "evaluate_seconds": times.base_seconds + times.tuned_seconds,
-        "base_evaluate_seconds": times.base_seconds or None,
+        "evaluate_seconds": times.tuned_seconds + (0.0 if times.base_is_kept else times.base_seconds),
+        "base_evaluate_seconds": times.base_seconds,
         "tuned_evaluate_seconds": times.tuned_seconds,
         "retention_seconds": times.retention_seconds,
         "total_seconds": times.total_seconds,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.app.interruption import Interruption
-from tunesmith.app.learned import learned, require_language_model
+from tunesmith.app.learned import learned, require_language_model, require_trained
 from tunesmith.app.suites.choosing import choose, require_lm_eval
 from tunesmith.core.errors import Interrupted, UsageError
 from tunesmith.core.events import Event, Notice, Stage, Warned
@@ -68,7 +68,7 @@ def evaluate(
         raise UsageError(f"--num-fewshot {num_fewshot}: expected at least 0.")
     run = target if isinstance(target, RunDirectory) else run_named(target)
     if run is not None:
-        require_language_model(learned(run).kind)
+        _require_own_model(run)
     place = _place(out, run.id if run is not None else str(target))
     chosen = choose(suites)
     started = time.monotonic()
@@ -112,6 +112,13 @@ def _of_model(name: str) -> _Subject:
         return load_base(from_mapping({"model": name, "data": "none"}, name="evaluate"))
 
     return _Subject(name, load)
+
+
+def _require_own_model(run: RunDirectory) -> None:
+    """Raises: UsageError, RunError, where a run trained no language model."""
+    known = learned(run)
+    require_language_model(known.kind)
+    require_trained(known, run.id)
 
 
 def _of_run(run: RunDirectory, with_base: bool) -> list[_Subject]:

@@ -15,15 +15,18 @@ from tunesmith.app.shots import Pool, Put, Shots, answer_room, longest_of
 from tunesmith.app.task import Say, Task, rows_to_answer
 from tunesmith.core import registry
 from tunesmith.core.context import Strategy, Variant
-from tunesmith.core.errors import DataError, RecipeError
+from tunesmith.core.errors import DataError, RecipeError, TunesmithError
 from tunesmith.core.events import Notice, Progress
 from tunesmith.core.examples import Conversation
 from tunesmith.core.types import Example, HeadObjective, Labelled, Metric, Output
-from tunesmith.data import TextEncoder, chosen, encode
+from tunesmith.data import EncodedFacts, TextEncoder, chosen, encode
 from tunesmith.evaluation.score import evaluate_metric, text_of
+from tunesmith.model.source import Request, resolve
 
 __all__ = ["InContext", "check_context", "in_context", "judge_in_context"]
 
+_MOST_ROWS = 2000
+"""Training rows whose answers say how long answers are."""
 _TEMPLATE_TOKENS = 8
 """What a template may put behind an answer."""
 
@@ -57,9 +60,12 @@ def check_context(task: Task) -> None:
         raise RecipeError(
             f"{where}: helps a model to answer; the objective {task.objective_name} asks it no question. Use labelled texts, pairs or conversations."
         )
-    if context.options["calibrate"] and task.kind != "classification":
-        raise RecipeError(f"{where}.calibrate: is for labels, and {task.objective_name} asks for text. Leave it out.")
+    if recipe.data.loss_on == "all":
+        raise RecipeError(f"{where}: data.loss_on: all would measure how likely the context itself is. Leave data.loss_on out.")
     strategy = _strategy(task)
+    if strategy.calibrate and task.kind != "classification":
+        raise RecipeError(f"{where}.calibrate: is for labels, and {task.objective_name} asks for text. Leave it out.")
+    _check_named(task, strategy, where)
     if strategy.index:
         from tunesmith.app.index import open_index  # LanceDB, which not everybody has
 
@@ -69,6 +75,20 @@ def check_context(task: Task) -> None:
         raise RecipeError(
             f"{where}: {len(variants)} ways to ask are to be tried, and there are no validation rows. Set data.split.validation, or name one way (context.shots=[4])."
         )
+
+
+def _check_named(task: Task, strategy: Strategy, where: str) -> None:
+    """Raises: RecipeError, for a wording that does not fit the rows, or an encoder that is not there."""
+    for template in {variant.template: None for variant in strategy.variants() if variant.template is not None}:
+        try:
+            _encoder(task, template).prompt(task.data.train[0])
+        except RecipeError as error:
+            raise RecipeError(str(error).replace("data.template", f"{where}.templates")) from None
+    if strategy.embedding_model:
+        try:
+            resolve(Request(strategy.embedding_model))
+        except TunesmithError as error:
+            raise type(error)(f"{where}: the encoder of the examples: {error}") from None
 
 
 def _strategy(task: Task) -> Strategy:
@@ -82,7 +102,7 @@ def in_context(task: Task, say: Say) -> InContext:
     """Choose among the strategy's variants by what the model says of validation rows. Test rows play no part. Raises: DataError, RecipeError."""
     strategy = _strategy(task)
     variants, examples = strategy.variants(), _pool_examples(task, strategy)
-    shots = Shots(strategy, variants[0], Pool(), task.recipe.seed, tuple(task.encoder.labels))
+    shots = Shots(strategy, variants[0], Pool(), task.recipe.seed, _room(task), tuple(task.encoder.labels))
     pools = {template: _pool(task, _encoder(task, template), examples) for template in {variant.template: None for variant in variants}}
     tried, metric = list[dict[str, Any]](), _metric(task)
     if len(variants) > 1:
@@ -108,6 +128,7 @@ def in_context(task: Task, say: Say) -> InContext:
         "validation_rows": min(strategy.validation_rows, len(task.splits["validation"].examples)) if tried else 0,
         "tried": tried,
         **_sizes(task, put),
+        "num_cut": max(0, shown.encoded["test"].num_cut - task.encoded["test"].num_cut),
     }
     return InContext(shots, shown, about)
 
@@ -130,7 +151,8 @@ def _pool_examples(task: Task, strategy: Strategy) -> list[Example]:
 
 def _pool(task: Task, encoder: TextEncoder, examples: Sequence[Example]) -> Pool:
     turns, labels, texts = list[Any](), list[str](), list[str]()
-    words = dict(zip(task.encoder.labels, label_texts(task), strict=True))
+    # where a head would be read, the labels' words are scored; a language model that learned labels as answers is asked for their names
+    words = dict(zip(task.encoder.labels, label_texts(task), strict=True)) if isinstance(task.objective, HeadObjective) else {}
     for example in examples:
         assert isinstance(example, Conversation)
         label = example.label or "" if isinstance(example, Labelled) else ""
@@ -165,7 +187,7 @@ def _metric(task: Task) -> tuple[str, Metric]:
 
 def _tried(task: Task, shots: Shots, rows: Sequence[Example], metric: tuple[str, Metric]) -> dict[str, Any]:
     encoder = _encoder(task, shots.variant.template)
-    put = shots.put(rows, encoder, _room(task, encoder, rows))
+    put = shots.put(rows, encoder)
     shown = replace(task, encoder=encoder, splits={}, encoded={})
     outputs, kept = _outputs(shown, put.examples, calibrate=shots.strategy.calibrate)
     references = [_reference(shown, example) for example in kept]
@@ -179,7 +201,7 @@ def _outputs(task: Task, examples: Sequence[Example], *, calibrate: bool) -> tup
         return zero_shot(task, examples, label_texts(task), task.model.tokenizer, calibrate=calibrate), examples
     if task.encoder.choices(examples[0]):
         return choose(task, examples), examples
-    split = _encoded(task, examples, "validation")
+    split, _ = _encoded(task, examples, "validation")
     return score(task, split), split.examples
 
 
@@ -187,10 +209,10 @@ def _reference(task: Task, example: Example) -> str:
     return task.objective.reference(example) if isinstance(task.objective, HeadObjective) else task.encoder.reference(example)
 
 
-def _encoded(task: Task, examples: Sequence[Example], name: str) -> EncodedSplit:
+def _encoded(task: Task, examples: Sequence[Example], name: str) -> tuple[EncodedSplit, EncodedFacts]:
     """Every example keeps its place, also one that leaves nothing to score."""
     encoded = encode(examples, task.objective, task.encoder, name=name)
-    return EncodedSplit(examples, encoded.rows, encoded.examples, [_reference(task, example) for example in examples])
+    return EncodedSplit(examples, encoded.rows, encoded.examples, [_reference(task, example) for example in examples]), encoded.facts
 
 
 def _shown(task: Task, shots: Shots, say: Say) -> tuple[Task, Put]:
@@ -200,23 +222,24 @@ def _shown(task: Task, shots: Shots, say: Say) -> tuple[Task, Put]:
     puts = dict[str, Put]()
     for name in ("test", *task.data.domains):
         split = task.splits[name]
-        puts[name] = shots.put(split.examples, encoder, _room(task, encoder, split.examples))
+        puts[name] = shots.put(split.examples, encoder)
         if isinstance(task.objective, HeadObjective):
             shown.splits[name] = EncodedSplit(puts[name].examples, (), (), split.references)
         else:
-            shown.splits[name] = replace(_encoded(shown, puts[name].examples, name), references=split.references)
+            split_shown, shown.encoded[name] = _encoded(shown, puts[name].examples, name)
+            shown.splits[name] = replace(split_shown, references=split.references)
     return shown, puts["test"]
 
 
-def _room(task: Task, encoder: TextEncoder, examples: Sequence[Example]) -> int:
-    """The most tokens of a prompt."""
-    if not len(examples):
-        return encoder.max_length
+def _room(task: Task) -> int:
+    """The most tokens of a prompt, by the answers of training rows: those of test rows are not known when the model is used."""
+    tokenizer, encoder = task.model.tokenizer, task.encoder
     if task.kind == "classification":
-        return answer_room(encoder, longest_of(task.model.tokenizer, label_texts(task)))
-    answers = [text for example in examples for text in encoder.choices(example) or (encoder.reference(example),)]
-    written = task.recipe.evaluate.max_new_tokens if rows_to_answer(task, examples) else 0
-    return answer_room(encoder, max(longest_of(task.model.tokenizer, answers) + _TEMPLATE_TOKENS, written))
+        return answer_room(encoder, longest_of(tokenizer, label_texts(task)))
+    rows = _first(task.splits["train"].examples, _MOST_ROWS)
+    answers = [text for example in rows for text in encoder.choices(example) or (encoder.reference(example),)]
+    written = task.recipe.evaluate.max_new_tokens if rows_to_answer(task, rows[:1]) else 0
+    return answer_room(encoder, max(longest_of(tokenizer, answers) + _TEMPLATE_TOKENS, written))
 
 
 def _sizes(task: Task, put: Put) -> dict[str, Any]:

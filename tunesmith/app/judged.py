@@ -33,6 +33,9 @@ class Judgement:
     answers: Sequence[str] = ()
     """To the recipe's prompts."""
     seconds: float = 0.0
+    """As it was measured, also where the answers are kept ones."""
+    is_kept: bool = False
+    """Whether an earlier run asked for the answers, and this one spent no time on them."""
     num_cut: int = 0
     """Answers to rows of `outputs` that had not ended when they were as long as they may be. How a raw text goes on has no end, and is none of them."""
 
@@ -46,7 +49,7 @@ def load_judgement(file: Path) -> Judgement:
     """Read what `save_judgement` wrote."""
     saved: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     outputs = {name: [_output(entry) for entry in entries] for name, entries in saved["outputs"].items()}
-    return Judgement(outputs, saved["answers"], saved["seconds"], saved["num_cut"])
+    return Judgement(outputs, saved["answers"], saved["seconds"], saved["is_kept"], saved["num_cut"])
 
 
 def _output(entry: dict[str, Any]) -> Output:
@@ -89,7 +92,8 @@ def judge(task: Task, say: Say) -> Judgement:
     started = time.perf_counter()
     said = {name: _outputs(task, name, task.splits[name], say) for name in ("test", *task.data.domains)}
     outputs = {name: found for name, (found, _) in said.items()}
-    return Judgement(outputs, _answers(task), time.perf_counter() - started, sum(num_cut for _, num_cut in said.values()))
+    num_cut = sum(num_cut for _, num_cut in said.values())
+    return Judgement(outputs, _answers(task), time.perf_counter() - started, num_cut=num_cut)
 
 
 def _outputs(task: Task, name: str, split: EncodedSplit, say: Say) -> tuple[list[Output], int]:

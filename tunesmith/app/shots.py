@@ -3,9 +3,10 @@
 p examples to choose among    q questions    h hidden size
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
+from math import factorial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from tunesmith.core.examples import Conversation
 from tunesmith.core.files import write_json
 from tunesmith.core.passages import Passage
 from tunesmith.core.run import RunDirectory
-from tunesmith.core.types import Example, Message
+from tunesmith.core.types import Call, Example, Message
 from tunesmith.data import TextEncoder
 from tunesmith.evaluation.score import text_of
 
@@ -60,6 +61,8 @@ class Shots:
     variant: Variant
     pool: Pool
     seed: int
+    room: int
+    """The most tokens of a prompt."""
     labels: tuple[str, ...] = ()
     """The classes that the model chooses among."""
     _choosing: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
@@ -69,10 +72,14 @@ class Shots:
         """Another way, of the same examples."""
         return replace(self, variant=variant, pool=pool)
 
-    def put(self, examples: Sequence[Example], encoder: TextEncoder, room: int) -> Put:
-        """Each question with its examples before it, the nearest last, and its passages above it, the best first. Where a prompt would have more than `room`
-        tokens, the farthest examples are left out, then the last passages.
+    def put(self, examples: Sequence[Example], encoder: TextEncoder, room: int | None = None) -> Put:
+        """Each question with its examples before it, the nearest last, and its passages above it, the best first. Where a prompt has no room, the farthest examples are
+        left out, then the last passages.
+
+        Args:
+            room: the most tokens of a prompt; None: `self.room`.
         """
+        room = self.room if room is None else room
         texts = [text_of(example) for example in examples]
         taken = [places[: self.variant.num_shots] for places in self.places(texts)]
         if self.variant.order:
@@ -132,13 +139,17 @@ class Shots:
         return unit
 
     def _reordered(self, places: Sequence[int]) -> list[int]:
-        order = np.random.default_rng([self.seed, len(places), self.variant.order]).permutation(len(places))
-        return [places[place] for place in order]
+        """The places in another order, which no smaller number of the variant has."""
+        rng, found = np.random.default_rng([self.seed, len(places)]), [tuple(range(len(places)))]
+        while len(found) <= self.variant.order and len(found) < factorial(len(places)):
+            order = tuple(int(place) for place in rng.permutation(len(places)))
+            found += [order] if order not in found else []
+        return [places[place] for place in found[min(self.variant.order, len(found) - 1)]]
 
     def _with(self, example: Example, places: Sequence[int], passages: Sequence[Passage]) -> Example:
         assert isinstance(example, Conversation)
         before = tuple(turn for place in reversed(places) for turn in self.pool.turns[place])
-        return replace(example, before=before, above=above(passages) if passages else "")
+        return replace(example, before=before, above=above(passages, cites=False) if passages else "")
 
     @cached_property
     def is_empty(self) -> bool:
@@ -160,11 +171,24 @@ def save_shots(file: Path, shots: Shots) -> None:
     """Keep them as JSON, without the pool where nothing of it is shown."""
     pool = Pool() if shots.is_empty else shots.pool
     rows = [
-        {"turns": [[turn.role, turn.content] for turn in turns], "label": label, "text": text}
+        {"turns": [asdict(turn) for turn in turns], "label": label, "text": text}
         for turns, label, text in zip(pool.turns, pool.labels, pool.texts, strict=True)
     ]
-    document = {"schema": _FORM, **asdict(shots.variant), "seed": shots.seed, "labels": list(shots.labels), "pool": rows}
+    document = {
+        "schema": _FORM,
+        **asdict(shots.variant),
+        "seed": shots.seed,
+        "room": shots.room,
+        "labels": list(shots.labels),
+        "pool": rows,
+    }
     write_json(file, document, indent=None)
+
+
+def _message(saved: Mapping[str, Any]) -> Message:
+    """What `asdict` made of it; JSON has no tuples."""
+    calls = tuple(Call(**call) for call in saved["calls"])
+    return Message(**{**saved, "calls": calls, "unlearned": tuple(map(tuple, saved["unlearned"]))})
 
 
 def load_shots(directory: RunDirectory, strategy: Strategy) -> Shots:
@@ -174,8 +198,8 @@ def load_shots(directory: RunDirectory, strategy: Strategy) -> Shots:
         if found["schema"] != _FORM:
             raise RunError(f"{directory.context}: is of the form {found['schema']}, expected {_FORM}. Make the run again.")
         variant = Variant(found["template"], found["num_shots"], found["order"], found["num_passages"])
-        turns = [tuple(Message(role, content, learned=False) for role, content in row["turns"]) for row in found["pool"]]
+        turns = [tuple(map(_message, row["turns"])) for row in found["pool"]]
         pool = Pool(turns, [row["label"] for row in found["pool"]], [row["text"] for row in found["pool"]])
-        return Shots(strategy, variant, pool, found["seed"], tuple(found["labels"]))
+        return Shots(strategy, variant, pool, found["seed"], found["room"], tuple(found["labels"]))
     except (KeyError, TypeError, ValueError):
         raise RunError(f"{directory.context}: is damaged. Make the run again.") from None

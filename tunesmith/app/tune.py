@@ -142,6 +142,7 @@ def _run(
         times = Times(
             total_seconds=directory.seconds + time.perf_counter() - started,
             base_seconds=base.seconds,
+            base_is_kept=base.is_kept,
             tuned_seconds=judged_seconds,
             retention_seconds=before.seconds + after.seconds,
             head_first_seconds=done.head_seconds,

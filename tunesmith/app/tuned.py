@@ -15,7 +15,7 @@ from tunesmith.app.learned import Learned, learned, require_head, require_langua
 from tunesmith.app.machine import choose_device
 from tunesmith.app.placing import leaves_frozen, place, placed
 from tunesmith.app.room import with_room
-from tunesmith.app.shots import Shots, answer_room, load_shots, longest_of
+from tunesmith.app.shots import Shots, answer_room, load_shots
 from tunesmith.app.task import load_model, stop_tokens, text_encoder
 from tunesmith.app.vocabulary import add_saved_tokens
 from tunesmith.core import registry
@@ -68,11 +68,11 @@ class Tuned:
     def ask(self, examples: Sequence[Example], max_new_tokens: int | None = None, tick: Callable[[int], None] = lambda done: None) -> Said:
         """What the head says, or completions of a language model. `tick` is told how many are done."""
         if self.shots is not None:
-            examples = self._with_shots(examples, self._length(max_new_tokens))
+            examples = self._with_shots(examples, max_new_tokens)
         if not isinstance(self.objective, HeadObjective):
             return self._answers(examples, self._length(max_new_tokens), tick)
         if self.shots is not None:
-            too_long = sum(len(prompt) > self._room(self._length(max_new_tokens)) for prompt in self.encoder.prompts(examples))
+            too_long = sum(len(prompt) > self.shots.room for prompt in self.encoder.prompts(examples))
             calibrate = self.shots.strategy.calibrate
             return Said(zero_shot(self, examples, self._label_texts, self.model.tokenizer, tick, calibrate=calibrate), too_long, 0)
         watching = Watching(self.encoder)
@@ -119,19 +119,15 @@ class Tuned:
         asked = Prompt(tuple(messages), _HERE)
         if self.shots is None:
             return asked
-        (shown,) = self._with_shots([asked], self._length(None))
+        (shown,) = self._with_shots([asked], None)
         assert isinstance(shown, Prompt)
         return shown
 
-    def _with_shots(self, examples: Sequence[Example], max_new_tokens: int) -> Sequence[Example]:
+    def _with_shots(self, examples: Sequence[Example], max_new_tokens: int | None) -> Sequence[Example]:
+        """The examples as they were asked when the run was judged; with less before them where the answers may be longer than then."""
         assert self.shots is not None
-        return self.shots.put(examples, self.encoder, self._room(max_new_tokens)).examples
-
-    def _room(self, max_new_tokens: int) -> int:
-        """The most tokens of a prompt."""
-        if not isinstance(self.objective, HeadObjective):
-            return answer_room(self.encoder, max_new_tokens)
-        return answer_room(self.encoder, longest_of(self.model.tokenizer, self._label_texts))
+        room = self.shots.room if max_new_tokens is None else min(self.shots.room, answer_room(self.encoder, max_new_tokens))
+        return self.shots.put(examples, self.encoder, room).examples
 
     @property
     def _label_texts(self) -> list[str]:

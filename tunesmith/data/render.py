@@ -159,8 +159,8 @@ class Renderer:
         if self.system and not (turns and turns[0].role == "system"):
             turns = [Message("system", self.system), *turns]
         if example.above:
-            last = max(place for place, turn in enumerate(turns) if turn.role == "user")
-            turns[last] = replace(turns[last], content=example.above + turns[last].content)
+            for last in [place for place, turn in enumerate(turns) if turn.role == "user"][-1:]:
+                turns[last] = replace(turns[last], content=example.above + turns[last].content)
         behind = int(turns[:1] != [] and turns[0].role == "system")
         return [*turns[:behind], *example.before, *turns[behind:]], answer
 

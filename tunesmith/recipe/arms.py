@@ -19,6 +19,8 @@ _NAME = re.compile(r"[A-Za-z0-9][\w.+-]*")
 def _named(value: Any) -> Any:
     """A list of names is a mapping of names that change what they are known for."""
     arms = dict.fromkeys(map(str, value)) if isinstance(value, list) else value
+    if isinstance(value, list | Mapping) and not value:
+        raise PydanticCustomError(TEXT, "{text}", {"text": "expected arms, found none. Leave it out for the usual ones."})
     if isinstance(value, list) and len(arms) < len(value):
         raise PydanticCustomError(TEXT, "{text}", {"text": "an arm is named twice. Leave one out."})
     strange = next((name for name in arms if not _NAME.fullmatch(str(name))), None) if isinstance(arms, Mapping) else None

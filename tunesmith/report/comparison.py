@@ -119,7 +119,7 @@ def comparison_verdict(document: Mapping[str, Any]) -> tuple[str, str]:
         return "unclear", "Do not fine-tune: take the model as it is"
     if not arm["train_seconds"]:
         return "unclear", f"Do not fine-tune: {choice}"
-    return "better", f"Take {choice}"
+    return "unclear" if "base" in document["verdict"]["best"] else "better", f"Take {choice}"
 
 
 def comparison_reason(document: Mapping[str, Any]) -> str:
@@ -145,7 +145,7 @@ def _sentences(document: Mapping[str, Any]) -> Iterator[str]:
     yield from _advice(document, found)
     yield from _power(document, found)
     if document["left_out"]:
-        yield f"Left out for want of time: {_listed([f'{name} ({why.rstrip(chr(46))})' for name, why in document['left_out'].items()])}."
+        yield f"Left out: {_listed([f'{name} ({why.rstrip(chr(46))})' for name, why in document['left_out'].items()])}."
     if any(arm["train_seconds"] for arm in arms.values()):
         yield "Each arm was trained once: how far another seed would move it is not in these intervals."
 

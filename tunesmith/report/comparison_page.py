@@ -88,5 +88,6 @@ def cost_panel(found: Compared, front: list[str], by: str, title: str, said: Any
     for cost in {min(cost for cost, _ in points), max(cost for cost, _ in points)}:
         content += label(said(cost), x(math.log10(cost)), _BOTTOM + 18, anchor="middle")
     content += label(f"{title}, logarithmic", (x.start + x.end) / 2, _BOTTOM + 36, anchor="middle")
+    drawn = [row.name for _, row in points if row.name in front]
     told = "; ".join(f"{row.name}: {said(cost)}" for cost, row in points)
-    return picture(content, _COST_WIDTH, _COST_HEIGHT, f"{found.title} by {title}", f"{told}. On the front: {', '.join(front)}.")
+    return picture(content, _COST_WIDTH, _COST_HEIGHT, f"{found.title} by {title}", f"{told}. On the front: {', '.join(drawn)}.")

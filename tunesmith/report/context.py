@@ -72,6 +72,8 @@ def _sentences(report: Mapping[str, Any], found: Mapping[str, Any]) -> Iterator[
             f"A test row’s prompt has {count(round(tokens['mean']))} tokens on average ({count(round(plain['mean']))} for the base), "
             f"{percent(tokens['mean'] / window)} of the {count(window)} that the model reads; the longest has {count(tokens['max'])}."
         )
+    if found["num_cut"]:
+        yield f"The ends of {numbered(found['num_cut'], 'test row')} had no room beside what stands before them, and were not measured: they are of the base."
     left, rows = found["num_left_out"], found["num_short"]
     if left:
         what = numbered(left, "passage" if found["chosen"]["num_passages"] else "example")

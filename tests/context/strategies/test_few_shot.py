@@ -75,8 +75,12 @@ def test_diverse_examples_are_the_greedy_k_centre() -> None:
 def test_every_number_wording_and_order_is_tried_once() -> None:
     found = FewShot(shots=(4, 0, 1, 4), orders=2, templates=("{text}", "Say: {text}")).variants()
     assert found == [
-        Variant(template, shots, order) for template in ("{text}", "Say: {text}") for shots, order in ((0, 0), (1, 0), (4, 0), (4, 1))
+        Variant(template, shots, order) for shots, order in ((0, 0), (1, 0), (4, 0), (4, 1)) for template in ("{text}", "Say: {text}")
     ]
+    assert [(one.num_shots, one.order) for one in FewShot(shots=(2,), orders=5).variants()] == [
+        (2, 0),
+        (2, 1),
+    ]  # two examples have two orders
     assert ZeroShot().variants() == [Variant()]
     assert ZeroShot(templates=("a {text}", "b {text}")).variants() == [Variant("a {text}"), Variant("b {text}")]
 

@@ -13,6 +13,7 @@ https://arxiv.org/abs/2101.06804; diverse: the greedy k-centre of Sener, Savares
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import factorial
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -45,6 +46,7 @@ class FewShot:
     """The most validation rows that each way is tried on."""
 
     index: ClassVar[str] = ""
+    file_options: ClassVar[tuple[str, ...]] = ("embedded_by",)
 
     def __post_init__(self) -> None:
         """Raises: ValueError, for an option out of its range."""
@@ -62,12 +64,12 @@ class FewShot:
         return self.embedded_by if self.choose_by in ("nearest", "diverse") else ""
 
     def variants(self) -> list[Variant]:
-        """Every wording with every number of examples in every order; of no or one example there is one order."""
+        """Every number of examples, in every order, as far as there are so many, in every wording: those with the fewest come first."""
         return [
             Variant(template, k, order)
-            for template in self.templates or (None,)
             for k in sorted(set(self.shots))
-            for order in range(self.orders if k > 1 else 1)
+            for order in range(min(self.orders, factorial(k)))
+            for template in self.templates or (None,)
         ]
 
     def choose(

@@ -44,8 +44,8 @@ class Retrieval:
             raise ValueError(f"validation_rows: expected at least 1, found {self.validation_rows}.")
 
     def variants(self) -> list[Variant]:
-        """Every wording with every number of passages."""
-        return [Variant(template, num_passages=k) for template in self.templates or (None,) for k in sorted(set(self.passages))]
+        """Every number of passages in every wording: those with the fewest come first."""
+        return [Variant(template, num_passages=k) for k in sorted(set(self.passages)) for template in self.templates or (None,)]
 
     def choose(
         self, num_asked: int, labels: Sequence[str], pool_ph: Array | None, asked_qh: Array | None, rng: np.random.Generator

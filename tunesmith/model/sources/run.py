@@ -49,6 +49,10 @@ class Run:
                 trust_remote_code=bool(_model_spec(run).get("trust_remote_code")),
             )
         has_adapter = any((run.adapter / name).is_file() for name in ("adapter_config.json", "new_tokens.json", "selected.safetensors"))
+        if not has_adapter and heads is None and run.context.is_file():
+            raise RunError(
+                f"{run.path}: trained nothing: its model is {_model_spec(run)['source']}, with a context before each question. Name that model."
+            )
         if not has_adapter and heads is None:
             raise RunError(
                 f"{run.path}: the run left no model behind (its status is {run.status}). `tunesmith runs resume {run.path}` goes on with it."
