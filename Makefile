@@ -41,5 +41,6 @@ $(STAMP): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "error: no Python 3.11 or newer found; install one" >&2; exit 1; }
 	@echo "building .venv with $(PYTHON): a few minutes, once"
 	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --progress-bar off 'pip>=24'  # what older ones build of a package looks for the constraints elsewhere
 	PIP_CONSTRAINT=constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --progress-bar off -e '.[dev]'
 	@touch $@
