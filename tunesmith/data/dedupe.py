@@ -111,7 +111,12 @@ def _texts(value: Any) -> list[str]:
     if isinstance(value, tuple | list):
         return [text for item in value for text in _texts(item)]
     if is_dataclass(value):
-        return [text for field in fields(value) if field.name not in ("origin", "label") for text in _texts(getattr(value, field.name))]
+        return [
+            text
+            for field in fields(value)
+            if field.name not in ("origin", "label", "before", "above")
+            for text in _texts(getattr(value, field.name))
+        ]
     return []
 
 
