@@ -122,6 +122,7 @@ def test_an_interrupted_group_goes_on_by_the_same_call_and_by_resume(
         resume_group(group.directory)
 
 
+@pytest.mark.slow
 def test_without_a_folder_the_same_call_finds_what_was_interrupted(
     encoder_folder: Path, reviews: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

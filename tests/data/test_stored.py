@@ -110,6 +110,7 @@ print(tracemalloc.get_traced_memory()[1] + pyarrow.default_memory_pool().max_mem
 """Pages of a file that is mapped are not counted: the system takes them back when it wants them."""
 
 
+@pytest.mark.slow
 def test_memory_grows_by_a_fraction_of_what_the_file_holds(tmp_path: Path) -> None:
     def megabytes(count: int) -> float:
         file = tmp_path / f"{count}.jsonl"

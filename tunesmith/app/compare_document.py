@@ -23,7 +23,7 @@ from tunesmith.evaluation.score import evaluate_metric
 from tunesmith.recipe import Recipe, dump, load
 from tunesmith.report import comparison_reason
 
-__all__ = ["build_comparison"]
+__all__ = ["build_comparison", "is_renewed"]
 
 _COSTS = ("train_seconds", "seconds_per_answer", "memory_bytes", "saved_bytes")
 
@@ -156,7 +156,7 @@ def _of_run(
         cost["tuned_evaluate_seconds"] / answers if answers else math.nan,
         _number(cost["peak_memory_bytes"]),
         cost["saved_bytes"],
-        is_renewed_without_training=bool(context and (context["chosen"]["num_passages"] or context["chosen"]["num_shots"])),
+        is_renewed_without_training=is_renewed(context),
     )
     about = {
         "run": run.id,
@@ -170,6 +170,11 @@ def _of_run(
         "warnings": report["warnings"],
     }
     return _Arm(name, values, stats_of(lines, metric_name), priced, about)
+
+
+def is_renewed(context: Mapping[str, Any] | None) -> bool:
+    """Whether an arm answers from examples or documents, which may change with nothing trained anew. `context`: of its report."""
+    return context is not None and bool(context["chosen"]["num_passages"] or context["chosen"]["num_shots"])
 
 
 def _base(
