@@ -108,13 +108,15 @@ def written() -> dict[str, list[str]]:
     """
     measured, like = dict[str, list[str]](), list[str]()
     for name in KEPT:
-        texts = _texts(name, _NUM_KEPT)
-        begun = [first_words(text, _WORDS) for text in texts]
-        others = [text for text in map(text_of, read(name).examples) if text not in set(texts)][:_NUM_LIKE]
+        examples = read(name).examples
+        texts = [text_of(example) for example in limited(examples, _NUM_KEPT)]
+        begun, taken = [first_words(text, _WORDS) for text in texts], set(texts)
+        others = [text for text in map(text_of, examples) if text not in taken][:_NUM_LIKE]
         rests = [text[len(read_of) :].strip() for text, read_of in zip(texts, begun, strict=True)]
         like += [first_words(text, _WORDS_LIKE) for text in others or rests if text]
         measured[name] = [json.dumps({"text": text}) for text in begun]
-    return {"general": _learned(_texts(_REHEARSED, _NUM_REHEARSED)), "like": _learned(like), **measured}
+    general = [text_of(example) for example in limited(read(_REHEARSED).examples, _NUM_REHEARSED)]
+    return {"general": _learned(general), "like": _learned(like), **measured}
 
 
 def _learned(texts: Sequence[str]) -> list[str]:
@@ -125,10 +127,6 @@ def hashes_of(files: Mapping[str, Sequence[str]]) -> dict[str, str]:
     """Of each way the hash of the files that it may read: `like` is one way's alone."""
     others = {name: lines for name, lines in files.items() if name != "like"}
     return {way: hash_of(files if way == "rehearsal_like" else others) for way in WAYS}
-
-
-def _texts(source: str, count: int) -> list[str]:
-    return [text_of(example) for example in limited(read(source).examples, count)]
 
 
 def legs_of(seed: int, ways: Sequence[str], rows_sha256: Mapping[str, str]) -> dict[str, Leg]:

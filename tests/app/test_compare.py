@@ -5,7 +5,7 @@ import shlex
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -20,11 +20,13 @@ from tunesmith.app.compare_document import is_renewed
 from tunesmith.app.group import Group
 from tunesmith.app.machine import begin_peak_memory, peak_memory_bytes
 from tunesmith.cli.main import run
+from tunesmith.comparison.preference import PREFERENCES
 from tunesmith.core import registry
 from tunesmith.core.errors import Interrupted, RecipeError, TunesmithError, UsageError
 from tunesmith.core.run import GroupDirectory
 from tunesmith.recipe import dump, from_mapping
-from tunesmith.report.comparison import comparison_reason, comparison_verdict, read_comparison
+from tunesmith.recipe.arms import Prefer
+from tunesmith.report.comparison import WHY, comparison_reason, comparison_verdict, read_comparison
 
 ARMS = ["majority", "base", "head", "full"]
 QUICK = {"epochs": 3, "learning_rate": 1e-2, "examples_per_step": 8}
@@ -347,3 +349,7 @@ def test_wording_alone_brings_nothing_up_to_date_and_examples_and_passages_do() 
     contexts = [{"chosen": {"num_shots": shots, "num_passages": passages}} for shots, passages in shown]
     assert list(map(is_renewed, contexts)) == [False, True, True]
     assert not is_renewed(None)
+
+
+def test_what_may_be_preferred_is_the_same_in_the_recipe_the_choice_and_the_report() -> None:
+    assert list(get_args(Prefer)) == list(PREFERENCES) == list(WHY)

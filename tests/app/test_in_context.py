@@ -10,10 +10,9 @@ import pytest
 from tiny_recipes import classifier, writer
 
 from tunesmith.app.in_context import in_context
-from tunesmith.app.judged import label_texts
 from tunesmith.app.judging import zero_shot
 from tunesmith.app.shots import Pool, load_shots, save_shots
-from tunesmith.app.task import Task
+from tunesmith.app.task import Task, label_texts
 from tunesmith.app.tune import _prepared, plan, tune
 from tunesmith.app.tuned import load_tuned
 from tunesmith.cli.main import run
@@ -84,6 +83,11 @@ def test_a_run_says_what_it_tried_and_predicts_as_it_was_judged(
     capsys.readouterr()
     assert run(["runs", "show", str(done.path)]) == 0
     assert "in context" in capsys.readouterr().out
+    monkeypatch.chdir(done.path.parent)
+    (done.path.parent / "runs").mkdir()
+    (done.path.parent / "runs" / "shown").symlink_to(done.path)
+    assert run(["runs", "list"]) == 0
+    assert "classify · few_shot" in capsys.readouterr().out
     page = done.directory.report_html.read_text(encoding="utf-8")
     assert '<section id="context">' in page
     card = done.directory.model_card.read_text(encoding="utf-8")
@@ -144,7 +148,7 @@ def test_calibrated_probabilities_are_those_over_what_is_said_of_nothing(decoder
     recipe = classifier(decoder_folder, reviews_csv, tmp_path / "out", **few_shot(shots=[2], calibrate=True))
     task, chosen = _shown(recipe)
     rows = list(chosen.task.splits["test"].examples)[:5]
-    words, tokenizer = label_texts(task), task.model.tokenizer
+    words, tokenizer = label_texts(task.recipe, task.encoder.labels), task.model.tokenizer
     plain, calibrated = (zero_shot(chosen.task, rows, words, tokenizer, calibrate=calibrate) for calibrate in (False, True))
     nothing = [Labelled(text, None, rows[0].origin, before=rows[0].before) for text in ("N/A", "[MASK]", "")]  # type: ignore[union-attr]
     of_nothing = np.mean([one.probabilities for one in zero_shot(chosen.task, nothing, words, tokenizer)], axis=0)
@@ -278,7 +282,7 @@ def test_what_is_kept_of_an_example_is_all_that_was_shown(decoder_folder: Path, 
     )
     directory = RunDirectory(tmp_path)
     save_shots(directory.context, replace(chosen.shots, pool=Pool([turns], [""], ["what is it"])))
-    again = load_shots(directory, chosen.shots.strategy)
+    again = load_shots(directory, task.recipe)
     assert again.pool.turns == [turns]
     assert (again.variant, again.seed, again.room) == (chosen.shots.variant, chosen.shots.seed, chosen.shots.room)
     answers = [task.encoder.reference(one) for one in task.splits["train"].examples]

@@ -1,13 +1,13 @@
 """Arms: ways to adapt a model that `tunesmith compare` holds against each other, each the recipe with some changes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tunesmith.app.dataset import prepare_data
+from tunesmith.app.dataset import PreparedData, prepare_data
 from tunesmith.app.fitting import is_per_token, make_metrics, measured_metrics
-from tunesmith.app.task import KINDS, choose_objective
+from tunesmith.app.task import choose_objective, kind_of
 from tunesmith.core import registry
 from tunesmith.core.errors import RecipeError, did_you_mean
 from tunesmith.core.examples import Conversation
@@ -22,10 +22,7 @@ __all__ = ["BASE", "MAJORITY", "Arms", "arm_recipe", "arms_of", "known_arms"]
 BASE, MAJORITY = "base", "majority"
 """Arms of which nothing is run: the model as it is, which every run is held against anyway, and the most frequent label."""
 _FREE = (BASE, MAJORITY)
-_IN_CONTEXT = {name: ["method=none", f"context={name}"] for name in ("zero_shot", "few_shot", "retrieval")}
 _TRAINED = ("lora", "full")
-_PATHS = ("context.index", "context.embedded_by")
-"""Changes whose values may be paths."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +54,9 @@ class Arms:
 
 def known_arms() -> dict[str, list[str]]:
     """Name -> changes of the recipe, as on the command line."""
-    methods = [*registry.names("method"), *METHOD_OVERLAYS]
-    return {BASE: [], MAJORITY: [], **_IN_CONTEXT, **{name: [f"method={name}", "context=null"] for name in methods}}
+    in_context = {name: ["method=none", f"context={name}"] for name in registry.names("strategy")}
+    trained = {name: [f"method={name}", "context=null"] for name in (*registry.names("method"), *METHOD_OVERLAYS)}
+    return {BASE: [], MAJORITY: [], **in_context, **trained}
 
 
 def arms_of(recipe: Recipe, *, is_causal: bool) -> Arms:
@@ -68,8 +66,9 @@ def arms_of(recipe: Recipe, *, is_causal: bool) -> Arms:
         is_causal: whether the model goes on with a text.
     Raises: RecipeError, for an arm that is not known, that cannot be judged as the others are, or that has no answer; whatever is wrong with the data.
     """
-    known, found = known_arms(), dict[str, list[str]]()
-    for name, changes in (recipe.arms or dict.fromkeys(_usual(recipe, is_causal=is_causal), None)).items():
+    known, found, paths = known_arms(), dict[str, list[str]](), _path_keys()
+    data = prepare_data(recipe)
+    for name, changes in (recipe.arms or dict.fromkeys(_usual(recipe, data, is_causal=is_causal), None)).items():
         if changes is None and name not in known:
             raise _wrong(
                 recipe,
@@ -77,13 +76,13 @@ def arms_of(recipe: Recipe, *, is_causal: bool) -> Arms:
             )
         if changes and name in _FREE:
             raise _wrong(recipe, f"{name} is never run, so that nothing can be changed of it. Give what you change another name.")
-        found[name] = [_whole(change) for change in (known[name] if changes is None else changes)]
+        found[name] = [_whole(change, paths) for change in (known[name] if changes is None else changes)]
     arms = Arms(found)
     if len(found) < 2:
         raise _wrong(recipe, f"a comparison needs two arms or more, found {', '.join(found) or 'none'}.")
     if not arms.run:
         raise _wrong(recipe, f"{', '.join(found)} train nothing and show nothing. Add an arm such as lora.")
-    _check(recipe, arms)
+    _check(recipe, data, arms)
     return arms
 
 
@@ -97,10 +96,9 @@ def arm_recipe(recipe: Recipe, name: str, changes: Sequence[str]) -> Recipe:
         raise RecipeError(said if said.startswith(f"{recipe.name}: arms.") else f"{recipe.name}: arms.{name}: {said}") from None
 
 
-def _usual(recipe: Recipe, *, is_causal: bool) -> tuple[str, ...]:
+def _usual(recipe: Recipe, data: PreparedData, *, is_causal: bool) -> tuple[str, ...]:
     """The quickest first: of labels, of a language model that answers, of other heads, and of anything else."""
-    data = prepare_data(recipe)
-    judged = _judged(recipe)
+    judged = _judged(recipe, data)
     is_shown = is_causal and not data.sets and isinstance(data.train[0], Conversation)
     majority = (MAJORITY,) if _has_majority(recipe, judged) else ()
     if judged.kind == "classification":
@@ -110,15 +108,13 @@ def _usual(recipe: Recipe, *, is_causal: bool) -> tuple[str, ...]:
     return (BASE, *_TRAINED) if _has_base(recipe, judged) else ("head", *_TRAINED)
 
 
-def _judged(recipe: Recipe) -> _Judged:
-    data = prepare_data(recipe)
+def _judged(recipe: Recipe, data: PreparedData) -> _Judged:
     name, objective = choose_objective(recipe.objective, data.train, data.labels if data.sets else None)
-    kind = next(kind for filled, kind in KINDS.items() if filled in objective.fills)
     metric = measured_metrics(recipe, name, objective, data)[0]
     options = next((spec.options for spec in recipe.evaluate.metrics or () if spec.name == metric), {})
     if not data.test:
         raise RecipeError(f"{recipe.name}: there are no test rows to compare the arms on. Set data.split.test.")
-    return _Judged(name, kind, metric, dict(options), hash_of_each(data.test), recipe.model.source)
+    return _Judged(name, kind_of(objective), metric, dict(options), hash_of_each(data.test), recipe.model.source)
 
 
 def _has_majority(recipe: Recipe, judged: _Judged) -> bool:
@@ -135,10 +131,15 @@ def _has_base(recipe: Recipe, judged: _Judged) -> bool:
     ) or recipe.model.source.startswith("run:")
 
 
-def _check(recipe: Recipe, arms: Arms) -> None:
-    """Raises: RecipeError, before anything is run."""
+def _has_same_data(one: Recipe, other: Recipe) -> bool:
+    """Whether the same rows would be read and split alike."""
+    return (one.data, one.evaluate.domains, one.seed) == (other.data, other.evaluate.domains, other.seed)
+
+
+def _check(recipe: Recipe, data: PreparedData, arms: Arms) -> None:
+    """Raises: RecipeError, before anything is run. `data`: of the recipe."""
     recipes = {name: arm_recipe(recipe, name, arms.changes[name]) for name in arms.run}
-    found = {name: _judged(one) for name, one in recipes.items()}
+    found = {name: _judged(one, data if _has_same_data(one, recipe) else prepare_data(one)) for name, one in recipes.items()}
     first_name, first = next(iter(found.items()))
     for name, one in found.items():
         for what, own, other in (
@@ -156,7 +157,7 @@ def _check(recipe: Recipe, arms: Arms) -> None:
                 recipe,
                 f"{name}: has another model than {first_name}, and {first.metric} is per token. Set evaluate.metrics=[bits_per_byte].",
             )
-    metric: Metric = make_metrics(recipe, [first.metric], prepare_data(recipe).labels)[first.metric]
+    metric: Metric = make_metrics(recipe, [first.metric], data.labels)[first.metric]
     if metric.higher_is_better is None:
         raise _wrong(recipe, f"more of {first.metric} is neither better nor worse. Put another metric first: evaluate.metrics.")
     if MAJORITY in arms.changes and not _has_majority(recipe, first):
@@ -171,10 +172,19 @@ def _check(recipe: Recipe, arms: Arms) -> None:
         )
 
 
-def _whole(change: str) -> str:
-    """A change with a path made whole, so that the comparison goes on from any folder."""
+def _path_keys() -> set[str]:
+    """Changes of a context whose values may be paths."""
+    return {
+        f"context.{option}"
+        for name in registry.names("strategy")
+        for option in getattr(registry.load("strategy", name), "file_options", ())
+    }
+
+
+def _whole(change: str, paths: Set[str]) -> str:
+    """A change with a path made whole, so that the comparison goes on from any folder. `paths`: keys whose values may be such."""
     key, equals, value = change.partition("=")
-    return f"{key}{equals}{Path(value).absolute()}" if key in _PATHS and Path(value).exists() else change
+    return f"{key}{equals}{Path(value).absolute()}" if key in paths and Path(value).exists() else change
 
 
 def _wrong(recipe: Recipe, text: str) -> RecipeError:

@@ -16,7 +16,7 @@ from tunesmith.app.interruption import Interruption
 from tunesmith.app.judging import zero_shot
 from tunesmith.app.learned import Learned, learned
 from tunesmith.app.machine import peak_memory_bytes, reset_peak_memory
-from tunesmith.app.task import text_encoder
+from tunesmith.app.task import label_texts, text_encoder
 from tunesmith.app.toxicity import SMALL, ToxicityClassifier, load_toxicity_classifier
 from tunesmith.app.tuned import Said, Tuned, load_tuned, load_untuned, saved_model
 from tunesmith.core import registry
@@ -273,7 +273,7 @@ def _asks(speaker: Tuned, say: Say) -> Ask:
 
 
 def _asks_zero_shot(speaker: Tuned, say: Say) -> Ask:
-    texts = [(speaker.recipe.data.label_texts or {}).get(label, label) for label in speaker.encoder.labels]
+    texts = label_texts(speaker.recipe, speaker.encoder.labels)
 
     def ask(examples: Sequence[Example]) -> Said:
         outputs = zero_shot(speaker, examples, texts, speaker.model.tokenizer, lambda done: say(Progress("evaluate", done, len(examples))))

@@ -4,7 +4,6 @@ Each arm is a run of its own, in a folder of the comparison; what was interrupte
 begun, and one that fails is left out: the report says so.
 """
 
-import shutil
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -12,12 +11,11 @@ from typing import Any
 from tunesmith.app.anchor import anchored
 from tunesmith.app.arms import arm_recipe, arms_of
 from tunesmith.app.compare_document import build_comparison
-from tunesmith.app.group import Group, begun, finish, named, unfinished
+from tunesmith.app.group import Group, finish, named, running, unfinished_or_new
 from tunesmith.app.interruption import Interruption
-from tunesmith.app.recording import recorded
 from tunesmith.app.tune import plan
 from tunesmith.core.errors import DiskFull, Interrupted, RunError, TunesmithError, UsageError
-from tunesmith.core.events import Event, Notice, Stage, Warned
+from tunesmith.core.events import Event, Stage, Warned
 from tunesmith.core.files import write_json
 from tunesmith.core.run import GroupDirectory, RunDirectory
 from tunesmith.model.load import load_tokenizer
@@ -42,12 +40,7 @@ def compare(recipe: Recipe, *, progress: Say | None = None) -> Group:
         facts = load_tokenizer(model.source, revision=model.revision, trust_remote_code=model.trust_remote_code)[1]
         arms = arms_of(recipe, is_causal=facts.is_causal)
         recipe = recipe.model_copy(update={"arms": dict(arms.changes)})
-        directory = unfinished(recipe, "arms", arms.run, say)
-        if directory is not None:
-            say(Notice(f"goes on with {directory.path}, which was begun before."))
-        else:
-            directory = begun(recipe, "arms", arms.run)
-        return _run(directory, recipe, say)
+        return _run(unfinished_or_new(recipe, "arms", arms.run, say), recipe, say)
 
 
 def resume_comparison(directory: GroupDirectory, *, progress: Say | None = None) -> Group:
@@ -62,28 +55,22 @@ def _run(directory: GroupDirectory, recipe: Recipe, say: Say) -> Group:
     """Finish every arm that the budget holds, then read them together. What is wrong with the recipe, found by its first arm, leaves no folder behind."""
     started, members = time.perf_counter(), dict(zip(directory.values, directory.members, strict=True))
     before, left_out, failures = directory.seconds, dict[str, str](), list[TunesmithError]()
-    directory.set_status("running")
-    try:
-        with recorded(directory, started):
-            for number, (name, member) in enumerate(members.items()):
-                spent = before + time.perf_counter() - started
-                came = _attempt(directory, recipe, name, member, spent, say, f"{number + 1} of {len(members)}")
-                if isinstance(came, TunesmithError):
-                    failures.append(came)
-                if came is not None:
-                    left_out[name] = str(came)
-                    say(Warned(f"{name}: left out: {came}"))
-            if failures and len(left_out) == len(members):
-                raise type(failures[0])(f"no arm could be run. {next(iter(members))}: {failures[0]}")
-            if len(left_out) == len(members):
-                raise UsageError(f"budget: {recipe.budget:g} s hold no arm. {next(iter(members))}: {next(iter(left_out.values()))}")
-            say(Stage("report", directory.id))
-            write_json(directory.group_json, build_comparison(directory, recipe, left_out))
-            render_comparison(directory)
-    except TunesmithError as error:
-        if not isinstance(error, Interrupted) and not any(member.path.exists() for member in members.values()):
-            shutil.rmtree(directory.path, ignore_errors=True)
-        raise
+    with running(directory, started):
+        for number, (name, member) in enumerate(members.items()):
+            spent = before + time.perf_counter() - started
+            came = _attempt(directory, recipe, name, member, spent, say, f"{number + 1} of {len(members)}")
+            if isinstance(came, TunesmithError):
+                failures.append(came)
+            if came is not None:
+                left_out[name] = str(came)
+                say(Warned(f"{name}: left out: {came}"))
+        if failures and len(left_out) == len(members):
+            raise type(failures[0])(f"no arm could be run. {next(iter(members))}: {failures[0]}")
+        if len(left_out) == len(members):
+            raise UsageError(f"budget: {recipe.budget:g} s hold no arm. {next(iter(members))}: {next(iter(left_out.values()))}")
+        say(Stage("report", directory.id))
+        write_json(directory.group_json, build_comparison(directory, recipe, left_out))
+        render_comparison(directory)
     return Group(directory)
 
 

@@ -24,7 +24,7 @@ from tunesmith.data import fraction_of
 from tunesmith.recipe import Recipe, dump, load
 from tunesmith.report import render_group
 
-__all__ = ["Group", "begun", "finish", "named", "resume_group", "tune_curve", "tune_seeds", "unfinished"]
+__all__ = ["Group", "finish", "named", "resume_group", "running", "tune_curve", "tune_seeds", "unfinished_or_new"]
 
 Say = Callable[[Event], None]
 
@@ -113,14 +113,15 @@ def _tune_group(recipe: Recipe, kind: Kind, values: Sequence[float], progress: S
     with Interruption() as interruption:
         say = interruption.checked(progress)
         recipe = anchored(recipe)
-        directory = unfinished(recipe, kind, values, say)
-        if directory is not None:
-            say(Notice(f"goes on with {directory.path}, which was begun before."))
-        else:
-            if kind == "curve":
-                _check_sizes(recipe, values)
-            directory = begun(recipe, kind, values)
-        return _run(directory, recipe, say)
+        directory = _unfinished(recipe, kind, values, say)
+        if directory is None and kind == "curve":
+            _check_sizes(recipe, values)
+        return _run(directory or _begun(recipe, kind, values), recipe, say)
+
+
+def unfinished_or_new(recipe: Recipe, kind: Kind, values: Sequence[Any], say: Say) -> GroupDirectory:
+    """The directory of a group that was begun before and is to be gone on with, else a new one. Raises: RunError, where it cannot be made."""
+    return _unfinished(recipe, kind, values, say) or _begun(recipe, kind, values)
 
 
 def _check_sizes(recipe: Recipe, fractions: Sequence[float]) -> None:
@@ -135,7 +136,7 @@ def _check_sizes(recipe: Recipe, fractions: Sequence[float]) -> None:
             )
 
 
-def unfinished(recipe: Recipe, kind: Kind, values: Sequence[Any], say: Say) -> GroupDirectory | None:
+def _unfinished(recipe: Recipe, kind: Kind, values: Sequence[Any], say: Say) -> GroupDirectory | None:
     """The newest group of the same recipe, kind and values that was interrupted or failed."""
     given = GroupDirectory(Path(recipe.output_dir)) if recipe.output_dir else None
     known = [given] if given is not None else reversed(list_groups())
@@ -145,14 +146,14 @@ def unfinished(recipe: Recipe, kind: Kind, values: Sequence[Any], say: Say) -> G
         if (group.kind, group.values) != (kind, list(values)) or group.recipe.read_text(encoding="utf-8") != dump(recipe):
             continue
         if group.status in ("interrupted", "failed"):
+            say(Notice(f"goes on with {group.path}, which was begun before."))
             return group
         if group.status == "running":
             say(Notice(f"{group.path} is of the same recipe and running. Where it runs no more: tunesmith runs resume {group.path}"))
     return None
 
 
-def begun(recipe: Recipe, kind: Kind, values: Sequence[Any]) -> GroupDirectory:
-    """A new group's directory, with what is asked of it. Raises: RunError, where it cannot be made."""
+def _begun(recipe: Recipe, kind: Kind, values: Sequence[Any]) -> GroupDirectory:
     directory = new_group_directory(recipe.name, kind, Path(recipe.output_dir) if recipe.output_dir else None)
     write_json(directory.asked, {"kind": kind, "values": list(values)})
     write_text(directory.recipe, dump(recipe))
@@ -161,21 +162,28 @@ def begun(recipe: Recipe, kind: Kind, values: Sequence[Any]) -> GroupDirectory:
 
 def _run(directory: GroupDirectory, recipe: Recipe, say: Say) -> Group:
     """Finish every run, then read them together. What is wrong with the recipe, found by its first run, leaves no folder behind."""
-    started, members = time.perf_counter(), directory.members
+    members = directory.members
+    with running(directory, time.perf_counter()):
+        for number, (member, value) in enumerate(zip(members, directory.values, strict=True)):
+            with named(member, number, len(members)):
+                finish(member, _member_recipe(recipe, directory.kind, value, member), say, f"{number + 1} of {len(members)}")
+        say(Stage("report", directory.id))
+        write_json(directory.group_json, build_group_document(directory, recipe))
+        render_group(directory)
+    return Group(directory)
+
+
+@contextlib.contextmanager
+def running(directory: GroupDirectory, started: float) -> Iterator[None]:
+    """Record how the group stands; what fails before any of its runs has a folder leaves no folder behind. `started`: as `recorded` takes it."""
     directory.set_status("running")
     try:
         with recorded(directory, started):
-            for number, (member, value) in enumerate(zip(members, directory.values, strict=True)):
-                with named(member, number, len(members)):
-                    finish(member, _member_recipe(recipe, directory.kind, value, member), say, f"{number + 1} of {len(members)}")
-            say(Stage("report", directory.id))
-            write_json(directory.group_json, build_group_document(directory, recipe))
-            render_group(directory)
+            yield
     except TunesmithError as error:
-        if not isinstance(error, Interrupted) and not any(member.path.exists() for member in members):
+        if not isinstance(error, Interrupted) and not any(member.path.exists() for member in directory.members):
             shutil.rmtree(directory.path, ignore_errors=True)
         raise
-    return Group(directory)
 
 
 def _member_recipe(recipe: Recipe, kind: Kind, value: float, member: RunDirectory) -> Recipe:

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from tunesmith.app.fitting import fitting_metrics, make_metrics
-from tunesmith.app.judged import Judgement, judge, judge_zero_shot, label_texts
+from tunesmith.app.index import open_index
+from tunesmith.app.judged import Judgement, judge, judge_zero_shot
 from tunesmith.app.judging import EncodedSplit, choose, score, zero_shot
-from tunesmith.app.shots import Pool, Put, Shots, answer_room, longest_of
-from tunesmith.app.task import Say, Task, rows_to_answer
-from tunesmith.core import registry
+from tunesmith.app.shots import Pool, Put, Shots, answer_room, longest_of, strategy_of
+from tunesmith.app.task import Say, Task, label_texts, rows_to_answer
 from tunesmith.core.context import Strategy, Variant
 from tunesmith.core.errors import DataError, RecipeError, TunesmithError
 from tunesmith.core.events import Notice, Progress
@@ -22,6 +22,7 @@ from tunesmith.core.types import Example, HeadObjective, Labelled, Metric, Outpu
 from tunesmith.data import EncodedFacts, TextEncoder, chosen, encode
 from tunesmith.evaluation.score import evaluate_metric, text_of
 from tunesmith.model.source import Request, resolve
+from tunesmith.report.numbers import numbered
 
 __all__ = ["InContext", "check_context", "in_context", "judge_in_context"]
 
@@ -47,8 +48,7 @@ def check_context(task: Task) -> None:
     recipe = task.recipe
     if recipe.trains:
         return
-    facts, context = task.model.facts, recipe.context
-    assert context is not None
+    facts = task.model.facts
     where = f"{recipe.name}: context"
     if not facts.has_lm_head or facts.is_encoder_decoder:
         raise RecipeError(
@@ -62,13 +62,11 @@ def check_context(task: Task) -> None:
         )
     if recipe.data.loss_on == "all":
         raise RecipeError(f"{where}: data.loss_on: all would measure how likely the context itself is. Leave data.loss_on out.")
-    strategy = _strategy(task)
+    strategy = strategy_of(task.recipe)
     if strategy.calibrate and task.kind != "classification":
         raise RecipeError(f"{where}.calibrate: is for labels, and {task.objective_name} asks for text. Leave it out.")
     _check_named(task, strategy, where)
     if strategy.index:
-        from tunesmith.app.index import open_index  # LanceDB, which not everybody has
-
         _ = open_index(Path(strategy.index)).embedder  # the model of its vectors, if that is still the same
     variants = strategy.variants()
     if len(variants) > 1 and not len(task.splits["validation"].examples):
@@ -91,16 +89,9 @@ def _check_named(task: Task, strategy: Strategy, where: str) -> None:
             raise type(error)(f"{where}: the encoder of the examples: {error}") from None
 
 
-def _strategy(task: Task) -> Strategy:
-    spec = task.recipe.context
-    assert spec is not None
-    strategy: Strategy = registry.create("strategy", spec.name, **spec.options)
-    return strategy
-
-
 def in_context(task: Task, say: Say) -> InContext:
     """Choose among the strategy's variants by what the model says of validation rows. Test rows play no part. Raises: DataError, RecipeError."""
-    strategy = _strategy(task)
+    strategy = strategy_of(task.recipe)
     variants, examples = strategy.variants(), _pool_examples(task, strategy)
     shots = Shots(strategy, variants[0], Pool(), task.recipe.seed, _room(task), tuple(task.encoder.labels))
     pools = {template: _pool(task, _encoder(task, template), examples) for template in {variant.template: None for variant in variants}}
@@ -152,7 +143,11 @@ def _pool_examples(task: Task, strategy: Strategy) -> list[Example]:
 def _pool(task: Task, encoder: TextEncoder, examples: Sequence[Example]) -> Pool:
     turns, labels, texts = list[Any](), list[str](), list[str]()
     # where a head would be read, the labels' words are scored; a language model that learned labels as answers is asked for their names
-    words = dict(zip(task.encoder.labels, label_texts(task), strict=True)) if isinstance(task.objective, HeadObjective) else {}
+    words = (
+        dict(zip(task.encoder.labels, label_texts(task.recipe, task.encoder.labels), strict=True))
+        if isinstance(task.objective, HeadObjective)
+        else {}
+    )
     for example in examples:
         assert isinstance(example, Conversation)
         label = example.label or "" if isinstance(example, Labelled) else ""
@@ -198,7 +193,7 @@ def _tried(task: Task, shots: Shots, rows: Sequence[Example], metric: tuple[str,
 def _outputs(task: Task, examples: Sequence[Example], *, calibrate: bool) -> tuple[list[Output], Sequence[Example]]:
     """What is said to each, and the examples of it: without those that leave nothing to score."""
     if isinstance(task.objective, HeadObjective):
-        return zero_shot(task, examples, label_texts(task), task.model.tokenizer, calibrate=calibrate), examples
+        return zero_shot(task, examples, label_texts(task.recipe, task.encoder.labels), task.model.tokenizer, calibrate=calibrate), examples
     if task.encoder.choices(examples[0]):
         return choose(task, examples), examples
     split, _ = _encoded(task, examples, "validation")
@@ -235,7 +230,7 @@ def _room(task: Task) -> int:
     """The most tokens of a prompt, by the answers of training rows: those of test rows are not known when the model is used."""
     tokenizer, encoder = task.model.tokenizer, task.encoder
     if task.kind == "classification":
-        return answer_room(encoder, longest_of(tokenizer, label_texts(task)))
+        return answer_room(encoder, longest_of(tokenizer, label_texts(task.recipe, task.encoder.labels)))
     rows = _first(task.splits["train"].examples, _MOST_ROWS)
     answers = [text for example in rows for text in encoder.choices(example) or (encoder.reference(example),)]
     written = task.recipe.evaluate.max_new_tokens if rows_to_answer(task, rows[:1]) else 0
@@ -268,9 +263,7 @@ def _best(values: Sequence[float], *, higher_is_better: bool) -> int:
 
 
 def _named(variant: Variant) -> str:
-    passages = f"{variant.num_passages} passage{'' if variant.num_passages == 1 else 's'}"
-    examples = f"{variant.num_shots} example{'' if variant.num_shots == 1 else 's'}"
-    said = [passages if variant.num_passages else examples]
+    said = [numbered(variant.num_passages, "passage") if variant.num_passages else numbered(variant.num_shots, "example")]
     said += [f"in order {variant.order + 1}"] if variant.order else []
     said += [f"as {variant.template!r}"] if variant.template is not None else []
     return ", ".join(said)

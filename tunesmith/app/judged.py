@@ -10,14 +10,14 @@ from typing import Any
 from tunesmith.app.earlier import earlier_heads
 from tunesmith.app.judging import EncodedSplit, choose, read_head, score, write_answers, zero_shot
 from tunesmith.app.learned import writes
-from tunesmith.app.task import Say, Task, rows_to_answer
+from tunesmith.app.task import Say, Task, label_texts, rows_to_answer
 from tunesmith.core.events import Progress
 from tunesmith.core.files import write_json
 from tunesmith.core.types import Example, HeadObjective, Message, Origin, Output, Prompt, Text
 from tunesmith.evaluation.copying import first_words
 from tunesmith.evaluation.score import text_of
 
-__all__ = ["Judgement", "beginning", "judge", "judge_untrained", "judge_zero_shot", "label_texts", "load_judgement", "save_judgement"]
+__all__ = ["Judgement", "beginning", "judge", "judge_untrained", "judge_zero_shot", "load_judgement", "save_judgement"]
 
 SOURCELESS = Origin("prompt", 1)
 BEGINNING_WORDS = 40
@@ -74,17 +74,12 @@ def judge_untrained(task: Task, say: Say) -> Judgement:
 def judge_zero_shot(task: Task, say: Say, *, calibrate: bool = False) -> Judgement:
     """The labels that a model finds likeliest, or most alike, on the test split and every domain. `calibrate`: as `zero_shot` takes it."""
     started = time.perf_counter()
-    outputs = {}
+    outputs, texts = {}, label_texts(task.recipe, task.encoder.labels)
     for name in ("test", *task.data.domains):
         examples = task.splits[name].examples
         tick = _tick(say, name, len(examples))
-        outputs[name] = zero_shot(task, examples, label_texts(task), task.model.tokenizer, tick, calibrate=calibrate) if examples else []
+        outputs[name] = zero_shot(task, examples, texts, task.model.tokenizer, tick, calibrate=calibrate) if examples else []
     return Judgement(outputs, seconds=time.perf_counter() - started)
-
-
-def label_texts(task: Task) -> list[str]:
-    """The words that stand for the labels where they are named."""
-    return [(task.recipe.data.label_texts or {}).get(label, label) for label in task.encoder.labels]
 
 
 def judge(task: Task, say: Say) -> Judgement:

@@ -5,14 +5,15 @@ p examples to choose among    q questions    h hidden size
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import cached_property
 from math import factorial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from tunesmith.app.index import Embedder, Index, open_index
 from tunesmith.context.passages import above
+from tunesmith.core import registry
 from tunesmith.core.context import Array, Strategy, Variant
 from tunesmith.core.errors import RunError
 from tunesmith.core.examples import Conversation
@@ -22,11 +23,9 @@ from tunesmith.core.run import RunDirectory
 from tunesmith.core.types import Call, Example, Message
 from tunesmith.data import TextEncoder
 from tunesmith.evaluation.score import text_of
+from tunesmith.recipe import Recipe
 
-if TYPE_CHECKING:
-    from tunesmith.app.index import Index
-
-__all__ = ["Pool", "Put", "Shots", "answer_room", "load_shots", "longest_of", "save_shots"]
+__all__ = ["Pool", "Put", "Shots", "answer_room", "load_shots", "longest_of", "save_shots", "strategy_of"]
 
 _FORM = "tunesmith/context/1"
 
@@ -121,22 +120,16 @@ class Shots:
         return [known[text][: self.variant.num_passages] for text in texts]
 
     @property
-    def _index(self) -> "Index":
+    def _index(self) -> Index:
         if "index" not in self._choosing:
-            from tunesmith.app.index import open_index  # LanceDB, which not everybody has
-
             self._choosing["index"] = open_index(Path(self.strategy.index))
         index: Index = self._choosing["index"]
         return index
 
     def _vectors(self, texts: Sequence[str]) -> Array:
-        if "model" not in self._choosing:
-            from tunesmith.app.embedding import text_vectors  # which loads runs, and so this module
-
-            self._choosing["model"] = text_vectors(self.strategy.embedding_model)
-        found: Array = self._choosing["model"](texts)
-        unit: Array = found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12)
-        return unit
+        if "embedder" not in self._choosing:
+            self._choosing["embedder"] = Embedder(self.strategy.embedding_model)
+        return np.asarray(self._choosing["embedder"].vectors(texts), dtype=np.float64)
 
     def _reordered(self, places: Sequence[int]) -> list[int]:
         """The places in another order, which no smaller number of the variant has."""
@@ -151,10 +144,12 @@ class Shots:
         before = tuple(turn for place in reversed(places) for turn in self.pool.turns[place])
         return replace(example, before=before, above=above(passages, cites=False) if passages else "")
 
-    @cached_property
-    def is_empty(self) -> bool:
-        """Whether nothing stands before a question."""
-        return self.variant.num_shots == 0
+
+def strategy_of(recipe: Recipe) -> Strategy:
+    """The strategy of a recipe that has a context. Raises: UsageError, for an option out of its range."""
+    assert recipe.context is not None
+    strategy: Strategy = registry.create("strategy", recipe.context.name, **recipe.context.options)
+    return strategy
 
 
 def answer_room(encoder: TextEncoder, longest_answer: int) -> int:
@@ -169,7 +164,7 @@ def longest_of(tokenizer: Any, texts: Iterable[str]) -> int:
 
 def save_shots(file: Path, shots: Shots) -> None:
     """Keep them as JSON, without the pool where nothing of it is shown."""
-    pool = Pool() if shots.is_empty else shots.pool
+    pool = shots.pool if shots.variant.num_shots else Pool()
     rows = [
         {"turns": [asdict(turn) for turn in turns], "label": label, "text": text}
         for turns, label, text in zip(pool.turns, pool.labels, pool.texts, strict=True)
@@ -191,8 +186,8 @@ def _message(saved: Mapping[str, Any]) -> Message:
     return Message(**{**saved, "calls": calls, "unlearned": tuple(map(tuple, saved["unlearned"]))})
 
 
-def load_shots(directory: RunDirectory, strategy: Strategy) -> Shots:
-    """What a run's model was shown. Raises: RunError, where the file is missing or of another form."""
+def load_shots(directory: RunDirectory, recipe: Recipe) -> Shots:
+    """What the model of a run with a context was shown. `recipe`: the run's. Raises: RunError, where the file is missing or of another form."""
     found = directory.read_json(directory.context)
     try:
         if found["schema"] != _FORM:
@@ -200,6 +195,6 @@ def load_shots(directory: RunDirectory, strategy: Strategy) -> Shots:
         variant = Variant(found["template"], found["num_shots"], found["order"], found["num_passages"])
         turns = [tuple(map(_message, row["turns"])) for row in found["pool"]]
         pool = Pool(turns, [row["label"] for row in found["pool"]], [row["text"] for row in found["pool"]])
-        return Shots(strategy, variant, pool, found["seed"], found["room"], tuple(found["labels"]))
+        return Shots(strategy_of(recipe), variant, pool, found["seed"], found["room"], tuple(found["labels"]))
     except (KeyError, TypeError, ValueError):
         raise RunError(f"{directory.context}: is damaged. Make the run again.") from None

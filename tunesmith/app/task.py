@@ -52,6 +52,8 @@ __all__ = [
     "Task",
     "attach",
     "choose_objective",
+    "kind_of",
+    "label_texts",
     "learning_rate",
     "load_model",
     "prepare",
@@ -114,7 +116,12 @@ class Task:
     @property
     def kind(self) -> str:
         """What the model learns to do: one of the values of `KINDS`."""
-        return next(kind for filled, kind in KINDS.items() if filled in self.objective.fills)
+        return kind_of(self.objective)
+
+
+def kind_of(objective: Objective) -> str:
+    """What a model learns by an objective: one of the values of `KINDS`."""
+    return next(kind for filled, kind in KINDS.items() if filled in objective.fills)
 
 
 def choose_objective(spec: PluginSpec | None, examples: Sequence[Example], labels: Sequence[str] | None = None) -> tuple[str, Objective]:
@@ -212,6 +219,11 @@ def text_encoder(
         model.tokenizer, model.facts, tuple(labels), model.facts.max_length, template, data.system, loss_on=data.loss_on,
         tasks=tasks or {}, window_tokens=data.chunk.length or 0, overlap_tokens=data.chunk.overlap, numbers=numbers,
     )  # fmt: skip
+
+
+def label_texts(recipe: Recipe, labels: Sequence[str]) -> list[str]:
+    """The words that stand for the labels where they are named."""
+    return [(recipe.data.label_texts or {}).get(label, label) for label in labels]
 
 
 def stop_tokens(model: LoadedModel) -> tuple[int, ...]:

@@ -15,8 +15,8 @@ from tunesmith.app.learned import Learned, learned, require_head, require_langua
 from tunesmith.app.machine import choose_device
 from tunesmith.app.placing import leaves_frozen, place, placed
 from tunesmith.app.room import with_room
-from tunesmith.app.shots import Shots, answer_room, load_shots
-from tunesmith.app.task import load_model, stop_tokens, text_encoder
+from tunesmith.app.shots import Put, Shots, answer_room, load_shots
+from tunesmith.app.task import label_texts, load_model, stop_tokens, text_encoder
 from tunesmith.app.vocabulary import add_saved_tokens
 from tunesmith.core import registry
 from tunesmith.core.run import RunDirectory
@@ -68,13 +68,14 @@ class Tuned:
     def ask(self, examples: Sequence[Example], max_new_tokens: int | None = None, tick: Callable[[int], None] = lambda done: None) -> Said:
         """What the head says, or completions of a language model. `tick` is told how many are done."""
         if self.shots is not None:
-            examples = self._with_shots(examples, max_new_tokens)
+            put = self._with_shots(self.shots, examples, max_new_tokens)
+            examples = put.examples
+            if isinstance(self.objective, HeadObjective):
+                texts, calibrate = label_texts(self.recipe, self.encoder.labels), self.shots.strategy.calibrate
+                outputs = zero_shot(self, examples, texts, self.model.tokenizer, tick, calibrate=calibrate)
+                return Said(outputs, sum(num > self.shots.room for num in put.num_tokens), 0)
         if not isinstance(self.objective, HeadObjective):
             return self._answers(examples, self._length(max_new_tokens), tick)
-        if self.shots is not None:
-            too_long = sum(len(prompt) > self.shots.room for prompt in self.encoder.prompts(examples))
-            calibrate = self.shots.strategy.calibrate
-            return Said(zero_shot(self, examples, self._label_texts, self.model.tokenizer, tick, calibrate=calibrate), too_long, 0)
         watching = Watching(self.encoder)
         rows, owners, num_too_long = list[Row](), list[int](), 0
         for index, example in enumerate(examples):
@@ -119,19 +120,14 @@ class Tuned:
         asked = Prompt(tuple(messages), _HERE)
         if self.shots is None:
             return asked
-        (shown,) = self._with_shots([asked], None)
+        (shown,) = self._with_shots(self.shots, [asked], None).examples
         assert isinstance(shown, Prompt)
         return shown
 
-    def _with_shots(self, examples: Sequence[Example], max_new_tokens: int | None) -> Sequence[Example]:
+    def _with_shots(self, shots: Shots, examples: Sequence[Example], max_new_tokens: int | None) -> Put:
         """The examples as they were asked when the run was judged; with less before them where the answers may be longer than then."""
-        assert self.shots is not None
-        room = self.shots.room if max_new_tokens is None else min(self.shots.room, answer_room(self.encoder, max_new_tokens))
-        return self.shots.put(examples, self.encoder, room).examples
-
-    @property
-    def _label_texts(self) -> list[str]:
-        return [(self.recipe.data.label_texts or {}).get(label, label) for label in self.encoder.labels]
+        room = shots.room if max_new_tokens is None else min(shots.room, answer_room(self.encoder, max_new_tokens))
+        return shots.put(examples, self.encoder, room)
 
     def _answers(self, examples: Sequence[Example], max_new_tokens: int, tick: Callable[[int], None]) -> Said:
         """What it writes itself, or of the answers that an example is judged among the likeliest."""
@@ -199,9 +195,7 @@ def as_tuned(
     forward.use_virtual_tokens(method.virtual_tokens)
     if method.base_precision == "int8":
         forward.use_int8_base(int8)
-    shots = None
-    if recipe.context is not None:
-        shots = load_shots(directory, registry.create("strategy", recipe.context.name, **recipe.context.options))
+    shots = None if recipe.context is None else load_shots(directory, recipe)
     encoder = text_encoder(recipe, model, labels if shots is None else shots.labels)
     if shots is not None and shots.variant.template is not None:
         encoder = replace(encoder, template=shots.variant.template)

@@ -62,15 +62,13 @@ def compare(
 
 def print_comparison(document: Mapping[str, Any], group: GroupDirectory) -> None:
     """The arms, the verdict, the command that makes the chosen one, and where the report is."""
-    from rich.console import Console
-
+    from tunesmith.cli.tables import first_that_fits
     from tunesmith.report.comparison import read_comparison
     from tunesmith.report.numbers import duration
 
     out, found = console(), read_comparison(document)
-    tables = [_table(found, columns) for columns in (_ALL, _SOME, _FEW)]
     out.print()
-    out.print(next((table for table in tables if Console(width=10_000).measure(table).maximum <= out.width), tables[-1]))
+    out.print(first_that_fits((_table(found, columns) for columns in (_ALL, _SOME, _FEW)), out.width))
     for name, why in document["left_out"].items():
         out.print(f"{name}: left out: {why}", style="dim", soft_wrap=False)
     out.print()

@@ -38,6 +38,7 @@ def list_(json: JsonOption = False) -> None:
                 "directory": str(run.path),
                 "status": run.status,
                 "task": report.get("task"),
+                "context": report.get("context"),
                 "metrics": report.get("metrics", {}),
             }
         )

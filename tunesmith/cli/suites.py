@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tunesmith.cli.output import console
-from tunesmith.cli.tables import make_table
+from tunesmith.cli.tables import first_that_fits, make_table
 from tunesmith.report.numbers import MISSING, count, duration
 from tunesmith.report.results import Comparison, Estimate
 
@@ -31,10 +31,7 @@ def print_suites(document: Mapping[str, Any]) -> None:
 
 def suites_table(document: Mapping[str, Any], width: int) -> Table:
     """A line for each average, category, or metric of a task. Where `width` columns do not hold that, intervals stand below their values."""
-    from rich.console import Console
-
-    table = _table(document, in_lines=False)
-    return table if Console(width=10_000).measure(table).maximum <= width else _table(document, in_lines=True)
+    return first_that_fits((_table(document, in_lines=in_lines) for in_lines in (False, True)), width)
 
 
 def _table(document: Mapping[str, Any], *, in_lines: bool) -> Table:

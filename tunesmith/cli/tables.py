@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.cli.output import console
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tunesmith.recipe.importing import Left
 
 __all__ = [
+    "first_that_fits",
     "make_table",
     "print_facts",
     "print_left",
@@ -68,13 +69,18 @@ def report_table(report: Mapping[str, Any], *, width: int) -> Table:
 
 
 def _table_of(data: Sequence[DataSet], width: int, tuned: str = "tuned") -> Table:
+    return first_that_fits((layout(data, tuned) for layout in (_wide, _narrow, _stacked)), width)
+
+
+def first_that_fits(tables: Iterable[Table], width: int) -> Table:
+    """The first table that `width` columns hold, else the last."""
     from rich.console import Console
 
     unlimited = Console(width=10_000)
-    for table in (_wide(data, tuned), _narrow(data, tuned)):
+    for table in tables:
         if unlimited.measure(table).maximum <= width:
-            return table
-    return _stacked(data, tuned)
+            break
+    return table
 
 
 def _table_notes(data: Sequence[DataSet]) -> list[str]:
@@ -183,13 +189,8 @@ def _comparison_cells(group: Mapping[str, Any], *, is_narrow: bool) -> list[str]
 
 def print_score(score: Mapping[str, Any]) -> None:
     """A benchmark's tasks, each with its metrics and their mean, the average, and what is missing."""
-    from rich.console import Console
-
     out = console()
-    table = _score_table(score, with_source=True)
-    if Console(width=10_000).measure(table).maximum > out.width:
-        table = _score_table(score, with_source=False)
-    out.print(table)
+    out.print(first_that_fits((_score_table(score, with_source=with_source) for with_source in (True, False)), out.width))
     if score["missing"]:
         names = ", ".join(f"{score['benchmark']}-{name}" for name in score["missing"])
         out.print(f"Not {score['title']}'s score yet. Missing: {names}.", soft_wrap=False)

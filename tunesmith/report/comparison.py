@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tunesmith.report.numbers import MISSING, compact, count, decimals_for, duration, fixed, numbered, p_value, significant, size
+from tunesmith.report.numbers import MISSING, compact, count, decimals_for, duration, fixed, listed, numbered, p_value, significant, size
 from tunesmith.report.results import Estimate, OfMetric
 
-__all__ = ["ArmRow", "Compared", "comparison_reason", "comparison_verdict", "read_comparison"]
+__all__ = ["WHY", "ArmRow", "Compared", "comparison_reason", "comparison_verdict", "read_comparison"]
 
-_WHY = {
+WHY = {
     "cost": "the cheapest to train and to ask",
     "accuracy": "the best by its value",
     "latency": "the quickest to answer",
     "memory": "the one that takes the least memory",
     "freshness": "the one that is brought up to date with the least training",
 }
+"""What may be preferred -> why an arm was taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,16 +91,9 @@ def read_comparison(document: Mapping[str, Any]) -> Compared:
     metric, verdict = document["metric"], document["verdict"]
     rows = list[ArmRow]()
     for name, arm in document["arms"].items():
-        standing = (
-            "chosen"
-            if name == verdict["choice"]
-            else "may be best"
-            if name in verdict["best"]
-            else f"worse than {(arm['beaten'] or {}).get('by')}"
-        )
         rows.append(
             ArmRow(
-                name, standing, Estimate.read(arm["metrics"].get(metric)), Estimate.read(arm["against_choice"]), arm["train_seconds"],
+                name, _standing(name, arm, verdict), Estimate.read(arm["metrics"].get(metric)), Estimate.read(arm["against_choice"]), arm["train_seconds"],
                 arm["seconds_per_answer"], arm["memory_bytes"], arm["saved_bytes"], arm.get("trainable_parameters"), arm.get("prompt_tokens"),
                 tuple(arm.get("fell") or ()),
             )
@@ -107,6 +101,12 @@ def read_comparison(document: Mapping[str, Any]) -> Compared:
     sign = 1.0 if document["higher_is_better"] else -1.0
     rows.sort(key=lambda row: -sign * row.value.value if row.value else float("inf"))
     return Compared(metric, document["higher_is_better"], tuple(rows))
+
+
+def _standing(name: str, arm: Mapping[str, Any], verdict: Mapping[str, Any]) -> str:
+    if name == verdict["choice"]:
+        return "chosen"
+    return "may be best" if name in verdict["best"] else f"worse than {arm['beaten']['by']}"
 
 
 def comparison_verdict(document: Mapping[str, Any]) -> tuple[str, str]:
@@ -135,17 +135,17 @@ def _sentences(document: Mapping[str, Any]) -> Iterator[str]:
     if len(best) == 1:
         yield f"{choice} is certainly the best of {count(len(arms))} arms by {found.title}, on {rows}: {value.text(places) if value else MISSING}."
     else:
-        names = _listed([row.name for row in found.rows if row.name in best])
+        names = listed([row.name for row in found.rows if row.name in best])
         yield f"By {found.title}, on {rows}, {names} cannot be told apart from the best{' ' if len(best) < len(arms) else ', and so no arm can be ruled out '}(each with each, paired, corrected by Holm)."
     worse = [f"{row.name} ({row.standing}, {p_value(arms[row.name]['beaten']['p_holm'])})" for row in found.rows if row.name not in best]
     if worse and len(best) > 1:
-        yield f"Certainly worse: {_listed(worse)}."
+        yield f"Certainly worse: {listed(worse)}."
     if len(best) > 1:
-        yield f"Of these {choice} is taken, {_WHY[verdict['prefer']]} (prefer: {verdict['prefer']}): {value.text(places) if value else MISSING}."
+        yield f"Of these {choice} is taken, {WHY[verdict['prefer']]} (prefer: {verdict['prefer']}): {value.text(places) if value else MISSING}."
     yield from _advice(document, found)
     yield from _power(document, found)
     if document["left_out"]:
-        yield f"Left out: {_listed([f'{name} ({why.rstrip(chr(46))})' for name, why in document['left_out'].items()])}."
+        yield f"Left out: {listed([f'{name} ({why.rstrip(chr(46))})' for name, why in document['left_out'].items()])}."
     if any(arm["train_seconds"] for arm in arms.values()):
         yield "Each arm was trained once: how far another seed would move it is not in these intervals."
 
@@ -160,7 +160,7 @@ def _advice(document: Mapping[str, Any], found: Compared) -> Iterator[str]:
     trained = [name for name in verdict["best"] if arms[name]["train_seconds"]]
     if not arms[choice]["train_seconds"]:
         beside = (
-            f" {_listed(trained)} may be as good, and cost{'s' if len(trained) == 1 else ''} a training."
+            f" {listed(trained)} may be as good, and cost{'s' if len(trained) == 1 else ''} a training."
             if trained
             else " Every training is certainly worse or was not tried."
         )
@@ -172,7 +172,7 @@ def _advice(document: Mapping[str, Any], found: Compared) -> Iterator[str]:
         yield f"Against the model as it is that is {difference.change_text(found.decimals)}."
     forgot = arms[choice].get("fell") or []
     if forgot:
-        yield f"It certainly lost something on {_listed(list(forgot))}: its own report says how much, and what would help."
+        yield f"It certainly lost something on {listed(list(forgot))}: its own report says how much, and what would help."
 
 
 def _power(document: Mapping[str, Any], found: Compared) -> Iterator[str]:
@@ -188,7 +188,3 @@ def _power(document: Mapping[str, Any], found: Compared) -> Iterator[str]:
     if shown and shown["detectable"] and 0 < abs(shown["value"]) < shown["detectable"]:
         needed = num_rows * (shown["detectable"] / abs(shown["value"])) ** 2
         yield f"{leader} has the best value; to see a difference as large as it shows takes about {significant(needed, 2)} test rows."
-
-
-def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from tunesmith.report.numbers import fixed, signed
+from tunesmith.report.numbers import fixed, listed, signed
 from tunesmith.report.results import Comparison, DataSet, Estimate, comparisons, read_comparison
 from tunesmith.report.svg import Scale, element, label, picture, ticks
 
@@ -72,10 +72,10 @@ def _sentences(tasks: Sequence[DataSet], fell: Sequence[str], *, keeps_base: boo
     lost = [_moved(data) for data in tasks if data.name in fell]
     others = [_unmoved(data) for data in tasks if data.name not in fell]
     if not lost:
-        return [f"No significant loss on {_list(others)}, by which forgetting was measured."]
+        return [f"No significant loss on {listed(others)}, by which forgetting was measured."]
     said = [f"It forgot: {'; '.join(lost)}."]
     if others:
-        said.append(f"No significant loss on {_list(others)}.")
+        said.append(f"No significant loss on {listed(others)}.")
     if keeps_base:
         said.append("The base's own weights are as they were: without what was trained the model has forgotten nothing.")
     return said
@@ -153,7 +153,3 @@ def _in_percent(c: Comparison) -> Estimate | None:
     unit = (100 if c.higher_is_better else -100) / abs(c.base.value)
     low, high = sorted(unit * end for end in c.difference.ends)
     return Estimate(unit * c.difference.value, low, high)
-
-
-def _list(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -1,6 +1,7 @@
 """Numbers as people read them: as many digits as the interval warrants, units that fit, real minus signs."""
 
 import math
+from collections.abc import Sequence
 
 __all__ = [
     "MISSING",
@@ -11,6 +12,7 @@ __all__ = [
     "duration",
     "fixed",
     "interval",
+    "listed",
     "numbered",
     "p_cell",
     "p_value",
@@ -84,6 +86,11 @@ def count(value: float) -> str:
 def numbered(number: int, noun: str) -> str:
     """1 row, 2 rows."""
     return f"{count(number)} {noun}{'' if number == 1 else 's'}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """`lora`, `lora and full`, `head, lora and full`."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def compact(value: float) -> str:

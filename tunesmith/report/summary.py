@@ -9,7 +9,7 @@ from typing import Any
 from tunesmith.report.context import tuned_side
 from tunesmith.report.forgetting import forgetting
 from tunesmith.report.judgement import judgement_sentences
-from tunesmith.report.numbers import count, fixed, numbered, p_value, significant
+from tunesmith.report.numbers import count, fixed, listed, numbered, p_value, significant
 from tunesmith.report.results import Comparison, DataSet, Verdict, comparisons, file_name
 
 __all__ = ["Summary", "sentences", "summarize"]
@@ -170,7 +170,7 @@ def _other_metrics(own: DataSet) -> list[str]:
         names = [c.title for c in own.comparisons[1:] if c.verdict == verdict]
         if names:
             what = what.replace("shows", "show") if len(names) > 1 else what
-            phrases.append(f"{_list(names)} {what}")
+            phrases.append(f"{listed(names)} {what}")
     return [f"Of the other metrics, {'; '.join(phrases)}."] if phrases else []
 
 
@@ -219,7 +219,3 @@ def _copied_sentences(copied: Mapping[str, Any] | None) -> list[str]:
     text = f"The longest run of words that it wrote and that stands in the training texts has {tuned['words']} words"
     text += f" ({', '.join(others)})" if others else ""
     return [f"{text}: “{tuned['passage']}”." if tuned["words"] else f"{text}."]
-
-
-def _list(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
