@@ -126,11 +126,11 @@ def test_unknown_plug_ins_are_named_with_the_known_ones(mapping: dict[str, Any],
         (b"model: \xff\n", ": not UTF-8 (byte 8). Save the file as UTF-8."),
         (
             b"- a\n",
-            ": expected a mapping with the keys name, description, model, data, method, context, objective, train, evaluate, engine, arms, budget, prefer, seed, output_dir; found list.",
+            ": expected a mapping with the keys name, description, model, data, method, context, objective, train, evaluate, engine, arms, search, budget, prefer, seed, output_dir; found list.",
         ),
         (
             b"",
-            ": expected a mapping with the keys name, description, model, data, method, context, objective, train, evaluate, engine, arms, budget, prefer, seed, output_dir; found nothing.",
+            ": expected a mapping with the keys name, description, model, data, method, context, objective, train, evaluate, engine, arms, search, budget, prefer, seed, output_dir; found nothing.",
         ),
         (b"model: m\n", ": data: missing."),
     ],
