@@ -65,7 +65,7 @@ def _run(directory: GroupDirectory, recipe: Recipe, say: Say) -> Group:
         one = _Comparison(directory, recipe, say, started - directory.seconds)
         one.run()
         say(Stage("report", directory.id))
-        write_json(directory.group_json, build_comparison(directory, recipe, one.left_out, one.searches))
+        write_json(directory.group_json, build_comparison(directory, recipe, one.left_out, one.searches, one.spent))
         render_comparison(directory)
     return Group(directory)
 
@@ -101,6 +101,11 @@ class _Comparison:
         if failures:
             raise type(failures[0])(f"no arm could be run. {first}: {failures[0]}")
         raise UsageError(f"budget: {self.recipe.budget:g} s hold no arm. {first}: {self.left_out[first]}")
+
+    @property
+    def spent(self) -> float:
+        """Seconds, of all sittings."""
+        return time.perf_counter() - self.started
 
     def _order(self, members: Mapping[str, RunDirectory]) -> list[str]:
         if self.recipe.budget is None:
@@ -142,10 +147,9 @@ class _Comparison:
         """Why an arm is not begun; empty where it is. One that was begun is finished."""
         if self.recipe.budget is None or name not in self.plans:
             return ""
-        spent = time.perf_counter() - self.started
-        left = self.recipe.budget - spent
+        left = self.recipe.budget - self.spent
         if left <= 0:
-            return f"{spent:.0f} s of {self.recipe.budget:.0f} s were spent."
+            return f"{self.spent:.0f} s of {self.recipe.budget:.0f} s were spent."
         predicted = self._predicted(name)
         return (
             "" if predicted <= left else f"it would take about {predicted:.0f} s, and {left:.0f} s of {self.recipe.budget:.0f} s are left."
@@ -176,7 +180,7 @@ class _Comparison:
         if self.recipe.budget is None or name not in self.plans:
             return True
         needed = sum(self._predicted(one) for one in (name, *later) if one in self.plans) + num_rounds * self._predicted(name)
-        return time.perf_counter() - self.started + needed <= self.recipe.budget
+        return self.spent + needed <= self.recipe.budget
 
     def _leader(self) -> tuple[str, Validated] | None:
         """The arm that is done and that validation rows liked best."""

@@ -44,13 +44,14 @@ class _Arm:
 
 
 def build_comparison(
-    directory: GroupDirectory, recipe: Recipe, left_out: Mapping[str, str], searches: Mapping[str, Search]
+    directory: GroupDirectory, recipe: Recipe, left_out: Mapping[str, str], searches: Mapping[str, Search], seconds: float
 ) -> dict[str, Any]:
     """The document, as docs/report-format.md describes it.
 
     Args:
         left_out: arms that were not run, and why.
         searches: what was found for arms whose settings were searched.
+        seconds: how long all of it took.
     Raises: RunError, where a run was judged on other test rows.
     """
     runs = {name: run for name, run in zip(directory.values, directory.members, strict=True) if name not in left_out}
@@ -73,7 +74,17 @@ def build_comparison(
             arms[name] = _of_run(name, metric_name, metric, runs[name], reports[name], lines[name])
     _check_rows(directory, arms)
     changes = {name: [*((recipe.arms or {}).get(name) or []), *(searches[name].changes if name in searches else ())] for name in arms}
-    return _document(directory, recipe, left_out, first, metric_name, metric, arms, changes, searched_facts(directory, recipe, searches))
+    document = _document(
+        directory, recipe, left_out, first, metric_name, metric, arms, changes, searched_facts(directory, recipe, searches)
+    )
+    document["cost"] = {
+        "train_seconds": sum(arm.cost.train_seconds for arm in arms.values()),
+        "search_seconds": sum(one["train_seconds"] for one in document["search"].values()),
+        "total_seconds": seconds,
+    }
+    document["verdict"]["reason"] = comparison_reason(document)
+    told: dict[str, Any] = finite(document)
+    return told
 
 
 def _is_plain(recipe: Recipe, run: RunDirectory) -> bool:
@@ -91,7 +102,7 @@ def _document(
     found = contest(list(arms), {pair: (sign * one["value"], one["p"]) for pair, one in differences.items()})
     costs = {name: arm.cost for name, arm in arms.items()}
     choice = chosen(found.best, costs, recipe.prefer)
-    document = {
+    return {
         "schema": "tunesmith/compare/1",
         **group_facts(directory, recipe),
         "task": {key: first["task"][key] for key in ("objective", "kind", "base")},
@@ -111,18 +122,10 @@ def _document(
             "command": _command(directory, changes[choice], choice),
         },
         "budget_seconds": recipe.budget,
-        "cost": {
-            "train_seconds": sum(arm.cost.train_seconds for arm in arms.values()),
-            "search_seconds": sum(one["train_seconds"] for one in searched["search"].values()),
-            "total_seconds": sum(arm.about.get("total_seconds", 0.0) for arm in arms.values()),
-        },
         "recipe": dump(recipe),
         "command": f"tunesmith compare {shlex.quote(str(directory.recipe))} output_dir={shlex.quote(str(directory.path) + '-again')}",
         "warnings": list(dict.fromkeys(f"{name}: {warning}" for name, arm in arms.items() for warning in arm.about.get("warnings", ()))) + at_the_edge(searched["search"]),
     }  # fmt: skip
-    document["verdict"]["reason"] = comparison_reason(document)
-    told: dict[str, Any] = finite(document)
-    return told
 
 
 def _said(
