@@ -12,6 +12,7 @@ from tunesmith.app.arms import BASE, MAJORITY
 from tunesmith.app.compare_search import at_the_edge, searched_facts
 from tunesmith.app.fitting import make_metrics
 from tunesmith.app.group_document import group_facts
+from tunesmith.app.judges import ENDPOINT_PREFIX
 from tunesmith.app.predictions import read_predictions, stats_of
 from tunesmith.app.search import Search
 from tunesmith.comparison.preference import PREFERENCES, Cost, chosen, front
@@ -172,6 +173,7 @@ def _of_run(
         _number(cost["peak_memory_bytes"]),
         cost["saved_bytes"],
         is_renewed_without_training=is_renewed(context),
+        is_asked_here=not load(run.recipe).model.source.startswith(ENDPOINT_PREFIX),
     )
     about = {
         "run": run.id,

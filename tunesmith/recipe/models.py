@@ -344,7 +344,7 @@ class Recipe(Section):
     """How long `tunesmith compare` may take, as 90s, 20m or 1.5h; null: as long as it takes."""
     prefer: Prefer = "cost"
     """Which arm `tunesmith compare` takes of those that the test rows do not tell apart: the one that is cheapest to train and to ask, the best by its value, the quickest to
-    answer, the smallest in memory, or the one that is brought up to date without training."""
+    answer, the smallest in memory, the one whose questions stay on this machine, or the one that is brought up to date without training."""
     seed: int = Field(default=0, ge=0, lt=2**32)
     """Seed of everything that is drawn."""
     output_dir: str | None = None

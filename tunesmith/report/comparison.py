@@ -17,6 +17,7 @@ WHY = {
     "accuracy": "the best by its value",
     "latency": "the quickest to answer",
     "memory": "the one that takes the least memory",
+    "privacy": "the cheapest of those whose questions stay on this machine",
     "freshness": "the one that is brought up to date with the least training",
 }
 """What may be preferred -> why an arm was taken."""
