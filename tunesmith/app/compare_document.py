@@ -22,6 +22,7 @@ from tunesmith.evaluation.differences import paired_difference
 from tunesmith.evaluation.score import evaluate_metric
 from tunesmith.recipe import Recipe, dump, load
 from tunesmith.report import comparison_reason
+from tunesmith.report.context import adapted_by
 
 __all__ = ["build_comparison", "is_renewed"]
 
@@ -161,7 +162,7 @@ def _of_run(
     about = {
         "run": run.id,
         "directory": str(run.path),
-        "method": context["strategy"] if context else report["task"]["method"],
+        "method": adapted_by(report),
         "trainable_parameters": cost["trainable_parameters"],
         "prompt_tokens": context["tokens"]["mean"] if context and context["tokens"] else None,
         "fell": report["forgetting"]["fell"],
