@@ -58,7 +58,8 @@ def known_arms() -> dict[str, list[str]]:
     methods = (*registry.names("method"), *METHOD_OVERLAYS)
     trained = {name: [f"method={name}", "context=null"] for name in methods}
     both = {f"{method}+{name}": [f"method={method}", f"context={name}"] for method in methods for name in in_context}
-    return {BASE: [], MAJORITY: [], **in_context, **trained, **both}
+    scratch = {"scratch": ["model.weights=random", "method=full", "context=null"]}
+    return {BASE: [], MAJORITY: [], **in_context, **trained, **both, **scratch}
 
 
 def arms_of(recipe: Recipe, *, is_causal: bool) -> Arms:

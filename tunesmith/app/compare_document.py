@@ -92,6 +92,7 @@ def _document(
         "higher_is_better": metric.higher_is_better,
         "arms": {name: _said(arm, changes[name], found, differences, choice) for name, arm in arms.items()},
         "left_out": dict(left_out),
+        "pretraining": differences.get(("scratch", "full")) or _turned(differences.get(("full", "scratch"))),
         "front": {by: front(list(arms), costs, by) for by in _COSTS},
         "verdict": {
             "best": list(found.best),

@@ -136,7 +136,7 @@ def _asked_as(known: Learned, limit: int | None) -> Recipe:
     kept["test"] = None if kept["test"] == math.inf else kept["test"]
     return recipe.model_copy(
         update={
-            "model": recipe.model.model_copy(update={"quantization": None, "add_tokens": None, "revision": None}),
+            "model": recipe.model.model_copy(update={"quantization": None, "add_tokens": None, "revision": None, "weights": "pretrained"}),
             "data": recipe.data.model_copy(update={"chat_template": None, "limit": rows.model_copy(update=kept)}),
             "method": PluginSpec.resolve("method", "head"),
             "objective": PluginSpec(known.objective, options),

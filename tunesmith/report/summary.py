@@ -105,6 +105,7 @@ def _subject(report: Mapping[str, Any]) -> str:
     train = ((report.get("data") or {}).get("splits") or {}).get("train") or {}
     about = report.get("model") or {}
     model += f" kept in {about['quantization']}" if about.get("quantization") else ""
+    model += " with random weights" if about.get("weights") == "random" else ""
     text = ways.get(method, f"{method} on {{}}").replace("{}", model)
     found = report.get("context")
     stands = shown(found["chosen"]) if found else ""
