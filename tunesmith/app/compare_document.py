@@ -25,6 +25,7 @@ from tunesmith.evaluation.differences import paired_difference
 from tunesmith.evaluation.score import evaluate_metric
 from tunesmith.recipe import Recipe, dump, load
 from tunesmith.report import comparison_reason
+from tunesmith.report.context import adapted_by
 
 __all__ = ["build_comparison", "is_renewed"]
 
@@ -114,6 +115,7 @@ def _document(
         "arms": {name: _said(arm, changes[name], found, differences, choice) for name, arm in arms.items()},
         "left_out": dict(left_out),
         **searched,
+        "pretraining": differences.get(("scratch", "full")) or _turned(differences.get(("full", "scratch"))),
         "front": {by: front(list(arms), costs, by) for by in _COSTS},
         "verdict": {
             "best": list(found.best),
@@ -178,7 +180,7 @@ def _of_run(
     about = {
         "run": run.id,
         "directory": str(run.path),
-        "method": context["strategy"] if context else report["task"]["method"],
+        "method": adapted_by(report),
         "trainable_parameters": cost["trainable_parameters"],
         "prompt_tokens": context["tokens"]["mean"] if context and context["tokens"] else None,
         "fell": report["forgetting"]["fell"],

@@ -325,7 +325,8 @@ class Recipe(Section):
     method: Annotated[PluginSpec, plugin("method", none=NOTHING)] = Field(default_factory=lambda: PluginSpec.resolve("method", "lora"))
     """What trains; none: nothing, and what `context` says adapts the model alone."""
     context: Annotated[PluginSpec, plugin("strategy")] | None = None
-    """What is put into the model's context in place of training, with `method: none` (docs/in-context.md); null: the question alone."""
+    """What is put into the model's context: in place of training, with `method: none`, or beside it, in the training's prompts too (docs/in-context.md); null: the
+    question alone."""
     objective: Annotated[PluginSpec, plugin("objective")] | None = None
     """What is learned; null: found from the data."""
     train: TrainSpec = TrainSpec()
@@ -360,10 +361,6 @@ class Recipe(Section):
         if not self.trains and self.context is None:
             raise _wrong(
                 "method", "none trains nothing, and no context says what the model is to be shown. Set context=few_shot, or a method."
-            )
-        if self.trains and self.context is not None:
-            raise _wrong(
-                "context", f"stands beside the method {self.method.name}: it is for a model of which nothing is trained. Set method=none."
             )
         return self
 
