@@ -186,14 +186,14 @@ def _pretraining(document: Mapping[str, Any], found: Compared) -> Iterator[str]:
         return
     rows = {row.name: row for row in found.rows}
     scratch, full = (
-        f"{one.value.text(found.decimals) if one.value else MISSING} in {one.training} of training"
+        f"{one.value.text(found.decimals) if one.value else MISSING} after {one.training} of training"
         for one in (rows["scratch"], rows["full"])
     )
     sign = 1.0 if found.higher_is_better else -1.0
     what = "what the pretrained weights gave does not show on these rows"
     if gap.low is not None and gap.high is not None and gap.low * gap.high > 0:
-        what = "that is what the pretrained weights gave" if sign * gap.value < 0 else "the pretrained weights did not help"
-    yield f"From random weights (scratch) the training reached {scratch}, with the pretrained ones (full) {full}; the difference is {gap.change_text(found.decimals)}: {what}."
+        what = "that is what the pretrained weights gave, with so many rows and at these rates" if sign * gap.value < 0 else "the pretrained weights did not help"
+    yield f"Random weights (scratch) reached {scratch}, the pretrained ones (full) {full}; the difference is {gap.change_text(found.decimals)}: {what}."
 
 
 def _power(document: Mapping[str, Any], found: Compared) -> Iterator[str]:
