@@ -9,6 +9,7 @@ ALIASES = (
     "general-questions",
     "movie-reviews",
     "product-reviews",
+    "python-questions",
     "python-reference",
     "small-talk",
     "tweets",
