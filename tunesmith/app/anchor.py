@@ -50,8 +50,8 @@ def _with_whole_paths(kind: str, spec: PluginSpec) -> PluginSpec:
 
 
 def _whole(source: str | Mapping[str, Any] | None) -> str | Mapping[str, Any] | None:
-    if source is None:
-        return None
+    if not source:  # none, or an option that is left empty
+        return source
     if isinstance(source, Mapping):
         options = dict(source)
         whole: dict[str, Any] = options | registry.create("data_source", registry.named_by("data_source", options), **options).whole_paths()

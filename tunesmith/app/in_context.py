@@ -2,16 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 import numpy as np
 
 from tunesmith.app.fitting import fitting_metrics, make_metrics
-from tunesmith.app.index import open_index
 from tunesmith.app.judged import Judgement, judge, judge_zero_shot
 from tunesmith.app.judging import EncodedSplit, choose, score, zero_shot
+from tunesmith.app.kept_index import check_searched, indexing_seconds
 from tunesmith.app.shots import Pool, Put, Shots, answer_room, longest_of, strategy_of
 from tunesmith.app.task import Say, Task, label_texts, rows_to_answer
 from tunesmith.core.context import Strategy, Variant
@@ -66,8 +65,7 @@ def check_context(task: Task) -> None:
     if strategy.calibrate and task.kind != "classification":
         raise RecipeError(f"{where}.calibrate: is for labels, and {task.objective_name} asks for text. Leave it out.")
     _check_named(task, strategy, where)
-    if strategy.index:
-        _ = open_index(Path(strategy.index)).embedder  # the model of its vectors, if that is still the same
+    check_searched(strategy)
     variants = strategy.variants()
     if len(variants) > 1 and not len(task.splits["validation"].examples):
         raise RecipeError(
@@ -94,6 +92,7 @@ def in_context(task: Task, say: Say) -> InContext:
     strategy = strategy_of(task.recipe)
     variants, examples = strategy.variants(), _pool_examples(task, strategy)
     shots = Shots(strategy, variants[0], Pool(), task.recipe.seed, _room(task), tuple(task.encoder.labels))
+    index = shots.searched(say) if strategy.index or strategy.documents else None
     pools = {template: _pool(task, _encoder(task, template), examples) for template in {variant.template: None for variant in variants}}
     tried, metric = list[dict[str, Any]](), _metric(task)
     if len(variants) > 1:
@@ -111,7 +110,8 @@ def in_context(task: Task, say: Say) -> InContext:
     about = {
         "strategy": task.recipe.context.name if task.recipe.context else "",
         "choose_by": getattr(strategy, "choose_by", None),
-        "index": strategy.index or None,
+        "index": strategy.index or strategy.documents or None,
+        "index_seconds": indexing_seconds(index) if index else None,
         "chosen": asdict(variant),
         "calibrate": strategy.calibrate,
         "metric": metric[0],
