@@ -23,7 +23,7 @@ def anchored(recipe: Recipe) -> Recipe:
         )
         for name, entry in recipe.data.mix.items()
     }
-    own = {name: _whole(getattr(recipe.data, name)) for name in ("train", "validation", "test")}
+    own = {name: _whole(getattr(recipe.data, name)) for name in ("train", "validation", "test", "documents")}
     data = recipe.data.model_copy(update={**own, "mix": mix})
     if data.chat_template is not None and is_template_file(data.chat_template):
         data = data.model_copy(update={"chat_template": _whole(data.chat_template)})

@@ -40,6 +40,8 @@ class PreparedData:
     """The rows that were left out, where the recipe asks for that."""
     sets: Mapping[str, MixedSet] = field(default_factory=dict)
     """The data sets of a mixture, by name; empty where there is none."""
+    rows: Sequence[Example] = ()
+    """The training rows; `train` holds them too, or the documents that are learned in their place."""
 
     @property
     def asked(self) -> dict[str, Asked]:
@@ -68,6 +70,11 @@ def prepare_data(recipe: Recipe) -> PreparedData:
         kind = type(train.examples[0])
         labels, sets, warnings = train.facts.labels, {}, []
         refuse_overlap(whole, spec.allow_overlap)
+    rows = used.train
+    if spec.documents is not None:
+        documents = read(spec.documents, format="text", skip_invalid=spec.skip_invalid)
+        read_from, facts = [*read_from, documents], {**facts, "train": documents.facts}
+        used = replace(used, train=limited(documents.examples, spec.limit.train))
     used = replace(used, train=fraction_of(used.train, spec.train_fraction))
     known = sets or {"": MixedSet(kind, train.facts, labels, templates_of(spec.template), 1.0)}
     domains = dict[str, Sequence[Example]]()
@@ -93,6 +100,7 @@ def prepare_data(recipe: Recipe) -> PreparedData:
         tuple(warnings + _left_out(read_from)),
         tuple(row for dataset in read_from for row in dataset.invalid),
         sets,
+        used.train if spec.documents is None else rows,
     )
 
 

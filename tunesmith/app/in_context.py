@@ -55,7 +55,7 @@ def check_context(task: Task) -> None:
         )
     if task.data.sets:
         raise RecipeError(f"{where}: is for one data set, and data.mix has {len(task.data.sets)}. Name one as data.train.")
-    if task.kind not in ("classification", "generation") or not isinstance(task.data.train[0], Conversation):
+    if task.kind not in ("classification", "generation") or not isinstance(task.data.rows[0], Conversation):
         raise RecipeError(
             f"{where}: helps a model to answer; the objective {task.objective_name} asks it no question. Use labelled texts, pairs or conversations."
         )
@@ -77,7 +77,7 @@ def _check_named(task: Task, strategy: Strategy, where: str) -> None:
     """Raises: RecipeError, for a wording that does not fit the rows, or an encoder that is not there."""
     for template in {variant.template: None for variant in strategy.variants() if variant.template is not None}:
         try:
-            _encoder(task, template).prompt(task.data.train[0])
+            _encoder(task, template).prompt(task.data.rows[0])
         except RecipeError as error:
             raise RecipeError(str(error).replace("data.template", f"{where}.templates")) from None
     if strategy.embedding_model:
