@@ -88,7 +88,7 @@ def arms_of(recipe: Recipe, *, is_causal: bool) -> Arms:
 
 def arm_recipe(recipe: Recipe, name: str, changes: Sequence[str]) -> Recipe:
     """The recipe of an arm. Raises: RecipeError, for changes that do not go with it."""
-    own = {**parse_yaml(dump(recipe), recipe.name), "arms": None, "budget": None}
+    own = {**parse_yaml(dump(recipe), recipe.name), "arms": None, "budget": None, "search": "auto"}
     try:
         return from_mapping(own, name=recipe.name, where=f"{recipe.name}: arms.{name}", overrides=changes)
     except RecipeError as error:

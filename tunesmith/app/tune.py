@@ -28,6 +28,7 @@ from tunesmith.app.saving import save_tuned
 from tunesmith.app.shots import save_shots
 from tunesmith.app.task import Say, Task, attach, learning_rate, prepare
 from tunesmith.app.training import NO_FIT, Fit, Fitting, Validator, evenly_spaced
+from tunesmith.app.validated import save_validated
 from tunesmith.app.validation import make_validator
 from tunesmith.app.ways import NO_WAYS, Ways, chosen_ways
 from tunesmith.core.errors import RunError, TunesmithError
@@ -43,7 +44,7 @@ from tunesmith.engine.optimizers import make_optimizer
 from tunesmith.recipe import Recipe, dump, load
 from tunesmith.report import render
 
-__all__ = ["plan", "resume", "tune"]
+__all__ = ["plan", "resume", "trial", "tune"]
 
 
 def tune(recipe: Recipe, *, progress: Callable[[Event], None] | None = None) -> Run:
@@ -92,6 +93,26 @@ def plan(recipe: Recipe) -> Plan:
     return make_plan(task, attach(task), dump(recipe)) if recipe.trains else without_training(task, dump(recipe))
 
 
+def trial(recipe: Recipe, folder: Path, *, progress: Callable[[Event], None] | None = None) -> Path:
+    """Train as `tune` does, and ask the validation rows alone.
+
+    Args:
+        folder: to be made anew.
+    Returns: the file that says what they said, which alone is left in the folder; `load_validated` reads it.
+    Raises: TunesmithError, as `tune`.
+    """
+    directory = RunDirectory(folder)
+    shutil.rmtree(folder, ignore_errors=True)
+    with Interruption() as interruption:
+        say = interruption.checked(progress)
+        task = _prepared(recipe, say)
+        folder.mkdir(parents=True)
+        _train(task, directory, interruption, say, resumed=False)
+    directory.steps.unlink()
+    shutil.rmtree(directory.checkpoints)
+    return directory.validation
+
+
 def _prepared(recipe: Recipe, say: Say) -> Task:
     """As `prepare`, with what else has to fit before anything is written."""
     begin_peak_memory(choose_device(recipe.engine.device))
@@ -131,7 +152,11 @@ def _run(
         say(Stage("base", "the model before tuning"))
         base, before = judge_base(task, directory, retention, say)
         retention = retention.as_asked(before)
-        done = _train(task, directory, interruption, say, resumed) if task.recipe.trains else _put_in_context(task, directory, say)
+        if task.recipe.trains:
+            done = _train(task, directory, interruption, say, resumed)
+            save_tuned(task, directory)
+        else:
+            done = _put_in_context(task, directory, say)
         say(Stage("evaluate", "the tuned model" if task.recipe.trains else "the model in its context"))
         judging = time.perf_counter()
         tuned = judge(task, say) if done.context is None else judge_in_context(done.context, say)
@@ -179,7 +204,7 @@ def _train(task: Task, directory: RunDirectory, interruption: Interruption, say:
     head_seconds = _fit_head(task, say) if task.recipe.train.head_first else 0.0
     with chosen_ways(task, planned, directory.path, say) as ways:
         fit = _fit(task, groups, directory, interruption, say, resumed)
-    save_tuned(task, directory)
+    save_validated(directory.validation, task, fit)
     return _Adapted(fit, planned, ways, head_seconds)
 
 

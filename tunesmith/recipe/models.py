@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from tunesmith.recipe.arms import Arms, Budget, Prefer
+from tunesmith.recipe.arms import Arms, Budget, Prefer, Search
 from tunesmith.recipe.base_model import ModelSpec
 from tunesmith.recipe.judge import JudgeSpec
 from tunesmith.recipe.measured import DomainSpec, RetentionSets
@@ -342,6 +342,9 @@ class Recipe(Section):
     arms: Arms | None = None
     """What `tunesmith compare` holds against each other: a list of known arms, or a mapping of arms to what each changes, as `{wide: [method=lora, method.r=64],
     full: null}`; null: the usual ones for the data and the model (docs/comparing.md)."""
+    search: Search = "auto"
+    """What `tunesmith compare` tries of each trained arm on parts of the training rows before it is trained on all; auto: a third, once and three times its learning
+    rate; a mapping of settings to values, as `{train.learning_rate: [1e-4, 1e-3], method.r: [8, 64]}`: each with each, for arms that have them; none: nothing. What an arm names itself stays."""
     budget: Budget | None = None
     """How long `tunesmith compare` may take, as 90s, 20m or 1.5h; null: as long as it takes."""
     prefer: Prefer = "cost"

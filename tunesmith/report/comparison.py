@@ -8,6 +8,7 @@ from typing import Any
 
 from tunesmith.report.numbers import MISSING, compact, count, decimals_for, duration, fixed, listed, numbered, p_value, significant, size
 from tunesmith.report.results import Estimate, OfMetric
+from tunesmith.report.searched import outlook_sentences
 
 __all__ = ["WHY", "ArmRow", "Compared", "comparison_reason", "comparison_verdict", "read_comparison"]
 
@@ -144,6 +145,7 @@ def _sentences(document: Mapping[str, Any]) -> Iterator[str]:
         yield f"Of these {choice} is taken, {WHY[verdict['prefer']]} (prefer: {verdict['prefer']}): {value.text(places) if value else MISSING}."
     yield from _advice(document, found)
     yield from _power(document, found)
+    yield from outlook_sentences(document)
     if document["left_out"]:
         yield f"Left out: {listed([f'{name} ({why.rstrip(chr(46))})' for name, why in document['left_out'].items()])}."
     if any(arm["train_seconds"] for arm in arms.values()):
