@@ -11,5 +11,6 @@ def test_every_alias_is_claimed_by_one_source_before_the_hub() -> None:
             ["Pypi", "Hub"],
             ["Python", "Hub"],
             ["GeneralQuestions", "Hub"],
+            ["DatedFacts", "Hub"],
             ["PythonQuestions", "Hub"],
         )

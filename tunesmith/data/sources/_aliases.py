@@ -3,6 +3,7 @@
 __all__ = ["ALIASES", "DOCUMENTS"]
 
 ALIASES = (
+    "dated-facts",
     "docstring-choices",
     "docstrings",
     "editorials",
