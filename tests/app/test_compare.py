@@ -255,7 +255,9 @@ def test_the_usual_arms_go_by_data_and_model(
     ):
         assert arms_of(recipe, is_causal=is_causal).run == [name for name in usual if name not in ("base", "majority")]
         assert list(arms_of(recipe, is_causal=is_causal).changes) == usual
-    assert {*registry.names("method"), *registry.names("strategy"), "qlora", "base", "majority"} == set(known_arms())
+    methods, strategies = [*registry.names("method"), "qlora"], registry.names("strategy")
+    both = {f"{method}+{strategy}" for method in methods for strategy in strategies}
+    assert {*methods, *strategies, *both, "base", "majority", "scratch"} == set(known_arms())
 
 
 def test_an_arms_recipe_is_the_recipe_with_its_changes(encoder_folder: Path, reviews: Path, tmp_path: Path) -> None:

@@ -175,3 +175,17 @@ def test_documents_that_are_none_are_one_line_before_anything_is_written(
     assert run(["tune", "docstrings", f"model={speaker}", f"data.train={questions}", "data.template=null", *asked]) == code
     assert told in " ".join(capsys.readouterr().err.split())
     assert not (tmp_path / "out").exists()
+
+
+def test_documents_are_learned_as_they_are_and_the_questions_asked_with_their_passages(
+    index: Path, speaker: Path, questions: Path, tmp_path: Path
+) -> None:
+    def learned(name: str, **changes: Any) -> Any:
+        given = {"train": {"max_steps": 2, "examples_per_step": 2}, "evaluate": {"max_new_tokens": 2, "generate_limit": 1}, **changes}
+        recipe = writer(speaker, questions, tmp_path / name, **given)
+        return tune(recipe.model_copy(update={"data": recipe.data.model_copy(update={"documents": "library"})})).report
+
+    plain, shown = learned("plain"), learned("shown", context={"name": "retrieval", "index": str(index), "passages": [1]})
+    assert shown["data"]["splits"]["train"] == plain["data"]["splits"]["train"]
+    assert [step["tokens"] for step in shown["curves"]["train"]] == [step["tokens"] for step in plain["curves"]["train"]]
+    assert shown["context"]["tokens"]["mean"] > shown["context"]["plain_tokens"]["mean"]

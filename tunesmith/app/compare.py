@@ -14,6 +14,7 @@ from typing import Any
 from tunesmith.app.anchor import anchored
 from tunesmith.app.arms import arm_recipe, arms_of
 from tunesmith.app.compare_document import build_comparison
+from tunesmith.app.dataset import reading_once
 from tunesmith.app.group import Group, finish, named, running, unfinished_or_new
 from tunesmith.app.interruption import Interruption
 from tunesmith.app.plan import Plan
@@ -40,7 +41,7 @@ def compare(recipe: Recipe, *, progress: Say | None = None) -> Group:
     Where the same was begun before and interrupted or failed, it goes on with that.
     Raises: RecipeError, for arms that are not known or do not apply; UsageError, where the budget holds no arm; TunesmithError, as `tune`, where every arm fails.
     """
-    with Interruption() as interruption:
+    with Interruption() as interruption, reading_once():
         say = interruption.checked(progress)
         recipe = anchored(recipe)
         model = recipe.model
@@ -54,7 +55,7 @@ def resume_comparison(directory: GroupDirectory, *, progress: Say | None = None)
     """Go on with a comparison that was interrupted. Raises: RunError, where it is finished; as `compare`."""
     if directory.status == "done":
         raise RunError(f"{directory.path}: this comparison is finished. `tunesmith runs show {directory.path}` shows it.")
-    with Interruption() as interruption:
+    with Interruption() as interruption, reading_once():
         return _run(directory, load(directory.recipe), interruption.checked(progress))
 
 

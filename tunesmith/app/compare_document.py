@@ -12,6 +12,7 @@ from tunesmith.app.arms import BASE, MAJORITY
 from tunesmith.app.compare_search import at_the_edge, searched_facts
 from tunesmith.app.fitting import make_metrics
 from tunesmith.app.group_document import group_facts
+from tunesmith.app.judges import ENDPOINT_PREFIX
 from tunesmith.app.predictions import read_predictions, stats_of
 from tunesmith.app.search import Search
 from tunesmith.comparison.preference import PREFERENCES, Cost, chosen, front
@@ -24,6 +25,7 @@ from tunesmith.evaluation.differences import paired_difference
 from tunesmith.evaluation.score import evaluate_metric
 from tunesmith.recipe import Recipe, dump, load
 from tunesmith.report import comparison_reason
+from tunesmith.report.context import adapted_by
 
 __all__ = ["build_comparison", "is_renewed"]
 
@@ -113,6 +115,7 @@ def _document(
         "arms": {name: _said(arm, changes[name], found, differences, choice) for name, arm in arms.items()},
         "left_out": dict(left_out),
         **searched,
+        "pretraining": differences.get(("scratch", "full")) or _turned(differences.get(("full", "scratch"))),
         "front": {by: front(list(arms), costs, by) for by in _COSTS},
         "verdict": {
             "best": list(found.best),
@@ -172,11 +175,12 @@ def _of_run(
         _number(cost["peak_memory_bytes"]),
         cost["saved_bytes"],
         is_renewed_without_training=is_renewed(context),
+        is_asked_here=not load(run.recipe).model.source.startswith(ENDPOINT_PREFIX),
     )
     about = {
         "run": run.id,
         "directory": str(run.path),
-        "method": context["strategy"] if context else report["task"]["method"],
+        "method": adapted_by(report),
         "trainable_parameters": cost["trainable_parameters"],
         "prompt_tokens": context["tokens"]["mean"] if context and context["tokens"] else None,
         "index_seconds": context["index_seconds"] if context else None,

@@ -31,7 +31,7 @@ def compare(
         str | None,
         typer.Option(
             metavar="WHAT",
-            help="What decides where the test rows do not: cost, accuracy, latency, memory or freshness; `prefer` of the recipe.",
+            help="What decides where the test rows do not: cost, accuracy, latency, memory, privacy or freshness; `prefer` of the recipe.",
             show_default=False,
         ),
     ] = None,

@@ -57,4 +57,4 @@ Budget = Annotated[float, Field(gt=0), BeforeValidator(_seconds)]
 """Seconds, which may be written as 20m."""
 Search = Annotated[Literal["auto", "none"] | dict[str, list[Any]], BeforeValidator(_searched)]
 """Settings -> the values of each that are tried, as `{train.learning_rate: [1e-4, 1e-3]}`."""
-Prefer = Literal["cost", "accuracy", "latency", "memory", "freshness"]
+Prefer = Literal["cost", "accuracy", "latency", "memory", "privacy", "freshness"]

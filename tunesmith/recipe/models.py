@@ -330,7 +330,8 @@ class Recipe(Section):
     method: Annotated[PluginSpec, plugin("method", none=NOTHING)] = Field(default_factory=lambda: PluginSpec.resolve("method", "lora"))
     """What trains; none: nothing, and what `context` says adapts the model alone."""
     context: Annotated[PluginSpec, plugin("strategy")] | None = None
-    """What is put into the model's context in place of training, with `method: none` (docs/in-context.md); null: the question alone."""
+    """What is put into the model's context: in place of training, with `method: none`, or beside it, in the training's prompts too (docs/in-context.md); null: the
+    question alone."""
     objective: Annotated[PluginSpec, plugin("objective")] | None = None
     """What is learned; null: found from the data."""
     train: TrainSpec = TrainSpec()
@@ -349,7 +350,7 @@ class Recipe(Section):
     """How long `tunesmith compare` may take, as 90s, 20m or 1.5h; null: as long as it takes."""
     prefer: Prefer = "cost"
     """Which arm `tunesmith compare` takes of those that the test rows do not tell apart: the one that is cheapest to train and to ask, the best by its value, the quickest to
-    answer, the smallest in memory, or the one that is brought up to date without training."""
+    answer, the smallest in memory, the one whose questions stay on this machine, or the one that is brought up to date without training."""
     seed: int = Field(default=0, ge=0, lt=2**32)
     """Seed of everything that is drawn."""
     output_dir: str | None = None
@@ -370,10 +371,6 @@ class Recipe(Section):
             raise _wrong(
                 "data.documents",
                 "is for a method to learn, and none trains nothing. Name a method, or have them looked up: context=retrieval.",
-            )
-        if self.trains and self.context is not None:
-            raise _wrong(
-                "context", f"stands beside the method {self.method.name}: it is for a model of which nothing is trained. Set method=none."
             )
         return self
 
