@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from benchmarks import results
+from benchmarks import prediction, results
 from benchmarks.benches import BENCHES
 from benchmarks.data import TITLE as DATA
 from benchmarks.data import run_data
@@ -32,8 +32,9 @@ ON_THEIR_OWN = {
     "methods": (methods.TITLE, methods.main),
     "few-shot": (few_shot.TITLE, few_shot.main),
     "forgetting": (forgetting.TITLE, forgetting.main),
+    "prediction": (prediction.TITLE, prediction.main),
 }
-"""Commands with options of their own, whose documents are pages of docs/."""
+"""Commands with options of their own."""
 
 
 def run(name: str, options: Options, say: Say) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from tunesmith.app.judge_compare import judge_tuned, require_answers
 from tunesmith.app.judged import judge
 from tunesmith.app.machine import begin_peak_memory, choose_device, machine_facts, versions
 from tunesmith.app.plan import Plan, make_plan, step_plan, without_training
+from tunesmith.app.predicting import expected, with_predictions
 from tunesmith.app.predictions import write_predictions
 from tunesmith.app.recording import recorded
 from tunesmith.app.retention import Retention, ask
@@ -30,6 +31,7 @@ from tunesmith.app.task import Say, Task, attach, learning_rate, prepare
 from tunesmith.app.training import NO_FIT, Fit, Fitting, Validator, evenly_spaced
 from tunesmith.app.validation import make_validator
 from tunesmith.app.ways import NO_WAYS, Ways, chosen_ways
+from tunesmith.comparison.cost_model import Predicted
 from tunesmith.core.errors import RunError, TunesmithError
 from tunesmith.core.events import Event, Notice, Stage
 from tunesmith.core.files import write_json, write_text
@@ -88,8 +90,9 @@ def resume(path: Path, *, progress: Callable[[Event], None] | None = None) -> Ru
 def plan(recipe: Recipe) -> Plan:
     """What `tune` would do and need: steps, tokens, memory, disk, time. Nothing is trained or written."""
     task = _prepared(recipe, _silence)
-    read_retention(task)
-    return make_plan(task, attach(task), dump(recipe)) if recipe.trains else without_training(task, dump(recipe))
+    found = expected(task, read_retention(task))
+    planned = make_plan(task, attach(task), dump(recipe)) if recipe.trains else without_training(task, dump(recipe))
+    return with_predictions(planned, found)
 
 
 def _prepared(recipe: Recipe, say: Say) -> Task:
@@ -128,10 +131,17 @@ def _run(
     resumed: bool = False,
 ) -> Run:
     with recorded(directory, started):
+        found = expected(task, retention)
         say(Stage("base", "the model before tuning"))
         base, before = judge_base(task, directory, retention, say)
         retention = retention.as_asked(before)
-        done = _train(task, directory, interruption, say, resumed) if task.recipe.trains else _put_in_context(task, directory, say)
+        give_back_freed_memory()
+        done = (
+            _train(task, directory, interruption, say, resumed, found)
+            if task.recipe.trains
+            else _put_in_context(task, directory, say, found)
+        )
+        give_back_freed_memory()
         say(Stage("evaluate", "the tuned model" if task.recipe.trains else "the model in its context"))
         judging = time.perf_counter()
         tuned = judge(task, say) if done.context is None else judge_in_context(done.context, say)
@@ -171,9 +181,9 @@ class _Adapted:
     context: InContext | None = None
 
 
-def _train(task: Task, directory: RunDirectory, interruption: Interruption, say: Say, resumed: bool) -> _Adapted:
+def _train(task: Task, directory: RunDirectory, interruption: Interruption, say: Say, resumed: bool, found: Predicted) -> _Adapted:
     groups = attach(task)
-    planned = make_plan(task, groups, "")
+    planned = with_predictions(make_plan(task, groups, ""), found)
     say(Stage("train", f"{task.recipe.method.name}, {planned.num_steps} steps"))
     # of a run that goes on too: where it has a checkpoint, that comes after
     head_seconds = _fit_head(task, say) if task.recipe.train.head_first else 0.0
@@ -183,11 +193,11 @@ def _train(task: Task, directory: RunDirectory, interruption: Interruption, say:
     return _Adapted(fit, planned, ways, head_seconds)
 
 
-def _put_in_context(task: Task, directory: RunDirectory, say: Say) -> _Adapted:
+def _put_in_context(task: Task, directory: RunDirectory, say: Say, found: Predicted) -> _Adapted:
     say(Stage("context", task.recipe.context.name if task.recipe.context else ""))
     chosen = in_context(task, say)
     save_shots(directory.context, chosen.shots)
-    return _Adapted(NO_FIT, without_training(task, ""), NO_WAYS, context=chosen)
+    return _Adapted(NO_FIT, with_predictions(without_training(task, ""), found), NO_WAYS, context=chosen)
 
 
 def _fit_head(task: Task, say: Say) -> float:

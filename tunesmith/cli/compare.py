@@ -65,6 +65,7 @@ def print_comparison(document: Mapping[str, Any], group: GroupDirectory) -> None
     from tunesmith.cli.tables import first_that_fits
     from tunesmith.report.comparison import read_comparison
     from tunesmith.report.numbers import duration
+    from tunesmith.report.predicted import arm_predictions
 
     out, found = console(), read_comparison(document)
     out.print()
@@ -77,6 +78,8 @@ def print_comparison(document: Mapping[str, Any], group: GroupDirectory) -> None
         out.print(f"  {document['verdict']['command']}", soft_wrap=True, style="dim")
     for warning in document["warnings"]:
         out.print(f"warning: {warning}", style="yellow")
+    for name, predicted in arm_predictions(document).items():
+        out.print(f"{name}: {'; '.join(one.text for one in predicted)}", style="dim", soft_wrap=False)
     cost = document["cost"]
     out.print(f"trained in {duration(cost['train_seconds'])} · {duration(cost['total_seconds'])} in all", style="dim")
     out.print(f"report: {group.report_html}", style="bold")

@@ -14,6 +14,7 @@ from tunesmith.report.group_page import room
 from tunesmith.report.intervals import upright, whisker
 from tunesmith.report.numbers import duration, size
 from tunesmith.report.page import environment
+from tunesmith.report.predicted import arm_predictions
 from tunesmith.report.results import file_name
 from tunesmith.report.svg import Scale, element, label, level_lines, path, picture, tick_text, ticks
 
@@ -45,6 +46,7 @@ def comparison_page(document: Mapping[str, Any]) -> str:
         "verdict": comparison_verdict(document),
         "arms_panel": arms_panel(found),
         "cost_panels": [panel for panel in panels if panel],
+        "predictions": arm_predictions(document),
         "has_prompts": any(row.prompt_tokens for row in found.rows),
     }
     return environment().get_template("comparison.html.j2").render(context)
