@@ -1,6 +1,7 @@
 """Advise: what of a comparison fits this machine, what each arm would take, and which are worth trying, before anything runs."""
 
 import shutil
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -65,7 +66,8 @@ def advise(recipe: Recipe, *, want: Want | None = None, probes: bool = True, pro
     recipe = anchored(recipe)
     task = prepare(_plain(recipe), say)
     situation = _situation(task, want or "behaviour")
-    arms, left_out = _applying(recipe, task)
+    with warnings.catch_warnings(action="ignore", category=FutureWarning):  # of what libraries will rename
+        arms, left_out = _applying(recipe, task)
     if probes:
         _probe(arms, say)
     limits = _limits(recipe, task, say)

@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from statistics import fmean
@@ -41,6 +42,10 @@ _PROMPT_TOKENS = 32
 """Of each prompt, the last: what is read before an answer is another pass."""
 _WRITING_TOKENS = 8192
 """Of prompts and answers that are kept at a time."""
+
+
+_TITLES: Mapping[Pass, str] = {"read": "reading", "write": "writing", "full": "training all", "adapter": "training a small part"}
+_TRAINED = ("full", "adapter")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,32 +85,36 @@ def known_rates(task: Task, passes: Collection[Pass]) -> Rates | None:
     )
 
 
-def probed(task: Task, recipes: dict[Pass, Recipe], say: Say) -> None:
+def probed(task: Task, recipes: Mapping[Pass, Recipe], say: Say) -> None:
     """Measure what is not known of the task's model yet.
 
     Args:
         task: tells what is known; nothing is done with its model.
         recipes: for each pass a recipe that has it, of the same model and rows.
     """
-    for name, recipe in recipes.items():
-        if _read(_file(task, name)) is not None:
-            continue
-        say(Stage("probe", {"read": "reading", "write": "writing", "full": "training all of it", "adapter": "training a small part"}[name]))
-        write_json(_file(task, name), _probe(name, recipe))
+    missing = [name for name in recipes if _read(_file(task, name)) is None]
+    asked, trained = [name for name in missing if name not in _TRAINED], [name for name in missing if name in _TRAINED]
+    sittings = [[*asked, *trained[:1]], *([name] for name in trained[1:])] if missing else []
+    for sitting in sittings:
+        say(Stage("probe", ", ".join(_TITLES[name] for name in sitting)))
+        for name, measured in _probe(recipes[sitting[-1]], sitting).items():
+            write_json(_file(task, name), asdict(measured))
         give_back_freed_memory()
 
 
-def _probe(name: Pass, recipe: Recipe) -> dict[str, float]:
+def _probe(recipe: Recipe, passes: Sequence[Pass]) -> dict[Pass, _Measured]:
+    """Run passes with one model; what trains comes last, as it changes it."""
     started = time.perf_counter()
     task = prepare(recipe, _silence)
-    prepared = time.perf_counter() - started
-    give_back_freed_memory()
-    before = resident_bytes(task.device)
-    begin_peak_memory(task.device)
-    shown = _PASSES[name](task)
-    used = max(0, peak_memory_bytes(task.device) - before - shown.kept_bytes) if before else 0
-    bytes_per_token = used / (shown.tokens * scattering(shown.num_steps))
-    return asdict(_Measured(shown.seconds_per_token, bytes_per_token, prepared, before))
+    prepared, found = time.perf_counter() - started, dict[Pass, _Measured]()
+    for name in passes:
+        give_back_freed_memory()
+        before = resident_bytes(task.device)
+        begin_peak_memory(task.device)
+        shown = _PASSES[name](task)
+        used = max(0, peak_memory_bytes(task.device) - before - shown.kept_bytes) if before else 0
+        found[name] = _Measured(shown.seconds_per_token, used / (shown.tokens * scattering(shown.num_steps)), prepared, before)
+    return found
 
 
 def _reading(task: Task) -> _Shown:
@@ -191,7 +200,6 @@ def _some(rows: Sequence[Row], most: int) -> list[Row]:
 def _file(task: Task, name: Pass) -> Path:
     """In the cache, named by a hash of what a token's time depends on, but for the rows themselves: their length counts in doublings."""
     recipe, source = task.recipe, task.model.source
-    machine = {key: value for key, value in machine_facts(task.device).items() if key != "memory_bytes"}
     length = round(math.log2(fmean(sizes(task.splits["train"].rows))))
     engine = recipe.engine.model_dump(mode="json", exclude={"device"})
     model = (
@@ -202,7 +210,13 @@ def _file(task: Task, name: Pass) -> Path:
         task.model.facts.max_length,
     )
     cut = (recipe.train.examples_per_step, recipe.train.optimizer, length, task.objective_name)
-    return cache_folder("probe") / f"{hash_of(name, machine, versions(), model, engine, cut)}.json"
+    return cache_folder("probe") / f"{hash_of(name, _machine(task.device), model, engine, cut)}.json"
+
+
+@cache
+def _machine(device: torch.device) -> str:
+    """A hash of the machine and of the versions that run on it."""
+    return hash_of({key: value for key, value in machine_facts(device).items() if key != "memory_bytes"}, versions())
 
 
 def _read(file: Path) -> _Measured | None:
