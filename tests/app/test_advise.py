@@ -1,6 +1,7 @@
 """Advice before anything runs, on tiny models: what applies, what it would take, where a reason comes from, and a recipe that runs."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from tunesmith.app import advise as advising
 from tunesmith.app import probe as probing
 from tunesmith.app.advise import advise, recommended
 from tunesmith.app.compare import compare
-from tunesmith.app.predicting import predicted_seconds
+from tunesmith.app.predicting import calibrate, predicted_seconds
 from tunesmith.app.tune import tune
 from tunesmith.core.errors import UsageError
 from tunesmith.recipe import parse
@@ -87,7 +88,7 @@ def test_what_was_probed_once_is_not_probed_again(
     assert {arm["total_seconds"] for name, arm in found["arms"].items() if name != "majority"} == {None}
     assert {arm["fits"] for name, arm in found["arms"].items() if name != "majority"} == {None}
     with pytest.raises(pytest.fail.Exception, match="probed again"):
-        predicted_seconds(other, [])
+        calibrate(other, lambda event: None)
 
 
 def test_a_writer_is_shown_examples_and_its_answers_take_time(decoder_folder: Path, pairs_csv: Path, tmp_path: Path) -> None:
@@ -103,12 +104,20 @@ def test_a_writer_is_shown_examples_and_its_answers_take_time(decoder_folder: Pa
     assert few["total_seconds"] > zero["total_seconds"] > 0
 
 
-def test_an_arm_before_corrects_the_prediction_of_the_next(encoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:
-    recipe = classifier(encoder_folder, reviews_csv, tmp_path / "out", train=QUICK)
-    alone = predicted_seconds(recipe, [])
-    slow = {"cost": {"total_seconds": 30.0}, "predicted": {"total_seconds": 10.0}}
-    unknown = {"cost": {"total_seconds": 30.0}, "predicted": {"total_seconds": None}}
-    assert predicted_seconds(recipe, [slow, unknown]) == pytest.approx(3 * alone)
+def test_a_prediction_is_corrected_by_what_arms_before_took() -> None:
+    planned: Any = SimpleNamespace(total_seconds=10.0, train_seconds=7.0)
+    assert predicted_seconds(planned, []) == 10.0
+    slow = {"cost": {"total_seconds": 30.0, "train_seconds": 6.0}, "predicted": {"total_seconds": 10.0, "train_seconds": 3.0}}
+    unknown = {"cost": {"total_seconds": 5.0, "train_seconds": 0.0}, "predicted": {"total_seconds": None, "train_seconds": 0.0}}
+    assert predicted_seconds(planned, [slow, unknown]) == 30.0
+
+
+def test_where_no_probe_knows_the_model_the_plan_is_corrected_and_the_rest_is_what_it_took_at_most() -> None:
+    planned: Any = SimpleNamespace(total_seconds=None, train_seconds=7.0)
+    assert predicted_seconds(planned, []) == 7.0
+    twice = {"cost": {"train_seconds": 6.0, "total_seconds": 10.0}, "predicted": {"train_seconds": 3.0}}
+    shown = {"cost": {"train_seconds": 0.0, "total_seconds": 5.0}, "predicted": {"train_seconds": 0.0}}
+    assert predicted_seconds(planned, [twice, shown]) == 2 * 7.0 + 5.0
 
 
 def _arm(seconds: float | None, *, fits: bool | None = True, worth: bool = True) -> dict[str, Any]:

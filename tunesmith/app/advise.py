@@ -10,7 +10,7 @@ from typing import Any
 from tunesmith.app.anchor import anchored
 from tunesmith.app.arms import BASE, MAJORITY, arm_recipe, known_arms
 from tunesmith.app.chosen_method import chosen_method
-from tunesmith.app.in_context import check_context
+from tunesmith.app.in_context import check_context, largest_context
 from tunesmith.app.machine import available_memory_bytes, machine_facts
 from tunesmith.app.measured_arms import measured_before
 from tunesmith.app.placing import changes_nothing
@@ -73,7 +73,10 @@ def advise(recipe: Recipe, *, want: Want | None = None, probes: bool = True, pro
     limits = _limits(recipe, task, say)
     predicted = _predicted(arms, task)
     measured = measured_before(task.kind)
-    reasons = {name: [*reasons_for(_known_as(recipe, name), situation), *measured.get(name, ())] for name in [*_free(task), *arms]}
+    reasons = {
+        name: [*(reason for part in _parts(recipe, name) for reason in reasons_for(part, situation)), *measured.get(name, ())]
+        for name in [*_free(task), *arms]
+    }
     entries = {name: _entry(predicted[name], arms[name].work if name in arms else None, reasons[name], limits) for name in reasons}
     chosen = recommended(entries, recipe.budget)
     made = recipe.model_copy(update={"arms": {name: _changes(recipe, name) for name in chosen}})
@@ -115,13 +118,13 @@ def _changes(recipe: Recipe, name: str) -> list[str] | None:
     return (recipe.arms or {}).get(name)
 
 
-def _known_as(recipe: Recipe, name: str) -> str:
-    """The method or strategy of an arm of the recipe's own; else its name."""
+def _parts(recipe: Recipe, name: str) -> list[str]:
+    """The method and the strategy of an arm of the recipe's own, or that its name joins; else its name."""
     changes = _changes(recipe, name)
     if not changes:
-        return name
+        return name.split("+")
     one = arm_recipe(recipe, name, changes)
-    return one.method.name if one.trains or one.context is None else one.context.name
+    return [*([one.method.name] if one.trains else []), *([one.context.name] if one.context else [])]
 
 
 def _free(task: Task) -> list[str]:
@@ -132,11 +135,15 @@ def _free(task: Task) -> list[str]:
 def _applying(recipe: Recipe, task: Task) -> tuple[dict[str, _Arm], dict[str, str]]:
     """The arms that apply to the data and the model, and why the others do not."""
     found, left_out, prepared = dict[str, _Arm](), dict[str, str](), dict[str, Task]()
-    for name, changes in {**known_arms(), **(recipe.arms or {})}.items():
+    known = known_arms()
+    alone = {
+        name: changes for name, changes in known.items() if "+" not in name
+    }  # a method and a context are looked at where the recipe names them
+    for name, changes in {**alone, **(recipe.arms or {})}.items():
         if name in _FREE:
             continue
         try:
-            one = _plain(arm_recipe(recipe, name, changes if changes is not None else known_arms()[name]))
+            one = _plain(arm_recipe(recipe, name, known.get(name, []) if changes is None else changes))
             found[name] = _arm(_task_of(one, task, prepared))
         except TunesmithError as error:
             left_out[name] = one_line(error).removeprefix(f"{recipe.name}: ")
@@ -159,7 +166,8 @@ def _arm(task: Task) -> _Arm:
     check_context(task)
     if task.recipe.trains and changes_nothing(task.method, task.model.trunk) and not task.objective.heads(task.encoder):
         raise MethodError(f"trains only a new head, and the objective {task.objective_name} has none.")
-    return _Arm(task, counted(task, read_retention(task), asks_base=False))
+    shown = largest_context(task, _silence) if task.recipe.trains and task.recipe.context is not None else None
+    return _Arm(task, counted(task, read_retention(task), asks_base=False, shown=shown))
 
 
 def _probe(arms: Mapping[str, _Arm], say: Say) -> None:

@@ -28,24 +28,25 @@ _AT_ONCE = 8192
 """Tokens of prompts, with their choices or their answers, that are computed or kept at a time."""
 
 
-def counted(task: Task, retention: Retention, *, asks_base: bool) -> Work:
+def counted(task: Task, retention: Retention, *, asks_base: bool, shown: Task | None = None) -> Work:
     """The work of a task's whole run, whose method was not applied yet.
 
     Args:
         retention: what is asked beside its own rows.
         asks_base: whether the base is asked too, and no earlier run has its answers.
+        shown: the task as the model reads it, where a context stands beside what is trained.
     """
-    read, written = _judged(task) if task.recipe.trains else _in_context(task)
-    remembered = 0 if not retention.tasks else sum(sum(one.lengths(task)) for one in retention.tasks.values())
-    read += remembered * (2 if asks_base else 1)
+    learned = shown or task
+    read, written = _judged(learned) if task.recipe.trains else _in_context(task)
+    read += _tried_tokens(task) if task.recipe.context is not None else 0
+    read += sum(sum(one.lengths(task)) for one in retention.tasks.values()) * (2 if asks_base else 1)
     if asks_base:
         base = base_work(task)
         read, written = read + base.read_tokens, written + base.written_tokens
-    asked = _asked_at_once(task, asks_base=asks_base)
+    asked = _asked_at_once(learned, asks_base=asks_base)
     kept = _AT_ONCE if written else 0
-    if not task.recipe.trains:
-        return Work(kind="none", read_tokens=read, written_tokens=written, batch_tokens=asked, kept_tokens=kept)
-    return replace(_trained(task), read_tokens=read, written_tokens=written, batch_tokens=asked, kept_tokens=kept)
+    work = _trained(learned) if task.recipe.trains else Work(kind="none")
+    return replace(work, read_tokens=read, written_tokens=written, batch_tokens=asked, kept_tokens=kept)
 
 
 def base_work(task: Task) -> Work:
@@ -151,11 +152,9 @@ def _written(task: Task, answer_tokens: int) -> tuple[int, int]:
 
 
 def _in_context(task: Task) -> tuple[int, int]:
-    """Tokens that are read and written with something in the context: each way to ask on validation rows, one of them on the test rows."""
+    """Tokens of the test rows, read and written with something in the context."""
     strategy = strategy_of(task.recipe)
     variants = strategy.variants()
-    num_tried = min(strategy.validation_rows, len(task.splits["validation"].examples)) if len(variants) > 1 else 0
-    tried_tokens = sum(_read_with(task, strategy, variant, num_tried, "validation") for variant in variants)
     shown = [_read_with(task, strategy, variant, _num_judged(task), "test") for variant in variants]
     most = task.recipe.evaluate.max_new_tokens
     examples = any(variant.num_shots for variant in variants)
@@ -164,7 +163,15 @@ def _in_context(task: Task) -> tuple[int, int]:
     longer = (
         fmean(_context_tokens(task, strategy, variant) for variant in variants) * num_answers * (0 if _is_shared(task, strategy) else 1)
     )
-    return round(tried_tokens + fmean(shown) + read + longer), written
+    return round(fmean(shown) + read + longer), written
+
+
+def _tried_tokens(task: Task) -> int:
+    """Of the validation rows, in each way to ask that is tried."""
+    strategy = strategy_of(task.recipe)
+    variants = strategy.variants()
+    num_rows = min(strategy.validation_rows, len(task.splits["validation"].examples)) if len(variants) > 1 else 0
+    return round(sum(_read_with(task, strategy, variant, num_rows, "validation") for variant in variants))
 
 
 def _read_with(task: Task, strategy: Strategy, variant: Variant, num_rows: int, split: str) -> float:

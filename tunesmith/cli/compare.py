@@ -31,7 +31,7 @@ def compare(
         str | None,
         typer.Option(
             metavar="WHAT",
-            help="What decides where the test rows do not: cost, accuracy, latency, memory or freshness; `prefer` of the recipe.",
+            help="What decides where the test rows do not: cost, accuracy, latency, memory, privacy or freshness; `prefer` of the recipe.",
             show_default=False,
         ),
     ] = None,
@@ -78,10 +78,14 @@ def print_comparison(document: Mapping[str, Any], group: GroupDirectory) -> None
         out.print(f"  {document['verdict']['command']}", soft_wrap=True, style="dim")
     for warning in document["warnings"]:
         out.print(f"warning: {warning}", style="yellow")
+    taken = [f"{name} {' '.join(one['changes'])}" for name, one in document["search"].items() if not one["is_stopped"]]
+    if taken:
+        out.print(f"searched on validation rows: {'; '.join(taken)}", style="dim", soft_wrap=False)
     for name, predicted in arm_predictions(document).items():
         out.print(f"{name}: {'; '.join(one.text for one in predicted)}", style="dim", soft_wrap=False)
     cost = document["cost"]
-    out.print(f"trained in {duration(cost['train_seconds'])} · {duration(cost['total_seconds'])} in all", style="dim")
+    searched = f" and {duration(cost['search_seconds'])} of trials" if cost["search_seconds"] else ""
+    out.print(f"trained in {duration(cost['train_seconds'])}{searched} · {duration(cost['total_seconds'])} in all", style="dim")
     out.print(f"report: {group.report_html}", style="bold")
 
 

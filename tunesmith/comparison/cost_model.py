@@ -94,8 +94,11 @@ class Predicted:
 
 def passes_of(work: Work) -> list[Pass]:
     """The passes whose rates it takes to predict it."""
-    trained, writes = _TRAINED.get(work.kind), bool(work.written_tokens)
-    return ["read", *([trained] if trained else []), *(["write"] if writes else [])]
+    trained = _TRAINED.get(work.kind)
+    found: list[Pass] = ["read"]
+    found += [trained] if trained else []
+    found += ["write"] if work.written_tokens else []
+    return found
 
 
 def scattering(num_steps: int) -> float:
