@@ -202,7 +202,11 @@ def _pretraining(document: Mapping[str, Any], found: Compared) -> Iterator[str]:
     sign = 1.0 if found.higher_is_better else -1.0
     what = "what the pretrained weights gave does not show on these rows"
     if gap.low is not None and gap.high is not None and gap.low * gap.high > 0:
-        what = "that is what the pretrained weights gave, with so many rows and at these rates" if sign * gap.value < 0 else "the pretrained weights did not help"
+        what = (
+            "that is what the pretrained weights gave, with so many rows and at these rates"
+            if sign * gap.value < 0
+            else "the pretrained weights did not help"
+        )
     yield f"Random weights (scratch) reached {scratch}, the pretrained ones (full) {full}; the difference is {gap.change_text(found.decimals)}: {what}."
 
 
