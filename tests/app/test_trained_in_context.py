@@ -13,6 +13,7 @@ import transformers
 from tiny_recipes import classifier, stop_at, writer
 
 from tunesmith.app.arms import known_arms
+from tunesmith.app.axes import measure_axes
 from tunesmith.app.compare import compare
 from tunesmith.app.compare_document import is_renewed
 from tunesmith.app.index_build import build_index
@@ -258,3 +259,13 @@ def test_a_quantized_copy_is_judged_in_the_context(speaker: Path, questions: Pat
     found = quantize(done.directory, "bf16", output=tmp_path / "small")
     before = found["metrics"]["bits_per_byte"]["before"]["value"]
     assert before == pytest.approx(done.report["metrics"]["bits_per_byte"]["tuned"]["value"], rel=1e-3)
+
+
+def test_axes_ask_in_the_context_and_count_its_tokens(speaker: Path, pairs_csv: Path, tmp_path: Path) -> None:
+    done = tune(writer(speaker, pairs_csv, tmp_path / "out", context={"name": "few_shot", "shots": [3]}, train=SMALL))
+    found = measure_axes(done.directory, toxicity_classifier="none")
+    tokens = done.report["context"]["tokens"]["mean"]
+    base, tuned = (found[side]["efficiency"]["prompt_tokens_per_row"] for side in ("base", "tuned"))
+    assert tuned == pytest.approx(tokens)
+    assert tuned > 3 * base
+    assert found["tuned"]["score"]["value"] == pytest.approx(done.report["metrics"]["chrf"]["tuned"]["value"])

@@ -200,7 +200,7 @@ def _num_prompt_tokens(speaker: Tuned, examples: Sequence[Example]) -> int:
     if facts.is_encoder_decoder:
         return sum(len(encoder.encode(example).source) for example in examples)
     if facts.has_lm_head:
-        return sum(min(len(prompt), longest_prompt(facts)) for prompt in encoder.prompts(examples))
+        return sum(min(len(prompt), longest_prompt(facts)) for prompt in encoder.prompts(speaker.shown(examples)))
     return sum(len(encoder.encode(example).tokens) for example in examples)
 
 

@@ -117,12 +117,13 @@ class Tuned:
         return len(self.encoder.encode(asked).source if self.model.facts.is_encoder_decoder else self.encoder.prompt(asked))
 
     def _asked(self, messages: Iterable[Message]) -> Prompt:
-        asked = Prompt(tuple(messages), _HERE)
-        if self.shots is None:
-            return asked
-        (shown,) = self._with_shots(self.shots, [asked], None).examples
+        (shown,) = self.shown([Prompt(tuple(messages), _HERE)])
         assert isinstance(shown, Prompt)
         return shown
+
+    def shown(self, examples: Sequence[Example]) -> Sequence[Example]:
+        """The examples with what stands before each in the run's context."""
+        return examples if self.shots is None else self._with_shots(self.shots, examples, None).examples
 
     def _with_shots(self, shots: Shots, examples: Sequence[Example], max_new_tokens: int | None) -> Put:
         """The examples as they were asked when the run was judged; with less before them where the answers may be longer than then."""
