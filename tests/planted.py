@@ -16,7 +16,7 @@ from tunesmith.recipe import from_mapping
 __all__ = ["PLANTS", "Plant", "is_found"]
 
 _UNTRAINED, _TRAINED = ("majority", "base", "zero_shot", "few_shot"), ("head", "lora", "full")
-_TRAIN = {"epochs": 1, "examples_per_step": 16, "learning_rate": 3e-3}
+_TRAIN = {"epochs": 1, "examples_per_step": 32, "learning_rate": 3e-3}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +72,7 @@ def _zero_shot(draw: random.Random, model: Path, folder: Path) -> dict[str, Any]
     data = _written(folder, {"train": 24, "validation": 40, "test": 100}, row)
     wordings = json.dumps(["{text}", f"{{text}} {cue}"])
     zero_shot = ["method=none", "context=zero_shot", f"context.templates={wordings}"]
-    return {"data": data, "arms": dict.fromkeys((*_UNTRAINED, *_TRAINED)) | {"zero_shot": zero_shot}}
+    return {"data": data, "train": {**_TRAIN, "epochs": 8}, "arms": dict.fromkeys((*_UNTRAINED, *_TRAINED)) | {"zero_shot": zero_shot}}
 
 
 def _training(draw: random.Random, model: Path, folder: Path) -> dict[str, Any]:
