@@ -16,7 +16,7 @@ test: $(STAMP)  ## all tests that take seconds each
 test-slow: $(STAMP)  ## the tests that take minutes
 	$(BIN)/python -m pytest -q -m slow
 
-test-planted: $(STAMP)  ## verdicts of comparisons on data in which the right one is known, some twelve minutes
+test-planted: $(STAMP)  ## verdicts of comparisons on data in which the right one is known, some eight minutes
 	$(BIN)/python -m pytest -q -s -m slow tests/app/test_planted.py
 
 bench: $(STAMP)  ## speed and memory against other programs, some minutes
