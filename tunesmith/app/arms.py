@@ -55,8 +55,11 @@ class Arms:
 def known_arms() -> dict[str, list[str]]:
     """Name -> changes of the recipe, as on the command line."""
     in_context = {name: ["method=none", f"context={name}"] for name in registry.names("strategy")}
-    trained = {name: [f"method={name}", "context=null"] for name in (*registry.names("method"), *METHOD_OVERLAYS)}
-    return {BASE: [], MAJORITY: [], **in_context, **trained}
+    methods = (*registry.names("method"), *METHOD_OVERLAYS)
+    trained = {name: [f"method={name}", "context=null"] for name in methods}
+    both = {f"{method}+{name}": [f"method={method}", f"context={name}"] for method in methods for name in in_context}
+    scratch = {"scratch": ["model.weights=random", "method=full", "context=null"]}
+    return {BASE: [], MAJORITY: [], **in_context, **trained, **both, **scratch}
 
 
 def arms_of(recipe: Recipe, *, is_causal: bool) -> Arms:
@@ -88,7 +91,7 @@ def arms_of(recipe: Recipe, *, is_causal: bool) -> Arms:
 
 def arm_recipe(recipe: Recipe, name: str, changes: Sequence[str]) -> Recipe:
     """The recipe of an arm. Raises: RecipeError, for changes that do not go with it."""
-    own = {**parse_yaml(dump(recipe), recipe.name), "arms": None, "budget": None}
+    own = {**parse_yaml(dump(recipe), recipe.name), "arms": None, "budget": None, "search": "auto"}
     try:
         return from_mapping(own, name=recipe.name, where=f"{recipe.name}: arms.{name}", overrides=changes)
     except RecipeError as error:
@@ -99,7 +102,7 @@ def arm_recipe(recipe: Recipe, name: str, changes: Sequence[str]) -> Recipe:
 def _usual(recipe: Recipe, data: PreparedData, *, is_causal: bool) -> tuple[str, ...]:
     """The quickest first: of labels, of a language model that answers, of other heads, and of anything else."""
     judged = _judged(recipe, data)
-    is_shown = is_causal and not data.sets and isinstance(data.train[0], Conversation)
+    is_shown = is_causal and not data.sets and isinstance(data.rows[0], Conversation)
     majority = (MAJORITY,) if _has_majority(recipe, judged) else ()
     if judged.kind == "classification":
         return (*majority, BASE, *(("few_shot", "head") if is_shown else ("head", "bitfit")), *_TRAINED)
@@ -109,7 +112,7 @@ def _usual(recipe: Recipe, data: PreparedData, *, is_causal: bool) -> tuple[str,
 
 
 def _judged(recipe: Recipe, data: PreparedData) -> _Judged:
-    name, objective = choose_objective(recipe.objective, data.train, data.labels if data.sets else None)
+    name, objective = choose_objective(recipe.objective, data.rows, data.labels if data.sets else None)
     metric = measured_metrics(recipe, name, objective, data)[0]
     options = next((spec.options for spec in recipe.evaluate.metrics or () if spec.name == metric), {})
     if not data.test:
@@ -142,6 +145,11 @@ def _check(recipe: Recipe, data: PreparedData, arms: Arms) -> None:
     found = {name: _judged(one, data if _has_same_data(one, recipe) else prepare_data(one)) for name, one in recipes.items()}
     first_name, first = next(iter(found.items()))
     for name, one in found.items():
+        if recipes[name].trains and recipes[name].context is not None and one.kind != "generation":
+            raise _wrong(
+                recipe,
+                f"{name}: the head of {one.objective} reads the text alone, without a context. Learn the labels as answers: objective=sft.",
+            )
         for what, own, other in (
             ("the objective", one.objective, first.objective),
             ("the metric that decides", (one.metric, one.options), (first.metric, first.options)),

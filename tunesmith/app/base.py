@@ -17,7 +17,7 @@ from tunesmith.core.files import cache_folder, file_sha256, hash_of, hash_of_eac
 from tunesmith.core.run import RunDirectory
 from tunesmith.core.types import HeadObjective
 
-__all__ = ["judge_base"]
+__all__ = ["is_answered", "judge_base"]
 
 T = TypeVar("T")
 _PACKAGE = Path(__file__).parents[1]
@@ -41,6 +41,12 @@ def judge_base(task: Task, directory: RunDirectory, retention: Retention, say: C
     before = before or _remembered(task, retention, say)
     save_remembered(remembered, before)
     return judgement, before
+
+
+def is_answered(task: Task) -> bool:
+    """Whether an earlier run asked the base the same."""
+    file = _file("base", task, _asked(task))
+    return file is not None and file.is_file()
 
 
 def _judgement(task: Task, say: Callable[[Event], None]) -> Judgement:
@@ -81,7 +87,7 @@ def _file(folder: str, task: Task, asked: tuple[Any, ...]) -> Path | None:
     if not source.sha256 or source.adapters or source.heads:
         return None
     computed = (str(task.device), str(task.forward.computes_in), _stored_in(task), task.forward.paths.attention, versions())
-    model = (source.sha256, source.revision, recipe.model.trust_remote_code, recipe.model.quantization)
+    model = (source.sha256, source.drawn_by, source.revision, recipe.model.trust_remote_code, recipe.model.quantization)
     return cache_folder(folder) / f"{hash_of(model, *asked, computed, _code())}.json"
 
 

@@ -80,7 +80,7 @@ def build_document(
         "copied": copied(task, base, tuned),
         "data": _data(task) | {"preview": _preview(task)},
         "cost": _cost(task, directory, fit, planned, ways, times),
-        "predicted": {"peak_memory_bytes": planned.peak_memory_bytes, "train_seconds": planned.train_seconds},
+        "predicted": {name: getattr(planned, name) for name in ("peak_memory_bytes", "train_seconds", "total_seconds")},
         "model": directory.read_json(directory.environment)["model"],
         "versions": versions(),
         "machine": machine_facts(task.device),
@@ -240,6 +240,10 @@ def _warnings(task: Task, curves: Mapping[str, Any], fit: Fit) -> list[str]:
         found.append(
             f"The base was judged as it came, without the {added:,} tokens that the tuned model has beside. Bits per byte of the two can be compared; "
             "perplexity is per token, and left out."
+        )
+    if task.recipe.model.weights == "random":
+        found.append(
+            f"The base has random weights, drawn by seed {task.recipe.seed}: all that was learned shows against it, and nothing that pretraining would have given."
         )
     if task.recipe.model.trust_remote_code:
         found.append(f"The model's own Python code was run (model.trust_remote_code, revision {task.recipe.model.revision}).")

@@ -1,17 +1,16 @@
-"""A model of which nothing is trained: what stands in its context is chosen on validation rows, and it is judged so."""
+"""What stands in a model's context is chosen on validation rows, before anything is trained: then the model is trained so, where the recipe trains, and judged so."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 import numpy as np
 
 from tunesmith.app.fitting import fitting_metrics, make_metrics
-from tunesmith.app.index import open_index
 from tunesmith.app.judged import Judgement, judge, judge_zero_shot
 from tunesmith.app.judging import EncodedSplit, choose, score, zero_shot
+from tunesmith.app.kept_index import check_searched, indexing_seconds
 from tunesmith.app.shots import Pool, Put, Shots, answer_room, longest_of, strategy_of
 from tunesmith.app.task import Say, Task, label_texts, rows_to_answer
 from tunesmith.core.context import Strategy, Variant
@@ -24,12 +23,14 @@ from tunesmith.evaluation.score import evaluate_metric, text_of
 from tunesmith.model.source import Request, resolve
 from tunesmith.report.numbers import numbered
 
-__all__ = ["InContext", "check_context", "in_context", "judge_in_context"]
+__all__ = ["InContext", "check_context", "in_context", "judge_in_context", "largest_context", "shown_in"]
 
 _MOST_ROWS = 2000
 """Training rows whose answers say how long answers are."""
 _TEMPLATE_TOKENS = 8
 """What a template may put behind an answer."""
+_AT_A_TIME = 512
+"""Questions that are looked up together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,28 +38,33 @@ class InContext:
     """What was chosen, and what the model reads by it."""
 
     shots: Shots
+    tried: list[dict[str, Any]]
+    """Every way to ask, with what validation rows said of it; empty where there was one alone."""
     task: Task
-    """The run's, with its test rows and domains as the model reads them."""
+    """The run's, with its rows as the model reads them."""
     facts: dict[str, Any]
     """Report.json's `context`."""
 
 
 def check_context(task: Task) -> None:
     """Raises: RecipeError, where model, data or objective are none that a context could help; UsageError, where an index that it names is not there, or made by another encoder."""
-    recipe = task.recipe
-    if recipe.trains:
+    recipe, facts = task.recipe, task.model.facts
+    if recipe.context is None:
         return
-    facts = task.model.facts
     where = f"{recipe.name}: context"
     if not facts.has_lm_head or facts.is_encoder_decoder:
         raise RecipeError(
-            f"{where}: {facts.name} does not go on with a text, so that what stands before a question says nothing to it. Use a causal language model, or train a head: method=head."
+            f"{where}: {facts.name} does not go on with a text, so that what stands before a question says nothing to it. Use a causal language model, or train without it: context=null."
         )
     if task.data.sets:
         raise RecipeError(f"{where}: is for one data set, and data.mix has {len(task.data.sets)}. Name one as data.train.")
-    if task.kind not in ("classification", "generation") or not isinstance(task.data.train[0], Conversation):
+    if task.kind not in ("classification", "generation") or not isinstance(task.data.rows[0], Conversation):
         raise RecipeError(
             f"{where}: helps a model to answer; the objective {task.objective_name} asks it no question. Use labelled texts, pairs or conversations."
+        )
+    if recipe.trains and isinstance(task.objective, HeadObjective):
+        raise RecipeError(
+            f"{where}: the head of {task.objective_name} reads the text alone, and {recipe.method.name} would be trained under it. Learn the labels as answers: objective=sft."
         )
     if recipe.data.loss_on == "all":
         raise RecipeError(f"{where}: data.loss_on: all would measure how likely the context itself is. Leave data.loss_on out.")
@@ -66,8 +72,7 @@ def check_context(task: Task) -> None:
     if strategy.calibrate and task.kind != "classification":
         raise RecipeError(f"{where}.calibrate: is for labels, and {task.objective_name} asks for text. Leave it out.")
     _check_named(task, strategy, where)
-    if strategy.index:
-        _ = open_index(Path(strategy.index)).embedder  # the model of its vectors, if that is still the same
+    check_searched(strategy)
     variants = strategy.variants()
     if len(variants) > 1 and not len(task.splits["validation"].examples):
         raise RecipeError(
@@ -79,7 +84,7 @@ def _check_named(task: Task, strategy: Strategy, where: str) -> None:
     """Raises: RecipeError, for a wording that does not fit the rows, or an encoder that is not there."""
     for template in {variant.template: None for variant in strategy.variants() if variant.template is not None}:
         try:
-            _encoder(task, template).prompt(task.data.train[0])
+            _encoder(task, template).prompt(task.data.rows[0])
         except RecipeError as error:
             raise RecipeError(str(error).replace("data.template", f"{where}.templates")) from None
     if strategy.embedding_model:
@@ -89,50 +94,81 @@ def _check_named(task: Task, strategy: Strategy, where: str) -> None:
             raise type(error)(f"{where}: the encoder of the examples: {error}") from None
 
 
-def in_context(task: Task, say: Say) -> InContext:
-    """Choose among the strategy's variants by what the model says of validation rows. Test rows play no part. Raises: DataError, RecipeError."""
-    strategy = strategy_of(task.recipe)
-    variants, examples = strategy.variants(), _pool_examples(task, strategy)
-    shots = Shots(strategy, variants[0], Pool(), task.recipe.seed, _room(task), tuple(task.encoder.labels))
-    pools = {template: _pool(task, _encoder(task, template), examples) for template in {variant.template: None for variant in variants}}
-    tried, metric = list[dict[str, Any]](), _metric(task)
-    if len(variants) > 1:
-        rows = _first(task.splits["validation"].examples, strategy.validation_rows)
-        for number, variant in enumerate(variants):
-            say(Progress("ways to ask", number, len(variants)))
-            tried.append(asdict(variant) | _tried(task, shots.of(variant, pools[variant.template]), rows, metric))
-        best = _best([one["value"] for one in tried], higher_is_better=metric[1].higher_is_better is True)
-        variant = variants[best]
-        say(Notice(f"of {len(variants)} ways to ask, validation is best with {_named(variant)}."))
-    else:
-        variant = variants[0]
-    shots = shots.of(variant, pools[variant.template])
+def in_context(task: Task, kept: tuple[Shots, list[dict[str, Any]]] | None, say: Say) -> InContext:
+    """Choose among the strategy's variants by what the model, not trained yet, says of validation rows. Test rows play no part.
+
+    Args:
+        kept: what was chosen and tried before, which is taken in place.
+    Raises: DataError, RecipeError.
+    """
+    shots, tried = kept or _chosen(task, say)
     shown, put = _shown(task, shots, say)
+    name, metric = _metric(task)
     about = {
         "strategy": task.recipe.context.name if task.recipe.context else "",
-        "choose_by": getattr(strategy, "choose_by", None),
-        "index": strategy.index or None,
-        "chosen": asdict(variant),
-        "calibrate": strategy.calibrate,
-        "metric": metric[0],
-        "higher_is_better": metric[1].higher_is_better is True,
-        "validation_rows": min(strategy.validation_rows, len(task.splits["validation"].examples)) if tried else 0,
+        "choose_by": getattr(shots.strategy, "choose_by", None),
+        "index": shots.strategy.index or shots.strategy.documents or None,
+        "index_seconds": indexing_seconds(shots.searched()) if shots.strategy.documents else None,
+        "chosen": asdict(shots.variant),
+        "calibrate": shots.strategy.calibrate,
+        "metric": name,
+        "higher_is_better": metric.higher_is_better is True,
+        "validation_rows": min(shots.strategy.validation_rows, len(task.splits["validation"].examples)) if tried else 0,
         "tried": tried,
         **_sizes(task, put),
         "num_cut": max(0, shown.encoded["test"].num_cut - task.encoded["test"].num_cut),
     }
-    return InContext(shots, shown, about)
+    return InContext(shots, tried, shown, about)
+
+
+def shown_in(task: Task, shots: Shots, say: Say) -> Task:
+    """The task as a model reads it that is asked so."""
+    return _shown(task, shots, say)[0]
+
+
+def largest_context(task: Task, say: Say) -> Task:
+    """The task as the model reads it in the way that takes most, of those that could be chosen: for a plan, which asks no model."""
+    strategy = strategy_of(task.recipe)
+    *_, variant = strategy.variants()
+    pool = _pool(task, _encoder(task, variant.template), _pool_examples(task, strategy))
+    return shown_in(task, Shots(strategy, variant, pool, task.recipe.seed, _room(task), tuple(task.encoder.labels)), say)
+
+
+def _chosen(task: Task, say: Say) -> tuple[Shots, list[dict[str, Any]]]:
+    """The best of the ways to ask, and what each of them reached; nothing is tried where there is one alone."""
+    strategy = strategy_of(task.recipe)
+    variants, examples = strategy.variants(), _pool_examples(task, strategy)
+    shots = Shots(strategy, variants[0], Pool(), task.recipe.seed, _room(task), tuple(task.encoder.labels))
+    if strategy.documents:
+        shots.searched(say)
+    pools = {template: _pool(task, _encoder(task, template), examples) for template in {variant.template: None for variant in variants}}
+    if len(variants) == 1:
+        return shots.of(variants[0], pools[variants[0].template]), []
+    tried, metric = list[dict[str, Any]](), _metric(task)
+    rows = _first(task.splits["validation"].examples, strategy.validation_rows)
+    for number, variant in enumerate(variants):
+        say(Progress("ways to ask", number, len(variants)))
+        tried.append(asdict(variant) | _tried(task, shots.of(variant, pools[variant.template]), rows, metric))
+    best = variants[_best([one["value"] for one in tried], higher_is_better=metric[1].higher_is_better is True)]
+    say(Notice(f"of {len(variants)} ways to ask, validation is best with {_named(best)}."))
+    return shots.of(best, pools[best.template]), tried
 
 
 def judge_in_context(chosen: InContext, say: Say) -> Judgement:
     """The model as it is now, on the test split and every domain, in the context that was chosen."""
-    if isinstance(chosen.task.objective, HeadObjective):
-        return judge_zero_shot(chosen.task, say, calibrate=chosen.shots.strategy.calibrate)
-    return judge(chosen.task, say)
+    shown, shots = chosen.task, chosen.shots
+    if isinstance(shown.objective, HeadObjective):
+        return judge_zero_shot(shown, say, calibrate=shots.strategy.calibrate)
+    return judge(shown, say, asked=lambda prompts: shots.put(prompts, shown.encoder).examples)
+
+
+def _rows(task: Task) -> Sequence[Example]:
+    """The training rows, also where documents are learned in their place."""
+    return task.splits["train"].examples if task.recipe.data.documents is None else task.data.rows
 
 
 def _pool_examples(task: Task, strategy: Strategy) -> list[Example]:
-    train = task.splits["train"].examples
+    train = _rows(task)
     count = min(strategy.pool_rows, len(train))
     if not count:
         return []
@@ -196,7 +232,7 @@ def _outputs(task: Task, examples: Sequence[Example], *, calibrate: bool) -> tup
         return zero_shot(task, examples, label_texts(task.recipe, task.encoder.labels), task.model.tokenizer, calibrate=calibrate), examples
     if task.encoder.choices(examples[0]):
         return choose(task, examples), examples
-    split, _ = _encoded(task, examples, "validation")
+    split, _ = _encoded(task, examples, (), "validation")
     return score(task, split), split.examples
 
 
@@ -204,26 +240,38 @@ def _reference(task: Task, example: Example) -> str:
     return task.objective.reference(example) if isinstance(task.objective, HeadObjective) else task.encoder.reference(example)
 
 
-def _encoded(task: Task, examples: Sequence[Example], name: str) -> tuple[EncodedSplit, EncodedFacts]:
+def _encoded(task: Task, examples: Sequence[Example], references: Sequence[str], name: str) -> tuple[EncodedSplit, EncodedFacts]:
     """Every example keeps its place, also one that leaves nothing to score."""
     encoded = encode(examples, task.objective, task.encoder, name=name)
-    return EncodedSplit(examples, encoded.rows, encoded.examples, [_reference(task, example) for example in examples]), encoded.facts
+    return EncodedSplit(examples, encoded.rows, encoded.examples, references), encoded.facts
 
 
 def _shown(task: Task, shots: Shots, say: Say) -> tuple[Task, Put]:
-    """The task as the model reads it, and what stands before the test rows."""
+    """The task as the model reads it, training and validation rows too where it trains, and what stands before the test rows."""
     encoder = _encoder(task, shots.variant.template)
     shown = replace(task, encoder=encoder, splits=dict(task.splits), encoded=dict(task.encoded))
     puts = dict[str, Put]()
-    for name in ("test", *task.data.domains):
+    learned = ("train",) if task.recipe.trains and task.recipe.data.documents is None else ()  # a document asks nothing
+    for name in (*learned, *(("validation",) if task.recipe.trains else ()), "test", *task.data.domains):
         split = task.splits[name]
-        puts[name] = shots.put(split.examples, encoder)
+        puts[name] = _put(shots, split.examples, encoder, f"context {name}", say)
         if isinstance(task.objective, HeadObjective):
             shown.splits[name] = EncodedSplit(puts[name].examples, (), (), split.references)
         else:
-            split_shown, shown.encoded[name] = _encoded(shown, puts[name].examples, name)
-            shown.splits[name] = replace(split_shown, references=split.references)
+            shown.splits[name], shown.encoded[name] = _encoded(shown, puts[name].examples, split.references, name)
     return shown, puts["test"]
+
+
+def _put(shots: Shots, examples: Sequence[Example], encoder: TextEncoder, stage: str, say: Say) -> Put:
+    """As `Shots.put`, telling how many are done."""
+    put = Put([], [], [])
+    for at in range(0, len(examples), _AT_A_TIME):
+        part = shots.put(examples[at : at + _AT_A_TIME], encoder)
+        put.examples.extend(part.examples)
+        put.num_left_out.extend(part.num_left_out)
+        put.num_tokens.extend(part.num_tokens)
+        say(Progress(stage, len(put.examples), len(examples)))
+    return put
 
 
 def _room(task: Task) -> int:
@@ -231,7 +279,7 @@ def _room(task: Task) -> int:
     tokenizer, encoder = task.model.tokenizer, task.encoder
     if task.kind == "classification":
         return answer_room(encoder, longest_of(tokenizer, label_texts(task.recipe, task.encoder.labels)))
-    rows = _first(task.splits["train"].examples, _MOST_ROWS)
+    rows = _first(_rows(task), _MOST_ROWS)
     answers = [text for example in rows for text in encoder.choices(example) or (encoder.reference(example),)]
     written = task.recipe.evaluate.max_new_tokens if rows_to_answer(task, rows[:1]) else 0
     return answer_room(encoder, max(longest_of(tokenizer, answers) + _TEMPLATE_TOKENS, written))

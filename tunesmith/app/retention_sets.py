@@ -68,6 +68,8 @@ def read_retention(task: Task) -> Retention:
         head = f"the method {task.recipe.method.name} trains nothing but a new head, and the model below it stays as it was."
         why = head if task.recipe.trains else "nothing is trained, and the model stays as it was."
         return Retention(left_out={"all": why}, keeps_base=True)
+    if wanted == "auto" and task.recipe.model.weights == "random":
+        return Retention(left_out={"all": "the weights were random, and held nothing to forget."})
     found = _auto(task) if wanted == "auto" else Retention(_own_sets(task, wanted))
     return replace(found, keeps_base=not trained_in_place(task.method, task.model.trunk))
 
@@ -213,7 +215,7 @@ def _earlier_run(task: Task, run: RunDirectory, recipe: Recipe) -> RetentionTask
     data = prepare_data(recipe)
     if data.facts["train"].sha256 == task.data.facts["train"].sha256 and data.facts["train"].name == task.data.facts["train"].name:
         return "learned from the same data as this one."
-    name, objective = choose_objective(recipe.objective, data.train, data.labels if data.sets else None)
+    name, objective = choose_objective(recipe.objective, data.rows, data.labels if data.sets else None)
     is_answered_by_head = isinstance(objective, HeadObjective)
     if not is_answered_by_head and not (_predicts_text(task) and "nll" in objective.fills):
         return "predicted words, and this run's model is loaded without what predicts them."

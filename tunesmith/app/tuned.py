@@ -63,7 +63,7 @@ class Tuned:
     """What the training data was read as."""
     objective: Objective
     shots: Shots | None = None
-    """What stands before each question, where nothing was trained."""
+    """What stands before each question, where the run has a context."""
 
     def ask(self, examples: Sequence[Example], max_new_tokens: int | None = None, tick: Callable[[int], None] = lambda done: None) -> Said:
         """What the head says, or completions of a language model. `tick` is told how many are done."""

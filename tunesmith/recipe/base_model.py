@@ -27,6 +27,8 @@ class ModelSpec(Section):
     """Run Python code that comes with the model. Needs `revision`, so that the code stays what you read."""
     max_length: Annotated[int, Field(ge=2)] | None = None
     """The most tokens of an example; none: as many as the model takes."""
+    weights: Literal["pretrained", "random"] = "pretrained"
+    """random: the same architecture and tokenizer, with weights as transformers first draws them, by the recipe's seed: what did pretraining give?"""
     attention: Literal["auto", "packed", "padded"] = "auto"
     """How sequences share a batch; auto: packed where a probe finds it exact for this model."""
 
@@ -36,6 +38,23 @@ class ModelSpec(Section):
     add_tokens: Annotated[int, Field(ge=1)] | Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)] | None = None
     """Give words a token of their own: so many of the training texts, those that save most tokens, or those listed. Their rows train with lora, full and
     new_tokens (docs/new-language.md)."""
+
+    @field_validator("weights")
+    @classmethod
+    def _of_its_own(cls, value: str, info: Any) -> str:
+        source = info.data.get("source", "")
+        if value == "random" and source.startswith("run:"):
+            raise ValueError(f"random would leave nothing of {source}, which was trained. Name the model that it began with.")
+        return value
+
+    @field_validator("quantization")
+    @classmethod
+    def _worth_keeping(cls, value: str | None, info: Any) -> str | None:
+        if value is not None and info.data.get("weights") == "random":
+            raise ValueError(
+                f"{value} keeps weights frozen in fewer bits, and model.weights: random has none that are worth it. Leave one of them out."
+            )
+        return value
 
     @field_validator("add_tokens")
     @classmethod

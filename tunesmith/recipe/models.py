@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from tunesmith.recipe.arms import Arms, Budget, Prefer
+from tunesmith.recipe.arms import Arms, Budget, Prefer, Search
 from tunesmith.recipe.base_model import ModelSpec
 from tunesmith.recipe.judge import JudgeSpec
 from tunesmith.recipe.measured import DomainSpec, RetentionSets
@@ -135,6 +135,9 @@ class DataSpec(Section):
     """A source of its own for validation; none: split off `train`."""
     test: Source | None = None
     """A source of its own for the test; none: split off `train`."""
+    documents: Source | None = None
+    """Raw texts to learn in place of the training rows: a folder of documents, or a source such as `python-reference`. It is continued pretraining that is chosen and judged by
+    the validation and test rows of `train`, which are questions or pairs (docs/corpora.md)."""
     folder: str | None = None
     """A folder with the files of a benchmark, in place of the hub: the option of that name of every source that has it, such as `{glue: sst2}`."""
     format: FormatName | None = None
@@ -182,6 +185,8 @@ class DataSpec(Section):
             return self
         if self.train is not None:
             raise _wrong("mix", f"stands beside data.train ({shown(self.train)}). Leave one of them out: data.train=null or data.mix={{}}.")
+        if self.documents is not None:
+            raise _wrong("documents", "stands in place of the rows of one source, and data.mix names several. Leave one of them out.")
         for key in ("validation", "test", "format", "columns", "labels", "label_texts", "template"):
             if getattr(self, key):
                 name = next(iter(self.mix))
@@ -197,7 +202,7 @@ class DataSpec(Section):
     @property
     def named(self) -> str:
         """What is trained on, for people: the source, or the names of the mixture's sets."""
-        return source_name(self.train) if self.train else " + ".join(self.mix)
+        return source_name(self.documents or self.train) if self.train else " + ".join(self.mix)
 
     @field_validator("template")
     @classmethod
@@ -325,7 +330,8 @@ class Recipe(Section):
     method: Annotated[PluginSpec, plugin("method", none=NOTHING)] = Field(default_factory=lambda: PluginSpec.resolve("method", "lora"))
     """What trains; none: nothing, and what `context` says adapts the model alone."""
     context: Annotated[PluginSpec, plugin("strategy")] | None = None
-    """What is put into the model's context in place of training, with `method: none` (docs/in-context.md); null: the question alone."""
+    """What is put into the model's context: in place of training, with `method: none`, or beside it, in the training's prompts too (docs/in-context.md); null: the
+    question alone."""
     objective: Annotated[PluginSpec, plugin("objective")] | None = None
     """What is learned; null: found from the data."""
     train: TrainSpec = TrainSpec()
@@ -337,11 +343,14 @@ class Recipe(Section):
     arms: Arms | None = None
     """What `tunesmith compare` holds against each other: a list of known arms, or a mapping of arms to what each changes, as `{wide: [method=lora, method.r=64],
     full: null}`; null: the usual ones for the data and the model (docs/comparing.md)."""
+    search: Search = "auto"
+    """What `tunesmith compare` tries of each trained arm on parts of the training rows before it is trained on all; auto: a third, once and three times its learning
+    rate; a mapping of settings to values, as `{train.learning_rate: [1e-4, 1e-3], method.r: [8, 64]}`: each with each, for arms that have them; none: nothing. What an arm names itself stays."""
     budget: Budget | None = None
     """How long `tunesmith compare` may take, as 90s, 20m or 1.5h; null: as long as it takes."""
     prefer: Prefer = "cost"
     """Which arm `tunesmith compare` takes of those that the test rows do not tell apart: the one that is cheapest to train and to ask, the best by its value, the quickest to
-    answer, the smallest in memory, or the one that is brought up to date without training."""
+    answer, the smallest in memory, the one whose questions stay on this machine, or the one that is brought up to date without training."""
     seed: int = Field(default=0, ge=0, lt=2**32)
     """Seed of everything that is drawn."""
     output_dir: str | None = None
@@ -358,9 +367,10 @@ class Recipe(Section):
             raise _wrong(
                 "method", "none trains nothing, and no context says what the model is to be shown. Set context=few_shot, or a method."
             )
-        if self.trains and self.context is not None:
+        if not self.trains and self.data.documents is not None:
             raise _wrong(
-                "context", f"stands beside the method {self.method.name}: it is for a model of which nothing is trained. Set method=none."
+                "data.documents",
+                "is for a method to learn, and none trains nothing. Name a method, or have them looked up: context=retrieval.",
             )
         return self
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from tunesmith.report.numbers import MISSING, compact, count, decimals_for, duration, fixed, listed, numbered, p_value, significant, size
 from tunesmith.report.results import Estimate, OfMetric
+from tunesmith.report.searched import outlook_sentences
 
 __all__ = ["WHY", "ArmRow", "Compared", "comparison_reason", "comparison_verdict", "read_comparison"]
 
@@ -16,6 +17,7 @@ WHY = {
     "accuracy": "the best by its value",
     "latency": "the quickest to answer",
     "memory": "the one that takes the least memory",
+    "privacy": "the cheapest of those whose questions stay on this machine",
     "freshness": "the one that is brought up to date with the least training",
 }
 """What may be preferred -> why an arm was taken."""
@@ -37,6 +39,9 @@ class ArmRow:
     saved_bytes: float | None
     trainable_parameters: int | None
     prompt_tokens: float | None
+    index_seconds: float | None
+    """Of the index that it searches, where that was made for it."""
+    domains: Mapping[str, Estimate | None]
     fell: tuple[str, ...]
     """Tasks that it certainly forgot something of."""
 
@@ -47,7 +52,9 @@ class ArmRow:
 
     @property
     def training(self) -> str:
-        """How long it trained, as a table's cell."""
+        """How long it trained, or its documents were indexed, as a table's cell."""
+        if self.index_seconds and not self.train_seconds:
+            return f"{duration(self.index_seconds)} (index)"
         return duration(self.train_seconds) if self.train_seconds else MISSING
 
     @property
@@ -85,6 +92,11 @@ class Compared(OfMetric):
         """Decimals that all values are shown with."""
         return decimals_for(*(row.value.ends for row in self.rows if row.value))
 
+    @property
+    def domains(self) -> list[str]:
+        """The other data that arms were measured on."""
+        return list(dict.fromkeys(name for row in self.rows for name in row.domains))
+
 
 def read_comparison(document: Mapping[str, Any]) -> Compared:
     """The arms of a comparison, the best value first."""
@@ -95,7 +107,7 @@ def read_comparison(document: Mapping[str, Any]) -> Compared:
             ArmRow(
                 name, _standing(name, arm, verdict), Estimate.read(arm["metrics"].get(metric)), Estimate.read(arm["against_choice"]), arm["train_seconds"],
                 arm["seconds_per_answer"], arm["memory_bytes"], arm["saved_bytes"], arm.get("trainable_parameters"), arm.get("prompt_tokens"),
-                tuple(arm.get("fell") or ()),
+                arm.get("index_seconds"), {domain: Estimate.read(value) for domain, value in arm.get("domains", {}).items()}, tuple(arm.get("fell") or ()),
             )
         )  # fmt: skip
     sign = 1.0 if document["higher_is_better"] else -1.0
@@ -143,7 +155,9 @@ def _sentences(document: Mapping[str, Any]) -> Iterator[str]:
     if len(best) > 1:
         yield f"Of these {choice} is taken, {WHY[verdict['prefer']]} (prefer: {verdict['prefer']}): {value.text(places) if value else MISSING}."
     yield from _advice(document, found)
+    yield from _pretraining(document, found)
     yield from _power(document, found)
+    yield from outlook_sentences(document)
     if document["left_out"]:
         yield f"Left out: {listed([f'{name} ({why.rstrip(chr(46))})' for name, why in document['left_out'].items()])}."
     if any(arm["train_seconds"] for arm in arms.values()):
@@ -173,6 +187,23 @@ def _advice(document: Mapping[str, Any], found: Compared) -> Iterator[str]:
     forgot = arms[choice].get("fell") or []
     if forgot:
         yield f"It certainly lost something on {listed(list(forgot))}: its own report says how much, and what would help."
+
+
+def _pretraining(document: Mapping[str, Any], found: Compared) -> Iterator[str]:
+    """How far the same training lies behind that begins with random weights."""
+    gap = Estimate.read(document.get("pretraining"))
+    if gap is None:
+        return
+    rows = {row.name: row for row in found.rows}
+    scratch, full = (
+        f"{one.value.text(found.decimals) if one.value else MISSING} in {one.training} of training"
+        for one in (rows["scratch"], rows["full"])
+    )
+    sign = 1.0 if found.higher_is_better else -1.0
+    what = "what the pretrained weights gave does not show on these rows"
+    if gap.low is not None and gap.high is not None and gap.low * gap.high > 0:
+        what = "that is what the pretrained weights gave" if sign * gap.value < 0 else "the pretrained weights did not help"
+    yield f"From random weights (scratch) the training reached {scratch}, with the pretrained ones (full) {full}; the difference is {gap.change_text(found.decimals)}: {what}."
 
 
 def _power(document: Mapping[str, Any], found: Compared) -> Iterator[str]:

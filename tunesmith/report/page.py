@@ -11,12 +11,13 @@ from tunesmith.core.run import RunDirectory
 from tunesmith.report import numbers
 from tunesmith.report.axes import read_axes
 from tunesmith.report.card import model_card
-from tunesmith.report.context import context, tuned_side
+from tunesmith.report.context import adapted_by, context, tuned_side
 from tunesmith.report.conversations import read_conversations
 from tunesmith.report.curves import curve_panels
 from tunesmith.report.forgetting import forgetting
 from tunesmith.report.intervals import interval_panels
 from tunesmith.report.judgement import judgement_facts
+from tunesmith.report.predicted import predictions
 from tunesmith.report.reliability import reliability_panels
 from tunesmith.report.results import comparisons, file_name, metric_title, note_on_p, notes
 from tunesmith.report.summary import summarize
@@ -83,6 +84,7 @@ def _context(report: Mapping[str, Any]) -> dict[str, Any]:
         "interval_panels": interval_panels(data),
         "curve_panels": curve_panels(report.get("curves") or {}, loss_unit="" if kind == "regression" else "nats"),
         "tuned": tuned_side(report),
+        "adapted_by": adapted_by(report),
         "context": context(report),
         "forgetting": forgetting(report),
         "axes": read_axes(report.get("axes")),
@@ -91,6 +93,7 @@ def _context(report: Mapping[str, Any]) -> dict[str, Any]:
         "balance": _balance(splits),
         "judgement": judgement_facts(report["judge"]) if report.get("judge") else [],
         "sources": _sources(splits),
+        "predictions": predictions(report.get("predicted") or {}, report.get("cost") or {}),
     }
 
 
@@ -165,5 +168,4 @@ def environment() -> Environment:
         metric_title,
     ):
         made.filters[format_.__name__] = tolerant(format_)
-    made.globals["ratio"] = numbers.ratio
     return made

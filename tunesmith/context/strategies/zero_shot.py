@@ -29,6 +29,8 @@ class ZeroShot:
     embedding_model: ClassVar[str] = ""
     pool_rows: ClassVar[int] = 0
     index: ClassVar[str] = ""
+    documents: ClassVar[str] = ""
+    embedded_by: ClassVar[str] = ""
 
     def __post_init__(self) -> None:
         """Raises: ValueError, for an option out of its range."""
@@ -40,7 +42,13 @@ class ZeroShot:
         return [Variant(template) for template in self.templates or (None,)]
 
     def choose(
-        self, num_asked: int, labels: Sequence[str], pool_ph: Array | None, asked_qh: Array | None, rng: np.random.Generator
+        self,
+        num_asked: int,
+        labels: Sequence[str],
+        pool_ph: Array | None,
+        asked_qh: Array | None,
+        rng: np.random.Generator,
+        num_spare: int = 0,
     ) -> list[list[int]]:
         """No examples for any question."""
         return [[]] * num_asked
