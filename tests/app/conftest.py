@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 import transformers
+from whole_runs import quick_runs
+
+__all__ = ["quick_runs"]
 
 CHATML = (
     "{% for m in messages %}<|{{ m.role }}|>\n{{ m.content }}</s>\n{% endfor %}{% if add_generation_prompt %}<|assistant|>\n{% endif %}"
