@@ -181,7 +181,8 @@ def test_arms_that_the_budget_does_not_hold_are_left_out_and_told(
 ) -> None:
     predicted = {"head": 5.0, "full": 1e6}
     monkeypatch.setattr(comparing, "plan", lambda recipe: SimpleNamespace(train_seconds=predicted[recipe.method.name]))
-    monkeypatch.setattr(comparing, "_predicted", lambda planned, done: planned.train_seconds)
+    monkeypatch.setattr(comparing, "predicted_seconds", lambda planned, done: planned.train_seconds)
+    monkeypatch.setattr(comparing, "calibrate", lambda recipe, say: None)
     found = compare(classifier(encoder_folder, reviews, tmp_path / "out", arms=ARMS, train=QUICK, budget="20m")).report
     assert list(found["arms"]) == ["majority", "base", "head"]
     assert found["left_out"].keys() == {"full"}
@@ -191,14 +192,6 @@ def test_arms_that_the_budget_does_not_hold_are_left_out_and_told(
     with pytest.raises(UsageError, match=r"budget: 1200 s hold no arm. head: it would take"):
         compare(classifier(encoder_folder, reviews, tmp_path / "none", arms=ARMS, train=QUICK, budget="20m"))
     assert not (tmp_path / "none").exists()
-
-
-def test_a_prediction_is_the_plans_corrected_by_what_was_measured() -> None:
-    planned: Any = SimpleNamespace(train_seconds=7.0)
-    assert comparing._predicted(planned, []) == 7.0
-    twice = {"cost": {"train_seconds": 6.0, "total_seconds": 10.0}, "predicted": {"train_seconds": 3.0}}
-    shown = {"cost": {"train_seconds": 0.0, "total_seconds": 5.0}, "predicted": {"train_seconds": 0.0}}
-    assert comparing._predicted(planned, [twice, shown]) == 2 * 7.0 + 5.0
 
 
 @pytest.mark.parametrize(

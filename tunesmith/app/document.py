@@ -80,7 +80,7 @@ def build_document(
         "copied": copied(task, base, tuned),
         "data": _data(task) | {"preview": _preview(task)},
         "cost": _cost(task, directory, fit, planned, ways, times),
-        "predicted": {"peak_memory_bytes": planned.peak_memory_bytes, "train_seconds": planned.train_seconds},
+        "predicted": {name: getattr(planned, name) for name in ("peak_memory_bytes", "train_seconds", "total_seconds")},
         "model": directory.read_json(directory.environment)["model"],
         "versions": versions(),
         "machine": machine_facts(task.device),

@@ -48,6 +48,8 @@ class Plan:
     disk_bytes: int
     machine: dict[str, Any]
     recipe: str
+    total_seconds: float | None = None
+    """Of the whole run; None where no probe knows the model (`tunesmith advise` makes one)."""
     tasks: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Of each set of a mixture: its training rows, those of an epoch, their share, and those of the whole training."""
 

@@ -65,6 +65,7 @@ def print_comparison(document: Mapping[str, Any], group: GroupDirectory) -> None
     from tunesmith.cli.tables import first_that_fits
     from tunesmith.report.comparison import read_comparison
     from tunesmith.report.numbers import duration
+    from tunesmith.report.predicted import arm_predictions
 
     out, found = console(), read_comparison(document)
     out.print()
@@ -82,6 +83,8 @@ def print_comparison(document: Mapping[str, Any], group: GroupDirectory) -> None
     taken = [f"{name} {' '.join(one['changes'])}" for name, one in document["search"].items() if not one["is_stopped"]]
     if taken:
         out.print(f"searched on validation rows: {'; '.join(taken)}", style="dim", soft_wrap=False)
+    for name, predicted in arm_predictions(document).items():
+        out.print(f"{name}: {'; '.join(one.text for one in predicted)}", style="dim", soft_wrap=False)
     cost = document["cost"]
     searched = f" and {duration(cost['search_seconds'])} of trials" if cost["search_seconds"] else ""
     out.print(f"trained in {duration(cost['train_seconds'])}{searched} · {duration(cost['total_seconds'])} in all", style="dim")
