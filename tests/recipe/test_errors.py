@@ -149,7 +149,7 @@ def test_an_unknown_recipe_is_told_with_the_nearest_shipped_one() -> None:
     with pytest.raises(RecipeError) as caught:
         recipe.load("review")
     assert str(caught.value).startswith(
-        'review: no such recipe file, and no shipped recipe of that name. Did you mean "reviews"? Known: docstrings, '
+        'review: no such recipe file, and no shipped recipe of that name. Did you mean "reviews"? Known: compare-changing, '
     )
 
 
