@@ -13,13 +13,14 @@ from tunesmith.app.arms import arm_recipe, arms_of
 from tunesmith.app.compare_document import build_comparison
 from tunesmith.app.group import Group, finish, named, running, unfinished_or_new
 from tunesmith.app.interruption import Interruption
+from tunesmith.app.spending import spent_usd
 from tunesmith.app.tune import plan
 from tunesmith.core.errors import DiskFull, Interrupted, RunError, TunesmithError, UsageError
 from tunesmith.core.events import Event, Stage, Warned
 from tunesmith.core.files import write_json
 from tunesmith.core.run import GroupDirectory, RunDirectory
 from tunesmith.model.load import load_tokenizer
-from tunesmith.recipe import Recipe, load
+from tunesmith.recipe import ModelSpec, Recipe, load
 from tunesmith.report import render_comparison
 
 __all__ = ["compare", "resume_comparison"]
@@ -36,11 +37,16 @@ def compare(recipe: Recipe, *, progress: Say | None = None) -> Group:
     with Interruption() as interruption:
         say = interruption.checked(progress)
         recipe = anchored(recipe)
-        model = recipe.model
-        facts = load_tokenizer(model.source, revision=model.revision, trust_remote_code=model.trust_remote_code)[1]
-        arms = arms_of(recipe, is_causal=facts.is_causal)
+        arms = arms_of(recipe, is_causal=_is_causal(recipe.model))
         recipe = recipe.model_copy(update={"arms": dict(arms.changes)})
         return _run(unfinished_or_new(recipe, "arms", arms.run, say), recipe, say)
+
+
+def _is_causal(model: ModelSpec) -> bool:
+    """Whether a model goes on with a text, as any does that answers requests."""
+    if model.is_endpoint:
+        return True
+    return load_tokenizer(model.source, revision=model.revision, trust_remote_code=model.trust_remote_code)[1].is_causal
 
 
 def resume_comparison(directory: GroupDirectory, *, progress: Say | None = None) -> Group:
@@ -84,7 +90,7 @@ def _attempt(
         if why:
             return why
         with named(member, num_done, len(directory.members)):
-            finish(member, _recipe_of(recipe, name, member), say, place)
+            finish(member, _recipe_of(directory, recipe, name, member), say, place)
     except (Interrupted, DiskFull):
         raise
     except TunesmithError as error:
@@ -92,18 +98,29 @@ def _attempt(
     return None
 
 
-def _recipe_of(recipe: Recipe, name: str, member: RunDirectory) -> Recipe:
+def _recipe_of(directory: GroupDirectory, recipe: Recipe, name: str, member: RunDirectory) -> Recipe:
     changes = (recipe.arms or {})[name] or []
-    return arm_recipe(recipe, name, changes).model_copy(update={"output_dir": str(member.path)})
+    own = {"output_dir": str(member.path), "budget_usd": _usd_left(directory, recipe)}
+    return arm_recipe(recipe, name, changes).model_copy(update=own)
+
+
+def _usd_left(directory: GroupDirectory, recipe: Recipe) -> float | None:
+    """Of `budget_usd`, which is for all arms together; None where there is none."""
+    return None if recipe.budget_usd is None else recipe.budget_usd - sum(spent_usd(run.requests) for run in directory.runs)
 
 
 def _no_room(directory: GroupDirectory, recipe: Recipe, name: str, member: RunDirectory, spent: float) -> str:
     """Why an arm is not begun; empty where it is. One that was begun is finished."""
-    if recipe.budget is None or member.recipe.is_file():
+    if member.recipe.is_file():
+        return ""
+    usd_left = _usd_left(directory, recipe)
+    if usd_left is not None and usd_left <= 0 and _recipe_of(directory, recipe, name, member).model.is_endpoint:
+        return f"all of {recipe.budget_usd:g} USD were spent."
+    if recipe.budget is None:
         return ""
     left = recipe.budget - spent
     done = [run.read_json(run.report_json) for run in directory.runs if run.report_json.is_file()]
-    predicted = _predicted(_recipe_of(recipe, name, member), done) if left > 0 else 0.0
+    predicted = _predicted(_recipe_of(directory, recipe, name, member), done) if left > 0 else 0.0
     if predicted <= left and left > 0:
         return ""
     if left <= 0:

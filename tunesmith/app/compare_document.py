@@ -25,7 +25,7 @@ from tunesmith.report import comparison_reason
 
 __all__ = ["build_comparison", "is_renewed"]
 
-_COSTS = ("train_seconds", "seconds_per_answer", "memory_bytes", "saved_bytes")
+_COSTS = ("train_seconds", "seconds_per_answer", "memory_bytes", "saved_bytes", "usd_per_answer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +103,7 @@ def _document(
         "cost": {
             "train_seconds": sum(arm.cost.train_seconds for arm in arms.values()),
             "total_seconds": sum(arm.about.get("total_seconds", 0.0) for arm in arms.values()),
+            "usd": sum(arm.about.get("usd") or 0.0 for arm in arms.values()),
         },
         "recipe": dump(recipe),
         "command": f"tunesmith compare {shlex.quote(str(directory.recipe))} output_dir={shlex.quote(str(directory.path) + '-again')}",
@@ -156,6 +157,8 @@ def _of_run(
         cost["tuned_evaluate_seconds"] / answers if answers else math.nan,
         _number(cost["peak_memory_bytes"]),
         cost["saved_bytes"],
+        _number(cost.get("usd_per_answer", 0.0)),
+        is_sent_away=_is_sent_away(report),
         is_renewed_without_training=is_renewed(context),
     )
     about = {
@@ -166,10 +169,17 @@ def _of_run(
         "prompt_tokens": context["tokens"]["mean"] if context and context["tokens"] else None,
         "fell": report["forgetting"]["fell"],
         "total_seconds": cost["total_seconds"],
+        "usd": cost.get("usd", 0.0),
         "predicted": report["predicted"],
         "warnings": report["warnings"],
     }
     return _Arm(name, values, stats_of(lines, metric_name), priced, about)
+
+
+def _is_sent_away(report: Mapping[str, Any]) -> bool:
+    """Whether what is asked leaves this machine. `report`: of a run."""
+    found = report.get("endpoint")
+    return found is not None and not found["is_here"]
 
 
 def is_renewed(context: Mapping[str, Any] | None) -> bool:
@@ -188,8 +198,18 @@ def _base(
             "arms: base: the model as it is has no answer to some of the test rows, so that it cannot be compared. Leave base out of the arms."
         )
     seconds = _number(report["cost"]["base_evaluate_seconds"])
-    memory = min(_number(one["cost"]["peak_memory_bytes"]) for one in reports)
-    cost = Cost(_quality(values[metric_name]["value"], metric), 0.0, seconds / len(lines), memory)
+    is_remote = report.get("endpoint") is not None
+    memory = min(
+        (one["cost"]["peak_memory_bytes"] for one in reports if one["cost"]["peak_memory_bytes"] and not is_remote), default=math.nan
+    )
+    cost = Cost(
+        _quality(values[metric_name]["value"], metric),
+        0.0,
+        seconds / len(lines),
+        memory,
+        usd_per_answer=_number(report["cost"].get("base_usd_per_answer", 0.0)),
+        is_sent_away=_is_sent_away(report),
+    )
     return _Arm(BASE, values, {"row": found["row"], "tuned": found["base"]}, cost, {"method": None})
 
 

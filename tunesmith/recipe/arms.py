@@ -42,4 +42,4 @@ Arms = Annotated[dict[str, list[str] | None], BeforeValidator(_named)]
 """Name -> what it changes of the recipe; None: what the name is known for."""
 Budget = Annotated[float, Field(gt=0), BeforeValidator(_seconds)]
 """Seconds, which may be written as 20m."""
-Prefer = Literal["cost", "accuracy", "latency", "memory", "freshness"]
+Prefer = Literal["cost", "accuracy", "latency", "memory", "privacy", "freshness"]

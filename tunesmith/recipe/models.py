@@ -339,9 +339,12 @@ class Recipe(Section):
     full: null}`; null: the usual ones for the data and the model (docs/comparing.md)."""
     budget: Budget | None = None
     """How long `tunesmith compare` may take, as 90s, 20m or 1.5h; null: as long as it takes."""
+    budget_usd: Annotated[float, Field(gt=0)] | None = None
+    """The most US dollars that models behind endpoints may cost, of a comparison all of them together: a request that could exceed it is not sent. Needs their
+    prices; null: what it costs."""
     prefer: Prefer = "cost"
     """Which arm `tunesmith compare` takes of those that the test rows do not tell apart: the one that is cheapest to train and to ask, the best by its value, the quickest to
-    answer, the smallest in memory, or the one that is brought up to date without training."""
+    answer, the smallest in memory, one that sends nothing to another machine, or one that is brought up to date without training."""
     seed: int = Field(default=0, ge=0, lt=2**32)
     """Seed of everything that is drawn."""
     output_dir: str | None = None
@@ -358,11 +361,33 @@ class Recipe(Section):
             raise _wrong(
                 "method", "none trains nothing, and no context says what the model is to be shown. Set context=few_shot, or a method."
             )
+        if self.model.is_endpoint:
+            self._asks_for_no_weights()
         if self.trains and self.context is not None:
             raise _wrong(
                 "context", f"stands beside the method {self.method.name}: it is for a model of which nothing is trained. Set method=none."
             )
         return self
+
+    def _asks_for_no_weights(self) -> None:
+        """Raises: PydanticCustomError, for what a model behind an endpoint cannot give."""
+        why = f"{shown(self.model.source)} is behind an endpoint, and its weights are not here"
+        if self.trains:
+            cure = "Set method=none and context=few_shot (or zero_shot, retrieval), or name a model of this machine."
+            raise _wrong("method", f"{self.method.name} trains weights; {why}. {cure}")
+        if self.context is not None and self.context.options.get("calibrate"):
+            raise _wrong("context", f"calibrate needs the probabilities of labels, which an endpoint does not give. Leave it out; {why}.")
+        if self.evaluate.retention not in ("auto", "none"):
+            raise _wrong(
+                "evaluate", "retention is measured by likelihoods, which an endpoint does not give, and nothing is trained. Leave it out."
+            )
+        if self.data.chat_template is not None:
+            raise _wrong("data", f"chat_template is for a tokenizer of this machine. Leave it out; {why}.")
+        if self.budget_usd is not None and not self.model.is_priced:
+            raise _wrong(
+                "budget_usd",
+                f"needs what {shown(self.model.source)} costs: set model.price_per_million_input and model.price_per_million_output (0 where it is free).",
+            )
 
     @field_validator("name")
     @classmethod

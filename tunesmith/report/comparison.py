@@ -6,7 +6,20 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tunesmith.report.numbers import MISSING, compact, count, decimals_for, duration, fixed, listed, numbered, p_value, significant, size
+from tunesmith.report.numbers import (
+    MISSING,
+    compact,
+    count,
+    decimals_for,
+    duration,
+    fixed,
+    listed,
+    numbered,
+    p_value,
+    significant,
+    size,
+    usd,
+)
 from tunesmith.report.results import Estimate, OfMetric
 
 __all__ = ["WHY", "ArmRow", "Compared", "comparison_reason", "comparison_verdict", "read_comparison"]
@@ -16,6 +29,7 @@ WHY = {
     "accuracy": "the best by its value",
     "latency": "the quickest to answer",
     "memory": "the one that takes the least memory",
+    "privacy": "the cheapest of those that send nothing to another machine, where there is one",
     "freshness": "the one that is brought up to date with the least training",
 }
 """What may be preferred -> why an arm was taken."""
@@ -37,6 +51,7 @@ class ArmRow:
     saved_bytes: float | None
     trainable_parameters: int | None
     prompt_tokens: float | None
+    usd_per_answer: float | None
     fell: tuple[str, ...]
     """Tasks that it certainly forgot something of."""
 
@@ -54,6 +69,11 @@ class ArmRow:
     def thousand_answers(self) -> str:
         """How long a thousand answers take, as a table's cell."""
         return MISSING if self.seconds_per_answer is None else duration(1000 * self.seconds_per_answer)
+
+    @property
+    def thousand_answers_usd(self) -> str:
+        """What an endpoint asks for a thousand answers, as a table's cell."""
+        return MISSING if self.usd_per_answer is None else usd(1000 * self.usd_per_answer)
 
     @property
     def memory(self) -> str:
@@ -81,6 +101,11 @@ class Compared(OfMetric):
     """The best value first."""
 
     @property
+    def has_prices(self) -> bool:
+        """Whether an arm's answers are paid, or may be."""
+        return any(row.usd_per_answer != 0 for row in self.rows)
+
+    @property
     def decimals(self) -> int:
         """Decimals that all values are shown with."""
         return decimals_for(*(row.value.ends for row in self.rows if row.value))
@@ -95,7 +120,7 @@ def read_comparison(document: Mapping[str, Any]) -> Compared:
             ArmRow(
                 name, _standing(name, arm, verdict), Estimate.read(arm["metrics"].get(metric)), Estimate.read(arm["against_choice"]), arm["train_seconds"],
                 arm["seconds_per_answer"], arm["memory_bytes"], arm["saved_bytes"], arm.get("trainable_parameters"), arm.get("prompt_tokens"),
-                tuple(arm.get("fell") or ()),
+                arm.get("usd_per_answer", 0.0), tuple(arm.get("fell") or ()),
             )
         )  # fmt: skip
     sign = 1.0 if document["higher_is_better"] else -1.0

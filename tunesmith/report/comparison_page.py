@@ -12,7 +12,7 @@ from tunesmith.core.run import GroupDirectory
 from tunesmith.report.comparison import ArmRow, Compared, comparison_verdict, read_comparison
 from tunesmith.report.group_page import room
 from tunesmith.report.intervals import upright, whisker
-from tunesmith.report.numbers import duration, size
+from tunesmith.report.numbers import duration, size, usd
 from tunesmith.report.page import environment
 from tunesmith.report.results import file_name
 from tunesmith.report.svg import Scale, element, label, level_lines, path, picture, tick_text, ticks
@@ -25,6 +25,7 @@ _COSTS = (
     ("train_seconds", "training", duration),
     ("seconds_per_answer", "time for an answer", lambda value: duration(value) if value >= 1 else f"{1000 * value:.2g} ms"),
     ("memory_bytes", "peak memory", size),
+    ("usd_per_answer", "price of an answer", usd),
 )
 
 
@@ -46,6 +47,7 @@ def comparison_page(document: Mapping[str, Any]) -> str:
         "arms_panel": arms_panel(found),
         "cost_panels": [panel for panel in panels if panel],
         "has_prompts": any(row.prompt_tokens for row in found.rows),
+        "has_prices": found.has_prices,
     }
     return environment().get_template("comparison.html.j2").render(context)
 
