@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 import transformers
-from chat_server import served
+from remote_model import served
 
 from tunesmith.core import endpoint
 from tunesmith.core.fetch import IndexSettings

@@ -6,7 +6,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from chat_server import PRICES, Server, labels, texts
+from remote_model import PRICES, Server, labels, texts
 
 from tunesmith.app import remote
 from tunesmith.app.run import Run
@@ -28,7 +28,7 @@ def test_examples_in_the_request_are_measured_against_the_question_alone(api: st
     assert report["baselines"]["zero_shot"]["accuracy"] == accuracy["base"]
     shown = next(one for one in Server.asked if len(one["messages"]) > 2)
     assert [message["role"] for message in shown["messages"]] == ["system", "user", "assistant", "user", "assistant", "user"]
-    assert shown["messages"][0]["content"] == "Answer with one of these labels and with nothing else: negative, positive."
+    assert shown["messages"][0]["content"] == "Answer with one of these labels, and with nothing else:\n- negative\n- positive"
     assert (shown["model"], shown["temperature"], shown["max_tokens"]) == ("tiny", 0.0, 64)
     cost, asked = report["cost"], len(Server.asked)
     assert asked == 20 + 5 + 20  # the question alone, five of these twice, and in context
@@ -85,6 +85,14 @@ def test_answers_that_name_no_label_count_as_wrong_and_are_counted(api: str, rev
     assert report["cost"]["usd"] is None
     line = json.loads(done.directory.predictions.read_text(encoding="utf-8").splitlines()[0])
     assert line["tuned"]["text"] in ("positive or negative", "I cannot say.")
+
+
+def test_a_label_is_asked_for_by_its_words_and_understood_by_its_name_too(api: str, reviews_csv: Path) -> None:
+    Server.say = staticmethod(lambda messages: "I liked it." if "good" in messages[-1]["content"] else "negative")
+    words = {"positive": "I liked it", "negative": "I did not"}
+    report = tune(labels(api, reviews_csv, Path("out"), label_texts=words)).report
+    assert report["metrics"]["accuracy"]["base"]["value"] == 1.0
+    assert Server.asked[0]["messages"][0]["content"].endswith(":\n- I did not\n- I liked it")
 
 
 def test_the_number_of_examples_is_chosen_on_validation_rows(api: str, reviews_csv: Path) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from chat_server import PRICES, Server, labels
+from remote_model import PRICES, Server, labels
 from tiny_recipes import classifier
 
 from tunesmith.app.compare import compare

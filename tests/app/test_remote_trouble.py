@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from chat_server import PRICES, Server, completion, labels, right, texts
+from remote_model import PRICES, Server, completion, labels, right, texts
 
 from tunesmith.app import remote
 from tunesmith.app.tune import tune

@@ -10,7 +10,7 @@ from tunesmith.data import ChatEncoder, Request
 
 HERE = Origin("rows.csv", 3)
 LABELLED = Labelled("a good film", "pos", HERE)
-ASKS = "Answer with one of these labels and with nothing else: bad, good."
+ASKS = "Answer with one of these labels, and with nothing else:\n- bad\n- good"
 
 
 def said(request: Request) -> list[tuple[str, str]]:

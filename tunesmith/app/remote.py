@@ -192,8 +192,11 @@ def hear(model: RemoteModel, encoder: ChatEncoder, examples: Sequence[Example], 
 
 def _output(encoder: ChatEncoder, example: Example, answer: Answer | None) -> Output:
     text = "" if answer is None else answer.text.strip()
-    names, labels = (example.choices,) * 2 if isinstance(example, Choice) else (encoder.names, encoder.labels)
-    if not names:
+    if isinstance(example, Choice):
+        place, labels = named(text, example.choices), example.choices
+    elif encoder.names:
+        place, labels = named(text, encoder.names), encoder.labels
+        place = named(text, labels) if place is None else place  # by the label's own name, where words stand for it
+    else:
         return Output(text=text)
-    place = named(text, names)
     return Output(label="" if place is None else labels[place], text=text)

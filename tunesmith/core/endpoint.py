@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from time import sleep
 from typing import Any
 
@@ -128,10 +129,7 @@ class Endpoint:
         request = urllib.request.Request(self.url, content, {"Content-Type": "application/json", "User-Agent": "tunesmith"})
         if self.key:
             request.add_unredirected_header("Authorization", f"Bearer {self.key}")
-        handlers: list[urllib.request.BaseHandler] = [_NoRedirect()]
-        if self.is_here:
-            handlers.append(urllib.request.ProxyHandler({}))
-        opener, wanted, reason = opener_for(self.url, self.settings, *handlers), 0.0, ""
+        opener, wanted, reason = _opener(self.url, self.settings, is_here=self.is_here), 0.0, ""
         for pause in _PAUSES_SECONDS:
             seconds = min(max(pause, wanted), _LONGEST_PAUSE_SECONDS)
             if reason:
@@ -181,6 +179,12 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
     def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> None:
         return None
+
+
+@lru_cache(maxsize=8)
+def _opener(url: str, settings: IndexSettings, *, is_here: bool) -> urllib.request.OpenerDirector:
+    """What opens an address, made once: reading the certificates takes longer than many an answer."""
+    return opener_for(url, settings, _NoRedirect(), *([urllib.request.ProxyHandler({})] if is_here else []))
 
 
 def _is_here(host: str) -> bool:

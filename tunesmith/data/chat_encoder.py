@@ -76,7 +76,7 @@ class ChatEncoder:
         if isinstance(example, Choice):
             return "Answer with one of the answers listed, word for word, and with nothing else."
         if isinstance(example, Labelled) and self.names:
-            return f"Answer with one of these labels and with nothing else: {', '.join(self.names)}."
+            return "\n- ".join(["Answer with one of these labels, and with nothing else:", *self.names])
         return ""
 
     @staticmethod
