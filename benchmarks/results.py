@@ -10,7 +10,7 @@ from benchmarks.document import gate_lines, tables
 from benchmarks.markdown import table
 from tunesmith.core.files import write_text
 
-__all__ = ["FILE", "section", "update", "with_section"]
+__all__ = ["FILE", "machine_lines", "section", "update", "with_section"]
 
 FILE = Path(__file__).parent / "RESULTS.md"
 _HEAD = """# Results
@@ -21,9 +21,8 @@ better for tokens a second, less for memory and time. They hold for the machine 
 _LEFT_OUT = ("title", "quick", "model_sha256")
 
 
-def section(name: str, document: Mapping[str, Any], today: date) -> str:
-    """A passed document of the benchmark `name` as Markdown, from its heading on."""
-    machine, workload = document["machine"], document["workload"]
+def machine_lines(machine: Mapping[str, Any]) -> list[str]:
+    """What a section says of the machine and of ours."""
     memory = f", {machine['memory_bytes'] / 2**30:.0f} GiB" if machine.get("memory_bytes") else ""
     on = "" if machine.get("device", "cpu") == "cpu" else f"{machine['device']}; "
     where = (
@@ -35,6 +34,12 @@ def section(name: str, document: Mapping[str, Any], today: date) -> str:
         for name, number in machine["versions"].items()
         if name in ("python", "tunesmith", "torch", "transformers", "peft")
     ]
+    return [f"- machine: {where}", f"- ours: {', '.join(versions)}"]
+
+
+def section(name: str, document: Mapping[str, Any], today: date) -> str:
+    """A passed document of the benchmark `name` as Markdown, from its heading on."""
+    workload = document["workload"]
     what = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in workload.items() if name not in _LEFT_OUT)
     written = list[str]()
     for caption, (head, *rows) in tables(document).items():
@@ -49,8 +54,7 @@ def section(name: str, document: Mapping[str, Any], today: date) -> str:
             "",
             f"{today.isoformat()}, {'two repeats (`--quick`)' if workload['quick'] else 'five repeats, of default configurations two'}.",
             "",
-            f"- machine: {where}",
-            f"- ours: {', '.join(versions)}",
+            *machine_lines(document["machine"]),
             *dict.fromkeys(f"- {peer['name']}, {peer['config']}: {peer['version']}" for peer in document["peers"].values()),
             f"- workload: {what}",
             "",

@@ -148,7 +148,8 @@ def test_arms_that_the_budget_does_not_hold_are_left_out_and_told(
     encoder_folder: Path, reviews: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     predicted = {"head": 5.0, "full": 1e6}
-    monkeypatch.setattr(comparing, "_predicted", lambda recipe, done: predicted[recipe.method.name])
+    monkeypatch.setattr(comparing, "plan", lambda recipe: SimpleNamespace(train_seconds=predicted[recipe.method.name]))
+    monkeypatch.setattr(comparing, "_predicted", lambda planned, done: planned.train_seconds)
     found = compare(classifier(encoder_folder, reviews, tmp_path / "out", arms=ARMS, train=QUICK, budget="20m")).report
     assert list(found["arms"]) == ["majority", "base", "head"]
     assert found["left_out"].keys() == {"full"}
@@ -160,16 +161,12 @@ def test_arms_that_the_budget_does_not_hold_are_left_out_and_told(
     assert not (tmp_path / "none").exists()
 
 
-def test_a_prediction_is_the_plans_corrected_by_what_was_measured(
-    encoder_folder: Path, reviews: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    recipe = classifier(encoder_folder, reviews, tmp_path / "out", train=QUICK)
-    planned = SimpleNamespace(train_seconds=7.0)
-    monkeypatch.setattr(comparing, "plan", lambda asked: planned)
-    assert comparing._predicted(recipe, []) == 7.0
+def test_a_prediction_is_the_plans_corrected_by_what_was_measured() -> None:
+    planned: Any = SimpleNamespace(train_seconds=7.0)
+    assert comparing._predicted(planned, []) == 7.0
     twice = {"cost": {"train_seconds": 6.0, "total_seconds": 10.0}, "predicted": {"train_seconds": 3.0}}
     shown = {"cost": {"train_seconds": 0.0, "total_seconds": 5.0}, "predicted": {"train_seconds": 0.0}}
-    assert comparing._predicted(recipe, [twice, shown]) == 2 * 7.0 + 5.0
+    assert comparing._predicted(planned, [twice, shown]) == 2 * 7.0 + 5.0
 
 
 @pytest.mark.parametrize(
@@ -226,7 +223,9 @@ def test_the_usual_arms_go_by_data_and_model(
     ):
         assert arms_of(recipe, is_causal=is_causal).run == [name for name in usual if name not in ("base", "majority")]
         assert list(arms_of(recipe, is_causal=is_causal).changes) == usual
-    assert {*registry.names("method"), *registry.names("strategy"), "qlora", "base", "majority"} == set(known_arms())
+    methods, strategies = [*registry.names("method"), "qlora"], registry.names("strategy")
+    both = {f"{method}+{strategy}" for method in methods for strategy in strategies}
+    assert {*methods, *strategies, *both, "base", "majority", "scratch"} == set(known_arms())
 
 
 def test_an_arms_recipe_is_the_recipe_with_its_changes(encoder_folder: Path, reviews: Path, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from tunesmith.recipe.models import Split
 
 def _shown(recipe: Recipe) -> tuple[Task, Any]:
     task = _prepared(recipe, lambda event: None)
-    return task, in_context(task, lambda event: None)
+    return task, in_context(task, None, lambda event: None)
 
 
 def few_shot(**options: Any) -> dict[str, Any]:
@@ -164,7 +164,7 @@ def test_test_rows_play_no_part_in_the_choice(decoder_folder: Path, pairs_csv: P
     task, chosen = _shown(recipe)
     other = _prepared(recipe, lambda event: None)
     other.splits["test"] = other.splits["validation"]
-    again = in_context(other, lambda event: None)
+    again = in_context(other, None, lambda event: None)
     assert again.facts["tried"] == chosen.facts["tried"]
     assert again.shots.variant == chosen.shots.variant
     assert not {turn.content for turns in chosen.shots.pool.turns for turn in turns if turn.role == "user"} & {
@@ -225,7 +225,6 @@ def test_calibration_is_for_labels(decoder_folder: Path, pairs_csv: Path, tmp_pa
 def test_recipes_that_contradict_themselves_are_refused(decoder_folder: Path, pairs_csv: Path, tmp_path: Path) -> None:
     for changes, said in (
         ({"method": "none"}, "trains nothing, and no context"),
-        ({"method": "lora", "context": "few_shot"}, "stands beside the method lora"),
         ({"method": {"name": "none", "r": 4}, "context": "few_shot"}, "method.r: unknown option"),
     ):
         with pytest.raises(RecipeError, match=said):

@@ -56,6 +56,13 @@ def test_the_best_arm_stays_in_at_95_percent_and_a_clear_loser_goes() -> None:
     assert sum("2" in best for best in apart) <= 3
 
 
+def test_privacy_takes_what_is_asked_on_this_machine() -> None:
+    costs = {"api": Cost(0.9, is_asked_here=False), "base": Cost(0.9), "lora": Cost(0.9, 60.0)}
+    assert chosen(list(costs), costs, "cost") == "api"
+    assert chosen(list(costs), costs, "privacy") == "base"
+    assert chosen(["api", "lora"], costs, "privacy") == "lora"
+
+
 def test_the_choice_is_the_cheapest_by_the_preference() -> None:
     costs = {
         "few_shot": Cost(0.80, seconds_per_answer=0.9, memory_bytes=10, is_renewed_without_training=True),

@@ -31,6 +31,7 @@ CAT, DOG, BIRD = (
     passage("a.md", 30, "dogs running fast"),
     passage("o'hara.md", 0, "a naïve bird"),
 )
+FISH = passage("a.md", 5, "a fish swam")
 HASHES = {"a.md": "1", "o'hara.md": "2"}
 
 
@@ -66,6 +67,38 @@ def test_equal_ones_come_by_document_and_place(store: PassageStore) -> None:
         assert places == [("000.md", 0), ("000.md", 20), ("001.md", 0), ("001.md", 20), ("002.md", 0)]
 
 
+def many(count: int, seed: int = 0) -> tuple[list[Passage], Array]:
+    """Passages, four a document, and a vector of each that no other has."""
+    drawn = np.random.default_rng(seed).normal(size=(count, 16)).astype(np.float32)
+    made = [passage(f"{number // 4:03}.md", number % 4 * 50, f"the cat number {number}") for number in range(count)]
+    return made, drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
+
+
+def test_the_nearest_are_those_of_all_at_once_and_after_tidying(store: PassageStore) -> None:
+    held = dict(zip(*(list(part) for part in many(400)), strict=True))
+
+    def assert_exact() -> None:
+        vectors = np.stack(list(held.values()))
+        for asked in many(5, seed=1)[1]:
+            best = sorted(zip((vectors @ asked).tolist(), held, strict=True), key=lambda pair: -pair[0])[:10]
+            found = store.nearest(asked, 10)
+            assert [hit.passage for hit in found] == [one for _, one in best]
+            assert [hit.score for hit in found] == pytest.approx([score for score, _ in best], abs=1e-6)
+
+    store.put(list(held), np.stack(list(held.values())), {one.document: "1" for one in held})
+    assert_exact()
+    new, vectors = (part[:60] for part in many(400, seed=2))
+    held = {one: vector for one, vector in held.items() if one.document not in {other.document for other in new}}
+    held |= dict(zip(new, vectors, strict=True))
+    store.put(new, vectors, {one.document: "2" for one in new})
+    assert_exact()
+    store.remove(["020.md", "099.md"])
+    held = {one: vector for one, vector in held.items() if one.document not in ("020.md", "099.md")}
+    assert_exact()
+    store.tidy()
+    assert_exact()
+
+
 def test_words_are_found_in_other_forms_and_signs_are_no_commands(store: PassageStore) -> None:
     filled(store)
     assert texts(store.matching("a dog that runs", 5))[0] == DOG.text
@@ -76,11 +109,10 @@ def test_words_are_found_in_other_forms_and_signs_are_no_commands(store: Passage
 
 def test_a_document_that_is_put_again_stands_in_place_of_what_it_was(store: PassageStore) -> None:
     filled(store)
-    fish = passage("a.md", 5, "a fish swam")
-    store.put([fish], unit([0, 0, 1, 0]), {"a.md": "3"})
+    store.put([FISH], unit([0, 0, 1, 0]), {"a.md": "3"})
     assert (len(store), dict(store.documents())) == (2, {"a.md": "3", "o'hara.md": "2"})
     assert store.matching("cat dogs", 5) == []
-    assert [hit.passage for hit in store.matching("fish", 5)] == [fish]
+    assert [hit.passage for hit in store.matching("fish", 5)] == [FISH]
 
 
 def test_a_documents_passages_come_in_their_order(store: PassageStore) -> None:
@@ -100,8 +132,24 @@ def test_what_is_removed_is_gone_from_the_files(store: PassageStore, tmp_path: P
     assert not holding(tmp_path, "naïve bird")
 
 
-def holding(folder: Path, text: str) -> list[Path]:
-    return [path for path in folder.rglob("*") if path.is_file() and text.encode() in path.read_bytes()]
+def test_what_little_is_removed_or_replaced_of_much_is_gone_from_the_files(store: PassageStore, tmp_path: Path) -> None:
+    passages, vectors = many(400)
+    store.put(passages, vectors, {one.document: "1" for one in passages})
+    store.tidy()
+    assert holding(tmp_path, vectors[30].tobytes())
+    store.remove(["007.md"])
+    store.tidy()
+    assert not holding(tmp_path, vectors[30].tobytes())
+    store.put(passages[40:44], -vectors[40:44], {"010.md": "2"})
+    store.tidy()
+    assert not holding(tmp_path, vectors[42].tobytes())
+    assert holding(tmp_path, vectors[50].tobytes())
+    assert len(store) == 396
+
+
+def holding(folder: Path, content: str | bytes) -> list[Path]:
+    wanted = content.encode() if isinstance(content, str) else content
+    return [path for path in folder.rglob("*") if path.is_file() and wanted in path.read_bytes()]
 
 
 def test_what_was_put_is_there_for_whoever_opens_it(store: PassageStore, tmp_path: Path) -> None:
@@ -109,7 +157,12 @@ def test_what_was_put_is_there_for_whoever_opens_it(store: PassageStore, tmp_pat
     other: PassageStore = registry.create("store", name, folder=str(tmp_path / "passages"))
     assert len(other) == 0
     filled(store)
-    assert texts(other.matching("cat", 1)) == [CAT.text]
+    assert texts(other.matching("cat", 1)) == texts(other.nearest(unit([1, 0, 0, 0])[0], 1)) == [CAT.text]
+    (tmp_path / "passages").rename(tmp_path / "put aside")
+    anew: PassageStore = registry.create("store", name, folder=str(tmp_path / "passages"))
+    anew.put([FISH], unit([0, 0, 1, 0]), {"a.md": "1"})
+    anew.tidy()
+    assert texts(other.matching("fish cat", 1)) == texts(other.nearest(unit([1, 0, 0, 0])[0], 1)) == [FISH.text]
 
 
 def test_a_document_without_passages_is_forgotten(store: PassageStore) -> None:

@@ -55,8 +55,11 @@ class Arms:
 def known_arms() -> dict[str, list[str]]:
     """Name -> changes of the recipe, as on the command line."""
     in_context = {name: ["method=none", f"context={name}"] for name in registry.names("strategy")}
-    trained = {name: [f"method={name}", "context=null"] for name in (*registry.names("method"), *METHOD_OVERLAYS)}
-    return {BASE: [], MAJORITY: [], **in_context, **trained}
+    methods = (*registry.names("method"), *METHOD_OVERLAYS)
+    trained = {name: [f"method={name}", "context=null"] for name in methods}
+    both = {f"{method}+{name}": [f"method={method}", f"context={name}"] for method in methods for name in in_context}
+    scratch = {"scratch": ["model.weights=random", "method=full", "context=null"]}
+    return {BASE: [], MAJORITY: [], **in_context, **trained, **both, **scratch}
 
 
 def arms_of(recipe: Recipe, *, is_causal: bool) -> Arms:
@@ -88,7 +91,7 @@ def arms_of(recipe: Recipe, *, is_causal: bool) -> Arms:
 
 def arm_recipe(recipe: Recipe, name: str, changes: Sequence[str]) -> Recipe:
     """The recipe of an arm. Raises: RecipeError, for changes that do not go with it."""
-    own = {**parse_yaml(dump(recipe), recipe.name), "arms": None, "budget": None}
+    own = {**parse_yaml(dump(recipe), recipe.name), "arms": None, "budget": None, "search": "auto"}
     try:
         return from_mapping(own, name=recipe.name, where=f"{recipe.name}: arms.{name}", overrides=changes)
     except RecipeError as error:
@@ -144,6 +147,11 @@ def _check(recipe: Recipe, data: PreparedData, arms: Arms) -> None:
     found = {name: _judged(one, data if _has_same_data(one, recipe) else prepare_data(one)) for name, one in recipes.items()}
     first_name, first = next(iter(found.items()))
     for name, one in found.items():
+        if recipes[name].trains and recipes[name].context is not None and one.kind != "generation":
+            raise _wrong(
+                recipe,
+                f"{name}: the head of {one.objective} reads the text alone, without a context. Learn the labels as answers: objective=sft.",
+            )
         for what, own, other in (
             ("the objective", one.objective, first.objective),
             ("the metric that decides", (one.metric, one.options), (first.metric, first.options)),

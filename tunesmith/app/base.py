@@ -81,7 +81,7 @@ def _file(folder: str, task: Task, asked: tuple[Any, ...]) -> Path | None:
     if not source.sha256 or source.adapters or source.heads:
         return None
     computed = (str(task.device), str(task.forward.computes_in), _stored_in(task), task.forward.paths.attention, versions())
-    model = (source.sha256, source.revision, recipe.model.trust_remote_code, recipe.model.quantization)
+    model = (source.sha256, source.drawn_by, source.revision, recipe.model.trust_remote_code, recipe.model.quantization)
     return cache_folder(folder) / f"{hash_of(model, *asked, computed, _code())}.json"
 
 

@@ -9,9 +9,11 @@ from itertools import combinations
 from typing import Any
 
 from tunesmith.app.arms import BASE, MAJORITY
+from tunesmith.app.compare_search import at_the_edge, searched_facts
 from tunesmith.app.fitting import make_metrics
 from tunesmith.app.group_document import group_facts
 from tunesmith.app.predictions import read_predictions, stats_of
+from tunesmith.app.search import Search
 from tunesmith.comparison.preference import PREFERENCES, Cost, chosen, front
 from tunesmith.comparison.verdict import Contest, contest
 from tunesmith.core.errors import RunError
@@ -22,6 +24,7 @@ from tunesmith.evaluation.differences import paired_difference
 from tunesmith.evaluation.score import evaluate_metric
 from tunesmith.recipe import Recipe, dump, load
 from tunesmith.report import comparison_reason
+from tunesmith.report.context import adapted_by
 
 __all__ = ["build_comparison", "is_renewed"]
 
@@ -41,8 +44,17 @@ class _Arm:
     about: Mapping[str, Any] = field(default_factory=dict)
 
 
-def build_comparison(directory: GroupDirectory, recipe: Recipe, left_out: Mapping[str, str]) -> dict[str, Any]:
-    """The document, as docs/report-format.md describes it. `left_out`: arms that were not run, and why. Raises: RunError, where a run was judged on other test rows."""
+def build_comparison(
+    directory: GroupDirectory, recipe: Recipe, left_out: Mapping[str, str], searches: Mapping[str, Search], seconds: float
+) -> dict[str, Any]:
+    """The document, as docs/report-format.md describes it.
+
+    Args:
+        left_out: arms that were not run, and why.
+        searches: what was found for arms whose settings were searched.
+        seconds: how long all of it took.
+    Raises: RunError, where a run was judged on other test rows.
+    """
     runs = {name: run for name, run in zip(directory.values, directory.members, strict=True) if name not in left_out}
     reports = {name: run.read_json(run.report_json) for name, run in runs.items()}
     lines = {name: read_predictions(run) for name, run in runs.items()}
@@ -62,7 +74,19 @@ def build_comparison(directory: GroupDirectory, recipe: Recipe, left_out: Mappin
         elif name in runs:
             arms[name] = _of_run(name, metric_name, metric, runs[name], reports[name], lines[name])
     _check_rows(directory, arms)
-    return _document(directory, recipe, left_out, first, metric_name, metric, arms)
+    changes = {name: [*((recipe.arms or {}).get(name) or []), *(searches[name].changes if name in searches else ())] for name in arms}
+    document = _document(
+        directory, recipe, left_out, first, metric_name, metric, arms, changes, searched_facts(directory, recipe, searches)
+    )
+    document["cost"] = {
+        "train_seconds": sum(arm.cost.train_seconds for arm in arms.values()),
+        "search_seconds": sum(one["train_seconds"] for one in document["search"].values()),
+        "total_seconds": seconds,
+        "usd": sum(arm.about.get("usd") or 0.0 for arm in arms.values()),
+    }
+    document["verdict"]["reason"] = comparison_reason(document)
+    told: dict[str, Any] = finite(document)
+    return told
 
 
 def _is_plain(recipe: Recipe, run: RunDirectory) -> bool:
@@ -73,15 +97,14 @@ def _is_plain(recipe: Recipe, run: RunDirectory) -> bool:
 
 def _document(
     directory: GroupDirectory, recipe: Recipe, left_out: Mapping[str, str], first: Mapping[str, Any], metric_name: str, metric: Metric,
-    arms: Mapping[str, _Arm],
+    arms: Mapping[str, _Arm], changes: Mapping[str, Sequence[str]], searched: Mapping[str, Any],
 ) -> dict[str, Any]:  # fmt: skip
     differences = {(a, b): paired_difference(metric, arms[b].stats, arms[a].stats) for a, b in combinations(arms, 2)}
     sign = 1.0 if metric.higher_is_better else -1.0
     found = contest(list(arms), {pair: (sign * one["value"], one["p"]) for pair, one in differences.items()})
     costs = {name: arm.cost for name, arm in arms.items()}
     choice = chosen(found.best, costs, recipe.prefer)
-    changes = {name: (recipe.arms or {}).get(name) or [] for name in arms}
-    document = {
+    return {
         "schema": "tunesmith/compare/1",
         **group_facts(directory, recipe),
         "task": {key: first["task"][key] for key in ("objective", "kind", "base")},
@@ -91,6 +114,8 @@ def _document(
         "higher_is_better": metric.higher_is_better,
         "arms": {name: _said(arm, changes[name], found, differences, choice) for name, arm in arms.items()},
         "left_out": dict(left_out),
+        **searched,
+        "pretraining": differences.get(("scratch", "full")) or _turned(differences.get(("full", "scratch"))),
         "front": {by: front(list(arms), costs, by) for by in _COSTS},
         "verdict": {
             "best": list(found.best),
@@ -100,18 +125,10 @@ def _document(
             "command": _command(directory, changes[choice], choice),
         },
         "budget_seconds": recipe.budget,
-        "cost": {
-            "train_seconds": sum(arm.cost.train_seconds for arm in arms.values()),
-            "total_seconds": sum(arm.about.get("total_seconds", 0.0) for arm in arms.values()),
-            "usd": sum(arm.about.get("usd") or 0.0 for arm in arms.values()),
-        },
         "recipe": dump(recipe),
         "command": f"tunesmith compare {shlex.quote(str(directory.recipe))} output_dir={shlex.quote(str(directory.path) + '-again')}",
-        "warnings": list(dict.fromkeys(f"{name}: {warning}" for name, arm in arms.items() for warning in arm.about.get("warnings", ()))),
+        "warnings": list(dict.fromkeys(f"{name}: {warning}" for name, arm in arms.items() for warning in arm.about.get("warnings", ()))) + at_the_edge(searched["search"]),
     }  # fmt: skip
-    document["verdict"]["reason"] = comparison_reason(document)
-    told: dict[str, Any] = finite(document)
-    return told
 
 
 def _said(
@@ -150,7 +167,7 @@ def _of_run(
 ) -> _Arm:
     cost, context = report["cost"], report.get("context")
     values = {one: entry["tuned"] for one, entry in report["metrics"].items() if entry["tuned"] is not None}
-    answers = sum(line["split"] in ("test", *report["domains"]) for line in lines)
+    answers = _num_answers(report, lines, "tuned")
     priced = Cost(
         _quality(values[metric_name]["value"], metric),
         cost["train_seconds"],
@@ -158,13 +175,13 @@ def _of_run(
         _number(cost["peak_memory_bytes"]),
         cost["saved_bytes"],
         _number(cost.get("usd_per_answer", 0.0)),
-        is_sent_away=_is_sent_away(report),
         is_renewed_without_training=is_renewed(context),
+        is_asked_here=_is_asked_here(report),
     )
     about = {
         "run": run.id,
         "directory": str(run.path),
-        "method": context["strategy"] if context else report["task"]["method"],
+        "method": adapted_by(report),
         "trainable_parameters": cost["trainable_parameters"],
         "prompt_tokens": context["tokens"]["mean"] if context and context["tokens"] else None,
         "fell": report["forgetting"]["fell"],
@@ -176,10 +193,16 @@ def _of_run(
     return _Arm(name, values, stats_of(lines, metric_name), priced, about)
 
 
-def _is_sent_away(report: Mapping[str, Any]) -> bool:
-    """Whether what is asked leaves this machine. `report`: of a run."""
+def _num_answers(report: Mapping[str, Any], lines: Sequence[Mapping[str, Any]], side: str) -> int:
+    """Rows that were asked: of a model behind an endpoint those with an answer of its own, else all, as each has a likelihood."""
     found = report.get("endpoint")
-    return found is not None and not found["is_here"]
+    return int(found["rows"][side]) if found else len(lines)
+
+
+def _is_asked_here(report: Mapping[str, Any]) -> bool:
+    """Whether what is asked stays on this machine. `report`: of a run."""
+    found = report.get("endpoint")
+    return found is None or bool(found["is_here"])
 
 
 def is_renewed(context: Mapping[str, Any] | None) -> bool:
@@ -197,7 +220,7 @@ def _base(
         raise RunError(
             "arms: base: the model as it is has no answer to some of the test rows, so that it cannot be compared. Leave base out of the arms."
         )
-    seconds = _number(report["cost"]["base_evaluate_seconds"])
+    seconds, answers = _number(report["cost"]["base_evaluate_seconds"]), _num_answers(report, lines, "base")
     is_remote = report.get("endpoint") is not None
     memory = min(
         (one["cost"]["peak_memory_bytes"] for one in reports if one["cost"]["peak_memory_bytes"] and not is_remote), default=math.nan
@@ -205,10 +228,10 @@ def _base(
     cost = Cost(
         _quality(values[metric_name]["value"], metric),
         0.0,
-        seconds / len(lines),
+        seconds / answers if answers else math.nan,
         memory,
         usd_per_answer=_number(report["cost"].get("base_usd_per_answer", 0.0)),
-        is_sent_away=_is_sent_away(report),
+        is_asked_here=_is_asked_here(report),
     )
     return _Arm(BASE, values, {"row": found["row"], "tuned": found["base"]}, cost, {"method": None})
 

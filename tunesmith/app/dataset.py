@@ -1,7 +1,11 @@
 """From the recipe's data section to examples, split. No torch here."""
 
-from collections.abc import Mapping, Sequence
+import contextlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from tunesmith.app.mixture import MixedSet, as_task, most_bytes, read_mixture, templates_of
 from tunesmith.core.types import Example
@@ -20,7 +24,7 @@ from tunesmith.data import (
 )
 from tunesmith.recipe import DataSpec, Recipe, Source
 
-__all__ = ["PreparedData", "prepare_data"]
+__all__ = ["PreparedData", "prepare_data", "reading_once"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +51,40 @@ class PreparedData:
         return {name: Asked(one.templates, one.labels) for name, one in self.sets.items()}
 
 
+_KEPT: ContextVar[dict[tuple[str, ...], PreparedData] | None] = ContextVar("_KEPT", default=None)
+
+
+@contextlib.contextmanager
+def reading_once() -> Iterator[None]:
+    """Within the block data that were read are kept, so that what is trained on them in turn reads them once, and learns from the same rows."""
+    token = _KEPT.set({})
+    try:
+        yield
+    finally:
+        _KEPT.reset(token)
+
+
 def prepare_data(recipe: Recipe) -> PreparedData:
     """Read every source that the recipe names, and split what has no split of its own.
 
     Raises: DataError, FetchError, UsageError.
     """
+    kept = _KEPT.get()
+    key = (recipe.name, *(json.dumps(part, sort_keys=True, default=str) for part in _read_from(recipe)))
+    whole = (kept or {}).get(key) or _whole(recipe)
+    if kept is not None:
+        kept[key] = whole
+    return replace(whole, train=fraction_of(whole.train, recipe.data.train_fraction))
+
+
+def _read_from(recipe: Recipe) -> tuple[Any, Any]:
+    """All that the data depend on but for the part of the training rows."""
+    domains = {name: domain.model_dump() for name, domain in recipe.evaluate.domains.items()}
+    return recipe.data.model_dump(exclude={"train_fraction"}), domains
+
+
+def _whole(recipe: Recipe) -> PreparedData:
+    """Of all training rows."""
     spec = recipe.data
     if spec.mix:
         mixture = read_mixture(spec)
@@ -68,7 +101,6 @@ def prepare_data(recipe: Recipe) -> PreparedData:
         kind = type(train.examples[0])
         labels, sets, warnings = train.facts.labels, {}, []
         refuse_overlap(whole, spec.allow_overlap)
-    used = replace(used, train=fraction_of(used.train, spec.train_fraction))
     known = sets or {"": MixedSet(kind, train.facts, labels, templates_of(spec.template), 1.0)}
     domains = dict[str, Sequence[Example]]()
     for name, domain in recipe.evaluate.domains.items():

@@ -250,6 +250,10 @@ def _warnings(task: Task, curves: Mapping[str, Any], fit: Fit) -> list[str]:
             f"The base was judged as it came, without the {added:,} tokens that the tuned model has beside. Bits per byte of the two can be compared; "
             "perplexity is per token, and left out."
         )
+    if task.recipe.model.weights == "random":
+        found.append(
+            f"The base has random weights, drawn by seed {task.recipe.seed}: all that was learned shows against it, and nothing that pretraining would have given."
+        )
     if task.recipe.model.trust_remote_code:
         found.append(f"The model's own Python code was run (model.trust_remote_code, revision {task.recipe.model.revision}).")
     return found

@@ -1,18 +1,20 @@
 """What an earlier run trained becomes part of the model that the next one begins with."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from tunesmith.app.vocabulary import add_trained_tokens
 from tunesmith.core.errors import MethodError
+from tunesmith.core.files import hash_of
 from tunesmith.method._peft import attach_adapter, merge_adapter
 from tunesmith.method._selected import load_selected
 from tunesmith.method._virtual import unfoldable
 from tunesmith.model._folder import weights_sha256
 from tunesmith.model.load import LoadedModel
+from tunesmith.model.source import SourceInfo
 
-__all__ = ["fold_in", "with_adapters"]
+__all__ = ["base_sha256", "fold_in", "with_adapters"]
 
 
 def with_adapters(model: LoadedModel) -> LoadedModel:
@@ -39,6 +41,12 @@ def fold_in(model: LoadedModel, folder: Path) -> LoadedModel:
     return model
 
 
+def base_sha256(source: SourceInfo, adapters: Sequence[Path]) -> str:
+    """Hash of a model's weights with these adapters folded in; of random ones, of what they are drawn by."""
+    sha = weights_sha256(source.folder, adapters)
+    return sha if source.drawn_by is None else hash_of(sha, source.drawn_by)
+
+
 def _refuse_unfoldable(folder: Path) -> None:
     """Raises: MethodError, where what was trained is no change of the model's weights."""
     kind = unfoldable(folder)
@@ -49,7 +57,7 @@ def _refuse_unfoldable(folder: Path) -> None:
 
 
 def _tell_base(model: LoadedModel, adapters: tuple[Path, ...]) -> None:
-    model.trunk.base_sha256 = weights_sha256(model.source.folder, adapters)  # type: ignore[assignment]
+    model.trunk.base_sha256 = base_sha256(model.source, adapters)  # type: ignore[assignment]
     model.trunk.token_ids_of = _reader(model.tokenizer)  # type: ignore[assignment]
 
 

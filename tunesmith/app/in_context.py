@@ -1,4 +1,4 @@
-"""A model of which nothing is trained: what stands in its context is chosen on validation rows, and it is judged so."""
+"""What stands in a model's context is chosen on validation rows, before anything is trained: then the model is trained so, where the recipe trains, and judged so."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -33,7 +33,9 @@ __all__ = [
     "choose_variant",
     "in_context",
     "judge_in_context",
+    "largest_context",
     "num_short",
+    "shown_in",
     "worded",
 ]
 
@@ -43,6 +45,8 @@ _MOST_ROWS = 2000
 """Training rows whose answers say how long answers are."""
 _TEMPLATE_TOKENS = 8
 """What a template may put behind an answer."""
+_AT_A_TIME = 512
+"""Questions that are looked up together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +54,10 @@ class InContext:
     """What was chosen, and what the model reads by it."""
 
     shots: Shots
+    tried: list[dict[str, Any]]
+    """Every way to ask, with what validation rows said of it; empty where there was one alone."""
     task: Task
-    """The run's, with its test rows and domains as the model reads them."""
+    """The run's, with its rows as the model reads them."""
     facts: dict[str, Any]
     """Report.json's `context`."""
 
@@ -59,11 +65,11 @@ class InContext:
 def check_context(task: Task) -> None:
     """Raises: RecipeError, where the model is none that a context could help; as `check_asked`."""
     facts = task.model.facts
-    if task.recipe.trains:
+    if task.recipe.context is None:
         return
     if not facts.has_lm_head or facts.is_encoder_decoder:
         raise RecipeError(
-            f"{task.recipe.name}: context: {facts.name} does not go on with a text, so that what stands before a question says nothing to it. Use a causal language model, or train a head: method=head."
+            f"{task.recipe.name}: context: {facts.name} does not go on with a text, so that what stands before a question says nothing to it. Use a causal language model, or train without it: context=null."
         )
     check_asked(task)
 
@@ -77,6 +83,10 @@ def check_asked(task: Measurable) -> None:
     if task.kind not in ("classification", "generation") or not isinstance(task.data.train[0], Conversation):
         raise RecipeError(
             f"{where}: helps a model to answer; the objective {task.objective_name} asks it no question. Use labelled texts, pairs or conversations."
+        )
+    if recipe.trains and isinstance(task.objective, HeadObjective):
+        raise RecipeError(
+            f"{where}: the head of {task.objective_name} reads the text alone, and {recipe.method.name} would be trained under it. Learn the labels as answers: objective=sft."
         )
     if recipe.data.loss_on == "all":
         raise RecipeError(f"{where}: data.loss_on: all would measure how likely the context itself is. Leave data.loss_on out.")
@@ -107,17 +117,35 @@ def _check_named(task: Measurable, strategy: Strategy, where: str) -> None:
             raise type(error)(f"{where}: the encoder of the examples: {error}") from None
 
 
-def in_context(task: Task, say: Say) -> InContext:
-    """Choose among the strategy's variants by what the model says of validation rows. Test rows play no part. Raises: DataError, RecipeError."""
+def in_context(task: Task, kept: tuple[Shots, list[dict[str, Any]]] | None, say: Say) -> InContext:
+    """Choose among the strategy's variants by what the model, not trained yet, says of validation rows. Test rows play no part.
+
+    Args:
+        kept: what was chosen and tried before, which is taken in place.
+    Raises: DataError, RecipeError.
+    """
     metric = _metric(task)
-    shots, tried = choose_variant(task, _room(task), metric[1], lambda shots, rows: _tried(task, shots, rows, metric), say)
+    shots, tried = kept or choose_variant(task, _room(task), metric[1], lambda shots, rows: _tried(task, shots, rows, metric), say)
     shown, put = _shown(task, shots, say)
     about = {
         **choice_facts(task, shots, tried, metric),
         **_sizes(task, put),
         "num_cut": max(0, shown.encoded["test"].num_cut - task.encoded["test"].num_cut),
     }
-    return InContext(shots, shown, about)
+    return InContext(shots, tried, shown, about)
+
+
+def shown_in(task: Task, shots: Shots, say: Say) -> Task:
+    """The task as a model reads it that is asked so."""
+    return _shown(task, shots, say)[0]
+
+
+def largest_context(task: Task, say: Say) -> Task:
+    """The task as the model reads it in the way that takes most, of those that could be chosen: for a plan, which asks no model."""
+    strategy = strategy_of(task.recipe)
+    *_, variant = strategy.variants()
+    pool = _pool(task, worded(task.encoder, variant.template), _pool_examples(task, strategy))
+    return shown_in(task, Shots(strategy, variant, pool, task.recipe.seed, _room(task), tuple(task.encoder.labels)), say)
 
 
 def choose_variant(
@@ -163,9 +191,10 @@ def choice_facts(task: Measurable, shots: Shots, tried: Sequence[Mapping[str, An
 
 def judge_in_context(chosen: InContext, say: Say) -> Judgement:
     """The model as it is now, on the test split and every domain, in the context that was chosen."""
-    if isinstance(chosen.task.objective, HeadObjective):
-        return judge_zero_shot(chosen.task, say, calibrate=chosen.shots.strategy.calibrate)
-    return judge(chosen.task, say)
+    shown, shots = chosen.task, chosen.shots
+    if isinstance(shown.objective, HeadObjective):
+        return judge_zero_shot(shown, say, calibrate=shots.strategy.calibrate)
+    return judge(shown, say, asked=lambda prompts: shots.put(prompts, shown.encoder).examples)
 
 
 def _pool_examples(task: Measurable, strategy: Strategy) -> list[Example]:
@@ -234,7 +263,7 @@ def _outputs(task: Task, examples: Sequence[Example], *, calibrate: bool) -> tup
         return zero_shot(task, examples, label_texts(task.recipe, task.encoder.labels), task.model.tokenizer, calibrate=calibrate), examples
     if task.encoder.choices(examples[0]):
         return choose(task, examples), examples
-    split, _ = _encoded(task, examples, "validation")
+    split, _ = _encoded(task, examples, (), "validation")
     return score(task, split), split.examples
 
 
@@ -242,26 +271,37 @@ def _reference(task: Task, example: Example) -> str:
     return task.objective.reference(example) if isinstance(task.objective, HeadObjective) else task.encoder.reference(example)
 
 
-def _encoded(task: Task, examples: Sequence[Example], name: str) -> tuple[EncodedSplit, EncodedFacts]:
+def _encoded(task: Task, examples: Sequence[Example], references: Sequence[str], name: str) -> tuple[EncodedSplit, EncodedFacts]:
     """Every example keeps its place, also one that leaves nothing to score."""
     encoded = encode(examples, task.objective, task.encoder, name=name)
-    return EncodedSplit(examples, encoded.rows, encoded.examples, [_reference(task, example) for example in examples]), encoded.facts
+    return EncodedSplit(examples, encoded.rows, encoded.examples, references), encoded.facts
 
 
 def _shown(task: Task, shots: Shots, say: Say) -> tuple[Task, Put]:
-    """The task as the model reads it, and what stands before the test rows."""
+    """The task as the model reads it, training and validation rows too where it trains, and what stands before the test rows."""
     encoder = worded(task.encoder, shots.variant.template)
     shown = replace(task, encoder=encoder, splits=dict(task.splits), encoded=dict(task.encoded))
     puts = dict[str, Put]()
-    for name in ("test", *task.data.domains):
+    for name in (*(("train", "validation") if task.recipe.trains else ()), "test", *task.data.domains):
         split = task.splits[name]
-        puts[name] = shots.put(split.examples, encoder)
+        puts[name] = _put(shots, split.examples, encoder, f"context {name}", say)
         if isinstance(task.objective, HeadObjective):
             shown.splits[name] = EncodedSplit(puts[name].examples, (), (), split.references)
         else:
-            split_shown, shown.encoded[name] = _encoded(shown, puts[name].examples, name)
-            shown.splits[name] = replace(split_shown, references=split.references)
+            shown.splits[name], shown.encoded[name] = _encoded(shown, puts[name].examples, split.references, name)
     return shown, puts["test"]
+
+
+def _put(shots: Shots, examples: Sequence[Example], encoder: TextEncoder, stage: str, say: Say) -> Put:
+    """As `Shots.put`, telling how many are done."""
+    put = Put([], [], [])
+    for at in range(0, len(examples), _AT_A_TIME):
+        part = shots.put(examples[at : at + _AT_A_TIME], encoder)
+        put.examples.extend(part.examples)
+        put.num_left_out.extend(part.num_left_out)
+        put.num_tokens.extend(part.num_tokens)
+        say(Progress(stage, len(put.examples), len(examples)))
+    return put
 
 
 def _room(task: Task) -> int:

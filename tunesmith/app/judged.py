@@ -82,13 +82,13 @@ def judge_zero_shot(task: Task, say: Say, *, calibrate: bool = False) -> Judgeme
     return Judgement(outputs, seconds=time.perf_counter() - started)
 
 
-def judge(task: Task, say: Say) -> Judgement:
-    """The model as it is now, on the test split and every domain."""
+def judge(task: Task, say: Say, asked: Callable[[Sequence[Example]], Sequence[Example]] = lambda prompts: prompts) -> Judgement:
+    """The model as it is now, on the test split and every domain. `asked`: what the recipe's own prompts are asked as."""
     started = time.perf_counter()
     said = {name: _outputs(task, name, task.splits[name], say) for name in ("test", *task.data.domains)}
     outputs = {name: found for name, (found, _) in said.items()}
     num_cut = sum(num_cut for _, num_cut in said.values())
-    return Judgement(outputs, _answers(task), time.perf_counter() - started, num_cut=num_cut)
+    return Judgement(outputs, _answers(task, asked), time.perf_counter() - started, num_cut=num_cut)
 
 
 def _outputs(task: Task, name: str, split: EncodedSplit, say: Say) -> tuple[list[Output], int]:
@@ -130,14 +130,14 @@ def beginning(example: Example) -> tuple[str, str]:
     return first_words(text_of(example), BEGINNING_WORDS)
 
 
-def _answers(task: Task) -> list[str]:
+def _answers(task: Task, asked: Callable[[Sequence[Example]], Sequence[Example]]) -> list[str]:
     """Answers to the recipe's own prompts, where the model writes."""
-    asked = task.recipe.evaluate.prompts
-    if not asked or not writes(task.kind):
+    prompts = task.recipe.evaluate.prompts
+    if not prompts or not writes(task.kind):
         return []
     raw = task.kind == "language_modelling"  # a model of raw text goes on with it, one of conversations answers it
-    examples = [Text(text, SOURCELESS) if raw else Prompt((Message("user", text),), SOURCELESS) for text in asked]
-    written = write_answers(task, examples, task.recipe.evaluate.max_new_tokens)
+    examples = [Text(text, SOURCELESS) if raw else Prompt((Message("user", text),), SOURCELESS) for text in prompts]
+    written = write_answers(task, asked(examples), task.recipe.evaluate.max_new_tokens)
     return [answer.text or "" for answer in written.outputs]
 
 

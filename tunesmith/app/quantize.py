@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from tunesmith.app.folding import with_adapters
+from tunesmith.app.in_context import shown_in
 from tunesmith.app.interruption import Interruption
 from tunesmith.app.judged import Judgement, judge
 from tunesmith.app.learned import Learned, learned
@@ -20,6 +21,7 @@ from tunesmith.app.merge import Heads, merged_model, sample_outputs, write_heads
 from tunesmith.app.placing import placed
 from tunesmith.app.quantized import FORMS, Written, check_form, check_layers, check_output, check_source, read_again, written
 from tunesmith.app.saving import saved_bytes
+from tunesmith.app.shots import Shots, load_shots
 from tunesmith.app.task import Task, prepare, use_chat_template
 from tunesmith.core.errors import Interrupted, ModelError, RunError, TunesmithError, UsageError
 from tunesmith.core.events import Event, Notice, Stage, Warned
@@ -60,6 +62,8 @@ class _Subject:
     notes: list[str]
     test_sha256: str | None = None
     """Of the data that the run's test rows were taken from."""
+    shots: Shots | None = None
+    """What stands before each question, where the run has a context."""
 
 
 def quantize(
@@ -116,7 +120,10 @@ def _of_run(directory: RunDirectory, to: str, limit: int | None, say: Say) -> _S
     notes = [f"{directory.id}: what it trained was merged into {merged.base.source.name} in full precision first.", *merged.notes]
     model = replace(merged.model, source=replace(merged.model.source, heads=None))
     sha = directory.read_json(directory.data)["test"].get("sha256")
-    return _Subject(directory.id, directory.id, model, merged.heads, _asked_as(one.known, limit), base + saved_bytes(directory), notes, sha)
+    shots = None if one.known.recipe.context is None else load_shots(directory, one.known.recipe)
+    return _Subject(
+        directory.id, directory.id, model, merged.heads, _asked_as(one.known, limit), base + saved_bytes(directory), notes, sha, shots
+    )
 
 
 def _asked_as(known: Learned, limit: int | None) -> Recipe:
@@ -129,7 +136,7 @@ def _asked_as(known: Learned, limit: int | None) -> Recipe:
     kept["test"] = None if kept["test"] == math.inf else kept["test"]
     return recipe.model_copy(
         update={
-            "model": recipe.model.model_copy(update={"quantization": None, "add_tokens": None, "revision": None}),
+            "model": recipe.model.model_copy(update={"quantization": None, "add_tokens": None, "revision": None, "weights": "pretrained"}),
             "data": recipe.data.model_copy(update={"chat_template": None, "limit": rows.model_copy(update=kept)}),
             "method": PluginSpec.resolve("method", "head"),
             "objective": PluginSpec(known.objective, options),
@@ -215,6 +222,8 @@ def _before(subject: _Subject, force: bool, say: Say) -> tuple[Task | None, Judg
     if subject.recipe is None:
         return None, None, None
     task = prepare(subject.recipe, say, subject.model)
+    if subject.shots is not None:
+        task = shown_in(task, subject.shots, say)
     if not task.splits["test"].rows:
         if not force:
             raise RunError(

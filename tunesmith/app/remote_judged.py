@@ -48,6 +48,8 @@ class RemoteContext:
     """What was chosen, and the test rows and domains as they are asked by it."""
 
     shots: Shots
+    tried: list[dict[str, Any]]
+    """Every way to ask, with what validation rows said of it; empty where there was one alone."""
     encoder: ChatEncoder
     puts: Mapping[str, Put]
     about: Mapping[str, Any]
@@ -58,13 +60,26 @@ class RemoteContext:
         """As `judge_remote` takes them."""
         return {name: put.examples for name, put in self.puts.items()}
 
+    def put(self, examples: Sequence[Example]) -> Sequence[Example]:
+        """Others, as they are asked by it."""
+        return self.shots.put(examples, self.encoder).examples
 
-def judge_remote(task: RemoteTask, model: RemoteModel, encoder: ChatEncoder, examples: Mapping[str, Sequence[Example]], say: Say) -> Side:
+
+def judge_remote(
+    task: RemoteTask,
+    model: RemoteModel,
+    encoder: ChatEncoder,
+    examples: Mapping[str, Sequence[Example]],
+    say: Say,
+    *,
+    asked: Callable[[Sequence[Example]], Sequence[Example]] = lambda prompts: prompts,
+) -> Side:
     """Ask the model.
 
     Args:
         encoder: what words the rows.
         examples: those of the test split and of each domain, as they are to be asked.
+        asked: the recipe's prompts as they are to be asked.
     """
     most = task.recipe.evaluate.max_new_tokens
     outputs, heard = dict[str, list[Output]](), dict[str, Heard]()
@@ -75,7 +90,7 @@ def judge_remote(task: RemoteTask, model: RemoteModel, encoder: ChatEncoder, exa
         for place, output in zip(places, heard[name].outputs, strict=True):
             outputs[name][place] = output
     prompts = [Prompt((Message("user", text),), SOURCELESS) for text in task.recipe.evaluate.prompts] if writes(task.kind) else []
-    said = hear(model, encoder, prompts, most).outputs
+    said = hear(model, encoder, asked(prompts), most).outputs
     seconds, num_cut = sum(one.seconds for one in heard.values()), sum(one.num_cut for one in heard.values())
     return Side(Judgement(outputs, [output.text or "" for output in said], seconds, num_cut=num_cut), heard)
 
@@ -116,7 +131,7 @@ def remote_context(task: RemoteTask, model: RemoteModel, say: Say) -> RemoteCont
         "num_short": num_short(puts["test"]),
         "num_cut": 0,
     }
-    return RemoteContext(shots, encoder, puts, about)
+    return RemoteContext(shots, tried, encoder, puts, about)
 
 
 def token_sizes(answers: Sequence[Answer]) -> dict[str, float] | None:

@@ -66,7 +66,7 @@ def plan_remote(recipe: Recipe, say: Say) -> RequestPlan:
     evaluate, strategy = recipe.evaluate, strategy_of(recipe)
     ways, rows = len(strategy.variants()), min(strategy.validation_rows, len(task.splits["validation"].examples))
     tests = sum(len(task.splits[name].examples) for name in ("test", *task.data.domains))
-    count = 2 * tests + (ways * rows if ways > 1 else 0) + len(evaluate.prompts)
+    count = 2 * tests + (ways * rows if ways > 1 else 0) + 2 * len(evaluate.prompts)
     return RequestPlan(count, count * evaluate.max_new_tokens, recipe.budget_usd, dump(recipe))
 
 
@@ -88,9 +88,9 @@ def _run(task: RemoteTask, directory: RunDirectory, say: Say, started: float) ->
         asked_again = ask_again(task, model)
         say(Stage("context", task.recipe.context.name if task.recipe.context else ""))
         context = remote_context(task, model, say)
-        save_shots(directory.context, context.shots)
+        save_shots(directory.context, context.shots, context.tried)
         say(Stage("evaluate", "the model in its context"))
-        tuned = judge_remote(task, model, context.encoder, context.examples, say)
+        tuned = judge_remote(task, model, context.encoder, context.examples, say, asked=context.put)
         compared, better = judge_tuned(task, base.judgement, tuned.judgement, say)
         say(Stage("report"))
         seconds = directory.seconds + time.perf_counter() - started
@@ -107,6 +107,17 @@ def _data_facts(task: RemoteTask) -> dict[str, object]:
 
 
 def _model_facts(task: RemoteTask, model: RemoteModel) -> dict[str, Any]:
-    unknown = ("architecture", "sha256", "revision", "licence", "attention", "attention_reason", "head", "quantization", "linear_weights")
+    unknown = (
+        "architecture",
+        "sha256",
+        "revision",
+        "licence",
+        "weights",
+        "attention",
+        "attention_reason",
+        "head",
+        "quantization",
+        "linear_weights",
+    )
     known = {"name": model.endpoint.model, "kind": "endpoint", "origin": model.endpoint.url, "max_length": task.recipe.model.max_length}
     return {**known, **dict.fromkeys(unknown), "trust_remote_code": False, "notes": []}

@@ -68,6 +68,8 @@ def read_retention(task: Task) -> Retention:
         head = f"the method {task.recipe.method.name} trains nothing but a new head, and the model below it stays as it was."
         why = head if task.recipe.trains else "nothing is trained, and the model stays as it was."
         return Retention(left_out={"all": why}, keeps_base=True)
+    if wanted == "auto" and task.recipe.model.weights == "random":
+        return Retention(left_out={"all": "the weights were random, and held nothing to forget."})
     found = _auto(task) if wanted == "auto" else Retention(_own_sets(task, wanted))
     return replace(found, keeps_base=not trained_in_place(task.method, task.model.trunk))
 

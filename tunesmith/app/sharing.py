@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from tunesmith.app.chosen_method import chosen_method
+from tunesmith.app.folding import base_sha256
 from tunesmith.app.learned import Learned, learned
 from tunesmith.app.placing import trained_in_place
 from tunesmith.app.task import load_model
@@ -18,10 +19,9 @@ from tunesmith.core import registry
 from tunesmith.core.errors import RunError
 from tunesmith.core.run import RunDirectory
 from tunesmith.core.types import Method, Objective
-from tunesmith.model._folder import weights_sha256
 from tunesmith.model.facts import read_facts
 from tunesmith.model.load import LoadedModel
-from tunesmith.model.source import Request, resolve
+from tunesmith.model.source import Request, drawn, resolve
 from tunesmith.recipe import Recipe
 
 __all__ = ["OneOfMany", "Shared", "load_shared"]
@@ -117,7 +117,8 @@ def _check_one_base(runs: list[OneOfMany]) -> None:
     for one in runs:
         spec = one.known.recipe.model
         info = resolve(Request(spec.source, spec.revision, spec.trust_remote_code))
-        found.append(weights_sha256(info.folder, info.adapters))
+        info = drawn(info, one.known.recipe.seed) if spec.weights == "random" else info
+        found.append(base_sha256(info, info.adapters))
     for one, sha in zip(runs, found, strict=True):
         if sha != found[0]:
             raise RunError(

@@ -3,6 +3,7 @@
 p examples to choose among    q questions    h hidden size
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence, Sized
 from dataclasses import asdict, dataclass, field, replace
 from math import factorial
@@ -17,7 +18,7 @@ from tunesmith.core import registry
 from tunesmith.core.context import Array, Strategy, Variant
 from tunesmith.core.errors import RunError
 from tunesmith.core.examples import Conversation
-from tunesmith.core.files import write_json
+from tunesmith.core.files import hash_of, write_json
 from tunesmith.core.passages import Passage
 from tunesmith.core.run import RunDirectory
 from tunesmith.core.types import Call, Example, Message
@@ -25,7 +26,7 @@ from tunesmith.data import ChatEncoder, TextEncoder
 from tunesmith.evaluation.score import text_of
 from tunesmith.recipe import Recipe
 
-__all__ = ["Pool", "Put", "Shots", "answer_room", "load_shots", "longest_of", "save_shots", "strategy_of"]
+__all__ = ["Pool", "Put", "Shots", "answer_room", "kept_shots", "load_shots", "longest_of", "save_shots", "strategy_of"]
 
 _FORM = "tunesmith/context/1"
 
@@ -97,16 +98,27 @@ class Shots:
         return Put(made, left_out, lengths)
 
     def places(self, texts: Sequence[str]) -> list[list[int]]:
-        """The examples before each question, the one that is read last first."""
+        """The examples before each question, the one that is read last first; never one with the question's own text, which would say its answer."""
         if not self.pool.turns:
             return [[]] * len(texts)
-        pool_ph = asked_qh = None
+        alike, pool_ph, asked_qh = self._alike, None, None
         if self.strategy.embedding_model:
             pool_ph = self._choosing.get("pool")
             if pool_ph is None:
                 pool_ph = self._choosing["pool"] = self._vectors(self.pool.texts)
             asked_qh = self._vectors(texts)
-        return self.strategy.choose(len(texts), self.pool.labels, pool_ph, asked_qh, np.random.default_rng(self.seed))
+        own, rng = [alike.get(text, ()) for text in texts], np.random.default_rng(self.seed)
+        num_spare = max(map(len, own), default=0)
+        chosen = self.strategy.choose(len(texts), self.pool.labels, pool_ph, asked_qh, rng, num_spare)
+        return [[place for place in places if place not in left_out] for places, left_out in zip(chosen, own, strict=True)]
+
+    @property
+    def _alike(self) -> Mapping[str, Sequence[int]]:
+        """The places of each text in the pool."""
+        found = defaultdict[str, list[int]](list)
+        for place, text in enumerate(self.pool.texts):
+            found[text].append(place)
+        return found
 
     def _passages(self, texts: Sequence[str]) -> list[Sequence[Passage]]:
         """What the index holds for each question, looked up once for all variants."""
@@ -118,6 +130,11 @@ class Shots:
         if new:
             known.update(zip(new, self._index.passages_for(new, most), strict=True))
         return [known[text][: self.variant.num_passages] for text in texts]
+
+    @property
+    def documents(self) -> str | None:
+        """A hash of the documents that its passages are of; None where it reads none."""
+        return hash_of(*sorted(self._index.store.documents().items())) if self.variant.num_passages else None
 
     @property
     def _index(self) -> Index:
@@ -168,8 +185,8 @@ def longest_of(tokenizer: Any, texts: Iterable[str]) -> int:
     return max(map(len, tokenizer(list(dict.fromkeys(texts)), add_special_tokens=False)["input_ids"]))
 
 
-def save_shots(file: Path, shots: Shots) -> None:
-    """Keep them as JSON, without the pool where nothing of it is shown."""
+def save_shots(file: Path, shots: Shots, tried: Sequence[Mapping[str, Any]] = ()) -> None:
+    """Keep them as JSON, without the pool where nothing of it is shown. `tried`: what they were chosen among, as report.json has it."""
     pool = shots.pool if shots.variant.num_shots else Pool()
     rows = [
         {"turns": [asdict(turn) for turn in turns], "label": label, "text": text}
@@ -181,7 +198,9 @@ def save_shots(file: Path, shots: Shots) -> None:
         "seed": shots.seed,
         "room": shots.room,
         "labels": list(shots.labels),
+        "index": shots.documents,
         "pool": rows,
+        "tried": tried,
     }
     write_json(file, document, indent=None)
 
@@ -204,3 +223,17 @@ def load_shots(directory: RunDirectory, recipe: Recipe) -> Shots:
         return Shots(strategy_of(recipe), variant, pool, found["seed"], found["room"], tuple(found["labels"]))
     except (KeyError, TypeError, ValueError):
         raise RunError(f"{directory.context}: is damaged. Make the run again.") from None
+
+
+def kept_shots(directory: RunDirectory, recipe: Recipe) -> tuple[Shots, list[dict[str, Any]]] | None:
+    """What a run that goes on had chosen, and what it had tried; None where that has to be chosen yet. Raises: RunError, where it learned from documents that changed."""
+    if not directory.context.is_file():
+        return None
+    shots, found = load_shots(directory, recipe), directory.read_json(directory.context)
+    if found.get("index") == shots.documents:
+        return shots, found.get("tried", [])
+    if recipe.trains:
+        raise RunError(
+            f"{directory.path}: the documents of {shots.strategy.index} changed since it was begun; what it learned so far is not comparable. Start a new run."
+        )
+    return None

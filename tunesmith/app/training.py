@@ -32,8 +32,10 @@ __all__ = ["NO_FIT", "Fit", "Fitting", "Validation", "Validator", "evenly_spaced
 
 BEST = "best.safetensors"
 
-Judge = Callable[[Sequence[Tensor]], Mapping[str, float]]
-"""From what the head said to each row, float64, (1, outputs) or (its targets, outputs), to metrics."""
+Units = Sequence[Sequence[float]]
+"""What each row (of a loss: each batch) contributed to the value that selects, so that two models can be held against each other on the same rows."""
+Judge = Callable[[Sequence[Tensor]], tuple[Mapping[str, float], Units]]
+"""From what the head said to each row, float64, (1, outputs) or (its targets, outputs), to metrics and what the rows contributed to the one that selects."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,10 @@ class Fit:
     num_tokens: int
     max_micro_batch_tokens: int | None = None
     """Where memory ran out: the most tokens that were computed at a time from then on."""
+    best_loss: float | None = None
+    """Of the validation rows, where the value was best."""
+    best_units: Units = ()
+    """What the validation rows, or batches, contributed to the best value."""
 
 
 NO_FIT = Fit(steps=0, stopped_early=False, best_step=None, best_value=None, seconds=0.0, num_tokens=0)
@@ -67,6 +73,8 @@ class Validation:
     loss: Interval
     """A target, in nats, as the training reports it. Batches are the units, of rows of like length, so that the interval is rather too wide than too narrow."""
     metrics: Mapping[str, float]
+    units: Units
+    """Of a metric its stats a row; of the loss, a batch, the sums of its parts and then their counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +102,11 @@ class Validator:
                     for index, said in zip(indices, parted(heard.outputs, batch, heard.at), strict=True):
                         outputs[index] = said
         known = [name for name in sums if sum(counts[name])]
-        loss = ratio_sum(np.array([sums[name] for name in known]).T, np.array([counts[name] for name in known]).T)
-        return Validation(loss, self.judge(outputs) if self.judge is not None else {})
+        sums_bk, counts_bk = np.array([sums[name] for name in known]).T, np.array([counts[name] for name in known]).T
+        metrics, units = self.judge(outputs) if self.judge is not None else ({}, ())
+        if self.select_by == "loss":
+            units = np.hstack([sums_bk, counts_bk]).tolist()
+        return Validation(ratio_sum(sums_bk, counts_bk), metrics, units)
 
 
 class _Overheard:
@@ -147,6 +158,7 @@ class Fitting:
             "best_step": None,
             "best_value": None,
             "best_loss": None,
+            "best_units": [],
             "without_gain": 0,
             "seconds": 0.0,
             "tokens": 0,
@@ -179,8 +191,9 @@ class Fitting:
             load_trainable(best, self.forward)
         p = self.progress
         return Fit(
-            self.state.step, p["stopped_early"], p["best_step"], p["best_value"], p["seconds"], p["tokens"], p["max_micro_batch_tokens"]
-        )
+            self.state.step, p["stopped_early"], p["best_step"], p["best_value"], p["seconds"], p["tokens"], p["max_micro_batch_tokens"],
+            p["best_loss"], p["best_units"],
+        )  # fmt: skip
 
     def _save_and_stop(self) -> NoReturn:
         saved = False
@@ -235,7 +248,7 @@ class Fitting:
             self.progress["validated_step"] = step
             is_best = self._is_better(value, loss)
             if is_best:
-                self.progress |= {"best_step": step, "best_value": value, "best_loss": loss, "without_gain": 0}
+                self.progress |= {"best_step": step, "best_value": value, "best_loss": loss, "best_units": found.units, "without_gain": 0}
                 save_trainable(self.directory.checkpoints / BEST, self.forward)
             else:
                 self.progress["without_gain"] += 1

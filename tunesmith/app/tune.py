@@ -3,7 +3,7 @@
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -12,7 +12,7 @@ from tunesmith.app.anchor import anchored
 from tunesmith.app.base import judge_base
 from tunesmith.app.document import Times, build_document
 from tunesmith.app.forgotten import forgotten, kept_rows
-from tunesmith.app.in_context import InContext, check_context, in_context, judge_in_context
+from tunesmith.app.in_context import InContext, check_context, in_context, judge_in_context, largest_context
 from tunesmith.app.interruption import Interruption
 from tunesmith.app.judge_compare import judge_tuned, require_answers
 from tunesmith.app.judged import judge
@@ -25,9 +25,10 @@ from tunesmith.app.retention import Retention, ask
 from tunesmith.app.retention_sets import read_retention
 from tunesmith.app.run import Run
 from tunesmith.app.saving import save_tuned
-from tunesmith.app.shots import save_shots
+from tunesmith.app.shots import kept_shots, save_shots
 from tunesmith.app.task import Say, Task, attach, learning_rate, prepare
 from tunesmith.app.training import NO_FIT, Fit, Fitting, Validator, evenly_spaced
+from tunesmith.app.validated import save_validated
 from tunesmith.app.validation import make_validator
 from tunesmith.app.ways import NO_WAYS, Ways, chosen_ways
 from tunesmith.core.errors import RunError
@@ -42,7 +43,7 @@ from tunesmith.engine.optimizers import make_optimizer
 from tunesmith.recipe import Recipe, dump, load
 from tunesmith.report import render
 
-__all__ = ["plan", "resume", "tune"]
+__all__ = ["plan", "resume", "trial", "tune"]
 
 
 def tune(recipe: Recipe, *, progress: Callable[[Event], None] | None = None) -> Run:
@@ -92,7 +93,32 @@ def plan(recipe: Recipe) -> Plan | RequestPlan:
         return plan_remote(recipe, _silence)
     task = _prepared(recipe, _silence)
     read_retention(task)
-    return make_plan(task, attach(task), dump(recipe)) if recipe.trains else without_training(task, dump(recipe))
+    if not recipe.trains:
+        return without_training(task, dump(recipe))
+    read = task if recipe.context is None else largest_context(task, _silence)
+    return make_plan(read, attach(task), dump(recipe))
+
+
+def trial(recipe: Recipe, folder: Path, *, progress: Callable[[Event], None] | None = None) -> Path:
+    """Train as `tune` does, and ask the validation rows alone.
+
+    Args:
+        folder: to be made anew.
+    Returns: the file that says what they said, which alone is left in the folder; `load_validated` reads it.
+    Raises: TunesmithError, as `tune`.
+    """
+    directory = RunDirectory(folder)
+    shutil.rmtree(folder, ignore_errors=True)
+    with Interruption() as interruption:
+        say = interruption.checked(progress)
+        task = _prepared(recipe, say)
+        folder.mkdir(parents=True)
+        context = None if recipe.context is None else _put_in_context(task, directory, say)
+        _train(task if context is None else context.task, directory, interruption, say, resumed=False)
+    directory.steps.unlink()
+    directory.context.unlink(missing_ok=True)
+    shutil.rmtree(directory.checkpoints)
+    return directory.validation
 
 
 def _prepared(recipe: Recipe, say: Say) -> Task:
@@ -118,10 +144,13 @@ def _run(
         say(Stage("base", "the model before tuning"))
         base, before = judge_base(task, directory, retention, say)
         retention = retention.as_asked(before)
-        done = _train(task, directory, interruption, say, resumed) if task.recipe.trains else _put_in_context(task, directory, say)
+        context = None if task.recipe.context is None else _put_in_context(task, directory, say)
+        done = _train(task if context is None else context.task, directory, interruption, say, resumed)
+        if task.recipe.trains:
+            save_tuned(task, directory)
         say(Stage("evaluate", "the tuned model" if task.recipe.trains else "the model in its context"))
         judging = time.perf_counter()
-        tuned = judge(task, say) if done.context is None else judge_in_context(done.context, say)
+        tuned = judge(task, say) if context is None else judge_in_context(context, say)
         judged_seconds = time.perf_counter() - judging
         compared, better = judge_tuned(task, base, tuned, say)
         after = ask(retention, task, say)
@@ -134,9 +163,9 @@ def _run(
             retention_seconds=before.seconds + after.seconds,
             head_first_seconds=done.head_seconds,
         )
-        document = build_document(task, directory, base, tuned, done.fit, done.planned, done.ways, times) | {"judge": compared}
+        document = build_document(_told(task, context), directory, base, tuned, done.fit, done.planned, done.ways, times)
+        document |= {"judge": compared, "context": None if context is None else context.facts}
         document |= forgotten(task, directory, retention, before, after, done.planned)
-        document |= {"context": None if done.context is None else done.context.facts}
         write_predictions(task, directory, base, tuned, better)
         if retention.tasks:
             write_json(directory.retention, kept_rows(retention, before, after), indent=None)
@@ -148,17 +177,18 @@ def _run(
 
 
 @dataclass(frozen=True, slots=True)
-class _Adapted:
-    """What came before the judging: a training, or a context in its place."""
+class _Trained:
+    """What a training did."""
 
     fit: Fit
     planned: Plan
     ways: Ways
     head_seconds: float = 0.0
-    context: InContext | None = None
 
 
-def _train(task: Task, directory: RunDirectory, interruption: Interruption, say: Say, resumed: bool) -> _Adapted:
+def _train(task: Task, directory: RunDirectory, interruption: Interruption, say: Say, resumed: bool) -> _Trained:
+    if not task.recipe.trains:
+        return _Trained(NO_FIT, without_training(task, ""), NO_WAYS)
     groups = attach(task)
     planned = make_plan(task, groups, "")
     say(Stage("train", f"{task.recipe.method.name}, {planned.num_steps} steps"))
@@ -166,15 +196,24 @@ def _train(task: Task, directory: RunDirectory, interruption: Interruption, say:
     head_seconds = _fit_head(task, say) if task.recipe.train.head_first else 0.0
     with chosen_ways(task, planned, directory.path, say) as ways:
         fit = _fit(task, groups, directory, interruption, say, resumed)
-    save_tuned(task, directory)
-    return _Adapted(fit, planned, ways, head_seconds)
+    save_validated(directory.validation, task, fit)
+    return _Trained(fit, planned, ways, head_seconds)
 
 
-def _put_in_context(task: Task, directory: RunDirectory, say: Say) -> _Adapted:
+def _put_in_context(task: Task, directory: RunDirectory, say: Say) -> InContext:
+    """What stands in the model's context, chosen by the model before it is trained, and kept."""
     say(Stage("context", task.recipe.context.name if task.recipe.context else ""))
-    chosen = in_context(task, say)
-    save_shots(directory.context, chosen.shots)
-    return _Adapted(NO_FIT, without_training(task, ""), NO_WAYS, context=chosen)
+    chosen = in_context(task, kept_shots(directory, task.recipe), say)
+    save_shots(directory.context, chosen.shots, chosen.tried)
+    return chosen
+
+
+def _told(task: Task, context: InContext | None) -> Task:
+    """The task that the report tells of: what was learned as the model read it, and the questions as they are in the data."""
+    if context is None or not task.recipe.trains:
+        return task
+    asked = {name: split for name, split in task.splits.items() if name not in ("train", "validation")}
+    return replace(context.task, splits=context.task.splits | asked)
 
 
 def _fit_head(task: Task, say: Say) -> float:
@@ -235,6 +274,7 @@ def _model_facts(task: Task) -> dict[str, object]:
         "attention_reason": paths.attention_reason,
         "head": paths.head,
         "max_length": task.model.facts.max_length,
+        "weights": task.recipe.model.weights,
         "quantization": task.recipe.model.quantization,
         "linear_weights": _linear_weights(task),
         "trust_remote_code": source.trust_remote_code,

@@ -64,7 +64,7 @@ class Tuned:
     """What the training data was read as."""
     objective: Objective
     shots: Shots | None = None
-    """What stands before each question, where nothing was trained."""
+    """What stands before each question, where the run has a context."""
 
     @property
     def classes(self) -> tuple[str, ...]:

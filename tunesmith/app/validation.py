@@ -6,7 +6,7 @@ from torch import Tensor
 
 from tunesmith.app.fitting import make_metrics
 from tunesmith.app.task import Task
-from tunesmith.app.training import Validator
+from tunesmith.app.training import Units, Validator
 from tunesmith.core.types import HeadObjective
 from tunesmith.evaluation.score import unit_stats
 
@@ -24,10 +24,13 @@ def make_validator(task: Task) -> Validator | None:
     names = dict.fromkeys([*task.metrics, *([] if select_by == "loss" else [select_by])])
     metrics = make_metrics(task.recipe, names, task.encoder.labels)
 
-    def judge(heard: Sequence[Tensor]) -> Mapping[str, float]:
+    def judge(heard: Sequence[Tensor]) -> tuple[Mapping[str, float], Units]:
         """Without intervals: these wait for the test."""
         outputs = objective.outputs(split.examples, split.rows, split.owners, heard, task.encoder)
-        return {name: metric.value(unit_stats(metric, split.examples, outputs, split.references)[0]) for name, metric in metrics.items()}
+        stats = {name: unit_stats(metric, split.examples, outputs, split.references)[0] for name, metric in metrics.items()}
+        return {name: metric.value(stats[name]) for name, metric in metrics.items()}, stats[
+            select_by
+        ].tolist() if select_by in stats else ()
 
     higher = select_by != "loss" and metrics[select_by].higher_is_better is True
     return Validator(split.rows, select_by, higher, judge)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tunesmith.cli.output import console
 from tunesmith.report.comparison import read_comparison
-from tunesmith.report.context import context, tuned_side
+from tunesmith.report.context import adapted_by, context, tuned_side
 from tunesmith.report.forgetting import forgetting
 from tunesmith.report.groups import read_group
 from tunesmith.report.numbers import MISSING, compact, count, decimals_for, duration, fixed, size, usd
@@ -55,7 +55,7 @@ def print_report(report: Mapping[str, Any], run: RunDirectory) -> None:
     _print_forgetting(report)
     for warning in report.get("warnings") or []:
         out.print(f"warning: {warning}", style="yellow")
-    out.print(_cost_line(report.get("cost") or {}, trains=not report.get("context")), style="dim", soft_wrap=False)
+    out.print(_cost_line(report.get("cost") or {}, trains=tuned_side(report) == "tuned"), style="dim", soft_wrap=False)
     out.print(f"report: {run.report_html}", style="bold")
 
 
@@ -160,8 +160,7 @@ def print_runs(runs: Sequence[Mapping[str, Any]], groups: Sequence[Mapping[str, 
         task, measured = run.get("task") or {}, comparisons(run)
         first = measured[0].comparisons[0] if measured else None
         values = [_value(estimate, first.decimals) for estimate in (first.base, first.tuned)] if first else []
-        how = (run.get("context") or {}).get("strategy") or task.get("method")
-        did = " · ".join(filter(None, (task.get("objective"), how)))
+        did = " · ".join(filter(None, (task.get("objective"), adapted_by(run))))
         table.add_row(run["run"], run["status"], *(() if is_narrow else (did, first.title if first else "")), *values)
     for group in groups:
         if group["kind"] == "arms":

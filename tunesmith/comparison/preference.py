@@ -21,10 +21,10 @@ class Cost:
     """Of what has to be kept beside the base."""
     usd_per_answer: float = 0.0
     """What an endpoint asks for."""
-    is_sent_away: bool = False
-    """Whether what is asked leaves this machine."""
     is_renewed_without_training: bool = False
     """Whether it answers from data that may change, with nothing trained anew: documents that are looked up, examples."""
+    is_asked_here: bool = True
+    """Whether what it is asked stays on this machine."""
 
 
 PREFERENCES: Mapping[str, tuple[str, ...]] = {
@@ -32,11 +32,11 @@ PREFERENCES: Mapping[str, tuple[str, ...]] = {
     "accuracy": ("quality", "train_seconds", "seconds_per_answer"),
     "latency": ("seconds_per_answer", "train_seconds"),
     "memory": ("memory_bytes", "train_seconds", "seconds_per_answer"),
-    "privacy": ("is_sent_away", "usd_per_answer", "train_seconds", "seconds_per_answer"),
+    "privacy": ("is_asked_here", "usd_per_answer", "train_seconds", "seconds_per_answer"),
     "freshness": ("is_renewed_without_training", "train_seconds", "seconds_per_answer"),
 }
 """What is looked at, the next where the one before is the same."""
-_MORE_IS_BETTER = ("quality", "is_renewed_without_training")
+_MORE_IS_BETTER = ("quality", "is_renewed_without_training", "is_asked_here")
 
 
 def chosen(arms: Sequence[str], costs: Mapping[str, Cost], prefer: str) -> str:

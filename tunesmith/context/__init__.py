@@ -1,1 +1,1 @@
-"""Adapting a model without training it: documents that are found and shown to it."""
+"""What a model is shown with a question: examples, and documents that are found."""

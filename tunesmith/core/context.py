@@ -1,4 +1,4 @@
-"""Adapting without training: what may be put into a model's context, and the contract of a strategy that chooses it.
+"""What may be put into a model's context, and the contract of a strategy that chooses it.
 
 p examples to choose among    q questions    h hidden size
 """
@@ -59,7 +59,13 @@ class Strategy(Protocol):
         """What is tried; of those that are as good as each other the first is taken."""
 
     def choose(
-        self, num_asked: int, labels: Sequence[str], pool_ph: Array | None, asked_qh: Array | None, rng: np.random.Generator
+        self,
+        num_asked: int,
+        labels: Sequence[str],
+        pool_ph: Array | None,
+        asked_qh: Array | None,
+        rng: np.random.Generator,
+        num_spare: int = 0,
     ) -> list[list[int]]:
         """The examples before each question, as places in the pool, the one that is read last first: a variant takes the first of them.
 
@@ -67,4 +73,5 @@ class Strategy(Protocol):
             num_asked: q.
             labels: the label of each example of the pool; empty texts where they have none.
             pool_ph, asked_qh: vectors of length 1 of the examples and of the questions; None without an `embedding_model`.
+            num_spare: so many more than the largest variant takes, as a question may be one of the examples itself, and is left out then.
         """

@@ -91,6 +91,7 @@ class RunDirectory(_Directory):
     data.json          sources, hashes, rows                   heads.safetensors   new heads, with labels in heads.json
     steps.jsonl        one line a step or validation           checkpoints/        step-000123/: to resume from
     predictions.jsonl  test rows, base and tuned               report.json, report.html, README.md (model card)
+    validation.json    what the validation rows contributed to the value by which the best weights were chosen
     retention.json     the same of what is not to be forgotten    axes.json, conversations.json   what the commands of those names measured
     context.json       what stands in the model's context, where nothing was trained
     requests.jsonl     one line a request that a model behind an endpoint was paid for
@@ -131,6 +132,11 @@ class RunDirectory(_Directory):
     def predictions(self) -> Path:
         """One JSON line a test row."""
         return self.path / "predictions.jsonl"
+
+    @property
+    def validation(self) -> Path:
+        """What the validation rows contributed to the value by which the best weights were chosen."""
+        return self.path / "validation.json"
 
     @property
     def retention(self) -> Path:
@@ -201,6 +207,7 @@ class GroupDirectory(_Directory):
     asked.json         which runs: kind and values             part-0.1/, part-1.0/, ...  a run each, of a part of the training rows each
     status.json        as a run's                              arm-lora/, arm-full/, ...  a run each, of a way to adapt the model each
     group.json, report.html    what they say together, once all are done
+    search/            of arms, what was tried on parts of the training rows
     """
 
     @property
@@ -212,6 +219,11 @@ class GroupDirectory(_Directory):
     def group_json(self) -> Path:
         """What the runs say together, for programs."""
         return self.path / "group.json"
+
+    @property
+    def search(self) -> Path:
+        """Folder of what was tried on parts of the training rows, arm by arm."""
+        return self.path / "search"
 
     @property
     def kind(self) -> Kind:

@@ -16,6 +16,7 @@ from transformers import (
     AutoModelForMaskedLM,
     AutoModelForSeq2SeqLM,
     AutoTokenizer,
+    GenerationConfig,
     PreTrainedConfig,
     PreTrainedTokenizerFast,
 )
@@ -31,7 +32,7 @@ from tunesmith.core.errors import Interrupted, ModelError, one_line
 from tunesmith.core.types import ModelFacts
 from tunesmith.model._quiet import quiet
 from tunesmith.model.facts import read_facts
-from tunesmith.model.source import Need, Progress, Request, SourceInfo, resolve
+from tunesmith.model.source import Need, Progress, Request, SourceInfo, drawn, resolve
 
 __all__ = ["LoadedModel", "Pooling", "can_predict_tokens", "describe", "is_causal", "load", "load_folder", "store_weights"]
 
@@ -60,6 +61,7 @@ def load(
     need: Need = "any",
     dtype: torch.dtype = torch.float32,
     attn_implementation: str = "sdpa",
+    random_seed: int | None = None,
     progress: Progress | None = None,
 ) -> LoadedModel:
     """Bring a model to this machine and load it.
@@ -68,9 +70,12 @@ def load(
         source: an alias, a folder, a .gguf file, a run, or a hub id.
         need: "lm": the whole language model; "mlm": an encoder with its masked-LM head; "encoder": the module that gives hidden states, with no head; "any": the first that it can.
         max_length: the most tokens of a sequence, at most the model's own; None: as the model's tokenizer and settings say.
+        random_seed: what draws random weights in place of the model's own; None: its own.
     Raises: ModelError, where there is no such model, or not of that kind; FetchError, where it cannot be fetched.
     """
     info = resolve(Request(source, revision, trust_remote_code, progress))
+    if random_seed is not None:
+        info = drawn(info, random_seed)
     return load_folder(info, max_length=max_length, need=need, dtype=dtype, attn_implementation=attn_implementation)
 
 
@@ -87,7 +92,7 @@ def load_folder(
         config = _config(info)
         tokenizer = _tokenizer(info)
         need = _settled_need(info, config, need)
-        trunk = _trunk(info, config, need, dtype, attn_implementation)
+        trunk = (_trunk if info.drawn_by is None else _drawn)(info, config, need, dtype, attn_implementation)
     pad = _ensure_pad(tokenizer, config)
     facts = read_facts(
         trunk, tokenizer, info, pad_token_id=pad, is_causal=is_causal(config) and not trunk.config.is_encoder_decoder, max_length=max_length
@@ -113,9 +118,7 @@ def describe(info: SourceInfo, need: Need = "any") -> tuple[nn.Module, ModelFact
         tokenizer = _tokenizer(info)
         need = _settled_need(info, config, need)
         with torch.device("meta"):
-            alone = _encoder_saved_alone(config)
-            options = {"trust_remote_code": info.trust_remote_code, **_no_pooler(config, need)}
-            module: Any = alone(config) if alone is not None else _auto_class(config, need).from_config(config, **options)
+            module = _made(info, config, need)
         module.tie_weights()
     return module, read_facts(module, tokenizer, info, pad_token_id=_ensure_pad(tokenizer, config), is_causal=is_causal(config))
 
@@ -251,6 +254,35 @@ def _trunk(info: SourceInfo, config: PreTrainedConfig, need: Need, dtype: torch.
             f"model.source: {info.name}: its weights {what} ({count} tensors in all) that a {type(trunk).__name__} needs. It is another kind of model, or damaged."
         )
     return trunk
+
+
+def _drawn(info: SourceInfo, config: PreTrainedConfig, need: Need, dtype: torch.dtype, attention: str) -> Any:
+    """The architecture with the weights that transformers gives it before it is trained, drawn by the source's seed."""
+    assert info.drawn_by is not None
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(info.drawn_by)
+        try:
+            trunk = _made(info, config, need, dtype=dtype, attn_implementation=attention)
+        except (ValueError, ImportError) as error:
+            if "attention" not in str(error).lower():
+                raise ModelError(f"model.source: {info.name}: {info.folder} cannot be made anew ({one_line(error, 200)}).") from error
+            torch.manual_seed(info.drawn_by)
+            trunk = _made(info, config, need, dtype=dtype, attn_implementation="eager")
+    if need == "encoder" and config.is_encoder_decoder:
+        trunk = trunk.get_encoder()
+        trunk.config.is_encoder_decoder = False
+    elif trunk.can_generate() and (info.folder / "generation_config.json").is_file():  # where answers end is no matter of weights
+        trunk.generation_config = GenerationConfig.from_pretrained(info.folder)
+    return trunk
+
+
+def _made(info: SourceInfo, config: PreTrainedConfig, need: Need, **options: Any) -> Any:
+    """The model with the weights that its class begins with."""
+    options |= _no_pooler(config, need)
+    alone = _encoder_saved_alone(config)
+    if alone is not None:
+        return alone._from_config(config, **options)
+    return _auto_class(config, need).from_config(config, trust_remote_code=info.trust_remote_code, **options)
 
 
 def _tokenizer(info: SourceInfo) -> PreTrainedTokenizerFast:

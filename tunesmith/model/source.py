@@ -1,14 +1,14 @@
 """Where a model comes from: what every file in `sources/` answers. Nothing here imports torch."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Literal, Protocol
 
 from tunesmith.core import registry
 from tunesmith.core.errors import ModelError
 
-__all__ = ["Alias", "ModelSource", "Need", "Request", "SourceInfo", "aliases", "resolve"]
+__all__ = ["Alias", "ModelSource", "Need", "Request", "SourceInfo", "aliases", "drawn", "resolve"]
 
 Need = Literal["lm", "mlm", "encoder", "any"]
 """What a model is loaded for: to predict tokens, to fill in masked ones, to give hidden states, or the first of predicting and hidden states that it can."""
@@ -41,6 +41,8 @@ class SourceInfo:
     notes: tuple[str, ...] = ()
     adapters_of: str | None = None
     """The form that the base's weights had while the adapters trained on it; None: its own numbers."""
+    drawn_by: int | None = None
+    """The seed that draws random weights in place of the folder's; None: the folder's are loaded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,13 @@ def resolve(request: Request) -> SourceInfo:
     raise ModelError(
         f"model.source: {request.source!r} is no alias, no folder, no run and no hub id. `tunesmith models list` shows what there is."
     )
+
+
+def drawn(info: SourceInfo, seed: int) -> SourceInfo:
+    """The same architecture and tokenizer with random weights. Raises: ModelError, where the source is something trained on a model."""
+    if info.adapters or info.heads or info.kind == "run":
+        raise ModelError(f"model.weights: random would leave nothing of {info.name}, which was trained. Name the model that it began with.")
+    return replace(info, drawn_by=seed, notes=(*info.notes, f"weights drawn at random by seed {seed}"))
 
 
 def aliases() -> list[Alias]:

@@ -1,4 +1,4 @@
-"""What a recipe says of a comparison: its arms, how long it may take, and what is preferred where the test rows do not decide."""
+"""What a recipe says of a comparison: its arms, what is searched of each, how long it may take, and what is preferred where the test rows do not decide."""
 
 import re
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from tunesmith.recipe.messages import TEXT, shown
 
-__all__ = ["Arms", "Budget", "Prefer"]
+__all__ = ["Arms", "Budget", "Prefer", "Search"]
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 _BUDGET = re.compile(r"(\d+(?:\.\d+)?)\s*([smh])")
@@ -38,8 +38,23 @@ def _seconds(value: Any) -> Any:
     return float(found[1]) * _UNITS[found[2]]
 
 
+def _searched(value: Any) -> Any:
+    """One value is a list of one."""
+    if value is None:
+        return "none"
+    if not isinstance(value, Mapping):
+        return value
+    lists = {str(key): values if isinstance(values, list) else [values] for key, values in value.items()}
+    empty = next((key for key, values in lists.items() if not values), None)
+    if not lists or empty:
+        raise PydanticCustomError(TEXT, "{text}", {"text": f"expected values to try, found none{f' of {empty}' if empty else ''}."})
+    return lists
+
+
 Arms = Annotated[dict[str, list[str] | None], BeforeValidator(_named)]
 """Name -> what it changes of the recipe; None: what the name is known for."""
 Budget = Annotated[float, Field(gt=0), BeforeValidator(_seconds)]
 """Seconds, which may be written as 20m."""
+Search = Annotated[Literal["auto", "none"] | dict[str, list[Any]], BeforeValidator(_searched)]
+"""Settings -> the values of each that are tried, as `{train.learning_rate: [1e-4, 1e-3]}`."""
 Prefer = Literal["cost", "accuracy", "latency", "memory", "privacy", "freshness"]

@@ -13,7 +13,7 @@ from tunesmith.recipe.section import Positive, Section
 __all__ = ["ModelSpec"]
 
 
-_OF_WEIGHTS = ("revision", "trust_remote_code", "attention", "quantization", "add_tokens")
+_OF_WEIGHTS = ("revision", "trust_remote_code", "weights", "attention", "quantization", "add_tokens")
 _OF_ENDPOINTS = ("price_per_million_input", "price_per_million_output", "requests_per_minute")
 
 
@@ -34,6 +34,8 @@ class ModelSpec(Section):
     """Run Python code that comes with the model. Needs `revision`, so that the code stays what you read."""
     max_length: Annotated[int, Field(ge=2)] | None = None
     """The most tokens of an example; none: as many as the model takes (of one behind an endpoint that is not known, and nothing is shortened)."""
+    weights: Literal["pretrained", "random"] = "pretrained"
+    """random: the same architecture and tokenizer, with weights as transformers first draws them, by the recipe's seed: what did pretraining give?"""
     attention: Literal["auto", "packed", "padded"] = "auto"
     """How sequences share a batch; auto: packed where a probe finds it exact for this model."""
 
@@ -80,6 +82,23 @@ class ModelSpec(Section):
                 AT_KEY, "{text}", {"key": key, "text": "missing: what is read and what is written are both paid. 0 is a price."}
             )
         return self
+
+    @field_validator("weights")
+    @classmethod
+    def _of_its_own(cls, value: str, info: Any) -> str:
+        source = info.data.get("source", "")
+        if value == "random" and source.startswith("run:"):
+            raise ValueError(f"random would leave nothing of {source}, which was trained. Name the model that it began with.")
+        return value
+
+    @field_validator("quantization")
+    @classmethod
+    def _worth_keeping(cls, value: str | None, info: Any) -> str | None:
+        if value is not None and info.data.get("weights") == "random":
+            raise ValueError(
+                f"{value} keeps weights frozen in fewer bits, and model.weights: random has none that are worth it. Leave one of them out."
+            )
+        return value
 
     @field_validator("add_tokens")
     @classmethod

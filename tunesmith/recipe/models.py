@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from tunesmith.recipe.arms import Arms, Budget, Prefer
+from tunesmith.recipe.arms import Arms, Budget, Prefer, Search
 from tunesmith.recipe.base_model import ModelSpec
 from tunesmith.recipe.judge import JudgeSpec
 from tunesmith.recipe.measured import DomainSpec, RetentionSets
@@ -325,7 +325,8 @@ class Recipe(Section):
     method: Annotated[PluginSpec, plugin("method", none=NOTHING)] = Field(default_factory=lambda: PluginSpec.resolve("method", "lora"))
     """What trains; none: nothing, and what `context` says adapts the model alone."""
     context: Annotated[PluginSpec, plugin("strategy")] | None = None
-    """What is put into the model's context in place of training, with `method: none` (docs/in-context.md); null: the question alone."""
+    """What is put into the model's context: in place of training, with `method: none`, or beside it, in the training's prompts too (docs/in-context.md); null: the
+    question alone."""
     objective: Annotated[PluginSpec, plugin("objective")] | None = None
     """What is learned; null: found from the data."""
     train: TrainSpec = TrainSpec()
@@ -337,6 +338,9 @@ class Recipe(Section):
     arms: Arms | None = None
     """What `tunesmith compare` holds against each other: a list of known arms, or a mapping of arms to what each changes, as `{wide: [method=lora, method.r=64],
     full: null}`; null: the usual ones for the data and the model (docs/comparing.md)."""
+    search: Search = "auto"
+    """What `tunesmith compare` tries of each trained arm on parts of the training rows before it is trained on all; auto: a third, once and three times its learning
+    rate; a mapping of settings to values, as `{train.learning_rate: [1e-4, 1e-3], method.r: [8, 64]}`: each with each, for arms that have them; none: nothing. What an arm names itself stays."""
     budget: Budget | None = None
     """How long `tunesmith compare` may take, as 90s, 20m or 1.5h; null: as long as it takes."""
     budget_usd: Annotated[float, Field(gt=0)] | None = None
@@ -344,7 +348,7 @@ class Recipe(Section):
     prices; null: what it costs."""
     prefer: Prefer = "cost"
     """Which arm `tunesmith compare` takes of those that the test rows do not tell apart: the one that is cheapest to train and to ask, the best by its value, the quickest to
-    answer, the smallest in memory, one that sends nothing to another machine, or one that is brought up to date without training."""
+    answer, the smallest in memory, the one whose questions stay on this machine, or the one that is brought up to date without training."""
     seed: int = Field(default=0, ge=0, lt=2**32)
     """Seed of everything that is drawn."""
     output_dir: str | None = None
@@ -363,10 +367,6 @@ class Recipe(Section):
             )
         if self.model.is_endpoint:
             self._asks_for_no_weights()
-        if self.trains and self.context is not None:
-            raise _wrong(
-                "context", f"stands beside the method {self.method.name}: it is for a model of which nothing is trained. Set method=none."
-            )
         return self
 
     def _asks_for_no_weights(self) -> None:

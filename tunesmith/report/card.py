@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tunesmith.report import numbers
-from tunesmith.report.context import Context, context
+from tunesmith.report.context import Context, adapted_by, context
 from tunesmith.report.forgetting import Forgetting, forgetting
 from tunesmith.report.results import DataSet, comparisons, file_name, note_on_p
 from tunesmith.report.summary import summarize
@@ -123,7 +123,7 @@ def _training(report: Mapping[str, Any]) -> list[str]:
     model = report.get("model") or {}
     facts = [
         ("Base model", model.get("name") and f"{model['name']} ({model.get('architecture') or 'architecture not recorded'})"),
-        ("Method and objective", task.get("method") and f"{task['method']}, {task.get('objective')}"),
+        ("Method and objective", task.get("method") and f"{adapted_by(report)}, {task.get('objective')}"),
         ("Trainable parameters", cost.get("trainable_parameters") and _parameters(cost)),
         ("Training time", cost.get("train_seconds") is not None and numbers.duration(cost["train_seconds"])),
         ("Peak memory", cost.get("peak_memory_bytes") and numbers.size(cost["peak_memory_bytes"])),

@@ -21,6 +21,7 @@ from tunesmith.report.numbers import (
     usd,
 )
 from tunesmith.report.results import Estimate, OfMetric
+from tunesmith.report.searched import outlook_sentences
 
 __all__ = ["WHY", "ArmRow", "Compared", "comparison_reason", "comparison_verdict", "read_comparison"]
 
@@ -29,7 +30,7 @@ WHY = {
     "accuracy": "the best by its value",
     "latency": "the quickest to answer",
     "memory": "the one that takes the least memory",
-    "privacy": "the cheapest of those that send nothing to another machine, where there is one",
+    "privacy": "the cheapest of those whose questions stay on this machine",
     "freshness": "the one that is brought up to date with the least training",
 }
 """What may be preferred -> why an arm was taken."""
@@ -168,7 +169,9 @@ def _sentences(document: Mapping[str, Any]) -> Iterator[str]:
     if len(best) > 1:
         yield f"Of these {choice} is taken, {WHY[verdict['prefer']]} (prefer: {verdict['prefer']}): {value.text(places) if value else MISSING}."
     yield from _advice(document, found)
+    yield from _pretraining(document, found)
     yield from _power(document, found)
+    yield from outlook_sentences(document)
     if document["left_out"]:
         yield f"Left out: {listed([f'{name} ({why.rstrip(chr(46))})' for name, why in document['left_out'].items()])}."
     if any(arm["train_seconds"] for arm in arms.values()):
@@ -198,6 +201,23 @@ def _advice(document: Mapping[str, Any], found: Compared) -> Iterator[str]:
     forgot = arms[choice].get("fell") or []
     if forgot:
         yield f"It certainly lost something on {listed(list(forgot))}: its own report says how much, and what would help."
+
+
+def _pretraining(document: Mapping[str, Any], found: Compared) -> Iterator[str]:
+    """How far the same training lies behind that begins with random weights."""
+    gap = Estimate.read(document.get("pretraining"))
+    if gap is None:
+        return
+    rows = {row.name: row for row in found.rows}
+    scratch, full = (
+        f"{one.value.text(found.decimals) if one.value else MISSING} in {one.training} of training"
+        for one in (rows["scratch"], rows["full"])
+    )
+    sign = 1.0 if found.higher_is_better else -1.0
+    what = "what the pretrained weights gave does not show on these rows"
+    if gap.low is not None and gap.high is not None and gap.low * gap.high > 0:
+        what = "that is what the pretrained weights gave" if sign * gap.value < 0 else "the pretrained weights did not help"
+    yield f"From random weights (scratch) the training reached {scratch}, with the pretrained ones (full) {full}; the difference is {gap.change_text(found.decimals)}: {what}."
 
 
 def _power(document: Mapping[str, Any], found: Compared) -> Iterator[str]:

@@ -15,6 +15,7 @@ from tunesmith.report.intervals import upright, whisker
 from tunesmith.report.numbers import duration, significant, size, usd
 from tunesmith.report.page import environment
 from tunesmith.report.results import file_name
+from tunesmith.report.searched import curves_panel, read_tried
 from tunesmith.report.svg import Scale, element, label, level_lines, path, picture, tick_text, ticks
 
 __all__ = ["arms_panel", "comparison_page", "cost_panel", "render_comparison"]
@@ -37,6 +38,7 @@ def render_comparison(group: GroupDirectory) -> None:
 def comparison_page(document: Mapping[str, Any]) -> str:
     """The whole self-contained page of a document of schema `tunesmith/compare/1`."""
     found = read_comparison(document)
+    fractions, tried = read_tried(document)
     panels = [cost_panel(found, document["front"][by], by, title, said) for by, title, said in _COSTS]
     context = {
         "document": document,
@@ -46,6 +48,9 @@ def comparison_page(document: Mapping[str, Any]) -> str:
         "verdict": comparison_verdict(document),
         "arms_panel": arms_panel(found),
         "cost_panels": [panel for panel in panels if panel],
+        "fractions": fractions,
+        "tried": tried,
+        "curves_panel": curves_panel(document),
         "has_prompts": any(row.prompt_tokens for row in found.rows),
         "has_prices": found.has_prices,
     }

@@ -1,4 +1,4 @@
-"""What stood in a model's context, where nothing was trained: the ways that were tried on validation rows, and what the chosen one costs."""
+"""What stood in a model's context: the ways that were tried on validation rows, and what the chosen one costs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from tunesmith.report.numbers import MISSING, count, decimals_for, numbered, percent
 from tunesmith.report.results import Estimate, file_name, metric_title
 
-__all__ = ["Context", "context", "tuned_side"]
+__all__ = ["Context", "adapted_by", "context", "shown", "tuned_side"]
 
 _CHOICES = {
     "random": "drawn at random",
@@ -36,13 +36,31 @@ class Context:
         return " ".join(self.sentences)
 
 
+def adapted_by(report: Mapping[str, Any]) -> str | None:
+    """The method, the strategy of the context, or both: `lora`, `retrieval`, `lora+retrieval`."""
+    method, strategy = (report.get("task") or {}).get("method"), (report.get("context") or {}).get("strategy")
+    return "+".join(name for name in (method if _trains(report) else None, strategy) if name) or None
+
+
 def tuned_side(report: Mapping[str, Any]) -> str:
     """What the side that is held against the base is called."""
-    return "in context" if report.get("context") else "tuned"
+    return "tuned" if _trains(report) else "in context"
+
+
+def _trains(report: Mapping[str, Any]) -> bool:
+    return not report.get("context") or (report.get("task") or {}).get("method") != "none"
+
+
+def shown(chosen: Mapping[str, Any]) -> str:
+    """What stands with a question, as `3 passages above`; empty where nothing does. `chosen`: the way to ask."""
+    passages, shots = chosen["num_passages"], chosen["num_shots"]
+    if passages:
+        return f"{numbered(passages, 'passage')} above"
+    return f"{numbered(shots, 'example')} before" if shots else ""
 
 
 def context(report: Mapping[str, Any]) -> Context | None:
-    """Of a report.json; None where something was trained."""
+    """Of a report.json; None where the model was asked the question alone."""
     found = report.get("context")
     if not found:
         return None
@@ -63,7 +81,10 @@ def context(report: Mapping[str, Any]) -> Context | None:
 def _sentences(report: Mapping[str, Any], found: Mapping[str, Any]) -> Iterator[str]:
     yield _shown(report, found)
     if found["tried"]:
-        yield f"Of {count(len(found['tried']))} ways to ask it was the best on {count(found['validation_rows'])} validation rows."
+        when = ", asked before the training" if _trains(report) else ""
+        yield f"Of {count(len(found['tried']))} ways to ask it was the best on {count(found['validation_rows'])} validation rows{when}."
+    if _trains(report):
+        yield "The training rows were read so, too; the base was asked without."
     if found["calibrate"]:
         yield "Probabilities of labels are divided by those after texts without content."
     tokens, plain, window = found["tokens"], found["plain_tokens"], found["window_tokens"]

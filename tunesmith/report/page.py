@@ -10,7 +10,7 @@ from tunesmith.core.run import RunDirectory
 from tunesmith.report import numbers
 from tunesmith.report.axes import read_axes
 from tunesmith.report.card import model_card
-from tunesmith.report.context import context, tuned_side
+from tunesmith.report.context import adapted_by, context, tuned_side
 from tunesmith.report.conversations import read_conversations
 from tunesmith.report.curves import curve_panels
 from tunesmith.report.forgetting import forgetting
@@ -82,6 +82,7 @@ def _context(report: Mapping[str, Any]) -> dict[str, Any]:
         "interval_panels": interval_panels(data),
         "curve_panels": curve_panels(report.get("curves") or {}, loss_unit="" if kind == "regression" else "nats"),
         "tuned": tuned_side(report),
+        "adapted_by": adapted_by(report),
         "context": context(report),
         "forgetting": forgetting(report),
         "axes": read_axes(report.get("axes")),

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tunesmith.report.context import tuned_side
+from tunesmith.report.context import shown, tuned_side
 from tunesmith.report.forgetting import forgetting
 from tunesmith.report.judgement import judgement_sentences
-from tunesmith.report.numbers import count, fixed, listed, numbered, p_value, significant
+from tunesmith.report.numbers import count, fixed, listed, p_value, significant
 from tunesmith.report.results import Comparison, DataSet, Verdict, comparisons, file_name
 
 __all__ = ["Summary", "sentences", "summarize"]
@@ -103,17 +103,18 @@ def _subject(report: Mapping[str, Any]) -> str:
         "p_tuning": "P-tuning of {}",
     }
     train = ((report.get("data") or {}).get("splits") or {}).get("train") or {}
-    kept_in = (report.get("model") or {}).get("quantization")
-    model += f" kept in {kept_in}" if kept_in else ""
+    about = report.get("model") or {}
+    model += f" kept in {about['quantization']}" if about.get("quantization") else ""
+    model += " with random weights" if about.get("weights") == "random" else ""
     text = ways.get(method, f"{method} on {{}}").replace("{}", model)
-    if (found := report.get("context")) is not None:
-        num, passages = found["chosen"]["num_shots"], found["chosen"]["num_passages"]
-        shown = f"{numbered(passages, 'passage')} above" if passages else f"{numbered(num, 'example')} before"
-        text = f"{shown} each question to {model}" if num or passages else f"Asking {model} in another wording"
-    elif train.get("rows"):
+    found = report.get("context")
+    stands = shown(found["chosen"]) if found else ""
+    if method == "none":
+        return f"{stands} each question to {model}" if stands else f"Asking {model} in another wording"
+    if train.get("rows"):
         text += f" with {count(train['rows'])} rows"
         text += f" of {file_name(str(train['source']))}" if train.get("source") else ""
-    return text
+    return f"{text}, {stands} each question," if stands else text
 
 
 def _main_sentence(subject: str, c: Comparison, own: DataSet, base: str, side: str) -> str:

@@ -43,6 +43,15 @@ def test_fewer_examples_are_the_first_of_more() -> None:
         assert len(more) == 8
 
 
+@pytest.mark.parametrize("by", ["random", "balanced", "nearest", "diverse"])
+def test_spare_examples_come_behind_those_that_would_be_taken(by: str) -> None:
+    pool, asked = (_unit(np.random.default_rng(seed).normal(size=(20, 4)).tolist()) for seed in (0, 1))
+    strategy = FewShot(shots=(3,), choose_by=by)  # type: ignore[arg-type]
+    few, more = (strategy.choose(20, ["a", "b"] * 10, pool, asked, _rng(), num_spare) for num_spare in (0, 2))
+    assert [len(places) for places in more] == [5] * 20
+    assert [places[:3] for places in more] == few
+
+
 def test_random_examples_follow_the_seed_and_every_row_may_be_drawn() -> None:
     drawn = [FewShot(shots=(2,), choose_by="random").choose(1, [""] * 5, None, None, _rng(seed))[0] for seed in range(60)]
     assert drawn[0] == FewShot(shots=(2,), choose_by="random").choose(1, [""] * 5, None, None, _rng(0))[0]

@@ -1,20 +1,22 @@
 """Passages in a LanceDB table: vectors and words in one folder, without a server.
 
-Vectors are searched exactly. Words are searched by BM25 over stems of English words; of other languages the words stand as they are.
+Vectors are searched exactly: they are read into memory when the first question is asked, again where the table has changed since, and multiplied by it. Words are searched by BM25 over stems of English words; of other languages the words stand as they are.
 Source: https://lancedb.com; BM25: Robertson, Zaragoza (2009), "The Probabilistic Relevance Framework: BM25 and Beyond", https://doi.org/10.1561/1500000019.
 """
 
 import json
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import lancedb
+import numpy as np
 import pyarrow as pa
 from filelock import FileLock
 from lancedb.index import FTS
@@ -35,6 +37,10 @@ _SCHEMA = [
 ]
 """Beside the vector, whose length the model tells."""
 _ATTEMPTS, _PAUSE_SECONDS = 6, 0.02
+_ROUNDING = 1e-5
+"""Between products that are made differently, at most, of vectors of length 1."""
+_TIDYINGS = 3
+"""After the last one nothing is left of what was removed, whatever came before."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +79,7 @@ class LanceDB:
         with self._writing():
             table = self._table
             if table is None:
-                _with_words(lancedb.connect(self.folder).create_table(_TABLE, rows))
+                _with_words(self._database.create_table(_TABLE, rows))
                 return
             merged = table.merge_insert(["document", "start"]).when_matched_update_all().when_not_matched_insert_all()
             merged.when_not_matched_by_source_delete(_among(list(hashes))).execute(rows)
@@ -86,50 +92,78 @@ class LanceDB:
                 table.delete(_among(documents))
 
     def tidy(self) -> None:
-        """Take new rows into the index of words, and drop the versions of the table that still held what was replaced."""
+        """Take new rows into the index of words, and drop what was replaced or removed, with the versions of the table that still held it."""
         with self._writing(), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "optimize", UserWarning)  # that readers of older versions fail: they look again
             table = self._table
-            if table is not None:
-                warnings.filterwarnings("ignore", "optimize", UserWarning)  # that readers of older versions fail: they look again
-                _with_words(table).optimize(cleanup_older_than=timedelta(0))
+            if table is None:
+                return
+            _with_words(table)
+            for _ in range(_TIDYINGS):
+                table.optimize(cleanup_older_than=timedelta(0))
+                fragments = table.stats()["fragment_stats"]
+                if fragments["num_fragments"] > 1:  # what was not in the index of words is now, and goes into one with the others
+                    continue
+                if fragments["lengths"]["max"] == table.count_rows():
+                    break
+                _write_one_anew(table)  # a fragment of which little is gone is rewritten only together with another
 
     def nearest(self, vector_H: Array, count: int) -> list[Hit]:
         """By the inner product."""
-        shown = [*_SHOWN, "_distance"]
-        return self._best(lambda table: table.search(vector_H).distance_type("dot").select(shown), lambda row: 1 - row["_distance"], count)
+        hits: list[Hit] = self._read(lambda table: self._nearest(table, vector_H, count), [])
+        return hits
 
     def matching(self, words: str, count: int) -> list[Hit]:
-        """By BM25."""
-        shown = [*_SHOWN, "_score"]
-        return (
-            self._best(lambda table: table.search(words, query_type="fts").select(shown), lambda row: row["_score"], count)
-            if words.strip()
-            else []
-        )
-
-    def _best(self, search: Callable[[Any], Any], score: Callable[[Mapping[str, Any]], float], count: int) -> list[Hit]:
-        """The best; LanceDB gives those of one score in any order, so that more are asked for until the last of these is worse than the last that is wanted."""
+        """By BM25; LanceDB gives passages of one score in any order, so that more are asked for until the last of these is worse than the last that is wanted."""
         most = 2 * count
-        while True:
-            rows = self._rows(lambda table, most=most: search(table).limit(most))  # type: ignore[misc]
-            hits = sorted(
-                (Hit(_passage(row), float(score(row))) for row in rows),
-                key=lambda hit: (-hit.score, hit.passage.document, hit.passage.start),
-            )
+        while words.strip():
+            rows = self._rows(lambda table, most=most: table.search(words, query_type="fts").select([*_SHOWN, "_score"]).limit(most))  # type: ignore[misc]
+            hits = _ranked((row, row["_score"]) for row in rows)
             if len(hits) < most or hits[-1].score < hits[count - 1].score:
                 return hits[:count]
             most *= 4
+        return []
+
+    def _nearest(self, table: Any, vector_H: Array, count: int) -> list[Hit]:
+        """Of the passages that come near enough to be among the best, products are made anew, one vector at a time, so that equal ones get equal scores."""
+        ids_P, vectors_PH = self._vectors(table)
+        products_P = vectors_PH @ vector_H
+        least = np.partition(products_P, -count)[-count] - _ROUNDING if count < len(products_P) else -np.inf
+        near_N = np.flatnonzero(products_P >= least)
+        scores = dict(zip(ids_P[near_N].tolist(), (vectors_PH[near_N] * vector_H).sum(1).tolist(), strict=True))
+        rows = table.take_row_ids(list(scores)).select(_SHOWN).with_row_id().to_list() if scores else []
+        return _ranked((row, scores[row["_rowid"]]) for row in rows)[:count]
+
+    def _vectors(self, table: Any) -> tuple[Array, Array]:
+        """Of each row its id, (P,), and its vector, (P, H)."""
+        version = Path(self.folder).stat().st_mtime_ns, table.version  # a folder that was made anew counts from 1 again
+        if (kept := self._kept.get(version)) is None:
+            found = table.search().select(["vector"]).with_row_id(True).limit(None).to_arrow()
+            vectors = found["vector"].combine_chunks()
+            kept = found["_rowid"].to_numpy(), vectors.flatten().to_numpy().reshape(len(vectors), vectors.type.list_size)
+            self._kept.clear()
+            self._kept[version] = kept
+        return kept
+
+    @cached_property
+    def _kept(self) -> dict[tuple[int, int], tuple[Array, Array]]:
+        """Ids and vectors of the version that was searched last."""
+        return {}
 
     def _rows(self, asked: Callable[[Any], Any]) -> list[dict[str, Any]]:
         """Those of a query."""
         found: list[dict[str, Any]] = self._read(lambda table: asked(table).to_list(), [])
         return found
 
+    @cached_property
+    def _database(self) -> Any:
+        """What it has read of the index of words stays in memory."""
+        return lancedb.connect(self.folder)
+
     @property
     def _table(self) -> Any:
         """As it stands now, whoever wrote it; None before anything was put in."""
-        database = lancedb.connect(self.folder)
-        return database.open_table(_TABLE) if _TABLE in database.list_tables().tables else None
+        return self._database.open_table(_TABLE) if _TABLE in self._database.list_tables().tables else None
 
     def _read(self, asked: Callable[[Any], Any], otherwise: Any) -> Any:
         """What is asked of the table; again, where somebody tidies the version away that is being read, or has not finished making it."""
@@ -156,6 +190,18 @@ def _with_words(table: Any) -> Any:
     if not any("text" in index.columns for index in table.list_indices()):
         table.create_index("text", config=FTS())
     return table
+
+
+def _write_one_anew(table: Any) -> None:
+    """A row as it is, in a fragment of its own."""
+    row = table.search().select(["document", "start"]).limit(1).to_list()[0]
+    table.update(where=f"{_among([row['document']])} AND start = {row['start']}", values_sql={"start": "start"})
+
+
+def _ranked(scored: Iterable[tuple[Mapping[str, Any], float]]) -> list[Hit]:
+    """The best first, of equal ones by document and place."""
+    hits = [Hit(_passage(row), float(score)) for row, score in scored]
+    return sorted(hits, key=lambda hit: (-hit.score, hit.passage.document, hit.passage.start))
 
 
 def _passage(row: Mapping[str, Any]) -> Passage:

@@ -1,1 +1,1 @@
-"""What is put into a model's context, in place of training it: one file a strategy."""
+"""What is put into a model's context, in place of training it or beside it: one file a strategy."""

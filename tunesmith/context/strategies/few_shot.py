@@ -73,10 +73,16 @@ class FewShot:
         ]
 
     def choose(
-        self, num_asked: int, labels: Sequence[str], pool_ph: Array | None, asked_qh: Array | None, rng: np.random.Generator
+        self,
+        num_asked: int,
+        labels: Sequence[str],
+        pool_ph: Array | None,
+        asked_qh: Array | None,
+        rng: np.random.Generator,
+        num_spare: int = 0,
     ) -> list[list[int]]:
-        """As `Strategy.choose`: as many as the largest of `shots`, or all that there are."""
-        k = min(max(self.shots), len(labels))
+        """As `Strategy.choose`: as many as the largest of `shots` and `num_spare` more, or all that there are."""
+        k = min(max(self.shots) + num_spare, len(labels))
         if self.choose_by == "nearest":
             assert pool_ph is not None
             assert asked_qh is not None

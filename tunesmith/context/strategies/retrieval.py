@@ -48,7 +48,13 @@ class Retrieval:
         return [Variant(template, num_passages=k) for k in sorted(set(self.passages)) for template in self.templates or (None,)]
 
     def choose(
-        self, num_asked: int, labels: Sequence[str], pool_ph: Array | None, asked_qh: Array | None, rng: np.random.Generator
+        self,
+        num_asked: int,
+        labels: Sequence[str],
+        pool_ph: Array | None,
+        asked_qh: Array | None,
+        rng: np.random.Generator,
+        num_spare: int = 0,
     ) -> list[list[int]]:
         """No examples for any question."""
         return [[]] * num_asked

@@ -10,7 +10,7 @@ from tunesmith.core.errors import RunError, one_line
 from tunesmith.core.files import file_sha256, hash_of
 from tunesmith.core.run import RunDirectory, find_run
 from tunesmith.model._folder import folder_licence, folder_sha256
-from tunesmith.model.source import Alias, Request, SourceInfo, resolve
+from tunesmith.model.source import Alias, Request, SourceInfo, drawn, resolve
 
 __all__ = ["Run"]
 
@@ -59,6 +59,8 @@ class Run:
             )
         spec = _model_spec(run)
         base = resolve(Request(str(spec["source"]), spec.get("revision"), bool(spec.get("trust_remote_code")), request.progress))
+        if spec.get("weights") == "random":
+            base = drawn(base, int(_recipe(run).get("seed", 0)))
         adapters = (*base.adapters, run.adapter) if has_adapter else base.adapters
         files = [path for path in (*(run.adapter / name for name in _TRAINED), run.heads) if path.is_file()]
         return replace(
@@ -76,9 +78,14 @@ class Run:
 
 def _model_spec(run: RunDirectory) -> dict[str, Any]:
     """`model` of the run's recipe, as a mapping."""
-    try:
-        recipe = yaml.safe_load(run.recipe.read_text(encoding="utf-8"))
-        spec = recipe["model"]
-    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
-        raise RunError(f"{run.recipe}: cannot be read ({one_line(error)}). The run is damaged.") from None
+    spec = _recipe(run)["model"]
     return {"source": spec} if isinstance(spec, str) else dict(spec)
+
+
+def _recipe(run: RunDirectory) -> dict[str, Any]:
+    try:
+        recipe = dict(yaml.safe_load(run.recipe.read_text(encoding="utf-8")))
+        recipe["model"]
+    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+        raise RunError(f"{run.recipe}: cannot be read ({one_line(error)}). The run is damaged.") from None
+    return recipe
