@@ -4,7 +4,7 @@ import logging as _logging
 import typing as _typing
 
 if _typing.TYPE_CHECKING:
-    from tunesmith.api import compare, tune
+    from tunesmith.api import advise, compare, tune
     from tunesmith.app.group import Group
     from tunesmith.app.many import load_many
     from tunesmith.app.run import Run
@@ -14,12 +14,12 @@ _logging.getLogger("bitsandbytes").setLevel(
 )  # peft imports it where it is there, and it tells of kernels that it can do without
 
 __version__ = "0.1.0"
-__all__ = ["Group", "Run", "__version__", "compare", "load_many", "tune"]
+__all__ = ["Group", "Run", "__version__", "advise", "compare", "load_many", "tune"]
 
 
 def __getattr__(name: str) -> _typing.Any:
-    """Load `tune`, `compare`, `load_many`, `Run` and `Group` when they are first asked for: importing the package stays fast and needs no torch."""
-    if name in ("tune", "compare"):
+    """Load `tune`, `compare`, `advise`, `load_many`, `Run` and `Group` when they are first asked for: importing the package stays fast and needs no torch."""
+    if name in ("tune", "compare", "advise"):
         from tunesmith.core.garbage import never_collected
 
         with never_collected():

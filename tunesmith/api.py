@@ -5,11 +5,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
+from tunesmith.app.advise import advise as advise_recipe
 from tunesmith.app.compare import compare as compare_recipe
 from tunesmith.app.group import Group, tune_curve, tune_seeds
 from tunesmith.app.run import Run
 from tunesmith.app.spoken import python_words
 from tunesmith.app.tune import tune as tune_recipe
+from tunesmith.comparison.advice import Want
 from tunesmith.core import registry
 from tunesmith.core.errors import UsageError
 from tunesmith.core.events import Event
@@ -18,7 +20,7 @@ from tunesmith.data import is_named_by_mapping
 from tunesmith.recipe import Recipe, dump, from_mapping, load
 from tunesmith.recipe.text import parse_yaml
 
-__all__ = ["compare", "tune"]
+__all__ = ["advise", "compare", "tune"]
 
 T = TypeVar("T")
 
@@ -84,6 +86,35 @@ def compare(
     Raises: TunesmithError, with one line that says what is wrong and what to do.
     """
     return _done("compare", _compared, recipe, {"model": model, "data": data, "validation": validation, "test": test}, sections, progress)
+
+
+def advise(
+    recipe: str | Path | None = None,
+    *,
+    model: str | Mapping[str, Any] | None = None,
+    data: Any = None,
+    validation: Any = None,
+    test: Any = None,
+    want: Want | None = None,
+    probe: bool = True,
+    progress: Callable[[Event], None] | None = None,
+    **sections: Any,
+) -> dict[str, Any]:
+    """Say what fits this machine, what each way to adapt the model would take, and which are worth comparing, before anything runs.
+
+    Args:
+        recipe, model, data, validation, test, progress: as of `tune`.
+        want: what the model is to get: "knowledge", "behaviour" or "changing-facts"; None: behaviour, which the document says was assumed.
+        probe: whether what is not known of this model on this machine is measured, in some ten seconds.
+        sections: the recipe's other keys: `arms=...`, `budget="20m"`.
+    Returns: the document that `tunesmith advise --json` prints; its `recipe` is the comparison's, as YAML. All its seconds and bytes are predictions.
+    Raises: TunesmithError, with one line that says what is wrong and what to do.
+    """
+
+    def act(made: Recipe, say: Callable[[Event], None]) -> dict[str, Any]:
+        return advise_recipe(made, want=want, probes=probe, progress=say)
+
+    return _done("advise", act, recipe, {"model": model, "data": data, "validation": validation, "test": test}, sections, progress)
 
 
 def _compared(recipe: Recipe, say: Callable[[Event], None]) -> Group:

@@ -121,6 +121,38 @@ def test_a_writers_arms_in_context_and_trained(decoder_folder: Path, pairs_csv: 
     assert read_comparison(found).rows[0].name in found["verdict"]["best"]
 
 
+def test_other_data_stands_beside_the_test_rows_of_every_arm(
+    encoder_folder: Path,
+    reviews: Path,
+    reviews_csv: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    domains = {"others": {"source": str(reviews_csv), "columns": {"text": "review", "label": "sentiment"}}}
+    evaluate = {"domains": domains, "metrics": ["accuracy"]}
+    group = compare(
+        classifier(encoder_folder, reviews, tmp_path / "out", arms=["majority", "base", "head"], train=QUICK, evaluate=evaluate)
+    )
+    measured = group.runs[0].report["domains"]["others"]["metrics"]["accuracy"]
+    arms = group.report["arms"]
+    assert (arms["head"]["domains"], arms["base"]["domains"]) == ({"others": measured["tuned"]}, {"others": measured["base"]})
+    monkeypatch.setenv("COLUMNS", "200")
+    assert run(["runs", "show", str(group.path)]) == 0
+    said = capsys.readouterr().out
+    assert "accuracy on" in said
+    assert "others" in said.split("accuracy on")[1].splitlines()[0]
+    assert '<th scope="col" class="n">others</th>' in group.directory.report_html.read_text(encoding="utf-8")
+
+
+def test_what_an_index_took_to_make_stands_where_a_training_would(done: Group) -> None:
+    document = json.loads(json.dumps(done.report))
+    document["arms"]["base"] |= {"index_seconds": 12.0}
+    training = {row.name: row.training for row in read_comparison(document).rows}
+    assert training["base"] == "12\u202fs (index)"
+    assert "index" not in training["full"]
+
+
 def test_the_least_preferred_of_equals_is_not_taken(done: Group) -> None:
     document = json.loads(json.dumps(done.report))
     document["verdict"] |= {"best": list(ARMS), "choice": "base"}
@@ -149,7 +181,8 @@ def test_arms_that_the_budget_does_not_hold_are_left_out_and_told(
 ) -> None:
     predicted = {"head": 5.0, "full": 1e6}
     monkeypatch.setattr(comparing, "plan", lambda recipe: SimpleNamespace(train_seconds=predicted[recipe.method.name]))
-    monkeypatch.setattr(comparing, "_predicted", lambda planned, done: planned.train_seconds)
+    monkeypatch.setattr(comparing, "predicted_seconds", lambda planned, done: planned.train_seconds)
+    monkeypatch.setattr(comparing, "calibrate", lambda recipe, say: None)
     found = compare(classifier(encoder_folder, reviews, tmp_path / "out", arms=ARMS, train=QUICK, budget="20m")).report
     assert list(found["arms"]) == ["majority", "base", "head"]
     assert found["left_out"].keys() == {"full"}
@@ -159,14 +192,6 @@ def test_arms_that_the_budget_does_not_hold_are_left_out_and_told(
     with pytest.raises(UsageError, match=r"budget: 1200 s hold no arm. head: it would take"):
         compare(classifier(encoder_folder, reviews, tmp_path / "none", arms=ARMS, train=QUICK, budget="20m"))
     assert not (tmp_path / "none").exists()
-
-
-def test_a_prediction_is_the_plans_corrected_by_what_was_measured() -> None:
-    planned: Any = SimpleNamespace(train_seconds=7.0)
-    assert comparing._predicted(planned, []) == 7.0
-    twice = {"cost": {"train_seconds": 6.0, "total_seconds": 10.0}, "predicted": {"train_seconds": 3.0}}
-    shown = {"cost": {"train_seconds": 0.0, "total_seconds": 5.0}, "predicted": {"train_seconds": 0.0}}
-    assert comparing._predicted(planned, [twice, shown]) == 2 * 7.0 + 5.0
 
 
 @pytest.mark.parametrize(

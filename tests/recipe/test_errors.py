@@ -12,9 +12,7 @@ TRAIN_KEYS = (
     "betas, checkpoint_every_steps, early_stopping_patience, epochs, evaluations_per_epoch, examples_per_step, head_first, learning_rate, max_grad_norm, max_steps, "
     "momentum, optimizer, schedule, select_by, warmup_ratio, weight_decay"
 )
-TOP_KEYS = (
-    "arms, budget, budget_usd, context, data, description, engine, evaluate, method, model, name, objective, output_dir, prefer, search, seed, train"
-)
+TOP_KEYS = "arms, budget, budget_usd, context, data, description, engine, evaluate, method, model, name, objective, output_dir, prefer, search, seed, train"
 
 
 def message(mapping: dict[str, Any], *overrides: str) -> str:

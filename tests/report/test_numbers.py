@@ -112,8 +112,3 @@ def test_duration(seconds: float, text: str) -> None:
 )
 def test_size_in_decimal_units(num_bytes: float, text: str) -> None:
     assert numbers.size(num_bytes).replace("\u202f", " ") == text
-
-
-def test_ratio_of_nothing_predicted_is_a_dash() -> None:
-    assert numbers.ratio(913.0, 870.0) == "×1.05"
-    assert numbers.ratio(913.0, 0.0) == numbers.MISSING

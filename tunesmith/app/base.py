@@ -17,7 +17,7 @@ from tunesmith.core.files import cache_folder, file_sha256, hash_of, hash_of_eac
 from tunesmith.core.run import RunDirectory
 from tunesmith.core.types import HeadObjective
 
-__all__ = ["judge_base"]
+__all__ = ["is_answered", "judge_base"]
 
 T = TypeVar("T")
 _PACKAGE = Path(__file__).parents[1]
@@ -41,6 +41,12 @@ def judge_base(task: Task, directory: RunDirectory, retention: Retention, say: C
     before = before or _remembered(task, retention, say)
     save_remembered(remembered, before)
     return judgement, before
+
+
+def is_answered(task: Task) -> bool:
+    """Whether an earlier run asked the base the same."""
+    file = _file("base", task, _asked(task))
+    return file is not None and file.is_file()
 
 
 def _judgement(task: Task, say: Callable[[Event], None]) -> Judgement:

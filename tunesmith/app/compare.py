@@ -9,7 +9,6 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from tunesmith.app.anchor import anchored
 from tunesmith.app.arms import arm_recipe, arms_of
@@ -17,8 +16,8 @@ from tunesmith.app.compare_document import build_comparison
 from tunesmith.app.dataset import reading_once
 from tunesmith.app.group import Group, finish, named, running, unfinished_or_new
 from tunesmith.app.interruption import Interruption
-from tunesmith.app.plan import Plan
-from tunesmith.app.remote_run import RequestPlan
+from tunesmith.app.plan import Plan, RequestPlan
+from tunesmith.app.predicting import calibrate, predicted_seconds
 from tunesmith.app.search import Search, keep_search, load_search, num_rounds, search
 from tunesmith.app.spending import spent_usd
 from tunesmith.app.tune import plan
@@ -121,7 +120,10 @@ class _Comparison:
         for name, member in members.items():
             if not member.recipe.is_file():
                 try:
-                    self.plans[name] = plan(self._recipe_of(name, member))
+                    one = self._recipe_of(name, member)
+                    if not one.model.is_endpoint:
+                        calibrate(one, self.say)
+                    self.plans[name] = plan(one)
                 except TunesmithError:  # what is wrong with the arm is said when its turn comes
                     continue
         return sorted(members, key=lambda name: self.plans[name].train_seconds if name in self.plans else 0.0)
@@ -180,7 +182,7 @@ class _Comparison:
 
     def _predicted(self, name: str) -> float:
         done = [run.read_json(run.report_json) for run in self.directory.runs if run.report_json.is_file()]
-        return _predicted(self.plans[name], done)
+        return predicted_seconds(self.plans[name], done)
 
     def _searched(self, name: str, later: Sequence[str]) -> Search:
         """Its settings searched, if that leaves the arms that come later their time."""
@@ -217,18 +219,3 @@ class _Comparison:
             return None
         best = best_first([(one.value, one.loss) for one in told], higher_is_better=told[0].higher_is_better)[0]
         return list(done)[best], told[best]
-
-
-def _predicted(planned: Plan | RequestPlan, done: Sequence[Mapping[str, Any]]) -> float:
-    """Seconds: those of the training by its plan, corrected by what trainings before it took against theirs, and of the rest what that took at most.
-
-    Args:
-        done: the reports of arms before it.
-    """
-    ratios = [
-        run["cost"]["train_seconds"] / run["predicted"]["train_seconds"]
-        for run in done
-        if run["cost"]["train_seconds"] and run["predicted"]["train_seconds"]
-    ]
-    rest = max((run["cost"]["total_seconds"] - run["cost"]["train_seconds"] for run in done), default=0.0)
-    return float(planned.train_seconds * (math.fsum(ratios) / len(ratios) if ratios else 1.0) + rest)

@@ -184,6 +184,8 @@ def _of_run(
         "method": adapted_by(report),
         "trainable_parameters": cost["trainable_parameters"],
         "prompt_tokens": context["tokens"]["mean"] if context and context["tokens"] else None,
+        "index_seconds": context["index_seconds"] if context else None,
+        "domains": _on_domains(report, metric_name, "tuned"),
         "fell": report["forgetting"]["fell"],
         "total_seconds": cost["total_seconds"],
         "usd": cost.get("usd", 0.0),
@@ -233,7 +235,19 @@ def _base(
         usd_per_answer=_number(report["cost"].get("base_usd_per_answer", 0.0)),
         is_asked_here=_is_asked_here(report),
     )
-    return _Arm(BASE, values, {"row": found["row"], "tuned": found["base"]}, cost, {"method": None})
+    return _Arm(
+        BASE,
+        values,
+        {"row": found["row"], "tuned": found["base"]},
+        cost,
+        {"method": None, "domains": _on_domains(report, metric_name, "base")},
+    )
+
+
+def _on_domains(report: Mapping[str, Any], metric_name: str, side: str) -> dict[str, Any]:
+    """DOMAIN -> {value, low, high} of the first metric; without those of which that side has none."""
+    found = {name: domain["metrics"].get(metric_name, {}).get(side) for name, domain in report["domains"].items()}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _majority(metric_name: str, metric: Metric, first: Mapping[str, Any], lines: Sequence[Mapping[str, Any]]) -> _Arm:

@@ -62,7 +62,7 @@ def build_document(
         "copied": copied(task, base, tuned),
         "data": data_facts(task, task.encoded) | {"preview": _preview(task)},
         "cost": _cost(task, directory, fit, planned, ways, times),
-        "predicted": {"peak_memory_bytes": planned.peak_memory_bytes, "train_seconds": planned.train_seconds},
+        "predicted": {name: getattr(planned, name) for name in ("peak_memory_bytes", "train_seconds", "total_seconds")},
         **provenance(task, directory, task.device),
         "warnings": row_warnings(task) + _warnings(task, curves, fit) + _cut_answers(task, base, tuned),
     }

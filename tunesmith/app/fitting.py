@@ -40,14 +40,14 @@ def measured_metrics(recipe: Recipe, name: str, objective: Objective, data: Prep
 
     Raises: RecipeError, for one that fits neither them nor a set of the mixture, needs likelihoods of a model behind an endpoint, or refuses its options.
     """
-    fitting = fitting_metrics(objective, data.train, is_mixed=bool(data.sets))
+    fitting = fitting_metrics(objective, data.rows, is_mixed=bool(data.sets))
     if recipe.model.is_endpoint:
         fitting = [one for one in fitting if registry.load("metric", one).needs not in _OF_LIKELIHOODS]
         if not fitting:
             raise RecipeError(
                 f"{recipe.name}: objective: {name} is measured by likelihoods, which an endpoint does not give. Use labelled texts, pairs or conversations."
             )
-    by_set = [[example for example in data.train if example.origin.task == one] for one in data.sets]
+    by_set = [[example for example in data.rows if example.origin.task == one] for one in data.sets]
     known = {*fitting, *(metric for examples in by_set for metric in fitting_metrics(objective, examples, is_mixed=True))}
     asked = [spec.name for spec in recipe.evaluate.metrics or ()]
     for wanted in asked:

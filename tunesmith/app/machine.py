@@ -23,6 +23,7 @@ __all__ = [
     "matmul_flops_per_second",
     "peak_memory_bytes",
     "reset_peak_memory",
+    "resident_bytes",
     "versions",
 ]
 
@@ -65,8 +66,7 @@ def available_memory_bytes(device: torch.device) -> int:
     found = [memory_bytes()]
     with contextlib.suppress(OSError, StopIteration):
         free = next(line for line in Path("/proc/meminfo").read_text("utf-8").splitlines() if line.startswith("MemAvailable:"))
-        resident = int(Path("/proc/self/statm").read_text("utf-8").split()[1]) * os.sysconf("SC_PAGE_SIZE")
-        found.append(int(free.split()[1]) * 1024 + resident)
+        found.append(int(free.split()[1]) * 1024 + resident_bytes(torch.device("cpu")))
     for file in _CGROUP_LIMITS:
         with contextlib.suppress(OSError, ValueError):  # "max" is no number
             found.append(int(file.read_text("utf-8")))
@@ -104,6 +104,16 @@ def peak_memory_bytes(device: torch.device) -> int:
         return 0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def resident_bytes(device: torch.device) -> int:
+    """The memory that is taken now: of the GPU where one is used, else by this process. 0 where the system does not say."""
+    if device.type == "cuda":
+        return torch.cuda.memory_allocated(device)
+    try:
+        return int(Path("/proc/self/statm").read_text("utf-8").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0
 
 
 def reset_peak_memory(device: torch.device) -> bool:

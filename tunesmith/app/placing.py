@@ -10,7 +10,7 @@ from torch import nn
 
 from tunesmith.app.machine import choose_precision
 from tunesmith.core.errors import MethodError, ModelError
-from tunesmith.core.types import Method
+from tunesmith.core.types import Method, ParamGroup
 from tunesmith.engine.forward import PackedForward, Paths
 from tunesmith.engine.kernels.quantized import compute_in, linear_layers, quantize_weights
 from tunesmith.engine.probe import probe
@@ -18,7 +18,7 @@ from tunesmith.method._peft import saved_whole
 from tunesmith.model.load import LoadedModel, store_weights
 from tunesmith.recipe import Recipe
 
-__all__ = ["changes_nothing", "check_precision", "leaves_frozen", "place", "place_once", "placed", "trained_in_place"]
+__all__ = ["changes_nothing", "check_precision", "leaves_frozen", "place", "place_once", "placed", "trained_in_place", "tried"]
 
 
 def check_precision(recipe: Recipe, method: Method, device: torch.device) -> None:
@@ -77,7 +77,13 @@ def _trained(own: Mapping[int, Any]) -> set[int]:
 
 def changes_nothing(method: Method, trunk: nn.Module) -> bool:
     """Whether the method leaves the trunk as it is, so that what trains is a head alone."""
-    return not method.apply(_without_weights(trunk)[0])
+    return not tried(method, trunk)[1]
+
+
+def tried(method: Method, trunk: nn.Module) -> tuple[nn.Module, list[ParamGroup]]:
+    """What the method makes of a trunk, on a copy without weights, and what would train there."""
+    copied, _ = _without_weights(trunk)
+    return copied, method.apply(copied)
 
 
 def _without_weights(trunk: nn.Module) -> tuple[nn.Module, dict[int, Any]]:

@@ -35,7 +35,7 @@ def remote_document(
         "context": {**context.about, "tokens": token_sizes(_of_test(tuned)), "plain_tokens": token_sizes(_of_test(base))},
         "data": data_facts(task, {}) | {"preview": []},
         "cost": _cost(model, base, tuned, seconds),
-        "predicted": {"peak_memory_bytes": None, "train_seconds": 0.0},
+        "predicted": {"peak_memory_bytes": None, "train_seconds": 0.0, "total_seconds": None},
         "endpoint": _endpoint(model, base, tuned, asked_again),
         **provenance(task, directory, torch.device("cpu")),
         "warnings": [*row_warnings(task), *_warnings(task, model, base, tuned, context, asked_again)],

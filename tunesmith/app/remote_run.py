@@ -1,13 +1,14 @@
 """Runs of models behind endpoints: what `tune` does where nothing of the model is here. The same folder, the same report."""
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import torch
 
 from tunesmith.app.in_context import check_asked
 from tunesmith.app.judge_compare import judge_tuned, require_answers
+from tunesmith.app.plan import RequestPlan
 from tunesmith.app.predictions import write_predictions
 from tunesmith.app.recording import begun, check_same, recorded
 from tunesmith.app.remote import RemoteModel, RemoteTask, prepare_remote, remote_model
@@ -22,27 +23,7 @@ from tunesmith.core.run import RunDirectory
 from tunesmith.recipe import Recipe, dump
 from tunesmith.report import render
 
-__all__ = ["RequestPlan", "plan_remote", "resume_remote", "tune_remote"]
-
-
-@dataclass(frozen=True, slots=True)
-class RequestPlan:
-    """What a run would ask, where no answer is kept."""
-
-    num_requests: int
-    most_tokens_out: int
-    """Where each answer is as long as it may be."""
-    budget_usd: float | None
-    recipe: str
-
-    @property
-    def train_seconds(self) -> float:
-        """None are spent on training."""
-        return 0.0
-
-    def to_dict(self) -> dict[str, Any]:
-        """For `--json`."""
-        return {"schema": "tunesmith/plan/1", **asdict(self)}
+__all__ = ["plan_remote", "resume_remote", "tune_remote"]
 
 
 def tune_remote(recipe: Recipe, say: Say, started: float) -> Run:

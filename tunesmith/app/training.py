@@ -24,6 +24,7 @@ from tunesmith.core.types import Objective, Row, Step
 from tunesmith.engine.checkpoints import latest_checkpoint, load_checkpoint, load_trainable, save_checkpoint, save_trainable
 from tunesmith.engine.forward import PackedForward
 from tunesmith.engine.loop import TrainingPlan, TrainingState, train
+from tunesmith.engine.memory import give_back_freed_memory
 from tunesmith.engine.packing import StepPlan, evaluation_batches, training_steps
 from tunesmith.engine.randomness import random_state, set_random_state
 from tunesmith.evaluation.predict import parted
@@ -235,7 +236,9 @@ class Fitting:
     def _validate(self, step: int) -> None:
         assert self.validator is not None
         random = random_state(self.forward.device)
+        give_back_freed_memory()  # blocks of other sizes: kept, they would stand beside those of the next pass
         found = self.validator(self.forward, self.objective, self.step_plan.micro_batch_tokens)
+        give_back_freed_memory()
         loss, metrics = found.loss.value, found.metrics
         set_random_state(random, self.forward.device)
         if not math.isfinite(loss):

@@ -17,10 +17,11 @@ from tunesmith.app.interruption import Interruption
 from tunesmith.app.judge_compare import judge_tuned, require_answers
 from tunesmith.app.judged import judge
 from tunesmith.app.machine import begin_peak_memory, choose_device
-from tunesmith.app.plan import Plan, make_plan, step_plan, without_training
+from tunesmith.app.plan import Plan, RequestPlan, make_plan, step_plan, without_training
+from tunesmith.app.predicting import NOT_PREDICTED, expected, with_predictions
 from tunesmith.app.predictions import write_predictions
 from tunesmith.app.recording import begun, check_same, recorded
-from tunesmith.app.remote_run import RequestPlan, plan_remote, resume_remote, tune_remote
+from tunesmith.app.remote_run import plan_remote, resume_remote, tune_remote
 from tunesmith.app.retention import Retention, ask
 from tunesmith.app.retention_sets import read_retention
 from tunesmith.app.run import Run
@@ -31,6 +32,7 @@ from tunesmith.app.training import NO_FIT, Fit, Fitting, Validator, evenly_space
 from tunesmith.app.validated import save_validated
 from tunesmith.app.validation import make_validator
 from tunesmith.app.ways import NO_WAYS, Ways, chosen_ways
+from tunesmith.comparison.cost_model import Predicted
 from tunesmith.core.errors import RunError
 from tunesmith.core.events import Event, Notice, Stage
 from tunesmith.core.files import write_json
@@ -92,11 +94,11 @@ def plan(recipe: Recipe) -> Plan | RequestPlan:
     if recipe.model.is_endpoint:
         return plan_remote(recipe, _silence)
     task = _prepared(recipe, _silence)
-    read_retention(task)
+    found = expected(task, read_retention(task))
     if not recipe.trains:
-        return without_training(task, dump(recipe))
+        return with_predictions(without_training(task, dump(recipe)), found)
     read = task if recipe.context is None else largest_context(task, _silence)
-    return make_plan(read, attach(task), dump(recipe))
+    return with_predictions(make_plan(read, attach(task), dump(recipe)), found)
 
 
 def trial(recipe: Recipe, folder: Path, *, progress: Callable[[Event], None] | None = None) -> Path:
@@ -114,7 +116,7 @@ def trial(recipe: Recipe, folder: Path, *, progress: Callable[[Event], None] | N
         task = _prepared(recipe, say)
         folder.mkdir(parents=True)
         context = None if recipe.context is None else _put_in_context(task, directory, say)
-        _train(task if context is None else context.task, directory, interruption, say, resumed=False)
+        _train(task if context is None else context.task, directory, interruption, say, NOT_PREDICTED)
     directory.steps.unlink()
     directory.context.unlink(missing_ok=True)
     shutil.rmtree(directory.checkpoints)
@@ -141,13 +143,16 @@ def _run(
     resumed: bool = False,
 ) -> Run:
     with recorded(directory, started):
+        found = expected(task, retention)
         say(Stage("base", "the model before tuning"))
         base, before = judge_base(task, directory, retention, say)
         retention = retention.as_asked(before)
         context = None if task.recipe.context is None else _put_in_context(task, directory, say)
-        done = _train(task if context is None else context.task, directory, interruption, say, resumed)
+        give_back_freed_memory()
+        done = _train(task if context is None else context.task, directory, interruption, say, found, resumed=resumed)
         if task.recipe.trains:
             save_tuned(task, directory)
+        give_back_freed_memory()
         say(Stage("evaluate", "the tuned model" if task.recipe.trains else "the model in its context"))
         judging = time.perf_counter()
         tuned = judge(task, say) if context is None else judge_in_context(context, say)
@@ -186,11 +191,13 @@ class _Trained:
     head_seconds: float = 0.0
 
 
-def _train(task: Task, directory: RunDirectory, interruption: Interruption, say: Say, resumed: bool) -> _Trained:
+def _train(
+    task: Task, directory: RunDirectory, interruption: Interruption, say: Say, found: Predicted, *, resumed: bool = False
+) -> _Trained:
     if not task.recipe.trains:
-        return _Trained(NO_FIT, without_training(task, ""), NO_WAYS)
+        return _Trained(NO_FIT, with_predictions(without_training(task, ""), found), NO_WAYS)
     groups = attach(task)
-    planned = make_plan(task, groups, "")
+    planned = with_predictions(make_plan(task, groups, ""), found)
     say(Stage("train", f"{task.recipe.method.name}, {planned.num_steps} steps"))
     # of a run that goes on too: where it has a checkpoint, that comes after
     head_seconds = _fit_head(task, say) if task.recipe.train.head_first else 0.0

@@ -67,10 +67,13 @@ def print_comparison(document: Mapping[str, Any], group: GroupDirectory) -> None
     from tunesmith.cli.tables import first_that_fits
     from tunesmith.report.comparison import read_comparison
     from tunesmith.report.numbers import duration, usd
+    from tunesmith.report.predicted import arm_predictions
 
     out, found = console(), read_comparison(document)
     out.print()
     out.print(first_that_fits((_table(found, columns) for columns in (_ALL, _SOME, _FEW)), out.width))
+    if found.domains:
+        out.print(_domains_table(found))
     for name, why in document["left_out"].items():
         out.print(f"{name}: left out: {why}", style="dim", soft_wrap=False)
     out.print()
@@ -82,6 +85,8 @@ def print_comparison(document: Mapping[str, Any], group: GroupDirectory) -> None
     taken = [f"{name} {' '.join(one['changes'])}" for name, one in document["search"].items() if not one["is_stopped"]]
     if taken:
         out.print(f"searched on validation rows: {'; '.join(taken)}", style="dim", soft_wrap=False)
+    for name, predicted in arm_predictions(document).items():
+        out.print(f"{name}: {'; '.join(one.text for one in predicted)}", style="dim", soft_wrap=False)
     cost = document["cost"]
     paid = f" · {usd(cost['usd'])} paid" if cost.get("usd") else ""
     searched = f" and {duration(cost['search_seconds'])} of trials" if cost["search_seconds"] else ""
@@ -113,4 +118,16 @@ def _table(found: Compared, columns: tuple[str, ...]) -> Table:
         }
         value = row.value.text(found.decimals) if row.value else MISSING
         table.add_row(row.name, row.standing, value, *(cells[name] for name in columns))
+    return table
+
+
+def _domains_table(found: Compared) -> Table:
+    """The first metric on the test rows and on other data."""
+    from tunesmith.cli.tables import make_table
+    from tunesmith.report.numbers import MISSING
+
+    table = make_table(f"{found.title} on", "test", *found.domains, numbers_from=1)
+    for row in found.rows:
+        values = [row.value, *(row.domains.get(name) for name in found.domains)]
+        table.add_row(row.name, *(value.text(found.decimals) if value else MISSING for value in values))
     return table

@@ -12,6 +12,7 @@ import typer
 
 from tunesmith import __version__
 from tunesmith.cli import (
+    advise,
     ask,
     axes,
     chat,
@@ -38,6 +39,7 @@ __all__ = ["app", "main", "run"]
 app = typer.Typer(name="tunesmith", pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]})
 
 app.command("tune")(tune.tune)
+app.command("advise")(advise.advise)
 app.command("compare")(compare.compare)
 app.command("evaluate")(evaluate.evaluate)
 app.command("predict")(predict.predict)

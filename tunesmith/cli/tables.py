@@ -11,6 +11,7 @@ from tunesmith.report.context import adapted_by, context, tuned_side
 from tunesmith.report.forgetting import forgetting
 from tunesmith.report.groups import read_group
 from tunesmith.report.numbers import MISSING, compact, count, decimals_for, duration, fixed, size, usd
+from tunesmith.report.predicted import predictions
 from tunesmith.report.results import Comparison, DataSet, Estimate, comparisons, metric_title, notes
 from tunesmith.report.summary import sentences
 
@@ -56,6 +57,8 @@ def print_report(report: Mapping[str, Any], run: RunDirectory) -> None:
     for warning in report.get("warnings") or []:
         out.print(f"warning: {warning}", style="yellow")
     out.print(_cost_line(report.get("cost") or {}, trains=tuned_side(report) == "tuned"), style="dim", soft_wrap=False)
+    if predicted := predictions(report.get("predicted") or {}, report.get("cost") or {}):
+        out.print("; ".join(one.text for one in predicted), style="dim", soft_wrap=False)
     out.print(f"report: {run.report_html}", style="bold")
 
 

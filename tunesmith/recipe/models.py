@@ -8,6 +8,7 @@ from pydantic_core import PydanticCustomError
 
 from tunesmith.recipe.arms import Arms, Budget, Prefer, Search
 from tunesmith.recipe.base_model import ModelSpec
+from tunesmith.recipe.endpoints import unanswerable
 from tunesmith.recipe.judge import JudgeSpec
 from tunesmith.recipe.measured import DomainSpec, RetentionSets
 from tunesmith.recipe.messages import AT_KEY, shown
@@ -135,6 +136,9 @@ class DataSpec(Section):
     """A source of its own for validation; none: split off `train`."""
     test: Source | None = None
     """A source of its own for the test; none: split off `train`."""
+    documents: Source | None = None
+    """Raw texts to learn in place of the training rows: a folder of documents, or a source such as `python-reference`. It is continued pretraining that is chosen and judged by
+    the validation and test rows of `train`, which are questions or pairs (docs/corpora.md)."""
     folder: str | None = None
     """A folder with the files of a benchmark, in place of the hub: the option of that name of every source that has it, such as `{glue: sst2}`."""
     format: FormatName | None = None
@@ -182,6 +186,8 @@ class DataSpec(Section):
             return self
         if self.train is not None:
             raise _wrong("mix", f"stands beside data.train ({shown(self.train)}). Leave one of them out: data.train=null or data.mix={{}}.")
+        if self.documents is not None:
+            raise _wrong("documents", "stands in place of the rows of one source, and data.mix names several. Leave one of them out.")
         for key in ("validation", "test", "format", "columns", "labels", "label_texts", "template"):
             if getattr(self, key):
                 name = next(iter(self.mix))
@@ -197,7 +203,7 @@ class DataSpec(Section):
     @property
     def named(self) -> str:
         """What is trained on, for people: the source, or the names of the mixture's sets."""
-        return source_name(self.train) if self.train else " + ".join(self.mix)
+        return source_name(self.documents or self.train) if self.train else " + ".join(self.mix)
 
     @field_validator("template")
     @classmethod
@@ -365,29 +371,14 @@ class Recipe(Section):
             raise _wrong(
                 "method", "none trains nothing, and no context says what the model is to be shown. Set context=few_shot, or a method."
             )
-        if self.model.is_endpoint:
-            self._asks_for_no_weights()
+        if self.model.is_endpoint and (found := unanswerable(self)):
+            raise _wrong(*found)
+        if not self.trains and self.data.documents is not None:
+            raise _wrong(
+                "data.documents",
+                "is for a method to learn, and none trains nothing. Name a method, or have them looked up: context=retrieval.",
+            )
         return self
-
-    def _asks_for_no_weights(self) -> None:
-        """Raises: PydanticCustomError, for what a model behind an endpoint cannot give."""
-        why = f"{shown(self.model.source)} is behind an endpoint, and its weights are not here"
-        if self.trains:
-            cure = "Set method=none and context=few_shot (or zero_shot, retrieval), or name a model of this machine."
-            raise _wrong("method", f"{self.method.name} trains weights; {why}. {cure}")
-        if self.context is not None and self.context.options.get("calibrate"):
-            raise _wrong("context", f"calibrate needs the probabilities of labels, which an endpoint does not give. Leave it out; {why}.")
-        if self.evaluate.retention not in ("auto", "none"):
-            raise _wrong(
-                "evaluate", "retention is measured by likelihoods, which an endpoint does not give, and nothing is trained. Leave it out."
-            )
-        if self.data.chat_template is not None:
-            raise _wrong("data", f"chat_template is for a tokenizer of this machine. Leave it out; {why}.")
-        if self.budget_usd is not None and not self.model.is_priced:
-            raise _wrong(
-                "budget_usd",
-                f"needs what {shown(self.model.source)} costs: set model.price_per_million_input and model.price_per_million_output (0 where it is free).",
-            )
 
     @field_validator("name")
     @classmethod

@@ -14,6 +14,7 @@ from tunesmith.report.group_page import room
 from tunesmith.report.intervals import upright, whisker
 from tunesmith.report.numbers import duration, significant, size, usd
 from tunesmith.report.page import environment
+from tunesmith.report.predicted import arm_predictions
 from tunesmith.report.results import file_name
 from tunesmith.report.searched import curves_panel, read_tried
 from tunesmith.report.svg import Scale, element, label, level_lines, path, picture, tick_text, ticks
@@ -51,6 +52,7 @@ def comparison_page(document: Mapping[str, Any]) -> str:
         "fractions": fractions,
         "tried": tried,
         "curves_panel": curves_panel(document),
+        "predictions": arm_predictions(document),
         "has_prompts": any(row.prompt_tokens for row in found.rows),
         "has_prices": found.has_prices,
     }

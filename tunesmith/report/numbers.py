@@ -17,7 +17,6 @@ __all__ = [
     "p_cell",
     "p_value",
     "percent",
-    "ratio",
     "signed",
     "significant",
     "size",
@@ -112,11 +111,6 @@ def percent(share: float) -> str:
     else:
         text = fixed(value, 0) if abs(value) >= 9.95 else significant(value, 2)
     return f"{text}{NARROW_SPACE}%"
-
-
-def ratio(measured: float, predicted: float) -> str:
-    """How many times the predicted value was measured: ×1.08; missing where nothing was predicted."""
-    return f"×{significant(measured / predicted)}" if predicted else MISSING
 
 
 def p_value(p: float) -> str:

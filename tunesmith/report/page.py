@@ -16,6 +16,7 @@ from tunesmith.report.curves import curve_panels
 from tunesmith.report.forgetting import forgetting
 from tunesmith.report.intervals import interval_panels
 from tunesmith.report.judgement import judgement_facts
+from tunesmith.report.predicted import predictions
 from tunesmith.report.reliability import reliability_panels
 from tunesmith.report.results import comparisons, file_name, metric_title, note_on_p, notes
 from tunesmith.report.summary import summarize
@@ -91,6 +92,7 @@ def _context(report: Mapping[str, Any]) -> dict[str, Any]:
         "balance": _balance(splits),
         "judgement": judgement_facts(report["judge"]) if report.get("judge") else [],
         "sources": _sources(splits),
+        "predictions": predictions(report.get("predicted") or {}, report.get("cost") or {}),
     }
 
 
@@ -165,5 +167,4 @@ def environment() -> Environment:
         metric_title,
     ):
         made.filters[format_.__name__] = tolerant(format_)
-    made.globals["ratio"] = numbers.ratio
     return made

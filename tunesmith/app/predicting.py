@@ -1,0 +1,75 @@
+"""What a run will take, before it begins: predicted from what a probe measured of its model on this machine, where one did."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from tunesmith.app.base import is_answered
+from tunesmith.app.in_context import largest_context
+from tunesmith.app.machine import resident_bytes
+from tunesmith.app.plan import Plan, RequestPlan
+from tunesmith.app.probe import known_rates, probed
+from tunesmith.app.retention import Retention
+from tunesmith.app.retention_sets import read_retention
+from tunesmith.app.task import Say, Task, prepare
+from tunesmith.app.work import counted
+from tunesmith.comparison.cost_model import Predicted, Work, correction, passes_of, predict
+from tunesmith.engine.memory import give_back_freed_memory
+from tunesmith.recipe import Recipe
+
+__all__ = ["NOT_PREDICTED", "calibrate", "expected", "predicted_seconds", "with_predictions"]
+
+NOT_PREDICTED = Predicted(None, None, None)
+
+
+def expected(task: Task, retention: Retention) -> Predicted:
+    """What the task's run will take; nothing where no probe knows its model. Call it before the base is asked and the method applied."""
+    if known_rates(task, ["read"]) is None:
+        return NOT_PREDICTED
+    work = _work(task, retention)
+    rates = known_rates(task, passes_of(work))
+    if rates is None:
+        return NOT_PREDICTED
+    give_back_freed_memory()
+    return predict(work, replace(rates, resident_bytes=resident_bytes(task.device)))
+
+
+def calibrate(recipe: Recipe, say: Say) -> None:
+    """Probe what it takes to predict a recipe's run, where it is not known."""
+    task = prepare(recipe, lambda event: None)
+    work = _work(task, read_retention(task))
+    probed(task, dict.fromkeys(passes_of(work), recipe), say)
+
+
+def _work(task: Task, retention: Retention) -> Work:
+    recipe = task.recipe
+    shown = largest_context(task, lambda event: None) if recipe.trains and recipe.context is not None else None
+    return counted(task, retention, asks_base=not is_answered(task), shown=shown)
+
+
+def with_predictions(planned: Plan, found: Predicted) -> Plan:
+    """The plan, with what a probe tells better; where layers run a second time, of the time alone."""
+    if found.train_seconds is None:
+        return planned
+    memory = planned.peak_memory_bytes if planned.activation_checkpointing or found.peak_memory_bytes is None else found.peak_memory_bytes
+    return replace(planned, train_seconds=found.train_seconds, peak_memory_bytes=memory, total_seconds=found.total_seconds)
+
+
+def predicted_seconds(planned: Plan | RequestPlan, done: Sequence[Mapping[str, Any]]) -> float:
+    """Seconds of an arm's whole run, corrected by how long arms before it took against what was predicted of them.
+
+    Where no probe knows its model, those of the training by its plan, corrected alike, and of the rest what that took at most.
+
+    Args:
+        done: the reports of arms before it.
+    """
+    if planned.total_seconds is not None:
+        return planned.total_seconds * correction(_pairs(done, "total_seconds"))
+    rest = max((run["cost"]["total_seconds"] - run["cost"]["train_seconds"] for run in done), default=0.0)
+    return float(planned.train_seconds * correction(_pairs(done, "train_seconds")) + rest)
+
+
+def _pairs(done: Sequence[Mapping[str, Any]], name: str) -> list[tuple[float, float]]:
+    """What was measured and predicted, where both are there."""
+    found = [(run["cost"][name], run["predicted"].get(name)) for run in done]
+    return [(measured, predicted) for measured, predicted in found if measured and predicted]

@@ -1,0 +1,200 @@
+"""What an arm has to compute, counted from its rows before it begins: what the cost model takes."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from statistics import fmean, pstdev
+
+from torch import nn
+
+from tunesmith.app.index import open_index
+from tunesmith.app.placing import tried
+from tunesmith.app.plan import sizes, step_plan, training_tokens
+from tunesmith.app.retention import Retention
+from tunesmith.app.shots import strategy_of
+from tunesmith.app.task import Task, rows_to_answer
+from tunesmith.app.training import evenly_spaced
+from tunesmith.comparison.cost_model import Kind, Work
+from tunesmith.core.context import Strategy, Variant
+from tunesmith.core.layers import repeated_layers
+from tunesmith.core.types import HeadObjective
+from tunesmith.engine.layers import num_frozen_layers
+from tunesmith.engine.optimizers import moments_per_parameter
+
+__all__ = ["base_work", "counted"]
+
+_AT_ONCE = 8192
+"""Tokens of prompts, with their choices or their answers, that are computed or kept at a time."""
+
+
+def counted(task: Task, retention: Retention, *, asks_base: bool, shown: Task | None = None) -> Work:
+    """The work of a task's whole run, whose method was not applied yet.
+
+    Args:
+        retention: what is asked beside its own rows.
+        asks_base: whether the base is asked too, and no earlier run has its answers.
+        shown: the task as the model reads it, where a context stands beside what is trained.
+    """
+    learned = shown or task
+    read, written = _judged(learned) if task.recipe.trains else _in_context(task)
+    read += _tried_tokens(task) if task.recipe.context is not None else 0
+    read += sum(sum(one.lengths(task)) for one in retention.tasks.values()) * (2 if asks_base else 1)
+    if asks_base:
+        base = base_work(task)
+        read, written = read + base.read_tokens, written + base.written_tokens
+    asked = _asked_at_once(learned, asks_base=asks_base)
+    kept = _AT_ONCE if written else 0
+    work = _trained(learned) if task.recipe.trains else Work(kind="none")
+    return replace(work, read_tokens=read, written_tokens=written, batch_tokens=asked, kept_tokens=kept)
+
+
+def base_work(task: Task) -> Work:
+    """That of asking the model as it is."""
+    rows = _judged_tokens(task)
+    has_answer = (
+        not isinstance(task.objective, HeadObjective) or task.kind == "classification" or task.recipe.model.source.startswith("run:")
+    )
+    read, written = _written(task, task.recipe.evaluate.max_new_tokens)
+    return Work(kind="none", read_tokens=(rows if has_answer else 0) + read, written_tokens=written, batch_tokens=task.micro_batch_tokens)
+
+
+def _kind(task: Task, num_trained: int) -> Kind:
+    return "full" if num_trained > 0.5 * task.model.facts.num_parameters else "adapter"
+
+
+def _asked_at_once(task: Task, *, asks_base: bool) -> int:
+    """The most tokens that are read at a time, as far as there are so many."""
+    lengths = [length for split in task.splits.values() for length in sizes(split.rows)]
+    has_choices = task.model.facts.has_lm_head and isinstance(task.objective, HeadObjective) and (asks_base or not task.recipe.trains)
+    return min(sum(lengths), max(_AT_ONCE if has_choices else task.micro_batch_tokens, *lengths))
+
+
+def _trained(task: Task) -> Work:
+    """What the training adds, and the validations."""
+    trunk, groups = tried(task.method, task.model.trunk)
+    train, lengths, steps = task.recipe.train, sizes(task.splits["train"].rows), step_plan(task)
+    in_trunk = sum(p.numel() for p in {id(p): p for group in groups for p in group.params}.values())
+    heads = sum(spec.outputs * (task.model.facts.hidden_size + 1) for spec in task.objective.heads(task.encoder).values())
+    added = max(0, sum(p.numel() for p in trunk.parameters()) - sum(p.numel() for p in task.model.trunk.parameters()))
+    virtual = _virtual_tokens(task)
+    asked_at = evenly_spaced(steps.num_steps, max(1, round(train.evaluations_per_epoch * steps.num_steps / steps.steps_per_epoch)))
+    validated = sizes(task.splits["validation"].rows)
+    share = training_tokens(task) / max(1, sum(lengths))
+    return Work(
+        kind=_kind(task, in_trunk) if any(p.requires_grad for p in trunk.parameters()) else "head",
+        num_steps=steps.num_steps,
+        train_tokens=round(share * (sum(lengths) + virtual * len(lengths))),
+        epoch_tokens=sum(lengths) + virtual * len(lengths),
+        validated_tokens=sum(validated) + virtual * len(validated),
+        num_validations=len(asked_at) if validated else 0,
+        frozen_share=_frozen_share(task, trunk),
+        num_trained=in_trunk + heads,
+        num_added=added + heads,
+        num_moments=moments_per_parameter(train.optimizer, train.momentum),
+        step_tokens=min(max(task.micro_batch_tokens, *lengths), _largest_step(lengths, train.examples_per_step, virtual), sum(lengths)),
+    )
+
+
+def _frozen_share(task: Task, trunk: nn.Module) -> float:
+    """Of the layers, those that run once a row; none where something before them trains."""
+    layers = repeated_layers(trunk)
+    num_frozen = num_frozen_layers(layers)
+    below = {id(p) for layer in layers for p in layer.parameters()}
+    is_below = any(p.requires_grad for p in trunk.parameters() if id(p) not in below)
+    return 0.0 if task.forward.paths.attention != "packed" or is_below or num_frozen == len(layers) else num_frozen / len(layers)
+
+
+def _largest_step(lengths: Sequence[int], num_examples: int, virtual: int) -> int:
+    """Tokens that hardly any step has more of: three standard deviations above the mean of so many rows."""
+    return round(num_examples * (fmean(lengths) + virtual) + 3 * math.sqrt(num_examples) * pstdev(lengths))
+
+
+def _judged_tokens(task: Task) -> int:
+    return sum(sum(sizes(task.splits[name].rows)) for name in ("test", *task.data.domains))
+
+
+def _num_judged(task: Task) -> int:
+    return sum(len(task.splits[name].rows) for name in ("test", *task.data.domains))
+
+
+def _judged(task: Task) -> tuple[int, int]:
+    """Tokens that the tuned model reads and writes: its answers are as long as those that it learned."""
+    read, written = _written(task, _answer_tokens(task))
+    return _judged_tokens(task) + _virtual_tokens(task) * _num_judged(task) + read, written
+
+
+def _virtual_tokens(task: Task) -> int:
+    """Learned ones that stand before every row; of a causal model they stand in a stream once."""
+    return 0 if task.model.facts.is_causal else task.method.virtual_tokens
+
+
+def _answer_tokens(task: Task) -> int:
+    """Of an answer as the training rows have them, as far as it may be written."""
+    facts, rows = task.encoded["train"], len(task.splits["train"].rows)
+    return min(task.recipe.evaluate.max_new_tokens, round(facts.num_scored_tokens / max(1, rows)))
+
+
+def _written(task: Task, answer_tokens: int) -> tuple[int, int]:
+    """Tokens of the prompts that are answered in the model's own words, and of the answers."""
+    if task.kind == "language_modelling":
+        written = task.recipe.evaluate.max_new_tokens * (task.recipe.evaluate.continuations + len(task.recipe.evaluate.prompts))
+        return 0, written
+    if task.kind != "generation":
+        return 0, 0
+    read = written = 0
+    for name in ("test", *task.data.domains):
+        rows = task.splits[name].rows
+        asked = rows_to_answer(task, task.splits[name].examples)
+        mean = sum(sizes(rows)) / max(1, len(rows))
+        read, written = read + round(len(asked) * max(0.0, mean - _answer_tokens(task))), written + len(asked) * answer_tokens
+    return read, written + len(task.recipe.evaluate.prompts) * task.recipe.evaluate.max_new_tokens
+
+
+def _in_context(task: Task) -> tuple[int, int]:
+    """Tokens of the test rows, read and written with something in the context."""
+    strategy = strategy_of(task.recipe)
+    variants = strategy.variants()
+    shown = [_read_with(task, strategy, variant, _num_judged(task), "test") for variant in variants]
+    most = task.recipe.evaluate.max_new_tokens
+    examples = any(variant.num_shots for variant in variants)
+    read, written = _written(task, _answer_tokens(task) if examples else most)
+    num_answers = written / max(1, _answer_tokens(task) if examples else most)
+    longer = (
+        fmean(_context_tokens(task, strategy, variant) for variant in variants) * num_answers * (0 if _is_shared(task, strategy) else 1)
+    )
+    return round(fmean(shown) + read + longer), written
+
+
+def _tried_tokens(task: Task) -> int:
+    """Of the validation rows, in each way to ask that is tried."""
+    strategy = strategy_of(task.recipe)
+    variants = strategy.variants()
+    num_rows = min(strategy.validation_rows, len(task.splits["validation"].examples)) if len(variants) > 1 else 0
+    return round(sum(_read_with(task, strategy, variant, num_rows, "validation") for variant in variants))
+
+
+def _read_with(task: Task, strategy: Strategy, variant: Variant, num_rows: int, split: str) -> float:
+    """Tokens of so many rows with what stands before them; examples that are the same for all are read once a batch where labels are chosen among."""
+    if not num_rows:
+        return 0.0
+    lengths = sizes(task.splits[split].rows)
+    plain, before = fmean(lengths), _context_tokens(task, strategy, variant)
+    if _is_shared(task, strategy) and isinstance(task.objective, HeadObjective):
+        return num_rows * plain + before * max(1.0, num_rows * plain / _AT_ONCE)
+    return num_rows * min(task.encoder.max_length, plain + before)
+
+
+def _is_shared(task: Task, strategy: Strategy) -> bool:
+    return not strategy.index and getattr(strategy, "choose_by", "") != "nearest"
+
+
+def _context_tokens(task: Task, strategy: Strategy, variant: Variant) -> float:
+    """Of what stands before a question: examples as long as training rows, passages."""
+    example = _mean(sizes(task.splits["train"].rows))
+    passage = open_index(Path(strategy.index)).settings.passage_tokens if strategy.index else 0
+    return variant.num_shots * example + variant.num_passages * passage
+
+
+def _mean(values: Sequence[int]) -> float:
+    return fmean(values) if values else 0.0

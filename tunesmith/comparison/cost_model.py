@@ -1,0 +1,148 @@
+"""What an arm will take: seconds and bytes, from what it has to compute and from what a probe measured of the same model on the same machine.
+
+The operations of a transformer grow with the tokens that it reads, so that seconds are tokens times seconds a token, one rate for each kind of pass: reading forwards, training
+everything, training something small in a frozen model, writing. The rates come from the probe, and hold what no count of operations tells: attention, dropout, the optimizer, how well a machine
+multiplies matrices of these sizes. Memory is what the process holds once the model is loaded, plus what is kept for each parameter that trains, plus activations a token.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+__all__ = [
+    "Kind",
+    "Pass",
+    "Predicted",
+    "Rates",
+    "Work",
+    "correction",
+    "disk_bytes",
+    "passes_of",
+    "peak_memory_bytes",
+    "predict",
+    "scattering",
+    "total_seconds",
+    "train_seconds",
+]
+
+Kind = Literal["full", "adapter", "head", "none"]
+"""What trains: most of the model; something small, with gradients through all of it; a head on a frozen model; nothing."""
+Pass = Literal["full", "adapter", "read", "write"]
+"""What a token may go through."""
+_TRAINED: Mapping[Kind, Pass] = {"full": "full", "adapter": "adapter"}
+"""The pass of a step, where gradients go through the model."""
+
+
+_SCATTERING = 0.18
+"""Memory that steps take grows with this power of their number, as freed blocks of other sizes lie between those in use: measured over 76 steps with glibc on Linux."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """What an arm has to compute, counted before it begins. Tokens are those that the model reads, learned ones among them."""
+
+    kind: Kind
+    num_steps: int = 0
+    train_tokens: int = 0
+    """Of all steps."""
+    epoch_tokens: int = 0
+    """Of the training rows, each once."""
+    validated_tokens: int = 0
+    """Of the validation rows, once."""
+    num_validations: int = 0
+    frozen_share: float = 0.0
+    """Of the layers, those below the first that trains: they run once a row."""
+    read_tokens: int = 0
+    """Of all that is read without training, but for validations: by the base, where nobody asked it before, by the tuned model, of every way to ask that is tried."""
+    written_tokens: int = 0
+    """Of the answers."""
+    num_trained: int = 0
+    """Parameters that train."""
+    num_added: int = 0
+    """Those of them that the base does not have."""
+    num_moments: int = 2
+    """Numbers that the optimizer keeps for each."""
+    step_tokens: int = 0
+    """The most that are computed at a time in training."""
+    batch_tokens: int = 0
+    """The same where nothing is trained."""
+    kept_tokens: int = 0
+    """Of prompts and answers, the most that are kept at a time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rates:
+    """What a probe measured."""
+
+    prepare_seconds: float
+    """From the recipe to a model that can be asked: reading, loading, tokenizing."""
+    seconds_per_token: Mapping[Pass, float]
+    resident_bytes: int
+    """What the process holds then: interpreter, libraries, data, model. 0 where the system does not say."""
+    bytes_per_token: Mapping[Pass, float] = field(default_factory=dict)
+    """Activations and what comes with them, at the peak of a pass; of training those of a first step."""
+
+
+@dataclass(frozen=True, slots=True)
+class Predicted:
+    """Predictions of an arm; None where nothing is known to predict it from."""
+
+    peak_memory_bytes: int | None
+    train_seconds: float | None
+    total_seconds: float | None
+
+
+def passes_of(work: Work) -> list[Pass]:
+    """The passes whose rates it takes to predict it."""
+    trained = _TRAINED.get(work.kind)
+    found: list[Pass] = ["read"]
+    found += [trained] if trained else []
+    found += ["write"] if work.written_tokens else []
+    return found
+
+
+def scattering(num_steps: int) -> float:
+    """How many times the memory of a first step so many steps come to hold."""
+    return float(max(1, num_steps) ** _SCATTERING)
+
+
+def train_seconds(work: Work, rates: Rates) -> float:
+    """Of the optimizer's steps. What runs once a row, as its result is kept, is read forwards once."""
+    once, trained = min(work.epoch_tokens, work.train_tokens) * rates.seconds_per_token["read"], _TRAINED.get(work.kind)
+    if trained is None:
+        return once
+    return work.frozen_share * once + (1 - work.frozen_share) * work.train_tokens * rates.seconds_per_token[trained]
+
+
+def total_seconds(work: Work, rates: Rates) -> float:
+    """Of the whole run."""
+    validations = min(1, work.num_validations) if work.kind == "head" else work.num_validations
+    read = (work.read_tokens + validations * work.validated_tokens) * rates.seconds_per_token["read"]
+    written = work.written_tokens * rates.seconds_per_token.get("write", 0.0)
+    return rates.prepare_seconds + train_seconds(work, rates) + read + written
+
+
+def peak_memory_bytes(work: Work, rates: Rates) -> int:
+    """The most at a time, in training or in asking. Each parameter that trains has a gradient and the optimizer's moments, in 4 bytes each, and is one more where the base does not have it."""
+    kept = 4 * (work.num_trained * (1 + work.num_moments) + work.num_added)
+    per_token, trained = rates.bytes_per_token, _TRAINED.get(work.kind)
+    training = 0.0 if trained is None else work.step_tokens * per_token[trained] * scattering(work.num_steps)
+    asking = max(work.batch_tokens * per_token["read"], work.kept_tokens * per_token.get("write", 0.0))
+    return round(rates.resident_bytes + kept + max(training, asking))
+
+
+def predict(work: Work, rates: Rates) -> Predicted:
+    """All of it."""
+    memory = peak_memory_bytes(work, rates) if rates.resident_bytes else None
+    return Predicted(memory, train_seconds(work, rates), total_seconds(work, rates))
+
+
+def correction(pairs: Sequence[tuple[float, float]]) -> float:
+    """How many times as long arms took as was predicted. `pairs`: (measured, predicted) seconds of those that are done; 1 without any."""
+    predicted = sum(one for _, one in pairs)
+    return sum(one for one, _ in pairs) / predicted if predicted > 0 else 1.0
+
+
+def disk_bytes(work: Work) -> int:
+    """What was trained, the best weights, and two checkpoints with their moments, of 4 bytes a number."""
+    return 4 * work.num_trained * (2 + 2 * (1 + work.num_moments))
