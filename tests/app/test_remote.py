@@ -165,3 +165,16 @@ def test_a_writing_run_generates(api: str, pairs_csv: Path) -> None:
     assert done.generate(["who?"]) == ["heard who?"]
     with pytest.raises(UsageError, match="this run tuned a language model"):
         done.predict(["who?"])
+
+
+def test_passages_of_documents_are_looked_up_here_and_sent_with_the_question(api: str, encoder_folder: Path, pairs_csv: Path) -> None:
+    Path("library").mkdir()
+    for word in ("cat", "dog", "mat", "film"):
+        (Path("library") / f"{word}.txt").write_text(f"the {word} is very good", encoding="utf-8")
+    context = {"name": "retrieval", "documents": "library", "embedded_by": str(encoder_folder), "passages": [1]}
+    Server.say = staticmethod(lambda messages: "yes yes" if "very good" in messages[-1]["content"] else "no no")
+    done = tune(texts(api, pairs_csv, Path("out"), context=context, evaluate={"generate_limit": 4, "prompts": ["who?"]}))
+    assert done.report["context"]["index_seconds"] > 0
+    assert done.report["samples"][0] == {"prompt": "who?", "reference": None, "base": "no no", "tuned": "yes yes"}
+    assert done.generate(["the cat?"]) == ["yes yes"]
+    assert "very good" in Server.asked[-1]["messages"][-1]["content"]
