@@ -164,6 +164,7 @@ def environment() -> Environment:
         numbers.percent,
         numbers.significant,
         numbers.size,
+        numbers.usd,
         file_name,
         metric_title,
     ):
