@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from benchmarks import arms, prediction, results, search
+from benchmarks import arms, choosing, prediction, results, search
 from benchmarks.benches import BENCHES
 from benchmarks.data import TITLE as DATA
 from benchmarks.data import run_data
@@ -30,6 +30,7 @@ ON_GPU = {"gpu": f"{GPU}, 1B; python -m benchmarks.gpu has other sizes"}
 
 ON_THEIR_OWN = {
     "arms": (arms.TITLE, arms.main),
+    "choosing": (choosing.TITLE, choosing.main),
     "methods": (methods.TITLE, methods.main),
     "few-shot": (few_shot.TITLE, few_shot.main),
     "forgetting": (forgetting.TITLE, forgetting.main),

@@ -121,6 +121,38 @@ def test_a_writers_arms_in_context_and_trained(decoder_folder: Path, pairs_csv: 
     assert read_comparison(found).rows[0].name in found["verdict"]["best"]
 
 
+def test_other_data_stands_beside_the_test_rows_of_every_arm(
+    encoder_folder: Path,
+    reviews: Path,
+    reviews_csv: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    domains = {"others": {"source": str(reviews_csv), "columns": {"text": "review", "label": "sentiment"}}}
+    evaluate = {"domains": domains, "metrics": ["accuracy"]}
+    group = compare(
+        classifier(encoder_folder, reviews, tmp_path / "out", arms=["majority", "base", "head"], train=QUICK, evaluate=evaluate)
+    )
+    measured = group.runs[0].report["domains"]["others"]["metrics"]["accuracy"]
+    arms = group.report["arms"]
+    assert (arms["head"]["domains"], arms["base"]["domains"]) == ({"others": measured["tuned"]}, {"others": measured["base"]})
+    monkeypatch.setenv("COLUMNS", "200")
+    assert run(["runs", "show", str(group.path)]) == 0
+    said = capsys.readouterr().out
+    assert "accuracy on" in said
+    assert "others" in said.split("accuracy on")[1].splitlines()[0]
+    assert '<th scope="col" class="n">others</th>' in group.directory.report_html.read_text(encoding="utf-8")
+
+
+def test_what_an_index_took_to_make_stands_where_a_training_would(done: Group) -> None:
+    document = json.loads(json.dumps(done.report))
+    document["arms"]["base"] |= {"index_seconds": 12.0}
+    training = {row.name: row.training for row in read_comparison(document).rows}
+    assert training["base"] == "12\u202fs (index)"
+    assert "index" not in training["full"]
+
+
 def test_the_least_preferred_of_equals_is_not_taken(done: Group) -> None:
     document = json.loads(json.dumps(done.report))
     document["verdict"] |= {"best": list(ARMS), "choice": "base"}

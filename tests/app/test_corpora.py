@@ -113,3 +113,44 @@ def test_models_that_cannot_fill_in_words_are_refused(encoder_folder: Path, deco
         plan(recipe(encoder_folder, corpus, tmp_path / "out", objective="masked_lm"))
     with pytest.raises(ModelError, match="fills in no masked words"):
         plan(recipe(decoder_folder, corpus, tmp_path / "out", objective="masked_lm"))
+
+
+def _about(folder: Path) -> Path:
+    file = folder / "questions.csv"
+    file.write_text("question,answer\n" + "\n".join(f"what is number {n},the cat is very good" for n in range(30)) + "\n")
+    return file
+
+
+def test_documents_are_learned_in_place_of_the_rows_that_judge_them(decoder_folder: Path, corpus: Path, tmp_path: Path) -> None:
+    changes: dict[str, Any] = {"data": {"train": str(_about(tmp_path))}, "evaluate": {"metrics": ["bits_per_byte"], "generate_limit": 2}}
+    rows = tune(recipe(decoder_folder, corpus, tmp_path / "rows", **changes)).report
+    changes["data"] = {**changes["data"], "documents": str(corpus), "chunk": {"length": 24, "overlap": 8}}
+    learned = tune(recipe(decoder_folder, corpus, tmp_path / "out", **changes)).report
+    assert learned["task"]["objective"] == "sft"
+    assert learned["data"]["splits"]["test"] == rows["data"]["splits"]["test"]
+    assert learned["data"]["splits"]["train"]["source"] == str(corpus)
+    assert learned["data"]["splits"]["train"]["rows"] == 20
+    assert learned["metrics"]["bits_per_byte"]["base"] == rows["metrics"]["bits_per_byte"]["base"]
+    assert learned["metrics"]["bits_per_byte"]["tuned"]["value"] < learned["metrics"]["bits_per_byte"]["base"]["value"]
+    windows = plan(recipe(decoder_folder, corpus, tmp_path / "none", **changes, train={"epochs": 1, "examples_per_step": 1})).num_steps
+    assert windows > 2 * 20  # none of the texts is cut
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"method": "none", "context": "zero_shot"}, "data.documents: is for a method to learn, and none trains nothing"),
+        ({"data": {"train": "reviews.csv", "documents": "corpus"}}, "data.documents: the objective classify does not learn raw text"),
+        ({"data": {"mix": {"small-talk": 1}, "documents": "corpus"}}, "data.documents: stands in place of the rows of one source"),
+    ],
+)
+def test_documents_that_nothing_learns_are_refused_in_one_line(
+    changes: dict[str, Any], told: str, decoder_folder: Path, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = [f"the cat number {n} is,{('good', 'bad')[n % 2]}" for n in range(30)]
+    (tmp_path / "reviews.csv").write_text("text,label\n" + "\n".join(rows) + "\n")
+    given = {"data": {"train": str(_about(tmp_path)), "documents": "corpus"}, **changes}
+    with pytest.raises(RecipeError, match=told):
+        tune(recipe(decoder_folder, corpus, tmp_path / "out", **given))
+    assert not (tmp_path / "out").exists()

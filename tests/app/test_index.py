@@ -260,3 +260,8 @@ def test_a_change_is_told_once_it_has_stood_still(library: Path) -> None:
     next(watching)
     with pytest.raises(UsageError, match="python-reference: no folder or file to watch"):
         next(changes("python-reference"))
+
+
+def test_passages_are_as_long_as_the_encoder_reads_where_nobody_asked_for_a_length(library: Path, encoder_folder: Path) -> None:
+    made = build_index("library", model=str(encoder_folder))
+    assert (made["passage_tokens"], made["overlap_tokens"]) == (48, 9)

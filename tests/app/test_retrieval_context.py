@@ -123,3 +123,69 @@ def test_no_index_is_one_line_before_anything_is_written(
     assert run(["tune", "docstrings", f"model={speaker}", f"data.train={questions}", "data.template=null", *changes]) == 2
     assert "no index there" in capsys.readouterr().err.splitlines()[-1]
     assert not (tmp_path / "out").exists()
+
+
+def test_documents_are_indexed_at_the_first_time_and_again_when_they_are_others(
+    speaker: Path, questions: Path, tmp_path: Path, encoder_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TUNESMITH_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "library").mkdir()
+    for word in WORDS:
+        (tmp_path / "library" / f"{word}.txt").write_text(f"the {word} is very good")
+    context = {"name": "retrieval", "documents": "library", "embedded_by": str(encoder_folder), "passages": [1]}
+    evaluate = {"max_new_tokens": 4, "generate_limit": 1}
+    first = tune(writer(speaker, questions, tmp_path / "first", method="none", context=context, evaluate=evaluate)).report["context"]
+    [kept] = (tmp_path / "cache" / "indexes").iterdir()
+    made = kept.stat().st_mtime_ns
+    second = tune(writer(speaker, questions, tmp_path / "second", method="none", context=context, evaluate=evaluate))
+    assert second.report["context"] == first
+    assert first["index"] == str(tmp_path / "library")
+    assert first["index_seconds"] > 0
+    assert [one.stat().st_mtime_ns for one in (tmp_path / "cache" / "indexes").iterdir()] == [made]
+    (tmp_path / "library" / "film.txt").write_text("the film was bad")
+    assert "the film was bad" in load_tuned(second.directory)._asked([Message("user", "what is the film")]).above
+    assert len(list((tmp_path / "cache" / "indexes").iterdir())) == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "told"),
+    [
+        (
+            [],
+            2,
+            "expected index, the folder of one that `tunesmith index` made, or documents, found neither. Set context.documents=FOLDER.",
+        ),
+        (["context.documents=empty"], 3, "empty: holds no text to look anything up in."),
+        (["context.documents=empty", "context.index=kept"], 2, "or documents, found both."),
+    ],
+)
+def test_documents_that_are_none_are_one_line_before_anything_is_written(
+    changes: list[str],
+    code: int,
+    told: str,
+    index: Path,
+    speaker: Path,
+    questions: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "empty").mkdir()
+    asked = ["method=none", "context=retrieval", *changes, f"output_dir={tmp_path / 'out'}"]
+    assert run(["tune", "docstrings", f"model={speaker}", f"data.train={questions}", "data.template=null", *asked]) == code
+    assert told in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "out").exists()
+
+
+def test_documents_are_learned_as_they_are_and_the_questions_asked_with_their_passages(
+    index: Path, speaker: Path, questions: Path, tmp_path: Path
+) -> None:
+    def learned(name: str, **changes: Any) -> Any:
+        given = {"train": {"max_steps": 2, "examples_per_step": 2}, "evaluate": {"max_new_tokens": 2, "generate_limit": 1}, **changes}
+        recipe = writer(speaker, questions, tmp_path / name, **given)
+        return tune(recipe.model_copy(update={"data": recipe.data.model_copy(update={"documents": "library"})})).report
+
+    plain, shown = learned("plain"), learned("shown", context={"name": "retrieval", "index": str(index), "passages": [1]})
+    assert shown["data"]["splits"]["train"] == plain["data"]["splits"]["train"]
+    assert [step["tokens"] for step in shown["curves"]["train"]] == [step["tokens"] for step in plain["curves"]["train"]]
+    assert shown["context"]["tokens"]["mean"] > shown["context"]["plain_tokens"]["mean"]

@@ -1,11 +1,13 @@
 """Every shipped recipe parses and runs on a tiny model; the tutorial's one from an unpacked folder."""
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
 import transformers
 
+from tunesmith.app.compare import compare
 from tunesmith.app.tune import tune
 from tunesmith.cli.main import run
 from tunesmith.core import registry
@@ -80,6 +82,42 @@ def test_every_method_takes_its_place_in_one_line(way: str, name: str, tiny_mode
 
 
 @pytest.mark.embedded
+@pytest.mark.parametrize("name", [name for name in shipped_recipes() if name.startswith("compare-")])
+def test_every_arm_of_a_comparison_takes_two_steps_on_tiny_models(name: str, tiny_models: dict[str, Path], tmp_path: Path) -> None:
+    folder = tmp_path / "pages"
+    folder.mkdir()
+    (folder / "page.txt").write_text("the film was moving and the plot is good")
+    tiny = {
+        "model=smollm2-135m-instruct": [f"model={tiny_models['llama']}"],
+        "context.documents=python-reference": [f"context.documents={folder}", f"context.embedded_by={tiny_models['bert']}"],
+        "context.choose_by=nearest": ["context.choose_by=nearest", f"context.embedded_by={tiny_models['bert']}"],
+    }
+    arms = load(name).arms or {}
+    smaller = {
+        arm: changes and [few for change in changes for few in _smaller(change, tiny, tiny_models["bert"])] for arm, changes in arms.items()
+    }
+    model = tiny_models["bert" if load(name).model.source == "minilm-l6" else "llama"]
+    recipe = load(
+        name,
+        [
+            *SMALL, f"model.source={model}", f"arms={json.dumps(smaller)}", "evaluate.generate_limit=2", "evaluate.max_new_tokens=2",
+            f"output_dir={tmp_path / 'out'}",
+        ],
+    )  # fmt: skip
+    group = compare(recipe)
+    assert list(group.report["arms"]) == list(arms)
+    trained = [run.report for run in group.runs if run.report["context"] is None]
+    assert [len(report["curves"]["train"]) for report in trained] == [2] * len(trained) != []
+
+
+def _smaller(change: str, tiny: dict[str, list[str]], encoder: Path) -> list[str]:
+    """A change of an arm, for tiny models."""
+    if change.startswith("context.documents=dated-facts"):
+        return [change, f"context.embedded_by={encoder}"]
+    return tiny.get(change, [change])
+
+
+@pytest.mark.embedded
 def test_the_shift_to_tweets_is_measured(tiny_models: dict[str, Path], tmp_path: Path) -> None:
     report = tune(
         load(
@@ -142,8 +180,6 @@ def test_the_tutorials_recipe_runs_from_an_unpacked_folder(
     ])  # fmt: skip
     captured = capsys.readouterr()
     assert code == 0, captured.err
-    import json
-
     report = json.loads(captured.out)
     assert report["confusion"]["labels"] == ["negative", "positive"]
     assert report["metrics"]["accuracy"]["rows"] == 16

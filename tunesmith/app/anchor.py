@@ -23,7 +23,7 @@ def anchored(recipe: Recipe) -> Recipe:
         )
         for name, entry in recipe.data.mix.items()
     }
-    own = {name: _whole(getattr(recipe.data, name)) for name in ("train", "validation", "test")}
+    own = {name: _whole(getattr(recipe.data, name)) for name in ("train", "validation", "test", "documents")}
     data = recipe.data.model_copy(update={**own, "mix": mix})
     if data.chat_template is not None and is_template_file(data.chat_template):
         data = data.model_copy(update={"chat_template": _whole(data.chat_template)})
@@ -50,8 +50,8 @@ def _with_whole_paths(kind: str, spec: PluginSpec) -> PluginSpec:
 
 
 def _whole(source: str | Mapping[str, Any] | None) -> str | Mapping[str, Any] | None:
-    if source is None:
-        return None
+    if not source:  # none, or an option that is left empty
+        return source
     if isinstance(source, Mapping):
         options = dict(source)
         whole: dict[str, Any] = options | registry.create("data_source", registry.named_by("data_source", options), **options).whole_paths()

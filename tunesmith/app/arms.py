@@ -102,7 +102,7 @@ def arm_recipe(recipe: Recipe, name: str, changes: Sequence[str]) -> Recipe:
 def _usual(recipe: Recipe, data: PreparedData, *, is_causal: bool) -> tuple[str, ...]:
     """The quickest first: of labels, of a language model that answers, of other heads, and of anything else."""
     judged = _judged(recipe, data)
-    is_shown = is_causal and not data.sets and isinstance(data.train[0], Conversation)
+    is_shown = is_causal and not data.sets and isinstance(data.rows[0], Conversation)
     majority = (MAJORITY,) if _has_majority(recipe, judged) else ()
     if judged.kind == "classification":
         return (*majority, BASE, *(("few_shot", "head") if is_shown else ("head", "bitfit")), *_TRAINED)
@@ -112,7 +112,7 @@ def _usual(recipe: Recipe, data: PreparedData, *, is_causal: bool) -> tuple[str,
 
 
 def _judged(recipe: Recipe, data: PreparedData) -> _Judged:
-    name, objective = choose_objective(recipe.objective, data.train, data.labels if data.sets else None)
+    name, objective = choose_objective(recipe.objective, data.rows, data.labels if data.sets else None)
     metric = measured_metrics(recipe, name, objective, data)[0]
     options = next((spec.options for spec in recipe.evaluate.metrics or () if spec.name == metric), {})
     if not data.test:

@@ -183,6 +183,8 @@ def _of_run(
         "method": adapted_by(report),
         "trainable_parameters": cost["trainable_parameters"],
         "prompt_tokens": context["tokens"]["mean"] if context and context["tokens"] else None,
+        "index_seconds": context["index_seconds"] if context else None,
+        "domains": _on_domains(report, metric_name, "tuned"),
         "fell": report["forgetting"]["fell"],
         "total_seconds": cost["total_seconds"],
         "predicted": report["predicted"],
@@ -209,7 +211,19 @@ def _base(
     seconds = _number(report["cost"]["base_evaluate_seconds"])
     memory = min(_number(one["cost"]["peak_memory_bytes"]) for one in reports)
     cost = Cost(_quality(values[metric_name]["value"], metric), 0.0, seconds / len(lines), memory)
-    return _Arm(BASE, values, {"row": found["row"], "tuned": found["base"]}, cost, {"method": None})
+    return _Arm(
+        BASE,
+        values,
+        {"row": found["row"], "tuned": found["base"]},
+        cost,
+        {"method": None, "domains": _on_domains(report, metric_name, "base")},
+    )
+
+
+def _on_domains(report: Mapping[str, Any], metric_name: str, side: str) -> dict[str, Any]:
+    """DOMAIN -> {value, low, high} of the first metric; without those of which that side has none."""
+    found = {name: domain["metrics"].get(metric_name, {}).get(side) for name, domain in report["domains"].items()}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _majority(metric_name: str, metric: Metric, first: Mapping[str, Any], lines: Sequence[Mapping[str, Any]]) -> _Arm:

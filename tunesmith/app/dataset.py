@@ -44,6 +44,8 @@ class PreparedData:
     """The rows that were left out, where the recipe asks for that."""
     sets: Mapping[str, MixedSet] = field(default_factory=dict)
     """The data sets of a mixture, by name; empty where there is none."""
+    rows: Sequence[Example] = ()
+    """All training rows, which `train` is of, unless it is of documents that are learned in their place."""
 
     @property
     def asked(self) -> dict[str, Asked]:
@@ -101,6 +103,11 @@ def _whole(recipe: Recipe) -> PreparedData:
         kind = type(train.examples[0])
         labels, sets, warnings = train.facts.labels, {}, []
         refuse_overlap(whole, spec.allow_overlap)
+    rows = used.train
+    if spec.documents is not None:
+        documents = read(spec.documents, format="text", skip_invalid=spec.skip_invalid)
+        read_from, facts = [*read_from, documents], {**facts, "train": documents.facts}
+        used = replace(used, train=limited(documents.examples, spec.limit.train))
     known = sets or {"": MixedSet(kind, train.facts, labels, templates_of(spec.template), 1.0)}
     domains = dict[str, Sequence[Example]]()
     for name, domain in recipe.evaluate.domains.items():
@@ -125,6 +132,7 @@ def _whole(recipe: Recipe) -> PreparedData:
         tuple(warnings + _left_out(read_from)),
         tuple(row for dataset in read_from for row in dataset.invalid),
         sets,
+        rows,
     )
 
 

@@ -34,8 +34,8 @@ def fitting_metrics(objective: Objective, examples: Sequence[Example], *, is_mix
 
 def measured_metrics(recipe: Recipe, name: str, objective: Objective, data: PreparedData) -> list[str]:
     """The metrics of all test rows together. Raises: RecipeError, for one that fits neither them nor a set of the mixture, or refuses its options."""
-    fitting = fitting_metrics(objective, data.train, is_mixed=bool(data.sets))
-    by_set = [[example for example in data.train if example.origin.task == one] for one in data.sets]
+    fitting = fitting_metrics(objective, data.rows, is_mixed=bool(data.sets))
+    by_set = [[example for example in data.rows if example.origin.task == one] for one in data.sets]
     known = {*fitting, *(metric for examples in by_set for metric in fitting_metrics(objective, examples, is_mixed=True))}
     asked = [spec.name for spec in recipe.evaluate.metrics or ()]
     for wanted in asked:

@@ -2,16 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 import numpy as np
 
 from tunesmith.app.fitting import fitting_metrics, make_metrics
-from tunesmith.app.index import open_index
 from tunesmith.app.judged import Judgement, judge, judge_zero_shot
 from tunesmith.app.judging import EncodedSplit, choose, score, zero_shot
+from tunesmith.app.kept_index import check_searched, indexing_seconds
 from tunesmith.app.shots import Pool, Put, Shots, answer_room, longest_of, strategy_of
 from tunesmith.app.task import Say, Task, label_texts, rows_to_answer
 from tunesmith.core.context import Strategy, Variant
@@ -59,7 +58,7 @@ def check_context(task: Task) -> None:
         )
     if task.data.sets:
         raise RecipeError(f"{where}: is for one data set, and data.mix has {len(task.data.sets)}. Name one as data.train.")
-    if task.kind not in ("classification", "generation") or not isinstance(task.data.train[0], Conversation):
+    if task.kind not in ("classification", "generation") or not isinstance(task.data.rows[0], Conversation):
         raise RecipeError(
             f"{where}: helps a model to answer; the objective {task.objective_name} asks it no question. Use labelled texts, pairs or conversations."
         )
@@ -73,8 +72,7 @@ def check_context(task: Task) -> None:
     if strategy.calibrate and task.kind != "classification":
         raise RecipeError(f"{where}.calibrate: is for labels, and {task.objective_name} asks for text. Leave it out.")
     _check_named(task, strategy, where)
-    if strategy.index:
-        _ = open_index(Path(strategy.index)).embedder  # the model of its vectors, if that is still the same
+    check_searched(strategy)
     variants = strategy.variants()
     if len(variants) > 1 and not len(task.splits["validation"].examples):
         raise RecipeError(
@@ -86,7 +84,7 @@ def _check_named(task: Task, strategy: Strategy, where: str) -> None:
     """Raises: RecipeError, for a wording that does not fit the rows, or an encoder that is not there."""
     for template in {variant.template: None for variant in strategy.variants() if variant.template is not None}:
         try:
-            _encoder(task, template).prompt(task.data.train[0])
+            _encoder(task, template).prompt(task.data.rows[0])
         except RecipeError as error:
             raise RecipeError(str(error).replace("data.template", f"{where}.templates")) from None
     if strategy.embedding_model:
@@ -109,7 +107,8 @@ def in_context(task: Task, kept: tuple[Shots, list[dict[str, Any]]] | None, say:
     about = {
         "strategy": task.recipe.context.name if task.recipe.context else "",
         "choose_by": getattr(shots.strategy, "choose_by", None),
-        "index": shots.strategy.index or None,
+        "index": shots.strategy.index or shots.strategy.documents or None,
+        "index_seconds": indexing_seconds(shots.searched()) if shots.strategy.documents else None,
         "chosen": asdict(shots.variant),
         "calibrate": shots.strategy.calibrate,
         "metric": name,
@@ -140,6 +139,8 @@ def _chosen(task: Task, say: Say) -> tuple[Shots, list[dict[str, Any]]]:
     strategy = strategy_of(task.recipe)
     variants, examples = strategy.variants(), _pool_examples(task, strategy)
     shots = Shots(strategy, variants[0], Pool(), task.recipe.seed, _room(task), tuple(task.encoder.labels))
+    if strategy.documents:
+        shots.searched(say)
     pools = {template: _pool(task, _encoder(task, template), examples) for template in {variant.template: None for variant in variants}}
     if len(variants) == 1:
         return shots.of(variants[0], pools[variants[0].template]), []
@@ -161,8 +162,13 @@ def judge_in_context(chosen: InContext, say: Say) -> Judgement:
     return judge(shown, say, asked=lambda prompts: shots.put(prompts, shown.encoder).examples)
 
 
+def _rows(task: Task) -> Sequence[Example]:
+    """The training rows, also where documents are learned in their place."""
+    return task.splits["train"].examples if task.recipe.data.documents is None else task.data.rows
+
+
 def _pool_examples(task: Task, strategy: Strategy) -> list[Example]:
-    train = task.splits["train"].examples
+    train = _rows(task)
     count = min(strategy.pool_rows, len(train))
     if not count:
         return []
@@ -245,7 +251,8 @@ def _shown(task: Task, shots: Shots, say: Say) -> tuple[Task, Put]:
     encoder = _encoder(task, shots.variant.template)
     shown = replace(task, encoder=encoder, splits=dict(task.splits), encoded=dict(task.encoded))
     puts = dict[str, Put]()
-    for name in (*(("train", "validation") if task.recipe.trains else ()), "test", *task.data.domains):
+    learned = ("train",) if task.recipe.trains and task.recipe.data.documents is None else ()  # a document asks nothing
+    for name in (*learned, *(("validation",) if task.recipe.trains else ()), "test", *task.data.domains):
         split = task.splits[name]
         puts[name] = _put(shots, split.examples, encoder, f"context {name}", say)
         if isinstance(task.objective, HeadObjective):
@@ -272,7 +279,7 @@ def _room(task: Task) -> int:
     tokenizer, encoder = task.model.tokenizer, task.encoder
     if task.kind == "classification":
         return answer_room(encoder, longest_of(tokenizer, label_texts(task.recipe, task.encoder.labels)))
-    rows = _first(task.splits["train"].examples, _MOST_ROWS)
+    rows = _first(_rows(task), _MOST_ROWS)
     answers = [text for example in rows for text in encoder.choices(example) or (encoder.reference(example),)]
     written = task.recipe.evaluate.max_new_tokens if rows_to_answer(task, rows[:1]) else 0
     return answer_room(encoder, max(longest_of(tokenizer, answers) + _TEMPLATE_TOKENS, written))

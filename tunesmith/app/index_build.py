@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -120,7 +120,7 @@ def _opened(folder: Path, source: str, wanted: Mapping[str, Any], rebuild: bool)
                 f"{folder}: was made {'; '.join(other)}. Ask for the same, name another folder with --to, or make it anew: --rebuild."
             )
         return index
-    index = Index(folder, _absolute(source), _new_settings({**_DEFAULTS, **before, **asked}, is_overlap_asked="overlap_tokens" in asked))
+    index = Index(folder, _absolute(source), _new_settings({**_DEFAULTS, **before, **asked}, asked.keys()))
     passages, old = folder / "passages", folder / "passages.old"
     if is_there and passages.is_dir():
         shutil.rmtree(old, ignore_errors=True)
@@ -141,14 +141,16 @@ def _settings_of(folder: Path, rebuild: bool) -> dict[str, Any]:
         raise
 
 
-def _new_settings(asked: Mapping[str, Any], *, is_overlap_asked: bool) -> Settings:
-    """Raises: UsageError, for lengths that go nowhere; ModelError, FetchError."""
-    model, passage_tokens, overlap_tokens = (asked[name] for name in _DEFAULTS)
+def _new_settings(wanted: Mapping[str, Any], asked: Set[str]) -> Settings:
+    """Lengths that nobody asked for are made to fit. Raises: UsageError, for those that go nowhere; ModelError, FetchError."""
+    model, passage_tokens, overlap_tokens = (wanted[name] for name in _DEFAULTS)
     embedder = Embedder(model)
     most = embedder.max_tokens - title_tokens(embedder.max_tokens)
+    if "passage_tokens" not in asked:
+        passage_tokens = min(passage_tokens, most)
     if passage_tokens > most:
         raise UsageError(f"--passage-tokens {passage_tokens}: {model} reads {most} at most, beside a passage's titles.")
-    if not is_overlap_asked and overlap_tokens >= passage_tokens / 2:
+    if "overlap_tokens" not in asked and overlap_tokens >= passage_tokens / 2:
         overlap_tokens = passage_tokens // 5
     if not 0 <= overlap_tokens < passage_tokens / 2:
         raise UsageError(f"--overlap-tokens {overlap_tokens}: expected fewer than half of a passage's {passage_tokens}.")

@@ -19,8 +19,8 @@ from tunesmith.core.events import Event, Progress, Stage
 from tunesmith.core.files import finite
 from tunesmith.core.passages import Passage
 from tunesmith.core.statistics import bootstrap, paired_bootstrap
-from tunesmith.data import iter_rows
 from tunesmith.data.library import Document, read_library
+from tunesmith.data.read import read_table
 
 __all__ = ["check_index"]
 
@@ -38,12 +38,12 @@ class _Question:
 
 
 def check_index(
-    folder: Path, questions: Path, *, count: int = 5, seed: int = 0, progress: Callable[[Event], None] | None = None
+    folder: Path, questions: str | Path, *, count: int = 5, seed: int = 0, progress: Callable[[Event], None] | None = None
 ) -> dict[str, Any]:
     """Search for each question by meaning, by words, and by both, and hold what is found against the spans that answer it.
 
     Args:
-        questions: a table with `question`, `references` (a text that stands in a document, a list of such, or of `{content, start_index, end_index}`; as JSON in a table of texts), and
+        questions: a table, or a source such as `python-questions`, with `question`, `references` (a text that stands in a document, a list of such, or of `{content, start_index, end_index}`; as JSON in a table of texts), and
             `document`, or `corpus_id`, its name with or without its ending.
         count: passages that are looked at.
     Returns: {schema, index, questions, rows, left_out, count, ways: {WAY: {recall, iou, ndcg}}, differences: {WAY: {...}}}. Every number has its 95 % interval over questions;
@@ -129,11 +129,16 @@ def _between(document: str, start: int, end: int, starts: Sequence[int]) -> Toke
 
 
 def _questions(
-    index: Index, file: Path, documents: Mapping[str, Document], stale: AbstractSet[str], token_starts: Mapping[str, Sequence[int]]
+    index: Index,
+    questions: str | Path,
+    documents: Mapping[str, Document],
+    stale: AbstractSet[str],
+    token_starts: Mapping[str, Sequence[int]],
 ) -> tuple[list[_Question], dict[str, str]]:
     """Those whose references stand in the documents, and why the others are left out."""
     names, found, left_out = _names(documents), list[_Question](), dict[str, str]()
-    for row, record in iter_rows(file):
+    table = read_table(questions)
+    for row, record in zip((origin.row for origin in table.origins), table.records, strict=True):
         called = str(next((record[key] for key in _DOCUMENT_KEYS if record.get(key)), ""))
         question, references = str(record.get("question") or "").strip(), _texts(record.get("references"))
         candidates = names.get(called, set())

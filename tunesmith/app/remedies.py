@@ -42,7 +42,14 @@ def remedies(task: Task, directory: RunDirectory, *, num_steps: int, keeps_base:
 def _mixed(task: Task) -> list[str]:
     """The changes that put the run's data and general data into one mixture; none where it is one already, or its task could not learn from both."""
     data, general = task.recipe.data, _GENERAL.get(task.kind)
-    if data.mix or data.train is None or data.label_texts or general is None or source_name(data.train) == general["source"]:
+    if (
+        data.mix
+        or data.train is None
+        or data.documents is not None
+        or data.label_texts
+        or general is None
+        or source_name(data.train) == general["source"]
+    ):
         return []
     given = {key: value for key in _OF_A_SET if (value := getattr(data, key))}
     sets = {"own": {"source": data.train, "weight": 1 - _SHARE, **given}, "general": {**general, "weight": _SHARE}}

@@ -215,7 +215,7 @@ def _earlier_run(task: Task, run: RunDirectory, recipe: Recipe) -> RetentionTask
     data = prepare_data(recipe)
     if data.facts["train"].sha256 == task.data.facts["train"].sha256 and data.facts["train"].name == task.data.facts["train"].name:
         return "learned from the same data as this one."
-    name, objective = choose_objective(recipe.objective, data.train, data.labels if data.sets else None)
+    name, objective = choose_objective(recipe.objective, data.rows, data.labels if data.sets else None)
     is_answered_by_head = isinstance(objective, HeadObjective)
     if not is_answered_by_head and not (_predicts_text(task) and "nll" in objective.fills):
         return "predicted words, and this run's model is loaded without what predicts them."

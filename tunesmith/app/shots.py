@@ -4,7 +4,7 @@ p examples to choose among    q questions    h hidden size
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from math import factorial
 from pathlib import Path
@@ -12,11 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from tunesmith.app.index import Embedder, Index, open_index
+from tunesmith.app.index import Embedder, Index
+from tunesmith.app.kept_index import searched
 from tunesmith.context.passages import above
 from tunesmith.core import registry
 from tunesmith.core.context import Array, Strategy, Variant
 from tunesmith.core.errors import RunError
+from tunesmith.core.events import Event
 from tunesmith.core.examples import Conversation
 from tunesmith.core.files import hash_of, write_json
 from tunesmith.core.passages import Passage
@@ -128,18 +130,18 @@ class Shots:
         known: dict[str, Sequence[Passage]] = self._choosing.setdefault("passages", {})
         new = [text for text in dict.fromkeys(texts) if text not in known]
         if new:
-            known.update(zip(new, self._index.passages_for(new, most), strict=True))
+            known.update(zip(new, self.searched().passages_for(new, most), strict=True))
         return [known[text][: self.variant.num_passages] for text in texts]
 
     @property
     def documents(self) -> str | None:
         """A hash of the documents that its passages are of; None where it reads none."""
-        return hash_of(*sorted(self._index.store.documents().items())) if self.variant.num_passages else None
+        return hash_of(*sorted(self.searched().store.documents().items())) if self.variant.num_passages else None
 
-    @property
-    def _index(self) -> Index:
+    def searched(self, progress: Callable[[Event], None] | None = None) -> Index:
+        """The index that passages are looked up in, opened once for all variants; one of the strategy's documents is made where it is not kept."""
         if "index" not in self._choosing:
-            self._choosing["index"] = open_index(Path(self.strategy.index))
+            self._choosing["index"] = searched(self.strategy, progress)
         index: Index = self._choosing["index"]
         return index
 
@@ -228,6 +230,6 @@ def kept_shots(directory: RunDirectory, recipe: Recipe) -> tuple[Shots, list[dic
         return shots, found.get("tried", [])
     if recipe.trains:
         raise RunError(
-            f"{directory.path}: the documents of {shots.strategy.index} changed since it was begun; what it learned so far is not comparable. Start a new run."
+            f"{directory.path}: the documents of {shots.strategy.index or shots.strategy.documents} changed since it was begun; what it learned so far is not comparable. Start a new run."
         )
     return None

@@ -253,7 +253,11 @@ def prepare(recipe: Recipe, say: Say, model: LoadedModel | None = None) -> Task:
     data = prepare_data(recipe)
     for warning in data.warnings:
         say(Warned(warning))
-    objective_name, objective = choose_objective(recipe.objective, data.train, data.labels if data.sets else None)
+    objective_name, objective = choose_objective(recipe.objective, data.rows, data.labels if data.sets else None)
+    if recipe.data.documents is not None and not getattr(objective, "learns_documents", False):
+        raise RecipeError(
+            f"{recipe.name}: data.documents: the objective {objective_name} does not learn raw text beside its rows. Use pairs or conversations (sft)."
+        )
     metrics, select_by = measured_metrics(recipe, objective_name, objective, data), selection(recipe, objective, data.labels)
     method = chosen_method(recipe)
     check_precision(recipe, method, device)

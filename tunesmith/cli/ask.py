@@ -37,10 +37,10 @@ _User = Annotated[
     ),
 ]
 _Questions = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
         metavar="FILE",
-        help="In place of a question: measure the search on a table of questions with the spans that answer them.",
+        help="In place of a question: measure the search on a table of questions with the spans that answer them, or on python-questions.",
         show_default=False,
     ),
 ]
@@ -105,7 +105,7 @@ _KEPT = {"all": "", "documents": "yours: ", "history": "your history: "}
 _MEASURES = {"recall": "recall", "ndcg": "nDCG", "iou": "IoU"}
 
 
-def _check(index: Path, questions: Path, count: int, json: bool) -> None:
+def _check(index: Path, questions: str, count: int, json: bool) -> None:
     with json_only(json) as write_document:
         from tunesmith.app.index_check import check_index
         from tunesmith.cli.progress import Progress

@@ -70,6 +70,8 @@ def print_comparison(document: Mapping[str, Any], group: GroupDirectory) -> None
     out, found = console(), read_comparison(document)
     out.print()
     out.print(first_that_fits((_table(found, columns) for columns in (_ALL, _SOME, _FEW)), out.width))
+    if found.domains:
+        out.print(_domains_table(found))
     for name, why in document["left_out"].items():
         out.print(f"{name}: left out: {why}", style="dim", soft_wrap=False)
     out.print()
@@ -111,4 +113,16 @@ def _table(found: Compared, columns: tuple[str, ...]) -> Table:
         }
         value = row.value.text(found.decimals) if row.value else MISSING
         table.add_row(row.name, row.standing, value, *(cells[name] for name in columns))
+    return table
+
+
+def _domains_table(found: Compared) -> Table:
+    """The first metric on the test rows and on other data."""
+    from tunesmith.cli.tables import make_table
+    from tunesmith.report.numbers import MISSING
+
+    table = make_table(f"{found.title} on", "test", *found.domains, numbers_from=1)
+    for row in found.rows:
+        values = [row.value, *(row.domains.get(name) for name in found.domains)]
+        table.add_row(row.name, *(value.text(found.decimals) if value else MISSING for value in values))
     return table

@@ -55,6 +55,14 @@ class Strategy(Protocol):
     def index(self) -> str:
         """The index of documents whose passages are looked up for each question; empty: none."""
 
+    @property
+    def documents(self) -> str:
+        """What an index is made of where none is named: a folder, a file, or a source of texts; empty: nothing is looked up."""
+
+    @property
+    def embedded_by(self) -> str:
+        """The encoder of texts and of that index."""
+
     def variants(self) -> list[Variant]:
         """What is tried; of those that are as good as each other the first is taken."""
 

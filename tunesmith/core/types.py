@@ -284,7 +284,7 @@ class Method(Protocol):
 
 @runtime_checkable
 class Objective(Protocol):
-    """WHAT loss. A file in `objective/`. It may say beside, by `teaches_trunk`, that its method has to train something of the trunk."""
+    """WHAT loss. A file in `objective/`. It may have beside `teaches_trunk` (its method has to train something of the trunk) and `learns_documents` (it encodes `Text` too, never judged)."""
 
     accepts: ClassVar[tuple[type, ...]]
     """The kinds of example that it learns from."""

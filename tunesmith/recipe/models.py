@@ -135,6 +135,9 @@ class DataSpec(Section):
     """A source of its own for validation; none: split off `train`."""
     test: Source | None = None
     """A source of its own for the test; none: split off `train`."""
+    documents: Source | None = None
+    """Raw texts to learn in place of the training rows: a folder of documents, or a source such as `python-reference`. It is continued pretraining that is chosen and judged by
+    the validation and test rows of `train`, which are questions or pairs (docs/corpora.md)."""
     folder: str | None = None
     """A folder with the files of a benchmark, in place of the hub: the option of that name of every source that has it, such as `{glue: sst2}`."""
     format: FormatName | None = None
@@ -182,6 +185,8 @@ class DataSpec(Section):
             return self
         if self.train is not None:
             raise _wrong("mix", f"stands beside data.train ({shown(self.train)}). Leave one of them out: data.train=null or data.mix={{}}.")
+        if self.documents is not None:
+            raise _wrong("documents", "stands in place of the rows of one source, and data.mix names several. Leave one of them out.")
         for key in ("validation", "test", "format", "columns", "labels", "label_texts", "template"):
             if getattr(self, key):
                 name = next(iter(self.mix))
@@ -197,7 +202,7 @@ class DataSpec(Section):
     @property
     def named(self) -> str:
         """What is trained on, for people: the source, or the names of the mixture's sets."""
-        return source_name(self.train) if self.train else " + ".join(self.mix)
+        return source_name(self.documents or self.train) if self.train else " + ".join(self.mix)
 
     @field_validator("template")
     @classmethod
@@ -361,6 +366,11 @@ class Recipe(Section):
         if not self.trains and self.context is None:
             raise _wrong(
                 "method", "none trains nothing, and no context says what the model is to be shown. Set context=few_shot, or a method."
+            )
+        if not self.trains and self.data.documents is not None:
+            raise _wrong(
+                "data.documents",
+                "is for a method to learn, and none trains nothing. Name a method, or have them looked up: context=retrieval.",
             )
         return self
 

@@ -39,6 +39,9 @@ class ArmRow:
     saved_bytes: float | None
     trainable_parameters: int | None
     prompt_tokens: float | None
+    index_seconds: float | None
+    """Of the index that it searches, where that was made for it."""
+    domains: Mapping[str, Estimate | None]
     fell: tuple[str, ...]
     """Tasks that it certainly forgot something of."""
 
@@ -49,7 +52,9 @@ class ArmRow:
 
     @property
     def training(self) -> str:
-        """How long it trained, as a table's cell."""
+        """How long it trained, or its documents were indexed, as a table's cell."""
+        if self.index_seconds and not self.train_seconds:
+            return f"{duration(self.index_seconds)} (index)"
         return duration(self.train_seconds) if self.train_seconds else MISSING
 
     @property
@@ -87,6 +92,11 @@ class Compared(OfMetric):
         """Decimals that all values are shown with."""
         return decimals_for(*(row.value.ends for row in self.rows if row.value))
 
+    @property
+    def domains(self) -> list[str]:
+        """The other data that arms were measured on."""
+        return list(dict.fromkeys(name for row in self.rows for name in row.domains))
+
 
 def read_comparison(document: Mapping[str, Any]) -> Compared:
     """The arms of a comparison, the best value first."""
@@ -97,7 +107,7 @@ def read_comparison(document: Mapping[str, Any]) -> Compared:
             ArmRow(
                 name, _standing(name, arm, verdict), Estimate.read(arm["metrics"].get(metric)), Estimate.read(arm["against_choice"]), arm["train_seconds"],
                 arm["seconds_per_answer"], arm["memory_bytes"], arm["saved_bytes"], arm.get("trainable_parameters"), arm.get("prompt_tokens"),
-                tuple(arm.get("fell") or ()),
+                arm.get("index_seconds"), {domain: Estimate.read(value) for domain, value in arm.get("domains", {}).items()}, tuple(arm.get("fell") or ()),
             )
         )  # fmt: skip
     sign = 1.0 if document["higher_is_better"] else -1.0

@@ -7,4 +7,10 @@ def test_every_alias_is_claimed_by_one_source_before_the_hub() -> None:
     sources = [registry.create("data_source", name) for name in names]
     for alias in ALIASES:
         claiming = sorted((source.rank, type(source).__name__) for source in sources if source.claims(alias))
-        assert [name for _, name in claiming] in (["Pypi", "Hub"], ["Python", "Hub"], ["GeneralQuestions", "Hub"])
+        assert [name for _, name in claiming] in (
+            ["Pypi", "Hub"],
+            ["Python", "Hub"],
+            ["GeneralQuestions", "Hub"],
+            ["DatedFacts", "Hub"],
+            ["PythonQuestions", "Hub"],
+        )

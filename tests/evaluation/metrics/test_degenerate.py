@@ -9,7 +9,18 @@ from tunesmith.core import registry
 from tunesmith.core.types import Completion, MultiLabelled, Output, Rated, SpanQuestion, Tagged
 from tunesmith.evaluation.score import compare
 
-OVERLAPS = ["exact_match", "normalized_exact_match", "rouge1", "rouge2", "rougeL", "rougeLsum", "token_f1", "bleu", "chrf"]
+OVERLAPS = [
+    "exact_match",
+    "normalized_exact_match",
+    "contains_answer",
+    "rouge1",
+    "rouge2",
+    "rougeL",
+    "rougeLsum",
+    "token_f1",
+    "bleu",
+    "chrf",
+]
 
 
 @pytest.mark.parametrize("name", OVERLAPS)

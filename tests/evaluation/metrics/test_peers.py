@@ -144,6 +144,13 @@ def test_normalized_exact_match_forgives_case_punctuation_and_articles_of_any_re
     assert of_texts("exact_match", ["paris!", "the nile", "apples", "an"], references) == 0
 
 
+def test_an_answer_contains_a_reference_word_for_word_whatever_stands_around_it() -> None:
+    said = ["It raises a TypeError.", "The type is an error.", "the old city, and the Nile", "TypeErrors", ""]
+    references = [["TypeError"], ["TypeError"], ["nine", "city and Nile"], ["TypeError"], ["TypeError"]]
+    assert [of_texts("contains_answer", [text], [true]) for text, true in zip(said, references, strict=True)] == [1, 0, 1, 0, 0]
+    assert of_texts("contains_answer", ["Write -> there.", "Write it."], [["->"], ["->"]]) == 0.5
+
+
 @pytest.mark.filterwarnings("ignore")
 @config_context(skip_parameter_validation=True)
 def test_metrics_of_labels_are_scikit_learns() -> None:

@@ -46,6 +46,7 @@ class FewShot:
     """The most validation rows that each way is tried on."""
 
     index: ClassVar[str] = ""
+    documents: ClassVar[str] = ""
     file_options: ClassVar[tuple[str, ...]] = ("embedded_by",)
 
     def __post_init__(self) -> None:

@@ -21,8 +21,12 @@ __all__ = ["Retrieval"]
 class Retrieval:
     """Passages of an index above each question."""
 
-    index: str
-    """The folder of the index, as `tunesmith index` makes it."""
+    index: str = ""
+    """The folder of the index, as `tunesmith index` makes it. This or `documents` must be there."""
+    documents: str = ""
+    """What is looked up where no index is named: a folder, a file, or a source of texts such as `python-reference`. Its index is made at the first time and kept in the cache."""
+    embedded_by: str = "minilm-l6"
+    """The encoder of that index."""
     passages: tuple[int, ...] = (1, 3, 5)
     """Numbers of passages to try on validation rows; a single one is taken as it is."""
     templates: tuple[str, ...] = ()
@@ -32,12 +36,15 @@ class Retrieval:
     validation_rows: int = 200
     """The most validation rows that each way is tried on."""
 
-    file_options: ClassVar[tuple[str, ...]] = ("index",)
+    file_options: ClassVar[tuple[str, ...]] = ("index", "documents", "embedded_by")
     embedding_model: ClassVar[str] = ""
     pool_rows: ClassVar[int] = 0
 
     def __post_init__(self) -> None:
         """Raises: ValueError, for an option out of its range."""
+        if bool(self.index) == bool(self.documents):
+            found = "both. Leave one out." if self.index else "neither. Set context.documents=FOLDER."
+            raise ValueError(f"expected index, the folder of one that `tunesmith index` made, or documents, found {found}")
         if not self.passages or min(self.passages) < 0:
             raise ValueError(f"passages: expected numbers of at least 0, found {list(self.passages)}.")
         if self.validation_rows < 1:

@@ -29,6 +29,8 @@ class ZeroShot:
     embedding_model: ClassVar[str] = ""
     pool_rows: ClassVar[int] = 0
     index: ClassVar[str] = ""
+    documents: ClassVar[str] = ""
+    embedded_by: ClassVar[str] = ""
 
     def __post_init__(self) -> None:
         """Raises: ValueError, for an option out of its range."""

@@ -3,12 +3,14 @@
 __all__ = ["ALIASES", "DOCUMENTS"]
 
 ALIASES = (
+    "dated-facts",
     "docstring-choices",
     "docstrings",
     "editorials",
     "general-questions",
     "movie-reviews",
     "product-reviews",
+    "python-questions",
     "python-reference",
     "small-talk",
     "tweets",

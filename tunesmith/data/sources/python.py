@@ -19,6 +19,7 @@ from typing import Any
 from tunesmith.core.errors import DataError
 from tunesmith.core.files import cache_folder, hash_of, write_json
 from tunesmith.core.types import Origin
+from tunesmith.data.sources._pages import reference_pages
 from tunesmith.data.table import Table, TableFacts
 
 __all__ = ["Python"]
@@ -158,15 +159,9 @@ def _first_sentence(docstring: str) -> str:
 
 
 def _reference() -> Table:
-    try:
-        from pydoc_data import topics
-    except ImportError:
-        raise DataError(
-            "python-reference: this Python comes without pydoc_data.topics. Use a Python with its whole standard library."
-        ) from None
-    pages = sorted(topics.topics.items())
+    pages = reference_pages("python-reference")
     return Table(
-        [{"text": text.strip(), "topic": topic} for topic, text in pages],
+        [{"text": text, "topic": topic} for topic, text in pages],
         [Origin("python-reference", row) for row in range(1, len(pages) + 1)],
         TableFacts("python-reference", hash_of(pages), _LICENCE, _CITATION, beside=("topic",)),
     )
