@@ -27,7 +27,7 @@ from tunesmith.core.system import memory_bytes
 from tunesmith.recipe import Recipe, dump, from_mapping
 from tunesmith.recipe.text import parse_yaml, write_yaml
 
-__all__ = ["advise", "recommended"]
+__all__ = ["advise", "recommended", "short"]
 
 Say = Callable[[Event], None]
 _FREE = (BASE, MAJORITY)
