@@ -88,7 +88,9 @@ def test_what_was_probed_once_is_not_probed_again(
     first = advise(recipe)
     assert first["assumed"] is True
     monkeypatch.setattr(probing, "_probe", lambda *_: pytest.fail("probed again"))
-    assert advise(recipe)["arms"] == first["arms"]
+    again = advise(recipe)
+    assert again["probe"]["seconds_per_token"] == first["probe"]["seconds_per_token"]
+    assert all(again["arms"][name]["total_seconds"] == arm["total_seconds"] for name, arm in first["arms"].items())
     other = recipe.model_copy(update={"engine": recipe.engine.model_copy(update={"micro_batch_tokens": 512})})
     found = advise(other, probes=False)
     assert found["probe"] is None
@@ -156,9 +158,12 @@ def test_an_arm_that_is_larger_than_the_machine_does_not_fit(
     encoder_folder: Path, reviews_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(advising, "available_memory_bytes", lambda _device: 1)
-    found = advise(classifier(encoder_folder, reviews_csv, tmp_path / "out", train=QUICK))
+    monkeypatch.setattr(probing, "_probe", lambda *_: pytest.fail("trained what does not fit"))
+    engine = {"micro_batch_tokens": 768}
+    found = advise(classifier(encoder_folder, reviews_csv, tmp_path / "out", train=QUICK, engine=engine))
     assert {name for name, arm in found["arms"].items() if arm["fits"]} == {"majority"}
     assert found["recommended"] == ["majority", "base"]
+    assert {arm["fits"] for name, arm in found["arms"].items() if name not in ("majority", "base")} == {False}
 
 
 def test_something_else_cannot_be_wanted(encoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:
