@@ -27,11 +27,9 @@ def expected(task: Task, retention: Retention) -> Predicted:
     if known_rates(task, ["read"]) is None:
         return NOT_PREDICTED
     work = _work(task, retention)
-    rates = known_rates(task, passes_of(work))
-    if rates is None:
-        return NOT_PREDICTED
     give_back_freed_memory()
-    return predict(work, replace(rates, resident_bytes=resident_bytes(task.device)))
+    rates = known_rates(task, passes_of(work), resident_bytes(task.device))
+    return NOT_PREDICTED if rates is None else predict(work, rates)
 
 
 def calibrate(recipe: Recipe, say: Say) -> None:

@@ -9,6 +9,7 @@ from statistics import fmean, pstdev
 from torch import nn
 
 from tunesmith.app.index import open_index
+from tunesmith.app.index_build import PASSAGE_TOKENS
 from tunesmith.app.placing import tried
 from tunesmith.app.plan import sizes, step_plan, training_tokens
 from tunesmith.app.retention import Retention
@@ -186,13 +187,13 @@ def _read_with(task: Task, strategy: Strategy, variant: Variant, num_rows: int, 
 
 
 def _is_shared(task: Task, strategy: Strategy) -> bool:
-    return not strategy.index and getattr(strategy, "choose_by", "") != "nearest"
+    return not any(variant.num_passages for variant in strategy.variants()) and getattr(strategy, "choose_by", "") != "nearest"
 
 
 def _context_tokens(task: Task, strategy: Strategy, variant: Variant) -> float:
     """Of what stands before a question: examples as long as training rows, passages."""
     example = _mean(sizes(task.splits["train"].rows))
-    passage = open_index(Path(strategy.index)).settings.passage_tokens if strategy.index else 0
+    passage = open_index(Path(strategy.index)).settings.passage_tokens if strategy.index else PASSAGE_TOKENS
     return variant.num_shots * example + variant.num_passages * passage
 
 
