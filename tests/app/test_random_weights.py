@@ -163,16 +163,16 @@ def test_the_arm_scratch_is_full_from_random_weights_and_the_verdict_says_what_p
     assert found["pretraining"]["value"] == pytest.approx(gap)
     assert found["pretraining"]["high"] < 0
     said = found["verdict"]["reason"]
-    assert "From random weights (scratch) the training reached " in said
-    assert "of training, with the pretrained ones (full) " in said
-    assert "that is what the pretrained weights gave." in said
+    assert "Random weights (scratch) reached " in said
+    assert " of training, the pretrained ones (full) " in said
+    assert "that is what the pretrained weights gave, with so many rows and at these rates." in said
     unclear = found | {"pretraining": found["pretraining"] | {"low": -0.5, "high": 0.1}}
     assert "what the pretrained weights gave does not show on these rows." in comparison_reason(unclear)
     turned = found | {"pretraining": {"value": 0.2, "low": 0.1, "high": 0.3}}
     assert "+0.2" in comparison_reason(turned)
     assert "the pretrained weights did not help." in comparison_reason(turned)
     alone = found | {"pretraining": None}
-    assert "From random weights" not in comparison_reason(alone)
+    assert "Random weights" not in comparison_reason(alone)
 
 
 def merged_model(model: Path, data: Path, folder: Path) -> Path:

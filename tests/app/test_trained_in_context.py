@@ -16,6 +16,7 @@ from tunesmith.app.arms import known_arms
 from tunesmith.app.compare import compare
 from tunesmith.app.compare_document import is_renewed
 from tunesmith.app.index_build import build_index
+from tunesmith.app.preview import preview
 from tunesmith.app.quantize import quantize
 from tunesmith.app.shots import load_shots
 from tunesmith.app.tune import _prepared, plan, resume, tune
@@ -103,6 +104,7 @@ def test_a_training_row_is_read_as_the_loaded_run_asks_its_question(speaker: Pat
     done = tune(recipe)
     loaded = load_tuned(done.directory)
     shown = done.report["data"]["preview"]
+    assert json.loads(json.dumps([row["pieces"] for row in preview(recipe, rows=2)])) == [row["pieces"] for row in shown]
     for row in shown:
         read = "".join(text for text, _ in row["pieces"])
         (learned,) = [text for text, is_learned in row["pieces"] if is_learned]
