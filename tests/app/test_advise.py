@@ -14,7 +14,7 @@ from tunesmith.app.compare import compare
 from tunesmith.app.predicting import calibrate, predicted_seconds
 from tunesmith.app.tune import tune
 from tunesmith.core.errors import UsageError
-from tunesmith.recipe import dump, load, parse, shipped_recipes
+from tunesmith.recipe import dump, from_mapping, load, parse, shipped_recipes
 
 QUICK = {"epochs": 1, "learning_rate": 1e-2, "examples_per_step": 8}
 
@@ -176,3 +176,11 @@ def test_a_run_before_a_probe_is_predicted_by_its_plan_alone(encoder_folder: Pat
     run = tune(classifier(encoder_folder, reviews_csv, tmp_path / "out", train=QUICK, engine=engine))
     assert run.report["predicted"]["total_seconds"] is None
     assert run.report["predicted"]["train_seconds"] > 0
+
+
+def test_a_model_behind_an_endpoint_is_refused(reviews_csv: Path) -> None:
+    recipe = from_mapping(
+        {"model": "openai:far@http://127.0.0.1:9/v1", "data": str(reviews_csv), "method": "none", "context": "zero_shot"}, name="far"
+    )
+    with pytest.raises(UsageError, match="far: model: openai:far@.* is behind an endpoint: none of its weights are here"):
+        advise(recipe)

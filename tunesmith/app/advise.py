@@ -70,6 +70,7 @@ def advise(recipe: Recipe, *, want: Want | None = None, probes: bool = True, pro
         raise UsageError(f"want: {want}: expected one of {', '.join(WANTS)}.")
     say = progress or _silence
     recipe = anchored(recipe)
+    _require_weights(recipe)
     task = prepare(_plain(recipe), say)
     give_back_freed_memory()
     limits = _limits(recipe, task, say)
@@ -102,6 +103,14 @@ def advise(recipe: Recipe, *, want: Want | None = None, probes: bool = True, pro
         "recommended": chosen,
         "recipe": short(made),
     }  # fmt: skip
+
+
+def _require_weights(recipe: Recipe) -> None:
+    """Raises: UsageError, for a model that is somewhere else."""
+    if recipe.model.is_endpoint:
+        raise UsageError(
+            f"{recipe.name}: model: {recipe.model.source} is behind an endpoint: none of its weights are here to train, or to probe. Name a model of this machine; tunesmith compare tries contexts of either."
+        )
 
 
 def _plain(recipe: Recipe) -> Recipe:
@@ -167,6 +176,7 @@ def _task_of(recipe: Recipe, task: Task, prepared: dict[str, Task]) -> Task:
         return replace(task, recipe=recipe, method=chosen_method(recipe))
     key = dump(recipe.model_copy(update={"method": task.recipe.method, "context": task.recipe.context, "train": task.recipe.train}))
     if key not in prepared:
+        _require_weights(recipe)
         prepared[key] = prepare(recipe, _silence)
     return replace(prepared[key], recipe=recipe, method=chosen_method(recipe))
 

@@ -45,9 +45,8 @@ def counted(task: Task, retention: Retention, *, asks_base: bool, shown: Task | 
         base = base_work(task)
         read, written = read + base.read_tokens, written + base.written_tokens
     asked = _asked_at_once(learned, asks_base=asks_base)
-    kept = _AT_ONCE if written else 0
     work = _trained(learned) if task.recipe.trains else Work(kind="none")
-    return replace(work, read_tokens=read, written_tokens=written, batch_tokens=asked, kept_tokens=kept)
+    return replace(work, read_tokens=read, written_tokens=written, batch_tokens=asked, kept_tokens=_kept_tokens(learned))
 
 
 def base_work(task: Task) -> Work:
@@ -150,6 +149,15 @@ def _written(task: Task, answer_tokens: int) -> tuple[int, int]:
         mean = sum(sizes(rows)) / max(1, len(rows))
         read, written = read + round(len(asked) * max(0.0, mean - _answer_tokens(task))), written + len(asked) * answer_tokens
     return read, written + len(task.recipe.evaluate.prompts) * task.recipe.evaluate.max_new_tokens
+
+
+def _kept_tokens(task: Task) -> int:
+    """Of prompts and answers, the most that are kept at a time, as far as there are so many."""
+    if task.kind != "generation":
+        return 0
+    rows = task.splits["test"].rows
+    longest = round(_mean(sizes(rows))) + task.recipe.evaluate.max_new_tokens
+    return min(_AT_ONCE, len(rows_to_answer(task, task.splits["test"].examples)) * longest)
 
 
 def _in_context(task: Task) -> tuple[int, int]:
