@@ -5,7 +5,7 @@ PYTHON := $(shell for python in python3 python3.13 python3.12 python3.11; do \
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: demo test test-slow bench check docs format clean
+.PHONY: demo test test-slow test-planted bench check docs format clean
 
 demo: $(STAMP)  ## tune a small model on film reviews and report what it learned
 	$(BIN)/tunesmith tune reviews
@@ -15,6 +15,9 @@ test: $(STAMP)  ## all tests that take seconds each
 
 test-slow: $(STAMP)  ## the tests that take minutes
 	$(BIN)/python -m pytest -q -m slow
+
+test-planted: $(STAMP)  ## verdicts of comparisons on data in which the right one is known, some eight minutes
+	$(BIN)/python -m pytest -q -s -m slow tests/app/test_planted.py
 
 bench: $(STAMP)  ## speed and memory against other programs, some minutes
 	$(BIN)/python -m benchmarks sft --quick

@@ -9,6 +9,13 @@ from pathlib import Path
 import pytest
 import torch
 import transformers
+from remote_model import served
+from whole_runs import quick_runs
+
+from tunesmith.core import endpoint
+from tunesmith.core.fetch import IndexSettings
+
+__all__ = ["quick_runs"]
 
 CHATML = (
     "{% for m in messages %}<|{{ m.role }}|>\n{{ m.content }}</s>\n{% endfor %}{% if add_generation_prompt %}<|assistant|>\n{% endif %}"
@@ -167,3 +174,15 @@ def pairs_csv(tmp_path: Path) -> Path:
             [("question", "answer"), *((text, "yes yes" if label == "positive" else "no no") for text, label in _sentences(80))]
         )
     return file
+
+
+@pytest.fixture
+def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A model behind an endpoint, `openai:NAME@URL`, asked from an empty folder and with an empty cache."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TUNESMITH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(endpoint, "index_settings", IndexSettings)
+    monkeypatch.setattr(endpoint, "_PAUSES_SECONDS", (0.0, 0.0))
+    monkeypatch.setattr("tunesmith.app.retention_sets.GENERAL", ())
+    with served() as source:
+        yield source

@@ -9,12 +9,12 @@ from tiny_recipes import classifier, writer
 
 from tunesmith.app import advise as advising
 from tunesmith.app import probe as probing
-from tunesmith.app.advise import advise, recommended
+from tunesmith.app.advise import advise, recommended, short
 from tunesmith.app.compare import compare
 from tunesmith.app.predicting import calibrate, predicted_seconds
 from tunesmith.app.tune import tune
 from tunesmith.core.errors import UsageError
-from tunesmith.recipe import parse
+from tunesmith.recipe import dump, from_mapping, load, parse, shipped_recipes
 
 QUICK = {"epochs": 1, "learning_rate": 1e-2, "examples_per_step": 8}
 
@@ -60,6 +60,13 @@ def test_the_recipe_that_is_printed_runs_as_it_is_and_its_predictions_are_shown(
     assert page.count("<td>peak memory</td>") == 2
 
 
+@pytest.mark.parametrize("name", shipped_recipes())
+def test_a_recipe_without_what_is_so_anyway_says_the_same(name: str) -> None:
+    recipe = load(name)
+    assert parse(short(recipe), name=recipe.name) == recipe
+    assert len(short(recipe)) < len(dump(recipe))
+
+
 def test_what_an_earlier_comparison_measured_stands_beside_the_rules(encoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:
     recipe = classifier(encoder_folder, reviews_csv, tmp_path / "out", train=QUICK)
     arms = {"base": None, "head": None}
@@ -81,7 +88,9 @@ def test_what_was_probed_once_is_not_probed_again(
     first = advise(recipe)
     assert first["assumed"] is True
     monkeypatch.setattr(probing, "_probe", lambda *_: pytest.fail("probed again"))
-    assert advise(recipe)["arms"] == first["arms"]
+    again = advise(recipe)
+    assert again["probe"]["seconds_per_token"] == first["probe"]["seconds_per_token"]
+    assert all(again["arms"][name]["total_seconds"] == arm["total_seconds"] for name, arm in first["arms"].items())
     other = recipe.model_copy(update={"engine": recipe.engine.model_copy(update={"micro_batch_tokens": 512})})
     found = advise(other, probes=False)
     assert found["probe"] is None
@@ -96,7 +105,7 @@ def test_a_writer_is_shown_examples_and_its_answers_take_time(decoder_folder: Pa
     assert {"few_shot", "zero_shot", "full", "lora", "prompt"} <= found["arms"].keys()
     assert found["probe"]["seconds_per_token"].keys() == {"read", "write", "full", "adapter"}
     assert "trains only a new head" in found["left_out"]["head"]
-    assert "context.index" in found["left_out"]["retrieval"]
+    assert "context.documents" in found["left_out"]["retrieval"]
     assert "majority" not in found["arms"]
     assert not {"lora", "full"} & set(found["recommended"])
     assert len(found["recommended"]) == 2  # nothing is worth trying without an index: the quickest that fits beside the base
@@ -149,9 +158,12 @@ def test_an_arm_that_is_larger_than_the_machine_does_not_fit(
     encoder_folder: Path, reviews_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(advising, "available_memory_bytes", lambda _device: 1)
-    found = advise(classifier(encoder_folder, reviews_csv, tmp_path / "out", train=QUICK))
+    monkeypatch.setattr(probing, "_probe", lambda *_: pytest.fail("trained what does not fit"))
+    engine = {"micro_batch_tokens": 768}
+    found = advise(classifier(encoder_folder, reviews_csv, tmp_path / "out", train=QUICK, engine=engine))
     assert {name for name, arm in found["arms"].items() if arm["fits"]} == {"majority"}
     assert found["recommended"] == ["majority", "base"]
+    assert {arm["fits"] for name, arm in found["arms"].items() if name not in ("majority", "base")} == {False}
 
 
 def test_something_else_cannot_be_wanted(encoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:
@@ -164,3 +176,11 @@ def test_a_run_before_a_probe_is_predicted_by_its_plan_alone(encoder_folder: Pat
     run = tune(classifier(encoder_folder, reviews_csv, tmp_path / "out", train=QUICK, engine=engine))
     assert run.report["predicted"]["total_seconds"] is None
     assert run.report["predicted"]["train_seconds"] > 0
+
+
+def test_a_model_behind_an_endpoint_is_refused(reviews_csv: Path) -> None:
+    recipe = from_mapping(
+        {"model": "openai:far@http://127.0.0.1:9/v1", "data": str(reviews_csv), "method": "none", "context": "zero_shot"}, name="far"
+    )
+    with pytest.raises(UsageError, match="far: model: openai:far@.* is behind an endpoint: none of its weights are here"):
+        advise(recipe)

@@ -13,7 +13,7 @@ import transformers
 from tiny_recipes import classifier, writer
 
 from tests.real_data import real_data
-from tunesmith.app import judges
+from tunesmith.app import concurrent, judges
 from tunesmith.app.judge_check import human_pairs
 from tunesmith.app.judges import judge_named
 from tunesmith.app.pairwise import judge_pairs
@@ -139,7 +139,7 @@ def test_what_was_answered_is_not_asked_again(url: str) -> None:
 
 def test_a_damaged_cache_is_asked_anew(url: str, tmp_path: Path) -> None:
     verdicts(url, (BAD, GOOD))
-    for file in (tmp_path / "cache" / "judge").iterdir():
+    for file in (tmp_path / "cache" / "answers").iterdir():
         file.write_text("{")
     assert verdicts(url, (BAD, GOOD)) == ["second"]
     assert len(Server.asked) == 4
@@ -176,8 +176,8 @@ def test_a_judge_that_cannot_be_reached_is_given_up_after_three_questions(url: s
 
 def test_questions_are_sent_no_faster_than_asked_for(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     slept = list[float]()
-    monkeypatch.setattr(judges, "monotonic", lambda: 100.0)
-    monkeypatch.setattr(judges, "sleep", slept.append)
+    monkeypatch.setattr(concurrent, "monotonic", lambda: 100.0)
+    monkeypatch.setattr(concurrent, "sleep", slept.append)
     judge_pairs(judge_named(url, requests_per_minute=30), pairs((BAD, GOOD), (GOOD, BAD)), lambda done: None)
     assert slept == [0, 2, 4, 6]
 

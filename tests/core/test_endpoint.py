@@ -4,12 +4,14 @@ import http.server
 import json
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 
 import pytest
 
 from tunesmith.core import endpoint
-from tunesmith.core.endpoint import Endpoint, Reply
+from tunesmith.core.endpoint import Endpoint, NoAnswer, Reply
 from tunesmith.core.errors import FetchError, UsageError
 from tunesmith.core.fetch import IndexSettings
 from tunesmith.core.types import Message
@@ -76,6 +78,15 @@ def test_a_request_is_openais_and_its_answer_is_read(url: str) -> None:
     assert content == {"model": "some@model", "messages": [{"role": "user", "content": "Héllo"}], **OPTIONS}
 
 
+def test_what_the_server_says_of_its_answer_is_read_as_far_as_it_does(url: str) -> None:
+    told = completion("Hi.") | {"usage": {"prompt_tokens": 9, "completion_tokens": 2}, "system_fingerprint": "fp"}
+    odd = completion("Hi.") | {"usage": {"prompt_tokens": "9"}, "system_fingerprint": 3}
+    Server.answers = [(200, told, {}), (200, odd, {}), (200, completion("Hi.") | {"usage": None}, {})]
+    asked = Endpoint.named(f"m@{url}")
+    assert asked.chat(MESSAGES, **OPTIONS) == Reply("Hi.", False, 9, 2, "fp")  # type: ignore[arg-type]
+    assert asked.chat(MESSAGES, **OPTIONS) == asked.chat(MESSAGES, **OPTIONS) == Reply("Hi.", False)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("path", ["/api/v3", "/api/v3/", "/api/v3/chat/completions"])
 def test_the_address_may_have_a_path_of_its_own(url: str, path: str) -> None:
     assert Endpoint.named(f"m@{url}{path}").url == f"{url}/api/v3/chat/completions"
@@ -111,6 +122,30 @@ def test_the_pauses_grow_and_a_wish_for_a_longer_one_is_granted_up_to_a_minute(u
     Server.answers = [(429, "", {"Retry-After": "7"}), (429, "", {"Retry-After": "3600"}), (503, "", {}), (200, completion("a"), {})]
     Endpoint.named(f"m@{url}").chat(MESSAGES, **OPTIONS)  # type: ignore[arg-type]
     assert slept == [0.0, 7.0, 60.0, 4.0]
+
+
+def test_a_pause_until_a_date_is_granted_and_told_with_its_reason(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    slept, told = list[float](), list[tuple[float, str]]()
+    monkeypatch.setattr(endpoint, "sleep", slept.append)
+    until = format_datetime(datetime.now(UTC) + timedelta(seconds=30), usegmt=True)
+    Server.answers = [(429, {"error": "slow down"}, {"Retry-After": until}), (429, "", {"Retry-After": "soon"}), (200, completion("a"), {})]
+    Endpoint.named(f"m@{url}").chat(MESSAGES, **OPTIONS, paused=lambda *pause: told.append(pause))  # type: ignore[arg-type]
+    assert 20 < slept[1] <= 30
+    assert (slept[0], slept[2]) == (0, 0)
+    assert told == [(slept[1], "HTTP 429 slow down"), (0, "HTTP 429 Too Many Requests")]
+
+
+def test_an_answer_that_breaks_off_is_asked_for_again(url: str) -> None:
+    Server.answers = [(200, '{"choices": [{"mess', {"Content-Length": "200", "Connection": "close"}), (200, completion("a"), {})]
+    assert Endpoint.named(f"m@{url}").chat(MESSAGES, **OPTIONS).text == "a"  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("status", "is_of_this_request"), [(400, True), (413, True), (422, True), (401, False), (404, False)])
+def test_what_is_wrong_with_one_request_is_told_from_what_is_wrong_with_all(url: str, status: int, is_of_this_request: bool) -> None:
+    Server.answers = [(status, "", {})]
+    with pytest.raises(FetchError) as failed:
+        Endpoint.named(f"m@{url}").chat(MESSAGES, **OPTIONS)  # type: ignore[arg-type]
+    assert isinstance(failed.value, NoAnswer) == is_of_this_request
 
 
 def test_a_server_that_stays_broken_is_named_after_the_last_attempt(url: str) -> None:

@@ -25,7 +25,8 @@ def test_shipped_recipe_is_short_described_and_comes_back_from_its_dump(name: st
     assert loaded.description.endswith(".")
     assert recipe.parse(recipe.dump(loaded), name="other") == loaded
     lines = (Path(recipe.__file__).parents[1] / "recipes" / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
-    assert len(lines) <= 14
+    settings = lines[: lines.index("arms:")] if "arms:" in lines else lines  # an arm is a line
+    assert len(settings) <= 14
 
 
 def test_shipped_recipes_are_those_promised() -> None:

@@ -71,7 +71,7 @@ def test_every_section_of_a_classifier_with_its_numbers() -> None:
         *("811", "83 %", "374", "38 %"),  # confusion
         *("Got better: 471", "Got worse: 141", "99 % sure", "movie-reviews:412"),
         *("1,944", "2,056", "108,000"),  # data
-        *("1 min 06 s", "913 MB", "870 MB", "×1.05", "444 k", "1.79 MB", "3,265"),  # cost
+        *("1 min 06 s", "913 MB", "870 MB", "−5 %", "444 k", "1.79 MB", "3,265"),  # cost
         *(HASH, MODEL_HASH, "0.21.2", "AMD EPYC 7B13", "tunesmith tune reviews", "learning_rate: 0.0003", "MIT"),
     ):
         assert number in read.text, number

@@ -11,7 +11,7 @@ from tunesmith.app.anchor import anchored
 from tunesmith.app.arms import BASE, MAJORITY, arm_recipe, known_arms
 from tunesmith.app.chosen_method import chosen_method
 from tunesmith.app.in_context import check_context, largest_context
-from tunesmith.app.machine import available_memory_bytes, machine_facts
+from tunesmith.app.machine import available_memory_bytes, machine_facts, resident_bytes
 from tunesmith.app.measured_arms import measured_before
 from tunesmith.app.placing import changes_nothing
 from tunesmith.app.predicting import NOT_PREDICTED
@@ -20,14 +20,15 @@ from tunesmith.app.retention_sets import read_retention
 from tunesmith.app.task import Task, prepare
 from tunesmith.app.work import base_work, counted
 from tunesmith.comparison.advice import WANTS, Reason, Situation, Want, is_worth_trying, reasons_for
-from tunesmith.comparison.cost_model import Pass, Predicted, Work, disk_bytes, passes_of, predict
+from tunesmith.comparison.cost_model import Pass, Predicted, Work, disk_bytes, kept_bytes, passes_of, predict
 from tunesmith.core.errors import MethodError, TunesmithError, UsageError, one_line
 from tunesmith.core.events import Event, Warned
 from tunesmith.core.system import memory_bytes
+from tunesmith.engine.memory import give_back_freed_memory
 from tunesmith.recipe import Recipe, dump, from_mapping
 from tunesmith.recipe.text import parse_yaml, write_yaml
 
-__all__ = ["advise", "recommended"]
+__all__ = ["advise", "recommended", "short"]
 
 Say = Callable[[Event], None]
 _FREE = (BASE, MAJORITY)
@@ -44,10 +45,15 @@ class _Arm:
 
 @dataclass(frozen=True, slots=True)
 class _Limits:
-    """What this machine has; 0 where it does not say."""
+    """What this machine has, and what a process holds with the model loaded; 0 where it does not say."""
 
     memory_bytes: int
     disk_bytes: int
+    resident_bytes: int
+
+    def hold(self, work: Work) -> bool:
+        """Whether there is room for what is kept of an arm's parameters, whatever its activations take; also where that is not known."""
+        return not self.memory_bytes or self.resident_bytes + kept_bytes(work) <= self.memory_bytes
 
 
 def advise(recipe: Recipe, *, want: Want | None = None, probes: bool = True, progress: Say | None = None) -> dict[str, Any]:
@@ -64,14 +70,16 @@ def advise(recipe: Recipe, *, want: Want | None = None, probes: bool = True, pro
         raise UsageError(f"want: {want}: expected one of {', '.join(WANTS)}.")
     say = progress or _silence
     recipe = anchored(recipe)
+    _require_weights(recipe)
     task = prepare(_plain(recipe), say)
+    give_back_freed_memory()
+    limits = _limits(recipe, task, say)
     situation = _situation(task, want or "behaviour")
     with warnings.catch_warnings(action="ignore", category=FutureWarning):  # of what libraries will rename
         arms, left_out = _applying(recipe, task)
     if probes:
-        _probe(arms, say)
-    limits = _limits(recipe, task, say)
-    predicted = _predicted(arms, task)
+        _probe(arms, limits, say)
+    predicted = _predicted(arms, task, limits)
     measured = measured_before(task.kind)
     reasons = {
         name: [*(reason for part in _parts(recipe, name) for reason in reasons_for(part, situation)), *measured.get(name, ())]
@@ -89,12 +97,20 @@ def advise(recipe: Recipe, *, want: Want | None = None, probes: bool = True, pro
         "model": task.model.source.name,
         "data": {"source": recipe.data.named, **{f"{name}_rows": len(split.examples) for name, split in task.splits.items() if name in ("train", "validation", "test")}},
         "machine": machine_facts(task.device) | {"available_memory_bytes": limits.memory_bytes, "free_disk_bytes": limits.disk_bytes},
-        "probe": _probe_facts(arms, task),
+        "probe": _probe_facts(arms, task, limits),
         "arms": entries,
         "left_out": left_out,
         "recommended": chosen,
         "recipe": short(made),
     }  # fmt: skip
+
+
+def _require_weights(recipe: Recipe) -> None:
+    """Raises: UsageError, for a model that is somewhere else."""
+    if recipe.model.is_endpoint:
+        raise UsageError(
+            f"{recipe.name}: model: {recipe.model.source} is behind an endpoint: none of its weights are here to train, or to probe. Name a model of this machine; tunesmith compare tries contexts of either."
+        )
 
 
 def _plain(recipe: Recipe) -> Recipe:
@@ -151,12 +167,16 @@ def _applying(recipe: Recipe, task: Task) -> tuple[dict[str, _Arm], dict[str, st
 
 
 def _task_of(recipe: Recipe, task: Task, prepared: dict[str, Task]) -> Task:
-    """The task of an arm: that of the recipe with another method, where model, data and engine are the same."""
-    same = ("model", "data", "evaluate", "engine", "objective", "seed")
-    if all(getattr(recipe, key) == getattr(task.recipe, key) for key in same):
+    """The task of an arm: that of the recipe with another method, where model, data and engine are the same. Random weights cost what others do."""
+    same, alike = (
+        ("data", "evaluate", "engine", "objective", "seed"),
+        recipe.model.model_copy(update={"weights": task.recipe.model.weights}),
+    )
+    if alike == task.recipe.model and all(getattr(recipe, key) == getattr(task.recipe, key) for key in same):
         return replace(task, recipe=recipe, method=chosen_method(recipe))
     key = dump(recipe.model_copy(update={"method": task.recipe.method, "context": task.recipe.context, "train": task.recipe.train}))
     if key not in prepared:
+        _require_weights(recipe)
         prepared[key] = prepare(recipe, _silence)
     return replace(prepared[key], recipe=recipe, method=chosen_method(recipe))
 
@@ -170,12 +190,12 @@ def _arm(task: Task) -> _Arm:
     return _Arm(task, counted(task, read_retention(task), asks_base=False, shown=shown))
 
 
-def _probe(arms: Mapping[str, _Arm], say: Say) -> None:
-    """Measure each kind of pass once a model."""
+def _probe(arms: Mapping[str, _Arm], limits: _Limits, say: Say) -> None:
+    """Measure each kind of pass once a model, but for what would not fit."""
     for group in _by_model(arms).values():
         recipes = dict[Pass, Recipe]()
         for arm in group:
-            for name in passes_of(arm.work):
+            for name in passes_of(arm.work) if limits.hold(arm.work) else ():
                 recipes.setdefault(name, arm.task.recipe)
         probed(group[0].task, recipes, say)
 
@@ -187,20 +207,20 @@ def _by_model(arms: Mapping[str, _Arm]) -> dict[int, list[_Arm]]:
     return groups
 
 
-def _probe_facts(arms: Mapping[str, _Arm], task: Task) -> dict[str, Any] | None:
+def _probe_facts(arms: Mapping[str, _Arm], task: Task, limits: _Limits) -> dict[str, Any] | None:
     """What the probe measured of the recipe's own model; None where it was not probed."""
     passes = list(dict.fromkeys(name for arm in arms.values() if arm.task.model is task.model for name in passes_of(arm.work)))
-    rates = known_rates(task, passes or ["read"])
+    rates = known_rates(task, passes or ["read"], limits.resident_bytes)
     return None if rates is None else asdict(rates)
 
 
-def _predicted(arms: Mapping[str, _Arm], task: Task) -> dict[str, Predicted]:
-    found = {MAJORITY: _NOT_TRIED, BASE: _from_rates(task, base_work(task))}
-    return found | {name: _from_rates(arm.task, arm.work) for name, arm in arms.items()}
+def _predicted(arms: Mapping[str, _Arm], task: Task, limits: _Limits) -> dict[str, Predicted]:
+    found = {MAJORITY: _NOT_TRIED, BASE: _from_rates(task, base_work(task), limits)}
+    return found | {name: _from_rates(arm.task, arm.work, limits) for name, arm in arms.items()}
 
 
-def _from_rates(task: Task, work: Work) -> Predicted:
-    rates = known_rates(task, passes_of(work))
+def _from_rates(task: Task, work: Work, limits: _Limits) -> Predicted:
+    rates = known_rates(task, passes_of(work), limits.resident_bytes)
     return NOT_PREDICTED if rates is None else predict(work, rates)
 
 
@@ -210,21 +230,24 @@ def _limits(recipe: Recipe, task: Task, say: Say) -> _Limits:
         say(Warned("this system does not say how much memory it has: whether an arm fits is not known."))
     folder = Path(recipe.output_dir or ".").absolute()
     place = next(one for one in (folder, *folder.parents) if one.is_dir())
-    return _Limits(memory, shutil.disk_usage(place).free)
+    return _Limits(memory, shutil.disk_usage(place).free, resident_bytes(task.device))
 
 
 def _entry(predicted: Predicted, work: Work | None, reasons: Sequence[Reason], limits: _Limits) -> dict[str, Any]:
     disk = 0 if work is None else disk_bytes(work)
-    memory = predicted.peak_memory_bytes
-    is_small = memory is not None and (memory == 0 or memory <= limits.memory_bytes)
-    is_known = memory == 0 or (memory is not None and limits.memory_bytes > 0)
     return {
-        "fits": (is_small if is_known else None) if disk <= limits.disk_bytes else False,
+        "fits": disk <= limits.disk_bytes and (work is None or limits.hold(work)) and _fits(predicted.peak_memory_bytes, limits),
         "worth_trying": is_worth_trying(reasons),
         **asdict(predicted),
         "disk_bytes": disk,
         "reasons": [{"text": one.text, "weight": one.weight, "source": one.source.name, "address": one.source.address} for one in reasons],
     }
+
+
+def _fits(memory_bytes: int | None, limits: _Limits) -> bool | None:
+    if memory_bytes is None or not limits.memory_bytes:
+        return True if memory_bytes == 0 else None
+    return memory_bytes <= limits.memory_bytes
 
 
 def recommended(arms: Mapping[str, Mapping[str, Any]], budget: float | None) -> list[str]:

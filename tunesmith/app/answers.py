@@ -25,17 +25,17 @@ def asked(kind: str, given: Any, origin: Origin) -> Example:
 
 
 def said(kind: str, output: Output, labels: Sequence[str]) -> dict[str, Any]:
-    """What was said, by names."""
+    """What was said, by names. `labels`: what its probabilities are of; none where it has none."""
     if kind == "regression":
         return {"value": output.number}
     if kind == "span_qa":
         return {"answer": output.span}
     if kind == "token_classification":
         return {"tags": list(output.tags or ())}
-    probabilities = dict(zip(labels, output.probabilities, strict=True))
+    probabilities = {"probabilities": dict(zip(labels, output.probabilities, strict=True))} if labels else {}
     if kind == "multi_label":
-        return {"labels": list(output.labels or ()), "probabilities": probabilities}
-    return {"label": output.label, "probabilities": probabilities}
+        return {"labels": list(output.labels or ()), **probabilities}
+    return {"label": output.label, **probabilities}
 
 
 def added_columns(kind: str, labels: Sequence[str]) -> list[str]:

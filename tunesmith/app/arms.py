@@ -104,6 +104,8 @@ def _usual(recipe: Recipe, data: PreparedData, *, is_causal: bool) -> tuple[str,
     judged = _judged(recipe, data)
     is_shown = is_causal and not data.sets and isinstance(data.rows[0], Conversation)
     majority = (MAJORITY,) if _has_majority(recipe, judged) else ()
+    if recipe.model.is_endpoint:
+        return (*majority, BASE, "few_shot")
     if judged.kind == "classification":
         return (*majority, BASE, *(("few_shot", "head") if is_shown else ("head", "bitfit")), *_TRAINED)
     if judged.kind == "generation":

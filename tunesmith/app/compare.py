@@ -5,6 +5,7 @@ the training rows and judged by the validation rows. Arms that would not fit int
 that fails is left out: the report says so.
 """
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,9 +16,10 @@ from tunesmith.app.compare_document import build_comparison
 from tunesmith.app.dataset import reading_once
 from tunesmith.app.group import Group, finish, named, running, unfinished_or_new
 from tunesmith.app.interruption import Interruption
-from tunesmith.app.plan import Plan
+from tunesmith.app.plan import Plan, RequestPlan
 from tunesmith.app.predicting import calibrate, predicted_seconds
 from tunesmith.app.search import Search, keep_search, load_search, num_rounds, search
+from tunesmith.app.spending import spent_usd
 from tunesmith.app.tune import plan
 from tunesmith.app.validated import Validated, load_validated
 from tunesmith.comparison.halving import best_first
@@ -26,7 +28,7 @@ from tunesmith.core.events import Event, Notice, Stage, Warned
 from tunesmith.core.files import write_json
 from tunesmith.core.run import GroupDirectory, RunDirectory
 from tunesmith.model.load import load_tokenizer
-from tunesmith.recipe import Recipe, load
+from tunesmith.recipe import ModelSpec, Recipe, load
 from tunesmith.report import render_comparison
 
 __all__ = ["compare", "resume_comparison"]
@@ -43,11 +45,16 @@ def compare(recipe: Recipe, *, progress: Say | None = None) -> Group:
     with Interruption() as interruption, reading_once():
         say = interruption.checked(progress)
         recipe = anchored(recipe)
-        model = recipe.model
-        facts = load_tokenizer(model.source, revision=model.revision, trust_remote_code=model.trust_remote_code)[1]
-        arms = arms_of(recipe, is_causal=facts.is_causal)
+        arms = arms_of(recipe, is_causal=_is_causal(recipe.model))
         recipe = recipe.model_copy(update={"arms": dict(arms.changes)})
         return _run(unfinished_or_new(recipe, "arms", arms.run, say), recipe, say)
+
+
+def _is_causal(model: ModelSpec) -> bool:
+    """Whether a model goes on with a text, as any does that answers requests."""
+    if model.is_endpoint:
+        return True
+    return load_tokenizer(model.source, revision=model.revision, trust_remote_code=model.trust_remote_code)[1].is_causal
 
 
 def resume_comparison(directory: GroupDirectory, *, progress: Say | None = None) -> Group:
@@ -79,7 +86,7 @@ class _Comparison:
     say: Say
     started: float
     """When it would have begun, had there been one sitting; as `time.perf_counter` says."""
-    plans: dict[str, Plan] = field(default_factory=dict)
+    plans: dict[str, Plan | RequestPlan] = field(default_factory=dict)
     """Of the arms that were not begun yet, where there is a budget."""
     searches: dict[str, Search] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
@@ -114,7 +121,8 @@ class _Comparison:
             if not member.recipe.is_file():
                 try:
                     one = self._recipe_of(name, member)
-                    calibrate(one, self.say)
+                    if not one.model.is_endpoint:
+                        calibrate(one, self.say)
                     self.plans[name] = plan(one)
                 except TunesmithError:  # what is wrong with the arm is said when its turn comes
                     continue
@@ -124,7 +132,7 @@ class _Comparison:
         """Run an arm, or go on with it. Returns: empty where it is done; why there is no room for it or no need, or what went wrong with it, which is no reason to lose the others."""
         num_done = sum(run.status == "done" for run in self.directory.runs)
         try:
-            why = self._no_room(name)
+            why = self._no_room(name) or self._no_money(name, member)
             if why:
                 return why
             with named(member, num_done, len(self.directory.members)):
@@ -143,7 +151,15 @@ class _Comparison:
 
     def _recipe_of(self, name: str, member: RunDirectory) -> Recipe:
         found = self.searches[name].changes if name in self.searches else ()
-        return arm_recipe(self.recipe, name, [*self._changes(name), *found]).model_copy(update={"output_dir": str(member.path)})
+        own = {"output_dir": str(member.path), "budget_usd": self._usd_left}
+        return arm_recipe(self.recipe, name, [*self._changes(name), *found]).model_copy(update=own)
+
+    @property
+    def _usd_left(self) -> float | None:
+        """Of `budget_usd`, which is for all arms together; None where there is none."""
+        if self.recipe.budget_usd is None:
+            return None
+        return self.recipe.budget_usd - math.fsum(spent_usd(run.requests) for run in self.directory.runs)
 
     def _no_room(self, name: str) -> str:
         """Why an arm is not begun; empty where it is. One that was begun is finished."""
@@ -156,6 +172,13 @@ class _Comparison:
         return (
             "" if predicted <= left else f"it would take about {predicted:.0f} s, and {left:.0f} s of {self.recipe.budget:.0f} s are left."
         )
+
+    def _no_money(self, name: str, member: RunDirectory) -> str:
+        """Why an arm of a model behind an endpoint is not begun; empty where it is."""
+        left = self._usd_left
+        if left is None or left > 0 or member.recipe.is_file() or not self._recipe_of(name, member).model.is_endpoint:
+            return ""
+        return f"all of {self.recipe.budget_usd:g} USD were spent."
 
     def _predicted(self, name: str) -> float:
         done = [run.read_json(run.report_json) for run in self.directory.runs if run.report_json.is_file()]

@@ -12,7 +12,6 @@ from tunesmith.app.arms import BASE, MAJORITY
 from tunesmith.app.compare_search import at_the_edge, searched_facts
 from tunesmith.app.fitting import make_metrics
 from tunesmith.app.group_document import group_facts
-from tunesmith.app.judges import ENDPOINT_PREFIX
 from tunesmith.app.predictions import read_predictions, stats_of
 from tunesmith.app.search import Search
 from tunesmith.comparison.preference import PREFERENCES, Cost, chosen, front
@@ -29,7 +28,7 @@ from tunesmith.report.context import adapted_by
 
 __all__ = ["build_comparison", "is_renewed"]
 
-_COSTS = ("train_seconds", "seconds_per_answer", "memory_bytes", "saved_bytes")
+_COSTS = ("train_seconds", "seconds_per_answer", "memory_bytes", "saved_bytes", "usd_per_answer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +82,7 @@ def build_comparison(
         "train_seconds": sum(arm.cost.train_seconds for arm in arms.values()),
         "search_seconds": sum(one["train_seconds"] for one in document["search"].values()),
         "total_seconds": seconds,
+        "usd": sum(arm.about.get("usd") or 0.0 for arm in arms.values()),
     }
     document["verdict"]["reason"] = comparison_reason(document)
     told: dict[str, Any] = finite(document)
@@ -167,15 +167,16 @@ def _of_run(
 ) -> _Arm:
     cost, context = report["cost"], report.get("context")
     values = {one: entry["tuned"] for one, entry in report["metrics"].items() if entry["tuned"] is not None}
-    answers = sum(line["split"] in ("test", *report["domains"]) for line in lines)
+    answers = _num_answers(report, lines, "tuned")
     priced = Cost(
         _quality(values[metric_name]["value"], metric),
         cost["train_seconds"],
         cost["tuned_evaluate_seconds"] / answers if answers else math.nan,
         _number(cost["peak_memory_bytes"]),
         cost["saved_bytes"],
+        _number(cost.get("usd_per_answer", 0.0)),
         is_renewed_without_training=is_renewed(context),
-        is_asked_here=not load(run.recipe).model.source.startswith(ENDPOINT_PREFIX),
+        is_asked_here=_is_asked_here(report),
     )
     about = {
         "run": run.id,
@@ -187,10 +188,23 @@ def _of_run(
         "domains": _on_domains(report, metric_name, "tuned"),
         "fell": report["forgetting"]["fell"],
         "total_seconds": cost["total_seconds"],
+        "usd": cost.get("usd", 0.0),
         "predicted": report["predicted"],
         "warnings": report["warnings"],
     }
     return _Arm(name, values, stats_of(lines, metric_name), priced, about)
+
+
+def _num_answers(report: Mapping[str, Any], lines: Sequence[Mapping[str, Any]], side: str) -> int:
+    """Rows that were asked: of a model behind an endpoint those with an answer of its own, else all, as each has a likelihood."""
+    found = report.get("endpoint")
+    return int(found["rows"][side]) if found else len(lines)
+
+
+def _is_asked_here(report: Mapping[str, Any]) -> bool:
+    """Whether what is asked stays on this machine. `report`: of a run."""
+    found = report.get("endpoint")
+    return found is None or bool(found["is_here"])
 
 
 def is_renewed(context: Mapping[str, Any] | None) -> bool:
@@ -208,9 +222,19 @@ def _base(
         raise RunError(
             "arms: base: the model as it is has no answer to some of the test rows, so that it cannot be compared. Leave base out of the arms."
         )
-    seconds = _number(report["cost"]["base_evaluate_seconds"])
-    memory = min(_number(one["cost"]["peak_memory_bytes"]) for one in reports)
-    cost = Cost(_quality(values[metric_name]["value"], metric), 0.0, seconds / len(lines), memory)
+    seconds, answers = _number(report["cost"]["base_evaluate_seconds"]), _num_answers(report, lines, "base")
+    is_remote = report.get("endpoint") is not None
+    memory = min(
+        (one["cost"]["peak_memory_bytes"] for one in reports if one["cost"]["peak_memory_bytes"] and not is_remote), default=math.nan
+    )
+    cost = Cost(
+        _quality(values[metric_name]["value"], metric),
+        0.0,
+        seconds / answers if answers else math.nan,
+        memory,
+        usd_per_answer=_number(report["cost"].get("base_usd_per_answer", 0.0)),
+        is_asked_here=_is_asked_here(report),
+    )
     return _Arm(
         BASE,
         values,

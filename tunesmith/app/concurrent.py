@@ -1,11 +1,12 @@
-"""Several requests at a time: what an endpoint takes long to answer is waited for side by side."""
+"""Several requests at a time: what an endpoint takes long to answer is waited for side by side, and no faster than it may be asked."""
 
 import queue
 import threading
 from collections.abc import Callable, Generator
+from time import monotonic, sleep
 from typing import TypeVar
 
-__all__ = ["as_they_come"]
+__all__ = ["Pace", "as_they_come"]
 
 T = TypeVar("T")
 
@@ -38,3 +39,19 @@ def as_they_come(ask: Callable[[int], T], count: int, at_a_time: int) -> Generat
             yield done.get()
     finally:
         stopped.set()
+
+
+class Pace:
+    """Lets threads through one after the other, so many seconds apart."""
+
+    def __init__(self, requests_per_minute: int | None) -> None:
+        """`requests_per_minute`: the most that are let through; None: all at once."""
+        self._seconds, self._next, self._lock = 60 / requests_per_minute if requests_per_minute else 0.0, 0.0, threading.Lock()
+
+    def wait(self) -> None:
+        """Until it is this thread's turn."""
+        with self._lock:
+            now = monotonic()
+            start = max(now, self._next)
+            self._next = start + self._seconds
+        sleep(start - now)

@@ -7,11 +7,14 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
+import torch
+
 from tunesmith.app.copied import copied
 from tunesmith.app.judged import Judgement, beginning
 from tunesmith.app.judging import EncodedSplit
 from tunesmith.app.machine import machine_facts, peak_memory_bytes, versions
-from tunesmith.app.measured import base_kind, measured, measured_tasks, pick
+from tunesmith.app.measurable import Measurable
+from tunesmith.app.measured import measured, measured_tasks, pick
 from tunesmith.app.plan import Plan
 from tunesmith.app.preview import previewed
 from tunesmith.app.saving import full_copy_bytes, saved_bytes
@@ -20,7 +23,7 @@ from tunesmith.app.training import Fit
 from tunesmith.app.ways import Ways
 from tunesmith.core.run import RunDirectory
 from tunesmith.core.types import Example, HeadObjective, Output
-from tunesmith.data import Splits, inspect
+from tunesmith.data import EncodedFacts, Splits, inspect
 from tunesmith.evaluation.calibration import reliability
 from tunesmith.evaluation.correction import add_corrected
 from tunesmith.evaluation.overfitting import gap, overfitting
@@ -28,7 +31,7 @@ from tunesmith.evaluation.score import changed, confusion, text_of
 from tunesmith.method._new_rows import new_token_ids
 from tunesmith.recipe import dump
 
-__all__ = ["Times", "build_document"]
+__all__ = ["Times", "build_document", "data_facts", "provenance", "row_warnings", "what_was_said"]
 
 _PREVIEW_CHARACTERS = 2000
 """Of each training row that the report shows."""
@@ -53,12 +56,26 @@ def build_document(
 ) -> dict[str, Any]:
     """The document, as docs/report-format.md describes it, but for what was forgotten."""
     curves = _curves(directory, fit, task)
+    return {
+        **what_was_said(task, directory, base, tuned, measured_tasks(task, base, tuned, fit.steps)),
+        "curves": curves,
+        "copied": copied(task, base, tuned),
+        "data": data_facts(task, task.encoded) | {"preview": _preview(task)},
+        "cost": _cost(task, directory, fit, planned, ways, times),
+        "predicted": {name: getattr(planned, name) for name in ("peak_memory_bytes", "train_seconds", "total_seconds")},
+        **provenance(task, directory, task.device),
+        "warnings": row_warnings(task) + _warnings(task, curves, fit) + _cut_answers(task, base, tuned),
+    }
+
+
+def what_was_said(task: Measurable, directory: RunDirectory, base: Judgement, tuned: Judgement, tasks: Mapping[str, Any]) -> dict[str, Any]:
+    """What the document is of, and what was measured. `tasks`: of a mixture, as `measured_tasks` gives them."""
     test = task.splits["test"]
     domains = {
         name: {"rows": len(tuned.outputs[name]), **measured(task, task.splits[name], base.outputs.get(name), tuned.outputs[name])}
         for name in task.data.domains
     }
-    own, tasks = measured(task, test, base.outputs.get("test"), tuned.outputs["test"]), measured_tasks(task, base, tuned, fit.steps)
+    own = measured(task, test, base.outputs.get("test"), tuned.outputs["test"])
     add_corrected(own["metrics"], [one["metrics"] for one in (*tasks.values(), *domains.values())])
     return {
         "schema": "tunesmith/tune/1",
@@ -68,25 +85,25 @@ def build_document(
         "description": task.recipe.description,
         "created": datetime.now().astimezone().isoformat(timespec="seconds"),
         "status": "done",
-        "task": {"objective": task.objective_name, "method": task.recipe.method.name, "kind": task.kind, "base": base_kind(task)},
+        "task": {"objective": task.objective_name, "method": task.recipe.method.name, "kind": task.kind, "base": task.base_kind},
         **own,
         "tasks": tasks,
         "domains": domains,
-        "curves": curves,
         "confusion": _confusion(task, test, base, tuned),
         "reliability": _reliability(task, test, base, tuned),
         "changed": _changed(task, base, tuned),
         "samples": _samples(task, base, tuned),
-        "copied": copied(task, base, tuned),
-        "data": _data(task) | {"preview": _preview(task)},
-        "cost": _cost(task, directory, fit, planned, ways, times),
-        "predicted": {name: getattr(planned, name) for name in ("peak_memory_bytes", "train_seconds", "total_seconds")},
+    }
+
+
+def provenance(task: Measurable, directory: RunDirectory, device: torch.device) -> dict[str, Any]:
+    """What it takes to make the run again."""
+    return {
         "model": directory.read_json(directory.environment)["model"],
         "versions": versions(),
-        "machine": machine_facts(task.device),
+        "machine": machine_facts(device),
         "recipe": dump(task.recipe),
         "command": f"tunesmith tune {shlex.quote(str(directory.recipe))} output_dir={shlex.quote(str(directory.path) + '-again')}",
-        "warnings": _warnings(task, curves, fit) + _cut_answers(task, base, tuned),
     }
 
 
@@ -109,24 +126,25 @@ def _curves(directory: RunDirectory, fit: Fit, task: Task) -> dict[str, Any]:
     }
 
 
-def _confusion(task: Task, test: EncodedSplit, base: Judgement, tuned: Judgement) -> dict[str, Any] | None:
+def _confusion(task: Measurable, test: EncodedSplit, base: Judgement, tuned: Judgement) -> dict[str, Any] | None:
     if task.kind != "classification" or not test.examples:
         return None
 
     def matrix(outputs: Sequence[Output] | None) -> list[list[int]] | None:
-        return confusion(task.encoder.labels, test.references, [o.label or "" for o in outputs]) if outputs else None
+        said = [(reference, o.label) for reference, o in zip(test.references, outputs or (), strict=False) if o.label]
+        return confusion(task.encoder.labels, [true for true, _ in said], [label for _, label in said]) if outputs else None
 
     return {"labels": list(task.encoder.labels), "base": matrix(base.outputs.get("test")), "tuned": matrix(tuned.outputs["test"])}
 
 
-def _reliability(task: Task, test: EncodedSplit, base: Judgement, tuned: Judgement) -> dict[str, Any] | None:
+def _reliability(task: Measurable, test: EncodedSplit, base: Judgement, tuned: Judgement) -> dict[str, Any] | None:
     if task.kind != "classification" or not test.examples:
         return None
     sides = {"base": base.outputs.get("test") or [], "tuned": tuned.outputs["test"]}
     return {side: [asdict(one) for one in reliability(said, test.references)] for side, said in sides.items()}
 
 
-def _changed(task: Task, base: Judgement, tuned: Judgement) -> dict[str, Any] | None:
+def _changed(task: Measurable, base: Judgement, tuned: Judgement) -> dict[str, Any] | None:
     test, before, after = task.splits["test"], base.outputs.get("test"), tuned.outputs["test"]
     if not before or not after or task.kind == "language_modelling":  # a text goes on in many ways: none is better for being like its own
         return None
@@ -136,7 +154,7 @@ def _changed(task: Task, base: Judgement, tuned: Judgement) -> dict[str, Any] | 
     return changed(pick(test.examples, rows), pick(before, rows), pick(after, rows), pick(test.references, rows))
 
 
-def _samples(task: Task, base: Judgement, tuned: Judgement) -> list[dict[str, Any]]:
+def _samples(task: Measurable, base: Judgement, tuned: Judgement) -> list[dict[str, Any]]:
     samples = [
         {"prompt": prompt, "reference": None, "base": before, "tuned": after}
         for prompt, before, after in zip(task.recipe.evaluate.prompts, base.answers, tuned.answers, strict=False)
@@ -177,10 +195,12 @@ def _preview(task: Task) -> list[dict[str, Any]]:
     return shown
 
 
-def _data(task: Task) -> dict[str, Any]:
-    data = inspect(Splits(task.data.train, task.data.validation, task.data.test), task.encoded, task.data.facts)
+def data_facts(task: Measurable, encoded: Mapping[str, EncodedFacts]) -> dict[str, Any]:
+    """Of every split and domain; `encoded`: those that a tokenizer of this machine has read."""
+    data = inspect(Splits(task.data.train, task.data.validation, task.data.test), encoded, task.data.facts)
     for name, examples in task.data.domains.items():
-        alone = inspect(Splits(list(examples), [], []), {"train": task.encoded[name]}, {"train": task.data.facts[name]})
+        own = {"train": encoded[name]} if name in encoded else {}
+        alone = inspect(Splits(list(examples), [], []), own, {"train": task.data.facts[name]})
         data["splits"][name] = alone["splits"]["train"]
     return data
 
@@ -208,7 +228,7 @@ def _cost(task: Task, directory: RunDirectory, fit: Fit, planned: Plan, ways: Wa
 
 
 def _warnings(task: Task, curves: Mapping[str, Any], fit: Fit) -> list[str]:
-    found = list(task.data.warnings)
+    found = list[str]()
     losses = [step["loss"] for step in curves["train"]]
     if len(losses) > 1 and (last := sum(losses[-5:]) / len(losses[-5:])) > 1.5 * losses[0]:
         found.append(f"The training loss rose from {losses[0]:.3g} to {last:.3g}: lower train.learning_rate.")
@@ -219,23 +239,12 @@ def _warnings(task: Task, curves: Mapping[str, Any], fit: Fit) -> list[str]:
     if curves["overfitting"]["found"]:
         found.append(curves["overfitting"]["text"])
     found += dict.fromkeys(f"{note}." for facts in task.encoded.values() for note in facts.notes)
-    if task.kind == "generation" and not task.recipe.evaluate.generate_limit:
-        found.append("evaluate.generate_limit is 0: no answers were written, so the metrics of text are missing.")
-    if isinstance(task.objective, HeadObjective) and task.recipe.evaluate.prompts:
-        found.append(f"evaluate.prompts: a model of {task.objective_name} answers no prompts; they were passed over.")
     if task.num_prompts_cut:
         found.append(
             f"{task.num_prompts_cut} prompts were longer than the model takes: their oldest tokens were left out when it answered them."
         )
     if not task.splits["validation"].rows:
         found.append("No validation split: the weights of the last step were kept, and over-fitting could not be seen.")
-    num_test = len(task.splits["test"].examples)
-    if not num_test:
-        found.append("No test split: nothing was measured on unseen data.")
-    elif num_test < _FEW_ROWS:
-        found.append(
-            f"The test split has {num_test} rows: what is resampled of fewer than {_FEW_ROWS} gets intervals that are too narrow, and only a very large difference shows."
-        )
     if added := len(new_token_ids(task.model.trunk)):
         found.append(
             f"The base was judged as it came, without the {added:,} tokens that the tuned model has beside. Bits per byte of the two can be compared; "
@@ -247,6 +256,22 @@ def _warnings(task: Task, curves: Mapping[str, Any], fit: Fit) -> list[str]:
         )
     if task.recipe.model.trust_remote_code:
         found.append(f"The model's own Python code was run (model.trust_remote_code, revision {task.recipe.model.revision}).")
+    return found
+
+
+def row_warnings(task: Measurable) -> list[str]:
+    """What is to be said of the rows, whoever answers them."""
+    found, num_test = list(task.data.warnings), len(task.splits["test"].examples)
+    if task.kind == "generation" and not task.recipe.evaluate.generate_limit:
+        found.append("evaluate.generate_limit is 0: no answers were written, so the metrics of text are missing.")
+    if isinstance(task.objective, HeadObjective) and task.recipe.evaluate.prompts:
+        found.append(f"evaluate.prompts: a model of {task.objective_name} answers no prompts; they were passed over.")
+    if not num_test:
+        found.append("No test split: nothing was measured on unseen data.")
+    elif num_test < _FEW_ROWS:
+        found.append(
+            f"The test split has {num_test} rows: what is resampled of fewer than {_FEW_ROWS} gets intervals that are too narrow, and only a very large difference shows."
+        )
     return found
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tunesmith.app.interruption import Interruption
 from tunesmith.app.learned import learned, require_language_model, require_trained
 from tunesmith.app.suites.choosing import choose, require_lm_eval
+from tunesmith.core.addresses import is_endpoint
 from tunesmith.core.errors import Interrupted, UsageError
 from tunesmith.core.events import Event, Notice, Stage, Warned
 from tunesmith.core.files import folders_made, staged_folder, write_json
@@ -66,9 +67,7 @@ def evaluate(
         raise UsageError(f"--limit {limit}: expected at least 1.")
     if num_fewshot is not None and num_fewshot < 0:
         raise UsageError(f"--num-fewshot {num_fewshot}: expected at least 0.")
-    run = target if isinstance(target, RunDirectory) else run_named(target)
-    if run is not None:
-        _require_own_model(run)
+    run = _run_of(target)
     place = _place(out, run.id if run is not None else str(target))
     chosen = choose(suites)
     started = time.monotonic()
@@ -114,11 +113,19 @@ def _of_model(name: str) -> _Subject:
     return _Subject(name, load)
 
 
-def _require_own_model(run: RunDirectory) -> None:
-    """Raises: UsageError, RunError, where a run trained no language model."""
-    known = learned(run)
-    require_language_model(known.kind)
-    require_trained(known, run.id)
+def _run_of(target: str | RunDirectory) -> RunDirectory | None:
+    """The run that is named; None where it is a model. Raises: UsageError, RunError, where a run trained no language model, or nothing is here."""
+    if is_endpoint(str(target)):
+        raise UsageError(
+            f"{target}: suites ask how likely answers are, which an endpoint does not tell. Measure it on your own rows: tunesmith tune RECIPE model={target} "
+            "method=none context=few_shot."
+        )
+    run = target if isinstance(target, RunDirectory) else run_named(target)
+    if run is not None:
+        known = learned(run)
+        require_language_model(known.kind)
+        require_trained(known, run.id)
+    return run
 
 
 def _of_run(run: RunDirectory, with_base: bool) -> list[_Subject]:

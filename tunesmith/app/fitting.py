@@ -13,6 +13,9 @@ from tunesmith.recipe import Recipe
 
 __all__ = ["fitting_metrics", "is_per_token", "make_metrics", "measured_metrics", "recorded_metric", "selection"]
 
+_OF_LIKELIHOODS = ("nll", "masked", "probabilities")
+"""What metrics need that an endpoint's answers do not have."""
+
 
 def fitting_metrics(objective: Objective, examples: Sequence[Example], *, is_mixed: bool) -> list[str]:
     """Names of metrics, also of those that are measured on request only; the one that a report leads with first.
@@ -33,12 +36,26 @@ def fitting_metrics(objective: Objective, examples: Sequence[Example], *, is_mix
 
 
 def measured_metrics(recipe: Recipe, name: str, objective: Objective, data: PreparedData) -> list[str]:
-    """The metrics of all test rows together. Raises: RecipeError, for one that fits neither them nor a set of the mixture, or refuses its options."""
+    """The metrics of all test rows together; of a model behind an endpoint those alone that read what it says.
+
+    Raises: RecipeError, for one that fits neither them nor a set of the mixture, needs likelihoods of a model behind an endpoint, or refuses its options.
+    """
     fitting = fitting_metrics(objective, data.rows, is_mixed=bool(data.sets))
+    if recipe.model.is_endpoint:
+        fitting = [one for one in fitting if registry.load("metric", one).needs not in _OF_LIKELIHOODS]
+        if not fitting:
+            raise RecipeError(
+                f"{recipe.name}: objective: {name} is measured by likelihoods, which an endpoint does not give. Use labelled texts, pairs or conversations."
+            )
     by_set = [[example for example in data.rows if example.origin.task == one] for one in data.sets]
     known = {*fitting, *(metric for examples in by_set for metric in fitting_metrics(objective, examples, is_mixed=True))}
     asked = [spec.name for spec in recipe.evaluate.metrics or ()]
     for wanted in asked:
+        if recipe.model.is_endpoint and registry.load("metric", wanted).needs in _OF_LIKELIHOODS:
+            raise RecipeError(
+                f"{recipe.name}: evaluate.metrics: {wanted} is made of likelihoods, which an endpoint does not give. Leave it out, of a comparison for this "
+                "arm alone: evaluate.metrics=[...]."
+            )
         if wanted not in known:
             raise RecipeError(
                 f"{recipe.name}: evaluate.metrics: {wanted} does not fit the objective {name}. Fitting: {', '.join(sorted(known))}."

@@ -1,9 +1,9 @@
 """What stands in a model's context is chosen on validation rows, before anything is trained: then the model is trained so, where the recipe trains, and judged so."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from statistics import fmean
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from tunesmith.app.fitting import fitting_metrics, make_metrics
 from tunesmith.app.judged import Judgement, judge, judge_zero_shot
 from tunesmith.app.judging import EncodedSplit, choose, score, zero_shot
 from tunesmith.app.kept_index import check_searched, indexing_seconds
+from tunesmith.app.measurable import Measurable
 from tunesmith.app.shots import Pool, Put, Shots, answer_room, longest_of, strategy_of
 from tunesmith.app.task import Say, Task, label_texts, rows_to_answer
 from tunesmith.core.context import Strategy, Variant
@@ -18,12 +19,26 @@ from tunesmith.core.errors import DataError, RecipeError, TunesmithError
 from tunesmith.core.events import Notice, Progress
 from tunesmith.core.examples import Conversation
 from tunesmith.core.types import Example, HeadObjective, Labelled, Metric, Output
-from tunesmith.data import EncodedFacts, TextEncoder, chosen, encode
+from tunesmith.data import ChatEncoder, EncodedFacts, TextEncoder, chosen, encode
 from tunesmith.evaluation.score import evaluate_metric, text_of
 from tunesmith.model.source import Request, resolve
 from tunesmith.report.numbers import numbered
 
-__all__ = ["InContext", "check_context", "in_context", "judge_in_context", "largest_context", "shown_in"]
+__all__ = [
+    "InContext",
+    "check_asked",
+    "check_context",
+    "choice_facts",
+    "choose_variant",
+    "in_context",
+    "judge_in_context",
+    "largest_context",
+    "num_short",
+    "shown_in",
+    "worded",
+]
+
+E = TypeVar("E", bound=TextEncoder | ChatEncoder)
 
 _MOST_ROWS = 2000
 """Training rows whose answers say how long answers are."""
@@ -47,15 +62,21 @@ class InContext:
 
 
 def check_context(task: Task) -> None:
-    """Raises: RecipeError, where model, data or objective are none that a context could help; UsageError, where an index that it names is not there, or made by another encoder."""
-    recipe, facts = task.recipe, task.model.facts
-    if recipe.context is None:
+    """Raises: RecipeError, where the model is none that a context could help; as `check_asked`."""
+    facts = task.model.facts
+    if task.recipe.context is None:
         return
-    where = f"{recipe.name}: context"
     if not facts.has_lm_head or facts.is_encoder_decoder:
         raise RecipeError(
-            f"{where}: {facts.name} does not go on with a text, so that what stands before a question says nothing to it. Use a causal language model, or train without it: context=null."
+            f"{task.recipe.name}: context: {facts.name} does not go on with a text, so that what stands before a question says nothing to it. Use a causal language model, or train without it: context=null."
         )
+    check_asked(task)
+
+
+def check_asked(task: Measurable) -> None:
+    """Raises: RecipeError, where data or objective are none that a context could help; UsageError, where an index that it names is not there, or made by another encoder."""
+    recipe = task.recipe
+    where = f"{recipe.name}: context"
     if task.data.sets:
         raise RecipeError(f"{where}: is for one data set, and data.mix has {len(task.data.sets)}. Name one as data.train.")
     if task.kind not in ("classification", "generation") or not isinstance(task.data.rows[0], Conversation):
@@ -68,7 +89,7 @@ def check_context(task: Task) -> None:
         )
     if recipe.data.loss_on == "all":
         raise RecipeError(f"{where}: data.loss_on: all would measure how likely the context itself is. Leave data.loss_on out.")
-    strategy = strategy_of(task.recipe)
+    strategy = strategy_of(recipe)
     if strategy.calibrate and task.kind != "classification":
         raise RecipeError(f"{where}.calibrate: is for labels, and {task.objective_name} asks for text. Leave it out.")
     _check_named(task, strategy, where)
@@ -80,11 +101,11 @@ def check_context(task: Task) -> None:
         )
 
 
-def _check_named(task: Task, strategy: Strategy, where: str) -> None:
+def _check_named(task: Measurable, strategy: Strategy, where: str) -> None:
     """Raises: RecipeError, for a wording that does not fit the rows, or an encoder that is not there."""
     for template in {variant.template: None for variant in strategy.variants() if variant.template is not None}:
         try:
-            _encoder(task, template).prompt(task.data.rows[0])
+            worded(task.encoder, template).prompt(task.data.rows[0])
         except RecipeError as error:
             raise RecipeError(str(error).replace("data.template", f"{where}.templates")) from None
     if strategy.embedding_model:
@@ -101,20 +122,11 @@ def in_context(task: Task, kept: tuple[Shots, list[dict[str, Any]]] | None, say:
         kept: what was chosen and tried before, which is taken in place.
     Raises: DataError, RecipeError.
     """
-    shots, tried = kept or _chosen(task, say)
+    metric = _metric(task)
+    shots, tried = kept or choose_variant(task, _room(task), metric[1], lambda shots, rows: _tried(task, shots, rows, metric), say)
     shown, put = _shown(task, shots, say)
-    name, metric = _metric(task)
     about = {
-        "strategy": task.recipe.context.name if task.recipe.context else "",
-        "choose_by": getattr(shots.strategy, "choose_by", None),
-        "index": shots.strategy.index or shots.strategy.documents or None,
-        "index_seconds": indexing_seconds(shots.searched()) if shots.strategy.documents else None,
-        "chosen": asdict(shots.variant),
-        "calibrate": shots.strategy.calibrate,
-        "metric": name,
-        "higher_is_better": metric.higher_is_better is True,
-        "validation_rows": min(shots.strategy.validation_rows, len(task.splits["validation"].examples)) if tried else 0,
-        "tried": tried,
+        **choice_facts(task, shots, tried, metric),
         **_sizes(task, put),
         "num_cut": max(0, shown.encoded["test"].num_cut - task.encoded["test"].num_cut),
     }
@@ -130,28 +142,52 @@ def largest_context(task: Task, say: Say) -> Task:
     """The task as the model reads it in the way that takes most, of those that could be chosen: for a plan, which asks no model."""
     strategy = strategy_of(task.recipe)
     *_, variant = strategy.variants()
-    pool = _pool(task, _encoder(task, variant.template), _pool_examples(task, strategy))
+    pool = _pool(task, worded(task.encoder, variant.template), _pool_examples(task, strategy))
     return shown_in(task, Shots(strategy, variant, pool, task.recipe.seed, _room(task), tuple(task.encoder.labels)), say)
 
 
-def _chosen(task: Task, say: Say) -> tuple[Shots, list[dict[str, Any]]]:
-    """The best of the ways to ask, and what each of them reached; nothing is tried where there is one alone."""
+def choose_variant(
+    task: Measurable, room: int, metric: Metric, try_one: Callable[[Shots, Sequence[Example]], Mapping[str, Any]], say: Say
+) -> tuple[Shots, list[dict[str, Any]]]:
+    """The way to ask that is best on validation rows, and what each that was tried came to; none was where there is one alone.
+
+    Args:
+        room: the most tokens of a prompt.
+        try_one: asks rows in one way; gives `value`, by the metric, and what else is to be told of it.
+    """
     strategy = strategy_of(task.recipe)
     variants, examples = strategy.variants(), _pool_examples(task, strategy)
-    shots = Shots(strategy, variants[0], Pool(), task.recipe.seed, _room(task), tuple(task.encoder.labels))
+    shots = Shots(strategy, variants[0], Pool(), task.recipe.seed, room, tuple(task.encoder.labels))
     if strategy.documents:
         shots.searched(say)
-    pools = {template: _pool(task, _encoder(task, template), examples) for template in {variant.template: None for variant in variants}}
-    if len(variants) == 1:
-        return shots.of(variants[0], pools[variants[0].template]), []
-    tried, metric = list[dict[str, Any]](), _metric(task)
-    rows = _first(task.splits["validation"].examples, strategy.validation_rows)
-    for number, variant in enumerate(variants):
-        say(Progress("ways to ask", number, len(variants)))
-        tried.append(asdict(variant) | _tried(task, shots.of(variant, pools[variant.template]), rows, metric))
-    best = variants[_best([one["value"] for one in tried], higher_is_better=metric[1].higher_is_better is True)]
-    say(Notice(f"of {len(variants)} ways to ask, validation is best with {_named(best)}."))
-    return shots.of(best, pools[best.template]), tried
+    templates = {variant.template: None for variant in variants}
+    pools = {template: _pool(task, worded(task.encoder, template), examples) for template in templates}
+    variant, tried = variants[0], list[dict[str, Any]]()
+    if len(variants) > 1:
+        rows = _first(task.splits["validation"].examples, strategy.validation_rows)
+        for number, one in enumerate(variants):
+            say(Progress("ways to ask", number, len(variants)))
+            tried.append({**asdict(one), **try_one(shots.of(one, pools[one.template]), rows)})
+        variant = variants[_best([one["value"] for one in tried], higher_is_better=metric.higher_is_better is True)]
+        say(Notice(f"of {len(variants)} ways to ask, validation is best with {_named(variant)}."))
+    return shots.of(variant, pools[variant.template]), tried
+
+
+def choice_facts(task: Measurable, shots: Shots, tried: Sequence[Mapping[str, Any]], metric: tuple[str, Metric]) -> dict[str, Any]:
+    """What was chosen, and by what, as report.json's `context` has it."""
+    strategy = shots.strategy
+    return {
+        "strategy": task.recipe.context.name if task.recipe.context else "",
+        "choose_by": getattr(strategy, "choose_by", None),
+        "index": strategy.index or strategy.documents or None,
+        "index_seconds": indexing_seconds(shots.searched()) if strategy.documents else None,
+        "chosen": asdict(shots.variant),
+        "calibrate": strategy.calibrate,
+        "metric": metric[0],
+        "higher_is_better": metric[1].higher_is_better is True,
+        "validation_rows": min(strategy.validation_rows, len(task.splits["validation"].examples)) if tried else 0,
+        "tried": list(tried),
+    }
 
 
 def judge_in_context(chosen: InContext, say: Say) -> Judgement:
@@ -162,12 +198,12 @@ def judge_in_context(chosen: InContext, say: Say) -> Judgement:
     return judge(shown, say, asked=lambda prompts: shots.put(prompts, shown.encoder).examples)
 
 
-def _rows(task: Task) -> Sequence[Example]:
+def _rows(task: Measurable) -> Sequence[Example]:
     """The training rows, also where documents are learned in their place."""
     return task.splits["train"].examples if task.recipe.data.documents is None else task.data.rows
 
 
-def _pool_examples(task: Task, strategy: Strategy) -> list[Example]:
+def _pool_examples(task: Measurable, strategy: Strategy) -> list[Example]:
     train = _rows(task)
     count = min(strategy.pool_rows, len(train))
     if not count:
@@ -176,7 +212,7 @@ def _pool_examples(task: Task, strategy: Strategy) -> list[Example]:
     return list(chosen(train, sorted(int(place) for place in drawn)))
 
 
-def _pool(task: Task, encoder: TextEncoder, examples: Sequence[Example]) -> Pool:
+def _pool(task: Measurable, encoder: TextEncoder | ChatEncoder, examples: Sequence[Example]) -> Pool:
     turns, labels, texts = list[Any](), list[str](), list[str]()
     # where a head would be read, the labels' words are scored; a language model that learned labels as answers is asked for their names
     words = (
@@ -197,8 +233,9 @@ def _pool(task: Task, encoder: TextEncoder, examples: Sequence[Example]) -> Pool
     return Pool(turns, labels, texts)
 
 
-def _encoder(task: Task, template: str | None) -> TextEncoder:
-    return task.encoder if template is None else replace(task.encoder, template=template)
+def worded(encoder: E, template: str | None) -> E:
+    """The encoder with another wording. `template`: None: its own."""
+    return encoder if template is None else replace(encoder, template=template)
 
 
 def _first(examples: Sequence[Example], count: int) -> list[Example]:
@@ -217,13 +254,13 @@ def _metric(task: Task) -> tuple[str, Metric]:
 
 
 def _tried(task: Task, shots: Shots, rows: Sequence[Example], metric: tuple[str, Metric]) -> dict[str, Any]:
-    encoder = _encoder(task, shots.variant.template)
+    encoder = worded(task.encoder, shots.variant.template)
     put = shots.put(rows, encoder)
     shown = replace(task, encoder=encoder, splits={}, encoded={})
     outputs, kept = _outputs(shown, put.examples, calibrate=shots.strategy.calibrate)
     references = [_reference(shown, example) for example in kept]
     found = evaluate_metric(metric[1], kept, outputs, references, seed=task.recipe.seed).interval
-    return {**asdict(found), "tokens": fmean(put.num_tokens), "num_short": _num_short(put)}
+    return {**asdict(found), "tokens": fmean(put.num_tokens), "num_short": num_short(put)}
 
 
 def _outputs(task: Task, examples: Sequence[Example], *, calibrate: bool) -> tuple[list[Output], Sequence[Example]]:
@@ -248,7 +285,7 @@ def _encoded(task: Task, examples: Sequence[Example], references: Sequence[str],
 
 def _shown(task: Task, shots: Shots, say: Say) -> tuple[Task, Put]:
     """The task as the model reads it, training and validation rows too where it trains, and what stands before the test rows."""
-    encoder = _encoder(task, shots.variant.template)
+    encoder = worded(task.encoder, shots.variant.template)
     shown = replace(task, encoder=encoder, splits=dict(task.splits), encoded=dict(task.encoded))
     puts = dict[str, Put]()
     learned = ("train",) if task.recipe.trains and task.recipe.data.documents is None else ()  # a document asks nothing
@@ -295,11 +332,12 @@ def _sizes(task: Task, put: Put) -> dict[str, Any]:
         "tokens": {"mean": fmean(put.num_tokens), "max": max(put.num_tokens)},
         "plain_tokens": {"mean": fmean(plain), "max": max(plain)},
         "num_left_out": sum(put.num_left_out),
-        "num_short": _num_short(put),
+        "num_short": num_short(put),
     }
 
 
-def _num_short(put: Put) -> int:
+def num_short(put: Put) -> int:
+    """Questions that something had no room before."""
     return sum(num > 0 for num in put.num_left_out)
 
 

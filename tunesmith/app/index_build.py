@@ -16,9 +16,11 @@ from tunesmith.core.files import write_json
 from tunesmith.core.passages import Passage, PassageStore
 from tunesmith.data.library import Document, Unread, read_library
 
-__all__ = ["build_index"]
+__all__ = ["PASSAGE_TOKENS", "build_index"]
 
-_DEFAULTS: Mapping[str, Any] = {"model": "minilm-l6", "passage_tokens": 200, "overlap_tokens": 40}
+PASSAGE_TOKENS = 200
+"""Of a passage, where nobody says another length."""
+_DEFAULTS: Mapping[str, Any] = {"model": "minilm-l6", "passage_tokens": PASSAGE_TOKENS, "overlap_tokens": 40}
 _BATCH_PASSAGES = 512
 """That are put into the store at once."""
 _LENGTHS = ("passage_tokens", "overlap_tokens")

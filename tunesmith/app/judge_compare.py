@@ -7,9 +7,10 @@ from typing import Any
 from tunesmith.app.interruption import Interruption
 from tunesmith.app.judged import Judgement
 from tunesmith.app.judges import judge_named
+from tunesmith.app.measurable import Measurable
 from tunesmith.app.pairwise import Judged, agreement_file, document, judge_pairs
 from tunesmith.app.predictions import read_predictions
-from tunesmith.app.task import Say, Task
+from tunesmith.app.task import Say
 from tunesmith.core.errors import RecipeError, RunError, TunesmithError
 from tunesmith.core.events import Event, Progress, Stage, Warned
 from tunesmith.core.run import RunDirectory
@@ -21,7 +22,7 @@ __all__ = ["NAMED", "compare_runs", "judge_tuned", "require_answers"]
 NAMED: Mapping[Verdict, str] = {"first": "base", "second": "tuned", "tie": "tie"}
 
 
-def require_answers(task: Task) -> None:
+def require_answers(task: Measurable) -> None:
     """Raises: RecipeError, where the recipe has a judge, and its model gives no answers that could be compared."""
     if task.recipe.evaluate.judge and task.kind != "generation":
         raise RecipeError(
@@ -29,7 +30,7 @@ def require_answers(task: Task) -> None:
         )
 
 
-def judge_tuned(task: Task, base: Judgement, tuned: Judgement, say: Say) -> tuple[dict[str, Any] | None, dict[int, str]]:
+def judge_tuned(task: Measurable, base: Judgement, tuned: Judgement, say: Say) -> tuple[dict[str, Any] | None, dict[int, str]]:
     """`judge` of report.json, and which side is better of each test row that was judged: `base`, `tuned` or `tie`.
 
     None where the recipe asks for no judge, or nothing was answered. A judge that fails costs no run: its error stands in place of its verdicts.

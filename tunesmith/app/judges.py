@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import threading
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from time import monotonic, sleep
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from tunesmith.app.concurrent import as_they_come
-from tunesmith.core.endpoint import Endpoint, Reply
+from tunesmith.app.kept_answers import Answer, KeptAnswers
+from tunesmith.core.addresses import ENDPOINT_PREFIX, is_endpoint
+from tunesmith.core.endpoint import Endpoint
 from tunesmith.core.errors import FetchError, ModelError
-from tunesmith.core.files import cache_folder, hash_of, write_json
 from tunesmith.core.types import Choice, Message, Origin
 from tunesmith.evaluation.pairwise import BEST, EXPLAINED, Letter, read_letter
 
-__all__ = ["ENDPOINT_PREFIX", "Heard", "Judge", "Tick", "WhyNot", "judge_named"]
+__all__ = ["Heard", "Judge", "Tick", "WhyNot", "judge_named"]
 
-ENDPOINT_PREFIX = "openai:"
 _AT_A_TIME = 4
 """Questions that an endpoint is sent without waiting for the one before."""
 _MOST_FAILURES = 3
@@ -66,7 +62,7 @@ def judge_named(name: str, *, requests_per_minute: int | None = None) -> Judge:
 
     Raises: UsageError, ModelError, FetchError.
     """
-    if name.startswith(ENDPOINT_PREFIX):
+    if is_endpoint(name):
         return EndpointJudge(Endpoint.named(name.removeprefix(ENDPOINT_PREFIX), what="judge"), requests_per_minute)
     return LocalJudge(name)
 
@@ -78,7 +74,7 @@ class EndpointJudge:
 
     def __init__(self, endpoint: Endpoint, requests_per_minute: int | None = None) -> None:
         """`requests_per_minute`: the most that are sent; None: as fast as it answers."""
-        self._endpoint, self._pace, self.trouble = endpoint, _Pace(60 / requests_per_minute if requests_per_minute else 0.0), ""
+        self._endpoint, self._answers, self.trouble = endpoint, KeptAnswers(endpoint, requests_per_minute), ""
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -88,7 +84,7 @@ class EndpointJudge:
     def ask(self, questions: Sequence[str], tick: Tick) -> list[Heard]:
         """As `Judge.ask`; after three in a row without an answer no more is sent."""
         found, num_failures = [Heard(None, "unanswered")] * len(questions), 0
-        replies = as_they_come(lambda place: self._reply(questions[place]), len(questions), _AT_A_TIME)
+        replies = as_they_come(lambda place: self._answer(questions[place]), len(questions), _AT_A_TIME)
         with contextlib.closing(replies):
             for count, (place, reply) in enumerate(replies, start=1):
                 if isinstance(reply, FetchError):
@@ -98,47 +94,18 @@ class EndpointJudge:
                 elif isinstance(reply, Exception):
                     raise reply
                 else:
-                    found[place], num_failures = self._heard(reply), 0
+                    found[place], num_failures = self._heard(reply.text), 0
                 tick(count)
         return found
 
-    def _heard(self, reply: Reply) -> Heard:
-        letter = read_letter(reply.text)
+    def _heard(self, text: str) -> Heard:
+        letter = read_letter(text)
         if letter is None:
-            self.trouble = f"it said {' '.join(reply.text.split())[:200]!r}"
+            self.trouble = f"it said {' '.join(text.split())[:200]!r}"
         return Heard(letter, None if letter else "unreadable")
 
-    def _reply(self, question: str) -> Reply:
-        options = {"max_tokens": _MOST_TOKENS, "temperature": 0.0, "top_p": 1.0, "seed": 0}
-        file = cache_folder("judge") / f"{hash_of(self.facts, question, options)}.json"
-        kept = _kept(file)
-        if kept is not None:
-            return kept
-        self._pace.wait()
-        reply = self._endpoint.chat([Message("user", question)], **options)  # type: ignore[arg-type]
-        write_json(file, asdict(reply))
-        return reply
-
-
-def _kept(file: Path) -> Reply | None:
-    try:
-        return Reply(**json.loads(file.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):  # not asked yet, or a damaged file: ask again
-        return None
-
-
-class _Pace:
-    """Lets threads through one after the other, so many seconds apart."""
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds, self._next, self._lock = seconds, 0.0, threading.Lock()
-
-    def wait(self) -> None:
-        with self._lock:
-            now = monotonic()
-            start = max(now, self._next)
-            self._next = start + self._seconds
-        sleep(start - now)
+    def _answer(self, question: str) -> Answer:
+        return self._answers.answer([Message("user", question)], max_tokens=_MOST_TOKENS)
 
 
 class LocalJudge:

@@ -4,6 +4,7 @@ import contextlib
 import os
 import platform
 import sys
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -46,13 +47,17 @@ _PACKAGES = (
 
 def versions() -> dict[str, str]:
     """Python, tunesmith, and the packages that a result depends on."""
-    found = {"python": platform.python_version(), "tunesmith": __version__}
-    for name in _PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
+    installed = {name: found for name in _PACKAGES if (found := _installed(name)) is not None}
+    return {"python": platform.python_version(), "tunesmith": __version__, **installed}
+
+
+@cache
+def _installed(name: str) -> str | None:
+    """Its version, read once a process: it takes milliseconds."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
 
 
 _CGROUP_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))

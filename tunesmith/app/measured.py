@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, TypeVar
 
-from tunesmith.app.earlier import earlier_heads
 from tunesmith.app.fitting import fitting_metrics, is_per_token, make_metrics
 from tunesmith.app.judged import Judgement
 from tunesmith.app.judging import EncodedSplit
+from tunesmith.app.measurable import Measurable
 from tunesmith.app.plan import step_plan
 from tunesmith.app.task import Task
 from tunesmith.core import registry
@@ -16,14 +16,9 @@ from tunesmith.core.types import Choice, Example, HeadObjective, Labelled, Outpu
 from tunesmith.engine.packing import rows_seen
 from tunesmith.evaluation.score import compare, evaluate_metric, is_measured, unit_stats, usual
 
-__all__ = ["base_kind", "measured", "measured_tasks", "pick", "row_scores"]
+__all__ = ["measured", "measured_tasks", "pick", "row_scores"]
 
 T = TypeVar("T")
-
-
-def base_kind(task: Task) -> str:
-    """How the base model was asked: `zero_shot` for labels that it was never taught, `as_it_is` for what it does already."""
-    return "zero_shot" if task.kind == "classification" and not earlier_heads(task) else "as_it_is"
 
 
 def pick(items: Sequence[T], rows: Sequence[int]) -> list[T]:
@@ -31,7 +26,7 @@ def pick(items: Sequence[T], rows: Sequence[int]) -> list[T]:
     return [items[row] for row in rows]
 
 
-def measured(task: Task, split: EncodedSplit, base: Sequence[Output] | None, tuned: Sequence[Output]) -> dict[str, Any]:
+def measured(task: Measurable, split: EncodedSplit, base: Sequence[Output] | None, tuned: Sequence[Output]) -> dict[str, Any]:
     """`metrics` and `baselines` of a test split, a domain, or the test rows of a task."""
     metrics, baselines = dict[str, Any](), dict[str, dict[str, Any]]()
     names = _metrics_of(task, split.examples) if tuned else ()
@@ -41,7 +36,7 @@ def measured(task: Task, split: EncodedSplit, base: Sequence[Output] | None, tun
         metrics[name] = compare(metric, base or None, tuned, split.examples, split.references, seed=task.recipe.seed)
         has_head = isinstance(task.objective, HeadObjective)
         if has_head and base:
-            baselines.setdefault(base_kind(task), {})[name] = metrics[name]["base"]
+            baselines.setdefault(task.base_kind, {})[name] = metrics[name]["base"]
         constant = _constant(task, split.examples) if has_head or metric.needs == "label" else []
         if constant and (metric.needs != "probabilities" or constant[0].probabilities):
             found = evaluate_metric(metric, split.examples, constant, split.references, seed=task.recipe.seed).interval
@@ -50,7 +45,7 @@ def measured(task: Task, split: EncodedSplit, base: Sequence[Output] | None, tun
     return {"metrics": metrics, "baselines": baselines}
 
 
-def row_scores(task: Task, split: EncodedSplit, outputs: Sequence[Output]) -> list[dict[str, tuple[float, ...]]]:
+def row_scores(task: Measurable, split: EncodedSplit, outputs: Sequence[Output]) -> list[dict[str, tuple[float, ...]]]:
     """Of each row what it contributes to the metrics of `measured`, those of its own task in a mixture too: `Metric.value` makes these one number.
 
     What a question contributes to a `QuestionMetric` stands at its first row, and nothing at the others.
@@ -76,11 +71,11 @@ def row_scores(task: Task, split: EncodedSplit, outputs: Sequence[Output]) -> li
     return found
 
 
-def _metrics_of(task: Task, examples: Sequence[Example]) -> list[str]:
+def _metrics_of(task: Measurable, examples: Sequence[Example]) -> list[str]:
     return [name for name in _fitting(task, examples) if not (task.recipe.model.add_tokens and is_per_token(name))]
 
 
-def _fitting(task: Task, examples: Sequence[Example]) -> list[str]:
+def _fitting(task: Measurable, examples: Sequence[Example]) -> list[str]:
     if not task.data.sets and not any(isinstance(example, Choice) for example in examples):
         return task.metrics
     fitting = fitting_metrics(task.objective, examples, is_mixed=bool(task.data.sets))
@@ -88,7 +83,7 @@ def _fitting(task: Task, examples: Sequence[Example]) -> list[str]:
     return [name for name in wanted if name in fitting] if wanted else usual(fitting)
 
 
-def _constant(task: Task, examples: Sequence[Example]) -> list[Output]:
+def _constant(task: Measurable, examples: Sequence[Example]) -> list[Output]:
     """The best constant answer: of a mixture, that of the examples' own tasks; empty where answers are open."""
     tasks = {example.origin.task for example in examples}
     train = task.splits["train"].examples

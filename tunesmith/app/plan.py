@@ -18,7 +18,7 @@ from tunesmith.engine.packing import Part, StepPlan, rows_seen
 from tunesmith.engine.recomputing import checkpointed_layers
 from tunesmith.model.facts import flops_per_token, training_memory
 
-__all__ = ["Plan", "make_plan", "sizes", "step_plan", "training_tokens", "without_training"]
+__all__ = ["Plan", "RequestPlan", "make_plan", "sizes", "step_plan", "training_tokens", "without_training"]
 
 _EFFICIENCY = 0.5
 """Share of the matrix products' rate that training is assumed to reach."""
@@ -52,6 +52,30 @@ class Plan:
     """Of the whole run; None where no probe knows the model (`tunesmith advise` makes one)."""
     tasks: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Of each set of a mixture: its training rows, those of an epoch, their share, and those of the whole training."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {"schema": "tunesmith/plan/1", **asdict(self)}
+
+
+@dataclass(frozen=True, slots=True)
+class RequestPlan:
+    """What a run with a model behind an endpoint would ask, where no answer is kept."""
+
+    num_requests: int
+    most_tokens_out: int
+    """Where each answer is as long as it may be."""
+    budget_usd: float | None
+    recipe: str
+
+    @property
+    def train_seconds(self) -> float:
+        """None are spent on training."""
+        return 0.0
+
+    @property
+    def total_seconds(self) -> None:
+        """Nobody knows how fast the endpoint answers."""
 
     def to_dict(self) -> dict[str, Any]:
         """For `--json`."""

@@ -18,6 +18,7 @@ from tunesmith.data.prediction import columns_to_predict, example_to_predict
 from tunesmith.data.writing import text_writer
 
 if TYPE_CHECKING:
+    from tunesmith.app.remote_tuned import RemoteTuned
     from tunesmith.app.tuned import Tuned
 
 __all__ = ["predict_file"]
@@ -86,13 +87,12 @@ def predict_file(
                 raise UsageError(f"max_new_tokens: this run tuned {named(known.kind)}, which writes no text. Leave it out.")
             source = _examine(file, known, columns or {}, Quarantine() if skip_invalid else None, say)
             say(Stage("model", run.id))
-            from tunesmith.app.tuned import load_tuned  # torch is not imported before all that can be checked without it
-
-            tuned = load_tuned(run)
+            tuned = _loaded(run, known, say)
             say(Stage("predict", str(file)))
             with folders_made(out), staged_file(out) as staged:
                 summary = _write(tuned, source, staged, out.suffix, max_new_tokens, say)
                 interruption.while_busy(lambda: True)  # it is done: a signal comes too late
+            tuned.tell_of_cost(say)
             if source.invalid:
                 kept = out.with_name(f"{out.name}.invalid.jsonl")
                 write_quarantine(kept, source.invalid)
@@ -100,6 +100,16 @@ def predict_file(
         except Interrupted:
             raise Interrupted("interrupted; nothing was written.") from None
     return {"run": run.id, "file": str(file), "out": str(out), **summary, "num_invalid": len(source.invalid)}
+
+
+def _loaded(run: RunDirectory, known: Learned, say: Say) -> "Tuned | RemoteTuned":
+    if known.recipe.model.is_endpoint:
+        from tunesmith.app.remote_tuned import load_remote
+
+        return load_remote(run, say)
+    from tunesmith.app.tuned import load_tuned  # torch is not imported before all that can be checked without it
+
+    return load_tuned(run)
 
 
 def _check_out(out: Path, file: Path, overwrite: bool) -> None:
@@ -145,7 +155,7 @@ def _examine(file: Path, known: Learned, given: Mapping[str, str], quarantine: Q
     return _Input(file, known.format, located, list(columns), count, quarantine is not None, quarantine.rows if quarantine else [])
 
 
-def _write(tuned: "Tuned", source: _Input, staged: Path, suffix: str, max_new_tokens: int | None, say: Say) -> dict[str, Any]:
+def _write(tuned: "Tuned | RemoteTuned", source: _Input, staged: Path, suffix: str, max_new_tokens: int | None, say: Say) -> dict[str, Any]:
     added = _free_names(tuned, source.columns)
     if added[0] != added_columns(tuned.kind, ())[0]:
         say(Notice(f"{source.file} has a column of the usual name: what is predicted is in {', '.join(added)}"))
@@ -156,11 +166,11 @@ def _write(tuned: "Tuned", source: _Input, staged: Path, suffix: str, max_new_to
         for chunk in _chunks(source, min(_CHUNK, _CHUNK_GENERATED) if writes(tuned.kind) else _CHUNK):
             said = tuned.ask([example for _, example in chunk], max_new_tokens, _tick(say, count, source.num_rows))
             for (record, _), output in zip(chunk, said.outputs, strict=True):
-                write({**record, **dict(zip(added, added_values(tuned.kind, output, tuned.encoder.labels), strict=True))})
+                write({**record, **dict(zip(added, added_values(tuned.kind, output, tuned.classes), strict=True))})
             count, num_too_long, num_cut = count + len(chunk), num_too_long + said.num_too_long, num_cut + said.num_cut
     if num_too_long:
-        part = "end" if not writes(tuned.kind) or tuned.model.facts.is_encoder_decoder else "beginning"
-        say(Warned(f"{num_too_long:,} of {_rows(count)} {_were(num_too_long)} longer than the model reads; their {part} was left out."))
+        were = f"{num_too_long:,} of {_rows(count)} {_were(num_too_long)} longer than the model reads"
+        say(Warned(f"{were}; their {tuned.cut_part} was left out."))
     if num_cut:
         limit = max_new_tokens or tuned.recipe.evaluate.max_new_tokens
         say(
@@ -191,9 +201,9 @@ def _chunks(source: _Input, num_rows: int) -> Iterator[list[tuple[Record, Exampl
         yield chunk
 
 
-def _free_names(tuned: "Tuned", taken: Sequence[str]) -> list[str]:
+def _free_names(tuned: "Tuned | RemoteTuned", taken: Sequence[str]) -> list[str]:
     """Names of the columns to add, none of which the file has."""
-    usual = added_columns(tuned.kind, tuned.encoder.labels)
+    usual = added_columns(tuned.kind, tuned.classes)
     if usual == ["completion"] and "completion" in taken:
         usual = ["predicted_completion"]
     names, number = usual, 1

@@ -7,7 +7,7 @@ from typing import Any
 from tunesmith.app.base import is_answered
 from tunesmith.app.in_context import largest_context
 from tunesmith.app.machine import resident_bytes
-from tunesmith.app.plan import Plan
+from tunesmith.app.plan import Plan, RequestPlan
 from tunesmith.app.probe import known_rates, probed
 from tunesmith.app.retention import Retention
 from tunesmith.app.retention_sets import read_retention
@@ -27,11 +27,9 @@ def expected(task: Task, retention: Retention) -> Predicted:
     if known_rates(task, ["read"]) is None:
         return NOT_PREDICTED
     work = _work(task, retention)
-    rates = known_rates(task, passes_of(work))
-    if rates is None:
-        return NOT_PREDICTED
     give_back_freed_memory()
-    return predict(work, replace(rates, resident_bytes=resident_bytes(task.device)))
+    rates = known_rates(task, passes_of(work), resident_bytes(task.device))
+    return NOT_PREDICTED if rates is None else predict(work, rates)
 
 
 def calibrate(recipe: Recipe, say: Say) -> None:
@@ -55,7 +53,7 @@ def with_predictions(planned: Plan, found: Predicted) -> Plan:
     return replace(planned, train_seconds=found.train_seconds, peak_memory_bytes=memory, total_seconds=found.total_seconds)
 
 
-def predicted_seconds(planned: Plan, done: Sequence[Mapping[str, Any]]) -> float:
+def predicted_seconds(planned: Plan | RequestPlan, done: Sequence[Mapping[str, Any]]) -> float:
     """Seconds of an arm's whole run, corrected by how long arms before it took against what was predicted of them.
 
     Where no probe knows its model, those of the training by its plan, corrected alike, and of the rest what that took at most.

@@ -6,8 +6,8 @@ from dataclasses import asdict
 from typing import Any
 
 from tunesmith.app.judged import Judgement
+from tunesmith.app.measurable import Measurable
 from tunesmith.app.measured import row_scores
-from tunesmith.app.task import Task
 from tunesmith.core.errors import RunError
 from tunesmith.core.files import finite, write_text
 from tunesmith.core.run import RunDirectory
@@ -21,7 +21,7 @@ _SHOWN_CHARACTERS = 600
 """Of what a model was given to read."""
 
 
-def write_predictions(task: Task, directory: RunDirectory, base: Judgement, tuned: Judgement, better: Mapping[int, str]) -> None:
+def write_predictions(task: Measurable, directory: RunDirectory, base: Judgement, tuned: Judgement, better: Mapping[int, str]) -> None:
     """One line a row of the test split and of each domain, as docs/report-format.md describes it. `better`: what a judge said of test rows."""
     lines = []
     for name in ("test", *task.data.domains):

@@ -55,7 +55,6 @@ class _Measured:
     seconds_per_token: float
     bytes_per_token: float
     prepare_seconds: float
-    resident_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,17 +69,20 @@ class _Shown:
     num_steps: int = 0
 
 
-def known_rates(task: Task, passes: Collection[Pass]) -> Rates | None:
-    """What was measured before of the task's model on this machine, on rows cut alike; None, where one of the passes was not."""
+def known_rates(task: Task, passes: Collection[Pass], held_bytes: int = 0) -> Rates | None:
+    """What was measured before of the task's model on this machine, on rows cut alike; None, where one of the passes was not.
+
+    Args:
+        held_bytes: what the process holds with the model loaded; 0 where that is not known.
+    """
     found = {name: _read(_file(task, name)) for name in passes}
     kept = {name: one for name, one in found.items() if one is not None}
     if len(kept) < len(passes):
         return None
-    read = kept["read"]
     return Rates(
         prepare_seconds=min(one.prepare_seconds for one in kept.values()),
         seconds_per_token={name: one.seconds_per_token for name, one in kept.items()},
-        resident_bytes=read.resident_bytes,
+        resident_bytes=held_bytes,
         bytes_per_token={name: one.bytes_per_token for name, one in kept.items()},
     )
 
@@ -113,7 +115,7 @@ def _probe(recipe: Recipe, passes: Sequence[Pass]) -> dict[Pass, _Measured]:
         begin_peak_memory(task.device)
         shown = _PASSES[name](task)
         used = max(0, peak_memory_bytes(task.device) - before - shown.kept_bytes) if before else 0
-        found[name] = _Measured(shown.seconds_per_token, used / (shown.tokens * scattering(shown.num_steps)), prepared, before)
+        found[name] = _Measured(shown.seconds_per_token, used / (shown.tokens * scattering(shown.num_steps)), prepared)
     return found
 
 

@@ -1,13 +1,48 @@
-"""status.json of a run or a group, kept true whatever ends the work on it."""
+"""The files of a run that are there before it has done anything, and the status of a run or a group, kept true whatever ends the work on it."""
 
 import contextlib
+import json
+import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
+import torch
+
+from tunesmith.app.machine import machine_facts, versions
 from tunesmith.core.errors import DiskFull, Interrupted, RunError, TunesmithError
-from tunesmith.core.run import GroupDirectory, RunDirectory
+from tunesmith.core.files import write_json, write_text
+from tunesmith.core.run import GroupDirectory, RunDirectory, new_run_directory
+from tunesmith.data import InvalidRow, write_quarantine
+from tunesmith.recipe import Recipe, dump
 
-__all__ = ["recorded"]
+__all__ = ["begun", "check_same", "recorded"]
+
+
+def begun(
+    recipe: Recipe, device: torch.device, model_facts: Mapping[str, Any], data_facts: Mapping[str, Any], invalid: Sequence[InvalidRow]
+) -> RunDirectory:
+    """A run's directory with what is known before it starts; none at all where that cannot be written."""
+    directory = new_run_directory(recipe.name, Path(recipe.output_dir) if recipe.output_dir else None)
+    try:
+        write_text(directory.recipe, dump(recipe))
+        write_json(directory.environment, {"versions": versions(), "machine": machine_facts(device), "model": model_facts})
+        write_json(directory.data, data_facts)
+        if invalid:
+            write_quarantine(directory.quarantine, invalid)
+    except TunesmithError:
+        shutil.rmtree(directory.path, ignore_errors=True)
+        raise
+    return directory
+
+
+def check_same(directory: RunDirectory, data_facts: Mapping[str, Any]) -> None:
+    """Raises: RunError, where a run that is gone on with was begun with other data, or another model."""
+    if directory.read_json(directory.data) != json.loads(json.dumps(data_facts)):
+        raise RunError(
+            f"{directory.path}: its data or its model changed since it was begun; what it learned so far is not comparable. Start a new run."
+        )
 
 
 @contextlib.contextmanager

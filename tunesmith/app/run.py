@@ -11,6 +11,7 @@ from tunesmith.core.run import RunDirectory, find_run
 
 if TYPE_CHECKING:
     from tunesmith.app.learned import Learned
+    from tunesmith.app.remote_tuned import RemoteTuned
     from tunesmith.app.tuned import Tuned
     from tunesmith.core.events import Event
 
@@ -53,8 +54,12 @@ class Run:
         return learned(self.directory)
 
     @cached_property
-    def model(self) -> Tuned:
-        """The tuned model, loaded."""
+    def model(self) -> Tuned | RemoteTuned:
+        """The tuned model, loaded; of one behind an endpoint what it takes to ask it."""
+        if self._learned.recipe.model.is_endpoint:
+            from tunesmith.app.remote_tuned import load_remote
+
+            return load_remote(self.directory)
         from tunesmith.app.tuned import load_tuned
 
         return load_tuned(self.directory)

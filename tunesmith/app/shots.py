@@ -4,7 +4,7 @@ p examples to choose among    q questions    h hidden size
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
 from dataclasses import asdict, dataclass, field, replace
 from math import factorial
 from pathlib import Path
@@ -24,7 +24,7 @@ from tunesmith.core.files import hash_of, write_json
 from tunesmith.core.passages import Passage
 from tunesmith.core.run import RunDirectory
 from tunesmith.core.types import Call, Example, Message
-from tunesmith.data import TextEncoder
+from tunesmith.data import ChatEncoder, TextEncoder
 from tunesmith.evaluation.score import text_of
 from tunesmith.recipe import Recipe
 
@@ -52,7 +52,7 @@ class Put:
     num_left_out: list[int]
     """Of each question, how many examples and passages had no room."""
     num_tokens: list[int]
-    """Of each question as the model reads it."""
+    """Of each question as the model reads it; of one behind an endpoint a guess."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Shots:
         """Another way, of the same examples."""
         return replace(self, variant=variant, pool=pool)
 
-    def put(self, examples: Sequence[Example], encoder: TextEncoder, room: int | None = None) -> Put:
+    def put(self, examples: Sequence[Example], encoder: TextEncoder | ChatEncoder, room: int | None = None) -> Put:
         """Each question with its examples before it, the nearest last, and its passages above it, the best first. Where a prompt has no room, the farthest examples are
         left out, then the last passages.
 
@@ -88,15 +88,15 @@ class Shots:
             taken = [self._reordered(places) for places in taken]
         found = self._passages(texts)
         made = [self._with(*one) for one in zip(examples, taken, found, strict=True)]
-        lengths, left_out = [len(prompt) for prompt in encoder.prompts(made)], [0] * len(made)
+        lengths, left_out = _sizes(encoder, made), [0] * len(made)
         over = list(range(len(made)))
         while over := [row for row in over if lengths[row] > room and (taken[row] or found[row])]:
             for row in over:
                 taken[row], found[row] = (taken[row][:-1], found[row]) if taken[row] else (taken[row], found[row][:-1])
                 made[row] = self._with(examples[row], taken[row], found[row])
                 left_out[row] += 1
-            for row, prompt in zip(over, encoder.prompts([made[row] for row in over]), strict=True):
-                lengths[row] = len(prompt)
+            for row, length in zip(over, _sizes(encoder, [made[row] for row in over]), strict=True):
+                lengths[row] = length
         return Put(made, left_out, lengths)
 
     def places(self, texts: Sequence[str]) -> list[list[int]]:
@@ -164,6 +164,12 @@ class Shots:
         return replace(example, before=before, above=above(passages, cites=False) if passages else "")
 
 
+def _sizes(encoder: TextEncoder | ChatEncoder, examples: Sequence[Example]) -> list[int]:
+    """Tokens of each prompt."""
+    prompts: Sequence[Sized] = encoder.prompts(examples)
+    return list(map(len, prompts))
+
+
 def strategy_of(recipe: Recipe) -> Strategy:
     """The strategy of a recipe that has a context. Raises: UsageError, for an option out of its range."""
     assert recipe.context is not None
@@ -171,7 +177,7 @@ def strategy_of(recipe: Recipe) -> Strategy:
     return strategy
 
 
-def answer_room(encoder: TextEncoder, longest_answer: int) -> int:
+def answer_room(encoder: TextEncoder | ChatEncoder, longest_answer: int) -> int:
     """The most tokens of a prompt that leaves an answer its room; of a long answer half the window."""
     return encoder.max_length - min(longest_answer, encoder.max_length // 2)
 

@@ -12,11 +12,12 @@ from torch import nn
 
 from tunesmith.app.chosen_method import chosen_method
 from tunesmith.app.dataset import PreparedData, prepare_data
-from tunesmith.app.earlier import check_heads, earlier_head
+from tunesmith.app.earlier import check_heads, earlier_head, earlier_heads
 from tunesmith.app.fitting import measured_metrics, selection
 from tunesmith.app.folding import with_adapters
 from tunesmith.app.judging import EncodedSplit
 from tunesmith.app.machine import choose_device
+from tunesmith.app.measurable import BaseKind, Measurable
 from tunesmith.app.placing import changes_nothing, check_precision, leaves_frozen, placed
 from tunesmith.app.room import with_room
 from tunesmith.app.vocabulary import add_tokens
@@ -90,7 +91,7 @@ _OBJECTIVES: dict[type, str] = {
 
 @dataclass(slots=True)
 class Task:
-    """Everything that a run works with."""
+    """Everything that a run works with. Implements `Measurable`."""
 
     recipe: Recipe
     device: torch.device
@@ -117,6 +118,11 @@ class Task:
     def kind(self) -> str:
         """What the model learns to do: one of the values of `KINDS`."""
         return kind_of(self.objective)
+
+    @property
+    def base_kind(self) -> BaseKind:
+        """How the base is asked."""
+        return "zero_shot" if self.kind == "classification" and not earlier_heads(self) else "as_it_is"
 
 
 def kind_of(objective: Objective) -> str:
@@ -289,7 +295,7 @@ def prepare(recipe: Recipe, say: Say, model: LoadedModel | None = None) -> Task:
     return task
 
 
-def rows_to_answer(task: Task, examples: Sequence[Example]) -> list[int]:
+def rows_to_answer(task: Measurable, examples: Sequence[Example]) -> list[int]:
     """Places of the examples that a language model is to answer in its own words: the first `evaluate.generate_limit`, of a mixture those of each
     set, and none whose answers are given to choose among.
     """

@@ -1,6 +1,5 @@
 """Tune: recipe -> data -> model -> method -> objective -> engine -> evaluation -> report."""
 
-import json
 import shutil
 import time
 from collections.abc import Callable
@@ -17,11 +16,12 @@ from tunesmith.app.in_context import InContext, check_context, in_context, judge
 from tunesmith.app.interruption import Interruption
 from tunesmith.app.judge_compare import judge_tuned, require_answers
 from tunesmith.app.judged import judge
-from tunesmith.app.machine import begin_peak_memory, choose_device, machine_facts, versions
-from tunesmith.app.plan import Plan, make_plan, step_plan, without_training
+from tunesmith.app.machine import begin_peak_memory, choose_device
+from tunesmith.app.plan import Plan, RequestPlan, make_plan, step_plan, without_training
 from tunesmith.app.predicting import NOT_PREDICTED, expected, with_predictions
 from tunesmith.app.predictions import write_predictions
-from tunesmith.app.recording import recorded
+from tunesmith.app.recording import begun, check_same, recorded
+from tunesmith.app.remote_run import plan_remote, resume_remote, tune_remote
 from tunesmith.app.retention import Retention, ask
 from tunesmith.app.retention_sets import read_retention
 from tunesmith.app.run import Run
@@ -33,12 +33,11 @@ from tunesmith.app.validated import save_validated
 from tunesmith.app.validation import make_validator
 from tunesmith.app.ways import NO_WAYS, Ways, chosen_ways
 from tunesmith.comparison.cost_model import Predicted
-from tunesmith.core.errors import RunError, TunesmithError
+from tunesmith.core.errors import RunError
 from tunesmith.core.events import Event, Notice, Stage
-from tunesmith.core.files import write_json, write_text
-from tunesmith.core.run import RunDirectory, check_output_dir, new_run_directory
+from tunesmith.core.files import write_json
+from tunesmith.core.run import RunDirectory, check_output_dir
 from tunesmith.core.types import ParamGroup
-from tunesmith.data import write_quarantine
 from tunesmith.engine.head_first import fit_heads
 from tunesmith.engine.loop import TrainingPlan, TrainingState
 from tunesmith.engine.memory import give_back_freed_memory
@@ -64,9 +63,11 @@ def tune(recipe: Recipe, *, progress: Callable[[Event], None] | None = None) -> 
         recipe = anchored(recipe)
         if recipe.output_dir:
             check_output_dir(Path(recipe.output_dir))
+        if recipe.model.is_endpoint:
+            return tune_remote(recipe, say, started)
         task = _prepared(recipe, say)
         retention = read_retention(task)
-        directory = _begun(task)
+        directory = begun(recipe, task.device, _model_facts(task), _data_facts(task), task.data.invalid)
         return _run(task, directory, retention, interruption, say, started)
 
 
@@ -78,18 +79,20 @@ def resume(path: Path, *, progress: Callable[[Event], None] | None = None) -> Ru
         raise RunError(f"{path}: this run is finished. `tunesmith runs show {path}` shows it.")
     with Interruption() as interruption:
         say = interruption.checked(progress)
-        task = _prepared(load(directory.recipe), say)
-        if directory.read_json(directory.data) != json.loads(json.dumps(_data_facts(task))):
-            raise RunError(
-                f"{path}: its data or its model changed since it was begun; what it learned so far is not comparable. Start a new run."
-            )
+        recipe = load(directory.recipe)
+        if recipe.model.is_endpoint:
+            return resume_remote(recipe, directory, say, started)
+        task = _prepared(recipe, say)
+        check_same(directory, _data_facts(task))
         retention = read_retention(task)
         directory.set_status("running")
         return _run(task, directory, retention, interruption, say, started, resumed=True)
 
 
-def plan(recipe: Recipe) -> Plan:
-    """What `tune` would do and need: steps, tokens, memory, disk, time. Nothing is trained or written."""
+def plan(recipe: Recipe) -> Plan | RequestPlan:
+    """What `tune` would do and need: steps, tokens, memory, disk, time; of a model behind an endpoint the requests. Nothing is trained, sent or written."""
+    if recipe.model.is_endpoint:
+        return plan_remote(recipe, _silence)
     task = _prepared(recipe, _silence)
     found = expected(task, read_retention(task))
     if not recipe.trains:
@@ -127,22 +130,6 @@ def _prepared(recipe: Recipe, say: Say) -> Task:
     require_answers(task)
     check_context(task)
     return task
-
-
-def _begun(task: Task) -> RunDirectory:
-    """A run's directory with what is known before it starts; none at all where that cannot be written."""
-    recipe = task.recipe
-    directory = new_run_directory(recipe.name, Path(recipe.output_dir) if recipe.output_dir else None)
-    try:
-        write_text(directory.recipe, dump(recipe))
-        write_json(directory.environment, {"versions": versions(), "machine": machine_facts(task.device), "model": _model_facts(task)})
-        write_json(directory.data, _data_facts(task))
-        if task.data.invalid:
-            write_quarantine(directory.quarantine, task.data.invalid)
-    except TunesmithError:
-        shutil.rmtree(directory.path, ignore_errors=True)
-        raise
-    return directory
 
 
 def _run(

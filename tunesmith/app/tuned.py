@@ -11,7 +11,7 @@ from tunesmith.app.answers import asked, said
 from tunesmith.app.chosen_method import chosen_method
 from tunesmith.app.earlier import saved_heads
 from tunesmith.app.judging import choose, read_head, write_answers_to, zero_shot
-from tunesmith.app.learned import Learned, learned, require_head, require_language_model
+from tunesmith.app.learned import Learned, learned, require_head, require_language_model, writes
 from tunesmith.app.machine import choose_device
 from tunesmith.app.placing import leaves_frozen, place, placed
 from tunesmith.app.room import with_room
@@ -19,6 +19,7 @@ from tunesmith.app.shots import Put, Shots, answer_room, load_shots
 from tunesmith.app.task import label_texts, load_model, stop_tokens, text_encoder
 from tunesmith.app.vocabulary import add_saved_tokens
 from tunesmith.core import registry
+from tunesmith.core.events import Event
 from tunesmith.core.run import RunDirectory
 from tunesmith.core.types import Example, HeadObjective, Message, Method, Objective, Origin, Output, Prompt, Row
 from tunesmith.data import TextEncoder
@@ -64,6 +65,19 @@ class Tuned:
     objective: Objective
     shots: Shots | None = None
     """What stands before each question, where the run has a context."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """What a classifier's probabilities are of."""
+        return self.encoder.labels
+
+    @property
+    def cut_part(self) -> str:
+        """What is left out of a question that is longer than the model reads."""
+        return "end" if not writes(self.kind) or self.model.facts.is_encoder_decoder else "beginning"
+
+    def tell_of_cost(self, say: Callable[[Event], None]) -> None:
+        """Nothing: what a model of this machine answers costs no more than its time."""
 
     def ask(self, examples: Sequence[Example], max_new_tokens: int | None = None, tick: Callable[[int], None] = lambda done: None) -> Said:
         """What the head says, or completions of a language model. `tick` is told how many are done."""

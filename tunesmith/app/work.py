@@ -9,6 +9,7 @@ from statistics import fmean, pstdev
 from torch import nn
 
 from tunesmith.app.index import open_index
+from tunesmith.app.index_build import PASSAGE_TOKENS
 from tunesmith.app.placing import tried
 from tunesmith.app.plan import sizes, step_plan, training_tokens
 from tunesmith.app.retention import Retention
@@ -44,9 +45,8 @@ def counted(task: Task, retention: Retention, *, asks_base: bool, shown: Task | 
         base = base_work(task)
         read, written = read + base.read_tokens, written + base.written_tokens
     asked = _asked_at_once(learned, asks_base=asks_base)
-    kept = _AT_ONCE if written else 0
     work = _trained(learned) if task.recipe.trains else Work(kind="none")
-    return replace(work, read_tokens=read, written_tokens=written, batch_tokens=asked, kept_tokens=kept)
+    return replace(work, read_tokens=read, written_tokens=written, batch_tokens=asked, kept_tokens=_kept_tokens(learned))
 
 
 def base_work(task: Task) -> Work:
@@ -151,6 +151,15 @@ def _written(task: Task, answer_tokens: int) -> tuple[int, int]:
     return read, written + len(task.recipe.evaluate.prompts) * task.recipe.evaluate.max_new_tokens
 
 
+def _kept_tokens(task: Task) -> int:
+    """Of prompts and answers, the most that are kept at a time, as far as there are so many."""
+    if task.kind != "generation":
+        return 0
+    rows = task.splits["test"].rows
+    longest = round(_mean(sizes(rows))) + task.recipe.evaluate.max_new_tokens
+    return min(_AT_ONCE, len(rows_to_answer(task, task.splits["test"].examples)) * longest)
+
+
 def _in_context(task: Task) -> tuple[int, int]:
     """Tokens of the test rows, read and written with something in the context."""
     strategy = strategy_of(task.recipe)
@@ -186,13 +195,13 @@ def _read_with(task: Task, strategy: Strategy, variant: Variant, num_rows: int, 
 
 
 def _is_shared(task: Task, strategy: Strategy) -> bool:
-    return not strategy.index and getattr(strategy, "choose_by", "") != "nearest"
+    return not any(variant.num_passages for variant in strategy.variants()) and getattr(strategy, "choose_by", "") != "nearest"
 
 
 def _context_tokens(task: Task, strategy: Strategy, variant: Variant) -> float:
     """Of what stands before a question: examples as long as training rows, passages."""
     example = _mean(sizes(task.splits["train"].rows))
-    passage = open_index(Path(strategy.index)).settings.passage_tokens if strategy.index else 0
+    passage = open_index(Path(strategy.index)).settings.passage_tokens if strategy.index else PASSAGE_TOKENS
     return variant.num_shots * example + variant.num_passages * passage
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tunesmith.cli.completion import recipes
-from tunesmith.cli.output import JsonOption, Overrides, SkipInvalidOption, console, json_only, with_skip_invalid
+from tunesmith.cli.output import BudgetUsdOption, JsonOption, Overrides, SkipInvalidOption, console, json_only, with_skip_invalid
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,6 +35,7 @@ def compare(
             show_default=False,
         ),
     ] = None,
+    budget_usd: BudgetUsdOption = None,
     skip_invalid: SkipInvalidOption = False,
     json: JsonOption = False,
 ) -> None:
@@ -46,7 +47,8 @@ def compare(
     from tunesmith.core.garbage import never_collected
     from tunesmith.recipe import load
 
-    options = [f"{name}={value}" for name, value in (("budget", budget), ("prefer", prefer)) if value is not None]
+    given = (("budget", budget), ("prefer", prefer), ("budget_usd", budget_usd))
+    options = [f"{name}={value}" for name, value in given if value is not None]
     loaded = load(recipe, [*with_skip_invalid(overrides, skip_invalid), *options])
     with json_only(json) as write_document:
         with never_collected():
@@ -64,7 +66,7 @@ def print_comparison(document: Mapping[str, Any], group: GroupDirectory) -> None
     """The arms, the verdict, the command that makes the chosen one, and where the report is."""
     from tunesmith.cli.tables import first_that_fits
     from tunesmith.report.comparison import read_comparison
-    from tunesmith.report.numbers import duration
+    from tunesmith.report.numbers import duration, usd
     from tunesmith.report.predicted import arm_predictions
 
     out, found = console(), read_comparison(document)
@@ -86,26 +88,29 @@ def print_comparison(document: Mapping[str, Any], group: GroupDirectory) -> None
     for name, predicted in arm_predictions(document).items():
         out.print(f"{name}: {'; '.join(one.text for one in predicted)}", style="dim", soft_wrap=False)
     cost = document["cost"]
+    paid = f" · {usd(cost['usd'])} paid" if cost.get("usd") else ""
     searched = f" and {duration(cost['search_seconds'])} of trials" if cost["search_seconds"] else ""
-    out.print(f"trained in {duration(cost['train_seconds'])}{searched} · {duration(cost['total_seconds'])} in all", style="dim")
+    out.print(f"trained in {duration(cost['train_seconds'])}{searched} · {duration(cost['total_seconds'])} in all{paid}", style="dim")
     out.print(f"report: {group.report_html}", style="bold")
 
 
-_ALL = ("difference", "training", "1,000 answers", "memory", "trained", "kept", "forgot")
-_SOME = ("difference", "training", "1,000 answers", "kept")
-_FEW = ("training",)
+_ALL = ("difference", "training", "1,000 answers", "$ per 1,000", "memory", "trained", "kept", "forgot")
+_SOME = ("difference", "training", "1,000 answers", "$ per 1,000", "kept")
+_FEW = ("training", "$ per 1,000")
 
 
 def _table(found: Compared, columns: tuple[str, ...]) -> Table:
     from tunesmith.cli.tables import make_table
     from tunesmith.report.numbers import MISSING
 
+    columns = tuple(one for one in columns if one != "$ per 1,000" or found.has_prices)
     table = make_table("arm", "", found.title, *columns, numbers_from=2)
     for row in found.rows:
         cells = {
             "difference": row.against.change_text(found.decimals) if row.against else MISSING,
             "training": row.training,
             "1,000 answers": row.thousand_answers,
+            "$ per 1,000": row.thousand_answers_usd,
             "memory": row.memory,
             "trained": row.parameters,
             "kept": row.saved,

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 __all__ = [
+    "BudgetUsdOption",
     "JsonOption",
     "Overrides",
     "SkipInvalidOption",
@@ -42,6 +43,17 @@ Overrides = Annotated[
 SkipInvalidOption = Annotated[
     bool,
     typer.Option("--skip-invalid", help="Leave out rows that are broken or make no example, and count them; else the first is an error."),
+]
+
+
+BudgetUsdOption = Annotated[
+    float | None,
+    typer.Option(
+        "--budget-usd",
+        metavar="USD",
+        help="The most that models behind endpoints may cost, in US dollars; `budget_usd` of the recipe.",
+        show_default=False,
+    ),
 ]
 
 

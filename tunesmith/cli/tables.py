@@ -10,7 +10,7 @@ from tunesmith.report.comparison import read_comparison
 from tunesmith.report.context import adapted_by, context, tuned_side
 from tunesmith.report.forgetting import forgetting
 from tunesmith.report.groups import read_group
-from tunesmith.report.numbers import MISSING, compact, count, decimals_for, duration, fixed, size
+from tunesmith.report.numbers import MISSING, compact, count, decimals_for, duration, fixed, size, usd
 from tunesmith.report.predicted import predictions
 from tunesmith.report.results import Comparison, DataSet, Estimate, comparisons, metric_title, notes
 from tunesmith.report.summary import sentences
@@ -330,6 +330,10 @@ def _cost_line(cost: Mapping[str, Any], *, trains: bool = True) -> str:
         parts.append(f"trained in {duration(cost['train_seconds'])}")
     if cost.get("total_seconds") is not None:
         parts.append(f"{duration(cost['total_seconds'])} in all")
+    if cost.get("tokens_in"):
+        parts.append(f"{count(cost['tokens_in'])} tokens read · {count(cost['tokens_out'])} written")
+    if cost.get("usd") is not None:
+        parts.append(f"{usd(cost['usd'])} paid")
     if cost.get("tokens_per_second"):
         parts.append(f"{count(cost['tokens_per_second'])} tokens/s")
     if cost.get("peak_memory_bytes"):

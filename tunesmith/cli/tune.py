@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tunesmith.cli.completion import recipes
-from tunesmith.cli.output import JsonOption, Overrides, SkipInvalidOption, json_only, with_skip_invalid
+from tunesmith.cli.output import BudgetUsdOption, JsonOption, Overrides, SkipInvalidOption, json_only, with_skip_invalid
 from tunesmith.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ def tune(
             show_default=False,
         ),
     ] = None,
+    budget_usd: BudgetUsdOption = None,
     skip_invalid: SkipInvalidOption = False,
     json: JsonOption = False,
 ) -> None:
@@ -45,7 +46,8 @@ def tune(
     from tunesmith.core.garbage import never_collected
     from tunesmith.recipe import load
 
-    loaded = load(recipe, with_skip_invalid(overrides, skip_invalid))
+    money = [] if budget_usd is None else [f"budget_usd={budget_usd}"]
+    loaded = load(recipe, [*with_skip_invalid(overrides, skip_invalid), *money])
     if dry_run and (seeds is not None or curve is not None):
         raise UsageError("--dry-run: plans a single run. Leave out --seeds and --curve.")
     if seeds is not None or curve is not None:

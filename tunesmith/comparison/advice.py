@@ -127,6 +127,7 @@ def _small(situation: Situation) -> bool:
 _RULES: tuple[_Rule, ...] = (
     _Rule(("base",), _always, Reason("What every other arm is held against, and nothing is run for it.", 1, _COMPARING)),
     _Rule(("majority",), _always, Reason("Costs nothing. An arm that does not beat it has learned nothing from the texts.", 1, _COMPARING)),
+    _Rule(("scratch",), _always, Reason("The same model from random weights: it says what pretraining gives.", 0, _COMPARING)),
     _Rule(
         ("retrieval",),
         _changing,

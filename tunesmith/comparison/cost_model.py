@@ -17,6 +17,7 @@ __all__ = [
     "Work",
     "correction",
     "disk_bytes",
+    "kept_bytes",
     "passes_of",
     "peak_memory_bytes",
     "predict",
@@ -78,7 +79,7 @@ class Rates:
     """From the recipe to a model that can be asked: reading, loading, tokenizing."""
     seconds_per_token: Mapping[Pass, float]
     resident_bytes: int
-    """What the process holds then: interpreter, libraries, data, model. 0 where the system does not say."""
+    """What the process holds with the model loaded: interpreter, libraries, data, model. 0 where the system does not say."""
     bytes_per_token: Mapping[Pass, float] = field(default_factory=dict)
     """Activations and what comes with them, at the peak of a pass; of training those of a first step."""
 
@@ -122,13 +123,17 @@ def total_seconds(work: Work, rates: Rates) -> float:
     return rates.prepare_seconds + train_seconds(work, rates) + read + written
 
 
+def kept_bytes(work: Work) -> int:
+    """Of each parameter that trains a gradient and the optimizer's moments, in 4 bytes each, and itself where the base does not have it."""
+    return 4 * (work.num_trained * (1 + work.num_moments) + work.num_added)
+
+
 def peak_memory_bytes(work: Work, rates: Rates) -> int:
-    """The most at a time, in training or in asking. Each parameter that trains has a gradient and the optimizer's moments, in 4 bytes each, and is one more where the base does not have it."""
-    kept = 4 * (work.num_trained * (1 + work.num_moments) + work.num_added)
+    """The most at a time, in training or in asking."""
     per_token, trained = rates.bytes_per_token, _TRAINED.get(work.kind)
     training = 0.0 if trained is None else work.step_tokens * per_token[trained] * scattering(work.num_steps)
     asking = max(work.batch_tokens * per_token["read"], work.kept_tokens * per_token.get("write", 0.0))
-    return round(rates.resident_bytes + kept + max(training, asking))
+    return round(rates.resident_bytes + kept_bytes(work) + max(training, asking))
 
 
 def predict(work: Work, rates: Rates) -> Predicted:

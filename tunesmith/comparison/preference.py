@@ -19,6 +19,8 @@ class Cost:
     """At most, while it was trained and asked."""
     saved_bytes: float = 0.0
     """Of what has to be kept beside the base."""
+    usd_per_answer: float = 0.0
+    """What an endpoint asks for."""
     is_renewed_without_training: bool = False
     """Whether it answers from data that may change, with nothing trained anew: documents that are looked up, examples."""
     is_asked_here: bool = True
@@ -26,11 +28,11 @@ class Cost:
 
 
 PREFERENCES: Mapping[str, tuple[str, ...]] = {
-    "cost": ("train_seconds", "seconds_per_answer", "saved_bytes"),
+    "cost": ("usd_per_answer", "train_seconds", "seconds_per_answer", "saved_bytes"),
     "accuracy": ("quality", "train_seconds", "seconds_per_answer"),
     "latency": ("seconds_per_answer", "train_seconds"),
     "memory": ("memory_bytes", "train_seconds", "seconds_per_answer"),
-    "privacy": ("is_asked_here", "train_seconds", "seconds_per_answer"),
+    "privacy": ("is_asked_here", "usd_per_answer", "train_seconds", "seconds_per_answer"),
     "freshness": ("is_renewed_without_training", "train_seconds", "seconds_per_answer"),
 }
 """What is looked at, the next where the one before is the same."""

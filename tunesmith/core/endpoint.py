@@ -11,8 +11,11 @@ import re
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from time import sleep
 from typing import Any
 
@@ -20,7 +23,7 @@ from tunesmith.core.errors import FetchError, UsageError
 from tunesmith.core.fetch import IndexSettings, index_settings, opener_for
 from tunesmith.core.types import Message
 
-__all__ = ["KEY_VARIABLE", "Endpoint", "Reply"]
+__all__ = ["KEY_VARIABLE", "Endpoint", "NoAnswer", "Paused", "Reply"]
 
 KEY_VARIABLE = "OPENAI_API_KEY"
 """The environment variable that holds the key; a key is read from nowhere else, and stands in no file and no message."""
@@ -30,14 +33,28 @@ _LONGEST_PAUSE_SECONDS = 60.0
 _TIMEOUT_SECONDS = 120.0
 _MOST_BYTES = 16 * 2**20
 _MOST_SHOWN = 300
+_OF_THIS_REQUEST = (400, 413, 422)
+"""What a server says to what it is asked, where it may answer something else: too long, or not allowed."""
+
+Paused = Callable[[float, str], None]
+"""Is told of each pause before a request is sent again: seconds, and why."""
+
+
+class NoAnswer(FetchError):
+    """The server answered this request with something that is no completion; it may answer another."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What was answered, and whether it was cut at the most tokens."""
+    """What was answered, whether it was cut at the most tokens, and what the server says of it, as far as it does."""
 
     text: str
     is_cut: bool
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    """Those of a thought that is not shown among them, which are paid, too."""
+    fingerprint: str | None = None
+    """Of the server's software and settings: with another one the same request may be answered otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +94,26 @@ class Endpoint:
             settings=replace(settings, proxy=None) if is_here else settings,
         )
 
-    def chat(self, messages: Sequence[Message], *, max_tokens: int, temperature: float, top_p: float, seed: int) -> Reply:
+    @property
+    def is_here(self) -> bool:
+        """Whether it is this machine's own: nothing that it is asked leaves the machine."""
+        return _is_here(urllib.parse.urlsplit(self.url).hostname or "")
+
+    def chat(
+        self,
+        messages: Sequence[Message],
+        *,
+        max_tokens: int,
+        temperature: float,
+        top_p: float,
+        seed: int,
+        paused: Paused = lambda seconds, why: None,
+    ) -> Reply:
         """The model's next turn; asked again, after longer and longer pauses, where the server is busy (429) or broken (5xx).
 
         Args:
             seed: for servers that draw the same tokens for the same seed; others leave it.
-        Raises: FetchError, where there is no answer, or none that can be read.
+        Raises: FetchError, where there is no answer; NoAnswer, where there is none that can be read, or this request is refused.
         """
         asked = {
             "model": self.model,
@@ -92,25 +123,26 @@ class Endpoint:
             "top_p": top_p,
             "seed": seed,
         }
-        return self._read(self._post(json.dumps(asked).encode("utf-8")))
+        return self._read(self._post(json.dumps(asked).encode("utf-8"), paused))
 
-    def _post(self, content: bytes) -> bytes:
+    def _post(self, content: bytes, paused: Paused) -> bytes:
         request = urllib.request.Request(self.url, content, {"Content-Type": "application/json", "User-Agent": "tunesmith"})
         if self.key:
             request.add_unredirected_header("Authorization", f"Bearer {self.key}")
-        handlers: list[urllib.request.BaseHandler] = [_NoRedirect()]
-        if _is_here(urllib.parse.urlsplit(self.url).hostname or ""):
-            handlers.append(urllib.request.ProxyHandler({}))
-        opener, wanted, reason = opener_for(self.url, self.settings, *handlers), 0.0, ""
+        opener, wanted, reason = _opener(self.url, self.settings, is_here=self.is_here), 0.0, ""
         for pause in _PAUSES_SECONDS:
-            sleep(min(max(pause, wanted), _LONGEST_PAUSE_SECONDS))
+            seconds = min(max(pause, wanted), _LONGEST_PAUSE_SECONDS)
+            if reason:
+                paused(seconds, reason)
+            sleep(seconds)
             try:
                 with opener.open(request, timeout=_TIMEOUT_SECONDS) as answer:
-                    return bytes(answer.read(_MOST_BYTES))
+                    return _whole(answer)
             except urllib.error.HTTPError as error:
                 reason, wanted = _said(error), _seconds(error.headers.get("Retry-After"))
                 if error.code < 500 and error.code != 429:
-                    raise FetchError(f"{self.url}: {reason}. {self._advice(error.code)}") from None
+                    kind = NoAnswer if error.code in _OF_THIS_REQUEST else FetchError
+                    raise kind(f"{self.url}: {reason}. {self._advice(error.code)}") from None
             except (OSError, http.client.HTTPException) as error:
                 reason, wanted = str(getattr(error, "reason", None) or error) or type(error).__name__, 0.0
         raise FetchError(f"{self.url}: no answer after {len(_PAUSES_SECONDS)} attempts: {reason}. {self._advice(0)}")
@@ -130,13 +162,16 @@ class Endpoint:
         try:
             document = json.loads(content)
             choice: Mapping[str, Any] = document["choices"][0]
-            text = choice["message"]["content"]
-        except (ValueError, LookupError, TypeError, RecursionError):
-            text, choice = None, {}
+            text, usage = choice["message"]["content"], document.get("usage") or {}
+            prompt_tokens, completion_tokens = (_count(usage.get(name)) for name in ("prompt_tokens", "completion_tokens"))
+            fingerprint = document.get("system_fingerprint")
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+            text = None
         if not isinstance(text, str):
             shown = content[:_MOST_SHOWN].decode("utf-8", "replace")
-            raise FetchError(f"{self.url}: answered {shown!r}, expected a chat completion with choices[0].message.content.")
-        return Reply(text, choice.get("finish_reason") == "length")
+            raise NoAnswer(f"{self.url}: answered {shown!r}, expected a chat completion with choices[0].message.content.")
+        is_cut = choice.get("finish_reason") == "length"
+        return Reply(text, is_cut, prompt_tokens, completion_tokens, fingerprint if isinstance(fingerprint, str) else None)
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -144,6 +179,12 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
     def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> None:
         return None
+
+
+@lru_cache(maxsize=8)
+def _opener(url: str, settings: IndexSettings, *, is_here: bool) -> urllib.request.OpenerDirector:
+    """What opens an address, made once: reading the certificates takes longer than many an answer."""
+    return opener_for(url, settings, _NoRedirect(), *([urllib.request.ProxyHandler({})] if is_here else []))
 
 
 def _is_here(host: str) -> bool:
@@ -154,8 +195,29 @@ def _is_here(host: str) -> bool:
         return host == "localhost"
 
 
+def _whole(answer: Any) -> bytes:
+    """What was sent. Raises: IncompleteRead, where that is less than was announced: `read` alone says nothing of it."""
+    content = bytes(answer.read(_MOST_BYTES))
+    if answer.length and len(content) < _MOST_BYTES:
+        raise http.client.IncompleteRead(content, answer.length)
+    return content
+
+
 def _seconds(text: str | None) -> float:
-    return float(text) if text and re.fullmatch(r"\d+(\.\d+)?", text) else 0.0
+    """Of a Retry-After: a number of seconds, or the time at which to ask again (RFC 9110, section 10.2.3)."""
+    if not text:
+        return 0.0
+    if re.fullmatch(r"\d+(\.\d+)?", text):
+        return float(text)
+    try:
+        at = parsedate_to_datetime(text)
+    except ValueError:
+        return 0.0
+    return max(0.0, (at.replace(tzinfo=at.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
+
+
+def _count(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
 
 def _said(error: urllib.error.HTTPError) -> str:

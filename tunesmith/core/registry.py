@@ -166,8 +166,14 @@ def _locate(kind: str, name: str) -> tuple[str, str]:
 
 def _files(package: str) -> tuple[str, ...]:
     spec = _find_spec(package)
-    folders = (spec.submodule_search_locations if spec else None) or []
-    return tuple(sorted(path.stem for folder in folders for path in Path(folder).glob("*.py") if not path.stem.startswith("_")))
+    folders = [Path(folder) for folder in (spec.submodule_search_locations if spec else None) or []]
+    return _stems(tuple((folder, folder.stat().st_mtime_ns) for folder in folders))
+
+
+@cache
+def _stems(folders: tuple[tuple[Path, int], ...]) -> tuple[str, ...]:
+    """Of the files in folders that were last changed at these times: every plug-in asks."""
+    return tuple(sorted(path.stem for folder, _ in folders for path in folder.glob("*.py") if not path.stem.startswith("_")))
 
 
 def _entry_points(kind: str) -> Mapping[str, EntryPoint]:

@@ -94,6 +94,7 @@ class RunDirectory(_Directory):
     validation.json    what the validation rows contributed to the value by which the best weights were chosen
     retention.json     the same of what is not to be forgotten    axes.json, conversations.json   what the commands of those names measured
     context.json       what stands in the model's context, where nothing was trained
+    requests.jsonl     one line a request that a model behind an endpoint was paid for
     status.json        running, done, failed, interrupted      quarantine.jsonl    rows left out as invalid, where there were any
     """
 
@@ -121,6 +122,11 @@ class RunDirectory(_Directory):
     def context(self) -> Path:
         """What stands in the model's context, where nothing was trained."""
         return self.path / "context.json"
+
+    @property
+    def requests(self) -> Path:
+        """One JSON line a request that a model behind an endpoint was paid for."""
+        return self.path / "requests.jsonl"
 
     @property
     def predictions(self) -> Path:

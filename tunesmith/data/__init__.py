@@ -1,5 +1,6 @@
 """From files, folders, packages and hub ids to encoded rows: read, split, render, encode, inspect."""
 
+from tunesmith.data.chat_encoder import UNKNOWN_WINDOW, ChatEncoder, Request
 from tunesmith.data.encode import EncodedFacts, EncodedRows, Lengths, encode
 from tunesmith.data.encoder import TextEncoder
 from tunesmith.data.inspect import inspect
@@ -16,13 +17,16 @@ from tunesmith.data.wording import Asked
 
 __all__ = [
     "LAYOUTS",
+    "UNKNOWN_WINDOW",
     "Asked",
+    "ChatEncoder",
     "Dataset",
     "EncodedFacts",
     "EncodedRows",
     "InvalidRow",
     "Lengths",
     "Quarantine",
+    "Request",
     "RowTable",
     "SourceFacts",
     "Splits",

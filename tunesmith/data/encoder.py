@@ -32,6 +32,7 @@ from tunesmith.data._pieces import Piece
 from tunesmith.data._recent import Recent
 from tunesmith.data.located import encode_contexts, encode_word_windows, encode_words
 from tunesmith.data.render import LossOn, Renderer
+from tunesmith.data.talks import Talks
 from tunesmith.data.tokenizing import Tokenized, anchor_of, backend_of, leading_bos, written
 from tunesmith.data.wording import Asked, Wording
 
@@ -90,7 +91,7 @@ class TextEncoder:
         wording = Wording.of(self.template, self.labels)
         tasks = {name: Wording.of(one.templates, one.labels, f"data.mix.{name}.template") for name, one in self.tasks.items()}
         object.__setattr__(self, "max_length", length)
-        object.__setattr__(self, "_renderer", Renderer(self.tokenizer, self.facts.name, wording, self.system, self.loss_on, tasks))
+        object.__setattr__(self, "_renderer", Renderer(self.tokenizer, self.facts.name, Talks(wording, self.system, tasks), self.loss_on))
         object.__setattr__(self, "_anchor", anchor_of(self.tokenizer))
         object.__setattr__(self, "_bos", leading_bos(self.tokenizer))
         special = special_tokens(self.tokenizer)
@@ -212,20 +213,18 @@ class TextEncoder:
             return self.decode([token for tokens, (_, learned) in found if learned for token in tokens])
         if isinstance(example, Text):
             return example.text
-        answer = self._renderer.conversation(example)[1]
+        answer = self._renderer.talks.conversation(example)[1]
         if answer is not None and answer.calls and self.is_conversation(example):  # as the template writes it
             return self.decode(self._tokens(self.tokenized([example]))[0][0][len(self.prompt(example)) :]).strip()
         return answer.content if answer else ""
 
     def turns(self, example: Chat | Choice | Completion | Labelled | Prompt) -> tuple[Message, ...]:
         """An example with its answer as another reads it before itself: nothing of it is learned. Empty where it has no answer."""
-        turns, answer = self._renderer.conversation(replace(example, before=()))
-        said = [one for one in (*turns, answer) if one is not None and one.role != "system"] if answer and answer.content else []
-        return tuple(replace(one, learned=False, unlearned=()) for one in said)
+        return self._renderer.talks.shown(example)
 
     def choices(self, example: Example) -> tuple[str, ...]:
         """The answers that `example` is judged among, by their likelihood; empty where its answer is open."""
-        return self._renderer.choices(example)
+        return self._renderer.talks.choices(example)
 
     def answers(self, example: Example) -> list[tuple[int, ...]]:
         """The tokens of each of `choices(example)` as they follow `prompt(example)`, the end of the turn included."""
@@ -257,7 +256,7 @@ class TextEncoder:
         tokenizer, facts = self.tokenizer, self.facts
         special = {name: str(value) for name, value in tokenizer.special_tokens_map.items()}
         model = (facts.is_causal, facts.is_encoder_decoder, facts.has_token_types, facts.decoder_start_token_id, facts.vocab_size)
-        wording = self._renderer.wording
+        wording = self._renderer.talks.wording
         tasks = {name: (asked.templates, asked.labels) for name, asked in self.tasks.items()}
         words = (tokenizer.chat_template, self.labels, wording.templates, self.system, self.labelled_as, self.loss_on, tasks)
         return hash_of(written(tokenizer), special, words, self.max_length, self.window_tokens, self.overlap_tokens, model)
@@ -300,7 +299,7 @@ class TextEncoder:
             tokens, types, num_cut = self._special(example.text, example.text_pair)
             return Encoded(tokens, types, (False,) * len(tokens), num_cut=num_cut)
         eos = self._eos()
-        body = [*self._bos, *self._ids(self._renderer.request(example))]
+        body = [*self._bos, *self._ids(self._renderer.talks.request(example))]
         kept = body[: self.max_length - len(eos)] + eos
         return Encoded(tuple(kept), (0,) * len(kept), (False,) * len(kept), num_cut=len(body) + len(eos) - len(kept))
 
@@ -323,7 +322,7 @@ class TextEncoder:
 
     def _translated(self, example: Example) -> Encoded:
         """For an encoder-decoder: the source with its special tokens, and the decoder's start, the target and its end."""
-        turns, answer = self._renderer.conversation(example)
+        turns, answer = self._renderer.talks.conversation(example)
         source, _, num_cut = self._special("\n\n".join(turn.content for turn in turns), None)
         whole = [*self._decoder_start(), *(self._target(answer.content) if answer else ())]
         tokens = whole[: self.max_length]

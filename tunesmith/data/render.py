@@ -10,13 +10,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from tunesmith.core.errors import DataError, ModelError
-from tunesmith.core.types import Chat, Choice, Completion, Example, Labelled, Message, MultiLabelled, Prompt, Rated
+from tunesmith.core.types import Chat, Example, Message, Prompt
 from tunesmith.data._look_alikes import LookAlikes, special_tokens, stands_alone
 from tunesmith.data._pieces import Closes, Piece, learned_stretches
 from tunesmith.data._sandbox import TemplateFailure, sandbox
 from tunesmith.data._shapes import LIKE_A_MARK, Pattern, is_opaque, mark
 from tunesmith.data.table import shown
-from tunesmith.data.wording import Wording
+from tunesmith.data.talks import Talks
 
 __all__ = ["LossOn", "Renderer"]
 
@@ -99,12 +99,8 @@ class Renderer:
     tokenizer: Any
     model: str
     """What messages call the model."""
-    wording: Wording = field(default_factory=Wording)
-    system: str | None = None
-    """Opens every conversation that has no system message."""
+    talks: Talks = field(default_factory=Talks)
     loss_on: LossOn = "assistant"
-    tasks: Mapping[str, Wording] = field(default_factory=dict)
-    """Of the examples whose origin names one of these tasks: in place of `wording`."""
     _look_alikes: LookAlikes = field(init=False, repr=False, compare=False)
     _stands_alone: bool = field(init=False, repr=False, compare=False)
     _programs: dict[tuple[str, str], _Program] = field(init=False, repr=False, compare=False, default_factory=dict)
@@ -128,42 +124,6 @@ class Renderer:
         """A text of the data in stretches in which nothing spells a special token."""
         return self._look_alikes.parts(text)
 
-    def request(self, example: Completion | Labelled | Rated | MultiLabelled | Choice) -> str:
-        """What is asked, in the words of the example's task, where it has any."""
-        return self.tasks.get(example.origin.task, self.wording).request(example)
-
-    def choices(self, example: Example) -> tuple[str, ...]:
-        """The answers that an example is judged among: its own, or the labels of its task in a mixture; empty where its answer is open."""
-        if isinstance(example, Choice):
-            return example.choices
-        task = self.tasks.get(example.origin.task) if isinstance(example, Labelled) else None
-        return task.labels if task else ()
-
-    def conversation(self, example: Example) -> tuple[list[Message], Message | None]:
-        """The turns before the last answer, and that answer, None where there is none."""
-        if isinstance(example, Chat | Prompt):
-            turns, answer = list(example.messages), None
-            last = next((place for place in reversed(range(len(turns))) if turns[place].role == "assistant"), -1)
-            if isinstance(example, Chat) and last >= 0:
-                turns, answer = turns[:last], turns[last]
-        elif isinstance(example, Completion):
-            turns, answer = [Message("user", self.request(example))], Message("assistant", example.target)
-        elif isinstance(example, Labelled):
-            turns = [Message("user", self.request(example))]
-            answer = Message("assistant", example.label or "")
-        elif isinstance(example, Choice):
-            turns = [Message("user", self.request(example))]
-            answer = Message("assistant", "" if example.answer is None else example.choices[example.answer])
-        else:
-            raise TypeError(f"{type(example).__name__} is no conversation")
-        if self.system and not (turns and turns[0].role == "system"):
-            turns = [Message("system", self.system), *turns]
-        if example.above:
-            for last in [place for place, turn in enumerate(turns) if turn.role == "user"][-1:]:
-                turns[last] = replace(turns[last], content=example.above + turns[last].content)
-        behind = int(turns[:1] != [] and turns[0].role == "system")
-        return [*turns[:behind], *example.before, *turns[behind:]], answer
-
     def pieces(self, examples: Sequence[Example], *, answered: bool = True) -> list[list[Piece]]:
         """The text of each example: a whole conversation, or, not `answered`, up to where its last answer begins.
 
@@ -171,7 +131,7 @@ class Renderer:
         template writes it otherwise once the conversation goes on.
         Raises: ModelError, where a template fails, or does not leave what is to be learned as it is; DataError, for characters that no text has.
         """
-        talks = [self.conversation(example) for example in examples]
+        talks = [self.talks.conversation(example) for example in examples]
         if not answered:
             talks = [(turns, None) for turns, _ in talks]
         template = self.chat_template

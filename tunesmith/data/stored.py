@@ -78,9 +78,9 @@ class StoredExamples(Sequence[Example]):
 
 
 class StoredTexts(Sequence[str]):
-    """A text of each stored example, made when it is asked for."""
+    """A text of each example, made when it is asked for."""
 
-    def __init__(self, examples: StoredExamples, text_of: Callable[[Example], str]) -> None:
+    def __init__(self, examples: Sequence[Example], text_of: Callable[[Example], str]) -> None:
         self._examples, self._text_of = examples, text_of
 
     def __len__(self) -> int:

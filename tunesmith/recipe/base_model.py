@@ -1,13 +1,20 @@
 """What a recipe says of the model to start from."""
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
-from tunesmith.recipe.messages import shown
-from tunesmith.recipe.section import Section
+from tunesmith.core.addresses import is_endpoint
+from tunesmith.recipe.endpoints import checked_model
+from tunesmith.recipe.messages import AT_KEY, shown
+from tunesmith.recipe.section import Positive, Section
 
 __all__ = ["ModelSpec"]
+
+
+_OF_WEIGHTS = ("revision", "trust_remote_code", "weights", "attention", "quantization", "add_tokens")
+_OF_ENDPOINTS = ("price_per_million_input", "price_per_million_output", "requests_per_minute")
 
 
 def _no_quantization(value: Any) -> Any:
@@ -20,13 +27,13 @@ class ModelSpec(Section):
     shorthand: ClassVar[str | None] = "source"
 
     source: str = Field(min_length=1)
-    """An alias (`tunesmith models list`), a hub id, a folder, or `run:ID`."""
+    """An alias (`tunesmith models list`), a hub id, a folder, `run:ID`, or `openai:NAME@URL`, a model behind an endpoint (docs/endpoints.md)."""
     revision: str | None = None
     """The hub's commit, tag or branch."""
     trust_remote_code: bool = False
     """Run Python code that comes with the model. Needs `revision`, so that the code stays what you read."""
     max_length: Annotated[int, Field(ge=2)] | None = None
-    """The most tokens of an example; none: as many as the model takes."""
+    """The most tokens of an example; none: as many as the model takes (of one behind an endpoint that is not known, and nothing is shortened)."""
     weights: Literal["pretrained", "random"] = "pretrained"
     """random: the same architecture and tokenizer, with weights as transformers first draws them, by the recipe's seed: what did pretraining give?"""
     attention: Literal["auto", "packed", "padded"] = "auto"
@@ -38,6 +45,43 @@ class ModelSpec(Section):
     add_tokens: Annotated[int, Field(ge=1)] | Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)] | None = None
     """Give words a token of their own: so many of the training texts, those that save most tokens, or those listed. Their rows train with lora, full and
     new_tokens (docs/new-language.md)."""
+
+    price_per_million_input: Annotated[float, Field(ge=0)] | None = None
+    """US dollars for a million tokens that a model behind an endpoint reads; none: not known."""
+    price_per_million_output: Annotated[float, Field(ge=0)] | None = None
+    """US dollars for a million tokens that a model behind an endpoint writes; none: not known."""
+    requests_per_minute: Positive | None = None
+    """The most that an endpoint is sent; none: as fast as it answers, four at a time."""
+
+    @property
+    def is_endpoint(self) -> bool:
+        """Whether it is behind an endpoint, so that nothing of it can be trained or looked into."""
+        return is_endpoint(self.source)
+
+    @property
+    def is_priced(self) -> bool:
+        """Whether what it answers has a known price."""
+        return self.price_per_million_input is not None and self.price_per_million_output is not None
+
+    @field_validator("source")
+    @classmethod
+    def _has_an_address(cls, value: str) -> str:
+        return checked_model(value)
+
+    @model_validator(mode="after")
+    def _is_here_or_there(self) -> Self:
+        strange, where = (_OF_WEIGHTS, "on this machine") if self.is_endpoint else (_OF_ENDPOINTS, "behind an endpoint, openai:NAME@URL")
+        key = next((key for key in strange if getattr(self, key) != type(self).model_fields[key].default), None)
+        if key is not None:
+            raise PydanticCustomError(
+                AT_KEY, "{text}", {"key": key, "text": f"is for a model {where}, and this is {shown(self.source)}. Leave it out."}
+            )
+        if (self.price_per_million_input is None) != (self.price_per_million_output is None):
+            key = _OF_ENDPOINTS[self.price_per_million_output is None]
+            raise PydanticCustomError(
+                AT_KEY, "{text}", {"key": key, "text": "missing: what is read and what is written are both paid. 0 is a price."}
+            )
+        return self
 
     @field_validator("weights")
     @classmethod

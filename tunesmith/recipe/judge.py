@@ -1,11 +1,10 @@
 """`evaluate.judge`: a model that says which answers are better."""
 
-import re
 from typing import ClassVar
 
 from pydantic import Field, field_validator
 
-from tunesmith.recipe.messages import shown
+from tunesmith.recipe.endpoints import checked_model
 from tunesmith.recipe.section import Positive, Section
 
 __all__ = ["JudgeSpec"]
@@ -26,6 +25,4 @@ class JudgeSpec(Section):
     @field_validator("model")
     @classmethod
     def _has_an_address(cls, value: str) -> str:
-        if value.startswith("openai:") and not re.fullmatch(r"openai:\S.*@https?://\S+", value):
-            raise ValueError(f"expected openai:NAME@URL, such as openai:my-model@http://localhost:8000/v1, found {shown(value)}.")
-        return value
+        return checked_model(value)

@@ -8,6 +8,7 @@ from pydantic_core import PydanticCustomError
 
 from tunesmith.recipe.arms import Arms, Budget, Prefer, Search
 from tunesmith.recipe.base_model import ModelSpec
+from tunesmith.recipe.endpoints import unanswerable
 from tunesmith.recipe.judge import JudgeSpec
 from tunesmith.recipe.measured import DomainSpec, RetentionSets
 from tunesmith.recipe.messages import AT_KEY, shown
@@ -348,6 +349,9 @@ class Recipe(Section):
     rate; a mapping of settings to values, as `{train.learning_rate: [1e-4, 1e-3], method.r: [8, 64]}`: each with each, for arms that have them; none: nothing. What an arm names itself stays."""
     budget: Budget | None = None
     """How long `tunesmith compare` may take, as 90s, 20m or 1.5h; null: as long as it takes."""
+    budget_usd: Annotated[float, Field(gt=0)] | None = None
+    """The most US dollars that models behind endpoints may cost, of a comparison all of them together: a request that could exceed it is not sent. Needs their
+    prices; null: what it costs."""
     prefer: Prefer = "cost"
     """Which arm `tunesmith compare` takes of those that the test rows do not tell apart: the one that is cheapest to train and to ask, the best by its value, the quickest to
     answer, the smallest in memory, the one whose questions stay on this machine, or the one that is brought up to date without training."""
@@ -367,6 +371,8 @@ class Recipe(Section):
             raise _wrong(
                 "method", "none trains nothing, and no context says what the model is to be shown. Set context=few_shot, or a method."
             )
+        if self.model.is_endpoint and (found := unanswerable(self)):
+            raise _wrong(*found)
         if not self.trains and self.data.documents is not None:
             raise _wrong(
                 "data.documents",

@@ -6,7 +6,20 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tunesmith.report.numbers import MISSING, compact, count, decimals_for, duration, fixed, listed, numbered, p_value, significant, size
+from tunesmith.report.numbers import (
+    MISSING,
+    compact,
+    count,
+    decimals_for,
+    duration,
+    fixed,
+    listed,
+    numbered,
+    p_value,
+    significant,
+    size,
+    usd,
+)
 from tunesmith.report.results import Estimate, OfMetric
 from tunesmith.report.searched import outlook_sentences
 
@@ -39,6 +52,7 @@ class ArmRow:
     saved_bytes: float | None
     trainable_parameters: int | None
     prompt_tokens: float | None
+    usd_per_answer: float | None
     index_seconds: float | None
     """Of the index that it searches, where that was made for it."""
     domains: Mapping[str, Estimate | None]
@@ -61,6 +75,11 @@ class ArmRow:
     def thousand_answers(self) -> str:
         """How long a thousand answers take, as a table's cell."""
         return MISSING if self.seconds_per_answer is None else duration(1000 * self.seconds_per_answer)
+
+    @property
+    def thousand_answers_usd(self) -> str:
+        """What an endpoint asks for a thousand answers, as a table's cell."""
+        return MISSING if self.usd_per_answer is None else usd(1000 * self.usd_per_answer)
 
     @property
     def memory(self) -> str:
@@ -88,6 +107,11 @@ class Compared(OfMetric):
     """The best value first."""
 
     @property
+    def has_prices(self) -> bool:
+        """Whether an arm's answers are paid, or may be."""
+        return any(row.usd_per_answer != 0 for row in self.rows)
+
+    @property
     def decimals(self) -> int:
         """Decimals that all values are shown with."""
         return decimals_for(*(row.value.ends for row in self.rows if row.value))
@@ -107,6 +131,7 @@ def read_comparison(document: Mapping[str, Any]) -> Compared:
             ArmRow(
                 name, _standing(name, arm, verdict), Estimate.read(arm["metrics"].get(metric)), Estimate.read(arm["against_choice"]), arm["train_seconds"],
                 arm["seconds_per_answer"], arm["memory_bytes"], arm["saved_bytes"], arm.get("trainable_parameters"), arm.get("prompt_tokens"),
+                arm.get("usd_per_answer", 0.0),
                 arm.get("index_seconds"), {domain: Estimate.read(value) for domain, value in arm.get("domains", {}).items()}, tuple(arm.get("fell") or ()),
             )
         )  # fmt: skip

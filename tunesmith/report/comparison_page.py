@@ -12,7 +12,7 @@ from tunesmith.core.run import GroupDirectory
 from tunesmith.report.comparison import ArmRow, Compared, comparison_verdict, read_comparison
 from tunesmith.report.group_page import room
 from tunesmith.report.intervals import upright, whisker
-from tunesmith.report.numbers import duration, size
+from tunesmith.report.numbers import duration, significant, size, usd
 from tunesmith.report.page import environment
 from tunesmith.report.predicted import arm_predictions
 from tunesmith.report.results import file_name
@@ -25,8 +25,9 @@ _WIDTH, _NAMES, _RIGHT, _TITLE, _LINE, _AXIS = 640, 120, 630, 28, 26, 26
 _COST_WIDTH, _LEFT, _TOP, _BOTTOM, _COST_HEIGHT = 420, 52, 34, 206, 248
 _COSTS = (
     ("train_seconds", "training", duration),
-    ("seconds_per_answer", "time for an answer", lambda value: duration(value) if value >= 1 else f"{1000 * value:.2g} ms"),
+    ("seconds_per_answer", "time for an answer", lambda value: duration(value) if value >= 1 else f"{significant(1000 * value, 2)} ms"),
     ("memory_bytes", "peak memory", size),
+    ("usd_per_answer", "price of an answer", usd),
 )
 
 
@@ -53,6 +54,7 @@ def comparison_page(document: Mapping[str, Any]) -> str:
         "curves_panel": curves_panel(document),
         "predictions": arm_predictions(document),
         "has_prompts": any(row.prompt_tokens for row in found.rows),
+        "has_prices": found.has_prices,
     }
     return environment().get_template("comparison.html.j2").render(context)
 

@@ -89,9 +89,10 @@ def _sentences(report: Mapping[str, Any], found: Mapping[str, Any]) -> Iterator[
         yield "Probabilities of labels are divided by those after texts without content."
     tokens, plain, window = found["tokens"], found["plain_tokens"], found["window_tokens"]
     if tokens:
+        share = f"{percent(tokens['mean'] / window)} of the {count(window)} that the model reads; " if window else ""
         yield (
-            f"A test row’s prompt has {count(round(tokens['mean']))} tokens on average ({count(round(plain['mean']))} for the base), "
-            f"{percent(tokens['mean'] / window)} of the {count(window)} that the model reads; the longest has {count(tokens['max'])}."
+            f"A test row’s prompt has {count(round(tokens['mean']))} tokens on average ({count(round(plain['mean']))} for the base), {share}"
+            f"the longest has {count(tokens['max'])}."
         )
     if found["num_cut"]:
         yield f"The ends of {numbered(found['num_cut'], 'test row')} had no room beside what stands before them, and were not measured: they are of the base."

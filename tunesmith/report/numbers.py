@@ -20,6 +20,7 @@ __all__ = [
     "signed",
     "significant",
     "size",
+    "usd",
 ]
 
 MISSING = "–"
@@ -147,3 +148,11 @@ def size(num_bytes: float) -> str:
         if abs(num_bytes) >= 0.9995 * unit:
             return f"{significant(num_bytes / unit)}{NARROW_SPACE}{name}"
     return f"{count(num_bytes)}{NARROW_SPACE}B"
+
+
+def usd(value: float) -> str:
+    """US dollars, two digits at least: $0, $0.00042, $0.10, $1.25, $1,240."""
+    if value == 0:
+        return "$0"
+    decimals = 0 if value >= 1000 else 2 if value >= 1 else max(2, 1 - math.floor(math.log10(value)))
+    return f"${fixed(value, decimals)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.core.files import write_text
@@ -140,6 +141,7 @@ def _sources(splits: Mapping[str, Any]) -> list[tuple[list[str], str, str]]:
     return [(names, source, sha256) for (source, sha256), names in found.items()]
 
 
+@cache
 def environment() -> Environment:
     """Templates that escape everything, and in which what a report lacks is shown as a dash."""
     from jinja2 import ChainableUndefined, Environment, PackageLoader, Undefined
@@ -162,6 +164,7 @@ def environment() -> Environment:
         numbers.percent,
         numbers.significant,
         numbers.size,
+        numbers.usd,
         file_name,
         metric_title,
     ):

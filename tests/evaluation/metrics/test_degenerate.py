@@ -73,6 +73,12 @@ def test_a_class_that_is_only_said_counts_for_macro_f1_and_not_for_balanced_accu
     assert of_labels("balanced_accuracy", ["a", "a"], ["a", "b"]) == pytest.approx(0.5)
 
 
+def test_an_answer_without_a_label_is_wrong_and_no_class_of_its_own() -> None:
+    assert of_labels("macro_f1", ["a", "a", "b"], ["a", "", "b"]) == pytest.approx((2 / 3 + 1) / 2)
+    assert of_labels("macro_f1", ["a", "b"], ["", ""]) == 0
+    assert of_labels("balanced_accuracy", ["a", "a", "b"], ["a", "", "b"]) == 0.75
+
+
 def test_probabilities_that_never_change() -> None:
     always = [(0.7, 0.3)] * 4
     assert of_probabilities("ece", ["a", "b"], always, ["a", "a", "a", "b"]) == pytest.approx(0.05)

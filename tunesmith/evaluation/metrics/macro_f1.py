@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from tunesmith.core.types import Example, Output
-from tunesmith.evaluation.metrics._labels import class_counts, label_code
+from tunesmith.evaluation.metrics._labels import NO_LABEL, class_counts, label_code
 
 __all__ = ["MacroF1"]
 
@@ -29,5 +29,6 @@ class MacroF1:
 
     def value(self, stats_nk: np.ndarray[Any, np.dtype[np.float64]]) -> float:
         """From the counts of each class."""
-        right, true, predicted = class_counts(stats_nk)
+        first = int(bool((stats_nk == NO_LABEL).any()))  # an answer without a label is wrong, and no label is no class
+        right, true, predicted = class_counts(stats_nk)[:, first:]
         return float((2 * right / (true + predicted)).mean())
