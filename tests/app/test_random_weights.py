@@ -142,6 +142,13 @@ def test_what_was_trained_or_is_kept_in_fewer_bits_has_no_random_weights(decoder
     assert not (tmp_path / "out").exists()
 
 
+def test_a_model_behind_an_endpoint_has_no_weights_to_draw() -> None:
+    model = {"source": "openai:m@http://localhost:1/v1", "weights": "random"}
+    with pytest.raises(RecipeError, match="model.weights: is for a model on this machine") as raised:
+        from_mapping({"model": model, "data": "d.csv", "method": "none", "context": "zero_shot"}, name="tiny")
+    assert "\n" not in str(raised.value)
+
+
 def test_what_random_weights_forget_is_not_asked(decoder_folder: Path, pairs_csv: Path, tmp_path: Path) -> None:
     recipe = writer(
         decoder_folder, pairs_csv, tmp_path / "out", train={"max_steps": 1}, evaluate={"retention": "auto", "max_new_tokens": 2}
