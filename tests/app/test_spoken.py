@@ -63,5 +63,5 @@ def test_a_file_that_is_named_like_a_key_is_none() -> None:
 def test_the_package_offers_its_own_names_only() -> None:
     code = "import tunesmith; print(*(n for n in dir(tunesmith) if not n.startswith('_')))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])
-    assert done.stdout.split() == ["Group", "Run", "compare", "load_many", "tune"]
+    assert done.stdout.split() == ["Group", "Run", "advise", "compare", "load_many", "tune"]
     assert not hasattr(tunesmith, "Any")

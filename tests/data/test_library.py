@@ -82,7 +82,7 @@ def test_a_document_of_200_mb_is_told_and_passed_over(tmp_path: Path) -> None:
     (tmp_path / "small.txt").write_text("small")
     large, small = read_library(str(tmp_path))
     assert isinstance(large, Unread)
-    assert "a document of more than 64 MB" in large.why
+    assert "a document of more than 64 MB. Part it into several" in large.why
     assert small == Document("small.txt", "small\n")
 
 

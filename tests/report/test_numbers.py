@@ -112,3 +112,10 @@ def test_duration(seconds: float, text: str) -> None:
 )
 def test_size_in_decimal_units(num_bytes: float, text: str) -> None:
     assert numbers.size(num_bytes).replace("\u202f", " ") == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0, "$0"), (0.00042, "$0.00042"), (0.0096, "$0.0096"), (0.1, "$0.10"), (1.254, "$1.25"), (1240.4, "$1,240")]
+)
+def test_dollars_have_two_digits_at_least(value: float, text: str) -> None:
+    assert numbers.usd(value) == text

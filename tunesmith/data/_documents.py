@@ -68,7 +68,9 @@ def texts(path: Path, name: str, *, marks_headings: bool = False) -> Iterator[tu
 
 def _content(path: Path, name: str) -> bytes:
     if path.stat().st_size > _MOST_BYTES:
-        raise DataError(f"{name}: a document of more than {_MOST_BYTES // 2**20} MB. Name the file itself: data.train={name}.")
+        raise DataError(
+            f"{name}: a document of more than {_MOST_BYTES // 2**20} MB. Part it into several; to train on it whole, name it: data.train={name}."
+        )
     return path.read_bytes()
 
 
