@@ -13,6 +13,7 @@ from tunesmith.app.advise import advise, recommended, short
 from tunesmith.app.compare import compare
 from tunesmith.app.predicting import calibrate, predicted_seconds
 from tunesmith.app.tune import tune
+from tunesmith.app.work import _largest_step
 from tunesmith.core.errors import UsageError
 from tunesmith.recipe import dump, from_mapping, load, parse, shipped_recipes
 
@@ -184,3 +185,8 @@ def test_a_model_behind_an_endpoint_is_refused(reviews_csv: Path) -> None:
     )
     with pytest.raises(UsageError, match="far: model: openai:far@.* is behind an endpoint: none of its weights are here"):
         advise(recipe)
+
+
+def test_the_largest_step_lies_above_the_mean_and_within_the_longest_rows() -> None:
+    assert _largest_step([10, 30], 100, 0) == 100 * 20 + 3 * 10 * 10
+    assert _largest_step([10, 30], 2, 5) == 2 * 30 + 2 * 5

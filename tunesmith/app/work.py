@@ -106,8 +106,9 @@ def _frozen_share(task: Task, trunk: nn.Module) -> float:
 
 
 def _largest_step(lengths: Sequence[int], num_examples: int, virtual: int) -> int:
-    """Tokens that hardly any step has more of: three standard deviations above the mean of so many rows."""
-    return round(num_examples * (fmean(lengths) + virtual) + 3 * math.sqrt(num_examples) * pstdev(lengths))
+    """Tokens that hardly any step has more of: three standard deviations above the mean of so many rows, and no more than the longest rows have."""
+    usual = num_examples * fmean(lengths) + 3 * math.sqrt(num_examples) * pstdev(lengths)
+    return round(min(usual, num_examples * max(lengths))) + num_examples * virtual
 
 
 def _judged_tokens(task: Task) -> int:
