@@ -1,5 +1,6 @@
 """Arms: ways to adapt a model that `tunesmith compare` holds against each other, each the recipe with some changes."""
 
+import math
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,15 +10,17 @@ from tunesmith.app.dataset import PreparedData, prepare_data
 from tunesmith.app.fitting import is_per_token, make_metrics, measured_metrics
 from tunesmith.app.task import choose_objective, kind_of
 from tunesmith.core import registry
-from tunesmith.core.errors import RecipeError, did_you_mean
+from tunesmith.core.errors import DataError, RecipeError, did_you_mean
 from tunesmith.core.examples import Conversation
 from tunesmith.core.files import hash_of_each
+from tunesmith.core.significance import SIGNIFICANT_P
 from tunesmith.core.types import Metric
 from tunesmith.recipe import Recipe, dump, from_mapping
 from tunesmith.recipe.overlays import METHOD_OVERLAYS
 from tunesmith.recipe.text import parse_yaml
+from tunesmith.report.numbers import numbered
 
-__all__ = ["BASE", "MAJORITY", "Arms", "arm_recipe", "arms_of", "known_arms"]
+__all__ = ["BASE", "MAJORITY", "Arms", "arm_recipe", "arms_of", "fewest_rows", "known_arms"]
 
 BASE, MAJORITY = "base", "majority"
 """Arms of which nothing is run: the model as it is, which every run is held against anyway, and the most frequent label."""
@@ -87,6 +90,11 @@ def arms_of(recipe: Recipe, *, is_causal: bool) -> Arms:
         raise _wrong(recipe, f"{', '.join(found)} train nothing and show nothing. Add an arm such as lora.")
     _check(recipe, data, arms)
     return arms
+
+
+def fewest_rows(num_arms: int) -> int:
+    """Test rows of which McNemar's exact test finds the largest difference, where each arm is held against all others (Holm): 2 / 2 ** rows below 0.05 / (arms - 1)."""
+    return math.floor(math.log2(2 * (num_arms - 1) / SIGNIFICANT_P)) + 1
 
 
 def arm_recipe(recipe: Recipe, name: str, changes: Sequence[str]) -> Recipe:
@@ -170,6 +178,11 @@ def _check(recipe: Recipe, data: PreparedData, arms: Arms) -> None:
     metric: Metric = make_metrics(recipe, [first.metric], data.labels)[first.metric]
     if metric.higher_is_better is None:
         raise _wrong(recipe, f"more of {first.metric} is neither better nor worse. Put another metric first: evaluate.metrics.")
+    needed = fewest_rows(len(arms.changes)) if metric.is_proportion else 1
+    if len(data.test) < needed:
+        raise DataError(
+            f"{recipe.name}: {numbered(len(data.test), 'test row')} cannot tell {len(arms.changes)} arms apart: it takes {needed} until even rows that one arm alone has all right are certain. Raise data.split.test, or bring more rows."
+        )
     if MAJORITY in arms.changes and not _has_majority(recipe, first):
         why = f"{first.metric} asks for more than a label" if first.kind == "classification" else "answers are open"
         raise _wrong(recipe, f"majority: {why}. Leave it out.")

@@ -168,7 +168,7 @@ def _sentences(document: Mapping[str, Any]) -> Iterator[str]:
     found, verdict, arms = read_comparison(document), document["verdict"], document["arms"]
     best, choice, places = verdict["best"], verdict["choice"], found.decimals
     value = next((row.value for row in found.rows if row.is_chosen), None)
-    rows = numbered(document["data"]["test_rows"], "test row")
+    rows = numbered(document["decided_by_rows"], "test row")
     if len(best) == 1:
         yield f"{choice} is certainly the best of {count(len(arms))} arms by {found.title}, on {rows}: {value.text(places) if value else MISSING}."
     else:
@@ -237,7 +237,7 @@ def _pretraining(document: Mapping[str, Any], found: Compared) -> Iterator[str]:
 
 def _power(document: Mapping[str, Any], found: Compared) -> Iterator[str]:
     """How small a difference can be seen, and how many rows it would take to be certain of the one that the arm with the best value shows."""
-    best, arms, num_rows = document["verdict"]["best"], document["arms"], document["data"]["test_rows"]
+    best, arms, num_rows = document["verdict"]["best"], document["arms"], document["decided_by_rows"]
     against = {name: arms[name]["against_choice"] for name in best if arms[name]["against_choice"]}
     seen = [one["detectable"] for one in against.values() if one["detectable"]]
     if not seen:
