@@ -35,6 +35,12 @@ def compare(
             show_default=False,
         ),
     ] = None,
+    budget_memory: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIZE", help="How much memory an arm may take, as 800MB or 4GB; `budget_memory` of the recipe.", show_default=False
+        ),
+    ] = None,
     budget_usd: BudgetUsdOption = None,
     skip_invalid: SkipInvalidOption = False,
     json: JsonOption = False,
@@ -47,7 +53,7 @@ def compare(
     from tunesmith.core.garbage import never_collected
     from tunesmith.recipe import load
 
-    given = (("budget", budget), ("prefer", prefer), ("budget_usd", budget_usd))
+    given = (("budget", budget), ("prefer", prefer), ("budget_memory", budget_memory), ("budget_usd", budget_usd))
     options = [f"{name}={value}" for name, value in given if value is not None]
     loaded = load(recipe, [*with_skip_invalid(overrides, skip_invalid), *options])
     with json_only(json) as write_document:
