@@ -37,8 +37,6 @@ _SCHEMA = [
 ]
 """Beside the vector, whose length the model tells."""
 _ATTEMPTS, _PAUSE_SECONDS = 6, 0.02
-_ROUNDING = 1e-5
-"""Between products that are made differently, at most, of vectors of length 1."""
 _TIDYINGS = 3
 """After the last one nothing is left of what was removed, whatever came before."""
 
@@ -125,12 +123,12 @@ class LanceDB:
         return []
 
     def _nearest(self, table: Any, vector_H: Array, count: int) -> list[Hit]:
-        """Of the passages that come near enough to be among the best, products are made anew, one vector at a time, so that equal ones get equal scores."""
         ids_P, vectors_PH = self._vectors(table)
-        products_P = vectors_PH @ vector_H
-        least = np.partition(products_P, -count)[-count] - _ROUNDING if count < len(products_P) else -np.inf
-        near_N = np.flatnonzero(products_P >= least)
-        scores = dict(zip(ids_P[near_N].tolist(), (vectors_PH[near_N] * vector_H).sum(1).tolist(), strict=True))
+        # row by row: equal vectors get equal scores, and no threads of BLAS are left spinning beside those of the model that reads the next question
+        scores_P = np.vecdot(vectors_PH, vector_H)
+        least = np.partition(scores_P, -count)[-count] if count < len(scores_P) else -np.inf
+        best_N = np.flatnonzero(scores_P >= least)
+        scores = dict(zip(ids_P[best_N].tolist(), scores_P[best_N].tolist(), strict=True))
         rows = table.take_row_ids(list(scores)).select(_SHOWN).with_row_id().to_list() if scores else []
         return _ranked((row, scores[row["_rowid"]]) for row in rows)[:count]
 
