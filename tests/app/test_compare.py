@@ -4,7 +4,6 @@ import json
 import shlex
 import shutil
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, get_args
 
 import pytest
@@ -13,7 +12,6 @@ import transformers
 from tiny_recipes import classifier, stop_at, writer
 
 import tunesmith
-from tunesmith.app import compare as comparing
 from tunesmith.app.arms import arm_recipe, arms_of, known_arms
 from tunesmith.app.compare import compare, resume_comparison
 from tunesmith.app.compare_document import is_renewed
@@ -164,6 +162,23 @@ def test_the_least_preferred_of_equals_is_not_taken(done: Group) -> None:
     assert comparison_verdict(document)[1].startswith("Do not fine-tune")
 
 
+def test_why_nothing_is_to_be_trained_is_said(done: Group) -> None:
+    document = json.loads(json.dumps(done.report))
+    document["verdict"] |= {"best": ["base"], "choice": "base"}
+    for name, arm in document["arms"].items():
+        arm["beaten"] = None if name == "base" else {"by": "base", "p_holm": 0.001}
+    said = comparison_reason(document)
+    assert (
+        "Do not fine-tune, as far as these rows show. Every training is certainly worse: 67 training rows taught it less than the model brings."
+        in said
+    )
+    assert "They are too few to try settings on parts of them, so that each arm was trained at its own." in said
+    assert "too few to try" not in comparison_reason(document | {"is_searched": False})
+    for name in ("head", "full"):
+        del document["arms"][name]
+    assert "No training was tried." in comparison_reason(document)
+
+
 def test_what_was_interrupted_goes_on_and_ends_as_it_would_have(done: Group, encoder_folder: Path, reviews: Path, tmp_path: Path) -> None:
     recipe = classifier(encoder_folder, reviews, tmp_path / "out", arms=ARMS, train=QUICK)
     with pytest.raises(Interrupted, match="interrupted in arm-head; 0 of 2 runs are done"):
@@ -174,39 +189,6 @@ def test_what_was_interrupted_goes_on_and_ends_as_it_would_have(done: Group, enc
     }
     with pytest.raises(Exception, match="this comparison is finished"):
         resume_comparison(GroupDirectory(again.path))
-
-
-def test_arms_that_would_take_more_memory_than_they_may_are_left_out(
-    encoder_folder: Path, reviews: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    predicted = {"head": 7 * 10**8, "full": 9 * 10**8}
-    monkeypatch.setattr(comparing, "calibrate", lambda recipe, say: None)
-    monkeypatch.setattr(
-        comparing, "plan", lambda recipe: SimpleNamespace(train_seconds=1.0, peak_memory_bytes=predicted[recipe.method.name])
-    )
-    found = compare(classifier(encoder_folder, reviews, tmp_path / "out", arms=ARMS, train=QUICK, budget_memory="800MB")).report
-    assert list(found["arms"]) == ["majority", "base", "head"]
-    assert "it would take about 900" in found["left_out"]["full"]
-    with pytest.raises(RecipeError, match="budget_memory: expected a size such as 800MB or 4GB, found .4 tons."):
-        classifier(encoder_folder, reviews, tmp_path / "out", budget_memory="4 tons")
-
-
-def test_arms_that_the_budget_does_not_hold_are_left_out_and_told(
-    encoder_folder: Path, reviews: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    predicted = {"head": 5.0, "full": 1e6}
-    monkeypatch.setattr(comparing, "plan", lambda recipe: SimpleNamespace(train_seconds=predicted[recipe.method.name], peak_memory_bytes=0))
-    monkeypatch.setattr(comparing, "predicted_seconds", lambda planned, done: planned.train_seconds)
-    monkeypatch.setattr(comparing, "calibrate", lambda recipe, say: None)
-    found = compare(classifier(encoder_folder, reviews, tmp_path / "out", arms=ARMS, train=QUICK, budget="20m")).report
-    assert list(found["arms"]) == ["majority", "base", "head"]
-    assert found["left_out"].keys() == {"full"}
-    assert "it would take about 1000000 s" in found["left_out"]["full"]
-    assert "Left out: full (it would take" in found["verdict"]["reason"]
-    predicted["head"] = 1e6
-    with pytest.raises(UsageError, match=r"budget: it holds no arm. head: it would take"):
-        compare(classifier(encoder_folder, reviews, tmp_path / "none", arms=ARMS, train=QUICK, budget="20m"))
-    assert not (tmp_path / "none").exists()
 
 
 @pytest.mark.parametrize(

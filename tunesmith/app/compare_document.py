@@ -119,6 +119,7 @@ def _document(
         "arms": {name: _said(arm, changes[name], found, differences, choice) for name, arm in arms.items()},
         "left_out": dict(left_out),
         **searched,
+        "is_searched": recipe.search != "none",
         "pretraining": differences.get(("scratch", "full")) or _turned(differences.get(("full", "scratch"))),
         "front": {by: front(list(arms), costs, by) for by in _COSTS},
         "verdict": {

@@ -203,12 +203,8 @@ def _advice(document: Mapping[str, Any], found: Compared) -> Iterator[str]:
         return
     trained = [name for name in verdict["best"] if arms[name]["train_seconds"]]
     if not arms[choice]["train_seconds"]:
-        beside = (
-            f" {listed(trained)} may be as good, and cost{'s' if len(trained) == 1 else ''} a training."
-            if trained
-            else " Every training is certainly worse or was not tried."
-        )
-        yield "Do not fine-tune, as far as these rows show." + beside
+        yield "Do not fine-tune, as far as these rows show."
+        yield from _beside(document, trained)
         return
     base = next((row for row in found.rows if row.name == "base"), None)
     if base is not None and base.against is not None and base.name not in verdict["best"]:
@@ -217,6 +213,20 @@ def _advice(document: Mapping[str, Any], found: Compared) -> Iterator[str]:
     forgot = arms[choice].get("fell") or []
     if forgot:
         yield f"It certainly lost something on {listed(list(forgot))}: its own report says how much, and what would help."
+
+
+def _beside(document: Mapping[str, Any], may_be_best: list[str]) -> Iterator[str]:
+    """What became of the trainings, where none is taken, and what they had to learn from."""
+    if may_be_best:
+        yield f"{listed(may_be_best)} may be as good, and cost{'s' if len(may_be_best) == 1 else ''} a training."
+        return
+    if not any(arm["train_seconds"] for arm in document["arms"].values()):
+        yield "No training was tried."
+        return
+    rows = numbered(document["data"]["train_rows"], "training row")
+    yield f"Every training is certainly worse: {rows} taught it less than the model brings."
+    if document.get("is_searched") and not document["search"]:
+        yield "They are too few to try settings on parts of them, so that each arm was trained at its own."
 
 
 def _pretraining(document: Mapping[str, Any], found: Compared) -> Iterator[str]:
