@@ -1,5 +1,7 @@
 """What an arm will take, worked by hand."""
 
+from dataclasses import replace
+
 import pytest
 
 from tunesmith.comparison.cost_model import (
@@ -36,6 +38,8 @@ def test_what_is_kept_is_read_once() -> None:
     assert total_seconds(head, RATES) == pytest.approx(3 + 1 + 0.1)
     half = Work(kind="adapter", train_tokens=2000, epoch_tokens=1000, frozen_share=0.5)
     assert train_seconds(half, RATES) == pytest.approx(0.5 * 1.0 + 0.5 * 2000 * 3e-3)
+    dropping = replace(half, keeps_frozen=False)
+    assert train_seconds(dropping, RATES) == pytest.approx(0.5 * 2.0 + 0.5 * 2000 * 3e-3)
 
 
 def test_less_than_an_epoch_reads_no_more_than_it_trains_on() -> None:

@@ -89,6 +89,7 @@ def _trained(task: Task) -> Work:
         validated_tokens=sum(validated) + virtual * len(validated),
         num_validations=len(asked_at) if validated else 0,
         frozen_share=_frozen_share(task, trunk),
+        keeps_frozen=not _drops_out(trunk),
         num_trained=in_trunk + heads,
         num_added=added + heads,
         num_moments=moments_per_parameter(train.optimizer, train.momentum),
@@ -103,6 +104,12 @@ def _frozen_share(task: Task, trunk: nn.Module) -> float:
     below = {id(p) for layer in layers for p in layer.parameters()}
     is_below = any(p.requires_grad for p in trunk.parameters() if id(p) not in below)
     return 0.0 if task.forward.paths.attention != "packed" or is_below or num_frozen == len(layers) else num_frozen / len(layers)
+
+
+def _drops_out(trunk: nn.Module) -> bool:
+    """Whether a layer that does not train drops out at random while others train."""
+    layers = repeated_layers(trunk)
+    return any(isinstance(one, nn.Dropout) and one.p > 0 for layer in layers[: num_frozen_layers(layers)] for one in layer.modules())
 
 
 def _largest_step(lengths: Sequence[int], num_examples: int, virtual: int) -> int:

@@ -52,7 +52,9 @@ class Work:
     """Of the validation rows, once."""
     num_validations: int = 0
     frozen_share: float = 0.0
-    """Of the layers, those below the first that trains: they run once a row."""
+    """Of the layers, those below the first that trains: nothing goes back through them."""
+    keeps_frozen: bool = True
+    """Whether what leaves them is kept, so that they run once a row; not where they drop out at random."""
     read_tokens: int = 0
     """Of all that is read without training, but for validations: by the base, where nobody asked it before, by the tuned model, of every way to ask that is tried."""
     written_tokens: int = 0
@@ -108,11 +110,12 @@ def scattering(num_steps: int) -> float:
 
 
 def train_seconds(work: Work, rates: Rates) -> float:
-    """Of the optimizer's steps. What runs once a row, as its result is kept, is read forwards once."""
-    once, trained = min(work.epoch_tokens, work.train_tokens) * rates.seconds_per_token["read"], _TRAINED.get(work.kind)
+    """Of the optimizer's steps. What does not train is read forwards, and once where its result is kept."""
+    once, trained = min(work.epoch_tokens, work.train_tokens), _TRAINED.get(work.kind)
     if trained is None:
-        return once
-    return work.frozen_share * once + (1 - work.frozen_share) * work.train_tokens * rates.seconds_per_token[trained]
+        return once * rates.seconds_per_token["read"]
+    frozen = (once if work.keeps_frozen else work.train_tokens) * rates.seconds_per_token["read"]
+    return work.frozen_share * frozen + (1 - work.frozen_share) * work.train_tokens * rates.seconds_per_token[trained]
 
 
 def total_seconds(work: Work, rates: Rates) -> float:
