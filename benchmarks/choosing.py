@@ -18,8 +18,9 @@ from benchmarks.workload import BenchmarkError
 from tunesmith.core.files import write_json, write_text
 from tunesmith.core.run import GroupDirectory
 from tunesmith.report.comparison import comparison_reason, read_comparison
-from tunesmith.report.numbers import count, duration
+from tunesmith.report.numbers import count, duration, percent
 from tunesmith.report.results import Estimate, metric_title
+from tunesmith.report.searched import read_tried
 
 __all__ = ["CASES", "FILE", "KEPT", "TITLE", "Case", "case_lines", "kept", "main", "with_lines"]
 
@@ -128,7 +129,25 @@ def case_lines(name: str, document: Mapping[str, Any]) -> Iterator[str]:
         rows_of.append([f"`{row.name}`", row.standing, value, *elsewhere, *also, row.training, row.thousand_answers, row.memory, row.saved])
     titles = [metric_title(metric) for metric in others]
     yield from table(["arm", "", found.title, *domains, *titles, "training", "1,000 answers", "memory", "kept"], rows_of)
-    yield from ("", comparison_reason(document), "")
+    yield ""
+    yield from _searched_lines(document)
+    yield from (comparison_reason(document), "")
+
+
+def _searched_lines(document: Mapping[str, Any]) -> Iterator[str]:
+    """Each setting that was tried, its validation values part by part."""
+    parts, tried = read_tried(document)
+    if not tried:
+        return
+    metric = next(iter(document["search"].values()))["metric"]
+    yield f"Settings that were tried, and validation {metric_title(metric)} on parts of the training rows:"
+    yield ""
+    rows = [
+        [f"`{one.arm}`", f"`{one.setting}`" + (", taken" if one.is_taken else ""), *(value or NONE for value in one.values)]
+        for one in tried
+    ]
+    yield from table(["arm", "setting", *(percent(part) for part in parts)], rows)
+    yield ""
 
 
 def _value(found: Mapping[str, Any] | None, decimals: int) -> str:
