@@ -26,7 +26,7 @@ __all__ = ["CASES", "FILE", "KEPT", "TITLE", "Case", "case_lines", "kept", "main
 TITLE = "The comparisons of docs/choosing.md"
 FILE, KEPT = ROOT / "docs" / "choosing.md", ROOT / "benchmarks" / "results" / "choosing"
 _FIELDS = (
-    "schema", "name", "description", "created", "status", "task", "model", "data", "metric", "higher_is_better", "left_out", "search", "outlook", "pretraining",
+    "schema", "name", "description", "created", "status", "task", "model", "data", "metric", "higher_is_better", "decided_by_rows", "left_out", "search", "outlook", "pretraining",
     "front", "budget_seconds", "cost", "warnings",
 )  # fmt: skip
 _OF_AN_ARM = (

@@ -22,7 +22,11 @@ def test_a_power_law_with_a_floor_is_found_and_drawn_out() -> None:
 
 def test_a_curve_that_rises_or_stays_is_drawn_out_flat() -> None:
     assert power_law(SIZES, np.array([[0.3, 0.3, 0.3]]), 2700)[0] == pytest.approx(0.3)
-    assert power_law(SIZES, np.array([[0.2, 0.25, 0.3]]), 2700)[0] == pytest.approx(0.25)  # their mean: nothing falls
+    assert power_law(SIZES, np.array([[0.2, 0.25, 0.3]]), 2700)[0] == pytest.approx(0.3)  # nothing falls
+
+
+def test_a_curve_that_falls_faster_than_any_law_is_not_expected_to_get_worse() -> None:
+    assert power_law([222, 667, 2000], np.array([[0.6, 0.35, 0.02]]), 6000)[0] <= 0.02
 
 
 def test_an_error_never_falls_below_zero() -> None:

@@ -30,6 +30,7 @@ from tunesmith.core.run import GroupDirectory, RunDirectory
 from tunesmith.model.load import load_tokenizer
 from tunesmith.recipe import ModelSpec, Recipe, load
 from tunesmith.report import render_comparison
+from tunesmith.report.numbers import size
 
 __all__ = ["compare", "resume_comparison"]
 
@@ -107,7 +108,7 @@ class _Comparison:
         first = order[0]
         if failures:
             raise type(failures[0])(f"no arm could be run. {first}: {failures[0]}")
-        raise UsageError(f"budget: {self.recipe.budget:g} s hold no arm. {first}: {self.left_out[first]}")
+        raise UsageError(f"budget: it holds no arm. {first}: {self.left_out[first]}")
 
     @property
     def spent(self) -> float:
@@ -115,7 +116,7 @@ class _Comparison:
         return time.perf_counter() - self.started
 
     def _order(self, members: Mapping[str, RunDirectory]) -> list[str]:
-        if self.recipe.budget is None:
+        if self.recipe.budget is None and self.recipe.budget_memory is None:
             return list(members)
         for name, member in members.items():
             if not member.recipe.is_file():
@@ -163,7 +164,12 @@ class _Comparison:
 
     def _no_room(self, name: str) -> str:
         """Why an arm is not begun; empty where it is. One that was begun is finished."""
-        if self.recipe.budget is None or name not in self.plans:
+        if name not in self.plans:
+            return ""
+        memory, most = self.plans[name].peak_memory_bytes, self.recipe.budget_memory
+        if most is not None and memory > most:
+            return f"it would take about {size(memory)} of memory, more than the {size(most)} of budget_memory."
+        if self.recipe.budget is None:
             return ""
         left = self.recipe.budget - self.spent
         if left <= 0:

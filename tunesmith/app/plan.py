@@ -74,6 +74,11 @@ class RequestPlan:
         return 0.0
 
     @property
+    def peak_memory_bytes(self) -> int:
+        """Of a model none of whose weights are here."""
+        return 0
+
+    @property
     def total_seconds(self) -> None:
         """Nobody knows how fast the endpoint answers."""
 

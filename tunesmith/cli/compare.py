@@ -35,6 +35,12 @@ def compare(
             show_default=False,
         ),
     ] = None,
+    budget_memory: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIZE", help="How much memory an arm may take, as 800MB or 4GB; `budget_memory` of the recipe.", show_default=False
+        ),
+    ] = None,
     budget_usd: BudgetUsdOption = None,
     skip_invalid: SkipInvalidOption = False,
     json: JsonOption = False,
@@ -47,7 +53,7 @@ def compare(
     from tunesmith.core.garbage import never_collected
     from tunesmith.recipe import load
 
-    given = (("budget", budget), ("prefer", prefer), ("budget_usd", budget_usd))
+    given = (("budget", budget), ("prefer", prefer), ("budget_memory", budget_memory), ("budget_usd", budget_usd))
     options = [f"{name}={value}" for name, value in given if value is not None]
     loaded = load(recipe, [*with_skip_invalid(overrides, skip_invalid), *options])
     with json_only(json) as write_document:
@@ -82,14 +88,14 @@ def print_comparison(document: Mapping[str, Any], group: GroupDirectory) -> None
         out.print(f"  {document['verdict']['command']}", soft_wrap=True, style="dim")
     for warning in document["warnings"]:
         out.print(f"warning: {warning}", style="yellow")
-    taken = [f"{name} {' '.join(one['changes'])}" for name, one in document["search"].items() if not one["is_stopped"]]
+    taken = [f"{name} {' '.join(one['changes'])}" for name, one in (document.get("search") or {}).items() if not one["is_stopped"]]
     if taken:
         out.print(f"searched on validation rows: {'; '.join(taken)}", style="dim", soft_wrap=False)
     for name, predicted in arm_predictions(document).items():
         out.print(f"{name}: {'; '.join(one.text for one in predicted)}", style="dim", soft_wrap=False)
     cost = document["cost"]
     paid = f" · {usd(cost['usd'])} paid" if cost.get("usd") else ""
-    searched = f" and {duration(cost['search_seconds'])} of trials" if cost["search_seconds"] else ""
+    searched = f" and {duration(cost['search_seconds'])} of trials" if cost.get("search_seconds") else ""
     out.print(f"trained in {duration(cost['train_seconds'])}{searched} · {duration(cost['total_seconds'])} in all{paid}", style="dim")
     out.print(f"report: {group.report_html}", style="bold")
 

@@ -26,12 +26,14 @@ _RESAMPLES = 1000
 
 
 def power_law(sizes_s: Sequence[float], errors_Rs: Array, at: float) -> Array:
-    """The error at size `at`, shape (R,), by the law that fits each curve best (least squares; neither floor nor scale below zero).
+    """The error at size `at`, shape (R,): that of the last size, less what the law gains from there that fits the curve best (least squares; neither floor nor scale below zero).
+
+    So no curve is expected to get worse, not even one that no such law fits.
 
     Args:
         sizes_s: rising; errors_Rs: a curve a row, shape (R, s).
     """
-    best_R, error_R = np.full(len(errors_Rs), np.inf), np.zeros(len(errors_Rs))
+    best_R, gain_R = np.full(len(errors_Rs), np.inf), np.zeros(len(errors_Rs))
     for exponent in _EXPONENTS_B:
         x_s = np.asarray(sizes_s, dtype=np.float64) ** -exponent
         centred_s = x_s - x_s.mean()
@@ -43,8 +45,8 @@ def power_law(sizes_s: Sequence[float], errors_Rs: Array, at: float) -> Array:
         misfit_R = ((errors_Rs - floor_R[:, None] - scale_R[:, None] * x_s) ** 2).sum(axis=1)
         better = misfit_R < best_R
         best_R = np.where(better, misfit_R, best_R)
-        error_R = np.where(better, floor_R + scale_R * at**-exponent, error_R)
-    return error_R
+        gain_R = np.where(better, scale_R * (x_s[-1] - at**-exponent), gain_R)
+    return np.maximum(0.0, errors_Rs[:, -1] - gain_R)
 
 
 def draws(curve: Sequence[Array], value: Value, *, seed: int = 0) -> Array:

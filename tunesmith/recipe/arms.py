@@ -9,9 +9,11 @@ from pydantic_core import PydanticCustomError
 
 from tunesmith.recipe.messages import TEXT, shown
 
-__all__ = ["Arms", "Budget", "Prefer", "Search"]
+__all__ = ["Arms", "Budget", "MemoryBudget", "Prefer", "Search"]
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+_BYTES = {"MB": 10**6, "GB": 10**9, "TB": 10**12}
+_MEMORY = re.compile(r"(\d+(?:\.\d+)?)\s*([MGT]B)")
 _BUDGET = re.compile(r"(\d+(?:\.\d+)?)\s*([smh])")
 _NAME = re.compile(r"[A-Za-z0-9][\w.+-]*")
 
@@ -38,6 +40,15 @@ def _seconds(value: Any) -> Any:
     return float(found[1]) * _UNITS[found[2]]
 
 
+def _bytes(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    found = _MEMORY.fullmatch(value.strip())
+    if found is None:
+        raise PydanticCustomError(TEXT, "{text}", {"text": f"expected a size such as 800MB or 4GB, found {shown(value)}."})
+    return round(float(found[1]) * _BYTES[found[2]])
+
+
 def _searched(value: Any) -> Any:
     """One value is a list of one."""
     if value is None:
@@ -55,6 +66,8 @@ Arms = Annotated[dict[str, list[str] | None], BeforeValidator(_named)]
 """Name -> what it changes of the recipe; None: what the name is known for."""
 Budget = Annotated[float, Field(gt=0), BeforeValidator(_seconds)]
 """Seconds, which may be written as 20m."""
+MemoryBudget = Annotated[int, Field(gt=0), BeforeValidator(_bytes)]
+"""Bytes, which may be written as 4GB."""
 Search = Annotated[Literal["auto", "none"] | dict[str, list[Any]], BeforeValidator(_searched)]
 """Settings -> the values of each that are tried, as `{train.learning_rate: [1e-4, 1e-3]}`."""
 Prefer = Literal["cost", "accuracy", "latency", "memory", "privacy", "freshness"]

@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from tunesmith.recipe.arms import Arms, Budget, Prefer, Search
+from tunesmith.recipe.arms import Arms, Budget, MemoryBudget, Prefer, Search
 from tunesmith.recipe.base_model import ModelSpec
 from tunesmith.recipe.endpoints import unanswerable
 from tunesmith.recipe.judge import JudgeSpec
@@ -349,6 +349,8 @@ class Recipe(Section):
     rate; a mapping of settings to values, as `{train.learning_rate: [1e-4, 1e-3], method.r: [8, 64]}`: each with each, for arms that have them; none: nothing. What an arm names itself stays."""
     budget: Budget | None = None
     """How long `tunesmith compare` may take, as 90s, 20m or 1.5h; null: as long as it takes."""
+    budget_memory: MemoryBudget | None = None
+    """How much memory an arm of `tunesmith compare` may take, as 800MB or 4GB: one that is predicted to take more is not begun; null: any."""
     budget_usd: Annotated[float, Field(gt=0)] | None = None
     """The most US dollars that models behind endpoints may cost, of a comparison all of them together: a request that could exceed it is not sent. Needs their
     prices; null: what it costs."""

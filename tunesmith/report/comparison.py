@@ -168,7 +168,7 @@ def _sentences(document: Mapping[str, Any]) -> Iterator[str]:
     found, verdict, arms = read_comparison(document), document["verdict"], document["arms"]
     best, choice, places = verdict["best"], verdict["choice"], found.decimals
     value = next((row.value for row in found.rows if row.is_chosen), None)
-    rows = numbered(document["decided_by_rows"], "test row")
+    rows = numbered(_num_rows(document), "test row")
     if len(best) == 1:
         yield f"{choice} is certainly the best of {count(len(arms))} arms by {found.title}, on {rows}: {value.text(places) if value else MISSING}."
     else:
@@ -187,6 +187,11 @@ def _sentences(document: Mapping[str, Any]) -> Iterator[str]:
         yield f"Left out: {listed([f'{name} ({why.rstrip(chr(46))})' for name, why in document['left_out'].items()])}."
     if any(arm["train_seconds"] for arm in arms.values()):
         yield "Each arm was trained once: how far another seed would move it is not in these intervals."
+
+
+def _num_rows(document: Mapping[str, Any]) -> int:
+    """Those that decide; documents of before name the test rows alone."""
+    return int(document.get("decided_by_rows", document["data"]["test_rows"]))
 
 
 def _advice(document: Mapping[str, Any], found: Compared) -> Iterator[str]:
@@ -237,7 +242,7 @@ def _pretraining(document: Mapping[str, Any], found: Compared) -> Iterator[str]:
 
 def _power(document: Mapping[str, Any], found: Compared) -> Iterator[str]:
     """How small a difference can be seen, and how many rows it would take to be certain of the one that the arm with the best value shows."""
-    best, arms, num_rows = document["verdict"]["best"], document["arms"], document["decided_by_rows"]
+    best, arms, num_rows = document["verdict"]["best"], document["arms"], _num_rows(document)
     against = {name: arms[name]["against_choice"] for name in best if arms[name]["against_choice"]}
     seen = [one["detectable"] for one in against.values() if one["detectable"]]
     if not seen:

@@ -32,7 +32,7 @@ class Tried:
 
 def read_tried(document: Mapping[str, Any]) -> tuple[list[float], list[Tried]]:
     """The parts of the rows, rising, and every setting that was tried, arm by arm."""
-    found = document["search"]
+    found = document.get("search") or {}
     parts = sorted({one["fraction"] for arm in found.values() for one in arm["tried"]})
     rows = list[Tried]()
     for name, arm in found.items():
@@ -46,7 +46,7 @@ def read_tried(document: Mapping[str, Any]) -> tuple[list[float], list[Tried]]:
 
 def outlook_sentences(document: Mapping[str, Any]) -> Iterator[str]:
     """What three times the rows would give, and whether the order of the arms would stay."""
-    outlook = document["outlook"]
+    outlook = document.get("outlook")
     if not outlook:
         return
     arms, title = outlook["arms"], metric_title(outlook["metric"])
@@ -71,7 +71,7 @@ def outlook_sentences(document: Mapping[str, Any]) -> Iterator[str]:
 
 def curves_panel(document: Mapping[str, Any]) -> str:
     """Each arm's validation value against its training rows, on a logarithmic scale, and what is expected of more; empty where there is no curve."""
-    outlook = document["outlook"]
+    outlook = document.get("outlook")
     if not outlook:
         return ""
     arms = outlook["arms"]
