@@ -39,9 +39,18 @@ def read_tried(document: Mapping[str, Any]) -> tuple[list[float], list[Tried]]:
         values = dict[tuple[str, ...], dict[float, str]]()
         for one in arm["tried"]:
             values.setdefault(tuple(one["changes"]), {})[one["fraction"]] = "diverged" if one["loss"] is None else f"{one['value']:.3f}"
-        for changes, told in values.items():
+        for changes, told in sorted(values.items(), key=lambda pair: [_number(change) for change in pair[0]]):
             rows.append(Tried(name, " ".join(changes), tuple(told.get(part, "") for part in parts), list(changes) == arm["changes"]))
     return parts, rows
+
+
+def _number(change: str) -> tuple[float, str]:
+    """Settings that are numbers stand in their order, others in that of their names behind them."""
+    value = change.partition("=")[2]
+    try:
+        return float(value), ""
+    except ValueError:
+        return math.inf, value
 
 
 def outlook_sentences(document: Mapping[str, Any]) -> Iterator[str]:
