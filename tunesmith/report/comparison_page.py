@@ -17,7 +17,7 @@ from tunesmith.report.page import environment
 from tunesmith.report.predicted import arm_predictions
 from tunesmith.report.results import file_name
 from tunesmith.report.searched import curves_panel, read_tried
-from tunesmith.report.svg import Scale, element, label, level_lines, path, picture, tick_text, ticks
+from tunesmith.report.svg import Scale, apart, element, label, level_lines, path, picture, tick_text, ticks
 
 __all__ = ["arms_panel", "comparison_page", "cost_panel", "render_comparison"]
 
@@ -90,10 +90,10 @@ def cost_panel(found: Compared, front: list[str], by: str, title: str, said: Any
     content = label(f"{found.title} by {title}", 0, 16, "panel-title") + level_lines(ticks(y.low, y.high), y, _LEFT, _COST_WIDTH)
     on_front = sorted((x(math.log10(cost)), y(row.value.value)) for cost, row in points if row.name in front and row.value)
     content += path(on_front, "majority")
+    heights = apart({row.name: y(row.value.value) - 6 for _, row in points if row.value})
     for cost, row in points:
         at = x(math.log10(cost))
-        content += upright(row.value, at, y, _kind(row))
-        content += label(row.name, at + 8, y(row.value.value) - 6 if row.value else 0, "note")
+        content += upright(row.value, at, y, _kind(row)) + label(row.name, at + 8, heights[row.name], "note")
     for cost in {min(cost for cost, _ in points), max(cost for cost, _ in points)}:
         content += label(said(cost), x(math.log10(cost)), _BOTTOM + 18, anchor="middle")
     content += label(f"{title}, logarithmic", (x.start + x.end) / 2, _BOTTOM + 36, anchor="middle")

@@ -10,7 +10,7 @@ from typing import Any
 from tunesmith.report.intervals import upright
 from tunesmith.report.numbers import compact, count, decimals_for, fixed, listed, percent
 from tunesmith.report.results import Estimate, metric_title
-from tunesmith.report.svg import Scale, label, level_lines, path, picture, ticks
+from tunesmith.report.svg import Scale, apart, label, level_lines, path, picture, ticks
 
 __all__ = ["Tried", "curves_panel", "outlook_sentences", "read_tried"]
 
@@ -92,7 +92,7 @@ def curves_panel(document: Mapping[str, Any]) -> str:
     y = Scale(min(ends) - margin, max(ends) + margin, _BOTTOM, _TOP)
     title = f"validation {metric_title(outlook['metric'])} by training rows"
     content = label(title, 0, 16, "panel-title") + level_lines(ticks(y.low, y.high), y, _LEFT, _WIDTH - _NAMES)
-    names = _apart({name: y(one.value) for name, one in expected.items() if one})
+    names = apart({name: y(one.value) for name, one in expected.items() if one})
     for name, arm in arms.items():
         one = expected[name]
         points = [(x(math.log(rows)), y(value)) for rows, value in zip(arm["rows"], arm["values"], strict=True)]
@@ -106,12 +106,3 @@ def curves_panel(document: Mapping[str, Any]) -> str:
     content += label("training rows, logarithmic; the last is drawn out", (x.start + x.end) / 2, _BOTTOM + 36, anchor="middle")
     said = "; ".join(f"{name}: {', '.join(fixed(value, 3) for value in arm['values'])}" for name, arm in arms.items())
     return picture(content, _WIDTH, _HEIGHT, title, f"{said}.")
-
-
-def _apart(heights: Mapping[str, float], least: float = 13.0) -> dict[str, float]:
-    """The heights of labels, moved down where one would lie on another."""
-    placed, below = dict[str, float](), -math.inf
-    for name in sorted(heights, key=heights.__getitem__):
-        below = max(heights[name], below + least)
-        placed[name] = below
-    return placed

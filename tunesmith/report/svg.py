@@ -1,11 +1,11 @@
 """Small pure functions that draw: elements, scales, ticks, paths. Colours are CSS classes, so that a page can be light, dark or printed."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
-__all__ = ["Scale", "element", "label", "level_lines", "path", "picture", "thin_out", "tick_text", "ticks"]
+__all__ = ["Scale", "apart", "element", "label", "level_lines", "path", "picture", "thin_out", "tick_text", "ticks"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +78,16 @@ def path(points: Sequence[tuple[float, float]], kind: str) -> str:
     # tenths of a unit keep a curve of hundreds of points within a few kilobytes
     steps = "L".join(f"{x:.1f} {y:.1f}".replace(".0 ", " ").removesuffix(".0") for x, y in points)
     return element("path", class_=kind, d=f"M{steps}")
+
+
+def apart(heights: Mapping[str, float], least: float = 13.0) -> dict[str, float]:
+    """The heights of labels, moved down where one would lie on another, and all of them up by half of what the lowest was moved."""
+    placed, below, moved = dict[str, float](), -math.inf, 0.0
+    for name in sorted(heights, key=heights.__getitem__):
+        below = max(heights[name], below + least)
+        moved = max(moved, below - heights[name])
+        placed[name] = below
+    return {name: height - moved / 2 for name, height in placed.items()}
 
 
 def thin_out(points: Sequence[tuple[float, float]], most: int = 240) -> list[tuple[float, float]]:
