@@ -40,6 +40,7 @@ def test_what_says_something_in_special_cases_only_is_measured_on_request() -> N
     assert usual(metrics_for({"text", "nll"})) == texts
     on_request = {
         "answer_words",
+        "contains_answer",
         "distinct_1",
         "distinct_2",
         "instructions_followed",

@@ -100,7 +100,7 @@ def test_every_arm_of_a_comparison_takes_two_steps_on_tiny_models(name: str, tin
     recipe = load(
         name,
         [
-            *SMALL, f"model.source={model}", f"arms={json.dumps(smaller)}", "evaluate.generate_limit=2", "evaluate.max_new_tokens=2",
+            *SMALL, "data.limit.test=9", f"model.source={model}", f"arms={json.dumps(smaller)}", "evaluate.generate_limit=2", "evaluate.max_new_tokens=2",
             f"output_dir={tmp_path / 'out'}",
         ],
     )  # fmt: skip
