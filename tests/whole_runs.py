@@ -17,8 +17,8 @@ def quick_runs() -> Iterator[None]:
     from tunesmith.app import plan
     from tunesmith.core import statistics
 
-    draws = statistics._draws
+    draws = statistics.drawn_rows
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(statistics, "_draws", lambda rows, groups, resamples, seed: draws(rows, groups, min(resamples, _DRAWS), seed))
+        patch.setattr(statistics, "drawn_rows", lambda rows, groups, resamples, seed: draws(rows, groups, min(resamples, _DRAWS), seed))
         patch.setattr(plan, "matmul_flops_per_second", functools.cache(plan.matmul_flops_per_second))
         yield

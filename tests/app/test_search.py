@@ -194,6 +194,8 @@ def test_three_sizes_are_drawn_out_and_the_order_told(encoder_folder: Path, many
     assert first.startswith("By the learning curves of the validation rows, 2,700 training rows would give accuracy quick ")
     assert "slow leads now, and quick would then." in second or "not certain (quick does in" in second
     assert outlook(recipe, {"short": slow[1:]}) is None
+    few = [told(right, 19, rows) for right, rows in zip((10, 14, 16), (100, 300, 900), strict=True)]
+    assert outlook(recipe, {"few": few}) is None
     assert list(outlook_sentences({"outlook": None})) == []
 
 
@@ -208,6 +210,17 @@ def test_losses_of_other_batches_are_not_held_against_each_other(encoder_folder:
     far = [of([9.0] * 40, [4.0] * 40), of([8.9] * 40, [4.0] * 40)]
     assert "validation loss is 2.225" in cannot_win(recipe, far, "lora", leader)
     assert cannot_win(recipe, [of([9.0] * 40, [5.0] * 40)] * 2, "lora", leader) == ""
+
+
+def test_validation_rows_of_a_few_batches_stop_nothing(encoder_folder: Path, many: Path, tmp_path: Path) -> None:
+    recipe = searched(encoder_folder, many, tmp_path / "out")
+
+    def of(loss: float, batches: int) -> Validated:
+        return Validated("loss", loss, loss, [[loss, 1.0]] * batches, 900, 1.0)
+
+    assert cannot_win(recipe, [of(3.0, 20), of(2.9, 20)], "lora", of(1.0, 20))
+    for batches in (1, 2, 19):  # of one batch every resample is the same, which is no certainty
+        assert cannot_win(recipe, [of(3.0, batches), of(2.9, batches)], "lora", of(1.0, batches)) == ""
 
 
 def test_the_report_shows_what_was_tried_and_what_more_rows_would_give(done: Group) -> None:

@@ -19,6 +19,7 @@ from tunesmith.comparison.verdict import Contest, contest
 from tunesmith.core.errors import RunError
 from tunesmith.core.files import finite
 from tunesmith.core.run import GroupDirectory, RunDirectory
+from tunesmith.core.statistics import FEWEST_RESAMPLED
 from tunesmith.core.types import Labelled, Metric, Origin, Output
 from tunesmith.evaluation.differences import paired_difference
 from tunesmith.evaluation.score import evaluate_metric
@@ -28,8 +29,6 @@ from tunesmith.report.context import adapted_by
 
 __all__ = ["build_comparison", "is_renewed"]
 
-_MIN_RESAMPLED = 20
-"""Rows that a bootstrap needs: its 95 % interval of a mean holds the truth in 92 % of all cases then, in 90 % with 10 rows, in half with 2 (tests/app/test_compare_rows.py)."""
 _COSTS = ("train_seconds", "seconds_per_answer", "memory_bytes", "saved_bytes", "usd_per_answer")
 
 
@@ -144,14 +143,14 @@ def _difference(metric: Metric, arm: _Arm, other: _Arm) -> dict[str, Any]:
 
 
 def _is_too_few(metric: Metric, num_rows: int) -> bool:
-    return not metric.is_proportion and num_rows < _MIN_RESAMPLED
+    return not metric.is_proportion and num_rows < FEWEST_RESAMPLED
 
 
 def _too_few(name: str, metric: Metric, num_rows: int) -> list[str]:
     if not _is_too_few(metric, num_rows):
         return []
     return [
-        f"{name} stands on {num_rows} rows; of fewer than {_MIN_RESAMPLED} no interval can be trusted, so that no arm is ruled out. Bring more test rows, or raise evaluate.generate_limit."
+        f"{name} stands on {num_rows} rows; of fewer than {FEWEST_RESAMPLED} no interval can be trusted, so that no arm is ruled out. Bring more test rows, or raise evaluate.generate_limit."
     ]
 
 

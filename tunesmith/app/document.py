@@ -22,6 +22,7 @@ from tunesmith.app.task import Task, rows_to_answer
 from tunesmith.app.training import Fit
 from tunesmith.app.ways import Ways
 from tunesmith.core.run import RunDirectory
+from tunesmith.core.statistics import FEWEST_RESAMPLED
 from tunesmith.core.types import Example, HeadObjective, Output
 from tunesmith.data import EncodedFacts, Splits, inspect
 from tunesmith.evaluation.calibration import reliability
@@ -35,8 +36,6 @@ __all__ = ["Times", "build_document", "data_facts", "provenance", "row_warnings"
 
 _PREVIEW_CHARACTERS = 2000
 """Of each training row that the report shows."""
-_FEW_ROWS = 20
-"""Below this many, percentile intervals cover too little (docs/metrics.md)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,9 +267,9 @@ def row_warnings(task: Measurable) -> list[str]:
         found.append(f"evaluate.prompts: a model of {task.objective_name} answers no prompts; they were passed over.")
     if not num_test:
         found.append("No test split: nothing was measured on unseen data.")
-    elif num_test < _FEW_ROWS:
+    elif num_test < FEWEST_RESAMPLED:
         found.append(
-            f"The test split has {num_test} rows: what is resampled of fewer than {_FEW_ROWS} gets intervals that are too narrow, and only a very large difference shows."
+            f"The test split has {num_test} rows: what is resampled of fewer than {FEWEST_RESAMPLED} gets intervals that are too narrow, and only a very large difference shows."
         )
     return found
 

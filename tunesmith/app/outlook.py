@@ -8,6 +8,7 @@ import numpy as np
 
 from tunesmith.app.validated import Validated, value_of
 from tunesmith.comparison.learning_curve import draws, expected, gain_left
+from tunesmith.core.statistics import FEWEST_RESAMPLED
 from tunesmith.recipe import Recipe
 
 __all__ = ["cannot_win", "outlook"]
@@ -38,7 +39,7 @@ def cannot_win(recipe: Recipe, curve: Sequence[Validated], name: str, leader: Va
 
 
 def outlook(recipe: Recipe, curves: Mapping[str, Sequence[Validated]]) -> dict[str, Any] | None:
-    """What three times the training rows would give, by the arms' learning curves on the validation rows; None where none has three sizes.
+    """What three times the training rows would give, by the arms' learning curves on the validation rows; None where none has three sizes, or too few validation rows were asked.
 
     Args:
         curves: of each arm its trainings with the setting that was taken, the smallest part first, the whole last.
@@ -58,6 +59,8 @@ def outlook(recipe: Recipe, curves: Mapping[str, Sequence[Validated]]) -> dict[s
             told, at_R = expected(rows, drawn_Rs, _MORE_ROWS * rows[-1], higher_is_better=first.higher_is_better)
             drawn.append(sign * at_R)
             found[name] = {"rows": rows, "values": [one.value for one in curve], "at_rows": _MORE_ROWS * rows[-1], "expected": asdict(told)}
+    if not found:
+        return None
     leaders = np.argmax(np.array(drawn), axis=0)
     for place, one in enumerate(found.values()):
         one["leads"] = float((leaders == place).mean())
@@ -65,8 +68,8 @@ def outlook(recipe: Recipe, curves: Mapping[str, Sequence[Validated]]) -> dict[s
 
 
 def _is_alike(one: Validated, other: Validated) -> bool:
-    """Whether the two were asked the same units: what a unit of a loss counts is the same where the tokens are."""
-    if one.select_by != other.select_by or len(one.units) != len(other.units) or not len(one.units):
+    """Whether the two were asked the same units, enough of them to resample: what a unit of a loss counts is the same where the tokens are."""
+    if one.select_by != other.select_by or len(one.units) != len(other.units) or len(one.units) < FEWEST_RESAMPLED:
         return False
     if one.select_by != "loss":
         return True

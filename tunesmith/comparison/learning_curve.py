@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tunesmith.core.statistics import Interval, percentiles
+from tunesmith.core.statistics import Interval, drawn_rows, percentiles
 
 __all__ = ["draws", "expected", "gain_left", "power_law"]
 
@@ -57,8 +57,8 @@ def draws(curve: Sequence[Array], value: Value, *, seed: int = 0) -> Array:
     Args:
         curve: of each size what the units contributed, shape (n, k) each.
     """
-    rng, num_units = np.random.default_rng(seed), len(curve[0])
-    places = [np.arange(num_units), *(rng.integers(num_units, size=num_units) for _ in range(_RESAMPLES))]
+    num_units = len(curve[0])
+    places = [np.arange(num_units), *drawn_rows(num_units, None, _RESAMPLES, seed)]
     return np.array([[value(stats_nk[drawn]) for stats_nk in curve] for drawn in places])
 
 
