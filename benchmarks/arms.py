@@ -5,16 +5,12 @@ What belongs to the machine, as the models that were fetched, is there for both;
 
 import argparse
 import json
-import os
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.running import Say
+from benchmarks.running import Say, tunesmith_seconds
 from benchmarks.workload import BenchmarkError
 from tunesmith.core.files import cache_folder, write_json
 from tunesmith.core.run import GroupDirectory
@@ -37,7 +33,8 @@ def main(arguments: Sequence[str], say: Say) -> int:
     parser.add_argument("-o", "--output", metavar="FILE", type=Path, help="write the document there")
     options = parser.parse_args(arguments)
     try:
-        document = _timed(options.recipe, options.changes, options.repeats, say)
+        recipe = Path(options.recipe)
+        document = _timed(str(recipe.absolute()) if recipe.is_file() else options.recipe, options.changes, options.repeats, say)
     except BenchmarkError as error:
         say(f"error: {error}")
         return 1
@@ -101,13 +98,4 @@ def _seconds(folder: Path, name: str, *arguments: str) -> float:
     cache.mkdir()
     for part in _OF_THE_MACHINE:
         (cache / part).symlink_to(cache_folder(part), target_is_directory=True)
-    environment = {**os.environ, "TUNESMITH_CACHE": str(cache)}
-    command = [sys.executable, "-m", "tunesmith", *arguments, f"output_dir={folder / name}"]
-    started = time.perf_counter()
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, encoding="utf-8", errors="replace", check=False)
-    seconds = time.perf_counter() - started
-    if done.returncode:
-        raise BenchmarkError(
-            f"{' '.join(arguments)}: exit code {done.returncode}: {(done.stderr.strip() or 'it said nothing').splitlines()[-1]}"
-        )
-    return seconds
+    return tunesmith_seconds(*arguments, f"output_dir={folder / name}", variables={"TUNESMITH_CACHE": str(cache)})

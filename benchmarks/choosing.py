@@ -4,16 +4,14 @@ Those that are kept are not run again, unless they are named; `--document` write
 """
 
 import argparse
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.markdown import NONE, table
-from benchmarks.running import ROOT, Say
+from benchmarks.markdown import NONE, between, table
+from benchmarks.running import ROOT, Say, tunesmith_seconds
 from benchmarks.workload import BenchmarkError
 from tunesmith.core.files import write_json, write_text
 from tunesmith.core.run import GroupDirectory
@@ -94,14 +92,7 @@ def _run(name: str) -> None:
     """Raises: BenchmarkError, with what the command said last."""
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder) / name
-        command = [sys.executable, "-m", "tunesmith", "compare", *CASES[name].arguments, f"output_dir={place}"]
-        done = subprocess.run(
-            command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, encoding="utf-8", errors="replace", check=False
-        )
-        if done.returncode:
-            raise BenchmarkError(
-                f"{CASES[name].command}: exit code {done.returncode}: {(done.stderr.strip() or 'it said nothing').splitlines()[-1]}"
-            )
+        tunesmith_seconds("compare", *CASES[name].arguments, f"output_dir={place}")
         group = GroupDirectory(place)
         document: Mapping[str, Any] = group.read_json(group.group_json)
     told = {key: document[key] for key in _FIELDS if key in document}
@@ -162,10 +153,5 @@ def _marks(name: str) -> tuple[str, str]:
 def with_lines(text: str, lines: Mapping[str, Sequence[str]]) -> str:
     """The page with the lines of each comparison between its two marks. Raises: BenchmarkError, where it has none."""
     for name, own in lines.items():
-        first, last = _marks(name)
-        before, begin, rest = text.partition(first)
-        _, end, after = rest.partition(last)
-        if not begin or not end:
-            raise BenchmarkError(f"{FILE}: the marks are missing, between which {name} stands: {first} and {last}.")
-        text = "\n".join([f"{before}{first}", "", *own, f"{last}{after}"])
+        text = between(text, _marks(name), own, f"{FILE}: the marks are missing, between which {name} stands")
     return text

@@ -18,10 +18,11 @@ from benchmarks.document import compare
 from benchmarks.environments import peer_python
 from benchmarks.workload import BenchmarkError, Measured, Workload
 
-__all__ = ["ROOT", "Options", "Say", "python", "pythons", "run_bench", "run_leg"]
+__all__ = ["ROOT", "Options", "Say", "python", "pythons", "run_bench", "run_leg", "tunesmith_seconds"]
 
 ROOT = Path(__file__).parents[1]
 _LEG_LIMIT_SECONDS = 600.0
+_COMMAND_LIMIT_SECONDS = 24 * 3600.0
 Say = Callable[[str], None]
 
 
@@ -40,10 +41,19 @@ class Options:
 
 
 def python(
-    executable: str, module: str, *arguments: str, parallel_tokenizers: bool = False, limit_seconds: float = _LEG_LIMIT_SECONDS
+    executable: str,
+    module: str,
+    *arguments: str,
+    parallel_tokenizers: bool = False,
+    limit_seconds: float = _LEG_LIMIT_SECONDS,
+    variables: Mapping[str, str] | None = None,
 ) -> None:
-    """Run a module of this package by some environment's Python. Raises: BenchmarkError, with the last line that it said."""
-    environment = {**os.environ, "HF_HUB_DISABLE_TELEMETRY": "1", "TRANSFORMERS_VERBOSITY": "error"}
+    """Run a module of this package by some environment's Python. Raises: BenchmarkError, with the last line that it said.
+
+    Args:
+        variables: of its environment, beside those of this process.
+    """
+    environment = {**os.environ, "HF_HUB_DISABLE_TELEMETRY": "1", "TRANSFORMERS_VERBOSITY": "error", **(variables or {})}
     environment |= {"HF_HUB_OFFLINE": "1"} if executable != sys.executable else {}  # what a peer needs lies in the workload
     environment.pop("TOKENIZERS_PARALLELISM", None)  # else as each program would have it
     environment |= {} if parallel_tokenizers else {"TOKENIZERS_PARALLELISM": "false"}
@@ -58,6 +68,16 @@ def python(
     if done.returncode:
         last = (done.stderr.strip() or "it said nothing").splitlines()[-1]
         raise BenchmarkError(f"{module}: exit code {done.returncode}: {last}")
+
+
+def tunesmith_seconds(*arguments: str, variables: Mapping[str, str] | None = None) -> float:
+    """Seconds of a command of tunesmith's, as a user runs it, however long it takes. Raises: BenchmarkError, with the last line that it said."""
+    started = time.perf_counter()
+    try:
+        python(sys.executable, "tunesmith", *arguments, parallel_tokenizers=True, limit_seconds=_COMMAND_LIMIT_SECONDS, variables=variables)
+    except BenchmarkError as error:
+        raise BenchmarkError(f"{' '.join(arguments)}: {error}") from None
+    return time.perf_counter() - started
 
 
 def pythons(programs: Sequence[str], say: Say) -> dict[str, str]:

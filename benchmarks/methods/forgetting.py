@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.markdown import interval, table
+from benchmarks.markdown import between, interval, table
 from benchmarks.methods.command import seeds_of
 from benchmarks.methods.named import chosen
 from benchmarks.methods.stored import Leg, Results, commit, run_leg, run_missing
@@ -208,11 +208,7 @@ def _about(one: Mapping[str, Any]) -> str:
 
 def with_figures(text: str, lines: Sequence[str]) -> str:
     """The page with these lines between its two marks. Raises: BenchmarkError, where it has none."""
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise BenchmarkError(f"{FILE}: the marks are missing, between which the figures stand: {BEGIN} and {END}.")
-    return "\n".join([f"{before}{BEGIN}", "", *lines, f"{END}{after}"])
+    return between(text, (BEGIN, END), lines, f"{FILE}: the marks are missing, between which the figures stand")
 
 
 def main(arguments: Sequence[str], say: Say) -> int:

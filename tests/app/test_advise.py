@@ -11,8 +11,8 @@ from tunesmith.app import advise as advising
 from tunesmith.app import probe as probing
 from tunesmith.app.advise import advise, recommended, short
 from tunesmith.app.compare import compare
-from tunesmith.app.predicting import calibrate, predicted_seconds
-from tunesmith.app.tune import tune
+from tunesmith.app.predicting import predicted_seconds
+from tunesmith.app.tune import plan, tune
 from tunesmith.app.work import _largest_step
 from tunesmith.core.errors import UsageError
 from tunesmith.recipe import dump, from_mapping, load, parse, shipped_recipes
@@ -98,7 +98,7 @@ def test_what_was_probed_once_is_not_probed_again(
     assert {arm["total_seconds"] for name, arm in found["arms"].items() if name != "majority"} == {None}
     assert {arm["fits"] for name, arm in found["arms"].items() if name != "majority"} == {None}
     with pytest.raises(pytest.fail.Exception, match="probed again"):
-        calibrate(other, lambda event: None)
+        plan(other, probes=lambda event: None)
 
 
 def test_a_writer_is_shown_examples_and_its_answers_take_time(decoder_folder: Path, pairs_csv: Path, tmp_path: Path) -> None:

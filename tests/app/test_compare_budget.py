@@ -18,9 +18,8 @@ def test_arms_that_would_take_more_memory_than_they_may_are_left_out(
     encoder_folder: Path, reviews: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     predicted = {"head": 7 * 10**8, "full": 9 * 10**8}
-    monkeypatch.setattr(comparing, "calibrate", lambda recipe, say: None)
     monkeypatch.setattr(
-        comparing, "plan", lambda recipe: SimpleNamespace(train_seconds=1.0, peak_memory_bytes=predicted[recipe.method.name])
+        comparing, "plan", lambda recipe, probes: SimpleNamespace(train_seconds=1.0, peak_memory_bytes=predicted[recipe.method.name])
     )
     found = compare(classifier(encoder_folder, reviews, tmp_path / "out", arms=ARMS, train=QUICK, budget_memory="800MB")).report
     assert list(found["arms"]) == ["majority", "base", "head"]
@@ -33,9 +32,10 @@ def test_arms_that_the_budget_does_not_hold_are_left_out_and_told(
     encoder_folder: Path, reviews: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     predicted = {"head": 5.0, "full": 1e6}
-    monkeypatch.setattr(comparing, "plan", lambda recipe: SimpleNamespace(train_seconds=predicted[recipe.method.name], peak_memory_bytes=0))
+    monkeypatch.setattr(
+        comparing, "plan", lambda recipe, probes: SimpleNamespace(train_seconds=predicted[recipe.method.name], peak_memory_bytes=0)
+    )
     monkeypatch.setattr(comparing, "predicted_seconds", lambda planned, done: planned.train_seconds)
-    monkeypatch.setattr(comparing, "calibrate", lambda recipe, say: None)
     found = compare(classifier(encoder_folder, reviews, tmp_path / "out", arms=ARMS, train=QUICK, budget="20m")).report
     assert list(found["arms"]) == ["majority", "base", "head"]
     assert found["left_out"].keys() == {"full"}

@@ -10,19 +10,19 @@ from typing import Any
 from tunesmith.app.anchor import anchored
 from tunesmith.app.arms import BASE, MAJORITY, arm_recipe, known_arms
 from tunesmith.app.chosen_method import chosen_method
-from tunesmith.app.in_context import check_context, largest_context
+from tunesmith.app.in_context import check_context
 from tunesmith.app.machine import available_memory_bytes, machine_facts, resident_bytes
 from tunesmith.app.measured_arms import measured_before
 from tunesmith.app.placing import changes_nothing
-from tunesmith.app.predicting import NOT_PREDICTED
+from tunesmith.app.predicting import NOT_PREDICTED, work_of
 from tunesmith.app.probe import known_rates, probed
 from tunesmith.app.retention_sets import read_retention
 from tunesmith.app.task import Task, prepare
-from tunesmith.app.work import base_work, counted
+from tunesmith.app.work import base_work
 from tunesmith.comparison.advice import WANTS, Reason, Situation, Want, is_worth_trying, reasons_for
 from tunesmith.comparison.cost_model import Pass, Predicted, Work, disk_bytes, kept_bytes, passes_of, predict
 from tunesmith.core.errors import MethodError, TunesmithError, UsageError, one_line
-from tunesmith.core.events import Event, Warned
+from tunesmith.core.events import Event, Warned, silence
 from tunesmith.core.system import memory_bytes
 from tunesmith.engine.memory import give_back_freed_memory
 from tunesmith.recipe import Recipe, dump, from_mapping
@@ -68,7 +68,7 @@ def advise(recipe: Recipe, *, want: Want | None = None, probes: bool = True, pro
     """
     if want is not None and want not in WANTS:
         raise UsageError(f"want: {want}: expected one of {', '.join(WANTS)}.")
-    say = progress or _silence
+    say = progress or silence
     recipe = anchored(recipe)
     _require_weights(recipe)
     task = prepare(_plain(recipe), say)
@@ -177,7 +177,7 @@ def _task_of(recipe: Recipe, task: Task, prepared: dict[str, Task]) -> Task:
     key = dump(recipe.model_copy(update={"method": task.recipe.method, "context": task.recipe.context, "train": task.recipe.train}))
     if key not in prepared:
         _require_weights(recipe)
-        prepared[key] = prepare(recipe, _silence)
+        prepared[key] = prepare(recipe, silence)
     return replace(prepared[key], recipe=recipe, method=chosen_method(recipe))
 
 
@@ -186,8 +186,7 @@ def _arm(task: Task) -> _Arm:
     check_context(task)
     if task.recipe.trains and changes_nothing(task.method, task.model.trunk) and not task.objective.heads(task.encoder):
         raise MethodError(f"trains only a new head, and the objective {task.objective_name} has none.")
-    shown = largest_context(task, _silence) if task.recipe.trains and task.recipe.context is not None else None
-    return _Arm(task, counted(task, read_retention(task), asks_base=False, shown=shown))
+    return _Arm(task, work_of(task, read_retention(task), asks_base=False))
 
 
 def _probe(arms: Mapping[str, _Arm], limits: _Limits, say: Say) -> None:
@@ -312,7 +311,3 @@ def _less(whole: Mapping[str, Any], usual: Mapping[str, Any]) -> dict[str, Any]:
             continue
         found[key] = _less(value, other) if isinstance(value, Mapping) and isinstance(other, Mapping) and other else value
     return found
-
-
-def _silence(event: object) -> None:
-    """Nobody listens."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from tunesmith.app.dataset import PreparedData, prepare_data
 from tunesmith.app.fitting import is_per_token, make_metrics, measured_metrics
+from tunesmith.app.measurable import has_answer
 from tunesmith.app.task import choose_objective, kind_of
 from tunesmith.core import registry
 from tunesmith.core.errors import DataError, RecipeError, did_you_mean
@@ -118,7 +119,7 @@ def _usual(recipe: Recipe, data: PreparedData, *, is_causal: bool) -> tuple[str,
         return (*majority, BASE, *(("few_shot", "head") if is_shown else ("head", "bitfit")), *_TRAINED)
     if judged.kind == "generation":
         return (*majority, BASE, *(("few_shot", "prompt") if is_shown else ()), *_TRAINED)
-    return (BASE, *_TRAINED) if _has_base(recipe, judged) else ("head", *_TRAINED)
+    return (BASE, *_TRAINED) if has_answer(recipe, judged.kind) else ("head", *_TRAINED)
 
 
 def _judged(recipe: Recipe, data: PreparedData) -> _Judged:
@@ -132,16 +133,6 @@ def _judged(recipe: Recipe, data: PreparedData) -> _Judged:
 
 def _has_majority(recipe: Recipe, judged: _Judged) -> bool:
     return judged.kind == "classification" and bool(registry.load("metric", judged.metric).needs == "label")
-
-
-def _has_base(recipe: Recipe, judged: _Judged) -> bool:
-    """Whether the model as it is has an answer: labels zero-shot, text as it is, of other heads where it is a run that has one."""
-    return judged.kind in (
-        "classification",
-        "generation",
-        "language_modelling",
-        "masked_language_modelling",
-    ) or recipe.model.source.startswith("run:")
 
 
 def _has_same_data(one: Recipe, other: Recipe) -> bool:
@@ -186,7 +177,7 @@ def _check(recipe: Recipe, data: PreparedData, arms: Arms) -> None:
     if MAJORITY in arms.changes and not _has_majority(recipe, first):
         why = f"{first.metric} asks for more than a label" if first.kind == "classification" else "answers are open"
         raise _wrong(recipe, f"majority: {why}. Leave it out.")
-    if BASE in arms.changes and not _has_base(recipe, first):
+    if BASE in arms.changes and not has_answer(recipe, first.kind):
         raise _wrong(recipe, f"base: the model as it is has no head for {first.objective}, and so no answer. Leave it out.")
     if BASE in arms.changes and not any(one.model == recipe.model and one.data == recipe.data for one in recipes.values()):
         raise _wrong(

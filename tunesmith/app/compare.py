@@ -17,7 +17,7 @@ from tunesmith.app.dataset import reading_once
 from tunesmith.app.group import Group, finish, named, running, unfinished_or_new
 from tunesmith.app.interruption import Interruption
 from tunesmith.app.plan import Plan, RequestPlan
-from tunesmith.app.predicting import calibrate, predicted_seconds
+from tunesmith.app.predicting import predicted_seconds
 from tunesmith.app.search import Search, keep_search, load_search, num_rounds, search
 from tunesmith.app.spending import spent_usd
 from tunesmith.app.tune import plan
@@ -94,7 +94,7 @@ class _Comparison:
 
     def run(self) -> None:
         """Finish the arms, with a budget the quickest first. Raises: UsageError, where none fits into it; TunesmithError, where every one fails."""
-        members = dict(zip(self.directory.values, self.directory.members, strict=True))
+        members = self.directory.by_value
         order, failures = self._order(members), list[TunesmithError]()
         for number, name in enumerate(order):
             came = self._attempt(name, members[name], order[number + 1 :], f"{number + 1} of {len(members)}")
@@ -121,10 +121,7 @@ class _Comparison:
         for name, member in members.items():
             if not member.recipe.is_file():
                 try:
-                    one = self._recipe_of(name, member)
-                    if not one.model.is_endpoint:
-                        calibrate(one, self.say)
-                    self.plans[name] = plan(one)
+                    self.plans[name] = plan(self._recipe_of(name, member), probes=self.say)
                 except TunesmithError:  # what is wrong with the arm is said when its turn comes
                     continue
         return sorted(members, key=lambda name: self.plans[name].train_seconds if name in self.plans else 0.0)
@@ -186,9 +183,10 @@ class _Comparison:
             return ""
         return f"all of {self.recipe.budget_usd:g} USD were spent."
 
-    def _predicted(self, name: str) -> float:
+    def _predicted(self, *names: str) -> float:
+        """Seconds of these arms' whole runs; of those that were begun none."""
         done = [run.read_json(run.report_json) for run in self.directory.runs if run.report_json.is_file()]
-        return predicted_seconds(self.plans[name], done)
+        return math.fsum(predicted_seconds(self.plans[name], done) for name in names if name in self.plans)
 
     def _searched(self, name: str, later: Sequence[str]) -> Search:
         """Its settings searched, if that leaves the arms that come later their time."""
@@ -210,14 +208,14 @@ class _Comparison:
         """Whether every arm that was not begun can be trained once, and this one's rounds held, each of which takes about as long as its training."""
         if self.recipe.budget is None or name not in self.plans:
             return True
-        needed = sum(self._predicted(one) for one in (name, *later) if one in self.plans) + num_rounds * self._predicted(name)
+        needed = self._predicted(*later, *[name] * (1 + num_rounds))
         return self.spent + needed <= self.recipe.budget
 
     def _leader(self) -> tuple[str, Validated] | None:
         """The arm that is done and that validation rows liked best."""
         done = {
             name: load_validated(run.validation)
-            for name, run in zip(self.directory.values, self.directory.members, strict=True)
+            for name, run in self.directory.by_value.items()
             if run.validation.is_file() and run.report_json.is_file()
         }
         told = list(done.values())

@@ -17,7 +17,7 @@ from tunesmith.app.search import Search
 from tunesmith.comparison.preference import PREFERENCES, Cost, chosen, front
 from tunesmith.comparison.verdict import Contest, contest
 from tunesmith.core.errors import RunError
-from tunesmith.core.files import finite
+from tunesmith.core.files import finite, number
 from tunesmith.core.run import GroupDirectory, RunDirectory
 from tunesmith.core.statistics import FEWEST_RESAMPLED
 from tunesmith.core.types import Labelled, Metric, Origin, Output
@@ -56,7 +56,7 @@ def build_comparison(
         seconds: how long all of it took.
     Raises: RunError, where a run was judged on other test rows.
     """
-    runs = {name: run for name, run in zip(directory.values, directory.members, strict=True) if name not in left_out}
+    runs = {name: run for name, run in directory.by_value.items() if name not in left_out}
     reports = {name: run.read_json(run.report_json) for name, run in runs.items()}
     lines = {name: read_predictions(run) for name, run in runs.items()}
     first = next(iter(reports.values()))
@@ -195,9 +195,9 @@ def _of_run(
         _quality(values[metric_name]["value"], metric),
         cost["train_seconds"],
         cost["tuned_evaluate_seconds"] / answers if answers else math.nan,
-        _number(cost["peak_memory_bytes"]),
+        number(cost["peak_memory_bytes"]),
         cost["saved_bytes"],
-        _number(cost.get("usd_per_answer", 0.0)),
+        number(cost.get("usd_per_answer", 0.0)),
         is_renewed_without_training=is_renewed(context),
         is_asked_here=_is_asked_here(report),
     )
@@ -245,7 +245,7 @@ def _base(
         raise RunError(
             "arms: base: the model as it is has no answer to some of the test rows, so that it cannot be compared. Leave base out of the arms."
         )
-    seconds, answers = _number(report["cost"]["base_evaluate_seconds"]), _num_answers(report, lines, "base")
+    seconds, answers = number(report["cost"]["base_evaluate_seconds"]), _num_answers(report, lines, "base")
     is_remote = report.get("endpoint") is not None
     memory = min(
         (one["cost"]["peak_memory_bytes"] for one in reports if one["cost"]["peak_memory_bytes"] and not is_remote), default=math.nan
@@ -255,7 +255,7 @@ def _base(
         0.0,
         seconds / answers if answers else math.nan,
         memory,
-        usd_per_answer=_number(report["cost"].get("base_usd_per_answer", 0.0)),
+        usd_per_answer=number(report["cost"].get("base_usd_per_answer", 0.0)),
         is_asked_here=_is_asked_here(report),
     )
     return _Arm(
@@ -296,10 +296,6 @@ def _quality(value: float | None, metric: Metric) -> float:
     if value is None:
         return math.nan
     return value if metric.higher_is_better else -value
-
-
-def _number(value: float | None) -> float:
-    return math.nan if value is None else float(value)
 
 
 def _check_rows(directory: GroupDirectory, arms: Mapping[str, _Arm]) -> None:

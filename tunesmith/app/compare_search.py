@@ -32,9 +32,9 @@ def searched_facts(directory: GroupDirectory, recipe: Recipe, searches: Mapping[
             "train_seconds": sum(trial.told.train_seconds for trial in trials),
         }
         curves[name] = [trial.told for trial in trials if trial.changes == one.changes]
-        whole = _whole(directory, name)
-        if whole is not None:
-            curves[name].append(whole)
+        whole = directory.by_value[name].validation
+        if whole.is_file():
+            curves[name].append(load_validated(whole))
     return {"search": found, "outlook": outlook(recipe, curves)}
 
 
@@ -64,8 +64,3 @@ def _edge(recipe: Recipe, trials: list[Trial], found: Search) -> str | None:
         return None
     rates = sorted({trial.changes for trial in trials}, key=lambda changes: float(changes[0].partition("=")[2]))
     return {rates[0]: "lowest", rates[-1]: "highest"}.get(found.changes)
-
-
-def _whole(directory: GroupDirectory, name: str) -> Validated | None:
-    run = dict(zip(directory.values, directory.members, strict=True))[name]
-    return load_validated(run.validation) if run.validation.is_file() else None

@@ -12,6 +12,7 @@ import numpy as np
 from tunesmith.app.fitting import recorded_metric
 from tunesmith.app.places import places
 from tunesmith.app.predictions import read_predictions
+from tunesmith.comparison.halving import best_first
 from tunesmith.core import registry
 from tunesmith.core.crossed import Stats, difference, mean
 from tunesmith.core.errors import RunError
@@ -132,8 +133,8 @@ def _choice(runs: Sequence[_Done]) -> dict[str, Any] | None:
     if not all(best):
         return None
     metric = best[0]["metric"]
-    sign = 1.0 if metric != "loss" and registry.load("metric", metric).higher_is_better else -1.0
-    at = max(range(len(runs)), key=lambda i: (sign * best[i]["value"], -best[i]["loss"]))
+    higher_is_better = metric != "loss" and registry.load("metric", metric).higher_is_better is True
+    at = best_first([(one["value"], one["loss"]) for one in best], higher_is_better=higher_is_better)[0]
     return {
         "run": runs[at].directory.id,
         "directory": str(runs[at].directory.path),

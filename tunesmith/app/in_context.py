@@ -14,6 +14,7 @@ from tunesmith.app.kept_index import check_searched, indexing_seconds
 from tunesmith.app.measurable import Measurable
 from tunesmith.app.shots import Pool, Put, Shots, answer_room, longest_of, strategy_of
 from tunesmith.app.task import Say, Task, label_texts, rows_to_answer
+from tunesmith.comparison.halving import best_first
 from tunesmith.core.context import Strategy, Variant
 from tunesmith.core.errors import DataError, RecipeError, TunesmithError
 from tunesmith.core.events import Notice, Progress
@@ -168,7 +169,7 @@ def choose_variant(
         for number, one in enumerate(variants):
             say(Progress("ways to ask", number, len(variants)))
             tried.append({**asdict(one), **try_one(shots.of(one, pools[one.template]), rows)})
-        variant = variants[_best([one["value"] for one in tried], higher_is_better=metric.higher_is_better is True)]
+        variant = variants[best_first([(one["value"], 0.0) for one in tried], higher_is_better=metric.higher_is_better is True)[0]]
         say(Notice(f"of {len(variants)} ways to ask, validation is best with {_named(variant)}."))
     return shots.of(variant, pools[variant.template]), tried
 
@@ -339,13 +340,6 @@ def _sizes(task: Task, put: Put) -> dict[str, Any]:
 def num_short(put: Put) -> int:
     """Questions that something had no room before."""
     return sum(num > 0 for num in put.num_left_out)
-
-
-def _best(values: Sequence[float], *, higher_is_better: bool) -> int:
-    """The first of the best; what is no number is worse than all."""
-    worst = -np.inf if higher_is_better else np.inf
-    found = [worst if value != value else value for value in values]
-    return int(np.argmax(found) if higher_is_better else np.argmin(found))
 
 
 def _named(variant: Variant) -> str:

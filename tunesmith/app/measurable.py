@@ -9,7 +9,7 @@ from tunesmith.core.types import Objective
 from tunesmith.data import ChatEncoder, TextEncoder
 from tunesmith.recipe import Recipe
 
-__all__ = ["BaseKind", "Measurable"]
+__all__ = ["BaseKind", "Measurable", "has_answer"]
 
 BaseKind = Literal["zero_shot", "as_it_is"]
 """How a base model was asked: for labels that it was never taught, or for what it does already."""
@@ -53,3 +53,9 @@ class Measurable(Protocol):
     @property
     def splits(self) -> Mapping[str, EncodedSplit]:
         """train, validation, test, and the domains by their names."""
+
+
+def has_answer(recipe: Recipe, kind: str) -> bool:
+    """Whether the model as it is has an answer: labels zero-shot, text as it is, of other heads where it is a run that has one."""
+    is_asked = kind in ("classification", "generation", "language_modelling", "masked_language_modelling")
+    return is_asked or recipe.model.source.startswith("run:")

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from tunesmith.app.machine import available_memory_bytes, machine_facts, matmul_flops_per_second
 from tunesmith.app.task import Task
+from tunesmith.app.training import evenly_spaced
 from tunesmith.core.types import ParamGroup, Row
 from tunesmith.data import RowTable
 from tunesmith.data.mixing import rows_per_epoch
@@ -17,8 +18,9 @@ from tunesmith.engine.optimizers import moments_per_parameter
 from tunesmith.engine.packing import Part, StepPlan, rows_seen
 from tunesmith.engine.recomputing import checkpointed_layers
 from tunesmith.model.facts import flops_per_token, training_memory
+from tunesmith.recipe import TrainSpec
 
-__all__ = ["Plan", "RequestPlan", "make_plan", "sizes", "step_plan", "training_tokens", "without_training"]
+__all__ = ["Plan", "RequestPlan", "make_plan", "num_trained", "sizes", "step_plan", "training_tokens", "validated_at", "without_training"]
 
 _EFFICIENCY = 0.5
 """Share of the matrix products' rate that training is assumed to reach."""
@@ -103,6 +105,16 @@ def step_plan(task: Task) -> StepPlan:
     )
 
 
+def validated_at(train: TrainSpec, steps: StepPlan) -> frozenset[int]:
+    """Steps after which the validation split is judged."""
+    return evenly_spaced(steps.num_steps, max(1, round(train.evaluations_per_epoch * steps.num_steps / steps.steps_per_epoch)))
+
+
+def num_trained(groups: Sequence[ParamGroup]) -> int:
+    """Parameters that train, each once."""
+    return sum(p.numel() for p in {id(p): p for group in groups for p in group.params}.values())
+
+
 def _parts(task: Task) -> list[Part]:
     """The sets of a mixture, whose rows stand one set after the other; none without a mixture."""
     sets, by = task.data.sets, task.recipe.data.mix_by
@@ -124,7 +136,7 @@ def make_plan(task: Task, groups: Sequence[ParamGroup], recipe: str) -> Plan:
     steps = step_plan(task)
     lengths = sizes(rows)
     all_tokens, tokens_per_epoch, total_tokens = sum(lengths), _tokens_per_epoch(lengths, steps), training_tokens(task)
-    trainable = sum(p.numel() for p in {id(p): p for group in groups for p in group.params}.values())
+    trainable = num_trained(groups)
     packed = [layer.packed for layer in task.forward.quantized_layers]
     sizes_of_packed = [weight.shape[0] * weight.shape[1] for weight in packed]
     total = sum(p.numel() for p in task.forward.parameters()) + sum(sizes_of_packed)

@@ -10,14 +10,13 @@ from tunesmith.app.machine import resident_bytes
 from tunesmith.app.plan import Plan, RequestPlan
 from tunesmith.app.probe import known_rates, probed
 from tunesmith.app.retention import Retention
-from tunesmith.app.retention_sets import read_retention
-from tunesmith.app.task import Say, Task, prepare
+from tunesmith.app.task import Say, Task
 from tunesmith.app.work import counted
 from tunesmith.comparison.cost_model import Predicted, Work, correction, passes_of, predict
+from tunesmith.core.events import silence
 from tunesmith.engine.memory import give_back_freed_memory
-from tunesmith.recipe import Recipe
 
-__all__ = ["NOT_PREDICTED", "calibrate", "expected", "predicted_seconds", "with_predictions"]
+__all__ = ["NOT_PREDICTED", "calibrate", "expected", "predicted_seconds", "with_predictions", "work_of"]
 
 NOT_PREDICTED = Predicted(None, None, None)
 
@@ -26,23 +25,22 @@ def expected(task: Task, retention: Retention) -> Predicted:
     """What the task's run will take; nothing where no probe knows its model. Call it before the base is asked and the method applied."""
     if known_rates(task, ["read"]) is None:
         return NOT_PREDICTED
-    work = _work(task, retention)
+    work = work_of(task, retention, asks_base=not is_answered(task))
     give_back_freed_memory()
     rates = known_rates(task, passes_of(work), resident_bytes(task.device))
     return NOT_PREDICTED if rates is None else predict(work, rates)
 
 
-def calibrate(recipe: Recipe, say: Say) -> None:
-    """Probe what it takes to predict a recipe's run, where it is not known."""
-    task = prepare(recipe, lambda event: None)
-    work = _work(task, read_retention(task))
-    probed(task, dict.fromkeys(passes_of(work), recipe), say)
+def calibrate(task: Task, retention: Retention, say: Say) -> None:
+    """Probe what it takes to predict the task's run, where it is not known; with a model of its own."""
+    work = work_of(task, retention, asks_base=not is_answered(task))
+    probed(task, dict.fromkeys(passes_of(work), task.recipe), say)
 
 
-def _work(task: Task, retention: Retention) -> Work:
-    recipe = task.recipe
-    shown = largest_context(task, lambda event: None) if recipe.trains and recipe.context is not None else None
-    return counted(task, retention, asks_base=not is_answered(task), shown=shown)
+def work_of(task: Task, retention: Retention, *, asks_base: bool) -> Work:
+    """The work of the task's whole run, as the model reads it; of ways to ask that are still to be chosen among the largest. Arguments as of `counted`."""
+    shown = largest_context(task, silence) if task.recipe.trains and task.recipe.context is not None else None
+    return counted(task, retention, asks_base=asks_base, shown=shown)
 
 
 def with_predictions(planned: Plan, found: Predicted) -> Plan:

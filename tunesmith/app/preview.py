@@ -4,7 +4,7 @@ from typing import Any
 
 from tunesmith.app.in_context import check_context, largest_context
 from tunesmith.app.task import Task, prepare
-from tunesmith.core.events import Event
+from tunesmith.core.events import silence
 from tunesmith.core.types import HeadObjective
 from tunesmith.data import preview as preview_rows
 from tunesmith.data.encode import Watching
@@ -15,10 +15,10 @@ __all__ = ["preview", "previewed"]
 
 def preview(recipe: Recipe, rows: int = 3, start: int = 1) -> list[dict[str, Any]]:
     """Training rows from number `start` on, of a mixture those of each set, in the largest context of those that could be chosen: see `previewed`."""
-    task = prepare(recipe, _silence)
+    task = prepare(recipe, silence)
     if recipe.trains and recipe.context is not None:
         check_context(task)
-        task = largest_context(task, _silence)
+        task = largest_context(task, silence)
     return previewed(task, rows, start)
 
 
@@ -39,7 +39,3 @@ def previewed(task: Task, rows: int, start: int = 1) -> list[dict[str, Any]]:
         if has_head:
             entry["answer"] = split.references[owner]
     return shown
-
-
-def _silence(event: Event) -> None:
-    """Nobody listens."""

@@ -21,7 +21,7 @@ from tunesmith.app.machine import begin_peak_memory, machine_facts, peak_memory_
 from tunesmith.app.plan import sizes, step_plan
 from tunesmith.app.task import Say, Task, attach, learning_rate, prepare, rows_to_answer
 from tunesmith.comparison.cost_model import Pass, Rates, scattering
-from tunesmith.core.events import Stage
+from tunesmith.core.events import Stage, silence
 from tunesmith.core.files import cache_folder, hash_of, write_json
 from tunesmith.core.types import HeadObjective, Row
 from tunesmith.engine.generate import generate
@@ -107,7 +107,7 @@ def probed(task: Task, recipes: Mapping[Pass, Recipe], say: Say) -> None:
 def _probe(recipe: Recipe, passes: Sequence[Pass]) -> dict[Pass, _Measured]:
     """Run passes with one model; what trains comes last, as it changes it."""
     started = time.perf_counter()
-    task = prepare(recipe, _silence)
+    task = prepare(recipe, silence)
     prepared, found = time.perf_counter() - started, dict[Pass, _Measured]()
     for name in passes:
         give_back_freed_memory()
@@ -226,7 +226,3 @@ def _read(file: Path) -> _Measured | None:
         return _Measured(**json.loads(file.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None
-
-
-def _silence(event: object) -> None:
-    """Nobody listens."""

@@ -17,8 +17,8 @@ from tunesmith.app.interruption import Interruption
 from tunesmith.app.judge_compare import judge_tuned, require_answers
 from tunesmith.app.judged import judge
 from tunesmith.app.machine import begin_peak_memory, choose_device
-from tunesmith.app.plan import Plan, RequestPlan, make_plan, step_plan, without_training
-from tunesmith.app.predicting import NOT_PREDICTED, expected, with_predictions
+from tunesmith.app.plan import Plan, RequestPlan, make_plan, step_plan, validated_at, without_training
+from tunesmith.app.predicting import NOT_PREDICTED, calibrate, expected, with_predictions
 from tunesmith.app.predictions import write_predictions
 from tunesmith.app.recording import begun, check_same, recorded
 from tunesmith.app.remote_run import plan_remote, resume_remote, tune_remote
@@ -28,13 +28,13 @@ from tunesmith.app.run import Run
 from tunesmith.app.saving import save_tuned
 from tunesmith.app.shots import kept_shots, save_shots
 from tunesmith.app.task import Say, Task, attach, learning_rate, prepare
-from tunesmith.app.training import NO_FIT, Fit, Fitting, Validator, evenly_spaced
+from tunesmith.app.training import NO_FIT, Fit, Fitting, Validator
 from tunesmith.app.validated import save_validated
 from tunesmith.app.validation import make_validator
 from tunesmith.app.ways import NO_WAYS, Ways, chosen_ways
 from tunesmith.comparison.cost_model import Predicted
 from tunesmith.core.errors import RunError
-from tunesmith.core.events import Event, Notice, Stage
+from tunesmith.core.events import Event, Notice, Stage, silence
 from tunesmith.core.files import write_json
 from tunesmith.core.run import RunDirectory, check_output_dir
 from tunesmith.core.types import ParamGroup
@@ -89,15 +89,22 @@ def resume(path: Path, *, progress: Callable[[Event], None] | None = None) -> Ru
         return _run(task, directory, retention, interruption, say, started, resumed=True)
 
 
-def plan(recipe: Recipe) -> Plan | RequestPlan:
-    """What `tune` would do and need: steps, tokens, memory, disk, time; of a model behind an endpoint the requests. Nothing is trained, sent or written."""
+def plan(recipe: Recipe, *, probes: Callable[[Event], None] | None = None) -> Plan | RequestPlan:
+    """What `tune` would do and need: steps, tokens, memory, disk, time; of a model behind an endpoint the requests. Nothing is trained, sent or written.
+
+    Args:
+        probes: where what it takes to predict the run is not known yet of this machine, probe it, and tell this; None: do without.
+    """
     if recipe.model.is_endpoint:
-        return plan_remote(recipe, _silence)
-    task = _prepared(recipe, _silence)
-    found = expected(task, read_retention(task))
+        return plan_remote(recipe, silence)
+    task = _prepared(recipe, silence)
+    retention = read_retention(task)
+    if probes is not None:
+        calibrate(task, retention, probes)
+    found = expected(task, retention)
     if not recipe.trains:
         return with_predictions(without_training(task, dump(recipe)), found)
-    read = task if recipe.context is None else largest_context(task, _silence)
+    read = task if recipe.context is None else largest_context(task, silence)
     return with_predictions(make_plan(read, attach(task), dump(recipe)), found)
 
 
@@ -251,7 +258,7 @@ def _fit(task: Task, groups: list[ParamGroup], directory: RunDirectory, interrup
         directory=directory,
         interruption=interruption,
         say=say,
-        validate_at=evenly_spaced(steps.num_steps, max(1, round(train.evaluations_per_epoch * steps.num_steps / steps.steps_per_epoch))),
+        validate_at=validated_at(train, steps),
         checkpoint_every=train.checkpoint_every_steps,
         patience=train.early_stopping_patience,
     )
@@ -296,7 +303,3 @@ def _linear_weights(task: Task) -> dict[str, int] | None:
         return None
     before = 4 * sum(weight.shape[0] * weight.shape[1] for weight in packed)
     return {"before_bytes": before, "after_bytes": sum(weight.num_bytes for weight in packed)}
-
-
-def _silence(event: Event) -> None:
-    """Nobody listens."""

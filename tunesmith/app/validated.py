@@ -14,7 +14,7 @@ from tunesmith.app.training import Fit
 from tunesmith.comparison.learning_curve import Value
 from tunesmith.core import registry
 from tunesmith.core.errors import RunError
-from tunesmith.core.files import write_json
+from tunesmith.core.files import number, write_json
 from tunesmith.core.run import RunDirectory
 from tunesmith.recipe import Recipe
 
@@ -51,7 +51,7 @@ class Validated:
 def save_validated(file: Path, task: Task, fit: Fit) -> None:
     """Keep what a training's best validation said."""
     found = Validated(
-        task.select_by, _number(fit.best_value), _number(fit.best_loss), fit.best_units, len(task.splits["train"].examples), fit.seconds
+        task.select_by, number(fit.best_value), number(fit.best_loss), fit.best_units, len(task.splits["train"].examples), fit.seconds
     )
     write_json(file, asdict(found), indent=None)
 
@@ -66,7 +66,7 @@ def load_validated(file: Path) -> Validated:
     """What was kept. Raises: RunError, where it is missing or damaged."""
     found = RunDirectory(file.parent).read_json(file)
     try:
-        return Validated(**{**found, "value": _number(found["value"]), "loss": _number(found["loss"])})
+        return Validated(**{**found, "value": number(found["value"]), "loss": number(found["loss"])})
     except (KeyError, TypeError):
         raise RunError(f"{file}: is damaged. Make the run again.") from None
 
@@ -81,7 +81,3 @@ def value_of(recipe: Recipe, select_by: str) -> Value:
         return float((sums_k / counts_k).sum())
 
     return loss
-
-
-def _number(value: float | None) -> float:
-    return math.nan if value is None else value

@@ -10,12 +10,12 @@ from torch import nn
 
 from tunesmith.app.index import open_index
 from tunesmith.app.index_build import PASSAGE_TOKENS
+from tunesmith.app.measurable import has_answer
 from tunesmith.app.placing import tried
-from tunesmith.app.plan import sizes, step_plan, training_tokens
+from tunesmith.app.plan import num_trained, sizes, step_plan, training_tokens, validated_at
 from tunesmith.app.retention import Retention
 from tunesmith.app.shots import strategy_of
 from tunesmith.app.task import Task, rows_to_answer
-from tunesmith.app.training import evenly_spaced
 from tunesmith.comparison.cost_model import Kind, Work
 from tunesmith.core.context import Strategy, Variant
 from tunesmith.core.layers import repeated_layers
@@ -52,11 +52,13 @@ def counted(task: Task, retention: Retention, *, asks_base: bool, shown: Task | 
 def base_work(task: Task) -> Work:
     """That of asking the model as it is."""
     rows = _judged_tokens(task)
-    has_answer = (
-        not isinstance(task.objective, HeadObjective) or task.kind == "classification" or task.recipe.model.source.startswith("run:")
-    )
     read, written = _written(task, task.recipe.evaluate.max_new_tokens)
-    return Work(kind="none", read_tokens=(rows if has_answer else 0) + read, written_tokens=written, batch_tokens=task.micro_batch_tokens)
+    return Work(
+        kind="none",
+        read_tokens=(rows if has_answer(task.recipe, task.kind) else 0) + read,
+        written_tokens=written,
+        batch_tokens=task.micro_batch_tokens,
+    )
 
 
 def _kind(task: Task, num_trained: int) -> Kind:
@@ -74,11 +76,10 @@ def _trained(task: Task) -> Work:
     """What the training adds, and the validations."""
     trunk, groups = tried(task.method, task.model.trunk)
     train, lengths, steps = task.recipe.train, sizes(task.splits["train"].rows), step_plan(task)
-    in_trunk = sum(p.numel() for p in {id(p): p for group in groups for p in group.params}.values())
+    in_trunk = num_trained(groups)
     heads = sum(spec.outputs * (task.model.facts.hidden_size + 1) for spec in task.objective.heads(task.encoder).values())
     added = max(0, sum(p.numel() for p in trunk.parameters()) - sum(p.numel() for p in task.model.trunk.parameters()))
     virtual = _virtual_tokens(task)
-    asked_at = evenly_spaced(steps.num_steps, max(1, round(train.evaluations_per_epoch * steps.num_steps / steps.steps_per_epoch)))
     validated = sizes(task.splits["validation"].rows)
     share = training_tokens(task) / max(1, sum(lengths))
     return Work(
@@ -87,7 +88,7 @@ def _trained(task: Task) -> Work:
         train_tokens=round(share * (sum(lengths) + virtual * len(lengths))),
         epoch_tokens=sum(lengths) + virtual * len(lengths),
         validated_tokens=sum(validated) + virtual * len(validated),
-        num_validations=len(asked_at) if validated else 0,
+        num_validations=len(validated_at(train, steps)) if validated else 0,
         frozen_share=_frozen_share(task, trunk),
         keeps_frozen=not _drops_out(trunk),
         num_trained=in_trunk + heads,

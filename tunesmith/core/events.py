@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tunesmith.core.types import Step
 
-__all__ = ["Event", "Notice", "Progress", "Stage", "Stepped", "Validated", "Warned"]
+__all__ = ["Event", "Notice", "Progress", "Stage", "Stepped", "Validated", "Warned", "silence"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,3 +69,7 @@ class Warned:
 
 
 Event = Stage | Progress | Stepped | Validated | Notice | Warned
+
+
+def silence(event: Event) -> None:
+    """What is told where nobody listens."""

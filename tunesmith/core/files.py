@@ -4,6 +4,7 @@ import contextlib
 import errno
 import hashlib
 import json
+import math
 import os
 import re
 import shutil
@@ -22,6 +23,7 @@ __all__ = [
     "folders_made",
     "hash_of",
     "hash_of_each",
+    "number",
     "staged_file",
     "staged_folder",
     "write_bytes",
@@ -154,6 +156,11 @@ def finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [finite(item) for item in value]
     return value
+
+
+def number(value: float | None) -> float:
+    """A number that `finite` wrote, read: NaN for None."""
+    return math.nan if value is None else float(value)
 
 
 def file_sha256(path: Path) -> str:

@@ -243,6 +243,11 @@ class GroupDirectory(_Directory):
         return [RunDirectory(self.path / f"{name}-{value}") for value in self.values]
 
     @property
+    def by_value(self) -> dict[Any, RunDirectory]:
+        """Its runs by their seed, part or arm."""
+        return dict(zip(self.values, self.members, strict=True))
+
+    @property
     def runs(self) -> list[RunDirectory]:
         """Those of its runs that are there."""
         return [run for run in self.members if run.recipe.is_file()]
