@@ -1,7 +1,7 @@
 """`python -m tunesmith` is the command `tunesmith`."""
 
-from tunesmith.cli.main import main
+from tunesmith.cli.launch import launch
 
 __all__: list[str] = []
 
-main()
+launch()

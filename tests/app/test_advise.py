@@ -22,9 +22,8 @@ QUICK = {"epochs": 1, "learning_rate": 1e-2, "examples_per_step": 8}
 
 @pytest.fixture(autouse=True)
 def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A folder without earlier runs, and a short probe."""
+    """A folder without earlier runs."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(probing, "_SECONDS", 0.05)
 
 
 def test_every_arm_has_predictions_and_each_reason_a_source(encoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:

@@ -15,6 +15,8 @@ from tunesmith.comparison.cost_model import (
     scattering,
     total_seconds,
     train_seconds,
+    trained_bytes,
+    trained_rate,
 )
 
 RATES = Rates(
@@ -42,6 +44,18 @@ def test_what_is_kept_is_read_once() -> None:
     assert train_seconds(dropping, RATES) == pytest.approx(0.5 * 2.0 + 0.5 * 2000 * 3e-3)
 
 
+def test_what_steps_took_tells_the_rates_that_would_have_told_it() -> None:
+    half = Work(kind="adapter", num_steps=40, train_tokens=2000, epoch_tokens=1000, frozen_share=0.5, num_trained=1000, step_tokens=100)
+    seconds, peak = train_seconds(half, RATES), peak_memory_bytes(half, RATES)
+    assert trained_rate(half, RATES, seconds) == pytest.approx(RATES.seconds_per_token["adapter"])
+    assert trained_bytes(half, RATES, peak) == pytest.approx(RATES.bytes_per_token["adapter"], rel=1e-6)
+    head = Work(kind="head", train_tokens=2000, epoch_tokens=1000)
+    slow = replace(RATES, seconds_per_token={**RATES.seconds_per_token, "head": 1e-4})
+    assert train_seconds(head, slow) == pytest.approx(1.0 + 0.2)
+    assert trained_rate(head, RATES, 1.2) == pytest.approx(1e-4)
+    assert trained_rate(head, RATES, 0.1) == 0.0  # quicker than reading alone was
+
+
 def test_less_than_an_epoch_reads_no_more_than_it_trains_on() -> None:
     assert train_seconds(Work(kind="head", train_tokens=300, epoch_tokens=1000), RATES) == pytest.approx(0.3)
 
@@ -54,12 +68,18 @@ def test_memory_is_what_is_held_what_trains_and_the_largest_pass() -> None:
     assert peak_memory_bytes(asked, RATES) == 500_000_000 + 3000 * 50_000
 
 
-def test_many_steps_hold_more_than_the_first() -> None:
-    assert scattering(0) == scattering(1) == 1.0
-    assert scattering(256) > scattering(64) > 1.0
+@pytest.mark.parametrize("scatters", [False, True])
+def test_many_steps_hold_more_than_the_first(scatters: bool) -> None:
+    assert scattering(0, scatters=scatters) == scattering(1, scatters=scatters) == 1.0
+    assert scattering(256, scatters=scatters) > scattering(64, scatters=scatters) > 1.0
+    rates = replace(RATES, scatters=scatters)
     few, many = (Work(kind="full", num_steps=steps, step_tokens=1000) for steps in (1, 100))
-    grown = (peak_memory_bytes(many, RATES) - RATES.resident_bytes) / (peak_memory_bytes(few, RATES) - RATES.resident_bytes)
-    assert grown == pytest.approx(scattering(100))
+    grown = (peak_memory_bytes(many, rates) - rates.resident_bytes) / (peak_memory_bytes(few, rates) - rates.resident_bytes)
+    assert grown == pytest.approx(scattering(100, scatters=scatters))
+
+
+def test_memory_in_pieces_grows_faster() -> None:
+    assert scattering(100, scatters=True) > 2 > scattering(100, scatters=False)
 
 
 def test_memory_is_not_predicted_where_the_system_does_not_say_what_is_held() -> None:

@@ -21,10 +21,10 @@ from tunesmith.app.task import Task, prepare
 from tunesmith.app.work import base_work
 from tunesmith.comparison.advice import WANTS, Reason, Situation, Want, is_worth_trying, reasons_for
 from tunesmith.comparison.cost_model import Pass, Predicted, Work, disk_bytes, kept_bytes, passes_of, predict
+from tunesmith.core.allocator import give_back_freed_memory
 from tunesmith.core.errors import MethodError, TunesmithError, UsageError, one_line
 from tunesmith.core.events import Event, Warned, silence
 from tunesmith.core.system import memory_bytes
-from tunesmith.engine.memory import give_back_freed_memory
 from tunesmith.recipe import Recipe, dump, from_mapping
 from tunesmith.recipe.text import parse_yaml, write_yaml
 

@@ -5,6 +5,7 @@ the training rows and judged by the validation rows. Arms that would not fit int
 that fails is left out: the report says so.
 """
 
+import contextlib
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -137,12 +138,20 @@ class _Comparison:
                 found = self.searches[name] = self._searched(name, later)
                 if found.cannot_win:
                     return found.cannot_win
+                self._calibrate(name, member)
                 finish(member, self._recipe_of(name, member), self.say, place)
         except (Interrupted, DiskFull):
             raise
         except TunesmithError as error:
             return type(error)(f"it failed: {str(error).removeprefix(f'{member.id}: ')}")
         return ""
+
+    def _calibrate(self, name: str, member: RunDirectory) -> None:
+        """Probe what is not known yet and tells what the arm will take. What is wrong with it is said where it is run."""
+        recipe = self._recipe_of(name, member)
+        if name not in self.plans and not member.recipe.is_file() and not recipe.model.is_endpoint:
+            with contextlib.suppress(TunesmithError):
+                plan(recipe, probes=self.say)
 
     def _changes(self, name: str) -> list[str]:
         return (self.recipe.arms or {})[name] or []

@@ -8,15 +8,15 @@ from tunesmith.app.base import is_answered
 from tunesmith.app.in_context import largest_context
 from tunesmith.app.machine import resident_bytes
 from tunesmith.app.plan import Plan, RequestPlan
-from tunesmith.app.probe import known_rates, probed
+from tunesmith.app.probe import known_rates, probed, remember
 from tunesmith.app.retention import Retention
 from tunesmith.app.task import Say, Task
 from tunesmith.app.work import counted
 from tunesmith.comparison.cost_model import Predicted, Work, correction, passes_of, predict
+from tunesmith.core.allocator import give_back_freed_memory
 from tunesmith.core.events import silence
-from tunesmith.engine.memory import give_back_freed_memory
 
-__all__ = ["NOT_PREDICTED", "calibrate", "expected", "predicted_seconds", "with_predictions", "work_of"]
+__all__ = ["NOT_PREDICTED", "calibrate", "expected", "learn_from", "predicted_seconds", "with_predictions", "work_of"]
 
 NOT_PREDICTED = Predicted(None, None, None)
 
@@ -34,13 +34,26 @@ def expected(task: Task, retention: Retention) -> Predicted:
 def calibrate(task: Task, retention: Retention, say: Say) -> None:
     """Probe what it takes to predict the task's run, where it is not known; with a model of its own."""
     work = work_of(task, retention, asks_base=not is_answered(task))
-    probed(task, dict.fromkeys(passes_of(work), task.recipe), say)
+    probed(task, dict.fromkeys(passes_of(work), task.recipe), say, own=True)
 
 
 def work_of(task: Task, retention: Retention, *, asks_base: bool) -> Work:
     """The work of the task's whole run, as the model reads it; of ways to ask that are still to be chosen among the largest. Arguments as of `counted`."""
     shown = largest_context(task, silence) if task.recipe.trains and task.recipe.context is not None else None
     return counted(task, retention, asks_base=asks_base, shown=shown)
+
+
+def learn_from(task: Task, work: Work, num_steps: int, seconds: float, held_bytes: int) -> None:
+    """Let what a training took tell what the next one of its method will take.
+
+    Args:
+        work: of all its steps.
+        num_steps: that were made.
+        seconds: that these took.
+        held_bytes: what the process held before.
+    """
+    tokens = round(work.train_tokens * num_steps / max(1, work.num_steps))
+    remember(task, replace(work, num_steps=num_steps, train_tokens=tokens), seconds, held_bytes)
 
 
 def with_predictions(planned: Plan, found: Predicted) -> Plan:

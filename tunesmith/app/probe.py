@@ -1,7 +1,8 @@
 """A probe of some ten seconds: what a token costs on this machine, of the recipe's own model and rows, in each kind of pass.
 
 Every pass is the engine's own: rows are read as they are judged, steps are those of the training loop, answers are written as in evaluation. What was found is kept in the cache under the
-machine, the model, the versions and how the rows are cut into steps, so that nothing is probed twice.
+machine, the model, the versions and how the rows are cut into steps, so that nothing is probed twice. A step is known of each method, and of the first that was probed for all others of its
+kind; what a training took in the end takes the place of what its probe showed.
 """
 
 import json
@@ -20,19 +21,22 @@ import torch
 from tunesmith.app.machine import begin_peak_memory, machine_facts, peak_memory_bytes, resident_bytes, versions
 from tunesmith.app.plan import sizes, step_plan
 from tunesmith.app.task import Say, Task, attach, learning_rate, prepare, rows_to_answer
-from tunesmith.comparison.cost_model import Pass, Rates, scattering
+from tunesmith.app.work import training_work
+from tunesmith.comparison.cost_model import Pass, Rates, Work, pass_of, trained_bytes, trained_rate
+from tunesmith.core.allocator import freed_memory_scatters, give_back_freed_memory
 from tunesmith.core.events import Stage, silence
 from tunesmith.core.files import cache_folder, hash_of, write_json
 from tunesmith.core.types import HeadObjective, Row
 from tunesmith.engine.generate import generate
 from tunesmith.engine.loop import TrainingPlan, TrainingState, train
-from tunesmith.engine.memory import give_back_freed_memory
 from tunesmith.engine.optimizers import make_optimizer
 from tunesmith.engine.packing import evaluation_batches, training_steps
 from tunesmith.recipe import Recipe
 
-__all__ = ["known_rates", "probed"]
+__all__ = ["known_rates", "probed", "remember"]
 
+_FORMAT = 2
+"""Of what is kept: figures of another mean something else."""
 _SECONDS = 2.0
 """That a pass is measured for, after one that is not; at least one more."""
 _ROWS = 400
@@ -44,8 +48,14 @@ _WRITING_TOKENS = 8192
 """Of prompts and answers that are kept at a time."""
 
 
-_TITLES: Mapping[Pass, str] = {"read": "reading", "write": "writing", "full": "training all", "adapter": "training a small part"}
-_TRAINED = ("full", "adapter")
+_TITLES: Mapping[str, str] = {
+    "read": "reading",
+    "write": "writing",
+    "full": "training all",
+    "adapter": "training a small part",
+    "head": "training a head",
+}
+_TRAINED = ("full", "adapter", "head")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,44 +74,65 @@ class _Shown:
     seconds_per_token: float
     tokens: int
     """The most that were computed at a time."""
-    kept_bytes: int = 0
-    """Of gradients and moments."""
-    num_steps: int = 0
+    work: Work | None = None
+    """Of the steps, where it trained."""
 
 
 def known_rates(task: Task, passes: Collection[Pass], held_bytes: int = 0) -> Rates | None:
-    """What was measured before of the task's model on this machine, on rows cut alike; None, where one of the passes was not.
+    """What was measured before of the task's model on this machine, on rows cut alike; None, where one of the passes was not. Of steps, those of the task's own method come first.
 
     Args:
         held_bytes: what the process holds with the model loaded; 0 where that is not known.
     """
-    found = {name: _read(_file(task, name)) for name in passes}
+    found = {name: _read(_file(task, name, own=True)) or _read(_file(task, name)) for name in passes}
     kept = {name: one for name, one in found.items() if one is not None}
     if len(kept) < len(passes):
         return None
+    head = _read(_file(task, "head", own=True))
+    kept |= {"head": head} if head is not None else {}
     return Rates(
         prepare_seconds=min(one.prepare_seconds for one in kept.values()),
         seconds_per_token={name: one.seconds_per_token for name, one in kept.items()},
         resident_bytes=held_bytes,
         bytes_per_token={name: one.bytes_per_token for name, one in kept.items()},
+        scatters=_scatters(task),
     )
 
 
-def probed(task: Task, recipes: Mapping[Pass, Recipe], say: Say) -> None:
+def probed(task: Task, recipes: Mapping[Pass, Recipe], say: Say, *, own: bool = False) -> None:
     """Measure what is not known of the task's model yet.
 
     Args:
         task: tells what is known; nothing is done with its model.
         recipes: for each pass a recipe that has it, of the same model and rows.
+        own: whether a step has to be known of the task's own method, or may be of any other of its kind.
     """
-    missing = [name for name in recipes if _read(_file(task, name)) is None]
+    missing = [name for name in recipes if _read(_file(task, name, own=own)) is None]
     asked, trained = [name for name in missing if name not in _TRAINED], [name for name in missing if name in _TRAINED]
     sittings = [[*asked, *trained[:1]], *([name] for name in trained[1:])] if missing else []
     for sitting in sittings:
         say(Stage("probe", ", ".join(_TITLES[name] for name in sitting)))
         for name, measured in _probe(recipes[sitting[-1]], sitting).items():
-            write_json(_file(task, name), asdict(measured))
+            write_json(_file(task, name, own=own), asdict(measured))
         give_back_freed_memory()
+
+
+def remember(task: Task, work: Work, seconds: float, held_bytes: int) -> None:
+    """Keep what a training took, in place of what its probe showed; nothing where it is not known what reading takes.
+
+    Args:
+        task: whose method was trained.
+        work: of the steps that were made.
+        seconds: that they took.
+        held_bytes: what the process held before the training.
+    """
+    name = pass_of(work)
+    rates, before = known_rates(task, ["read"], held_bytes), _read(_file(task, "read"))
+    if name is None or rates is None or before is None or not work.train_tokens:
+        return
+    per_token = trained_bytes(work, rates, peak_memory_bytes(task.device)) if held_bytes else 0.0
+    measured = _Measured(trained_rate(work, rates, seconds), per_token, before.prepare_seconds)
+    write_json(_file(task, name, own=True), asdict(measured))
 
 
 def _probe(recipe: Recipe, passes: Sequence[Pass]) -> dict[Pass, _Measured]:
@@ -114,8 +145,19 @@ def _probe(recipe: Recipe, passes: Sequence[Pass]) -> dict[Pass, _Measured]:
         before = resident_bytes(task.device)
         begin_peak_memory(task.device)
         shown = _PASSES[name](task)
-        used = max(0, peak_memory_bytes(task.device) - before - shown.kept_bytes) if before else 0
-        found[name] = _Measured(shown.seconds_per_token, used / (shown.tokens * scattering(shown.num_steps)), prepared)
+        peak = peak_memory_bytes(task.device)
+        if shown.work is None:
+            found[name] = _Measured(shown.seconds_per_token, (max(0, peak - before) if before else 0) / shown.tokens, prepared)
+            continue
+        read = found.get("read") or _read(_file(task, "read"))
+        rates = Rates(
+            prepare_seconds=prepared,
+            seconds_per_token={"read": read.seconds_per_token if read else 0.0},
+            resident_bytes=before,
+            scatters=_scatters(task),
+        )
+        per_token = trained_bytes(shown.work, rates, peak) if before else 0.0
+        found[name] = _Measured(trained_rate(shown.work, rates, shown.seconds_per_token * shown.work.train_tokens), per_token, prepared)
     return found
 
 
@@ -144,7 +186,7 @@ def _reading(task: Task) -> _Shown:
 
 def _training(task: Task) -> _Shown:
     """Whole steps of the loop."""
-    groups = attach(task)
+    whole, groups = training_work(task), attach(task)
     settings, steps = task.recipe.train, step_plan(task)
     optimizer = make_optimizer(
         groups, name=settings.optimizer, weight_decay=settings.weight_decay, momentum=settings.momentum, betas=settings.betas
@@ -158,10 +200,11 @@ def _training(task: Task) -> _Shown:
         seconds.append(step.seconds)
         if sum(seconds[1:]) > _SECONDS or (len(seconds) > 1 and seconds[0] > _SECONDS):
             break
-    most = max(max(count) for count in counts)
-    moments = sum(value.numel() for state in optimizer.state.values() for value in state.values() if isinstance(value, torch.Tensor))
-    trained = sum(p.numel() for group in groups for p in group.params)
-    return _Shown(_rate(seconds, [sum(count) for count in counts[: len(seconds)]]), most, 4 * (trained + moments), len(seconds))
+    totals, most = [sum(count) for count in counts[: len(seconds)]], max(max(count) for count in counts)
+    done = replace(
+        whole, num_steps=len(seconds), train_tokens=sum(totals), epoch_tokens=min(whole.epoch_tokens, sum(totals)), step_tokens=most
+    )
+    return _Shown(_rate(seconds, totals), most, done)
 
 
 def _writing(task: Task) -> _Shown:
@@ -180,7 +223,12 @@ def _writing(task: Task) -> _Shown:
     return _Shown(max(0.0, times[1] - times[0]) / (len(short) * _WRITTEN_TOKENS), len(short) * (_PROMPT_TOKENS + _WRITTEN_TOKENS))
 
 
-_PASSES: Mapping[Pass, Callable[[Task], _Shown]] = {"read": _reading, "write": _writing, "full": _training, "adapter": _training}
+_PASSES: Mapping[str, Callable[[Task], _Shown]] = {
+    "read": _reading,
+    "write": _writing,
+    "full": _training,
+    "adapter": _training,
+}
 
 
 def _seen(steps: Iterator[Any], counts: list[list[int]]) -> Iterator[Any]:
@@ -199,8 +247,12 @@ def _some(rows: Sequence[Row], most: int) -> list[Row]:
     return [rows[place] for place in islice(range(0, len(rows), math.ceil(len(rows) / most)), most)]
 
 
-def _file(task: Task, name: Pass) -> Path:
-    """In the cache, named by a hash of what a token's time depends on, but for the rows themselves: their length counts in doublings."""
+def _scatters(task: Task) -> bool:
+    return task.device.type == "cpu" and freed_memory_scatters()
+
+
+def _file(task: Task, name: Pass, *, own: bool = False) -> Path:
+    """In the cache, named by a hash of what a token's time depends on, but for the rows themselves: their length counts in doublings. `own`: of steps, those of the task's own method."""
     recipe, source = task.recipe, task.model.source
     length = round(math.log2(fmean(sizes(task.splits["train"].rows))))
     engine = recipe.engine.model_dump(mode="json", exclude={"device"})
@@ -212,7 +264,8 @@ def _file(task: Task, name: Pass) -> Path:
         task.model.facts.max_length,
     )
     cut = (recipe.train.examples_per_step, recipe.train.optimizer, length, task.objective_name)
-    return cache_folder("probe") / f"{hash_of(name, _machine(task.device), model, engine, cut)}.json"
+    method = [recipe.method.name, dict(recipe.method.options)] if own and name in _TRAINED else []
+    return cache_folder("probe") / f"{hash_of(_FORMAT, name, _machine(task.device), model, engine, cut, *method)}.json"
 
 
 @cache

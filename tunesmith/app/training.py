@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from tunesmith.app.interruption import Interruption
+from tunesmith.core.allocator import give_back_freed_memory
 from tunesmith.core.batch import Batch
 from tunesmith.core.errors import Diverged, Interrupted
 from tunesmith.core.events import Event, Notice, Stepped, Validated, Warned
@@ -24,7 +25,6 @@ from tunesmith.core.types import Objective, Row, Step
 from tunesmith.engine.checkpoints import latest_checkpoint, load_checkpoint, load_trainable, save_checkpoint, save_trainable
 from tunesmith.engine.forward import PackedForward
 from tunesmith.engine.loop import TrainingPlan, TrainingState, train
-from tunesmith.engine.memory import give_back_freed_memory
 from tunesmith.engine.packing import StepPlan, evaluation_batches, training_steps
 from tunesmith.engine.randomness import random_state, set_random_state
 from tunesmith.evaluation.predict import parted

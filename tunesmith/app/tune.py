@@ -16,9 +16,9 @@ from tunesmith.app.in_context import InContext, check_context, in_context, judge
 from tunesmith.app.interruption import Interruption
 from tunesmith.app.judge_compare import judge_tuned, require_answers
 from tunesmith.app.judged import judge
-from tunesmith.app.machine import begin_peak_memory, choose_device
+from tunesmith.app.machine import begin_peak_memory, choose_device, resident_bytes
 from tunesmith.app.plan import Plan, RequestPlan, make_plan, step_plan, validated_at, without_training
-from tunesmith.app.predicting import NOT_PREDICTED, calibrate, expected, with_predictions
+from tunesmith.app.predicting import NOT_PREDICTED, calibrate, expected, learn_from, with_predictions
 from tunesmith.app.predictions import write_predictions
 from tunesmith.app.recording import begun, check_same, recorded
 from tunesmith.app.remote_run import plan_remote, resume_remote, tune_remote
@@ -32,7 +32,9 @@ from tunesmith.app.training import NO_FIT, Fit, Fitting, Validator
 from tunesmith.app.validated import save_validated
 from tunesmith.app.validation import make_validator
 from tunesmith.app.ways import NO_WAYS, Ways, chosen_ways
+from tunesmith.app.work import training_work
 from tunesmith.comparison.cost_model import Predicted
+from tunesmith.core.allocator import give_back_freed_memory
 from tunesmith.core.errors import RunError
 from tunesmith.core.events import Event, Notice, Stage, silence
 from tunesmith.core.files import write_json
@@ -40,7 +42,6 @@ from tunesmith.core.run import RunDirectory, check_output_dir
 from tunesmith.core.types import ParamGroup
 from tunesmith.engine.head_first import fit_heads
 from tunesmith.engine.loop import TrainingPlan, TrainingState
-from tunesmith.engine.memory import give_back_freed_memory
 from tunesmith.engine.optimizers import make_optimizer
 from tunesmith.recipe import Recipe, dump, load
 from tunesmith.report import render
@@ -203,6 +204,7 @@ def _train(
 ) -> _Trained:
     if not task.recipe.trains:
         return _Trained(NO_FIT, with_predictions(without_training(task, ""), found), NO_WAYS)
+    work, held = training_work(task), resident_bytes(task.device)
     groups = attach(task)
     planned = with_predictions(make_plan(task, groups, ""), found)
     say(Stage("train", f"{task.recipe.method.name}, {planned.num_steps} steps"))
@@ -210,6 +212,7 @@ def _train(
     head_seconds = _fit_head(task, say) if task.recipe.train.head_first else 0.0
     with chosen_ways(task, planned, directory.path, say) as ways:
         fit = _fit(task, groups, directory, interruption, say, resumed)
+    learn_from(task, work, fit.steps, fit.seconds, held)
     save_validated(directory.validation, task, fit)
     return _Trained(fit, planned, ways, head_seconds)
 

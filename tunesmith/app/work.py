@@ -23,7 +23,7 @@ from tunesmith.core.types import HeadObjective
 from tunesmith.engine.layers import num_frozen_layers
 from tunesmith.engine.optimizers import moments_per_parameter
 
-__all__ = ["base_work", "counted"]
+__all__ = ["base_work", "counted", "training_work"]
 
 _AT_ONCE = 8192
 """Tokens of prompts, with their choices or their answers, that are computed or kept at a time."""
@@ -45,7 +45,7 @@ def counted(task: Task, retention: Retention, *, asks_base: bool, shown: Task | 
         base = base_work(task)
         read, written = read + base.read_tokens, written + base.written_tokens
     asked = _asked_at_once(learned, asks_base=asks_base)
-    work = _trained(learned) if task.recipe.trains else Work(kind="none")
+    work = training_work(learned) if task.recipe.trains else Work(kind="none")
     return replace(work, read_tokens=read, written_tokens=written, batch_tokens=asked, kept_tokens=_kept_tokens(learned))
 
 
@@ -72,8 +72,8 @@ def _asked_at_once(task: Task, *, asks_base: bool) -> int:
     return min(sum(lengths), max(_AT_ONCE if has_choices else task.micro_batch_tokens, *lengths))
 
 
-def _trained(task: Task) -> Work:
-    """What the training adds, and the validations."""
+def training_work(task: Task) -> Work:
+    """What the training adds, and the validations; before the method is applied."""
     trunk, groups = tried(task.method, task.model.trunk)
     train, lengths, steps = task.recipe.train, sizes(task.splits["train"].rows), step_plan(task)
     in_trunk = num_trained(groups)

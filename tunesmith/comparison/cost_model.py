@@ -18,24 +18,28 @@ __all__ = [
     "correction",
     "disk_bytes",
     "kept_bytes",
+    "pass_of",
     "passes_of",
     "peak_memory_bytes",
     "predict",
     "scattering",
     "total_seconds",
     "train_seconds",
+    "trained_bytes",
+    "trained_rate",
 ]
 
 Kind = Literal["full", "adapter", "head", "none"]
 """What trains: most of the model; something small, with gradients through all of it; a head on a frozen model; nothing."""
-Pass = Literal["full", "adapter", "read", "write"]
+Pass = Literal["full", "adapter", "head", "read", "write"]
 """What a token may go through."""
-_TRAINED: Mapping[Kind, Pass] = {"full": "full", "adapter": "adapter"}
-"""The pass of a step, where gradients go through the model."""
+_TRAINED: Mapping[Kind, Pass] = {"full": "full", "adapter": "adapter", "head": "head"}
+"""The pass of a step. That of a head costs next to nothing beside reading, and need not be known."""
 
 
-_SCATTERING = 0.18
-"""Memory that steps take grows with this power of their number, as freed blocks of other sizes lie between those in use: measured over 76 steps with glibc on Linux."""
+_SCATTERING, _IN_PIECES = 0.03, 0.18
+"""Memory that steps take grows with this power of their number, as freed blocks of other sizes lie between those in use: measured over 250 steps with glibc on Linux, as the command begins it
+and as it is by itself (`tunesmith/core/allocator.py`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +88,8 @@ class Rates:
     """What the process holds with the model loaded: interpreter, libraries, data, model. 0 where the system does not say."""
     bytes_per_token: Mapping[Pass, float] = field(default_factory=dict)
     """Activations and what comes with them, at the peak of a pass; of training those of a first step."""
+    scatters: bool = False
+    """Whether the memory of steps comes to lie in ever more pieces."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,25 +103,50 @@ class Predicted:
 
 def passes_of(work: Work) -> list[Pass]:
     """The passes whose rates it takes to predict it."""
-    trained = _TRAINED.get(work.kind)
+    trained = None if work.kind == "head" else _TRAINED.get(work.kind)
     found: list[Pass] = ["read"]
     found += [trained] if trained else []
     found += ["write"] if work.written_tokens else []
     return found
 
 
-def scattering(num_steps: int) -> float:
-    """How many times the memory of a first step so many steps come to hold."""
-    return float(max(1, num_steps) ** _SCATTERING)
+def pass_of(work: Work) -> Pass | None:
+    """The pass of its steps; None where nothing trains."""
+    return _TRAINED.get(work.kind)
+
+
+def scattering(num_steps: int, *, scatters: bool) -> float:
+    """How many times the memory of a first step so many steps come to hold. `scatters`: as of `Rates`."""
+    return float(max(1, num_steps) ** (_IN_PIECES if scatters else _SCATTERING))
 
 
 def train_seconds(work: Work, rates: Rates) -> float:
     """Of the optimizer's steps. What does not train is read forwards, and once where its result is kept."""
-    once, trained = min(work.epoch_tokens, work.train_tokens), _TRAINED.get(work.kind)
-    if trained is None:
-        return once * rates.seconds_per_token["read"]
-    frozen = (once if work.keeps_frozen else work.train_tokens) * rates.seconds_per_token["read"]
-    return work.frozen_share * frozen + (1 - work.frozen_share) * work.train_tokens * rates.seconds_per_token[trained]
+    own = _TRAINED.get(work.kind)
+    return _frozen_seconds(work, rates) + (_trained_tokens(work) * rates.seconds_per_token.get(own, 0.0) if own else 0.0)
+
+
+def trained_rate(work: Work, rates: Rates, seconds: float) -> float:
+    """Seconds a token of what trains, where the steps took so many: `train_seconds` the other way round. Of `rates` that of reading is used."""
+    return max(0.0, seconds - _frozen_seconds(work, rates)) / max(1.0, _trained_tokens(work))
+
+
+def trained_bytes(work: Work, rates: Rates, peak_bytes: int) -> float:
+    """Bytes a token of a first step, where the peak was so high: `peak_memory_bytes` the other way round. Of `rates` what is held is used."""
+    activations = max(0, peak_bytes - rates.resident_bytes - kept_bytes(work))
+    return activations / (max(1, work.step_tokens) * scattering(work.num_steps, scatters=rates.scatters))
+
+
+def _frozen_seconds(work: Work, rates: Rates) -> float:
+    """Of what does not train and nothing goes back through."""
+    once = min(work.epoch_tokens, work.train_tokens)
+    share = 1.0 if work.kind == "head" else work.frozen_share if work.kind in _TRAINED else 0.0
+    return share * (once if work.keeps_frozen else work.train_tokens) * rates.seconds_per_token["read"]
+
+
+def _trained_tokens(work: Work) -> float:
+    """That go through what trains, in whole layers of the model or in a head."""
+    return work.train_tokens * (1.0 if work.kind == "head" else 1 - work.frozen_share)
 
 
 def total_seconds(work: Work, rates: Rates) -> float:
@@ -134,7 +165,9 @@ def kept_bytes(work: Work) -> int:
 def peak_memory_bytes(work: Work, rates: Rates) -> int:
     """The most at a time, in training or in asking."""
     per_token, trained = rates.bytes_per_token, _TRAINED.get(work.kind)
-    training = 0.0 if trained is None else work.step_tokens * per_token[trained] * scattering(work.num_steps)
+    training = (
+        0.0 if trained is None else work.step_tokens * per_token.get(trained, 0.0) * scattering(work.num_steps, scatters=rates.scatters)
+    )
     asking = max(work.batch_tokens * per_token["read"], work.kept_tokens * per_token.get("write", 0.0))
     return round(rates.resident_bytes + kept_bytes(work) + max(training, asking))
 

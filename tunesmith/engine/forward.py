@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from tunesmith.core.allocator import keep_freed_memory
 from tunesmith.core.batch import Batch, Stream, chains
 from tunesmith.core.errors import MethodError
 from tunesmith.core.types import ModelFacts
@@ -26,7 +27,6 @@ from tunesmith.engine.kernels.linear_cross_entropy import linear_cross_entropy, 
 from tunesmith.engine.kernels.lora import fuse_lora
 from tunesmith.engine.kernels.quantized import QuantizedLayer
 from tunesmith.engine.kernels.varlen_attention import attends_varlen
-from tunesmith.engine.memory import keep_freed_memory
 from tunesmith.engine.recomputing import checkpointed_layers, recomputed
 from tunesmith.engine.virtual import cache_of, extended
 

@@ -1,0 +1,107 @@
+"""Freed memory that a process keeps for its next step: seen from outside, by the page faults that it does not take."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tunesmith.core import allocator
+
+STEPS = """
+import ctypes, resource, sys
+from tunesmith.core.allocator import give_back_freed_memory, keep_freed_memory
+if sys.argv[1] == "keep":
+    assert keep_freed_memory()
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.free.argtypes, libc.memset.argtypes = ctypes.c_void_p, [ctypes.c_void_p], [ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t]
+blocks = [None] * 200
+
+def step():  # 200 MB
+    for i in range(len(blocks)):
+        blocks[i] = libc.malloc(2**20)
+        libc.memset(blocks[i], 1, 2**20)
+    for block in reversed(blocks):
+        libc.free(block)
+
+def faults(): return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+for _ in range(3):
+    step()
+before = faults()
+step()
+print(faults() - before)
+give_back_freed_memory()
+before = faults()
+step()
+print(faults() - before)
+"""
+
+needs_glibc = pytest.mark.skipif(allocator._glibc() is None, reason="glibc is not the allocator here")
+
+
+def _faults(way: str, **environment: str) -> list[int]:
+    known = {name: value for name, value in os.environ.items() if not name.startswith(("MALLOC_", "GLIBC_"))}
+    done = subprocess.run([sys.executable, "-c", STEPS, way], capture_output=True, text=True, check=True, env={**known, **environment})
+    return [int(line) for line in done.stdout.split()]
+
+
+@needs_glibc
+def test_a_step_finds_the_memory_of_the_one_before_until_it_is_given_back() -> None:
+    kept, given_back = _faults("keep")
+    assert kept < 1000
+    assert given_back > 30_000  # 200 MB in pages of 4 KB are 51,200
+    assert _faults("leave")[0] > 30_000
+
+
+@needs_glibc
+def test_thresholds_of_the_environment_stand(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "1000000")
+    assert not allocator.keep_freed_memory.__wrapped__()
+
+
+def test_other_allocators_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(allocator, "_glibc", lambda: None)
+    assert not allocator.keep_freed_memory.__wrapped__()
+    allocator.give_back_freed_memory()
+
+
+LAUNCHED = """
+import os, sys
+import tunesmith.cli.main
+from tunesmith.core.allocator import freed_memory_scatters
+tunesmith.cli.main.main = lambda: print(os.getpid(), int(freed_memory_scatters()), *sys.orig_argv[-2:])
+from tunesmith.cli.launch import launch
+launch()
+"""
+
+
+def _launched(tmp_path: Path, **environment: str) -> tuple[int, list[str]]:
+    """The process that was started, and what its command said: its own number, whether memory scatters, its arguments."""
+    file = tmp_path / "command.py"
+    file.write_text(LAUNCHED, encoding="utf-8")
+    known = {name: value for name, value in os.environ.items() if not name.startswith(("MALLOC_", "GLIBC_"))}
+    process = subprocess.Popen([sys.executable, str(file), "tune", "a b"], stdout=subprocess.PIPE, text=True, env={**known, **environment})
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    return process.pid, said.split(maxsplit=2)
+
+
+@needs_glibc
+def test_a_command_begins_with_memory_that_stays_in_one_piece(tmp_path: Path) -> None:
+    pid, said = _launched(tmp_path)
+    assert said == [str(pid), "0", "tune a b\n"]  # the same process, the same arguments
+
+
+@needs_glibc
+def test_a_command_leaves_an_allocator_alone_that_was_told_already(tmp_path: Path) -> None:
+    pid, said = _launched(tmp_path, GLIBC_TUNABLES="glibc.malloc.arena_max=2")
+    assert said == [str(pid), "1", "tune a b\n"]
+    assert allocator.wanted_tunables({"MALLOC_TRIM_THRESHOLD_": "1"}) == {}
+
+
+def test_no_other_allocator_is_told_anything(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(allocator, "_glibc", lambda: None)
+    assert allocator.wanted_tunables({}) == {}
+    assert not allocator.freed_memory_scatters()

@@ -1,0 +1,65 @@
+"""What becomes of memory that was freed, where glibc is the allocator.
+
+Each step frees its activations and asks for as many again. Two habits of glibc's cost a training dearly. It gives what is free at the end of its heap back to the system, which hands it out
+page by page, filled with zeros, in the middle of the next step's products. And each thread keeps a few freed blocks of every small size for itself (its "tcache"): those lie between the
+large blocks of a step, which therefore do not grow together again, so that the next step finds no place in them and asks for more, step after step. The first can be told to a process
+that runs, the second to one that begins.
+"""
+
+import ctypes
+import functools
+import os
+import sys
+from collections.abc import Mapping
+
+__all__ = ["freed_memory_scatters", "give_back_freed_memory", "keep_freed_memory", "wanted_tunables"]
+
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+"""Their numbers in glibc's malloc.h."""
+_KEPT_BYTES = 2**31 - 1
+_BLOCK_BYTES = 32 * 2**20
+"""Larger blocks always come from the system: the most that glibc takes for this."""
+_TUNABLES = "GLIBC_TUNABLES"
+_NO_SMALL_BLOCKS_KEPT = "glibc.malloc.tcache_count=0"
+
+
+@functools.cache
+def _glibc() -> ctypes.CDLL | None:
+    if sys.platform != "linux":
+        return None
+    library = ctypes.CDLL(None)
+    return library if hasattr(library, "gnu_get_libc_version") else None
+
+
+def _is_set(environment: Mapping[str, str]) -> bool:
+    """Whether somebody has decided already."""
+    return any(name in environment for name in ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", _TUNABLES))
+
+
+@functools.cache
+def keep_freed_memory() -> bool:
+    """Let this process keep up to 2 GB that it has freed, for its next step, unless the environment sets glibc's thresholds. Returns: whether it does."""
+    library = _glibc()
+    if library is None or _is_set(os.environ):
+        return False
+    return bool(library.mallopt(_TRIM_THRESHOLD, _KEPT_BYTES)) and bool(library.mallopt(_MMAP_THRESHOLD, _BLOCK_BYTES))
+
+
+def wanted_tunables(environment: Mapping[str, str]) -> dict[str, str]:
+    """Variables that a process has to begin with to keep freed memory and to keep it in one piece; none where glibc is not the allocator, or where they are set."""
+    if _glibc() is None or _is_set(environment):
+        return {}
+    settings = f"glibc.malloc.trim_threshold={_KEPT_BYTES}:glibc.malloc.mmap_threshold={_BLOCK_BYTES}:{_NO_SMALL_BLOCKS_KEPT}"
+    return {_TUNABLES: settings}
+
+
+def freed_memory_scatters() -> bool:
+    """Whether the memory of a step comes to lie in ever more pieces."""
+    return _glibc() is not None and _NO_SMALL_BLOCKS_KEPT not in os.environ.get(_TUNABLES, "")
+
+
+def give_back_freed_memory() -> None:
+    """Hand what is kept to the system; nothing where glibc is not the allocator."""
+    library = _glibc()
+    if library is not None:
+        library.malloc_trim(0)
