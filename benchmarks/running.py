@@ -17,6 +17,7 @@ from benchmarks.comparison import interleaved
 from benchmarks.document import compare
 from benchmarks.environments import peer_python
 from benchmarks.workload import BenchmarkError, Measured, Workload
+from tunesmith.core.allocator import wanted_tunables
 
 __all__ = ["ROOT", "Options", "Say", "python", "pythons", "run_bench", "run_leg", "tunesmith_seconds"]
 
@@ -89,8 +90,8 @@ def run_leg(leg: Leg, workload: Workload, folder: Path, executable: str = sys.ex
     """One leg in a process of its own; its checkpoints are removed. Raises: BenchmarkError."""
     folder.mkdir(parents=True)
     try:
-        way = [leg.way] if leg.program == OURS else []
-        python(executable, f"benchmarks.legs.{leg.program}", str(workload.folder), str(folder), leg.config, *way)
+        way, variables = ([leg.way], wanted_tunables(os.environ)) if leg.program == OURS else ([], {})  # as the command begins
+        python(executable, f"benchmarks.legs.{leg.program}", str(workload.folder), str(folder), leg.config, *way, variables=variables)
         return Measured.from_document(json.loads((folder / "result.json").read_text(encoding="utf-8")))
     finally:
         shutil.rmtree(folder)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tunesmith import recipe
-from tunesmith.app.anchor import anchored
+from tunesmith.app.anchor import anchored, anchored_change
 
 
 @pytest.fixture(autouse=True)
@@ -38,3 +38,18 @@ def test_mappings_keep_their_options_and_get_whole_paths(tmp_path: Path) -> None
     assert whole({"sql": "postgresql://me@host/db", "query": query}) == {"sql": "postgresql://me@host/db", "query": query}
     url = {"url": "https://a.example/b.csv", "sha256": "0" * 64}
     assert whole(url) == {**url, "most_mb": 1024}
+
+
+def test_changes_of_an_arm_name_their_files_from_the_root_too(tmp_path: Path) -> None:
+    assert anchored_change("data.train=a.csv") == f"data.train={tmp_path / 'a.csv'}"
+    assert anchored_change("data.documents=.") == f"data.documents={tmp_path}"
+    assert anchored_change("context.documents=.") == f"context.documents={tmp_path}"
+    assert anchored_change("model=a.csv") == f"model={tmp_path / 'a.csv'}"
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["data.train=movie-reviews", "data.train=", "method=lora", "data.template=a.csv", "model={source: minilm-l6}", "data.text=a=b"],
+)
+def test_other_changes_of_an_arm_stay_as_they_are(change: str) -> None:
+    assert anchored_change(change) == change

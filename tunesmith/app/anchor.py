@@ -12,7 +12,7 @@ from tunesmith.data import is_template_file
 from tunesmith.data.sources._aliases import DOCUMENTS
 from tunesmith.recipe import PluginSpec, Recipe
 
-__all__ = ["anchored"]
+__all__ = ["anchored", "anchored_change"]
 
 
 def anchored(recipe: Recipe) -> Recipe:
@@ -42,6 +42,23 @@ def anchored(recipe: Recipe) -> Recipe:
             "evaluate": recipe.evaluate.model_copy(update={"domains": domains, "metrics": metrics, "retention": retention}),
         }
     )
+
+
+_SOURCES = ("model", "model.source", "data", "data.train", "data.validation", "data.test", "data.documents")
+
+
+def anchored_change(change: str) -> str:
+    """A change of a recipe, as on the command line, with a source that is a file or folder here, or a run, under its whole path."""
+    key, equals, value = change.partition("=")
+    return f"{key}{equals}{_whole(value)}" if key in _SOURCES or key in _context_files() else change
+
+
+def _context_files() -> set[str]:
+    return {
+        f"context.{option}"
+        for name in registry.names("strategy")
+        for option in getattr(registry.load("strategy", name), "file_options", ())
+    }
 
 
 def _with_whole_paths(kind: str, spec: PluginSpec) -> PluginSpec:

@@ -1,11 +1,11 @@
 """Arms: ways to adapt a model that `tunesmith compare` holds against each other, each the recipe with some changes."""
 
 import math
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from tunesmith.app.anchor import anchored_change
 from tunesmith.app.dataset import PreparedData, prepare_data
 from tunesmith.app.fitting import is_per_token, make_metrics, measured_metrics
 from tunesmith.app.measurable import has_answer
@@ -73,7 +73,7 @@ def arms_of(recipe: Recipe, *, is_causal: bool) -> Arms:
         is_causal: whether the model goes on with a text.
     Raises: RecipeError, for an arm that is not known, that cannot be judged as the others are, or that has no answer; whatever is wrong with the data.
     """
-    known, found, paths = known_arms(), dict[str, list[str]](), _path_keys()
+    known, found = known_arms(), dict[str, list[str]]()
     data = prepare_data(recipe)
     for name, changes in (recipe.arms or dict.fromkeys(_usual(recipe, data, is_causal=is_causal), None)).items():
         if changes is None and name not in known:
@@ -83,7 +83,7 @@ def arms_of(recipe: Recipe, *, is_causal: bool) -> Arms:
             )
         if changes and name in _FREE:
             raise _wrong(recipe, f"{name} is never run, so that nothing can be changed of it. Give what you change another name.")
-        found[name] = [_whole(change, paths) for change in (known[name] if changes is None else changes)]
+        found[name] = [anchored_change(change) for change in (known[name] if changes is None else changes)]
     arms = Arms(found)
     if len(found) < 2:
         raise _wrong(recipe, f"a comparison needs two arms or more, found {', '.join(found) or 'none'}.")
@@ -184,21 +184,6 @@ def _check(recipe: Recipe, data: PreparedData, arms: Arms) -> None:
             recipe,
             "base: every arm changes the model or the data, so that none is held against the model as it is. Leave base out, or add an arm that does not.",
         )
-
-
-def _path_keys() -> set[str]:
-    """Changes of a context whose values may be paths."""
-    return {
-        f"context.{option}"
-        for name in registry.names("strategy")
-        for option in getattr(registry.load("strategy", name), "file_options", ())
-    }
-
-
-def _whole(change: str, paths: Set[str]) -> str:
-    """A change with a path made whole, so that the comparison goes on from any folder. `paths`: keys whose values may be such."""
-    key, equals, value = change.partition("=")
-    return f"{key}{equals}{Path(value).absolute()}" if key in paths and Path(value).exists() else change
 
 
 def _wrong(recipe: Recipe, text: str) -> RecipeError:

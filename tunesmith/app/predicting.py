@@ -16,31 +16,39 @@ from tunesmith.comparison.cost_model import Predicted, Work, correction, passes_
 from tunesmith.core.allocator import give_back_freed_memory
 from tunesmith.core.events import silence
 
-__all__ = ["NOT_PREDICTED", "calibrate", "expected", "learn_from", "predicted_seconds", "with_predictions", "work_of"]
+__all__ = ["NOT_PREDICTED", "as_read", "calibrate", "expected", "learn_from", "predicted_seconds", "with_predictions", "work_of"]
 
 NOT_PREDICTED = Predicted(None, None, None)
 
 
-def expected(task: Task, retention: Retention) -> Predicted:
-    """What the task's run will take; nothing where no probe knows its model. Call it before the base is asked and the method applied."""
+def expected(task: Task, retention: Retention, shown: Task | None = None) -> Predicted:
+    """What the task's run will take; nothing where no probe knows its model. Call it before the base is asked and the method applied. `shown`: as of `work_of`."""
     if known_rates(task, ["read"]) is None:
         return NOT_PREDICTED
-    work = work_of(task, retention, asks_base=not is_answered(task))
+    work = work_of(task, retention, asks_base=not is_answered(task), shown=shown)
     give_back_freed_memory()
     rates = known_rates(task, passes_of(work), resident_bytes(task.device))
     return NOT_PREDICTED if rates is None else predict(work, rates)
 
 
-def calibrate(task: Task, retention: Retention, say: Say) -> None:
-    """Probe what it takes to predict the task's run, where it is not known; with a model of its own."""
-    work = work_of(task, retention, asks_base=not is_answered(task))
+def calibrate(task: Task, retention: Retention, say: Say, shown: Task | None = None) -> None:
+    """Probe what it takes to predict the task's run, where it is not known; with a model of its own. `shown`: as of `work_of`."""
+    work = work_of(task, retention, asks_base=not is_answered(task), shown=shown)
     probed(task, dict.fromkeys(passes_of(work), task.recipe), say, own=True)
 
 
-def work_of(task: Task, retention: Retention, *, asks_base: bool) -> Work:
-    """The work of the task's whole run, as the model reads it; of ways to ask that are still to be chosen among the largest. Arguments as of `counted`."""
-    shown = largest_context(task, silence) if task.recipe.trains and task.recipe.context is not None else None
-    return counted(task, retention, asks_base=asks_base, shown=shown)
+def work_of(task: Task, retention: Retention, *, asks_base: bool, shown: Task | None = None) -> Work:
+    """The work of the task's whole run. Arguments as of `counted`.
+
+    Args:
+        shown: what `as_read` gives; None: that is made.
+    """
+    return counted(task, retention, asks_base=asks_base, shown=as_read(task) if shown is None else shown)
+
+
+def as_read(task: Task) -> Task:
+    """The task as the model reads it in training; of ways to ask that are still to be chosen among the largest."""
+    return largest_context(task, silence) if task.recipe.trains and task.recipe.context is not None else task
 
 
 def learn_from(task: Task, work: Work, num_steps: int, seconds: float, held_bytes: int) -> None:

@@ -12,13 +12,13 @@ from tunesmith.app.anchor import anchored
 from tunesmith.app.base import judge_base
 from tunesmith.app.document import Times, build_document
 from tunesmith.app.forgotten import forgotten, kept_rows
-from tunesmith.app.in_context import InContext, check_context, in_context, judge_in_context, largest_context
+from tunesmith.app.in_context import InContext, check_context, in_context, judge_in_context
 from tunesmith.app.interruption import Interruption
 from tunesmith.app.judge_compare import judge_tuned, require_answers
 from tunesmith.app.judged import judge
 from tunesmith.app.machine import begin_peak_memory, choose_device, resident_bytes
 from tunesmith.app.plan import Plan, RequestPlan, make_plan, step_plan, validated_at, without_training
-from tunesmith.app.predicting import NOT_PREDICTED, calibrate, expected, learn_from, with_predictions
+from tunesmith.app.predicting import NOT_PREDICTED, as_read, calibrate, expected, learn_from, with_predictions
 from tunesmith.app.predictions import write_predictions
 from tunesmith.app.recording import begun, check_same, recorded
 from tunesmith.app.remote_run import plan_remote, resume_remote, tune_remote
@@ -99,13 +99,12 @@ def plan(recipe: Recipe, *, probes: Callable[[Event], None] | None = None) -> Pl
     if recipe.model.is_endpoint:
         return plan_remote(recipe, silence)
     task = _prepared(recipe, silence)
-    retention = read_retention(task)
+    retention, read = read_retention(task), as_read(task)
     if probes is not None:
-        calibrate(task, retention, probes)
-    found = expected(task, retention)
+        calibrate(task, retention, probes, read)
+    found = expected(task, retention, read)
     if not recipe.trains:
         return with_predictions(without_training(task, dump(recipe)), found)
-    read = task if recipe.context is None else largest_context(task, silence)
     return with_predictions(make_plan(read, attach(task), dump(recipe)), found)
 
 
