@@ -115,7 +115,7 @@ def case_lines(name: str, document: Mapping[str, Any]) -> Iterator[str]:
     for row in found.rows:
         arm = document["arms"][row.name]
         value = row.value.text(found.decimals) if row.value else NONE
-        elsewhere = [_value(arm.get("domains", {}).get(domain, {}).get(document["metric"]), found.decimals) for domain in domains]
+        elsewhere = [_value((arm.get("domains") or {}).get(domain), found.decimals) for domain in domains]
         also = [_value(arm["metrics"].get(metric), 3) for metric in others]
         rows_of.append([f"`{row.name}`", row.standing, value, *elsewhere, *also, row.training, row.thousand_answers, row.memory, row.saved])
     titles = [metric_title(metric) for metric in others]

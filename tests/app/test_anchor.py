@@ -44,6 +44,7 @@ def test_changes_of_an_arm_name_their_files_from_the_root_too(tmp_path: Path) ->
     assert anchored_change("data.train=a.csv") == f"data.train={tmp_path / 'a.csv'}"
     assert anchored_change("data.documents=.") == f"data.documents={tmp_path}"
     assert anchored_change("context.documents=.") == f"context.documents={tmp_path}"
+    assert anchored_change("evaluate.domains.other.source=a.csv") == f"evaluate.domains.other.source={tmp_path / 'a.csv'}"
     assert anchored_change("model=a.csv") == f"model={tmp_path / 'a.csv'}"
 
 

@@ -4,6 +4,7 @@ import csv
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from tiny_recipes import writer
 
 from tunesmith.app.index import open_index
 from tunesmith.app.index_build import build_index
+from tunesmith.app.kept_index import passage_tokens
 from tunesmith.app.tune import tune
 from tunesmith.app.tuned import load_tuned
 from tunesmith.cli.main import run
@@ -189,3 +191,13 @@ def test_documents_are_learned_as_they_are_and_the_questions_asked_with_their_pa
     assert shown["data"]["splits"]["train"] == plain["data"]["splits"]["train"]
     assert [step["tokens"] for step in shown["curves"]["train"]] == [step["tokens"] for step in plain["curves"]["train"]]
     assert shown["context"]["tokens"]["mean"] > shown["context"]["plain_tokens"]["mean"]
+
+
+def test_passages_are_as_long_as_the_documents_hold_and_an_index_cuts(tmp_path: Path) -> None:
+    folder = tmp_path / "documents"
+    folder.mkdir()
+    (folder / "a.txt").write_text("one two three")
+    (folder / "b.txt").write_text("word " * 500)
+    words: Any = lambda text, add_special_tokens: {"input_ids": text.split()}  # noqa: E731
+    strategy: Any = SimpleNamespace(index=None, documents=str(folder))
+    assert passage_tokens(strategy, words) == pytest.approx((3 + 500) / (1 + 3))  # 500 words are three passages of at most 200

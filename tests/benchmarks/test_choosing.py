@@ -24,6 +24,16 @@ def test_every_comparison_has_its_place_and_a_recipe_that_reads() -> None:
         assert load(case.arguments[0], changes).arms
 
 
+def test_every_domain_of_an_arm_has_its_figure() -> None:
+    document = kept()["changing"]
+    title, *rows = [line for line in case_lines("changing", document) if line.startswith("|")]
+    for name, arm in document["arms"].items():
+        (row,) = [line for line in rows if line.startswith(f"| `{name}` ")]
+        cells = dict(zip(title.split(" | "), row.split(" | "), strict=True))
+        for domain, found in arm["domains"].items():
+            assert cells[domain].startswith(f"{found['value']:.2f} ("), (name, domain)
+
+
 def test_nothing_that_is_kept_names_the_folder_where_it_ran() -> None:
     for document in kept().values():
         assert not {"directory", "command", "recipe"} & {key for key, _ in _items(document)}

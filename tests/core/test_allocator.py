@@ -71,34 +71,39 @@ LAUNCHED = """
 import os, sys
 import tunesmith.cli.main
 from tunesmith.core.allocator import freed_memory_scatters
-tunesmith.cli.main.main = lambda: print(os.getpid(), int(freed_memory_scatters()), *sys.orig_argv[-2:])
+tunesmith.cli.main.main = lambda: print(os.getpid(), int(freed_memory_scatters()), *sys.argv[1:])
 from tunesmith.cli.launch import launch
 launch()
 """
 
 
-def _launched(tmp_path: Path, **environment: str) -> tuple[int, list[str]]:
-    """The process that was started, and what its command said: its own number, whether memory scatters, its arguments."""
-    file = tmp_path / "command.py"
+def _launched(folder: Path, name: str = "tunesmith", **environment: str) -> list[str]:
+    """What a command said: whether it is the process that was started, whether memory scatters, its arguments."""
+    file = folder / name
     file.write_text(LAUNCHED, encoding="utf-8")
-    known = {name: value for name, value in os.environ.items() if not name.startswith(("MALLOC_", "GLIBC_"))}
+    known = {name: value for name, value in os.environ.items() if not name.startswith(("MALLOC_", "GLIBC_", "TUNESMITH_LAUNCHED"))}
     process = subprocess.Popen([sys.executable, str(file), "tune", "a b"], stdout=subprocess.PIPE, text=True, env={**known, **environment})
     said, _ = process.communicate(timeout=60)
     assert process.returncode == 0
-    return process.pid, said.split(maxsplit=2)
+    pid, *rest = said.split(maxsplit=2)
+    return [str(int(pid) == process.pid), *rest]
 
 
 @needs_glibc
 def test_a_command_begins_with_memory_that_stays_in_one_piece(tmp_path: Path) -> None:
-    pid, said = _launched(tmp_path)
-    assert said == [str(pid), "0", "tune a b\n"]  # the same process, the same arguments
+    assert _launched(tmp_path) == ["True", "0", "tune a b\n"]  # the same process, the same arguments
 
 
 @needs_glibc
 def test_a_command_leaves_an_allocator_alone_that_was_told_already(tmp_path: Path) -> None:
-    pid, said = _launched(tmp_path, GLIBC_TUNABLES="glibc.malloc.arena_max=2")
-    assert said == [str(pid), "1", "tune a b\n"]
+    assert _launched(tmp_path, GLIBC_TUNABLES="glibc.malloc.arena_max=2") == ["True", "1", "tune a b\n"]
     assert allocator.wanted_tunables({"MALLOC_TRIM_THRESHOLD_": "1"}) == {}
+
+
+@needs_glibc
+def test_a_command_tries_it_once_and_restarts_no_program_that_runs_it_inside(tmp_path: Path) -> None:
+    assert _launched(tmp_path, TUNESMITH_LAUNCHED="1") == ["True", "1", "tune a b\n"]
+    assert _launched(tmp_path, name="notebook.py") == ["True", "1", "tune a b\n"]
 
 
 def test_no_other_allocator_is_told_anything(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,8 @@ from tunesmith.app.machine import available_memory_bytes, machine_facts, residen
 from tunesmith.app.measured_arms import measured_before
 from tunesmith.app.placing import changes_nothing
 from tunesmith.app.predicting import NOT_PREDICTED, work_of
-from tunesmith.app.probe import known_rates, probed
+from tunesmith.app.probe import probe
+from tunesmith.app.rates import known_rates, unknown
 from tunesmith.app.retention_sets import read_retention
 from tunesmith.app.task import Task, prepare
 from tunesmith.app.work import base_work
@@ -196,7 +197,8 @@ def _probe(arms: Mapping[str, _Arm], limits: _Limits, say: Say) -> None:
         for arm in group:
             for name in passes_of(arm.work) if limits.hold(arm.work) else ():
                 recipes.setdefault(name, arm.task.recipe)
-        probed(group[0].task, recipes, say)
+        missing = unknown(group[0].task, recipes, own=False)
+        probe({name: recipes[name] for name in missing}, say)
 
 
 def _by_model(arms: Mapping[str, _Arm]) -> dict[int, list[_Arm]]:

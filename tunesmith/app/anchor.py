@@ -3,6 +3,7 @@
 import glob
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from tunesmith.core.run import find_run
 from tunesmith.data import is_template_file
 from tunesmith.data.sources._aliases import DOCUMENTS
 from tunesmith.recipe import PluginSpec, Recipe
+from tunesmith.recipe.places import takes_source
 
 __all__ = ["anchored", "anchored_change"]
 
@@ -44,21 +46,22 @@ def anchored(recipe: Recipe) -> Recipe:
     )
 
 
-_SOURCES = ("model", "model.source", "data", "data.train", "data.validation", "data.test", "data.documents")
-
-
 def anchored_change(change: str) -> str:
-    """A change of a recipe, as on the command line, with a source that is a file or folder here, or a run, under its whole path."""
+    """A change of a recipe, as on the command line, with a source that is a file or folder here, or a run, under its whole path. Raises: RunError, for a run that is not there."""
     key, equals, value = change.partition("=")
-    return f"{key}{equals}{_whole(value)}" if key in _SOURCES or key in _context_files() else change
+    keys = key.split(".")
+    is_file = key in _context_files() or (key == "data.chat_template" and is_template_file(value))
+    return f"{key}{equals}{_whole(value)}" if is_file or key == "model" or keys == ["model", "source"] or takes_source(keys) else change
 
 
-def _context_files() -> set[str]:
-    return {
+@cache
+def _context_files() -> frozenset[str]:
+    """Options of a context that name files."""
+    return frozenset(
         f"context.{option}"
         for name in registry.names("strategy")
         for option in getattr(registry.load("strategy", name), "file_options", ())
-    }
+    )
 
 
 def _with_whole_paths(kind: str, spec: PluginSpec) -> PluginSpec:

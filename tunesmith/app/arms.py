@@ -11,7 +11,7 @@ from tunesmith.app.fitting import is_per_token, make_metrics, measured_metrics
 from tunesmith.app.measurable import has_answer
 from tunesmith.app.task import choose_objective, kind_of
 from tunesmith.core import registry
-from tunesmith.core.errors import DataError, RecipeError, did_you_mean
+from tunesmith.core.errors import DataError, RecipeError, RunError, did_you_mean
 from tunesmith.core.examples import Conversation
 from tunesmith.core.files import hash_of_each
 from tunesmith.core.significance import SIGNIFICANT_P
@@ -83,7 +83,10 @@ def arms_of(recipe: Recipe, *, is_causal: bool) -> Arms:
             )
         if changes and name in _FREE:
             raise _wrong(recipe, f"{name} is never run, so that nothing can be changed of it. Give what you change another name.")
-        found[name] = [anchored_change(change) for change in (known[name] if changes is None else changes)]
+        try:
+            found[name] = [anchored_change(change) for change in (known[name] if changes is None else changes)]
+        except RunError as error:
+            raise _wrong(recipe, f"{name}: {error}") from None
     arms = Arms(found)
     if len(found) < 2:
         raise _wrong(recipe, f"a comparison needs two arms or more, found {', '.join(found) or 'none'}.")

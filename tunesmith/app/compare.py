@@ -18,7 +18,7 @@ from tunesmith.app.dataset import reading_once
 from tunesmith.app.group import Group, finish, named, running, unfinished_or_new
 from tunesmith.app.interruption import Interruption
 from tunesmith.app.plan import Plan, RequestPlan
-from tunesmith.app.predicting import predicted_seconds
+from tunesmith.app.predicting import calibrate, predicted_seconds
 from tunesmith.app.search import Search, keep_search, load_search, num_rounds, search
 from tunesmith.app.spending import spent_usd
 from tunesmith.app.tune import plan
@@ -135,10 +135,10 @@ class _Comparison:
             if why:
                 return why
             with named(member, num_done, len(self.directory.members)):
+                self._calibrate(name, member)
                 found = self.searches[name] = self._searched(name, later)
                 if found.cannot_win:
                     return found.cannot_win
-                self._calibrate(name, member)
                 finish(member, self._recipe_of(name, member), self.say, place)
         except (Interrupted, DiskFull):
             raise
@@ -147,11 +147,11 @@ class _Comparison:
         return ""
 
     def _calibrate(self, name: str, member: RunDirectory) -> None:
-        """Probe what is not known yet and tells what the arm will take. What is wrong with it is said where it is run."""
+        """Probe what is not known yet and tells what the arm will take, where no plan did. What is wrong with it is said where it is run."""
         recipe = self._recipe_of(name, member)
         if name not in self.plans and not member.recipe.is_file() and not recipe.model.is_endpoint:
             with contextlib.suppress(TunesmithError):
-                plan(recipe, probes=self.say)
+                calibrate(recipe, self.say)
 
     def _changes(self, name: str) -> list[str]:
         return (self.recipe.arms or {})[name] or []

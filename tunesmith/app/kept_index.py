@@ -4,14 +4,17 @@ A kept index is found by a hash of its documents and of the encoder: documents t
 """
 
 import json
+import math
 import os
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from tunesmith.app.index import SCHEMA, Index, open_index
-from tunesmith.app.index_build import build_index
+from tunesmith.app.index_build import PASSAGE_TOKENS, build_index
 from tunesmith.app.people import open_store
 from tunesmith.core.context import Strategy
 from tunesmith.core.errors import DataError
@@ -20,10 +23,12 @@ from tunesmith.core.files import cache_folder, hash_of, write_json
 from tunesmith.data.library import Document, read_library
 from tunesmith.model.source import Request, resolve
 
-__all__ = ["check_searched", "indexing_seconds", "searched"]
+__all__ = ["check_searched", "indexing_seconds", "passage_tokens", "searched"]
 
 _MADE = "made.json"
 """In a kept index: how long it took."""
+_LOOKED_AT, _LOOKED_INTO = 200, 4000
+"""Documents that tell how long passages are, and characters of each."""
 
 
 def check_searched(strategy: Strategy) -> None:
@@ -57,6 +62,19 @@ def searched(strategy: Strategy, progress: Callable[[Event], None] | None = None
         finally:
             shutil.rmtree(making, ignore_errors=True)
     return open_index(folder)
+
+
+def passage_tokens(strategy: Strategy, tokenizer: Any) -> float:
+    """About how many tokens a passage has, without making an index: no more than its index cuts, and no more than the first documents hold.
+
+    Args:
+        tokenizer: of the model that reads them.
+    """
+    if strategy.index:
+        return float(open_index(Path(strategy.index)).settings.passage_tokens)
+    documents = islice((one for one in read_library(strategy.documents) if isinstance(one, Document)), _LOOKED_AT)
+    lengths = [len(tokenizer(one.text[:_LOOKED_INTO], add_special_tokens=False)["input_ids"]) for one in documents]
+    return sum(lengths) / max(1, sum(math.ceil(length / PASSAGE_TOKENS) for length in lengths))
 
 
 def indexing_seconds(index: Index) -> float | None:

@@ -1,22 +1,29 @@
 """What a run will take, before it begins: predicted from what a probe measured of its model on this machine, where one did."""
 
+import contextlib
+import gc
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from tunesmith.app.base import is_answered
-from tunesmith.app.in_context import largest_context
-from tunesmith.app.machine import resident_bytes
+from tunesmith.app.machine import available_memory_bytes, peak_memory_bytes, resident_bytes
 from tunesmith.app.plan import Plan, RequestPlan
-from tunesmith.app.probe import known_rates, probed, remember
+from tunesmith.app.probe import as_read, probe
+from tunesmith.app.rates import Observed, known_rates, remember, unknown
 from tunesmith.app.retention import Retention
-from tunesmith.app.task import Say, Task
+from tunesmith.app.retention_sets import read_retention
+from tunesmith.app.task import Say, Task, prepare
+from tunesmith.app.training import Fit
+from tunesmith.app.ways import Ways
 from tunesmith.app.work import counted
-from tunesmith.comparison.cost_model import Predicted, Work, correction, passes_of, predict
+from tunesmith.comparison.cost_model import Pass, Predicted, Work, correction, kept_bytes, passes_of, predict
 from tunesmith.core.allocator import give_back_freed_memory
+from tunesmith.core.errors import TunesmithError
 from tunesmith.core.events import silence
+from tunesmith.recipe import Recipe
 
-__all__ = ["NOT_PREDICTED", "as_read", "calibrate", "expected", "learn_from", "predicted_seconds", "with_predictions", "work_of"]
+__all__ = ["NOT_PREDICTED", "calibrate", "expected", "learn_from", "observed", "predicted_seconds", "with_predictions", "work_of"]
 
 NOT_PREDICTED = Predicted(None, None, None)
 
@@ -31,10 +38,22 @@ def expected(task: Task, retention: Retention, shown: Task | None = None) -> Pre
     return NOT_PREDICTED if rates is None else predict(work, rates)
 
 
-def calibrate(task: Task, retention: Retention, say: Say, shown: Task | None = None) -> None:
-    """Probe what it takes to predict the task's run, where it is not known; with a model of its own. `shown`: as of `work_of`."""
-    work = work_of(task, retention, asks_base=not is_answered(task), shown=shown)
-    probed(task, dict.fromkeys(passes_of(work), task.recipe), say, own=True)
+def calibrate(recipe: Recipe, say: Say) -> None:
+    """Probe what it takes to predict the recipe's run, where it is not known of its own method; not where there is no room for what its parameters need.
+
+    One model is in memory at a time. Raises: TunesmithError, for what is wrong with the recipe.
+    """
+    missing = _missing(recipe)
+    gc.collect()  # or two models would be in memory
+    give_back_freed_memory()
+    probe(dict.fromkeys(missing, recipe), say)
+
+
+def _missing(recipe: Recipe) -> list[Pass]:
+    task = prepare(recipe, silence)
+    work = work_of(task, read_retention(task), asks_base=not is_answered(task))
+    room, held = available_memory_bytes(task.device), resident_bytes(task.device)
+    return [] if room and held + kept_bytes(work) > room else unknown(task, passes_of(work), own=True)
 
 
 def work_of(task: Task, retention: Retention, *, asks_base: bool, shown: Task | None = None) -> Work:
@@ -46,22 +65,26 @@ def work_of(task: Task, retention: Retention, *, asks_base: bool, shown: Task | 
     return counted(task, retention, asks_base=asks_base, shown=as_read(task) if shown is None else shown)
 
 
-def as_read(task: Task) -> Task:
-    """The task as the model reads it in training; of ways to ask that are still to be chosen among the largest."""
-    return largest_context(task, silence) if task.recipe.trains and task.recipe.context is not None else task
-
-
-def learn_from(task: Task, work: Work, num_steps: int, seconds: float, held_bytes: int) -> None:
-    """Let what a training took tell what the next one of its method will take.
+def observed(task: Task, work: Work, fit: Fit, ways: Ways, before: tuple[int, int]) -> Observed | None:
+    """What a training showed that is just done; None where its steps were not the usual ones of its method: compiled, computed a second time, or cut where memory ran out.
 
     Args:
         work: of all its steps.
-        num_steps: that were made.
-        seconds: that these took.
-        held_bytes: what the process held before.
+        before: bytes that the process held before the first, and at most until then.
     """
-    tokens = round(work.train_tokens * num_steps / max(1, work.num_steps))
-    remember(task, replace(work, num_steps=num_steps, train_tokens=tokens), seconds, held_bytes)
+    if fit.max_micro_batch_tokens is not None or ways.activation_checkpointing or ways.compile_seconds:
+        return None
+    done = replace(work, num_steps=fit.steps, train_tokens=round(work.train_tokens * fit.steps / max(1, work.num_steps)))
+    held, most = before
+    peak = peak_memory_bytes(task.device)
+    return Observed(done, fit.seconds, held, peak if peak > most else None)
+
+
+def learn_from(task: Task, seen: Observed | None) -> None:
+    """Let what a training took tell what the next one of its method will take. Where that cannot be kept, nothing is lost but a prediction."""
+    if seen is not None:
+        with contextlib.suppress(TunesmithError, OSError):
+            remember(task, seen)
 
 
 def with_predictions(planned: Plan, found: Predicted) -> Plan:

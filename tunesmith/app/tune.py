@@ -16,10 +16,12 @@ from tunesmith.app.in_context import InContext, check_context, in_context, judge
 from tunesmith.app.interruption import Interruption
 from tunesmith.app.judge_compare import judge_tuned, require_answers
 from tunesmith.app.judged import judge
-from tunesmith.app.machine import begin_peak_memory, choose_device, resident_bytes
+from tunesmith.app.machine import begin_peak_memory, choose_device, peak_memory_bytes, resident_bytes
 from tunesmith.app.plan import Plan, RequestPlan, make_plan, step_plan, validated_at, without_training
-from tunesmith.app.predicting import NOT_PREDICTED, as_read, calibrate, expected, learn_from, with_predictions
+from tunesmith.app.predicting import NOT_PREDICTED, calibrate, expected, learn_from, observed, with_predictions
 from tunesmith.app.predictions import write_predictions
+from tunesmith.app.probe import as_read
+from tunesmith.app.rates import Observed
 from tunesmith.app.recording import begun, check_same, recorded
 from tunesmith.app.remote_run import plan_remote, resume_remote, tune_remote
 from tunesmith.app.retention import Retention, ask
@@ -98,10 +100,10 @@ def plan(recipe: Recipe, *, probes: Callable[[Event], None] | None = None) -> Pl
     """
     if recipe.model.is_endpoint:
         return plan_remote(recipe, silence)
+    if probes is not None:
+        calibrate(recipe, probes)
     task = _prepared(recipe, silence)
     retention, read = read_retention(task), as_read(task)
-    if probes is not None:
-        calibrate(task, retention, probes, read)
     found = expected(task, retention, read)
     if not recipe.trains:
         return with_predictions(without_training(task, dump(recipe)), found)
@@ -123,7 +125,8 @@ def trial(recipe: Recipe, folder: Path, *, progress: Callable[[Event], None] | N
         task = _prepared(recipe, say)
         folder.mkdir(parents=True)
         context = None if recipe.context is None else _put_in_context(task, directory, say)
-        _train(task if context is None else context.task, directory, interruption, say, NOT_PREDICTED)
+        done = _train(task if context is None else context.task, directory, interruption, say, NOT_PREDICTED)
+        learn_from(task, done.observed)
     directory.steps.unlink()
     directory.context.unlink(missing_ok=True)
     shutil.rmtree(directory.checkpoints)
@@ -183,6 +186,7 @@ def _run(
             write_json(directory.retention, kept_rows(retention, before, after), indent=None)
         write_json(directory.report_json, document)
         render(directory)
+        learn_from(task, done.observed)
     give_back_freed_memory()
     shutil.rmtree(directory.checkpoints, ignore_errors=True)  # they serve to resume, and a finished run is not resumed
     return Run(directory)
@@ -196,6 +200,8 @@ class _Trained:
     planned: Plan
     ways: Ways
     head_seconds: float = 0.0
+    observed: Observed | None = None
+    """What it showed of the next one of its kind."""
 
 
 def _train(
@@ -203,7 +209,7 @@ def _train(
 ) -> _Trained:
     if not task.recipe.trains:
         return _Trained(NO_FIT, with_predictions(without_training(task, ""), found), NO_WAYS)
-    work, held = training_work(task), resident_bytes(task.device)
+    work, before = training_work(task), (resident_bytes(task.device), peak_memory_bytes(task.device))
     groups = attach(task)
     planned = with_predictions(make_plan(task, groups, ""), found)
     say(Stage("train", f"{task.recipe.method.name}, {planned.num_steps} steps"))
@@ -211,9 +217,9 @@ def _train(
     head_seconds = _fit_head(task, say) if task.recipe.train.head_first else 0.0
     with chosen_ways(task, planned, directory.path, say) as ways:
         fit = _fit(task, groups, directory, interruption, say, resumed)
-    learn_from(task, work, fit.steps, fit.seconds, held)
+    seen = None if resumed else observed(task, work, fit, ways, before)
     save_validated(directory.validation, task, fit)
-    return _Trained(fit, planned, ways, head_seconds)
+    return _Trained(fit, planned, ways, head_seconds, seen)
 
 
 def _put_in_context(task: Task, directory: RunDirectory, say: Say) -> InContext:

@@ -2,14 +2,12 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 from statistics import fmean, pstdev
 
 from torch import nn
 
-from tunesmith.app.index import open_index
-from tunesmith.app.index_build import PASSAGE_TOKENS
+from tunesmith.app.kept_index import passage_tokens
 from tunesmith.app.measurable import has_answer
 from tunesmith.app.placing import tried
 from tunesmith.app.plan import num_trained, sizes, step_plan, training_tokens, validated_at
@@ -23,7 +21,7 @@ from tunesmith.core.types import HeadObjective
 from tunesmith.engine.layers import num_frozen_layers
 from tunesmith.engine.optimizers import moments_per_parameter
 
-__all__ = ["base_work", "counted", "training_work"]
+__all__ = ["base_work", "counted", "training_work", "virtual_tokens"]
 
 _AT_ONCE = 8192
 """Tokens of prompts, with their choices or their answers, that are computed or kept at a time."""
@@ -38,15 +36,17 @@ def counted(task: Task, retention: Retention, *, asks_base: bool, shown: Task | 
         shown: the task as the model reads it, where a context stands beside what is trained.
     """
     learned = shown or task
-    read, written = _judged(learned) if task.recipe.trains else _in_context(task)
-    read += _tried_tokens(task) if task.recipe.context is not None else 0
+    before = None if task.recipe.context is None else _before(task)
+    read, written = _judged(learned) if before is None or task.recipe.trains else _in_context(task, before)
+    read += 0 if before is None else _tried_tokens(task, before)
     read += sum(sum(one.lengths(task)) for one in retention.tasks.values()) * (2 if asks_base else 1)
     if asks_base:
         base = base_work(task)
         read, written = read + base.read_tokens, written + base.written_tokens
-    asked = _asked_at_once(learned, asks_base=asks_base)
+    longer = 0 if before is None or task.recipe.trains else round(before.most)
+    asked = _asked_at_once(learned, longer, asks_base=asks_base)
     work = training_work(learned) if task.recipe.trains else Work(kind="none")
-    return replace(work, read_tokens=read, written_tokens=written, batch_tokens=asked, kept_tokens=_kept_tokens(learned))
+    return replace(work, read_tokens=read, written_tokens=written, batch_tokens=asked, kept_tokens=_kept_tokens(learned, longer))
 
 
 def base_work(task: Task) -> Work:
@@ -65,9 +65,9 @@ def _kind(task: Task, num_trained: int) -> Kind:
     return "full" if num_trained > 0.5 * task.model.facts.num_parameters else "adapter"
 
 
-def _asked_at_once(task: Task, *, asks_base: bool) -> int:
-    """The most tokens that are read at a time, as far as there are so many."""
-    lengths = [length for split in task.splits.values() for length in sizes(split.rows)]
+def _asked_at_once(task: Task, longer: int, *, asks_base: bool) -> int:
+    """The most tokens that are read at a time, as far as there are so many. `longer`: tokens that stand before each row."""
+    lengths = [length + longer for split in task.splits.values() for length in sizes(split.rows)]
     has_choices = task.model.facts.has_lm_head and isinstance(task.objective, HeadObjective) and (asks_base or not task.recipe.trains)
     return min(sum(lengths), max(_AT_ONCE if has_choices else task.micro_batch_tokens, *lengths))
 
@@ -79,18 +79,19 @@ def training_work(task: Task) -> Work:
     in_trunk = num_trained(groups)
     heads = sum(spec.outputs * (task.model.facts.hidden_size + 1) for spec in task.objective.heads(task.encoder).values())
     added = max(0, sum(p.numel() for p in trunk.parameters()) - sum(p.numel() for p in task.model.trunk.parameters()))
-    virtual = _virtual_tokens(task)
+    virtual = virtual_tokens(task)
     validated = sizes(task.splits["validation"].rows)
     share = training_tokens(task) / max(1, sum(lengths))
+    kind = _kind(task, in_trunk) if any(p.requires_grad for p in trunk.parameters()) else "head"
     return Work(
-        kind=_kind(task, in_trunk) if any(p.requires_grad for p in trunk.parameters()) else "head",
+        kind=kind,
         num_steps=steps.num_steps,
         train_tokens=round(share * (sum(lengths) + virtual * len(lengths))),
         epoch_tokens=sum(lengths) + virtual * len(lengths),
         validated_tokens=sum(validated) + virtual * len(validated),
         num_validations=len(validated_at(train, steps)) if validated else 0,
         frozen_share=_frozen_share(task, trunk),
-        keeps_frozen=not _drops_out(trunk),
+        keeps_frozen=_keeps_features(task) if kind == "head" else not _drops_out(trunk),
         num_trained=in_trunk + heads,
         num_added=added + heads,
         num_moments=moments_per_parameter(train.optimizer, train.momentum),
@@ -105,6 +106,11 @@ def _frozen_share(task: Task, trunk: nn.Module) -> float:
     below = {id(p) for layer in layers for p in layer.parameters()}
     is_below = any(p.requires_grad for p in trunk.parameters() if id(p) not in below)
     return 0.0 if task.forward.paths.attention != "packed" or is_below or num_frozen == len(layers) else num_frozen / len(layers)
+
+
+def _keeps_features(task: Task) -> bool:
+    """Whether a new head reads what a frozen model made of each row once."""
+    return not isinstance(task.objective, HeadObjective) or task.objective.reads == "answer"
 
 
 def _drops_out(trunk: nn.Module) -> bool:
@@ -130,10 +136,10 @@ def _num_judged(task: Task) -> int:
 def _judged(task: Task) -> tuple[int, int]:
     """Tokens that the tuned model reads and writes: its answers are as long as those that it learned."""
     read, written = _written(task, _answer_tokens(task))
-    return _judged_tokens(task) + _virtual_tokens(task) * _num_judged(task) + read, written
+    return _judged_tokens(task) + virtual_tokens(task) * _num_judged(task) + read, written
 
 
-def _virtual_tokens(task: Task) -> int:
+def virtual_tokens(task: Task) -> int:
     """Learned ones that stand before every row; of a causal model they stand in a stream once."""
     return 0 if task.model.facts.is_causal else task.method.virtual_tokens
 
@@ -160,58 +166,74 @@ def _written(task: Task, answer_tokens: int) -> tuple[int, int]:
     return read, written + len(task.recipe.evaluate.prompts) * task.recipe.evaluate.max_new_tokens
 
 
-def _kept_tokens(task: Task) -> int:
-    """Of prompts and answers, the most that are kept at a time, as far as there are so many."""
+def _kept_tokens(task: Task, longer: int) -> int:
+    """Of prompts and answers, the most that are kept at a time, as far as there are so many. `longer`: tokens that stand before each prompt."""
     if task.kind != "generation":
         return 0
     rows = task.splits["test"].rows
-    longest = round(_mean(sizes(rows))) + task.recipe.evaluate.max_new_tokens
+    longest = round(_mean(sizes(rows))) + longer + task.recipe.evaluate.max_new_tokens
     return min(_AT_ONCE, len(rows_to_answer(task, task.splits["test"].examples)) * longest)
 
 
-def _in_context(task: Task) -> tuple[int, int]:
-    """Tokens of the test rows, read and written with something in the context."""
+@dataclass(frozen=True, slots=True)
+class _Before:
+    """What stands before a question, in tokens."""
+
+    strategy: Strategy
+    example: float
+    """An example is as long as a training row."""
+    passage: float
+
+    def tokens(self, variant: Variant) -> float:
+        """Of one way to ask."""
+        return variant.num_shots * self.example + variant.num_passages * self.passage
+
+    @property
+    def most(self) -> float:
+        """Of the longest way to ask."""
+        return max(map(self.tokens, self.strategy.variants()))
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether the same stands before all questions."""
+        return (
+            not any(variant.num_passages for variant in self.strategy.variants()) and getattr(self.strategy, "choose_by", "") != "nearest"
+        )
+
+
+def _before(task: Task) -> _Before:
     strategy = strategy_of(task.recipe)
-    variants = strategy.variants()
-    shown = [_read_with(task, strategy, variant, _num_judged(task), "test") for variant in variants]
+    has_passages = any(variant.num_passages for variant in strategy.variants())
+    passage = passage_tokens(strategy, task.encoder.tokenizer) if has_passages else 0.0
+    return _Before(strategy, _mean(sizes(task.splits["train"].rows)), passage)
+
+
+def _in_context(task: Task, before: _Before) -> tuple[int, int]:
+    """Tokens of the test rows, read and written with something in the context."""
+    variants = before.strategy.variants()
+    shown = [_read_with(task, before, variant, _num_judged(task), "test") for variant in variants]
     most = task.recipe.evaluate.max_new_tokens
-    examples = any(variant.num_shots for variant in variants)
-    read, written = _written(task, _answer_tokens(task) if examples else most)
-    num_answers = written / max(1, _answer_tokens(task) if examples else most)
-    longer = (
-        fmean(_context_tokens(task, strategy, variant) for variant in variants) * num_answers * (0 if _is_shared(task, strategy) else 1)
-    )
+    answer = _answer_tokens(task) if any(variant.num_shots for variant in variants) else most
+    read, written = _written(task, answer)
+    longer = 0.0 if before.is_shared else fmean(map(before.tokens, variants)) * written / max(1, answer)
     return round(fmean(shown) + read + longer), written
 
 
-def _tried_tokens(task: Task) -> int:
+def _tried_tokens(task: Task, before: _Before) -> int:
     """Of the validation rows, in each way to ask that is tried."""
-    strategy = strategy_of(task.recipe)
-    variants = strategy.variants()
-    num_rows = min(strategy.validation_rows, len(task.splits["validation"].examples)) if len(variants) > 1 else 0
-    return round(sum(_read_with(task, strategy, variant, num_rows, "validation") for variant in variants))
+    variants = before.strategy.variants()
+    num_rows = min(before.strategy.validation_rows, len(task.splits["validation"].examples)) if len(variants) > 1 else 0
+    return round(sum(_read_with(task, before, variant, num_rows, "validation") for variant in variants))
 
 
-def _read_with(task: Task, strategy: Strategy, variant: Variant, num_rows: int, split: str) -> float:
+def _read_with(task: Task, before: _Before, variant: Variant, num_rows: int, split: str) -> float:
     """Tokens of so many rows with what stands before them; examples that are the same for all are read once a batch where labels are chosen among."""
     if not num_rows:
         return 0.0
-    lengths = sizes(task.splits[split].rows)
-    plain, before = fmean(lengths), _context_tokens(task, strategy, variant)
-    if _is_shared(task, strategy) and isinstance(task.objective, HeadObjective):
-        return num_rows * plain + before * max(1.0, num_rows * plain / _AT_ONCE)
-    return num_rows * min(task.encoder.max_length, plain + before)
-
-
-def _is_shared(task: Task, strategy: Strategy) -> bool:
-    return not any(variant.num_passages for variant in strategy.variants()) and getattr(strategy, "choose_by", "") != "nearest"
-
-
-def _context_tokens(task: Task, strategy: Strategy, variant: Variant) -> float:
-    """Of what stands before a question: examples as long as training rows, passages."""
-    example = _mean(sizes(task.splits["train"].rows))
-    passage = open_index(Path(strategy.index)).settings.passage_tokens if strategy.index else PASSAGE_TOKENS
-    return variant.num_shots * example + variant.num_passages * passage
+    plain, longer = fmean(sizes(task.splits[split].rows)), before.tokens(variant)
+    if before.is_shared and isinstance(task.objective, HeadObjective):
+        return num_rows * plain + longer * max(1.0, num_rows * plain / _AT_ONCE)
+    return num_rows * min(task.encoder.max_length, plain + longer)
 
 
 def _mean(values: Sequence[int]) -> float:

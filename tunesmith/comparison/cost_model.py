@@ -1,7 +1,7 @@
-"""What an arm will take: seconds and bytes, from what it has to compute and from what a probe measured of the same model on the same machine.
+"""What an arm will take: seconds and bytes, from what it has to compute and from what was measured of the same model on the same machine.
 
 The operations of a transformer grow with the tokens that it reads, so that seconds are tokens times seconds a token, one rate for each kind of pass: reading forwards, training
-everything, training something small in a frozen model, writing. The rates come from the probe, and hold what no count of operations tells: attention, dropout, the optimizer, how well a machine
+everything, training something small in a frozen model, training a head on what was read once, writing. The rates come from a probe or from an earlier training, and hold what no count of operations tells: attention, dropout, the optimizer, how well a machine
 multiplies matrices of these sizes. Memory is what the process holds once the model is loaded, plus what is kept for each parameter that trains, plus activations a token.
 """
 
@@ -79,7 +79,7 @@ class Work:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rates:
-    """What a probe measured."""
+    """What a probe or an earlier training measured."""
 
     prepare_seconds: float
     """From the recipe to a model that can be asked: reading, loading, tokenizing."""
@@ -88,8 +88,8 @@ class Rates:
     """What the process holds with the model loaded: interpreter, libraries, data, model. 0 where the system does not say."""
     bytes_per_token: Mapping[Pass, float] = field(default_factory=dict)
     """Activations and what comes with them, at the peak of a pass; of training those of a first step."""
-    scatters: bool = False
-    """Whether the memory of steps comes to lie in ever more pieces."""
+    scatters: bool | None = None
+    """Whether the memory of steps comes to lie in ever more pieces; None where it does not grow with their number at all, as on a GPU."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +115,10 @@ def pass_of(work: Work) -> Pass | None:
     return _TRAINED.get(work.kind)
 
 
-def scattering(num_steps: int, *, scatters: bool) -> float:
+def scattering(num_steps: int, *, scatters: bool | None) -> float:
     """How many times the memory of a first step so many steps come to hold. `scatters`: as of `Rates`."""
+    if scatters is None:
+        return 1.0
     return float(max(1, num_steps) ** (_IN_PIECES if scatters else _SCATTERING))
 
 

@@ -124,7 +124,7 @@ def _gradients(
                     metrics[name] = metrics.get(name, 0.0) + value
             return sum(map(float, losses), 0.0), metrics, batches  # read at the end: a GPU works on while the next batch is laid out
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-            if not _is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
             for p in parameters:
                 p.grad = None
@@ -135,7 +135,8 @@ def _gradients(
                 torch.cuda.empty_cache()
 
 
-def _is_out_of_memory(error: Exception) -> bool:
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether there was no room for a tensor: what a GPU and the CPU say differs."""
     return (
         isinstance(error, torch.OutOfMemoryError | MemoryError)
         or "can't allocate memory" in str(error)
