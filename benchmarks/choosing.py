@@ -30,7 +30,7 @@ _FIELDS = (
 )  # fmt: skip
 _OF_AN_ARM = (
     "method", "label", "changes", "metrics", "domains", "against_choice", "beaten", "train_seconds", "seconds_per_answer", "memory_bytes", "saved_bytes",
-    "trainable_parameters", "prompt_tokens", "fell", "total_seconds", "predicted", "usd",
+    "trainable_parameters", "prompt_tokens", "fell", "total_seconds", "predicted", "usd", "index_seconds",
 )  # fmt: skip
 """Nothing that is of the folder where it ran."""
 
