@@ -87,7 +87,7 @@ def test_what_was_probed_once_is_not_probed_again(
     recipe = classifier(encoder_folder, reviews_csv, tmp_path / "out", train=QUICK)
     first = advise(recipe)
     assert first["assumed"] is True
-    monkeypatch.setattr(probing, "_probe", lambda *_: pytest.fail("probed again"))
+    monkeypatch.setattr(probing, "_probe", lambda *_, **__: pytest.fail("probed again"))
     again = advise(recipe)
     assert again["probe"]["seconds_per_token"] == first["probe"]["seconds_per_token"]
     assert all(again["arms"][name]["total_seconds"] == arm["total_seconds"] for name, arm in first["arms"].items())
@@ -158,7 +158,7 @@ def test_an_arm_that_is_larger_than_the_machine_does_not_fit(
     encoder_folder: Path, reviews_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(advising, "available_memory_bytes", lambda _device: 1)
-    monkeypatch.setattr(probing, "_probe", lambda *_: pytest.fail("trained what does not fit"))
+    monkeypatch.setattr(probing, "_probe", lambda *_, **__: pytest.fail("trained what does not fit"))
     engine = {"micro_batch_tokens": 768}
     found = advise(classifier(encoder_folder, reviews_csv, tmp_path / "out", train=QUICK, engine=engine))
     assert {name for name, arm in found["arms"].items() if arm["fits"]} == {"majority"}

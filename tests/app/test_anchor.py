@@ -1,5 +1,6 @@
 """A run's recipe names its files from the root, so that it can be resumed from any folder."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -44,13 +45,29 @@ def test_changes_of_an_arm_name_their_files_from_the_root_too(tmp_path: Path) ->
     assert anchored_change("data.train=a.csv") == f"data.train={tmp_path / 'a.csv'}"
     assert anchored_change("data.documents=.") == f"data.documents={tmp_path}"
     assert anchored_change("context.documents=.") == f"context.documents={tmp_path}"
+    assert anchored_change("data=a.csv") == f"data={tmp_path / 'a.csv'}"
+    assert anchored_change('data.train="a.csv"') == f"data.train={tmp_path / 'a.csv'}"
+    assert anchored_change("evaluate.domains.other=a.csv") == f"evaluate.domains.other={tmp_path / 'a.csv'}"
+    pair = json.loads(anchored_change("data.train={source: a.en, target: a.de}").partition("=")[2])
+    assert pair == {"source": str(tmp_path / "a.en"), "target": str(tmp_path / "a.de")}
     assert anchored_change("evaluate.domains.other.source=a.csv") == f"evaluate.domains.other.source={tmp_path / 'a.csv'}"
     assert anchored_change("model=a.csv") == f"model={tmp_path / 'a.csv'}"
 
 
 @pytest.mark.parametrize(
     "change",
-    ["data.train=movie-reviews", "data.train=", "method=lora", "data.template=a.csv", "model={source: minilm-l6}", "data.text=a=b"],
+    [
+        "data.train=movie-reviews",
+        "data.train=",
+        "method=lora",
+        "data.template=a.csv",
+        "model={source: minilm-l6}",
+        "data.text=a=b",
+        "evaluate.retention=none",
+        "evaluate.domains={}",
+        "data.train=[a.csv",
+        "data.train=" + "x" * 300,
+    ],
 )
 def test_other_changes_of_an_arm_stay_as_they_are(change: str) -> None:
     assert anchored_change(change) == change

@@ -21,10 +21,11 @@ from tunesmith.app.tune import plan, tune
 from tunesmith.app.ways import NO_WAYS
 from tunesmith.app.work import training_work
 from tunesmith.comparison.cost_model import Work, peak_memory_bytes, train_seconds
-from tunesmith.core.errors import DiskFull
+from tunesmith.core.errors import DiskFull, MemoryExhausted
 from tunesmith.core.events import Event, Warned, silence
 from tunesmith.core.files import cache_folder
 from tunesmith.engine.packing import evaluation_batches
+from tunesmith.recipe import from_mapping
 
 QUICK = {"epochs": 2, "learning_rate": 1e-2, "examples_per_step": 8}
 READ = Measured(1e-3, 1000.0, 2.0)
@@ -61,15 +62,17 @@ def test_a_training_beside_a_context_is_known_by_itself(decoder_folder: Path, pa
     assert plan(alone).train_seconds == before
 
 
-def test_a_first_training_is_kept_for_others_of_its_kind_and_later_ones_for_their_own_method(task: Task) -> None:
+def test_what_is_known_of_the_own_method_comes_before_what_stands_for_all(task: Task) -> None:
     lora, wide = task, replace(task, recipe=arm_recipe(task.recipe, "wide", ["method=lora", "method.r=64"]))
     first, second = Measured(2e-3, 100.0, 2.0), Measured(5e-3, 300.0, 2.0)
-    keep(lora, "adapter", first)
-    assert kept(wide, "adapter") == first
-    assert unknown(wide, ["adapter"], own=True) == ["adapter"]
-    assert unknown(wide, ["adapter"], own=False) == []
     keep(wide, "adapter", second)
+    assert kept(lora, "adapter") is None
+    keep(lora, "adapter", first, for_all=True)
     assert (kept(lora, "adapter"), kept(wide, "adapter")) == (first, second)
+    other = replace(task, recipe=arm_recipe(task.recipe, "other", ["method=bitfit"]))
+    assert kept(other, "adapter") == first
+    assert unknown(other, ["adapter"], own=True) == ["adapter"]
+    assert unknown(other, ["adapter"], own=False) == []
 
 
 def test_what_is_remembered_gives_the_training_back(task: Task) -> None:
@@ -116,6 +119,11 @@ def test_a_head_reads_what_is_kept_though_the_model_drops_out(task: Task) -> Non
     head = replace(task, recipe=arm_recipe(task.recipe, "head", ["method=head"]))
     work = training_work(replace(head, method=chosen_method(head.recipe)))
     assert (work.kind, work.keeps_frozen) == ("head", True)
+    keep(head, "read", READ)
+    remember(head, Observed(work, 1.0, 10**9, None))  # it holds less than asking the base did: its seconds are known all the same
+    assert kept(head, "head") is not None
+    plain = replace(head, method=chosen_method(head.recipe), recipe=arm_recipe(head.recipe, "plain", ["engine.exact_reference=true"]))
+    assert not training_work(plain).keeps_frozen
 
 
 def test_a_probe_counts_learned_tokens_as_the_work_does(task: Task) -> None:
@@ -130,16 +138,17 @@ def test_a_comparison_after_advice_probes_nothing_that_is_known(
 ) -> None:
     recipe = classifier(encoder_folder, reviews_csv, tmp_path / "out", train=QUICK, arms=["base", "lora"], search="none")
     advise(recipe)
-    monkeypatch.setattr(probing, "_probe", lambda *_: pytest.fail("probed again"))
+    monkeypatch.setattr(probing, "_probe", lambda *_, **__: pytest.fail("probed again"))
     report = compare(recipe).report
     assert report["arms"]["lora"]["predicted"]["total_seconds"] > 0
 
 
+@pytest.mark.parametrize("error", [MemoryError, MemoryExhausted])
 def test_a_comparison_goes_on_where_its_probe_runs_out_of_memory(
-    encoder_folder: Path, reviews_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    encoder_folder: Path, reviews_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
 ) -> None:
-    def none_left(*_: Any) -> None:
-        raise MemoryError
+    def none_left(*_: Any, **__: Any) -> None:
+        raise error("none left")
 
     monkeypatch.setattr(probing, "_probe", none_left)
     said = list[Event]()
@@ -147,3 +156,31 @@ def test_a_comparison_goes_on_where_its_probe_runs_out_of_memory(
     report = compare(recipe, progress=said.append).report
     assert report["arms"]["lora"]["predicted"]["total_seconds"] is None
     assert any(isinstance(event, Warned) and "the probe ran out of memory" in event.text for event in said)
+
+
+def test_an_arm_that_takes_no_context_costs_the_others_nothing(decoder_folder: Path, tmp_path: Path) -> None:
+    rows = "\n".join(f'{{"input_ids": [{7 + n % 20}, {8 + n % 30}, 9], "labels": [-100, {8 + n % 30}, 9]}}' for n in range(60))
+    (tmp_path / "rows.jsonl").write_text(rows)
+    recipe = from_mapping(
+        {
+            "model": str(decoder_folder),
+            "data": {"train": str(tmp_path / "rows.jsonl")},
+            "method": "lora",
+            "objective": "sft",
+            "train": QUICK,
+            "evaluate": {"retention": "none"},
+            "arms": ["lora", "bitfit", "lora+few_shot"],
+            "search": "none",
+            "output_dir": str(tmp_path / "out"),
+        },
+        name="given",
+    )
+    report = compare(recipe).report
+    assert report["arms"].keys() >= {"lora", "bitfit"}
+    assert "lora+few_shot" in report["left_out"]
+
+
+def test_prompts_alone_are_answered_in_a_probe_too(decoder_folder: Path, pairs_csv: Path, tmp_path: Path) -> None:
+    evaluate = {"generate_limit": 0, "prompts": ["the cat"], "max_new_tokens": 4, "retention": "none"}
+    found = advise(writer(decoder_folder, pairs_csv, tmp_path / "out", train=QUICK, evaluate=evaluate))
+    assert found["probe"]["seconds_per_token"]["write"] >= 0

@@ -11,6 +11,7 @@ from peft import LoraConfig, inject_adapter_in_model
 from torch import Tensor, nn
 
 from tunesmith.engine import cached
+from tunesmith.engine import generate as generating
 from tunesmith.engine.forward import PackedForward
 from tunesmith.engine.generate import generate, stream
 from tunesmith.engine.probe import caches_exactly, probe
@@ -149,6 +150,16 @@ def test_a_slot_that_is_free_goes_to_a_prompt_that_waits(monkeypatch: pytest.Mon
     assert sum(rows) == sum(len(answer) + (len(answer) < 12) - 1 for answer in found)  # no step computes an answer that has ended
     assert rows[0] == 2
     assert max(rows) > 2  # more slots once the longest have gone
+
+
+def test_short_prompts_that_begin_like_a_long_one_leave_room_for_the_longer_ones_after_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(generating, "_BEGINNING_TOKENS", 4)
+    forward = _forward("llama", torch.float64)
+    like_the_first = [[*UNEQUAL[5][:4], *(9 + i for i in range(length))] for length in (40, 2, 3, 2, 3, 2)]
+    others = [[*UNEQUAL[1][:4], *(30 + i for i in range(length))] for length in (26, 25)]
+    prompts = [*like_the_first, *others]
+    found = generate(forward, prompts, max_new_tokens=4, stop_tokens=[], batch_tokens=48)
+    assert found == [_step_by_step(forward.trunk, prompt, 4) for prompt in prompts]
 
 
 def test_a_wrong_cache_is_found_and_left_unused(monkeypatch: pytest.MonkeyPatch) -> None:

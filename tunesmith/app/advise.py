@@ -198,7 +198,7 @@ def _probe(arms: Mapping[str, _Arm], limits: _Limits, say: Say) -> None:
             for name in passes_of(arm.work) if limits.hold(arm.work) else ():
                 recipes.setdefault(name, arm.task.recipe)
         missing = unknown(group[0].task, recipes, own=False)
-        probe({name: recipes[name] for name in missing}, say)
+        probe({name: recipes[name] for name in missing}, say, for_all=True)
 
 
 def _by_model(arms: Mapping[str, _Arm]) -> dict[int, list[_Arm]]:

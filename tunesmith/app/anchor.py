@@ -1,6 +1,7 @@
 """Relative paths of a recipe, made whole, so that its run can be resumed and used from any folder."""
 
 import glob
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
@@ -8,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.core import registry
+from tunesmith.core.errors import RecipeError
 from tunesmith.core.run import find_run
 from tunesmith.data import is_template_file
 from tunesmith.data.sources._aliases import DOCUMENTS
 from tunesmith.recipe import PluginSpec, Recipe
-from tunesmith.recipe.places import takes_source
+from tunesmith.recipe.places import section_at, takes_source
+from tunesmith.recipe.text import parse_yaml
 
 __all__ = ["anchored", "anchored_change"]
 
@@ -47,11 +50,30 @@ def anchored(recipe: Recipe) -> Recipe:
 
 
 def anchored_change(change: str) -> str:
-    """A change of a recipe, as on the command line, with a source that is a file or folder here, or a run, under its whole path. Raises: RunError, for a run that is not there."""
-    key, equals, value = change.partition("=")
+    """A change of a recipe, as on the command line, with a source that is a file or folder here, or a run, under its whole path. Sections of several sources stay as they are.
+
+    Raises: RunError, for a run that is not there.
+    """
+    key, equals, text = change.partition("=")
+    if not equals or not text or not _names_source(key, text):
+        return change
+    try:
+        value = parse_yaml(text, key)
+    except RecipeError:  # a pattern is no YAML
+        value = text
+    if isinstance(value, Mapping):
+        return f"{key}={json.dumps(_whole(value))}" if takes_source(key.split(".")) else change
+    return f"{key}={_whole(value)}" if isinstance(value, str) else change
+
+
+def _names_source(key: str, text: str) -> bool:
+    if key in ("model", "model.source") or key in _context_files():
+        return True
+    if key == "data.chat_template":
+        return is_template_file(text)
     keys = key.split(".")
-    is_file = key in _context_files() or (key == "data.chat_template" and is_template_file(value))
-    return f"{key}{equals}{_whole(value)}" if is_file or key == "model" or keys == ["model", "source"] or takes_source(keys) else change
+    section = section_at(keys)
+    return takes_source(keys) or (section is not None and section.shorthand is not None and takes_source([*keys, section.shorthand]))
 
 
 @cache
@@ -81,7 +103,10 @@ def _whole(source: str | Mapping[str, Any] | None) -> str | Mapping[str, Any] | 
     if source.startswith(DOCUMENTS):
         return f"{DOCUMENTS}{_whole(source.removeprefix(DOCUMENTS))}"
     path = Path(source).expanduser()
-    if path.exists():
-        return str(path.resolve())
+    try:
+        if path.exists():
+            return str(path.resolve())
+    except OSError:  # a text that is too long for a path
+        return source
     is_pattern = glob.has_magic(source) and next(glob.iglob(str(path), recursive=True), None) is not None  # noqa: PTH207  (a pattern from the root, too)
     return str(path.absolute()) if is_pattern else source

@@ -6,9 +6,10 @@ that fails is left out: the report says so.
 """
 
 import contextlib
+import gc
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tunesmith.app.anchor import anchored
@@ -24,6 +25,7 @@ from tunesmith.app.spending import spent_usd
 from tunesmith.app.tune import plan
 from tunesmith.app.validated import Validated, load_validated
 from tunesmith.comparison.halving import best_first
+from tunesmith.core.allocator import give_back_freed_memory
 from tunesmith.core.errors import DiskFull, Interrupted, RunError, TunesmithError, UsageError
 from tunesmith.core.events import Event, Notice, Stage, Warned
 from tunesmith.core.files import write_json
@@ -79,6 +81,20 @@ def _run(directory: GroupDirectory, recipe: Recipe, say: Say) -> Group:
     return Group(directory)
 
 
+@contextlib.contextmanager
+def _until_its_turn() -> Iterator[None]:
+    """Look at an arm that is not run yet: what is wrong with it is said then. Its model goes before the next one is loaded."""
+    try:
+        yield
+    except (Interrupted, DiskFull):
+        raise
+    except TunesmithError:
+        pass
+    finally:
+        gc.collect()
+        give_back_freed_memory()
+
+
 @dataclass(slots=True)
 class _Comparison:
     """The arms on their way."""
@@ -121,10 +137,8 @@ class _Comparison:
             return list(members)
         for name, member in members.items():
             if not member.recipe.is_file():
-                try:
+                with _until_its_turn():
                     self.plans[name] = plan(self._recipe_of(name, member), probes=self.say)
-                except TunesmithError:  # what is wrong with the arm is said when its turn comes
-                    continue
         return sorted(members, key=lambda name: self.plans[name].train_seconds if name in self.plans else 0.0)
 
     def _attempt(self, name: str, member: RunDirectory, later: Sequence[str], place: str) -> str | TunesmithError:
@@ -150,7 +164,7 @@ class _Comparison:
         """Probe what is not known yet and tells what the arm will take, where no plan did. What is wrong with it is said where it is run."""
         recipe = self._recipe_of(name, member)
         if name not in self.plans and not member.recipe.is_file() and not recipe.model.is_endpoint:
-            with contextlib.suppress(TunesmithError):
+            with _until_its_turn():
                 calibrate(recipe, self.say)
 
     def _changes(self, name: str) -> list[str]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from tunesmith.app.base import is_answered
+from tunesmith.app.in_context import check_context
 from tunesmith.app.machine import available_memory_bytes, peak_memory_bytes, resident_bytes
 from tunesmith.app.plan import Plan, RequestPlan
 from tunesmith.app.probe import as_read, probe
@@ -51,7 +52,10 @@ def calibrate(recipe: Recipe, say: Say) -> None:
 
 def _missing(recipe: Recipe) -> list[Pass]:
     task = prepare(recipe, silence)
-    work = work_of(task, read_retention(task), asks_base=not is_answered(task))
+    check_context(task)
+    work = work_of(
+        task, read_retention(task), asks_base=not is_answered(task), shown=task
+    )  # a context changes neither passes nor parameters
     room, held = available_memory_bytes(task.device), resident_bytes(task.device)
     return [] if room and held + kept_bytes(work) > room else unknown(task, passes_of(work), own=True)
 

@@ -23,6 +23,7 @@ from tunesmith.app.work import training_work, virtual_tokens
 from tunesmith.comparison.cost_model import Pass, Rates, Work, trained_bytes, trained_rate
 from tunesmith.core.allocator import give_back_freed_memory
 from tunesmith.core.batch import Batch
+from tunesmith.core.errors import MemoryExhausted
 from tunesmith.core.events import Stage, Warned, silence
 from tunesmith.core.types import HeadObjective, Row
 from tunesmith.engine.generate import generate
@@ -38,6 +39,7 @@ _SECONDS = 2.0
 _ROWS = 400
 """That are read, at most."""
 _WRITTEN_TOKENS = 8
+_QUESTIONS = 8
 _PROMPT_TOKENS = 32
 """Of each prompt, the last: what is read before an answer is another pass."""
 _WRITING_TOKENS = 8192
@@ -55,20 +57,21 @@ class _Shown:
     """Of the steps, where it trained."""
 
 
-def probe(recipes: Mapping[Pass, Recipe], say: Say) -> None:
+def probe(recipes: Mapping[Pass, Recipe], say: Say, *, for_all: bool = False) -> None:
     """Measure passes, and keep what they showed. Where memory runs out, that is said, and what was not measured stays unknown.
 
     Args:
         recipes: for each pass a recipe that has it, of the same model and rows.
+        for_all: as of `keep`.
     """
     asked, trained = [name for name in recipes if name not in TRAINED], [name for name in recipes if name in TRAINED]
     sittings = [[*asked, *trained[:1]], *([name] for name in trained[1:])] if recipes else []
     for sitting in sittings:
         say(Stage("probe", ", ".join(_PASSES[name][0] for name in sitting)))
         try:
-            _probe(recipes[sitting[-1]], sitting)
-        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-            if not is_out_of_memory(error):
+            _probe(recipes[sitting[-1]], sitting, for_all=for_all)
+        except (MemoryExhausted, torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+            if not (isinstance(error, MemoryExhausted) or is_out_of_memory(error)):
                 raise
             say(Warned("the probe ran out of memory: what it takes to train this model is not known, and not predicted."))
         gc.collect()  # or two models would be in memory
@@ -80,19 +83,25 @@ def as_read(task: Task) -> Task:
     return largest_context(task, silence) if task.recipe.trains and task.recipe.context is not None else task
 
 
-def _probe(recipe: Recipe, passes: Sequence[Pass]) -> None:
-    """Run passes with one model; what trains comes last, as it changes it."""
+def _probe(recipe: Recipe, passes: Sequence[Pass], *, for_all: bool) -> None:
+    """Run passes with one model; what trains comes last, as it changes it. Raises: MemoryExhausted; what torch raises where memory runs out."""
     started = time.perf_counter()
     task = prepare(recipe, silence)
     prepared = time.perf_counter() - started
     for name in passes:
+        asked = as_read(task) if name in TRAINED else task
         give_back_freed_memory()
         before = resident_bytes(task.device)
         begin_peak_memory(task.device)
-        shown = _PASSES[name][1](task)
+        shown = _PASSES[name][1](asked)
         peak = peak_memory_bytes(task.device)
         if shown.work is None:
-            keep(task, name, Measured(shown.seconds_per_token, (max(0, peak - before) if before else 0) / shown.tokens, prepared))
+            keep(
+                task,
+                name,
+                Measured(shown.seconds_per_token, (max(0, peak - before) if before else 0) / shown.tokens, prepared),
+                for_all=for_all,
+            )
             continue
         read = kept(task, "read")
         rates = Rates(
@@ -103,7 +112,7 @@ def _probe(recipe: Recipe, passes: Sequence[Pass]) -> None:
         )
         per_token = trained_bytes(shown.work, rates, peak) if before else 0.0
         rate = trained_rate(shown.work, rates, shown.seconds_per_token * shown.work.train_tokens)
-        keep(task, name, Measured(rate, per_token, prepared))
+        keep(task, name, Measured(rate, per_token, prepared), for_all=for_all)
 
 
 def _reading(task: Task) -> _Shown:
@@ -130,8 +139,7 @@ def _reading(task: Task) -> _Shown:
 
 
 def _training(task: Task) -> _Shown:
-    """Whole steps of the loop."""
-    task = as_read(task)
+    """Whole steps of the loop. Raises: MemoryExhausted, where they had to be cut."""
     whole, groups = training_work(task), attach(task)
     settings, steps = task.recipe.train, step_plan(task)
     optimizer = make_optimizer(
@@ -141,11 +149,13 @@ def _training(task: Task) -> _Shown:
         max(2, steps.num_steps), steps.steps_per_epoch, learning_rate(task.recipe, task.method), "constant", 0, settings.max_grad_norm
     )
     batches = training_steps(task.splits["train"].rows, replace(steps, num_steps=max(2, steps.num_steps)), task.objective, task.model.facts)
-    counts, seconds = list[list[int]](), list[float]()
-    for step in train(task.forward, task.objective, _seen(batches, counts, virtual_tokens(task)), plan, TrainingState(optimizer)):
+    counts, seconds, state = list[list[int]](), list[float](), TrainingState(optimizer)
+    for step in train(task.forward, task.objective, _seen(batches, counts, virtual_tokens(task)), plan, state):
         seconds.append(step.seconds)
         if sum(seconds[1:]) > _SECONDS or (len(seconds) > 1 and seconds[0] > _SECONDS):
             break
+    if state.max_micro_batch_tokens is not None:
+        raise MemoryExhausted(f"no more than {state.max_micro_batch_tokens:,} tokens at a time fit into memory.")
     totals, most = [sum(count) for count in counts[: len(seconds)]], max(max(count) for count in counts)
     done = replace(
         whole, num_steps=len(seconds), train_tokens=sum(totals), epoch_tokens=min(whole.epoch_tokens, sum(totals)), step_tokens=most
@@ -156,7 +166,7 @@ def _training(task: Task) -> _Shown:
 def _writing(task: Task) -> _Shown:
     """Answers, as many at a time as there will be."""
     examples = task.splits["test"].examples
-    places = rows_to_answer(task, examples)
+    places = rows_to_answer(task, examples) or range(min(_QUESTIONS, len(examples)))  # where only `evaluate.prompts` are answered
     prompts = task.encoder.prompts([examples[place] for place in places])
     room = round(fmean(map(len, prompts))) + task.recipe.evaluate.max_new_tokens
     short = [prompt[-_PROMPT_TOKENS:] for prompt in prompts[: max(1, _WRITING_TOKENS // room)]]

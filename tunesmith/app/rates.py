@@ -1,6 +1,6 @@
 """What a token costs on this machine, as a probe or a training found it: kept in the cache under the machine, the model, the versions and how the rows are cut into steps.
 
-A step is known of each method, with its options and its context, and of the first of its kind that was measured for all others. What a training took takes the place of what its probe showed.
+A step is known of each method, with its options and its context, and of one that `advise` probed for all others of its kind. What a training took takes the place of what its probe showed.
 """
 
 import json
@@ -80,11 +80,10 @@ def kept(task: Task, name: Pass) -> Measured | None:
     return _read(_file(task, name, own=True)) or _read(_file(task, name, own=False))
 
 
-def keep(task: Task, name: Pass, measured: Measured) -> None:
-    """Keep what a pass of the task showed, where nothing is known of others of its kind for these too."""
-    for file in {_file(task, name, own=True): None, _file(task, name, own=False): None}:
-        if file == _file(task, name, own=True) or _read(file) is None:
-            write_json(file, asdict(measured))
+def keep(task: Task, name: Pass, measured: Measured, *, for_all: bool = False) -> None:
+    """Keep what a pass of the task showed. `for_all`: of a step, also for other methods of its kind, which nobody measured."""
+    for own in (True, False) if for_all else (True,):
+        write_json(_file(task, name, own=own), asdict(measured))
 
 
 def remember(task: Task, seen: Observed) -> None:
@@ -94,7 +93,7 @@ def remember(task: Task, seen: Observed) -> None:
         return
     if seen.peak_bytes is None or not seen.held_bytes:
         earlier = kept(task, name)
-        per_token = None if earlier is None else earlier.bytes_per_token
+        per_token = earlier.bytes_per_token if earlier is not None else 0.0 if name == "head" else None
     else:
         per_token = trained_bytes(seen.work, rates, seen.peak_bytes)
     if per_token is not None:

@@ -158,7 +158,6 @@ def _run(
         base, before = judge_base(task, directory, retention, say)
         retention = retention.as_asked(before)
         context = None if task.recipe.context is None else _put_in_context(task, directory, say)
-        give_back_freed_memory()
         done = _train(task if context is None else context.task, directory, interruption, say, found, resumed=resumed)
         if task.recipe.trains:
             save_tuned(task, directory)
@@ -209,6 +208,7 @@ def _train(
 ) -> _Trained:
     if not task.recipe.trains:
         return _Trained(NO_FIT, with_predictions(without_training(task, ""), found), NO_WAYS)
+    give_back_freed_memory()
     work, before = training_work(task), (resident_bytes(task.device), peak_memory_bytes(task.device))
     groups = attach(task)
     planned = with_predictions(make_plan(task, groups, ""), found)

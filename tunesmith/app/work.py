@@ -67,9 +67,14 @@ def _kind(task: Task, num_trained: int) -> Kind:
 
 def _asked_at_once(task: Task, longer: int, *, asks_base: bool) -> int:
     """The most tokens that are read at a time, as far as there are so many. `longer`: tokens that stand before each row."""
-    lengths = [length + longer for split in task.splits.values() for length in sizes(split.rows)]
+    lengths = [_cut(task, length, longer) for split in task.splits.values() for length in sizes(split.rows)]
     has_choices = task.model.facts.has_lm_head and isinstance(task.objective, HeadObjective) and (asks_base or not task.recipe.trains)
     return min(sum(lengths), max(_AT_ONCE if has_choices else task.micro_batch_tokens, *lengths))
+
+
+def _cut(task: Task, length: int, longer: int) -> int:
+    """Tokens of a row with what stands before it, of which the model reads no more than it can."""
+    return max(length, min(task.encoder.max_length, length + longer))
 
 
 def training_work(task: Task) -> Work:
@@ -110,7 +115,7 @@ def _frozen_share(task: Task, trunk: nn.Module) -> float:
 
 def _keeps_features(task: Task) -> bool:
     """Whether a new head reads what a frozen model made of each row once."""
-    return not isinstance(task.objective, HeadObjective) or task.objective.reads == "answer"
+    return not task.recipe.engine.exact_reference and isinstance(task.objective, HeadObjective) and task.objective.reads == "answer"
 
 
 def _drops_out(trunk: nn.Module) -> bool:
@@ -171,7 +176,7 @@ def _kept_tokens(task: Task, longer: int) -> int:
     if task.kind != "generation":
         return 0
     rows = task.splits["test"].rows
-    longest = round(_mean(sizes(rows))) + longer + task.recipe.evaluate.max_new_tokens
+    longest = _cut(task, round(_mean(sizes(rows))) + task.recipe.evaluate.max_new_tokens, longer)
     return min(_AT_ONCE, len(rows_to_answer(task, task.splits["test"].examples)) * longest)
 
 

@@ -153,7 +153,7 @@ def _trained_tokens(work: Work) -> float:
 
 def total_seconds(work: Work, rates: Rates) -> float:
     """Of the whole run."""
-    validations = min(1, work.num_validations) if work.kind == "head" else work.num_validations
+    validations = min(1, work.num_validations) if work.kind == "head" and work.keeps_frozen else work.num_validations
     read = (work.read_tokens + validations * work.validated_tokens) * rates.seconds_per_token["read"]
     written = work.written_tokens * rates.seconds_per_token.get("write", 0.0)
     return rates.prepare_seconds + train_seconds(work, rates) + read + written

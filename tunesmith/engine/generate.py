@@ -193,8 +193,8 @@ def _order(prompts: Sequence[tuple[int, ...]], sizes: Sequence[int]) -> list[int
 
 
 def _make_room(cache: Cache, slots: list[_Answer | None], sizes: Sequence[int], waiting: Sequence[int], batch_tokens: int) -> None:
-    """Make more slots where more fit: what waits is shorter than what has gone. What still goes on has to be copied."""
-    capacity = max([*sizes, waiting[-1]])
+    """Make more slots where more fit: what waits may be shorter than what has gone. What still goes on has to be copied."""
+    capacity = max([*sizes, *waiting])  # the next one may be short, and begin like one that is gone
     num_slots = max(1, min(batch_tokens // capacity, len(sizes) + len(waiting)))
     if num_slots > len(slots) * (_WORTH_COPYING if sizes else 1):
         _close_gaps(cache, slots)
