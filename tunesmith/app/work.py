@@ -25,6 +25,11 @@ __all__ = ["base_work", "counted", "training_work", "virtual_tokens"]
 
 _AT_ONCE = 8192
 """Tokens of prompts, with their choices or their answers, that are computed or kept at a time."""
+_ASKED = 200
+"""Questions that tell how long they are."""
+_ATTENDING = 5.0
+"""An operation of attention to a beginning that many questions share takes as long as so many of a product: measured with 444 tokens before 500 questions of a model of 135 million parameters on
+two cores."""
 
 
 def counted(task: Task, retention: Retention, *, asks_base: bool, shown: Task | None = None) -> Work:
@@ -51,7 +56,7 @@ def counted(task: Task, retention: Retention, *, asks_base: bool, shown: Task | 
 
 def base_work(task: Task) -> Work:
     """That of asking the model as it is."""
-    rows = _judged_tokens(task)
+    rows = round(sum(len(task.splits[name].rows) * _question_tokens(task, name) for name in ("test", *task.data.domains)))
     read, written = _written(task, task.recipe.evaluate.max_new_tokens)
     return Work(
         kind="none",
@@ -210,18 +215,18 @@ def _before(task: Task) -> _Before:
     strategy = strategy_of(task.recipe)
     has_passages = any(variant.num_passages for variant in strategy.variants())
     passage = passage_tokens(strategy, task.encoder.tokenizer) if has_passages else 0.0
-    return _Before(strategy, _mean(sizes(task.splits["train"].rows)), passage)
+    return _Before(strategy, _question_tokens(task, "train"), passage)
 
 
 def _in_context(task: Task, before: _Before) -> tuple[int, int]:
-    """Tokens of the test rows, read and written with something in the context."""
+    """Tokens of the test rows, read and written with something in the context: of ways to ask that are still to be chosen among in the longest, as more examples and passages mostly help."""
     variants = before.strategy.variants()
-    shown = [_read_with(task, before, variant, _num_judged(task), "test") for variant in variants]
+    shown = max(_read_with(task, before, variant, _num_judged(task), "test") for variant in variants)
     most = task.recipe.evaluate.max_new_tokens
     answer = _answer_tokens(task) if any(variant.num_shots for variant in variants) else most
     read, written = _written(task, answer)
-    longer = 0.0 if before.is_shared else fmean(map(before.tokens, variants)) * written / max(1, answer)
-    return round(fmean(shown) + read + longer), written
+    longer = 0.0 if before.is_shared else before.most * written / max(1, answer)
+    return round(shown + read + longer), written
 
 
 def _tried_tokens(task: Task, before: _Before) -> int:
@@ -235,10 +240,24 @@ def _read_with(task: Task, before: _Before, variant: Variant, num_rows: int, spl
     """Tokens of so many rows with what stands before them; examples that are the same for all are read once a batch where labels are chosen among."""
     if not num_rows:
         return 0.0
-    plain, longer = fmean(sizes(task.splits[split].rows)), before.tokens(variant)
+    plain, longer = _question_tokens(task, split), before.tokens(variant)
     if before.is_shared and isinstance(task.objective, HeadObjective):
-        return num_rows * plain + longer * max(1.0, num_rows * plain / _AT_ONCE)
+        return num_rows * plain * (1 + longer * _per_key(task)) + longer * max(1.0, num_rows * plain / _AT_ONCE)
     return num_rows * min(task.encoder.max_length, plain + longer)
+
+
+def _question_tokens(task: Task, split: str) -> float:
+    """Of a row as the untrained model is asked: where it chooses among labels, they follow a question, which a head does not need."""
+    if isinstance(task.objective, HeadObjective) and task.model.facts.has_lm_head and not task.model.facts.is_encoder_decoder:
+        return _mean([len(prompt) for prompt in task.encoder.prompts(task.splits[split].examples[:_ASKED])])
+    return _mean(sizes(task.splits[split].rows))
+
+
+def _per_key(task: Task) -> float:
+    """How many times the time of a token it takes that it attends to one more before it: two products of the model's width a layer, beside two operations for each of its other parameters."""
+    facts = task.model.facts
+    others = max(1, facts.num_parameters - facts.parts.get("embeddings", 0))
+    return _ATTENDING * 4 * facts.hidden_size * facts.num_layers / (2 * others)
 
 
 def _mean(values: Sequence[int]) -> float:
