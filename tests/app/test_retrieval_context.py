@@ -13,8 +13,8 @@ from tiny_recipes import writer
 
 from tunesmith.app.index import open_index
 from tunesmith.app.index_build import build_index
-from tunesmith.app.kept_index import passage_tokens
-from tunesmith.app.tune import tune
+from tunesmith.app.kept_index import passage_tokens, searched, unmade_characters
+from tunesmith.app.tune import plan, tune
 from tunesmith.app.tuned import load_tuned
 from tunesmith.cli.main import run
 from tunesmith.context.passages import above
@@ -201,3 +201,34 @@ def test_passages_are_as_long_as_the_documents_hold_and_an_index_cuts(tmp_path: 
     words: Any = lambda text, add_special_tokens: {"input_ids": text.split()}  # noqa: E731
     strategy: Any = SimpleNamespace(index=None, documents=str(folder))
     assert passage_tokens(strategy, words) == pytest.approx((3 + 500) / (1 + 3))  # 500 words are three passages of at most 200
+
+
+def test_documents_without_an_index_are_counted_until_it_is_made(tmp_path: Path, encoder_folder: Path) -> None:
+    folder = tmp_path / "documents"
+    folder.mkdir()
+    (folder / "a.txt").write_text("the cat sat on the mat\n")
+    (folder / "b.txt").write_text("the dog ran\n")
+    strategy: Any = SimpleNamespace(index=None, documents=str(folder), embedded_by=str(encoder_folder))
+    assert unmade_characters(strategy) == len("the cat sat on the mat\n") + len("the dog ran\n")
+    searched(strategy)
+    assert unmade_characters(strategy) == 0
+    (folder / "b.txt").write_text("the dog sat")
+    assert unmade_characters(strategy) > 0
+    assert unmade_characters(SimpleNamespace(index="named.index", documents=None)) == 0  # type: ignore[arg-type]
+
+
+def test_an_arm_that_looks_documents_up_is_predicted_with_the_making_of_their_index(
+    speaker: Path, tmp_path: Path, encoder_folder: Path, monkeypatch: pytest.MonkeyPatch, pairs_csv: Path
+) -> None:
+    monkeypatch.setenv("TUNESMITH_CACHE", str(tmp_path / "cache"))
+    folder = tmp_path / "documents"
+    folder.mkdir()
+    (folder / "a.txt").write_text("the cat sat on the mat. " * 200)
+    context = {"name": "retrieval", "documents": str(folder), "embedded_by": str(encoder_folder), "passages": [1]}
+    recipe = writer(speaker, pairs_csv, tmp_path / "out", method="none", context=context)
+    before = plan(recipe, probes=lambda event: None).total_seconds
+    tune(recipe.model_copy(update={"output_dir": str(tmp_path / "run")}))
+    after = plan(recipe).total_seconds
+    assert before is not None
+    assert after is not None
+    assert before > after

@@ -34,6 +34,13 @@ def test_seconds_are_tokens_times_rates_and_what_comes_before() -> None:
     assert total_seconds(Work(kind="none", read_tokens=500, written_tokens=20), RATES) == pytest.approx(3 + 0.5 + 2.0)
 
 
+def test_documents_that_are_not_indexed_yet_take_their_time() -> None:
+    work = Work(kind="none", read_tokens=500, embedded_characters=4000)
+    assert passes_of(work) == ["read", "embed"]
+    rates = replace(RATES, seconds_per_token={**RATES.seconds_per_token, "embed": 1e-3})
+    assert total_seconds(work, rates) == pytest.approx(total_seconds(replace(work, embedded_characters=0), rates) + 4.0)
+
+
 def test_what_is_kept_is_read_once() -> None:
     head = Work(kind="head", train_tokens=10_000, epoch_tokens=1000, validated_tokens=100, num_validations=4)
     assert train_seconds(head, RATES) == pytest.approx(1.0)

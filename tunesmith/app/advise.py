@@ -193,12 +193,12 @@ def _arm(task: Task) -> _Arm:
 def _probe(arms: Mapping[str, _Arm], limits: _Limits, say: Say) -> None:
     """Measure each kind of pass once a model, but for what would not fit."""
     for group in _by_model(arms).values():
-        recipes = dict[Pass, Recipe]()
+        tasks = dict[Pass, Task]()
         for arm in group:
             for name in passes_of(arm.work) if limits.hold(arm.work) else ():
-                recipes.setdefault(name, arm.task.recipe)
-        missing = unknown(group[0].task, recipes, own=False)
-        probe({name: recipes[name] for name in missing}, say, for_all=True)
+                tasks.setdefault(name, arm.task)
+        missing = {name: task.recipe for name, task in tasks.items() if unknown(task, [name], own=False)}
+        probe(missing, say, for_all=True)
 
 
 def _by_model(arms: Mapping[str, _Arm]) -> dict[int, list[_Arm]]:
@@ -211,7 +211,7 @@ def _by_model(arms: Mapping[str, _Arm]) -> dict[int, list[_Arm]]:
 def _probe_facts(arms: Mapping[str, _Arm], task: Task, limits: _Limits) -> dict[str, Any] | None:
     """What the probe measured of the recipe's own model; None where it was not probed."""
     passes = list(dict.fromkeys(name for arm in arms.values() if arm.task.model is task.model for name in passes_of(arm.work)))
-    rates = known_rates(task, passes or ["read"], limits.resident_bytes)
+    rates = known_rates(task, [name for name in passes if name != "embed"] or ["read"], limits.resident_bytes)
     return None if rates is None else asdict(rates)
 
 

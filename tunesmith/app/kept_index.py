@@ -7,7 +7,7 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
@@ -23,7 +23,7 @@ from tunesmith.core.files import cache_folder, hash_of, write_json
 from tunesmith.data.library import Document, read_library
 from tunesmith.model.source import Request, resolve
 
-__all__ = ["check_searched", "indexing_seconds", "passage_tokens", "searched"]
+__all__ = ["check_searched", "indexing_seconds", "passage_tokens", "searched", "unmade_characters"]
 
 _MADE = "made.json"
 """In a kept index: how long it took."""
@@ -49,9 +49,7 @@ def searched(strategy: Strategy, progress: Callable[[Event], None] | None = None
     """The index of a strategy that has one, or that names documents: made where it is not kept. Raises: as `check_searched`."""
     if strategy.index:
         return open_index(Path(strategy.index))
-    documents = sorted((one.name, one.sha256) for one in read_library(strategy.documents) if isinstance(one, Document))
-    encoder = resolve(Request(strategy.embedded_by)).sha256
-    folder = cache_folder("indexes") / hash_of(SCHEMA, strategy.documents, strategy.embedded_by, encoder, documents)[:32]
+    folder = _folder(strategy, _documents(strategy))
     if not (folder / _MADE).is_file():
         making = folder.with_name(f"{folder.name}.{os.getpid()}")
         try:
@@ -62,6 +60,25 @@ def searched(strategy: Strategy, progress: Callable[[Event], None] | None = None
         finally:
             shutil.rmtree(making, ignore_errors=True)
     return open_index(folder)
+
+
+def unmade_characters(strategy: Strategy) -> int:
+    """Of the documents that an index has to be made of; 0 where there is one, or none is needed."""
+    if strategy.index or not strategy.documents:
+        return 0
+    documents = _documents(strategy)
+    return 0 if (_folder(strategy, documents) / _MADE).is_file() else sum(len(one.text) for one in documents)
+
+
+def _documents(strategy: Strategy) -> list[Document]:
+    return [one for one in read_library(strategy.documents) if isinstance(one, Document)]
+
+
+def _folder(strategy: Strategy, documents: Sequence[Document]) -> Path:
+    """Where the index of these documents is kept."""
+    encoder = resolve(Request(strategy.embedded_by)).sha256
+    named = sorted((one.name, one.sha256) for one in documents)
+    return cache_folder("indexes") / hash_of(SCHEMA, strategy.documents, strategy.embedded_by, encoder, named)[:32]
 
 
 def passage_tokens(strategy: Strategy, tokenizer: Any) -> float:

@@ -15,9 +15,11 @@ from typing import Any
 import torch
 
 from tunesmith.app.in_context import largest_context
+from tunesmith.app.index import Embedder
 from tunesmith.app.machine import begin_peak_memory, peak_memory_bytes, resident_bytes
 from tunesmith.app.plan import step_plan
 from tunesmith.app.rates import TRAINED, Measured, keep, kept, scatters
+from tunesmith.app.shots import strategy_of
 from tunesmith.app.task import Say, Task, attach, learning_rate, prepare, rows_to_answer
 from tunesmith.app.work import training_work, virtual_tokens
 from tunesmith.comparison.cost_model import Pass, Rates, Work, trained_bytes, trained_rate
@@ -26,6 +28,7 @@ from tunesmith.core.batch import Batch
 from tunesmith.core.errors import MemoryExhausted
 from tunesmith.core.events import Stage, Warned, silence
 from tunesmith.core.types import HeadObjective, Row
+from tunesmith.data.library import Document, read_library
 from tunesmith.engine.generate import generate
 from tunesmith.engine.loop import TrainingPlan, TrainingState, is_out_of_memory, train
 from tunesmith.engine.optimizers import make_optimizer
@@ -42,6 +45,7 @@ _WRITTEN_TOKENS = 8
 _QUESTIONS = 8
 _PROMPT_TOKENS = 32
 """Of each prompt, the last: what is read before an answer is another pass."""
+_PASSAGES, _PASSAGES_AT_ONCE, _PASSAGE_CHARACTERS = 512, 64, 800
 _WRITING_TOKENS = 8192
 """Of prompts and answers that are kept at a time."""
 
@@ -64,9 +68,11 @@ def probe(recipes: Mapping[Pass, Recipe], say: Say, *, for_all: bool = False) ->
         recipes: for each pass a recipe that has it, of the same model and rows.
         for_all: as of `keep`.
     """
-    asked, trained = [name for name in recipes if name not in TRAINED], [name for name in recipes if name in TRAINED]
-    sittings = [[*asked, *trained[:1]], *([name] for name in trained[1:])] if recipes else []
-    for sitting in sittings:
+    trained = [name for name in recipes if name in TRAINED]
+    embedded: list[Pass] = ["embed"] if "embed" in recipes else []
+    asked = [name for name in recipes if name not in (*trained, *embedded)]
+    sittings: list[list[Pass]] = [[*asked, *trained[:1]], *([name] for name in trained[1:]), embedded]
+    for sitting in filter(None, sittings):
         say(Stage("probe", ", ".join(_PASSES[name][0] for name in sitting)))
         try:
             _probe(recipes[sitting[-1]], sitting, for_all=for_all)
@@ -179,11 +185,33 @@ def _writing(task: Task) -> _Shown:
     return _Shown(max(0.0, times[1] - times[0]) / (len(short) * _WRITTEN_TOKENS), len(short) * (_PROMPT_TOKENS + _WRITTEN_TOKENS))
 
 
+def _embedding(task: Task) -> _Shown:
+    """Vectors of the documents that an index is made of: of characters, not of tokens."""
+    strategy = strategy_of(task.recipe)
+    embedder, texts = Embedder(strategy.embedded_by), list[str]()
+    for one in read_library(strategy.documents):
+        if isinstance(one, Document) and len(texts) < _PASSAGES:
+            texts += [one.text[at : at + _PASSAGE_CHARACTERS] for at in range(0, len(one.text), _PASSAGE_CHARACTERS)]
+    counts, seconds = list[int](), list[float]()
+    for at in range(0, min(len(texts), _PASSAGES), _PASSAGES_AT_ONCE):
+        some = texts[at : at + _PASSAGES_AT_ONCE]
+        started = time.perf_counter()
+        for text in some:
+            embedder.token_starts(text)  # by which documents are cut
+        embedder.vectors(some)
+        seconds.append(time.perf_counter() - started)
+        counts.append(sum(map(len, some)))
+        if sum(seconds[1:]) > _SECONDS:
+            break
+    return _Shown(_rate(seconds, counts), max(counts))
+
+
 _PASSES: Mapping[Pass, tuple[str, Callable[[Task], _Shown]]] = {
     "read": ("reading", _reading),
     "write": ("writing", _writing),
     "full": ("training all", _training),
     "adapter": ("training a small part", _training),
+    "embed": ("making vectors of documents", _embedding),
 }
 
 

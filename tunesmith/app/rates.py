@@ -15,6 +15,7 @@ import torch
 
 from tunesmith.app.machine import machine_facts, versions
 from tunesmith.app.plan import sizes
+from tunesmith.app.shots import strategy_of
 from tunesmith.app.task import Task
 from tunesmith.comparison.cost_model import Pass, Rates, Work, pass_of, trained_bytes, trained_rate
 from tunesmith.core.allocator import freed_memory_scatters
@@ -108,6 +109,8 @@ def scatters(device: torch.device) -> bool | None:
 def _file(task: Task, name: Pass, *, own: bool) -> Path:
     """In the cache, named by a hash of what a token's time depends on, but for the rows themselves: their length counts in doublings. `own`: of a step, for the task's method and context alone."""
     recipe, source = task.recipe, task.model.source
+    if name == "embed":  # by the encoder alone
+        return cache_folder("probe") / f"{hash_of(_FORMAT, name, _machine(task.device), strategy_of(recipe).embedded_by)}.json"
     length = round(math.log2(fmean(sizes(task.splits["train"].rows))))
     engine = recipe.engine.model_dump(mode="json", exclude={"device"})
     model = (

@@ -7,7 +7,7 @@ from statistics import fmean, pstdev
 
 from torch import nn
 
-from tunesmith.app.kept_index import passage_tokens
+from tunesmith.app.kept_index import passage_tokens, unmade_characters
 from tunesmith.app.measurable import has_answer
 from tunesmith.app.placing import tried
 from tunesmith.app.plan import num_trained, sizes, step_plan, training_tokens, validated_at
@@ -51,7 +51,14 @@ def counted(task: Task, retention: Retention, *, asks_base: bool, shown: Task | 
     longer = 0 if before is None or task.recipe.trains else round(before.most)
     asked = _asked_at_once(learned, longer, asks_base=asks_base)
     work = training_work(learned) if task.recipe.trains else Work(kind="none")
-    return replace(work, read_tokens=read, written_tokens=written, batch_tokens=asked, kept_tokens=_kept_tokens(learned, longer))
+    return replace(
+        work,
+        read_tokens=read,
+        written_tokens=written,
+        batch_tokens=asked,
+        kept_tokens=_kept_tokens(learned, longer),
+        embedded_characters=0 if before is None else unmade_characters(before.strategy),
+    )
 
 
 def base_work(task: Task) -> Work:

@@ -31,8 +31,8 @@ __all__ = [
 
 Kind = Literal["full", "adapter", "head", "none"]
 """What trains: most of the model; something small, with gradients through all of it; a head on a frozen model; nothing."""
-Pass = Literal["full", "adapter", "head", "read", "write"]
-"""What a token may go through."""
+Pass = Literal["full", "adapter", "head", "read", "write", "embed"]
+"""What a token may go through; of documents that become vectors of an index, a character."""
 _TRAINED: Mapping[Kind, Pass] = {"full": "full", "adapter": "adapter", "head": "head"}
 """The pass of a step. That of a head costs next to nothing beside reading, and need not be known."""
 
@@ -63,6 +63,8 @@ class Work:
     """Of all that is read without training, but for validations: by the base, where nobody asked it before, by the tuned model, of every way to ask that is tried."""
     written_tokens: int = 0
     """Of the answers."""
+    embedded_characters: int = 0
+    """Of documents that an index has to be made of."""
     num_trained: int = 0
     """Parameters that train."""
     num_added: int = 0
@@ -107,6 +109,7 @@ def passes_of(work: Work) -> list[Pass]:
     found: list[Pass] = ["read"]
     found += [trained] if trained else []
     found += ["write"] if work.written_tokens else []
+    found += ["embed"] if work.embedded_characters else []
     return found
 
 
@@ -156,7 +159,8 @@ def total_seconds(work: Work, rates: Rates) -> float:
     validations = min(1, work.num_validations) if work.kind == "head" and work.keeps_frozen else work.num_validations
     read = (work.read_tokens + validations * work.validated_tokens) * rates.seconds_per_token["read"]
     written = work.written_tokens * rates.seconds_per_token.get("write", 0.0)
-    return rates.prepare_seconds + train_seconds(work, rates) + read + written
+    embedded = work.embedded_characters * rates.seconds_per_token.get("embed", 0.0)
+    return rates.prepare_seconds + train_seconds(work, rates) + read + written + embedded
 
 
 def kept_bytes(work: Work) -> int:
