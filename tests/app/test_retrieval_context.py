@@ -13,7 +13,7 @@ from tiny_recipes import writer
 
 from tunesmith.app.index import open_index
 from tunesmith.app.index_build import build_index
-from tunesmith.app.kept_index import passage_tokens, searched, unmade_characters
+from tunesmith.app.kept_index import documents_of, passage_tokens, searched, unmade_characters
 from tunesmith.app.tune import plan, tune
 from tunesmith.app.tuned import load_tuned
 from tunesmith.cli.main import run
@@ -200,7 +200,9 @@ def test_passages_are_as_long_as_the_documents_hold_and_an_index_cuts(tmp_path: 
     (folder / "b.txt").write_text("word " * 500)
     words: Any = lambda text, add_special_tokens: {"input_ids": text.split()}  # noqa: E731
     strategy: Any = SimpleNamespace(index=None, documents=str(folder))
-    assert passage_tokens(strategy, words) == pytest.approx((3 + 500) / (1 + 3))  # 500 words are three passages of at most 200
+    assert passage_tokens(strategy, documents_of(strategy), words) == pytest.approx(
+        (3 + 500) / (1 + 3)
+    )  # 500 words are three passages of at most 200
 
 
 def test_documents_without_an_index_are_counted_until_it_is_made(tmp_path: Path, encoder_folder: Path) -> None:
@@ -209,12 +211,13 @@ def test_documents_without_an_index_are_counted_until_it_is_made(tmp_path: Path,
     (folder / "a.txt").write_text("the cat sat on the mat\n")
     (folder / "b.txt").write_text("the dog ran\n")
     strategy: Any = SimpleNamespace(index=None, documents=str(folder), embedded_by=str(encoder_folder))
-    assert unmade_characters(strategy) == len("the cat sat on the mat\n") + len("the dog ran\n")
+    assert unmade_characters(strategy, documents_of(strategy)) == len("the cat sat on the mat\n") + len("the dog ran\n")
     searched(strategy)
-    assert unmade_characters(strategy) == 0
+    assert unmade_characters(strategy, documents_of(strategy)) == 0
     (folder / "b.txt").write_text("the dog sat")
-    assert unmade_characters(strategy) > 0
-    assert unmade_characters(SimpleNamespace(index="named.index", documents=None)) == 0  # type: ignore[arg-type]
+    assert unmade_characters(strategy, documents_of(strategy)) > 0
+    named: Any = SimpleNamespace(index="named.index", documents=None)
+    assert unmade_characters(named, documents_of(named)) == 0
 
 
 def test_an_arm_that_looks_documents_up_is_predicted_with_the_making_of_their_index(

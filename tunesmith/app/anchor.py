@@ -14,8 +14,8 @@ from tunesmith.core.run import find_run
 from tunesmith.data import is_template_file
 from tunesmith.data.sources._aliases import DOCUMENTS
 from tunesmith.recipe import PluginSpec, Recipe
+from tunesmith.recipe.overrides import source_of
 from tunesmith.recipe.places import section_at, takes_source
-from tunesmith.recipe.text import parse_yaml
 
 __all__ = ["anchored", "anchored_change"]
 
@@ -54,13 +54,13 @@ def anchored_change(change: str) -> str:
 
     Raises: RunError, for a run that is not there.
     """
-    key, equals, text = change.partition("=")
-    if not equals or not text or not _names_source(key, text):
+    key, _, text = change.partition("=")
+    if not text or not _names_source(key, text):
         return change
     try:
-        value = parse_yaml(text, key)
-    except RecipeError:  # a pattern is no YAML
-        value = text
+        value = source_of(tuple(key.split(".")), text)
+    except RecipeError:  # it is said where the arm's recipe is read
+        return change
     if isinstance(value, Mapping):
         return f"{key}={json.dumps(_whole(value))}" if takes_source(key.split(".")) else change
     return f"{key}={_whole(value)}" if isinstance(value, str) else change

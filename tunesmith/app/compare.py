@@ -6,7 +6,6 @@ that fails is left out: the report says so.
 """
 
 import contextlib
-import gc
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,7 +24,7 @@ from tunesmith.app.spending import spent_usd
 from tunesmith.app.tune import plan
 from tunesmith.app.validated import Validated, load_validated
 from tunesmith.comparison.halving import best_first
-from tunesmith.core.allocator import give_back_freed_memory
+from tunesmith.core.allocator import let_go
 from tunesmith.core.errors import DiskFull, Interrupted, RunError, TunesmithError, UsageError
 from tunesmith.core.events import Event, Notice, Stage, Warned
 from tunesmith.core.files import write_json
@@ -91,8 +90,7 @@ def _until_its_turn() -> Iterator[None]:
     except TunesmithError:
         pass
     finally:
-        gc.collect()
-        give_back_freed_memory()
+        let_go()
 
 
 @dataclass(slots=True)

@@ -17,7 +17,7 @@ from tunesmith.app.task import Say, Task, label_texts, rows_to_answer
 from tunesmith.comparison.halving import best_first
 from tunesmith.core.context import Strategy, Variant
 from tunesmith.core.errors import DataError, RecipeError, TunesmithError
-from tunesmith.core.events import Notice, Progress
+from tunesmith.core.events import Notice, Progress, silence
 from tunesmith.core.examples import Conversation
 from tunesmith.core.types import Example, HeadObjective, Labelled, Metric, Output
 from tunesmith.data import ChatEncoder, EncodedFacts, TextEncoder, chosen, encode
@@ -27,13 +27,13 @@ from tunesmith.report.numbers import numbered
 
 __all__ = [
     "InContext",
+    "as_read",
     "check_asked",
     "check_context",
     "choice_facts",
     "choose_variant",
     "in_context",
     "judge_in_context",
-    "largest_context",
     "num_short",
     "shown_in",
     "worded",
@@ -139,12 +139,14 @@ def shown_in(task: Task, shots: Shots, say: Say) -> Task:
     return _shown(task, shots, say)[0]
 
 
-def largest_context(task: Task, say: Say) -> Task:
-    """The task as the model reads it in the way that takes most, of those that could be chosen: for a plan, which asks no model."""
+def as_read(task: Task) -> Task:
+    """The task as the model reads it in training; of ways to ask that are still to be chosen in the one that takes most: for a plan, which asks no model."""
+    if not task.recipe.trains or task.recipe.context is None:
+        return task
     strategy = strategy_of(task.recipe)
     *_, variant = strategy.variants()
     pool = _pool(task, worded(task.encoder, variant.template), _pool_examples(task, strategy))
-    return shown_in(task, Shots(strategy, variant, pool, task.recipe.seed, _room(task), tuple(task.encoder.labels)), say)
+    return shown_in(task, Shots(strategy, variant, pool, task.recipe.seed, _room(task), tuple(task.encoder.labels)), silence)
 
 
 def choose_variant(

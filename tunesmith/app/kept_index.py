@@ -9,7 +9,6 @@ import os
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from tunesmith.core.files import cache_folder, hash_of, write_json
 from tunesmith.data.library import Document, read_library
 from tunesmith.model.source import Request, resolve
 
-__all__ = ["check_searched", "indexing_seconds", "passage_tokens", "searched", "unmade_characters"]
+__all__ = ["check_searched", "documents_of", "indexing_seconds", "passage_tokens", "searched", "unmade_characters"]
 
 _MADE = "made.json"
 """In a kept index: how long it took."""
@@ -49,7 +48,7 @@ def searched(strategy: Strategy, progress: Callable[[Event], None] | None = None
     """The index of a strategy that has one, or that names documents: made where it is not kept. Raises: as `check_searched`."""
     if strategy.index:
         return open_index(Path(strategy.index))
-    folder = _folder(strategy, _documents(strategy))
+    folder = _folder(strategy, documents_of(strategy))
     if not (folder / _MADE).is_file():
         making = folder.with_name(f"{folder.name}.{os.getpid()}")
         try:
@@ -62,16 +61,17 @@ def searched(strategy: Strategy, progress: Callable[[Event], None] | None = None
     return open_index(folder)
 
 
-def unmade_characters(strategy: Strategy) -> int:
-    """Of the documents that an index has to be made of; 0 where there is one, or none is needed."""
-    if strategy.index or not strategy.documents:
+def documents_of(strategy: Strategy) -> list[Document]:
+    """What it names to be looked up; none where it names an index, or nothing."""
+    named = read_library(strategy.documents) if strategy.documents and not strategy.index else ()
+    return [one for one in named if isinstance(one, Document)]
+
+
+def unmade_characters(strategy: Strategy, documents: Sequence[Document]) -> int:
+    """Of the strategy's documents, those that an index has to be made of; 0 where it is kept, or none is needed."""
+    if not documents or (_folder(strategy, documents) / _MADE).is_file():
         return 0
-    documents = _documents(strategy)
-    return 0 if (_folder(strategy, documents) / _MADE).is_file() else sum(len(one.text) for one in documents)
-
-
-def _documents(strategy: Strategy) -> list[Document]:
-    return [one for one in read_library(strategy.documents) if isinstance(one, Document)]
+    return sum(len(one.text) for one in documents)
 
 
 def _folder(strategy: Strategy, documents: Sequence[Document]) -> Path:
@@ -81,16 +81,16 @@ def _folder(strategy: Strategy, documents: Sequence[Document]) -> Path:
     return cache_folder("indexes") / hash_of(SCHEMA, strategy.documents, strategy.embedded_by, encoder, named)[:32]
 
 
-def passage_tokens(strategy: Strategy, tokenizer: Any) -> float:
+def passage_tokens(strategy: Strategy, documents: Sequence[Document], tokenizer: Any) -> float:
     """About how many tokens a passage has, without making an index: no more than its index cuts, and no more than the first documents hold.
 
     Args:
+        documents: the strategy's.
         tokenizer: of the model that reads them.
     """
     if strategy.index:
         return float(open_index(Path(strategy.index)).settings.passage_tokens)
-    documents = islice((one for one in read_library(strategy.documents) if isinstance(one, Document)), _LOOKED_AT)
-    lengths = [len(tokenizer(one.text[:_LOOKED_INTO], add_special_tokens=False)["input_ids"]) for one in documents]
+    lengths = [len(tokenizer(one.text[:_LOOKED_INTO], add_special_tokens=False)["input_ids"]) for one in documents[:_LOOKED_AT]]
     return sum(lengths) / max(1, sum(math.ceil(length / PASSAGE_TOKENS) for length in lengths))
 
 

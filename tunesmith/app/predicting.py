@@ -1,16 +1,15 @@
 """What a run will take, before it begins: predicted from what a probe measured of its model on this machine, where one did."""
 
 import contextlib
-import gc
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from tunesmith.app.base import is_answered
-from tunesmith.app.in_context import check_context
+from tunesmith.app.in_context import as_read, check_context
 from tunesmith.app.machine import available_memory_bytes, peak_memory_bytes, resident_bytes
 from tunesmith.app.plan import Plan, RequestPlan
-from tunesmith.app.probe import as_read, probe
+from tunesmith.app.probe import probe
 from tunesmith.app.rates import Observed, known_rates, remember, unknown
 from tunesmith.app.retention import Retention
 from tunesmith.app.retention_sets import read_retention
@@ -19,7 +18,7 @@ from tunesmith.app.training import Fit
 from tunesmith.app.ways import Ways
 from tunesmith.app.work import counted
 from tunesmith.comparison.cost_model import Pass, Predicted, Work, correction, kept_bytes, passes_of, predict
-from tunesmith.core.allocator import give_back_freed_memory
+from tunesmith.core.allocator import give_back_freed_memory, let_go
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.events import silence
 from tunesmith.recipe import Recipe
@@ -45,8 +44,7 @@ def calibrate(recipe: Recipe, say: Say) -> None:
     One model is in memory at a time. Raises: TunesmithError, for what is wrong with the recipe.
     """
     missing = _missing(recipe)
-    gc.collect()  # or two models would be in memory
-    give_back_freed_memory()
+    let_go()
     probe(dict.fromkeys(missing, recipe), say)
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tunesmith.app.in_context import check_context, largest_context
+from tunesmith.app.in_context import as_read, check_context
 from tunesmith.app.task import Task, prepare
 from tunesmith.core.events import silence
 from tunesmith.core.types import HeadObjective
@@ -16,10 +16,9 @@ __all__ = ["preview", "previewed"]
 def preview(recipe: Recipe, rows: int = 3, start: int = 1) -> list[dict[str, Any]]:
     """Training rows from number `start` on, of a mixture those of each set, in the largest context of those that could be chosen: see `previewed`."""
     task = prepare(recipe, silence)
-    if recipe.trains and recipe.context is not None:
+    if recipe.trains:
         check_context(task)
-        task = largest_context(task, silence)
-    return previewed(task, rows, start)
+    return previewed(as_read(task), rows, start)
 
 
 def previewed(task: Task, rows: int, start: int = 1) -> list[dict[str, Any]]:

@@ -3,7 +3,6 @@
 Every pass is the engine's own: rows are read as they are judged, steps are those of the training loop, answers are written as in evaluation. What was found is kept, so that nothing is probed twice.
 """
 
-import gc
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,7 +13,7 @@ from typing import Any
 
 import torch
 
-from tunesmith.app.in_context import largest_context
+from tunesmith.app.in_context import as_read
 from tunesmith.app.index import Embedder
 from tunesmith.app.machine import begin_peak_memory, peak_memory_bytes, resident_bytes
 from tunesmith.app.plan import step_plan
@@ -23,7 +22,7 @@ from tunesmith.app.shots import strategy_of
 from tunesmith.app.task import Say, Task, attach, learning_rate, prepare, rows_to_answer
 from tunesmith.app.work import training_work, virtual_tokens
 from tunesmith.comparison.cost_model import Pass, Rates, Work, trained_bytes, trained_rate
-from tunesmith.core.allocator import give_back_freed_memory
+from tunesmith.core.allocator import give_back_freed_memory, let_go
 from tunesmith.core.batch import Batch
 from tunesmith.core.errors import MemoryExhausted
 from tunesmith.core.events import Stage, Warned, silence
@@ -35,7 +34,7 @@ from tunesmith.engine.optimizers import make_optimizer
 from tunesmith.engine.packing import evaluation_batches, training_steps
 from tunesmith.recipe import Recipe
 
-__all__ = ["as_read", "probe"]
+__all__ = ["probe"]
 
 _SECONDS = 2.0
 """That a pass is measured for, after one that is not; at least one more."""
@@ -80,13 +79,7 @@ def probe(recipes: Mapping[Pass, Recipe], say: Say, *, for_all: bool = False) ->
             if not (isinstance(error, MemoryExhausted) or is_out_of_memory(error)):
                 raise
             say(Warned("the probe ran out of memory: what it takes to train this model is not known, and not predicted."))
-        gc.collect()  # or two models would be in memory
-        give_back_freed_memory()
-
-
-def as_read(task: Task) -> Task:
-    """The task as the model reads it in training; of ways to ask that are still to be chosen among the largest."""
-    return largest_context(task, silence) if task.recipe.trains and task.recipe.context is not None else task
+        let_go()
 
 
 def _probe(recipe: Recipe, passes: Sequence[Pass], *, for_all: bool) -> None:

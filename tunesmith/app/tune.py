@@ -12,7 +12,7 @@ from tunesmith.app.anchor import anchored
 from tunesmith.app.base import judge_base
 from tunesmith.app.document import Times, build_document
 from tunesmith.app.forgotten import forgotten, kept_rows
-from tunesmith.app.in_context import InContext, check_context, in_context, judge_in_context
+from tunesmith.app.in_context import InContext, as_read, check_context, in_context, judge_in_context
 from tunesmith.app.interruption import Interruption
 from tunesmith.app.judge_compare import judge_tuned, require_answers
 from tunesmith.app.judged import judge
@@ -20,7 +20,6 @@ from tunesmith.app.machine import begin_peak_memory, choose_device, peak_memory_
 from tunesmith.app.plan import Plan, RequestPlan, make_plan, step_plan, validated_at, without_training
 from tunesmith.app.predicting import NOT_PREDICTED, calibrate, expected, learn_from, observed, with_predictions
 from tunesmith.app.predictions import write_predictions
-from tunesmith.app.probe import as_read
 from tunesmith.app.rates import Observed
 from tunesmith.app.recording import begun, check_same, recorded
 from tunesmith.app.remote_run import plan_remote, resume_remote, tune_remote

@@ -7,7 +7,7 @@ from statistics import fmean, pstdev
 
 from torch import nn
 
-from tunesmith.app.kept_index import passage_tokens, unmade_characters
+from tunesmith.app.kept_index import documents_of, passage_tokens, unmade_characters
 from tunesmith.app.measurable import has_answer
 from tunesmith.app.placing import tried
 from tunesmith.app.plan import num_trained, sizes, step_plan, training_tokens, validated_at
@@ -57,7 +57,7 @@ def counted(task: Task, retention: Retention, *, asks_base: bool, shown: Task | 
         written_tokens=written,
         batch_tokens=asked,
         kept_tokens=_kept_tokens(learned, longer),
-        embedded_characters=0 if before is None else unmade_characters(before.strategy),
+        embedded_characters=0 if before is None else before.unmade_characters,
     )
 
 
@@ -200,6 +200,8 @@ class _Before:
     example: float
     """An example is as long as a training row."""
     passage: float
+    unmade_characters: int
+    """Of the documents that an index has to be made of."""
 
     def tokens(self, variant: Variant) -> float:
         """Of one way to ask."""
@@ -220,15 +222,16 @@ class _Before:
 
 def _before(task: Task) -> _Before:
     strategy = strategy_of(task.recipe)
-    has_passages = any(variant.num_passages for variant in strategy.variants())
-    passage = passage_tokens(strategy, task.encoder.tokenizer) if has_passages else 0.0
-    return _Before(strategy, _question_tokens(task, "train"), passage)
+    documents, has_passages = documents_of(strategy), any(variant.num_passages for variant in strategy.variants())
+    passage = passage_tokens(strategy, documents, task.encoder.tokenizer) if has_passages else 0.0
+    return _Before(strategy, _question_tokens(task, "train"), passage, unmade_characters(strategy, documents))
 
 
 def _in_context(task: Task, before: _Before) -> tuple[int, int]:
     """Tokens of the test rows, read and written with something in the context: of ways to ask that are still to be chosen among in the longest, as more examples and passages mostly help."""
     variants = before.strategy.variants()
-    shown = max(_read_with(task, before, variant, _num_judged(task), "test") for variant in variants)
+    question = _question_tokens(task, "test")
+    shown = max(_read_with(task, before, variant, _num_judged(task), question) for variant in variants)
     most = task.recipe.evaluate.max_new_tokens
     answer = _answer_tokens(task) if any(variant.num_shots for variant in variants) else most
     read, written = _written(task, answer)
@@ -240,17 +243,18 @@ def _tried_tokens(task: Task, before: _Before) -> int:
     """Of the validation rows, in each way to ask that is tried."""
     variants = before.strategy.variants()
     num_rows = min(before.strategy.validation_rows, len(task.splits["validation"].examples)) if len(variants) > 1 else 0
-    return round(sum(_read_with(task, before, variant, num_rows, "validation") for variant in variants))
-
-
-def _read_with(task: Task, before: _Before, variant: Variant, num_rows: int, split: str) -> float:
-    """Tokens of so many rows with what stands before them; examples that are the same for all are read once a batch where labels are chosen among."""
     if not num_rows:
-        return 0.0
-    plain, longer = _question_tokens(task, split), before.tokens(variant)
+        return 0
+    question = _question_tokens(task, "validation")
+    return round(sum(_read_with(task, before, variant, num_rows, question) for variant in variants))
+
+
+def _read_with(task: Task, before: _Before, variant: Variant, num_rows: int, question: float) -> float:
+    """Tokens of so many questions of so many tokens with what stands before them; examples that are the same for all are read once a batch where labels are chosen among."""
+    longer = before.tokens(variant)
     if before.is_shared and isinstance(task.objective, HeadObjective):
-        return num_rows * plain * (1 + longer * _per_key(task)) + longer * max(1.0, num_rows * plain / _AT_ONCE)
-    return num_rows * min(task.encoder.max_length, plain + longer)
+        return num_rows * question * (1 + longer * _per_key(task)) + longer * max(1.0, num_rows * question / _AT_ONCE)
+    return num_rows * min(task.encoder.max_length, question + longer)
 
 
 def _question_tokens(task: Task, split: str) -> float:

@@ -105,7 +105,7 @@ class Predicted:
 
 def passes_of(work: Work) -> list[Pass]:
     """The passes whose rates it takes to predict it."""
-    trained = None if work.kind == "head" else _TRAINED.get(work.kind)
+    trained = None if work.kind == "head" else pass_of(work)
     found: list[Pass] = ["read"]
     found += [trained] if trained else []
     found += ["write"] if work.written_tokens else []
@@ -127,7 +127,7 @@ def scattering(num_steps: int, *, scatters: bool | None) -> float:
 
 def train_seconds(work: Work, rates: Rates) -> float:
     """Of the optimizer's steps. What does not train is read forwards, and once where its result is kept."""
-    own = _TRAINED.get(work.kind)
+    own = pass_of(work)
     return _frozen_seconds(work, rates) + (_trained_tokens(work) * rates.seconds_per_token.get(own, 0.0) if own else 0.0)
 
 
@@ -145,7 +145,7 @@ def trained_bytes(work: Work, rates: Rates, peak_bytes: int) -> float:
 def _frozen_seconds(work: Work, rates: Rates) -> float:
     """Of what does not train and nothing goes back through."""
     once = min(work.epoch_tokens, work.train_tokens)
-    share = 1.0 if work.kind == "head" else work.frozen_share if work.kind in _TRAINED else 0.0
+    share = 1.0 if work.kind == "head" else work.frozen_share
     return share * (once if work.keeps_frozen else work.train_tokens) * rates.seconds_per_token["read"]
 
 
@@ -170,7 +170,7 @@ def kept_bytes(work: Work) -> int:
 
 def peak_memory_bytes(work: Work, rates: Rates) -> int:
     """The most at a time, in training or in asking."""
-    per_token, trained = rates.bytes_per_token, _TRAINED.get(work.kind)
+    per_token, trained = rates.bytes_per_token, pass_of(work)
     training = (
         0.0 if trained is None else work.step_tokens * per_token.get(trained, 0.0) * scattering(work.num_steps, scatters=rates.scatters)
     )

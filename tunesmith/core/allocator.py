@@ -8,11 +8,12 @@ that runs, the second to one that begins.
 
 import ctypes
 import functools
+import gc
 import os
 import sys
 from collections.abc import Mapping
 
-__all__ = ["freed_memory_scatters", "give_back_freed_memory", "keep_freed_memory", "wanted_tunables"]
+__all__ = ["freed_memory_scatters", "give_back_freed_memory", "keep_freed_memory", "let_go", "wanted_tunables"]
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 """Their numbers in glibc's malloc.h."""
@@ -63,3 +64,9 @@ def give_back_freed_memory() -> None:
     library = _glibc()
     if library is not None:
         library.malloc_trim(0)
+
+
+def let_go() -> None:
+    """Free what nothing refers to any more, and hand it back: parts of a model refer to each other, and two would be in memory when the next one is loaded."""
+    gc.collect()
+    give_back_freed_memory()

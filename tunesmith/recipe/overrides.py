@@ -9,7 +9,7 @@ from tunesmith.recipe.overlays import true_method
 from tunesmith.recipe.places import PLUGIN_KEYS, section_at, takes_only_text, takes_source, takes_texts
 from tunesmith.recipe.text import parse_yaml
 
-__all__ = ["apply", "split"]
+__all__ = ["apply", "source_of", "split"]
 
 Keys = tuple[str, ...]
 
@@ -38,7 +38,7 @@ def apply(values: dict[str, Any], overrides: Sequence[tuple[Keys, str]]) -> None
             here[keys[depth - 1]] = here = _mapping(here.get(keys[depth - 1]), keys[:depth])
         plugin = str(true_method(values[keys[0]].get("name"))) if keys[0] in PLUGIN_KEYS else ""
         if takes_source(keys):
-            here[keys[-1]] = _source(keys, text)
+            here[keys[-1]] = source_of(keys, text)
         elif takes_texts(keys):
             here[keys[-1]] = _texts(keys, text)
         else:
@@ -78,7 +78,7 @@ def _mapping(value: Any, keys: Keys) -> dict[str, Any]:
     return {section.shorthand: value}
 
 
-def _source(keys: Keys, text: str) -> Any:
+def source_of(keys: Keys, text: str) -> Any:
     """A text as it is written (`*.jsonl` is no YAML), or what `{url: ..., sha256: ...}` holds; `null` is none."""
     return _value(keys, text, is_text=not text.lstrip().startswith("{"))
 
