@@ -2,15 +2,20 @@
 
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 
 import pytest
-from tiny_recipes import classifier
+from tiny_recipes import classifier, writer
 
 from tunesmith.app.arms import arm_recipe
+from tunesmith.app.in_context import in_context
+from tunesmith.app.known_ways import remember_way
 from tunesmith.app.retention import Retention
+from tunesmith.app.stand_ins import StandIns
 from tunesmith.app.task import Task, prepare
 from tunesmith.app.work import _per_key, base_work, counted
 from tunesmith.core.events import silence
+from tunesmith.engine.tree import num_shared
 
 
 @pytest.fixture
@@ -19,11 +24,24 @@ def task(decoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> Task:
     return prepare(recipe, silence)
 
 
+def _shared(task: Task) -> int:
+    prompts = task.encoder.prompts(task.splits["test"].examples)
+    return num_shared(min(prompts), max(prompts))
+
+
 def test_labels_are_chosen_after_a_question_which_is_longer_than_what_a_head_reads(task: Task) -> None:
     examples = task.splits["test"].examples
     asked = sum(map(len, task.encoder.prompts(examples)))
-    assert base_work(task).read_tokens == pytest.approx(asked)
+    assert base_work(task).read_tokens == pytest.approx(asked)  # they begin with less in common than is worth a segment
     assert asked > sum(row.num_tokens for row in task.splits["test"].rows)
+
+
+def test_what_all_questions_begin_with_is_read_once(decoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:
+    recipe = classifier(decoder_folder, reviews_csv, tmp_path / "out", objective="classify")
+    task = prepare(arm_recipe(recipe, "spoken", ["data.system=the cat is on the mat very good"]), silence)
+    examples = task.splits["test"].examples
+    assert _shared(task) >= 8
+    assert base_work(task).read_tokens == pytest.approx(sum(map(len, task.encoder.prompts(examples))) - _shared(task) * len(examples))
 
 
 def test_a_beginning_that_questions_share_is_read_seldom_and_attended_by_all(task: Task) -> None:
@@ -31,7 +49,36 @@ def test_a_beginning_that_questions_share_is_read_seldom_and_attended_by_all(tas
     few = replace(task, recipe=recipe)
     plain = base_work(task).read_tokens
     found = counted(few, Retention({}), asks_base=False).read_tokens
-    train = task.splits["train"].examples
-    before = 2 * sum(map(len, task.encoder.prompts(train[:200]))) / len(train[:200])
-    assert found == pytest.approx(plain * (1 + before * _per_key(task)) + before, rel=1e-3)
+    stand_ins = StandIns.of(few)
+    (variant,) = stand_ins.ways
+    before, num, question = stand_ins.shared(variant), len(task.splits["test"].examples), plain / len(task.splits["test"].examples)
+    own = num * (question + max(0.0, stand_ins.tokens(variant) - before))
+    assert found == pytest.approx(own * (1 + before * _per_key(task)) + before, rel=1e-3)
+    assert before > 0.9 * stand_ins.tokens(variant)
     assert _per_key(task) > 0
+
+
+def test_what_stands_in_is_as_long_as_what_is_shown(decoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:
+    recipe = classifier(
+        decoder_folder, reviews_csv, tmp_path / "out", objective="classify", method="none", context={"name": "few_shot", "shots": [1, 3]}
+    )
+    task = prepare(recipe, silence)
+    stand_ins, chosen = StandIns.of(task), in_context(task, None, silence)
+    plain = fmean(map(len, task.encoder.prompts(task.splits["test"].examples)))
+    shown = fmean(map(len, chosen.task.encoder.prompts(chosen.task.splits["test"].examples)))
+    assert stand_ins.tokens(chosen.shots.variant) == pytest.approx(shown - plain, rel=0.1)
+    assert stand_ins.longest.num_shots == 3
+    one = stand_ins.strategy.variants()[0]
+    remember_way(task, one)
+    assert StandIns.of(task).ways == [one]
+
+
+def test_passages_are_counted_with_the_words_around_them(decoder_folder: Path, pairs_csv: Path, tmp_path: Path) -> None:
+    (tmp_path / "documents").mkdir()
+    (tmp_path / "documents" / "a.txt").write_text("the cat is good . " * 40, encoding="utf-8")
+    context = {"name": "retrieval", "documents": str(tmp_path / "documents"), "passages": [1, 2]}
+    task = prepare(writer(decoder_folder, pairs_csv, tmp_path / "out", method="none", context=context), silence)
+    stand_ins = StandIns.of(task)
+    one, two = (stand_ins.tokens(variant) for variant in stand_ins.strategy.variants())
+    assert two > one > two / 2
+    assert stand_ins.unmade_characters == 18 * 40

@@ -8,9 +8,10 @@ from families import facts_of, make
 from torch import nn
 
 from tunesmith.core.batch import Batch
+from tunesmith.core.types import Origin, Row, Segment, Targets
 from tunesmith.engine.forward import PackedForward
 from tunesmith.engine.probe import probe
-from tunesmith.engine.scoring import Question, score, score_greedily
+from tunesmith.engine.scoring import Question, score, score_greedily, score_rows
 
 
 def _questions() -> list[Question]:
@@ -101,3 +102,52 @@ def test_progress_counts_questions_and_an_empty_one_is_refused() -> None:
     assert forward.training
     with pytest.raises(ValueError, match="at least one token"):
         score(forward, [Question([1], [[]])])
+
+
+def _rows() -> list[Row]:
+    """Of four lengths, most of which begin alike; some score pieces in the middle, and one nothing but its last token."""
+    draw = random.Random(1)
+    begin = [draw.randrange(5, 60) for _ in range(12)]
+    found = list[Row]()
+    for number in range(9):
+        own = [draw.randrange(5, 60) for _ in range(3 + number % 4)]
+        tokens = (*(begin if number % 3 else begin[:5]), *own)
+        places = tuple(range(4, 6)) + tuple(range(len(tokens) - 1 - number % 2, len(tokens) - 1))
+        labels = tuple(tokens[place + 1] for place in places)
+        weights = tuple(1.0 if place % 2 else 0.5 for place in places)
+        found.append(Row((Segment(tokens),), Origin("x", number), Targets(places, labels, weights, (0,) * len(places))))
+    return [*found, found[3], Row((Segment((7,)),), Origin("x", 9))]
+
+
+@pytest.mark.parametrize("budget", [20, 60, 8192])
+@pytest.mark.parametrize("name", ["llama", "mistral", "gemma2"])
+def test_rows_that_begin_alike_score_as_each_alone(name: str, budget: int) -> None:
+    model = make(name)
+    facts = facts_of(name, model)
+    forward = PackedForward(model, {}, facts, probe(model, facts))
+    rows = _rows()
+    expected = []
+    for row in rows:
+        logprobs = model(torch.tensor([row.segments[0].tokens])).logits[0].log_softmax(-1).detach()
+        targets = zip(row.targets.positions, row.targets.labels, row.targets.weights, strict=True)
+        expected.append(sum(weight * float(logprobs[place, label]) for place, label, weight in targets))
+    done = list[int]()
+    assert score_rows(forward.train(), rows, micro_batch_tokens=budget, progress=done.append) == pytest.approx(expected, abs=2e-4)
+    assert done[-1] == len(rows)
+    assert forward.training
+
+
+def test_what_rows_begin_with_is_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = make("llama")
+    facts = facts_of("llama", model)
+    forward = PackedForward(model, {}, facts, probe(model, facts)).eval()
+    sizes, plain = list[int](), forward.logprobs
+
+    def counted(batch: Batch, *, with_entropy: bool = True) -> tuple[torch.Tensor, torch.Tensor]:
+        sizes.append(batch.stream.num_tokens)
+        return plain(batch, with_entropy=with_entropy)
+
+    monkeypatch.setattr(forward, "logprobs", counted)
+    begin = tuple(range(5, 35))
+    score_rows(forward, [Row((Segment((*begin, 40 + i, 50, 51)),), Origin("x", i), Targets((31,), (51,), (1.0,), (0,))) for i in range(4)])
+    assert sizes == [30 + 4 * 2]

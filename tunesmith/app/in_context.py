@@ -11,6 +11,7 @@ from tunesmith.app.fitting import fitting_metrics, make_metrics
 from tunesmith.app.judged import Judgement, judge, judge_zero_shot
 from tunesmith.app.judging import EncodedSplit, choose, score, zero_shot
 from tunesmith.app.kept_index import check_searched, indexing_seconds
+from tunesmith.app.known_ways import known_way
 from tunesmith.app.measurable import Measurable
 from tunesmith.app.shots import Pool, Put, Shots, answer_room, longest_of, strategy_of
 from tunesmith.app.task import Say, Task, label_texts, rows_to_answer
@@ -35,6 +36,7 @@ __all__ = [
     "in_context",
     "judge_in_context",
     "num_short",
+    "pool_of",
     "shown_in",
     "worded",
 ]
@@ -140,12 +142,12 @@ def shown_in(task: Task, shots: Shots, say: Say) -> Task:
 
 
 def as_read(task: Task) -> Task:
-    """The task as the model reads it in training; of ways to ask that are still to be chosen in the one that takes most: for a plan, which asks no model."""
+    """The task as the model reads it in training; of ways to ask that are still to be chosen in the one that was chosen before, or else takes most: for a plan, which asks no model."""
     if not task.recipe.trains or task.recipe.context is None:
         return task
     strategy = strategy_of(task.recipe)
-    *_, variant = strategy.variants()
-    pool = _pool(task, worded(task.encoder, variant.template), _pool_examples(task, strategy))
+    variant = known_way(task) or strategy.variants()[-1]
+    pool = pool_of(task, worded(task.encoder, variant.template), _pool_examples(task, strategy))
     return shown_in(task, Shots(strategy, variant, pool, task.recipe.seed, _room(task), tuple(task.encoder.labels)), silence)
 
 
@@ -164,7 +166,7 @@ def choose_variant(
     if strategy.documents:
         shots.searched(say)
     templates = {variant.template: None for variant in variants}
-    pools = {template: _pool(task, worded(task.encoder, template), examples) for template in templates}
+    pools = {template: pool_of(task, worded(task.encoder, template), examples) for template in templates}
     variant, tried = variants[0], list[dict[str, Any]]()
     if len(variants) > 1:
         rows = _first(task.splits["validation"].examples, strategy.validation_rows)
@@ -215,7 +217,8 @@ def _pool_examples(task: Measurable, strategy: Strategy) -> list[Example]:
     return list(chosen(train, sorted(int(place) for place in drawn)))
 
 
-def _pool(task: Measurable, encoder: TextEncoder | ChatEncoder, examples: Sequence[Example]) -> Pool:
+def pool_of(task: Measurable, encoder: TextEncoder | ChatEncoder, examples: Sequence[Example]) -> Pool:
+    """Training rows as they stand before a question. Raises: DataError, where none has an answer."""
     turns, labels, texts = list[Any](), list[str](), list[str]()
     # where a head would be read, the labels' words are scored; a language model that learned labels as answers is asked for their names
     words = (

@@ -1,5 +1,6 @@
 """What base and tuned models say to the same examples, as Outputs."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -8,12 +9,12 @@ import torch
 from torch import Tensor
 
 from tunesmith.core.batch import Batch
-from tunesmith.core.errors import DataError, RecipeError
+from tunesmith.core.errors import DataError, Diverged, RecipeError
 from tunesmith.core.types import Encoder, Example, HeadObjective, Labelled, Output, Row, Segment, Targets
 from tunesmith.engine.forward import PackedForward
 from tunesmith.engine.generate import generate, longest_prompt
 from tunesmith.engine.packing import evaluation_batches
-from tunesmith.engine.scoring import Question
+from tunesmith.engine.scoring import Question, score_rows
 from tunesmith.engine.scoring import score as score_choices
 from tunesmith.evaluation.predict import (
     choose_by_likelihood,
@@ -97,20 +98,48 @@ def read_head(
 
 
 def score(speaker: Speaker, split: EncodedSplit, tick: Tick = lambda done: None) -> list[Output]:
-    """The likelihood of what each example scores, summed over its rows; its bytes are those of the scored tokens' text."""
+    """The likelihood of what each example scores, summed over its rows; its bytes are those of the scored tokens' text.
+
+    What rows of a causal model begin with in common is computed once.
+    """
     per_example = [Output(nll_nats=0.0) for _ in split.examples]
-    for batch, indices in _batches(speaker, split.rows, tick):
-        sizes = [len(speaker.encoder.decode(row.targets.labels).encode("utf-8")) for row in batch.rows]
-        for index, output in zip(indices, score_batches(speaker.forward, [batch], sizes), strict=True):
-            owner = split.owners[index]
-            sofar = per_example[owner]
-            per_example[owner] = replace(
-                sofar,
-                nll_nats=sofar.nll_nats + output.nll_nats,
-                num_tokens=sofar.num_tokens + output.num_tokens,
-                num_bytes=sofar.num_bytes + output.num_bytes,
-            )
+    facts = speaker.forward.facts
+    is_tree = facts.is_causal and speaker.forward.paths.attention == "packed"
+    for index, output in _scored_alike(speaker, split.rows, tick) if is_tree else _scored(speaker, split.rows, tick):
+        owner = split.owners[index]
+        sofar = per_example[owner]
+        per_example[owner] = replace(
+            sofar,
+            nll_nats=sofar.nll_nats + output.nll_nats,
+            num_tokens=sofar.num_tokens + output.num_tokens,
+            num_bytes=sofar.num_bytes + output.num_bytes,
+        )
     return per_example
+
+
+def _scored(speaker: Speaker, rows: Sequence[Row], tick: Tick) -> Iterator[tuple[int, Output]]:
+    """Each row by itself."""
+    for batch, indices in _batches(speaker, rows, tick):
+        sizes = [_num_bytes(speaker, row) for row in batch.rows]
+        yield from zip(indices, score_batches(speaker.forward, [batch], sizes), strict=True)
+
+
+def _scored_alike(speaker: Speaker, rows: Sequence[Row], tick: Tick) -> Iterator[tuple[int, Output]]:
+    """Rows that begin alike together. Raises: Diverged, where a likelihood is not finite."""
+    nats = score_rows(speaker.forward, rows, micro_batch_tokens=speaker.micro_batch_tokens, progress=tick)
+    if not all(map(math.isfinite, nats)):
+        raise Diverged(
+            "The model's likelihood of a text is not a finite number. Lower train.learning_rate, or set engine.precision to fp32."
+        )
+    for index, row in enumerate(rows):
+        yield (
+            index,
+            Output(nll_nats=-nats[index], num_tokens=sum(weight > 0 for weight in row.targets.weights), num_bytes=_num_bytes(speaker, row)),
+        )
+
+
+def _num_bytes(speaker: Speaker, row: Row) -> int:
+    return len(speaker.encoder.decode(row.targets.labels).encode("utf-8"))
 
 
 def choose(speaker: Speaker, examples: Sequence[Example], tick: Tick = lambda done: None) -> list[Output]:
@@ -134,10 +163,14 @@ def choose(speaker: Speaker, examples: Sequence[Example], tick: Tick = lambda do
             Question(speaker.encoder.prompt(example)[-(speaker.encoder.max_length - max(map(len, answers))) :], answers)
             for example, answers in zip(examples, found, strict=True)
         ]
-        nats = score_choices(speaker.forward, questions, progress=tick)
+        nats = _choices_scored(speaker, questions, tick)
     choices = [speaker.encoder.choices(example) for example in examples]
     outputs = choose_by_likelihood(nats, [[len(answer) for answer in answers] for answers in found], choices)
     return [replace(output, text=output.label) for output in outputs]
+
+
+def _choices_scored(speaker: Speaker, questions: Sequence[Question], tick: Tick) -> list[list[float]]:
+    return score_choices(speaker.forward, questions, micro_batch_tokens=speaker.micro_batch_tokens, progress=tick)
 
 
 def _translation_scores(
@@ -203,7 +236,7 @@ def zero_shot(
             )
         # Of a text that is too long its end is read: there the question stands.
         questions = [Question(prompt[-room:], words) for prompt in speaker.encoder.prompts(examples)]
-        scores = torch.tensor(score_choices(speaker.forward, questions, progress=tick), dtype=torch.float64)
+        scores = torch.tensor(_choices_scored(speaker, questions, tick), dtype=torch.float64)
         bias = _label_bias(speaker, examples, words, room) if calibrate else None
         return zero_shot_by_likelihood(scores.clamp(max=0.0), labels, [len(w) for w in words], bias)
     texts = embed(speaker, examples, tick)
@@ -217,7 +250,7 @@ def _label_bias(speaker: Speaker, examples: Sequence[Example], words: Sequence[t
     prompts = [prompt[-room:] for prompt in speaker.encoder.prompts(empty)]
     asked = [tuple(prompts[at : at + len(WITHOUT_CONTENT)]) for at in range(0, len(prompts), len(WITHOUT_CONTENT))]
     alike = {three: number for number, three in enumerate(dict.fromkeys(asked))}  # most rows are asked alike
-    scores = score_choices(speaker.forward, [Question(prompt, words) for three in alike for prompt in three])
+    scores = _choices_scored(speaker, [Question(prompt, words) for three in alike for prompt in three], lambda done: None)
     of_texts = torch.tensor(scores, dtype=torch.float64).reshape(len(alike), len(WITHOUT_CONTENT), len(words))
     biases = [label_bias(one, [len(word) for word in words]) for one in of_texts]
     return torch.stack([biases[alike[three]] for three in asked])

@@ -13,12 +13,13 @@ from typing import Any
 
 import torch
 
-from tunesmith.app.in_context import as_read
+from tunesmith.app.in_context import as_read, worded
 from tunesmith.app.index import Embedder
 from tunesmith.app.machine import begin_peak_memory, peak_memory_bytes, resident_bytes
 from tunesmith.app.plan import step_plan
 from tunesmith.app.rates import TRAINED, Measured, keep, kept, scatters
 from tunesmith.app.shots import strategy_of
+from tunesmith.app.stand_ins import StandIns
 from tunesmith.app.task import Say, Task, attach, learning_rate, prepare, rows_to_answer
 from tunesmith.app.work import training_work, virtual_tokens
 from tunesmith.comparison.cost_model import Pass, Rates, Work, trained_bytes, trained_rate
@@ -40,10 +41,10 @@ _SECONDS = 2.0
 """That a pass is measured for, after one that is not; at least one more."""
 _ROWS = 400
 """That are read, at most."""
-_WRITTEN_TOKENS = 8
-_QUESTIONS = 8
-_PROMPT_TOKENS = 32
-"""Of each prompt, the last: what is read before an answer is another pass."""
+_WRITTEN_TOKENS = 32
+"""Of an answer, at most."""
+_ANSWERED = 64
+"""Questions, at most."""
 _PASSAGES, _PASSAGES_AT_ONCE, _PASSAGE_CHARACTERS = 512, 64, 800
 _WRITING_TOKENS = 8192
 """Of prompts and answers that are kept at a time."""
@@ -58,6 +59,8 @@ class _Shown:
     """The most that were computed at a time."""
     work: Work | None = None
     """Of the steps, where it trained."""
+    answer_tokens: float | None = None
+    """As of `Measured`."""
 
 
 def probe(recipes: Mapping[Pass, Recipe], say: Say, *, for_all: bool = False) -> None:
@@ -98,7 +101,7 @@ def _probe(recipe: Recipe, passes: Sequence[Pass], *, for_all: bool) -> None:
             keep(
                 task,
                 name,
-                Measured(shown.seconds_per_token, (max(0, peak - before) if before else 0) / shown.tokens, prepared),
+                Measured(shown.seconds_per_token, (max(0, peak - before) if before else 0) / shown.tokens, prepared, shown.answer_tokens),
                 for_all=for_all,
             )
             continue
@@ -163,19 +166,33 @@ def _training(task: Task) -> _Shown:
 
 
 def _writing(task: Task) -> _Shown:
-    """Answers, as many at a time as there will be."""
-    examples = task.splits["test"].examples
-    places = rows_to_answer(task, examples) or range(min(_QUESTIONS, len(examples)))  # where only `evaluate.prompts` are answered
-    prompts = task.encoder.prompts([examples[place] for place in places])
-    room = round(fmean(map(len, prompts))) + task.recipe.evaluate.max_new_tokens
-    short = [prompt[-_PROMPT_TOKENS:] for prompt in prompts[: max(1, _WRITING_TOKENS // room)]]
-    generate(task.forward, short[:1], max_new_tokens=2, stop_tokens=())  # the first one tries the cache
-    times = list[float]()
-    for count in (1, 1 + _WRITTEN_TOKENS):
-        started = time.perf_counter()
-        generate(task.forward, short, max_new_tokens=count, stop_tokens=())
-        times.append(time.perf_counter() - started)
-    return _Shown(max(0.0, times[1] - times[0]) / (len(short) * _WRITTEN_TOKENS), len(short) * (_PROMPT_TOKENS + _WRITTEN_TOKENS))
+    """Answers to validation rows, with as much before each question as there will be, as many at a time as there will be."""
+    split = task.splits["validation"] if len(task.splits["validation"].examples) else task.splits["train"]
+    places = rows_to_answer(task, split.examples)[:_ANSWERED] or range(
+        min(_ANSWERED, len(split.examples))
+    )  # where only `evaluate.prompts` are answered
+    examples, encoder = [split.examples[place] for place in places], task.encoder
+    if task.recipe.context is not None:
+        stand_ins = StandIns.of(task)
+        examples, encoder = stand_ins.asked(examples, stand_ins.longest), worded(encoder, stand_ins.longest.template)
+    prompts, most = encoder.prompts(examples), task.recipe.evaluate.max_new_tokens
+    count = min(most, _WRITTEN_TOKENS)
+    room = round(fmean(map(len, prompts))) + most
+    some = prompts[: max(1, _WRITING_TOKENS // room)]
+    generate(task.forward, some[:1], max_new_tokens=2, stop_tokens=())  # the first one tries the cache
+    started = time.perf_counter()
+    generate(task.forward, some, max_new_tokens=1, stop_tokens=())
+    read = time.perf_counter() - started
+    started = time.perf_counter()
+    answers = generate(
+        task.forward, some, max_new_tokens=most, stop_tokens=task.stop_tokens, ends=lambda tokens: len(tokens) >= count
+    )  # with room for as many as there may be
+    seconds = max(0.0, time.perf_counter() - started - read)
+    ended = [len(answer) for answer in answers if len(answer) < count]
+    whole = sum(ended) + most * (len(answers) - len(ended))
+    is_known = 2 * len(ended) > len(answers) or count == most
+    written = sum(min(count, len(answer) + 1) - 1 for answer in answers)  # the first was read with the prompts
+    return _Shown(seconds / max(1, written), len(some) * room, answer_tokens=whole / len(answers) if is_known else None)
 
 
 def _embedding(task: Task) -> _Shown:

@@ -20,12 +20,13 @@ from tunesmith.app.task import Task
 from tunesmith.comparison.cost_model import Pass, Rates, Work, pass_of, trained_bytes, trained_rate
 from tunesmith.core.allocator import freed_memory_scatters
 from tunesmith.core.files import cache_folder, hash_of, write_json
+from tunesmith.recipe import PluginSpec
 
 __all__ = ["TRAINED", "Measured", "Observed", "keep", "kept", "known_rates", "remember", "scatters", "unknown"]
 
 TRAINED: tuple[Pass, ...] = ("full", "adapter", "head")
 """The passes of a step, which differ by method."""
-_FORMAT = 2
+_FORMAT = 3
 """Of what is kept: figures of another mean something else."""
 
 
@@ -36,6 +37,8 @@ class Measured:
     seconds_per_token: float
     bytes_per_token: float
     prepare_seconds: float
+    answer_tokens: float | None = None
+    """Of writing, how long an answer is on average; None where most did not come to their end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +86,7 @@ def kept(task: Task, name: Pass) -> Measured | None:
 
 def keep(task: Task, name: Pass, measured: Measured, *, for_all: bool = False) -> None:
     """Keep what a pass of the task showed. `for_all`: of a step, also for other methods of its kind, which nobody measured."""
-    for own in (True, False) if for_all else (True,):
+    for own in (True, False) if for_all and name in TRAINED else (True,):
         write_json(_file(task, name, own=own), asdict(measured))
 
 
@@ -107,7 +110,7 @@ def scatters(device: torch.device) -> bool | None:
 
 
 def _file(task: Task, name: Pass, *, own: bool) -> Path:
-    """In the cache, named by a hash of what a token's time depends on, but for the rows themselves: their length counts in doublings. `own`: of a step, for the task's method and context alone."""
+    """In the cache, named by a hash of what a token's time depends on, but for the rows themselves: their length counts in doublings. `own`: of a step, for the task's method and context alone; of writing for its context."""
     recipe, source = task.recipe, task.model.source
     if name == "embed":  # by the encoder alone
         return cache_folder("probe") / f"{hash_of(_FORMAT, name, _machine(task.device), strategy_of(recipe).embedded_by)}.json"
@@ -121,7 +124,9 @@ def _file(task: Task, name: Pass, *, own: bool) -> Path:
         task.model.facts.max_length,
     )
     cut = (recipe.train.examples_per_step, recipe.train.optimizer, length, task.objective_name)
-    specs = (recipe.method, recipe.context) if own and name in TRAINED else ()
+    specs: tuple[PluginSpec | None, ...] = (recipe.method, recipe.context) if own and name in TRAINED else ()
+    if own and name == "write" and recipe.context is not None:
+        specs = (recipe.context,)
     method = [None if spec is None else [spec.name, dict(spec.options)] for spec in specs]
     return cache_folder("probe") / f"{hash_of(_FORMAT, name, _machine(task.device), model, engine, cut, method)}.json"
 

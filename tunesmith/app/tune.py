@@ -16,6 +16,7 @@ from tunesmith.app.in_context import InContext, as_read, check_context, in_conte
 from tunesmith.app.interruption import Interruption
 from tunesmith.app.judge_compare import judge_tuned, require_answers
 from tunesmith.app.judged import judge
+from tunesmith.app.known_ways import remember_way
 from tunesmith.app.machine import begin_peak_memory, choose_device, peak_memory_bytes, resident_bytes
 from tunesmith.app.plan import Plan, RequestPlan, make_plan, step_plan, validated_at, without_training
 from tunesmith.app.predicting import NOT_PREDICTED, calibrate, expected, learn_from, observed, with_predictions
@@ -226,6 +227,8 @@ def _put_in_context(task: Task, directory: RunDirectory, say: Say) -> InContext:
     say(Stage("context", task.recipe.context.name if task.recipe.context else ""))
     chosen = in_context(task, kept_shots(directory, task.recipe), say)
     save_shots(directory.context, chosen.shots, chosen.tried)
+    if chosen.tried:
+        remember_way(task, chosen.shots.variant)
     return chosen
 
 

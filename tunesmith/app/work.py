@@ -2,24 +2,26 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from statistics import fmean, pstdev
 
 from torch import nn
 
-from tunesmith.app.kept_index import documents_of, passage_tokens, unmade_characters
 from tunesmith.app.measurable import has_answer
 from tunesmith.app.placing import tried
 from tunesmith.app.plan import num_trained, sizes, step_plan, training_tokens, validated_at
+from tunesmith.app.rates import kept
 from tunesmith.app.retention import Retention
-from tunesmith.app.shots import strategy_of
+from tunesmith.app.stand_ins import StandIns
 from tunesmith.app.task import Task, rows_to_answer
 from tunesmith.comparison.cost_model import Kind, Work
-from tunesmith.core.context import Strategy, Variant
+from tunesmith.core.context import Variant
 from tunesmith.core.layers import repeated_layers
 from tunesmith.core.types import HeadObjective
 from tunesmith.engine.layers import num_frozen_layers
 from tunesmith.engine.optimizers import moments_per_parameter
+from tunesmith.engine.scoring import at_once
+from tunesmith.engine.tree import LEAST_SHARED_TOKENS, num_shared
 
 __all__ = ["base_work", "counted", "training_work", "virtual_tokens"]
 
@@ -41,15 +43,15 @@ def counted(task: Task, retention: Retention, *, asks_base: bool, shown: Task | 
         shown: the task as the model reads it, where a context stands beside what is trained.
     """
     learned = shown or task
-    before = None if task.recipe.context is None else _before(task)
+    before = None if task.recipe.context is None else StandIns.of(task)
     read, written = _judged(learned) if before is None or task.recipe.trains else _in_context(task, before)
     read += 0 if before is None else _tried_tokens(task, before)
     read += sum(sum(one.lengths(task)) for one in retention.tasks.values()) * (2 if asks_base else 1)
     if asks_base:
         base = base_work(task)
         read, written = read + base.read_tokens, written + base.written_tokens
-    longer = 0 if before is None or task.recipe.trains else round(before.most)
-    asked = _asked_at_once(learned, longer, asks_base=asks_base)
+    longer = 0 if before is None or task.recipe.trains else round(before.tokens(before.longest))
+    asked = _asked_at_once(learned, longer)
     work = training_work(learned) if task.recipe.trains else Work(kind="none")
     return replace(
         work,
@@ -64,7 +66,7 @@ def counted(task: Task, retention: Retention, *, asks_base: bool, shown: Task | 
 def base_work(task: Task) -> Work:
     """That of asking the model as it is."""
     rows = round(sum(len(task.splits[name].rows) * _question_tokens(task, name) for name in ("test", *task.data.domains)))
-    read, written = _written(task, task.recipe.evaluate.max_new_tokens)
+    read, written = _written(task, _untrained_answer_tokens(task, in_context=False))
     return Work(
         kind="none",
         read_tokens=(rows if has_answer(task.recipe, task.kind) else 0) + read,
@@ -77,11 +79,10 @@ def _kind(task: Task, num_trained: int) -> Kind:
     return "full" if num_trained > 0.5 * task.model.facts.num_parameters else "adapter"
 
 
-def _asked_at_once(task: Task, longer: int, *, asks_base: bool) -> int:
+def _asked_at_once(task: Task, longer: int) -> int:
     """The most tokens that are read at a time, as far as there are so many. `longer`: tokens that stand before each row."""
     lengths = [_cut(task, length, longer) for split in task.splits.values() for length in sizes(split.rows)]
-    has_choices = task.model.facts.has_lm_head and isinstance(task.objective, HeadObjective) and (asks_base or not task.recipe.trains)
-    return min(sum(lengths), max(_AT_ONCE if has_choices else task.micro_batch_tokens, *lengths))
+    return min(sum(lengths), max(at_once(task.micro_batch_tokens, longer), *lengths))
 
 
 def _cut(task: Task, length: int, longer: int) -> int:
@@ -143,7 +144,19 @@ def _largest_step(lengths: Sequence[int], num_examples: int, virtual: int) -> in
 
 
 def _judged_tokens(task: Task) -> int:
-    return sum(sum(sizes(task.splits[name].rows)) for name in ("test", *task.data.domains))
+    """What the rows of a causal model begin with in common is read once, and not counted."""
+    shared = 0 if isinstance(task.objective, HeadObjective) else _shared_tokens(task)
+    return sum(sum(sizes(rows)) - shared * len(rows) for rows in (task.splits[name].rows for name in ("test", *task.data.domains)))
+
+
+def _shared_tokens(task: Task) -> int:
+    """With how many equal tokens all questions begin that a causal model is asked: what opens a conversation."""
+    facts, split = task.model.facts, task.splits["test"] if len(task.splits["test"].examples) else task.splits["train"]
+    if not facts.has_lm_head or not facts.is_causal or task.forward.paths.attention != "packed":
+        return 0
+    prompts = task.encoder.prompts(split.examples[:_ASKED])
+    shared = num_shared(min(prompts), max(prompts))  # in order, what the first and the last share, all share
+    return shared if shared >= LEAST_SHARED_TOKENS else 0
 
 
 def _num_judged(task: Task) -> int:
@@ -167,18 +180,26 @@ def _answer_tokens(task: Task) -> int:
     return min(task.recipe.evaluate.max_new_tokens, round(facts.num_scored_tokens / max(1, rows)))
 
 
+def _untrained_answer_tokens(task: Task, *, in_context: bool) -> int:
+    """Of an answer of the model as it is, as a probe found it; as long as it may be where none did."""
+    asked = task if in_context else replace(task, recipe=task.recipe.model_copy(update={"context": None}))
+    found = kept(asked, "write")
+    return task.recipe.evaluate.max_new_tokens if found is None or found.answer_tokens is None else math.ceil(found.answer_tokens)
+
+
 def _written(task: Task, answer_tokens: int) -> tuple[int, int]:
-    """Tokens of the prompts that are answered in the model's own words, and of the answers."""
+    """Tokens of the prompts that are answered in the model's own words, but for what all begin with, and of the answers."""
     if task.kind == "language_modelling":
         written = task.recipe.evaluate.max_new_tokens * (task.recipe.evaluate.continuations + len(task.recipe.evaluate.prompts))
         return 0, written
     if task.kind != "generation":
         return 0, 0
     read = written = 0
+    shared = _shared_tokens(task)
     for name in ("test", *task.data.domains):
         rows = task.splits[name].rows
         asked = rows_to_answer(task, task.splits[name].examples)
-        mean = sum(sizes(rows)) / max(1, len(rows))
+        mean = sum(sizes(rows)) / max(1, len(rows)) - shared
         read, written = read + round(len(asked) * max(0.0, mean - _answer_tokens(task))), written + len(asked) * answer_tokens
     return read, written + len(task.recipe.evaluate.prompts) * task.recipe.evaluate.max_new_tokens
 
@@ -192,54 +213,17 @@ def _kept_tokens(task: Task, longer: int) -> int:
     return min(_AT_ONCE, len(rows_to_answer(task, task.splits["test"].examples)) * longest)
 
 
-@dataclass(frozen=True, slots=True)
-class _Before:
-    """What stands before a question, in tokens."""
-
-    strategy: Strategy
-    example: float
-    """An example is as long as a training row."""
-    passage: float
-    unmade_characters: int
-    """Of the documents that an index has to be made of."""
-
-    def tokens(self, variant: Variant) -> float:
-        """Of one way to ask."""
-        return variant.num_shots * self.example + variant.num_passages * self.passage
-
-    @property
-    def most(self) -> float:
-        """Of the longest way to ask."""
-        return max(map(self.tokens, self.strategy.variants()))
-
-    @property
-    def is_shared(self) -> bool:
-        """Whether the same stands before all questions."""
-        return (
-            not any(variant.num_passages for variant in self.strategy.variants()) and getattr(self.strategy, "choose_by", "") != "nearest"
-        )
-
-
-def _before(task: Task) -> _Before:
-    strategy = strategy_of(task.recipe)
-    documents, has_passages = documents_of(strategy), any(variant.num_passages for variant in strategy.variants())
-    passage = passage_tokens(strategy, documents, task.encoder.tokenizer) if has_passages else 0.0
-    return _Before(strategy, _question_tokens(task, "train"), passage, unmade_characters(strategy, documents))
-
-
-def _in_context(task: Task, before: _Before) -> tuple[int, int]:
-    """Tokens of the test rows, read and written with something in the context: of ways to ask that are still to be chosen among in the longest, as more examples and passages mostly help."""
-    variants = before.strategy.variants()
-    question = _question_tokens(task, "test")
-    shown = max(_read_with(task, before, variant, _num_judged(task), question) for variant in variants)
-    most = task.recipe.evaluate.max_new_tokens
-    answer = _answer_tokens(task) if any(variant.num_shots for variant in variants) else most
+def _in_context(task: Task, before: StandIns) -> tuple[int, int]:
+    """Tokens of the test rows, read and written with something in the context: where it is not known which way to ask is chosen, in the longest, as more examples and passages mostly help."""
+    variant, question = before.longest, _question_tokens(task, "test")
+    shown = _read_with(task, before, variant, _num_judged(task), question)
+    answer = _untrained_answer_tokens(task, in_context=True)
     read, written = _written(task, answer)
-    longer = 0.0 if before.is_shared else before.most * written / max(1, answer)
+    longer = max(0.0, before.tokens(variant) - max(0, before.shared(variant) - _shared_tokens(task))) * written / max(1, answer)
     return round(shown + read + longer), written
 
 
-def _tried_tokens(task: Task, before: _Before) -> int:
+def _tried_tokens(task: Task, before: StandIns) -> int:
     """Of the validation rows, in each way to ask that is tried."""
     variants = before.strategy.variants()
     num_rows = min(before.strategy.validation_rows, len(task.splits["validation"].examples)) if len(variants) > 1 else 0
@@ -249,19 +233,20 @@ def _tried_tokens(task: Task, before: _Before) -> int:
     return round(sum(_read_with(task, before, variant, num_rows, question) for variant in variants))
 
 
-def _read_with(task: Task, before: _Before, variant: Variant, num_rows: int, question: float) -> float:
-    """Tokens of so many questions of so many tokens with what stands before them; examples that are the same for all are read once a batch where labels are chosen among."""
-    longer = before.tokens(variant)
-    if before.is_shared and isinstance(task.objective, HeadObjective):
-        return num_rows * question * (1 + longer * _per_key(task)) + longer * max(1.0, num_rows * question / _AT_ONCE)
-    return num_rows * min(task.encoder.max_length, question + longer)
+def _read_with(task: Task, before: StandIns, variant: Variant, num_rows: int, question: float) -> float:
+    """Tokens of so many questions of so many tokens with what stands before them; what is the same for all is read once a batch, and attended by each."""
+    shared = max(0, before.shared(variant) - _shared_tokens(task))  # beside what all questions begin with anyway
+    own = min(task.encoder.max_length, question + max(0.0, before.tokens(variant) - shared))
+    batch = at_once(task.micro_batch_tokens, before.shared(variant))
+    return num_rows * own * (1 + shared * _per_key(task)) + shared * max(1.0, num_rows * own / batch)
 
 
 def _question_tokens(task: Task, split: str) -> float:
-    """Of a row as the untrained model is asked: where it chooses among labels, they follow a question, which a head does not need."""
+    """Of a row as the untrained model is asked, but for what all begin with: where it chooses among labels, they follow a question, which a head does not need."""
     if isinstance(task.objective, HeadObjective) and task.model.facts.has_lm_head and not task.model.facts.is_encoder_decoder:
-        return _mean([len(prompt) for prompt in task.encoder.prompts(task.splits[split].examples[:_ASKED])])
-    return _mean(sizes(task.splits[split].rows))
+        return _mean([len(prompt) for prompt in task.encoder.prompts(task.splits[split].examples[:_ASKED])]) - _shared_tokens(task)
+    shared = 0 if isinstance(task.objective, HeadObjective) else _shared_tokens(task)
+    return max(0.0, _mean(sizes(task.splits[split].rows)) - shared)
 
 
 def _per_key(task: Task) -> float:

@@ -78,6 +78,10 @@ class Batch:
     rows: tuple[Row, ...]
     facts: ModelFacts
 
+    def by_answer(self, values_N: Tensor) -> Tensor:
+        """Values of the targets, summed over those of each answer, (A,)."""
+        return values_N.new_zeros(len(self.rows_A)).index_add(0, self.answers_N, values_N)
+
     def split(self) -> tuple[Batch, Batch]:
         """Two halves by rows, for when memory runs out. Raises ValueError for a single row."""
         if len(self.rows) < 2:

@@ -7,6 +7,7 @@ choices, stand in the stream once; the last token of a choice, which nothing fol
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,10 +17,13 @@ from tunesmith.engine.forward import PackedForward
 from tunesmith.engine.likelihood import with_likeliest
 from tunesmith.engine.tree import LEAST_SHARED_TOKENS, Tree, num_shared
 
-__all__ = ["Question", "Scored", "score", "score_greedily"]
+__all__ = ["Question", "Scored", "at_once", "score", "score_greedily", "score_rows"]
 
 _HERE = Origin("score", 1)
 _NEVER = 10**9
+_PER_SHARED, _MOST_AT_ONCE = 8, 8192
+"""Sequences that all begin with the same tokens are read so many times as many at a time, up to a number: each batch reads that beginning anew. Measured on two cores with a model of 135 million
+parameters: 2,048 tokens at a time are read a sixth faster than 8,192."""
 
 Progress = Callable[[int], None]
 
@@ -58,7 +62,7 @@ def score(
     """The log-likelihood of each choice after its prompt, nats, a sum over the choice's tokens.
 
     Args:
-        micro_batch_tokens: distinct tokens computed at a time, each common beginning counted once.
+        micro_batch_tokens: distinct tokens computed at a time, each common beginning counted once; more where that is long (`at_once`).
         progress: called with the number of questions done.
     Raises: ValueError, where a prompt or a choice is empty.
     """
@@ -84,6 +88,79 @@ def score_greedily(
     return scores
 
 
+def at_once(micro_batch_tokens: int, num_shared_tokens: int) -> int:
+    """Distinct tokens that are computed at a time of sequences which all begin with so many in common: `micro_batch_tokens`, and more where these are many."""
+    return max(micro_batch_tokens, min(_MOST_AT_ONCE, _PER_SHARED * num_shared_tokens))
+
+
+def score_rows(
+    forward: PackedForward, rows: Sequence[Row], *, micro_batch_tokens: int = 8192, progress: Progress | None = None
+) -> list[float]:
+    """The log-likelihood of what each row scores, nats, a weighted sum over its targets: as a row alone has it, but that rows which begin alike are laid out as a tree.
+
+    Args:
+        forward: a causal model whose attention is packed.
+        rows: of one segment each, without a source.
+        micro_batch_tokens: as of `score`.
+        progress: called with the number of rows done.
+    """
+    scores, done, was_training = [0.0] * len(rows), 0, forward.training
+    forward.eval()
+    try:
+        for group in _alike(rows, micro_batch_tokens):
+            batch = collate([_tree_of([rows[index] for index in group])], forward.facts).to(forward.device)
+            with torch.no_grad():
+                found_N = forward.logprobs(batch, with_entropy=False)[0].double() * batch.weights_N
+            for index, nats in zip(group, batch.by_answer(found_N).tolist(), strict=True):
+                scores[index] = nats
+            done += len(group)
+            if progress is not None:
+                progress(done)
+    finally:
+        forward.train(was_training)
+    return scores
+
+
+def _alike(rows: Sequence[Row], budget: int) -> Iterator[list[int]]:
+    """Numbers of rows in the order of their tokens, as many at a time as fit the budget."""
+    keys = [np.array(row.segments[0].tokens, dtype=">u4").tobytes() for row in rows]  # big-endian: in the order of the numbers
+    budget = at_once(budget, _common(min(keys), max(keys))) if keys else budget  # in order, what the first and the last share, all share
+    group, used, last = list[int](), 0, b""
+    for index in sorted(range(len(keys)), key=keys.__getitem__):
+        own, length = keys[index], len(keys[index]) // 4
+        shared = _common(last, own) if group else 0
+        new = length - (shared if shared >= LEAST_SHARED_TOKENS else 0)
+        if group and used + new > budget:
+            yield group
+            group, used, new = [], 0, length
+        group.append(index)
+        used, last = used + new, own
+    if group:
+        yield group
+
+
+def _common(a: bytes, b: bytes) -> int:
+    """With how many equal tokens two keys begin."""
+    size = min(len(a), len(b))
+    if a[:size] == b[:size]:
+        return size // 4
+    differ = np.frombuffer(a, dtype=">u4", count=size // 4) != np.frombuffer(b, dtype=">u4", count=size // 4)
+    return int(differ.argmax())
+
+
+def _tree_of(group: Sequence[Row]) -> Row:
+    """One row of all of a group, which stand in the order of their tokens; the last token of each, which nothing follows, is not read."""
+    tree = Tree([row.segments[0].tokens[:-1] or row.segments[0].tokens for row in group])
+    positions, labels, weights, answers = list[int](), list[int](), list[float](), list[int]()
+    for index, (row, places) in enumerate(zip(group, tree.places, strict=True)):
+        positions += [places[place] for place in row.targets.positions]
+        labels += row.targets.labels
+        weights += row.targets.weights
+        answers += [index] * len(row.targets.labels)
+    targets = Targets(tuple(positions), tuple(labels), tuple(weights), tuple(answers))
+    return Row(tuple(tree.segments), _HERE, targets, answers=(0,) * len(group))
+
+
 def _read(
     forward: PackedForward,
     questions: Sequence[Question],
@@ -104,7 +181,8 @@ def _read(
     forward.eval()
     try:
         least = LEAST_SHARED_TOKENS if forward.paths.attention == "packed" else _NEVER  # padded rows would repeat what they share
-        for group in _groups(sequences, micro_batch_tokens, least):
+        begin = [min(one.tokens for one in sequences), max(one.tokens for one in sequences)] if sequences and least != _NEVER else [(), ()]
+        for group in _groups(sequences, at_once(micro_batch_tokens, num_shared(*begin)), least):
             batch = collate([_row(group, least)], forward.facts).to(forward.device)
             with torch.no_grad():
                 said = [found_N.double().cpu() for found_N in ask(batch)]
