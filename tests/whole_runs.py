@@ -13,12 +13,13 @@ _DRAWS = 400
 
 @pytest.fixture(scope="module", autouse=True)
 def quick_runs() -> Iterator[None]:
-    """Intervals come from fewer draws, and the machine's rate is measured once a module."""
-    from tunesmith.app import plan
+    """Intervals come from fewer draws, what is run is probed for a moment, and the machine's rate is measured once a module."""
+    from tunesmith.app import plan, probe
     from tunesmith.core import statistics
 
     draws = statistics.drawn_rows
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(statistics, "drawn_rows", lambda rows, groups, resamples, seed: draws(rows, groups, min(resamples, _DRAWS), seed))
+        patch.setattr(probe, "_SECONDS", 0.02)
         patch.setattr(plan, "matmul_flops_per_second", functools.cache(plan.matmul_flops_per_second))
         yield

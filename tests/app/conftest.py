@@ -12,17 +12,10 @@ import transformers
 from remote_model import served
 from whole_runs import quick_runs
 
-from tunesmith.app import probe
 from tunesmith.core import endpoint
 from tunesmith.core.fetch import IndexSettings
 
 __all__ = ["quick_runs"]
-
-
-@pytest.fixture(autouse=True)
-def _short_probe(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Comparisons probe what they run: of tiny models for a moment."""
-    monkeypatch.setattr(probe, "_SECONDS", 0.02)
 
 
 CHATML = (

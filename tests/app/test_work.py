@@ -14,6 +14,7 @@ from tunesmith.app.retention import Retention
 from tunesmith.app.stand_ins import StandIns
 from tunesmith.app.task import Task, prepare
 from tunesmith.app.work import _per_key, base_work, counted
+from tunesmith.core.errors import DiskFull
 from tunesmith.core.events import silence
 from tunesmith.engine.tree import num_shared
 
@@ -82,3 +83,41 @@ def test_passages_are_counted_with_the_words_around_them(decoder_folder: Path, p
     one, two = (stand_ins.tokens(variant) for variant in stand_ins.strategy.variants())
     assert two > one > two / 2
     assert stand_ins.unmade_characters == 18 * 40
+
+
+def test_a_single_question_is_read_though_it_begins_like_itself(decoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:
+    recipe = arm_recipe(classifier(decoder_folder, reviews_csv, tmp_path / "out", objective="classify"), "one", ["data.limit.test=1"])
+    task = prepare(recipe, silence)
+    assert base_work(task).read_tokens == len(task.encoder.prompts(task.splits["test"].examples)[0])
+
+
+def test_raw_texts_begin_with_nothing_in_common(decoder_folder: Path, tmp_path: Path) -> None:
+    lines = [
+        f"the cat is on the mat very good the dog was {noun} {mood}"
+        for noun in ("cat", "dog", "mat", "film")
+        for mood in ("good", "bad", "yes", "no")
+    ]
+    (tmp_path / "texts.txt").write_text("\n\n".join(lines), encoding="utf-8")
+    task = prepare(writer(decoder_folder, tmp_path / "texts.txt", tmp_path / "out", evaluate={"prompts": []}), silence)
+    assert base_work(task).read_tokens == sum(row.num_tokens for row in task.splits["test"].rows)
+
+
+def test_examples_beside_documents_are_those_of_the_rows(decoder_folder: Path, pairs_csv: Path, tmp_path: Path) -> None:
+    (tmp_path / "documents").mkdir()
+    (tmp_path / "documents" / "a.txt").write_text("the cat is good . " * 40, encoding="utf-8")
+    data = {"train": str(pairs_csv), "documents": str(tmp_path / "documents")}
+    recipe = writer(decoder_folder, pairs_csv, tmp_path / "out", context={"name": "few_shot", "shots": [2]})
+    task = prepare(recipe.model_copy(update={"data": recipe.data.model_copy(update=data)}), silence)
+    stand_ins = StandIns.of(task)
+    assert stand_ins.tokens(stand_ins.longest) > 0
+
+
+def test_a_way_to_ask_that_cannot_be_kept_costs_a_prediction_and_no_run(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    few = replace(task, recipe=arm_recipe(task.recipe, "few", ["method=none", "context=few_shot"]))
+
+    def full(*_: object, **__: object) -> None:
+        raise DiskFull("no space")
+
+    monkeypatch.setattr("tunesmith.app.known_ways.write_json", full)
+    remember_way(few, StandIns.of(few).strategy.variants()[0])
+    assert len(StandIns.of(few).ways) == 4

@@ -1,7 +1,5 @@
 """Judged answers: the documented shapes of TRL, OpenAI, LLaMA-Factory and hh-rlhf."""
 
-import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -151,11 +149,30 @@ def test_what_cannot_be_right_is_refused_with_its_row(record: dict[str, Any], sa
     assert "list:1" in str(caught.value)
 
 
-def test_no_objective_learns_from_preferences_yet(tmp_path: Path) -> None:
-    from tunesmith.app.task import choose_objective
+@pytest.mark.parametrize(
+    ("record", "name"),
+    [
+        ({"prompt": "Sky?", "chosen": "Blue.", "rejected": "Green."}, "dpo"),
+        ({"prompt": "Sky?", "completion": "Blue.", "label": True}, "kto"),
+        ({"prompt": "Sky?", "answers": [{"answer": "Blue.", "rank": 1}, {"answer": "Green.", "rank": 2}]}, "reward"),
+    ],
+)
+def test_judged_answers_have_an_objective(record: dict[str, Any], name: str) -> None:
+    from tunesmith.app.chosen_objective import choose_objective
+
+    assert choose_objective(None, read([record]).examples)[0] == name
+
+
+def test_steps_of_answers_have_none_yet() -> None:
+    from tunesmith.app.chosen_objective import choose_objective
     from tunesmith.core.errors import ObjectiveError
 
-    file = tmp_path / "a.jsonl"
-    file.write_text(json.dumps({"prompt": "Sky?", "chosen": "Blue.", "rejected": "Green."}), encoding="utf-8")
-    with pytest.raises(ObjectiveError, match="gives Preference. No objective learns from those yet"):
-        choose_objective(None, read(file).examples)
+    with pytest.raises(ObjectiveError, match="gives Stepwise. No objective learns from those yet"):
+        choose_objective(None, read([{"prompt": "2 + 2?", "completions": ["4", "5"], "labels": [True, False]}]).examples)
+
+
+def test_a_margin_says_by_how_much_an_answer_is_liked_better() -> None:
+    record = {"prompt": "Sky?", "chosen": "Blue.", "rejected": "Green."}
+    assert [one(record | {"margin": value})[0].margin for value in (2, 0.5, None)] == [2.0, 0.5, None]
+    with pytest.raises(DataError, match='list:1: the column "margin" holds .*much.*, expected a number'):
+        read([record | {"margin": "much"}])

@@ -11,7 +11,7 @@ from tunesmith.core.batch import Batch
 from tunesmith.core.types import Origin, Row, Segment, Targets
 from tunesmith.engine.forward import PackedForward
 from tunesmith.engine.probe import probe
-from tunesmith.engine.scoring import Question, score, score_greedily, score_rows
+from tunesmith.engine.scoring import Question, at_once, score, score_greedily, score_rows
 
 
 def _questions() -> list[Question]:
@@ -151,3 +151,20 @@ def test_what_rows_begin_with_is_computed_once(monkeypatch: pytest.MonkeyPatch) 
     begin = tuple(range(5, 35))
     score_rows(forward, [Row((Segment((*begin, 40 + i, 50, 51)),), Origin("x", i), Targets((31,), (51,), (1.0,), (0,))) for i in range(4)])
     assert sizes == [30 + 4 * 2]
+
+
+def test_rows_that_are_alike_do_not_score_more_at_a_time_than_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = make("llama")
+    facts = facts_of("llama", model)
+    forward = PackedForward(model, {}, facts, probe(model, facts)).eval()
+    sizes, plain = list[int](), forward.logprobs
+
+    def counted(batch: Batch, *, with_entropy: bool = True) -> tuple[torch.Tensor, torch.Tensor]:
+        sizes.append(len(batch.labels_N))
+        return plain(batch, with_entropy=with_entropy)
+
+    monkeypatch.setattr(forward, "logprobs", counted)
+    row = Row((Segment((5, 6, 7, 8, 9)),), Origin("x", 1), Targets((1, 2, 3), (7, 8, 9), (1.0,) * 3, (0,) * 3))
+    found = score_rows(forward, [row] * 20, micro_batch_tokens=12)
+    assert max(sizes) <= at_once(12, 5) < 60 == sum(sizes)
+    assert found == pytest.approx([found[0]] * 20, abs=1e-5)

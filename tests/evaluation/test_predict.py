@@ -77,6 +77,12 @@ def test_answers_out_of_order_are_put_in_row_order() -> None:
         assert one.tolist() == other.tolist()
 
 
+def test_a_row_with_several_answers_is_one_part() -> None:
+    batch = collate((replace(row(3, 9), answers=(0, 0)), row(0, 9)), FACTS)
+    found = parted(torch.arange(6.0).reshape(3, 2), batch, "answer")
+    assert [one.tolist() for one in found] == [[[0.0, 1.0], [2.0, 3.0]], [[4.0, 5.0]]]
+
+
 def test_a_head_that_is_read_at_every_target_is_parted_by_rows() -> None:
     batch = collate((row(3, 9, 9), row(0, 9)), FACTS)
     found = parted(torch.arange(6.0).reshape(3, 2), batch, "target")
@@ -84,8 +90,8 @@ def test_a_head_that_is_read_at_every_target_is_parted_by_rows() -> None:
 
 
 def test_what_cannot_be_read_off_a_head_is_refused() -> None:
-    with pytest.raises(ValueError, match="exactly one answer"):
-        hear_head(Known(), batches((replace(row(1, 2), answers=(0, 0)),)), "label")
+    with pytest.raises(ValueError, match="needs one in every row"):
+        hear_head(Known(), batches((replace(row(1, 2), answers=()),)), "label")
     with pytest.raises(Diverged):
         hear_head(Known(float("nan")), batches((row(1, 2),)), "label")
 

@@ -104,7 +104,9 @@ def test_the_head_has_an_output_a_class_and_one_class_is_refused() -> None:
 def test_every_objective_keeps_the_contract(name: str) -> None:
     objective = registry.create("objective", name)
     assert objective.accepts
-    assert objective.fills <= {"nll", "masked", *(field.name for field in fields(Output))}
+    assert objective.fills <= {"nll", "masked", "reward", *(field.name for field in fields(Output))}
     assert registry.create("metric", objective.headline).needs in objective.fills
-    assert objective.uses_lm_head == objective.fills.issubset({"text", "nll", "masked"})
+    assert objective.uses_lm_head == (
+        objective.fills.issubset({"text", "nll", "masked"}) or objective.fills in ({"text", "scores"}, {"text", "liked"})
+    )
     assert isinstance(objective, HeadObjective) == (not objective.uses_lm_head)

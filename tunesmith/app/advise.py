@@ -80,6 +80,7 @@ def advise(recipe: Recipe, *, want: Want | None = None, probes: bool = True, pro
         arms, left_out = _applying(recipe, task)
     if probes:
         _probe(arms, limits, say)
+        arms = {name: _arm(arm.task) for name, arm in arms.items()}  # by what the probe showed of answers
     predicted = _predicted(arms, task, limits)
     measured = measured_before(task.kind)
     reasons = {

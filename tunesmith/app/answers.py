@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from tunesmith.core.types import Example, Labelled, MultiLabelled, Origin, Output, Rated, SpanQuestion, Tagged
+from tunesmith.app.learned import writes
+from tunesmith.core.types import Example, Labelled, Message, MultiLabelled, Origin, Output, Ranked, Rated, SpanQuestion, Tagged
 
 __all__ = ["added_columns", "added_values", "asked", "said"]
 
@@ -21,6 +22,8 @@ def asked(kind: str, given: Any, origin: Origin) -> Example:
         return Rated(text, None, origin, pair)
     if kind == "multi_label":
         return MultiLabelled(text, None, origin, pair)
+    if kind == "reward_model":
+        return Ranked((Message("user", text),), (pair or "",), (1,), origin)
     return Labelled(text, None, origin, pair)
 
 
@@ -30,6 +33,8 @@ def said(kind: str, output: Output, labels: Sequence[str]) -> dict[str, Any]:
         return {"value": output.number}
     if kind == "span_qa":
         return {"answer": output.span}
+    if kind == "reward_model":
+        return {"reward": (output.scores or (None,))[0]}
     if kind == "token_classification":
         return {"tags": list(output.tags or ())}
     probabilities = {"probabilities": dict(zip(labels, output.probabilities, strict=True))} if labels else {}
@@ -47,12 +52,13 @@ def added_columns(kind: str, labels: Sequence[str]) -> list[str]:
         "regression": ["predicted_value"],
         "token_classification": ["predicted_tags"],
         "span_qa": ["predicted_answer"],
+        "reward_model": ["predicted_reward"],
     }.get(kind, ["completion"])
 
 
 def added_values(kind: str, output: Output, labels: Sequence[str]) -> list[Any]:
     """In the order of `added_columns`."""
-    if kind in ("generation", "language_modelling"):
+    if writes(kind):
         return [output.text]
     first, *more = said(kind, output, labels).values()
     return [first, *(round(p, _PROBABILITY_DIGITS) for probabilities in more for p in probabilities.values())]

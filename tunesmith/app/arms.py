@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from tunesmith.app.anchor import anchored_change
+from tunesmith.app.chosen_objective import choose_objective, kind_of
 from tunesmith.app.dataset import PreparedData, prepare_data
 from tunesmith.app.fitting import is_per_token, make_metrics, measured_metrics
 from tunesmith.app.measurable import has_answer
-from tunesmith.app.task import choose_objective, kind_of
 from tunesmith.core import registry
 from tunesmith.core.errors import DataError, RecipeError, RunError, did_you_mean
 from tunesmith.core.examples import Conversation
@@ -150,10 +150,12 @@ def _check(recipe: Recipe, data: PreparedData, arms: Arms) -> None:
     first_name, first = next(iter(found.items()))
     for name, one in found.items():
         if recipes[name].trains and recipes[name].context is not None and one.kind != "generation":
-            raise _wrong(
-                recipe,
-                f"{name}: the head of {one.objective} reads the text alone, without a context. Learn the labels as answers: objective=sft.",
+            why = (
+                f"{one.objective} learns from judged answers"
+                if one.kind == "preference"
+                else f"the head of {one.objective} reads the text alone"
             )
+            raise _wrong(recipe, f"{name}: {why}, without a context. Learn the labels or answers as such: objective=sft.")
         for what, own, other in (
             ("the objective", one.objective, first.objective),
             ("the metric that decides", (one.metric, one.options), (first.metric, first.options)),

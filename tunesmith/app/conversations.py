@@ -9,7 +9,7 @@ import numpy as np
 from tunesmith.app.dataset import prepare_data
 from tunesmith.app.interruption import Interruption
 from tunesmith.app.judging import EncodedSplit, score
-from tunesmith.app.learned import learned, require_language_model, require_trained
+from tunesmith.app.learned import answers, learned, require_language_model, require_trained
 from tunesmith.app.tuned import Tuned, load_tuned, load_untuned, saved_model
 from tunesmith.core import registry
 from tunesmith.core.errors import UsageError
@@ -84,7 +84,7 @@ def measure_conversations(
     known = learned(run)
     require_language_model(known.kind)
     require_trained(known, run.id)
-    if known.kind != "generation":
+    if not answers(known.kind):
         raise UsageError(f"{run.path}: a run of {known.kind.replace('_', ' ')} learned texts, not answers: it holds no conversation.")
     if not 0 < facts <= MOST_FACTS:
         raise UsageError(f"facts: found {facts}, expected 1 to {MOST_FACTS}: there are no more different ones.")

@@ -12,6 +12,7 @@ import torch
 from tunesmith.app.copied import copied
 from tunesmith.app.judged import Judgement, beginning
 from tunesmith.app.judging import EncodedSplit
+from tunesmith.app.learned import writes
 from tunesmith.app.machine import machine_facts, peak_memory_bytes, versions
 from tunesmith.app.measurable import Measurable
 from tunesmith.app.measured import measured, measured_tasks, pick
@@ -145,7 +146,9 @@ def _reliability(task: Measurable, test: EncodedSplit, base: Judgement, tuned: J
 
 def _changed(task: Measurable, base: Judgement, tuned: Judgement) -> dict[str, Any] | None:
     test, before, after = task.splits["test"], base.outputs.get("test"), tuned.outputs["test"]
-    if not before or not after or task.kind == "language_modelling":  # a text goes on in many ways: none is better for being like its own
+    if (
+        not before or not after or task.kind in ("language_modelling", "preference")
+    ):  # a text goes on in many ways: none is better for being like its own
         return None
     rows = [i for i, output in enumerate(after) if output.label is not None or output.text is not None]
     if not rows:
@@ -158,7 +161,7 @@ def _samples(task: Measurable, base: Judgement, tuned: Judgement) -> list[dict[s
         {"prompt": prompt, "reference": None, "base": before, "tuned": after}
         for prompt, before, after in zip(task.recipe.evaluate.prompts, base.answers, tuned.answers, strict=False)
     ]
-    if task.kind not in ("generation", "language_modelling") or not base.outputs.get("test"):
+    if not writes(task.kind) or not base.outputs.get("test"):
         return samples
     test, before, after = task.splits["test"], base.outputs["test"], tuned.outputs["test"]
     for index in _shown(test.examples, after)[: task.recipe.evaluate.samples]:

@@ -24,6 +24,11 @@ def fitting_metrics(objective: Objective, examples: Sequence[Example], *, is_mix
     chose is a label. Names of classes mean something within one set only, those of choices nothing at all: there accuracy is what remains. Where open
     answers and chosen ones stand together, only the likelihood of the right answers can be told of all.
     """
+    if "text" in objective.fills and (
+        judged := objective.fills & {"scores", "liked"}
+    ):  # an answer that is liked need not be like another that is
+        free = [name for name in metrics_for({"text"}) if not getattr(registry.load("metric", name), "reads_reference", True)]
+        return _first(objective.headline, [*metrics_for(judged), *free])
     closed = {Choice, Labelled} if is_mixed and "label" not in objective.fills else {Choice}
     kinds = {type(examples[0])} if isinstance(examples, StoredExamples) else {type(example) for example in examples}
     if not kinds & closed:

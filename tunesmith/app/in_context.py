@@ -37,6 +37,7 @@ __all__ = [
     "judge_in_context",
     "num_short",
     "pool_of",
+    "rows_of",
     "shown_in",
     "worded",
 ]
@@ -203,13 +204,13 @@ def judge_in_context(chosen: InContext, say: Say) -> Judgement:
     return judge(shown, say, asked=lambda prompts: shots.put(prompts, shown.encoder).examples)
 
 
-def _rows(task: Measurable) -> Sequence[Example]:
+def rows_of(task: Measurable) -> Sequence[Example]:
     """The training rows, also where documents are learned in their place."""
     return task.splits["train"].examples if task.recipe.data.documents is None else task.data.rows
 
 
 def _pool_examples(task: Measurable, strategy: Strategy) -> list[Example]:
-    train = _rows(task)
+    train = rows_of(task)
     count = min(strategy.pool_rows, len(train))
     if not count:
         return []
@@ -322,7 +323,7 @@ def _room(task: Task) -> int:
     tokenizer, encoder = task.model.tokenizer, task.encoder
     if task.kind == "classification":
         return answer_room(encoder, longest_of(tokenizer, label_texts(task.recipe, task.encoder.labels)))
-    rows = _first(_rows(task), _MOST_ROWS)
+    rows = _first(rows_of(task), _MOST_ROWS)
     answers = [text for example in rows for text in encoder.choices(example) or (encoder.reference(example),)]
     written = task.recipe.evaluate.max_new_tokens if rows_to_answer(task, rows[:1]) else 0
     return answer_room(encoder, max(longest_of(tokenizer, answers) + _TEMPLATE_TOKENS, written))

@@ -7,6 +7,7 @@ from typing import Any
 from tunesmith.app.interruption import Interruption
 from tunesmith.app.judged import Judgement
 from tunesmith.app.judges import judge_named
+from tunesmith.app.learned import answers
 from tunesmith.app.measurable import Measurable
 from tunesmith.app.pairwise import Judged, agreement_file, document, judge_pairs
 from tunesmith.app.predictions import read_predictions
@@ -24,7 +25,7 @@ NAMED: Mapping[Verdict, str] = {"first": "base", "second": "tuned", "tie": "tie"
 
 def require_answers(task: Measurable) -> None:
     """Raises: RecipeError, where the recipe has a judge, and its model gives no answers that could be compared."""
-    if task.recipe.evaluate.judge and task.kind != "generation":
+    if task.recipe.evaluate.judge and not answers(task.kind):
         raise RecipeError(
             f"{task.recipe.name}: evaluate.judge: compares written answers, and the objective {task.objective_name} gives none. Leave it out."
         )

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.app.earlier import earlier_heads
-from tunesmith.app.judging import EncodedSplit, choose, read_head, score, write_answers, zero_shot
-from tunesmith.app.learned import writes
+from tunesmith.app.judging import EncodedSplit, choose, like_answers, read_head, score, write_answers, zero_shot
+from tunesmith.app.learned import answers, writes
 from tunesmith.app.task import Say, Task, label_texts, rows_to_answer
 from tunesmith.core.events import Progress
 from tunesmith.core.files import write_json
@@ -97,8 +97,9 @@ def _outputs(task: Task, name: str, split: EncodedSplit, say: Say) -> tuple[list
         return [], 0
     if isinstance(task.objective, HeadObjective):
         return read_head(task, task.objective, split.examples, split.rows, split.owners, _tick(say, name, len(split.rows))), 0
-    outputs, num_cut = score(task, split, _tick(say, name, len(split.rows))), 0
-    if task.kind == "generation":
+    tick = _tick(say, name, len(split.rows))
+    outputs, num_cut = like_answers(task, task.objective, split, tick) if task.kind == "preference" else score(task, split, tick), 0
+    if answers(task.kind):
         closed = [row for row, example in enumerate(split.examples) if task.encoder.choices(example)]
         said = choose(task, [split.examples[row] for row in closed], _tick(say, f"{name}, choices", len(closed)))
         for row, choice in zip(closed, said, strict=True):

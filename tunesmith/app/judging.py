@@ -25,7 +25,19 @@ from tunesmith.evaluation.predict import (
     zero_shot_by_similarity,
 )
 
-__all__ = ["EncodedSplit", "Speaker", "Written", "choose", "embed", "read_head", "score", "write_answers", "write_answers_to", "zero_shot"]
+__all__ = [
+    "EncodedSplit",
+    "Speaker",
+    "Written",
+    "choose",
+    "embed",
+    "like_answers",
+    "read_head",
+    "score",
+    "write_answers",
+    "write_answers_to",
+    "zero_shot",
+]
 
 Tick = Callable[[int], None]
 WITHOUT_CONTENT = ("N/A", "[MASK]", "")
@@ -140,6 +152,23 @@ def _scored_alike(speaker: Speaker, rows: Sequence[Row], tick: Tick) -> Iterator
 
 def _num_bytes(speaker: Speaker, row: Row) -> int:
     return len(speaker.encoder.decode(row.targets.labels).encode("utf-8"))
+
+
+def like_answers(speaker: Speaker, objective: Any, split: EncodedSplit, tick: Tick = lambda done: None) -> list[Output]:
+    """How much the model likes each answer of each example, as the objective scores them."""
+    outputs = [Output()] * len(split.examples)
+    speaker.forward.eval()
+    with torch.no_grad():
+        for batch, indices in _batches(speaker, split.rows, tick):
+            said = objective.scores(speaker.forward, batch).double().cpu()
+            if not bool(torch.isfinite(said).all()):
+                raise Diverged(
+                    "The model's likelihood of an answer is not a finite number. Lower train.learning_rate, or set engine.precision to fp32."
+                )
+            for index, own in zip(indices, torch.split(said, [len(row.answers) for row in batch.rows]), strict=True):
+                scores = tuple(own.tolist())
+                outputs[split.owners[index]] = Output(liked=scores[0]) if "liked" in objective.fills else Output(scores=scores)
+    return outputs
 
 
 def choose(speaker: Speaker, examples: Sequence[Example], tick: Tick = lambda done: None) -> list[Output]:

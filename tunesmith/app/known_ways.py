@@ -7,6 +7,7 @@ from dataclasses import asdict
 from tunesmith.app.shots import strategy_of
 from tunesmith.app.task import Task
 from tunesmith.core.context import Variant
+from tunesmith.core.errors import TunesmithError
 from tunesmith.core.files import cache_folder, hash_of, write_json
 
 __all__ = ["known_way", "remember_way"]
@@ -14,7 +15,7 @@ __all__ = ["known_way", "remember_way"]
 
 def remember_way(task: Task, variant: Variant) -> None:
     """Keep which way to ask was chosen. Where that cannot be kept, nothing is lost but a prediction."""
-    with suppress(OSError):
+    with suppress(TunesmithError, OSError):
         write_json(cache_folder("ways") / f"{_key(task)}.json", asdict(variant))
 
 
@@ -22,7 +23,7 @@ def known_way(task: Task) -> Variant | None:
     """What was chosen when a model of the same was asked rows of the same kind in the same ways, whatever the documents; None where that is not known."""
     try:
         variant = Variant(**json.loads((cache_folder("ways") / f"{_key(task)}.json").read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+    except (TunesmithError, OSError, ValueError, TypeError):
         return None
     return variant if variant in strategy_of(task.recipe).variants() else None
 

@@ -10,6 +10,7 @@ from tunesmith.recipe import Recipe, load
 
 __all__ = [
     "Learned",
+    "answers",
     "checked_given",
     "checked_length",
     "checked_texts",
@@ -22,6 +23,10 @@ __all__ = [
 ]
 
 
+_PAIRS = {"span_qa": "(question, context)", "reward_model": "(prompt, answer)"}
+"""Kind -> the two texts that are asked about."""
+
+
 @dataclass(frozen=True, slots=True)
 class Learned:
     """A run's recipe, its objective and task, and the format of what it learned from."""
@@ -29,9 +34,14 @@ class Learned:
     recipe: Recipe
     objective: str
     kind: str
-    """What it learned to do: one of the values of `task.KINDS`."""
+    """What it learned to do: one of the values of `chosen_objective.KINDS`."""
     format: str
     """What the training data was read as."""
+
+    @property
+    def read_as(self) -> str:
+        """What rows are read as whose answers are to be predicted: of a reward model, a prompt with one answer, which may be a dialogue where ranked answers were learned."""
+        return {"ranked": "judged dialogue"}.get(self.format, "judged") if self.kind == "reward_model" else self.format
 
 
 def learned(directory: RunDirectory) -> Learned:
@@ -48,12 +58,17 @@ def require_trained(known: Learned, run: str) -> None:
 
 def writes(kind: str) -> bool:
     """Whether a run of this kind answers with text of its own, and not with labels, numbers, tags or spans."""
-    return kind in ("generation", "language_modelling")
+    return kind == "language_modelling" or answers(kind)
+
+
+def answers(kind: str) -> bool:
+    """Whether a run of this kind answers prompts."""
+    return kind in ("generation", "preference")
 
 
 def named(kind: str) -> str:
     """What a run of this kind tuned, with its article, where that is no language model."""
-    return "a classifier" if kind == "classification" else f"a head for {kind.replace('_', ' ')}"
+    return {"classification": "a classifier", "reward_model": "a reward model"}.get(kind, f"a head for {kind.replace('_', ' ')}")
 
 
 def require_head(kind: str) -> None:
@@ -114,6 +129,6 @@ def checked_given(given: Any, kind: str) -> list[Any]:
         return rows
     checked = checked_texts(given, "texts", pairs=True)
     alone = next((index for index, one in enumerate(checked) if isinstance(one, str)), None)
-    if kind == "span_qa" and alone is not None:
-        raise UsageError(f"texts[{alone}]: found a text, expected a pair: (question, context).")
+    if kind in _PAIRS and alone is not None:
+        raise UsageError(f"texts[{alone}]: found a text, expected a pair: {_PAIRS[kind]}.")
     return checked

@@ -40,7 +40,7 @@ class Measurable(Protocol):
 
     @property
     def kind(self) -> str:
-        """What is asked for: one of the values of `task.KINDS`."""
+        """What is asked for: one of the values of `chosen_objective.KINDS`."""
 
     @property
     def base_kind(self) -> BaseKind:
@@ -57,5 +57,5 @@ class Measurable(Protocol):
 
 def has_answer(recipe: Recipe, kind: str) -> bool:
     """Whether the model as it is has an answer: labels zero-shot, text as it is, of other heads where it is a run that has one."""
-    is_asked = kind in ("classification", "generation", "language_modelling", "masked_language_modelling")
+    is_asked = kind in ("classification", "generation", "preference", "language_modelling", "masked_language_modelling")
     return is_asked or recipe.model.source.startswith("run:")

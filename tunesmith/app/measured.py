@@ -41,8 +41,13 @@ def measured(task: Measurable, split: EncodedSplit, base: Sequence[Output] | Non
         if constant and (metric.needs != "probabilities" or constant[0].probabilities):
             found = evaluate_metric(metric, split.examples, constant, split.references, seed=task.recipe.seed).interval
             if math.isfinite(found.value):  # a correlation with a constant is no number
-                baselines.setdefault("constant" if constant[0].label is None else "majority", {})[name] = asdict(found)
+                baselines.setdefault(_named(task, constant[0]), {})[name] = asdict(found)
     return {"metrics": metrics, "baselines": baselines}
+
+
+def _named(task: Measurable, constant: Output) -> str:
+    """What the answers without skill are called."""
+    return str(getattr(task.objective, "baseline", "constant" if constant.label is None else "majority"))
 
 
 def row_scores(task: Measurable, split: EncodedSplit, outputs: Sequence[Output]) -> list[dict[str, tuple[float, ...]]]:

@@ -135,9 +135,9 @@ def _examine(file: Path, known: Learned, given: Mapping[str, str], quarantine: Q
     for row, record in iter_rows(file, quarantine=quarantine):
         origin = Origin(str(file), row)
         if not located:
-            located = columns_to_predict(list(record), origin, format=known.format, given=given, recipe=known.recipe.data.columns)
+            located = columns_to_predict(list(record), origin, format=known.read_as, given=given, recipe=known.recipe.data.columns)
         try:
-            example_to_predict(record, origin, format=known.format, columns=located)
+            example_to_predict(record, origin, format=known.read_as, columns=located)
         except DataError as error:
             if quarantine is None:
                 raise
@@ -152,7 +152,7 @@ def _examine(file: Path, known: Learned, given: Mapping[str, str], quarantine: Q
         if quarantine is not None:
             quarantine.refuse_all(str(file))
         raise DataError(f"{file}: has no rows. Nothing was written.")
-    return _Input(file, known.format, located, list(columns), count, quarantine is not None, quarantine.rows if quarantine else [])
+    return _Input(file, known.read_as, located, list(columns), count, quarantine is not None, quarantine.rows if quarantine else [])
 
 
 def _write(tuned: "Tuned | RemoteTuned", source: _Input, staged: Path, suffix: str, max_new_tokens: int | None, say: Say) -> dict[str, Any]:

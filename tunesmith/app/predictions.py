@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from tunesmith.app.judged import Judgement
+from tunesmith.app.learned import answers
 from tunesmith.app.measurable import Measurable
 from tunesmith.app.measured import row_scores
 from tunesmith.core.errors import RunError
@@ -35,7 +36,7 @@ def write_predictions(task: Measurable, directory: RunDirectory, base: Judgement
                 **({"task": example.origin.task} if task.data.sets else {}),
                 **({"group": example.origin.group} if example.origin.group else {}),
                 **({"text": text} if not reference.startswith(text) else {}),  # raw text is its own reference
-                **({"prompt": asked(example)} if output.text is not None and task.kind == "generation" else {}),
+                **({"prompt": asked(example)} if output.text is not None and answers(task.kind) else {}),
                 "reference": reference,
                 **({"references": references} if len(references) > 1 else {}),
                 "tuned": _said(output),

@@ -13,8 +13,9 @@ from typing import Any
 
 import torch
 
-from tunesmith.app.in_context import as_read, worded
+from tunesmith.app.in_context import as_read, rows_of, worded
 from tunesmith.app.index import Embedder
+from tunesmith.app.judged import beginning
 from tunesmith.app.machine import begin_peak_memory, peak_memory_bytes, resident_bytes
 from tunesmith.app.plan import step_plan
 from tunesmith.app.rates import TRAINED, Measured, keep, kept, scatters
@@ -27,7 +28,7 @@ from tunesmith.core.allocator import give_back_freed_memory, let_go
 from tunesmith.core.batch import Batch
 from tunesmith.core.errors import MemoryExhausted
 from tunesmith.core.events import Stage, Warned, silence
-from tunesmith.core.types import HeadObjective, Row
+from tunesmith.core.types import HeadObjective, Row, Text
 from tunesmith.data.library import Document, read_library
 from tunesmith.engine.generate import generate
 from tunesmith.engine.loop import TrainingPlan, TrainingState, is_out_of_memory, train
@@ -167,15 +168,7 @@ def _training(task: Task) -> _Shown:
 
 def _writing(task: Task) -> _Shown:
     """Answers to validation rows, with as much before each question as there will be, as many at a time as there will be."""
-    split = task.splits["validation"] if len(task.splits["validation"].examples) else task.splits["train"]
-    places = rows_to_answer(task, split.examples)[:_ANSWERED] or range(
-        min(_ANSWERED, len(split.examples))
-    )  # where only `evaluate.prompts` are answered
-    examples, encoder = [split.examples[place] for place in places], task.encoder
-    if task.recipe.context is not None:
-        stand_ins = StandIns.of(task)
-        examples, encoder = stand_ins.asked(examples, stand_ins.longest), worded(encoder, stand_ins.longest.template)
-    prompts, most = encoder.prompts(examples), task.recipe.evaluate.max_new_tokens
+    prompts, most = _prompts(task), task.recipe.evaluate.max_new_tokens
     count = min(most, _WRITTEN_TOKENS)
     room = round(fmean(map(len, prompts))) + most
     some = prompts[: max(1, _WRITING_TOKENS // room)]
@@ -193,6 +186,24 @@ def _writing(task: Task) -> _Shown:
     is_known = 2 * len(ended) > len(answers) or count == most
     written = sum(min(count, len(answer) + 1) - 1 for answer in answers)  # the first was read with the prompts
     return _Shown(seconds / max(1, written), len(some) * room, answer_tokens=whole / len(answers) if is_known else None)
+
+
+def _prompts(task: Task) -> list[tuple[int, ...]]:
+    """Of validation rows, as they are answered, with room for an answer as long as it may be; of an encoder-decoder what it reads."""
+    questions = task.splits["validation"].examples or rows_of(task)
+    places = rows_to_answer(task, questions)[:_ANSWERED] or range(
+        min(_ANSWERED, len(questions))
+    )  # where only `evaluate.prompts` are answered
+    examples, encoder = [questions[place] for place in places], task.encoder
+    if task.kind == "language_modelling":
+        examples = [Text(beginning(example)[0], example.origin) for example in examples]
+    elif task.recipe.context is not None:
+        stand_ins = StandIns.of(task)
+        examples, encoder = stand_ins.asked(examples, stand_ins.longest), worded(encoder, stand_ins.longest.template)
+    if task.model.facts.is_encoder_decoder:
+        return [encoder.encode(example).source for example in examples]
+    room = max(1, task.encoder.max_length - task.recipe.evaluate.max_new_tokens)
+    return [prompt[-room:] for prompt in encoder.prompts(examples)]
 
 
 def _embedding(task: Task) -> _Shown:

@@ -112,6 +112,10 @@ def quantize(
 
 
 def _of_run(directory: RunDirectory, to: str, limit: int | None, say: Say) -> _Subject:
+    if learned(directory).kind == "preference":
+        raise UsageError(
+            f"{directory.id}: is judged by what its model said before training, which a quantized model alone does not know. Fold it into its base (tunesmith merge) and quantize that folder."
+        )
     check_source(to, directory.id, learned(directory).recipe.model, has_heads=directory.heads.is_file())
     merged = merged_model([directory], [1.0], say)
     one = merged.runs[0]

@@ -6,10 +6,11 @@ A step is known of each method, with its options and its context, and of one tha
 import json
 import math
 from collections.abc import Collection
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 import torch
 
@@ -21,6 +22,7 @@ from tunesmith.comparison.cost_model import Pass, Rates, Work, pass_of, trained_
 from tunesmith.core.allocator import freed_memory_scatters
 from tunesmith.core.files import cache_folder, hash_of, write_json
 from tunesmith.recipe import PluginSpec
+from tunesmith.recipe.sources import source_name
 
 __all__ = ["TRAINED", "Measured", "Observed", "keep", "kept", "known_rates", "remember", "scatters", "unknown"]
 
@@ -86,8 +88,10 @@ def kept(task: Task, name: Pass) -> Measured | None:
 
 def keep(task: Task, name: Pass, measured: Measured, *, for_all: bool = False) -> None:
     """Keep what a pass of the task showed. `for_all`: of a step, also for other methods of its kind, which nobody measured."""
-    for own in (True, False) if for_all and name in TRAINED else (True,):
-        write_json(_file(task, name, own=own), asdict(measured))
+    write_json(_file(task, name, own=True), asdict(measured))
+    if for_all:
+        is_own = name == "write" and task.recipe.context is not None  # how long answers are in another context is not known
+        write_json(_file(task, name, own=False), asdict(replace(measured, answer_tokens=None) if is_own else measured))
 
 
 def remember(task: Task, seen: Observed) -> None:
@@ -125,10 +129,12 @@ def _file(task: Task, name: Pass, *, own: bool) -> Path:
     )
     cut = (recipe.train.examples_per_step, recipe.train.optimizer, length, task.objective_name)
     specs: tuple[PluginSpec | None, ...] = (recipe.method, recipe.context) if own and name in TRAINED else ()
-    if own and name == "write" and recipe.context is not None:
-        specs = (recipe.context,)
+    asked: tuple[Any, ...] = ()
+    if name == "write":
+        specs = (recipe.context,) if own and recipe.context is not None else ()
+        asked = (recipe.evaluate.max_new_tokens, task.encoder.fingerprint(), source_name(recipe.data.train) if recipe.data.train else None)
     method = [None if spec is None else [spec.name, dict(spec.options)] for spec in specs]
-    return cache_folder("probe") / f"{hash_of(_FORMAT, name, _machine(task.device), model, engine, cut, method)}.json"
+    return cache_folder("probe") / f"{hash_of(_FORMAT, name, _machine(task.device), model, engine, cut, method, asked)}.json"
 
 
 @cache

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 
+from tunesmith.app.chosen_objective import choose_objective, kind_of
 from tunesmith.app.concurrent import as_they_come
 from tunesmith.app.dataset import PreparedData, prepare_data
 from tunesmith.app.fitting import measured_metrics
@@ -14,7 +15,7 @@ from tunesmith.app.judging import EncodedSplit
 from tunesmith.app.kept_answers import Answer, KeptAnswers
 from tunesmith.app.measurable import BaseKind
 from tunesmith.app.spending import Price, Spending
-from tunesmith.app.task import Say, choose_objective, kind_of, label_texts
+from tunesmith.app.task import Say, label_texts
 from tunesmith.core.addresses import ENDPOINT_PREFIX
 from tunesmith.core.endpoint import Endpoint, NoAnswer
 from tunesmith.core.events import Notice, Stage, Warned
@@ -47,7 +48,7 @@ class RemoteTask:
 
     @property
     def kind(self) -> str:
-        """What is asked for: one of the values of `task.KINDS`."""
+        """What is asked for: one of the values of `chosen_objective.KINDS`."""
         return kind_of(self.objective)
 
     @property

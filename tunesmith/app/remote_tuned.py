@@ -31,7 +31,7 @@ class RemoteTuned:
     model: RemoteModel
     encoder: ChatEncoder
     kind: str
-    """What it is asked for: one of the values of `task.KINDS`."""
+    """What it is asked for: one of the values of `chosen_objective.KINDS`."""
     shots: Shots
 
     classes: ClassVar[tuple[str, ...]] = ()

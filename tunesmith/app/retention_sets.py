@@ -3,13 +3,14 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+from tunesmith.app.chosen_objective import choose_objective
 from tunesmith.app.dataset import PreparedData, prepare_data
 from tunesmith.app.fitting import make_metrics, measured_metrics
 from tunesmith.app.placing import changes_nothing, trained_in_place
 from tunesmith.app.plan import sizes, training_tokens
 from tunesmith.app.retention import Retention, RetentionTask
 from tunesmith.app.retention_kinds import BITS_PER_BYTE, EarlierRun, Halves, Likelihood, Questions
-from tunesmith.app.task import Task, choose_objective
+from tunesmith.app.task import Task
 from tunesmith.core import registry
 from tunesmith.core.errors import DataError, FetchError, TunesmithError
 from tunesmith.core.run import RunDirectory, find_run
@@ -217,6 +218,8 @@ def _earlier_run(task: Task, run: RunDirectory, recipe: Recipe) -> RetentionTask
         return "learned from the same data as this one."
     name, objective = choose_objective(recipe.objective, data.rows, data.labels if data.sets else None)
     is_answered_by_head = isinstance(objective, HeadObjective)
+    if not is_answered_by_head and not {"nll", "masked"} & objective.fills:
+        return "learned from judged answers, by what its model said before it: nothing here tells whether that is kept."
     if not is_answered_by_head and not (_predicts_text(task) and "nll" in objective.fills):
         return "predicted words, and this run's model is loaded without what predicts them."
     learned = {content_key(example) for example in task.splits["train"].examples}

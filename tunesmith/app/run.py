@@ -69,9 +69,9 @@ class Run:
 
         Args:
             texts: a list, also where it is one text only: `predict(["..."])`. Of a text that is longer than the model reads the end is left out.
-                For spans, pairs of (question, context); for tags, lists of words.
+                For spans, pairs of (question, context); for tags, lists of words; for rewards, pairs of (prompt, answer).
         Returns: a dict for each text: of a classifier `label` and `probabilities` by label (of one with many labels, `labels`), of a
-            regression `value`, of spans `answer`, of tags `tags`.
+            regression `value`, of spans `answer`, of tags `tags`, of a reward model `reward`.
         Raises: UsageError, where the run is a language model's, or something in `texts` is not of its kind.
         """
         from tunesmith.app.learned import checked_given, require_head

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from statistics import fmean
 
-from tunesmith.app.in_context import pool_of, worded
+from tunesmith.app.in_context import pool_of, rows_of, worded
 from tunesmith.app.kept_index import documents_of, passage_tokens, unmade_characters
 from tunesmith.app.known_ways import known_way
 from tunesmith.app.shots import strategy_of
@@ -30,13 +30,16 @@ class StandIns:
     task: Task
     strategy: Strategy
     documents: Sequence[Document]
+    passage_tokens: int
+    """Of a passage, on average."""
     _lengths: dict[Variant, tuple[float, int]] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def of(cls, task: Task) -> "StandIns":
         """Of a task whose recipe has a context."""
         strategy = strategy_of(task.recipe)
-        return cls(task, strategy, documents_of(strategy))
+        documents, has_passages = documents_of(strategy), any(variant.num_passages for variant in strategy.variants())
+        return cls(task, strategy, documents, round(passage_tokens(strategy, documents, task.encoder.tokenizer)) if has_passages else 0)
 
     @property
     def unmade_characters(self) -> int:
@@ -64,8 +67,8 @@ class StandIns:
 
     def _measured(self, variant: Variant) -> tuple[float, int]:
         if variant not in self._lengths:
-            split = self.task.splits["validation"] if len(self.task.splits["validation"].examples) else self.task.splits["train"]
-            examples, encoder = list(split.examples[:_QUESTIONS]), worded(self.task.encoder, variant.template)
+            questions = self.task.splits["validation"].examples or rows_of(self.task)
+            examples, encoder = list(questions[:_QUESTIONS]), worded(self.task.encoder, variant.template)
             longer, plain = (encoder.prompts(asked) for asked in (self.asked(examples, variant), examples))
             mean = fmean(len(a) - len(b) for a, b in zip(longer, plain, strict=True))
             is_packed = self.task.forward.paths.attention == "packed"
@@ -75,7 +78,7 @@ class StandIns:
     def asked(self, examples: Sequence[Example], variant: Variant) -> list[Example]:
         """The questions with as much before them: other examples and passages before each, where they are chosen by the question."""
         chosen_alike = getattr(self.strategy, "choose_by", "") != "nearest"
-        train, num_shots = self.task.splits["train"].examples, variant.num_shots
+        train, num_shots = rows_of(self.task), variant.num_shots
         pool = pool_of(self.task, worded(self.task.encoder, variant.template), train[: num_shots * (1 if chosen_alike else len(examples))])
         found = list[Example]()
         for number, example in enumerate(examples):
@@ -88,8 +91,7 @@ class StandIns:
 
     def _passages(self, first: int, count: int) -> list[Passage]:
         """As long as those of an index are on average, of documents from number `first` on."""
-        tokenizer = self.task.encoder.tokenizer
-        length = max(1, round(passage_tokens(self.strategy, self.documents, tokenizer)))
+        tokenizer, length = self.task.encoder.tokenizer, max(1, self.passage_tokens)
         found = list[Passage]()
         for place in range(first, first + count):
             document = self.documents[place % len(self.documents)] if self.documents else None

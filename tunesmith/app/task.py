@@ -11,49 +11,41 @@ import torch
 from torch import nn
 
 from tunesmith.app.chosen_method import chosen_method
+from tunesmith.app.chosen_objective import choose_objective, kind_of
 from tunesmith.app.dataset import PreparedData, prepare_data
 from tunesmith.app.earlier import check_heads, earlier_head, earlier_heads
 from tunesmith.app.fitting import measured_metrics, selection
 from tunesmith.app.folding import with_adapters
 from tunesmith.app.judging import EncodedSplit
+from tunesmith.app.learned import answers
 from tunesmith.app.machine import choose_device
 from tunesmith.app.measurable import BaseKind, Measurable
 from tunesmith.app.placing import changes_nothing, check_precision, leaves_frozen, placed
 from tunesmith.app.room import with_room
 from tunesmith.app.vocabulary import add_tokens
-from tunesmith.core import registry
-from tunesmith.core.errors import DataError, MethodError, ObjectiveError, RecipeError
+from tunesmith.core.errors import DataError, MethodError, RecipeError
 from tunesmith.core.events import Event, Progress, Stage, Warned
 from tunesmith.core.garbage import collected_later
 from tunesmith.core.types import (
     Completion,
     Example,
     HeadObjective,
-    Labelled,
     Method,
-    MultiLabelled,
     Objective,
     Origin,
     ParamGroup,
     Rated,
-    SpanQuestion,
-    Tagged,
-    Text,
-    Tokens,
 )
 from tunesmith.data import Asked, EncodedFacts, StoredExamples, StoredTexts, TextEncoder, chat_template, chosen, encode
 from tunesmith.engine.forward import PackedForward
 from tunesmith.engine.generate import longest_prompt
 from tunesmith.model.heads import Head, write_label_map
 from tunesmith.model.load import LoadedModel, load
-from tunesmith.recipe import PluginSpec, Recipe
+from tunesmith.recipe import Recipe
 
 __all__ = [
-    "KINDS",
     "Task",
     "attach",
-    "choose_objective",
-    "kind_of",
     "label_texts",
     "learning_rate",
     "load_model",
@@ -65,28 +57,6 @@ __all__ = [
 ]
 
 Say = Callable[[Event], None]
-
-KINDS = {
-    "masked": "masked_language_modelling",
-    "label": "classification",
-    "labels": "multi_label",
-    "number": "regression",
-    "tags": "token_classification",
-    "span": "span_qa",
-    "text": "generation",
-    "nll": "language_modelling",
-}
-"""What an objective fills -> the kind of task that it is, the first that fits."""
-
-_OBJECTIVES: dict[type, str] = {
-    Labelled: "classify",
-    MultiLabelled: "multi_label",
-    Rated: "regress",
-    Tagged: "token_classify",
-    SpanQuestion: "span_qa",
-    Text: "causal_lm",
-}
-"""Kind of example -> the objective that learns from it; sft from the others."""
 
 
 @dataclass(slots=True)
@@ -123,42 +93,6 @@ class Task:
     def base_kind(self) -> BaseKind:
         """How the base is asked."""
         return "zero_shot" if self.kind == "classification" and not earlier_heads(self) else "as_it_is"
-
-
-def kind_of(objective: Objective) -> str:
-    """What a model learns by an objective: one of the values of `KINDS`."""
-    return next(kind for filled, kind in KINDS.items() if filled in objective.fills)
-
-
-def choose_objective(spec: PluginSpec | None, examples: Sequence[Example], labels: Sequence[str] | None = None) -> tuple[str, Objective]:
-    """The recipe's objective, or the one that fits the data: classify for labels, causal_lm for raw text and for tokens that are all learned, sft for the rest.
-
-    Args:
-        labels: of the classes, where the examples are labelled; empty where the sets of a mixture have different ones.
-
-    Raises: ObjectiveError, where the objective does not learn from such examples.
-    """
-    # a mixture holds several kinds; examples that stay on the disk are of one
-    kinds = [type(examples[0])] if isinstance(examples, StoredExamples) else list(dict.fromkeys(type(example) for example in examples))
-    name = spec.name if spec else _usual_objective(kinds, examples[0], labels)
-    objective: Objective = registry.create("objective", name, **(spec.options if spec else {}))
-    kind = next((found for found in kinds if found not in objective.accepts), None)
-    if kind is not None:
-        wanted = ", ".join(accepted.__name__ for accepted in objective.accepts)
-        fitting = [n for n in registry.names("objective") if kind in registry.create("objective", n).accepts]
-        cure = f"Objectives for it: {', '.join(fitting)}." if fitting else "No objective learns from those yet."
-        raise ObjectiveError(f"objective: {name} learns from {wanted} examples; the data gives {kind.__name__}. {cure}")
-    if "label" in objective.fills and labels == ():
-        raise ObjectiveError(f"objective: {name} needs the same classes in every set of data.mix. Set their labels, or use sft.")
-    return name, objective
-
-
-def _usual_objective(kinds: Sequence[type[Example]], first: Example, labels: Sequence[str] | None) -> str:
-    if len(kinds) > 1 or (kinds == [Labelled] and labels == ()):
-        return "sft"
-    if isinstance(first, Tokens):
-        return "sft" if first.num_asked > 1 else "causal_lm"
-    return _OBJECTIVES.get(kinds[0], "sft")
 
 
 def load_model(recipe: Recipe, objective: Objective, say: Say, saved: Path | None = None) -> LoadedModel:
@@ -284,7 +218,7 @@ def prepare(recipe: Recipe, say: Say, model: LoadedModel | None = None) -> Task:
     check_heads(task, say)
     for name, examples in {"train": data.train, "validation": data.validation, "test": data.test, **data.domains}.items():
         task.splits[name], task.encoded[name] = _encode(task, name, examples, say)
-    if task.kind == "generation" and not model.facts.is_encoder_decoder:
+    if answers(task.kind) and not model.facts.is_encoder_decoder:
         test = task.splits["test"].examples
         prompts = encoder.prompts([test[row] for row in rows_to_answer(task, test)])
         task.num_prompts_cut = sum(len(prompt) > longest_prompt(model.facts) for prompt in prompts)
@@ -370,6 +304,8 @@ def attach(task: Task) -> list[ParamGroup]:
         write_label_map(task.model.trunk.config, task.encoder.labels)
     if not task.recipe.engine.exact_reference:
         task.forward.keep_features()
+    if getattr(task.objective, "needs_reference", "") == "live":
+        task.forward.keep_reference()
     torch.manual_seed(task.recipe.seed)
     groups = [group for group in groups if group.params]
     if not groups:

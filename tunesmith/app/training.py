@@ -134,6 +134,9 @@ class _Overheard:
     def read(self, name: str, vectors: Tensor) -> Tensor:
         return self._forward.read(name, vectors)
 
+    def as_reference(self) -> contextlib.AbstractContextManager[None]:
+        return self._forward.as_reference()
+
 
 @dataclass(slots=True)
 class Fitting:

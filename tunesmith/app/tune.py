@@ -23,6 +23,7 @@ from tunesmith.app.predicting import NOT_PREDICTED, calibrate, expected, learn_f
 from tunesmith.app.predictions import write_predictions
 from tunesmith.app.rates import Observed
 from tunesmith.app.recording import begun, check_same, recorded
+from tunesmith.app.reference import store_reference
 from tunesmith.app.remote_run import plan_remote, resume_remote, tune_remote
 from tunesmith.app.retention import Retention, ask
 from tunesmith.app.retention_sets import read_retention
@@ -211,6 +212,7 @@ def _train(
     give_back_freed_memory()
     work, before = training_work(task), (resident_bytes(task.device), peak_memory_bytes(task.device))
     groups = attach(task)
+    store_reference(task, say)
     planned = with_predictions(make_plan(task, groups, ""), found)
     say(Stage("train", f"{task.recipe.method.name}, {planned.num_steps} steps"))
     # of a run that goes on too: where it has a checkpoint, that comes after

@@ -59,7 +59,7 @@ class Tuned:
     stop_tokens: tuple[int, ...]
     micro_batch_tokens: int
     kind: str
-    """What it learned to do: one of the values of `task.KINDS`."""
+    """What it learned to do: one of the values of `chosen_objective.KINDS`."""
     format: str
     """What the training data was read as."""
     objective: Objective

@@ -7,10 +7,12 @@ from statistics import fmean, pstdev
 
 from torch import nn
 
+from tunesmith.app.learned import answers
 from tunesmith.app.measurable import has_answer
 from tunesmith.app.placing import tried
 from tunesmith.app.plan import num_trained, sizes, step_plan, training_tokens, validated_at
 from tunesmith.app.rates import kept
+from tunesmith.app.reference import needs_reference
 from tunesmith.app.retention import Retention
 from tunesmith.app.stand_ins import StandIns
 from tunesmith.app.task import Task, rows_to_answer
@@ -47,6 +49,8 @@ def counted(task: Task, retention: Retention, *, asks_base: bool, shown: Task | 
     read, written = _judged(learned) if before is None or task.recipe.trains else _in_context(task, before)
     read += 0 if before is None else _tried_tokens(task, before)
     read += sum(sum(one.lengths(task)) for one in retention.tasks.values()) * (2 if asks_base else 1)
+    if needs_reference(task):
+        read += sum(sum(sizes(split.rows)) for split in task.splits.values())
     if asks_base:
         base = base_work(task)
         read, written = read + base.read_tokens, written + base.written_tokens
@@ -82,7 +86,8 @@ def _kind(task: Task, num_trained: int) -> Kind:
 def _asked_at_once(task: Task, longer: int) -> int:
     """The most tokens that are read at a time, as far as there are so many. `longer`: tokens that stand before each row."""
     lengths = [_cut(task, length, longer) for split in task.splits.values() for length in sizes(split.rows)]
-    return min(sum(lengths), max(at_once(task.micro_batch_tokens, longer), *lengths))
+    shared = max(longer, _shared_tokens(task, "test"))
+    return min(sum(lengths), max(at_once(task.micro_batch_tokens, shared), *lengths))
 
 
 def _cut(task: Task, length: int, longer: int) -> int:
@@ -111,7 +116,7 @@ def training_work(task: Task) -> Work:
         frozen_share=_frozen_share(task, trunk),
         keeps_frozen=_keeps_features(task) if kind == "head" else not _drops_out(trunk),
         num_trained=in_trunk + heads,
-        num_added=added + heads,
+        num_added=added + heads + (in_trunk if getattr(task.objective, "needs_reference", "") == "live" else 0),
         num_moments=moments_per_parameter(train.optimizer, train.momentum),
         step_tokens=min(max(task.micro_batch_tokens, *lengths), _largest_step(lengths, train.examples_per_step, virtual), sum(lengths)),
     )
@@ -145,17 +150,25 @@ def _largest_step(lengths: Sequence[int], num_examples: int, virtual: int) -> in
 
 def _judged_tokens(task: Task) -> int:
     """What the rows of a causal model begin with in common is read once, and not counted."""
-    shared = 0 if isinstance(task.objective, HeadObjective) else _shared_tokens(task)
-    return sum(sum(sizes(rows)) - shared * len(rows) for rows in (task.splits[name].rows for name in ("test", *task.data.domains)))
+    return sum(_distinct_tokens(task, name) for name in ("test", *task.data.domains))
 
 
-def _shared_tokens(task: Task) -> int:
-    """With how many equal tokens all questions begin that a causal model is asked: what opens a conversation."""
-    facts, split = task.model.facts, task.splits["test"] if len(task.splits["test"].examples) else task.splits["train"]
-    if not facts.has_lm_head or not facts.is_causal or task.forward.paths.attention != "packed":
+def _distinct_tokens(task: Task, name: str) -> int:
+    lengths = sizes(task.splits[name].rows)
+    shared = 0 if isinstance(task.objective, HeadObjective) else _shared_tokens(task, name)
+    return sum(max(1, length - shared) for length in lengths)
+
+
+def _shared_tokens(task: Task, name: str) -> int:
+    """With how many equal tokens all questions of a split begin that a causal model is asked: what opens a conversation. Raw texts begin with nothing in common."""
+    facts, examples = task.model.facts, task.splits[name].examples[:_ASKED]
+    is_tree = facts.has_lm_head and facts.is_causal and task.forward.paths.attention == "packed"
+    if not is_tree or task.kind == "language_modelling" or len(examples) < 2:
         return 0
-    prompts = task.encoder.prompts(split.examples[:_ASKED])
-    shared = num_shared(min(prompts), max(prompts))  # in order, what the first and the last share, all share
+    prompts = task.encoder.prompts(examples)
+    shared = min(
+        num_shared(min(prompts), max(prompts)), *(len(one) - 1 for one in prompts)
+    )  # in order, what the first and the last share, all share
     return shared if shared >= LEAST_SHARED_TOKENS else 0
 
 
@@ -184,7 +197,8 @@ def _untrained_answer_tokens(task: Task, *, in_context: bool) -> int:
     """Of an answer of the model as it is, as a probe found it; as long as it may be where none did."""
     asked = task if in_context else replace(task, recipe=task.recipe.model_copy(update={"context": None}))
     found = kept(asked, "write")
-    return task.recipe.evaluate.max_new_tokens if found is None or found.answer_tokens is None else math.ceil(found.answer_tokens)
+    most = task.recipe.evaluate.max_new_tokens
+    return most if found is None or found.answer_tokens is None else min(most, math.ceil(found.answer_tokens))
 
 
 def _written(task: Task, answer_tokens: int) -> tuple[int, int]:
@@ -192,21 +206,20 @@ def _written(task: Task, answer_tokens: int) -> tuple[int, int]:
     if task.kind == "language_modelling":
         written = task.recipe.evaluate.max_new_tokens * (task.recipe.evaluate.continuations + len(task.recipe.evaluate.prompts))
         return 0, written
-    if task.kind != "generation":
+    if not answers(task.kind):
         return 0, 0
     read = written = 0
-    shared = _shared_tokens(task)
     for name in ("test", *task.data.domains):
         rows = task.splits[name].rows
         asked = rows_to_answer(task, task.splits[name].examples)
-        mean = sum(sizes(rows)) / max(1, len(rows)) - shared
+        mean = _distinct_tokens(task, name) / max(1, len(rows))
         read, written = read + round(len(asked) * max(0.0, mean - _answer_tokens(task))), written + len(asked) * answer_tokens
     return read, written + len(task.recipe.evaluate.prompts) * task.recipe.evaluate.max_new_tokens
 
 
 def _kept_tokens(task: Task, longer: int) -> int:
     """Of prompts and answers, the most that are kept at a time, as far as there are so many. `longer`: tokens that stand before each prompt."""
-    if task.kind != "generation":
+    if not answers(task.kind):
         return 0
     rows = task.splits["test"].rows
     longest = _cut(task, round(_mean(sizes(rows))) + task.recipe.evaluate.max_new_tokens, longer)
@@ -219,8 +232,11 @@ def _in_context(task: Task, before: StandIns) -> tuple[int, int]:
     shown = _read_with(task, before, variant, _num_judged(task), question)
     answer = _untrained_answer_tokens(task, in_context=True)
     read, written = _written(task, answer)
-    longer = max(0.0, before.tokens(variant) - max(0, before.shared(variant) - _shared_tokens(task))) * written / max(1, answer)
-    return round(shown + read + longer), written
+    num_written = (
+        sum(len(rows_to_answer(task, task.splits[name].examples)) for name in ("test", *task.data.domains)) if answers(task.kind) else 0
+    )
+    longer = max(0.0, before.tokens(variant) - max(0, before.shared(variant) - _shared_tokens(task, "test")))
+    return round(shown + read + longer * num_written), written
 
 
 def _tried_tokens(task: Task, before: StandIns) -> int:
@@ -235,7 +251,7 @@ def _tried_tokens(task: Task, before: StandIns) -> int:
 
 def _read_with(task: Task, before: StandIns, variant: Variant, num_rows: int, question: float) -> float:
     """Tokens of so many questions of so many tokens with what stands before them; what is the same for all is read once a batch, and attended by each."""
-    shared = max(0, before.shared(variant) - _shared_tokens(task))  # beside what all questions begin with anyway
+    shared = max(0, before.shared(variant) - _shared_tokens(task, "test"))  # beside what all questions begin with anyway
     own = min(task.encoder.max_length, question + max(0.0, before.tokens(variant) - shared))
     batch = at_once(task.micro_batch_tokens, before.shared(variant))
     return num_rows * own * (1 + shared * _per_key(task)) + shared * max(1.0, num_rows * own / batch)
@@ -244,9 +260,8 @@ def _read_with(task: Task, before: StandIns, variant: Variant, num_rows: int, qu
 def _question_tokens(task: Task, split: str) -> float:
     """Of a row as the untrained model is asked, but for what all begin with: where it chooses among labels, they follow a question, which a head does not need."""
     if isinstance(task.objective, HeadObjective) and task.model.facts.has_lm_head and not task.model.facts.is_encoder_decoder:
-        return _mean([len(prompt) for prompt in task.encoder.prompts(task.splits[split].examples[:_ASKED])]) - _shared_tokens(task)
-    shared = 0 if isinstance(task.objective, HeadObjective) else _shared_tokens(task)
-    return max(0.0, _mean(sizes(task.splits[split].rows)) - shared)
+        return _mean([len(prompt) for prompt in task.encoder.prompts(task.splits[split].examples[:_ASKED])]) - _shared_tokens(task, split)
+    return _distinct_tokens(task, split) / max(1, len(task.splits[split].rows))
 
 
 def _per_key(task: Task) -> float:

@@ -298,7 +298,8 @@ def _name(data: DataSet) -> str:
 
 
 def _constant(data: Sequence[DataSet]) -> str:
-    return "majority" if any(line.constant == "majority class" for one in data for line in one.comparisons) else "constant"
+    names = {line.constant for one in data for line in one.comparisons}
+    return "majority" if "majority class" in names else "length" if "length alone" in names else "constant"
 
 
 def _cells(line: Comparison, columns: Sequence[str]) -> list[str]:

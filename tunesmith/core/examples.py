@@ -239,6 +239,8 @@ class Preference:
     chosen: tuple[Message, ...]
     rejected: tuple[Message, ...]
     origin: Origin
+    margin: float | None = None
+    """By how much it is liked better, where that was asked."""
 
 
 @dataclass(frozen=True, slots=True)

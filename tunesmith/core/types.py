@@ -7,10 +7,11 @@ Nothing here imports torch at run time. Tensors are named with a suffix of their
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -37,6 +38,7 @@ from tunesmith.core.examples import (
     Tokens,
     Unpaired,
 )
+from tunesmith.core.metrics import Metric, Output, QuestionMetric
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -152,7 +154,8 @@ class Loss:
     """Sums of losses over a micro-batch, in nats. A step's loss is the sum over k of `sums[k] / counts[k]`, its counts taken over the whole step."""
 
     sums: Mapping[str, Tensor]
-    metrics: Mapping[str, float] = field(default_factory=dict)
+    metrics: Mapping[str, Tensor] = field(default_factory=dict)
+    """What else is to be seen of the training, summed over the micro-batch's rows, without a gradient; a step tells the mean over its rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +251,9 @@ class Forward(Protocol):
     def read(self, name: str, vectors: Tensor) -> Tensor:
         """Outputs of the head `name` for vectors (n, H), shape (n, outputs), float32."""
 
+    def as_reference(self) -> AbstractContextManager[None]:
+        """Inside the block the model is what it was before training, and makes no gradients. Needs an objective with `needs_reference: live`."""
+
 
 @runtime_checkable
 class Method(Protocol):
@@ -284,7 +290,14 @@ class Method(Protocol):
 
 @runtime_checkable
 class Objective(Protocol):
-    """WHAT loss. A file in `objective/`. It may have beside `teaches_trunk` (its method has to train something of the trunk) and `learns_documents` (it encodes `Text` too, never judged)."""
+    """WHAT loss. A file in `objective/`.
+
+    It may have beside:
+    `teaches_trunk` (ClassVar, bool): its method has to train something of the trunk;
+    `learns_documents` (ClassVar, bool): it encodes `Text` too, never judged;
+    `needs_reference` (ClassVar, "stored" or "live"): what the model said of a row's answers before training is stored with every row, as the value
+    `reference`, nats, one an answer; live: `Forward.as_reference` can be asked too.
+    """
 
     accepts: ClassVar[tuple[type, ...]]
     """The kinds of example that it learns from."""
@@ -318,7 +331,7 @@ class HeadObjective(Objective, Protocol):
     head: ClassVar[str]
     """The head that is read."""
     reads: ClassVar[Literal["answer", "target"]]
-    """Whether it is read once for a row's answer, or at the position of every target."""
+    """Whether it is read for a row's answers, or at the position of every target."""
 
     def outputs(
         self, examples: Sequence[Example], rows: Sequence[Row], owners: Sequence[int], heard: Sequence[Tensor], encoder: Encoder
@@ -327,7 +340,7 @@ class HeadObjective(Objective, Protocol):
 
         Args:
             owners: the example of each row.
-            heard: for each row what the head said, float64 on the CPU, shape (1, outputs), or (its targets, outputs).
+            heard: for each row what the head said, float64 on the CPU, shape (its answers, outputs), one answer unless the objective says so, or (its targets, outputs).
         """
 
     def reference(self, example: Example) -> str:
@@ -335,64 +348,3 @@ class HeadObjective(Objective, Protocol):
 
     def constant(self, train: Sequence[Example], asked: Sequence[Example]) -> list[Output]:
         """What the best constant answer says, learned from `train` without reading a text: the least a model has to beat. Empty: none."""
-
-
-@dataclass(frozen=True, slots=True)
-class Output:
-    """What a model said to one example.
-
-    An objective with a head fills one of the first five, perhaps with `probabilities`. Language models fill `text` (generated) and `nll_nats` with
-    `num_tokens` and `num_bytes` (of the scored reference).
-    """
-
-    label: str | None = None
-    labels: tuple[str, ...] | None = None
-    tags: tuple[str, ...] | None = None
-    number: float | None = None
-    span: str | None = None
-    """A piece of the context; empty where the answer is that there is none."""
-    probabilities: tuple[float, ...] = ()
-    classes: tuple[str, ...] = ()
-    """What `probabilities` are of, in their order."""
-    text: str | None = None
-    nll_nats: float = float("nan")
-    num_tokens: int = 0
-    num_bytes: int = 0
-
-
-@runtime_checkable
-class Metric(Protocol):
-    """A number with an interval. A file in `evaluation/metrics/`.
-
-    It may have beside:
-    `on_request` (ClassVar, bool): measured only where a recipe names it;
-    `is_per_token` (ClassVar, bool): models with different tokens cannot be compared by it;
-    `file_options` (ClassVar, tuple of names): options that name files; a run keeps their whole paths;
-    `reads_reference` (ClassVar, bool): of a metric of texts, False where it says something of an answer without a reference, too;
-    `applies(example, reference) -> bool`: whether it says anything of such a row; the others are left out and counted;
-    `details(stats_nk) -> Mapping[str, float]`: numbers that explain its value.
-    """
-
-    needs: ClassVar[Literal["label", "probabilities", "labels", "tags", "number", "span", "text", "nll", "masked"]]
-    """What it reads of an Output; a run evaluates the metrics whose need its objective fills."""
-    higher_is_better: ClassVar[bool | None]
-    """None where more is neither better nor worse."""
-    is_proportion: ClassVar[bool]
-    """A mean of zeros and ones: its interval is Wilson's and its paired test McNemar's."""
-
-    def stats(self, example: Example, output: Output, reference: str) -> tuple[float, ...]:
-        """What one example contributes; the bootstrap resamples these. `reference`: the example's label or the text it should give."""
-
-    def value(self, stats_nk: np.ndarray[Any, np.dtype[np.float64]]) -> float:
-        """The metric of these examples, from their stats, shape (examples, k)."""
-
-
-@runtime_checkable
-class QuestionMetric(Metric, Protocol):
-    """A metric that judges several rows as one: a question whose answers stand in rows of their own."""
-
-    def question(self, example: Example) -> Hashable:
-        """What the row belongs to."""
-
-    def merge(self, stats_mk: np.ndarray[Any, np.dtype[np.float64]]) -> tuple[float, ...]:
-        """What a question contributes, from the stats of its rows, shape (its rows, k); `value` and the bootstrap take these."""

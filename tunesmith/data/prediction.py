@@ -8,10 +8,10 @@ from tunesmith.core.types import (
     Completion,
     Example,
     Labelled,
-    Message,
     MultiLabelled,
     Origin,
     Prompt,
+    Ranked,
     Rated,
     SpanQuestion,
     Tagged,
@@ -32,6 +32,7 @@ from tunesmith.data.formats._columns import (
 )
 from tunesmith.data.formats._conversations import messages_in, tools_in
 from tunesmith.data.formats._instructions import asked as instructed
+from tunesmith.data.formats._liked import asked_turns, message_list
 from tunesmith.data.formats._values import words_in
 from tunesmith.data.formats.alpaca import AlpacaFormat
 from tunesmith.data.formats.choices import ChoicesFormat
@@ -47,6 +48,9 @@ _OF_TEXTS: dict[str, Callable[[str, Origin, str | None], Example]] = {
 }
 """Formats of a text, or two, and something known of it -> the example without that."""
 
+_JUDGED = ("judged", "judged dialogue")
+"""A prompt with one answer; the second: the prompt may be a dialogue in one text."""
+
 _MESSAGES = {"messages": MESSAGES, "prompt": ("prompt", "text")}
 _ROLES: dict[str, dict[str, tuple[str, ...]]] = {
     **{name: {"text": TEXTS, "text_pair": SECOND_TEXTS} for name in _OF_TEXTS},
@@ -55,6 +59,7 @@ _ROLES: dict[str, dict[str, tuple[str, ...]]] = {
     "pairs": {"source": tuple(dict.fromkeys(pair[0] for pair in PAIRS)), "context": CONTEXTS},
     "choices": {"question": QUESTIONS, "choices": (*CHOICES, "A")},
     "text": {"text": ("text",)},
+    **{name: {"prompt": ("prompt", *QUESTIONS), "answer": ("answer", "response", "completion", "chosen")} for name in _JUDGED},
     "messages": _MESSAGES,
     "sharegpt": {"conversations": CONVERSATIONS, **_MESSAGES},
     "alpaca": {"instruction": INSTRUCTIONS, **_MESSAGES},
@@ -90,7 +95,7 @@ def columns_to_predict(
             raise DataError(f"{where}: the columns {', '.join(usual)} could each be the {role}. {_cure(role)}")
         return usual[0] if usual else None
 
-    if format == "squad":
+    if format in ("squad", *_JUDGED):
         missing = next((role for role in roles if find(role) is None), None)
         if missing:
             raise DataError(_missing(missing, columns, roles, recipe, where))
@@ -151,6 +156,13 @@ def example_to_predict(record: Mapping[str, Any], origin: Origin, *, format: str
         return _OF_TEXTS[format](text_in(record, columns["text"], origin), origin, pair)
     if format == "tagged":
         return Tagged(words_in(record, columns["words"], origin), None, origin)
+    if format in _JUDGED:
+        turns = (
+            message_list(record, columns["prompt"], origin, "user")
+            if format == "judged"
+            else asked_turns(record, columns["prompt"], origin)
+        )
+        return Ranked(turns, (text_in(record, columns["answer"], origin),), (1,), origin)
     if format == "squad":
         question, context = (text_in(record, columns[role], origin) for role in ("question", "context"))
         return SpanQuestion(question, context, None, origin)
@@ -160,4 +172,4 @@ def example_to_predict(record: Mapping[str, Any], origin: Origin, *, format: str
         return Completion(PairsFormat().asked(record, origin, columns), "", origin)
     if format == "text":
         return Text(text_in(record, columns["text"], origin), origin)
-    return Prompt((Message("user", text_in(record, columns["prompt"], origin)),), origin)
+    return Prompt(message_list(record, columns["prompt"], origin, "user"), origin)

@@ -11,7 +11,7 @@ import mmap
 import zlib
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate, chain
 from pathlib import Path
 from typing import IO, Any, overload
@@ -107,6 +107,10 @@ class _Chunk:
     def __len__(self) -> int:
         return len(self.columns["owner"].ends)
 
+    def with_values(self, name: str, values: Sequence[Sequence[float]]) -> "_Chunk":
+        added = {f"value.{name}": _Column.of(values), f"has.{name}": _Column.of([(1,)] * len(values))}
+        return replace(self, columns={**self.columns, **added}, values=list(dict.fromkeys([*self.values, name])))
+
     def owners(self) -> Array:
         column = self.columns["owner"]
         return np.repeat(column.numbers, len(self)) if column.is_constant else column.numbers.astype(np.int64)
@@ -198,6 +202,12 @@ class RowTable(Sequence[Row]):
         place = range(len(self))[index]
         chunk = bisect_right(self._ends, place)
         return self._chunks[chunk], place - (self._ends[chunk - 1] if chunk else 0)
+
+    def with_values(self, name: str, values: Sequence[Sequence[float]]) -> "RowTable":
+        """The same rows with one more value each, an entry for every answer. `values`: of each row."""
+        starts = [0, *self._ends]
+        chunks = [chunk.with_values(name, values[start:end]) for chunk, start, end in zip(self._chunks, starts, starts[1:], strict=False)]
+        return RowTable(chunks, self._mapped)
 
     def owners(self) -> Array:
         """The number that each row was written with: the index of its example, shape (rows,), int64."""

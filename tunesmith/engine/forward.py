@@ -13,12 +13,12 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from tunesmith.core.allocator import keep_freed_memory
-from tunesmith.core.batch import Batch, Stream, chains
+from tunesmith.core.batch import Batch, Stream
 from tunesmith.core.errors import MethodError
 from tunesmith.core.types import ModelFacts
 from tunesmith.core.virtual import VirtualTokens, prefixes
 from tunesmith.engine import likelihood
-from tunesmith.engine.attention import PACKED, attention_implementation
+from tunesmith.engine.attention import PACKED
 from tunesmith.engine.features import FrozenFeatures
 from tunesmith.engine.kernels.dropout import use_fast_dropout
 from tunesmith.engine.kernels.frozen import Int8Linear, RoundedWeights, quantize_frozen
@@ -26,8 +26,9 @@ from tunesmith.engine.kernels.linear import is_linear, use_fast_linear
 from tunesmith.engine.kernels.linear_cross_entropy import linear_cross_entropy, positions_at_a_time
 from tunesmith.engine.kernels.lora import fuse_lora
 from tunesmith.engine.kernels.quantized import QuantizedLayer
-from tunesmith.engine.kernels.varlen_attention import attends_varlen
+from tunesmith.engine.laid_out import Ran, at_places, run_packed, run_padded
 from tunesmith.engine.recomputing import checkpointed_layers, recomputed
+from tunesmith.engine.reference import Reference
 from tunesmith.engine.virtual import cache_of, extended
 
 __all__ = ["PackedForward", "Paths"]
@@ -76,6 +77,7 @@ class PackedForward(nn.Module):
         self.features: FrozenFeatures | None = None
         self.kept: StandsBelow | None = None
         self.compiled: UsedInTraining | None = None
+        self.reference: Reference | None = None
         self.recomputed: Sequence[nn.Module] = ()
         """Layers that keep what they read only, and run again in the backward pass."""
         self.caches_exactly: bool | None = None
@@ -194,6 +196,17 @@ class PackedForward(nn.Module):
             hidden = self.hidden(batch)
         return hidden.float() if hidden.dtype in (torch.bfloat16, torch.float16) else hidden
 
+    def keep_reference(self) -> None:
+        """Remember the model as it is now: what trains is copied."""
+        self.reference = Reference(self)
+
+    @contextlib.contextmanager
+    def as_reference(self) -> Iterator[None]:
+        """Inside the block the model is what `keep_reference` found, without gradients and dropout."""
+        assert self.reference is not None, "keep_reference was not called"
+        with self.reference.used():
+            yield
+
     def keep_features(self) -> None:
         """Where nothing in the trunk trains: run it without dropout, each row once, and keep what the heads read of it."""
         if not any(p.requires_grad for p in self.trunk.parameters()):
@@ -232,21 +245,21 @@ class PackedForward(nn.Module):
         """Logits of the token after each segment, (S, V), of a language model that runs packed, by an attention implementation."""
         last_S = torch.tensor(stream.bounds[1:], device=self.device) - 1
         if self.paths.head != "fused":
-            return _run_packed(self.trunk, stream, self.facts, implementation, {"logits_to_keep": last_S} | self._places(stream)).logits_LV
-        hidden_TH = _run_packed(self._body(), stream, self.facts, implementation, self._places(stream)).last_hidden_state_TH
+            return run_packed(self.trunk, stream, self.facts, implementation, {"logits_to_keep": last_S} | self._places(stream)).logits_LV
+        hidden_TH = run_packed(self._body(), stream, self.facts, implementation, self._places(stream)).last_hidden_state_TH
         return self._vocabulary_head()(hidden_TH[last_S])  # type: ignore[no-any-return]
 
     def _own_logits(self, batch: Batch) -> Tensor:
         """The model's own logits at the scored positions, (N, V)."""
         if self.paths.attention == "packed" and not self.facts.is_causal:
-            with _only_at(self._body(), *self._scored(batch)):
+            with _onlyat_places(self._body(), *self._scored(batch)):
                 return self._run(self.trunk, batch).logits_LV
         if self.paths.attention == "packed":
             logits_to_keep = {"logits_to_keep": batch.predict_N}
             return self._run(self.trunk, batch, **logits_to_keep).logits_LV
         return self._run(self.trunk, batch).logits_LV[batch.predict_N]
 
-    def _run(self, module: nn.Module, batch: Batch, **arguments: Any) -> "_Ran":
+    def _run(self, module: nn.Module, batch: Batch, **arguments: Any) -> "Ran":
         is_packed = self.paths.attention == "packed"
         with contextlib.ExitStack() as stack:
             if self.kept is not None:
@@ -265,28 +278,28 @@ class PackedForward(nn.Module):
         stream, places_T = extended(batch.stream, self.virtual)
         return stream.num_tokens, places_T[batch.predict_N]
 
-    def _computed(self, module: nn.Module, batch: Batch, arguments: dict[str, Any]) -> "_Ran":
+    def _computed(self, module: nn.Module, batch: Batch, arguments: dict[str, Any]) -> "Ran":
         if self.virtual is not None:
             return self._with_virtual(module, batch, arguments, self.virtual)
         if self.paths.attention != "packed":
-            return _run_padded(module, batch, arguments)
-        return _run_packed(module, batch.stream, batch.facts, PACKED, arguments)
+            return run_padded(module, batch, arguments)
+        return run_packed(module, batch.stream, batch.facts, PACKED, arguments)
 
-    def _with_virtual(self, module: nn.Module, batch: Batch, arguments: dict[str, Any], virtual: VirtualTokens) -> "_Ran":
+    def _with_virtual(self, module: nn.Module, batch: Batch, arguments: dict[str, Any], virtual: VirtualTokens) -> "Ran":
         is_packed = self.paths.attention == "packed"
         if not is_packed and self.prefixes:
             past = cache_of(self.prefixes, len(batch.stream.parents), self.computes_in)
-            return _run_padded(module, batch, {**arguments, "past_key_values": past})
+            return run_padded(module, batch, {**arguments, "past_key_values": past})
         if batch.source is not None:
-            return _run_padded(module, replace(batch, source=extended(batch.source, virtual)[0]), arguments)
+            return run_padded(module, replace(batch, source=extended(batch.source, virtual)[0]), arguments)
         stream, places_T = extended(batch.stream, virtual)
         if "logits_to_keep" in arguments:
             arguments["logits_to_keep"] = places_T[arguments["logits_to_keep"]]
         if is_packed:
-            ran = _run_packed(module, stream, batch.facts, PACKED, arguments | self._places(stream))
-            return _Ran(_at(ran.last_hidden_state_TH, places_T), ran.logits_LV)
-        ran = _run_padded(module, replace(batch, stream=stream), arguments)
-        return _Ran(_at(ran.last_hidden_state_TH, places_T), _at(ran.logits_LV, places_T))
+            ran = run_packed(module, stream, batch.facts, PACKED, arguments | self._places(stream))
+            return Ran(at_places(ran.last_hidden_state_TH, places_T), ran.logits_LV)
+        ran = run_padded(module, replace(batch, stream=stream), arguments)
+        return Ran(at_places(ran.last_hidden_state_TH, places_T), at_places(ran.logits_LV, places_T))
 
     def _places(self, stream: Stream) -> dict[str, Tensor]:
         """Where in a stream the learned prefix stands, as attention layers take it."""
@@ -297,7 +310,7 @@ class PackedForward(nn.Module):
 
 
 @contextlib.contextmanager
-def _only_at(body: nn.Module, num_tokens: int, places_N: Tensor) -> Iterator[None]:
+def _onlyat_places(body: nn.Module, num_tokens: int, places_N: Tensor) -> Iterator[None]:
     """Let what reads the hidden states of `body`, over a stream of so many tokens, see those places alone: an encoder's vocabulary head takes no
     `logits_to_keep`.
     """
@@ -312,83 +325,3 @@ def _only_at(body: nn.Module, num_tokens: int, places_N: Tensor) -> Iterator[Non
         yield
     finally:
         handle.remove()
-
-
-@dataclass(frozen=True, slots=True)
-class _Ran:
-    last_hidden_state_TH: Tensor
-    logits_LV: Tensor
-
-
-def _at(x_T: Tensor, places_T: Tensor) -> Tensor:
-    """What stands at those places, where there is anything."""
-    return x_T[places_T] if len(x_T) else x_T
-
-
-def _ran(output: Any, gather: Any) -> _Ran:
-    hidden, logits = getattr(output, "last_hidden_state", None), getattr(output, "logits", None)
-    empty = torch.empty(0)
-    return _Ran(empty if hidden is None else gather(hidden), empty if logits is None else gather(logits))
-
-
-def _run_packed(module: nn.Module, stream: Stream, facts: ModelFacts, implementation: str, arguments: dict[str, Any]) -> _Ran:
-    if facts.has_token_types:
-        arguments["token_type_ids"] = stream.token_types_T[None]
-    if facts.is_causal:
-        arguments["use_cache"] = False
-    device = stream.tokens_T.device
-    if implementation == PACKED and attends_varlen(device) and max(stream.parents) < 0:
-        arguments |= {"segment_offsets": torch.tensor(stream.bounds, dtype=torch.int32, device=device), "longest_segment": stream.longest}
-    with attention_implementation(module, implementation, stream.longest):
-        output = module(
-            input_ids=stream.tokens_T[None],
-            position_ids=stream.positions_T[None],
-            # All ones: with no mask at all transformers would guess at packing from the positions.
-            attention_mask=torch.ones_like(stream.tokens_T[None]),
-            segment_bounds=torch.tensor(stream.bounds),
-            segment_parents=torch.tensor(stream.parents),
-            **arguments,
-        )
-    return _ran(output, lambda x: x[0])
-
-
-def _padded_rows(stream: Stream, pad_token_id: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """The stream as rows, each a segment with the segments that it continues before it.
-
-    Returns: tokens, token types and mask, each (S, longest); and for each token of the stream its row and its column.
-    """
-    device = stream.tokens_T.device
-    bounds = stream.bounds
-    indices = [torch.cat([torch.arange(bounds[s], bounds[s + 1], device=device) for s in chain]) for chain in chains(stream.parents)]
-    longest = max(len(i) for i in indices)
-    tokens = torch.full((len(indices), longest), pad_token_id, device=device)
-    types, mask = torch.zeros_like(tokens), torch.zeros_like(tokens)
-    rows, columns = list[Tensor](), list[Tensor]()
-    for row, index in enumerate(indices):
-        tokens[row, : len(index)] = stream.tokens_T[index]
-        types[row, : len(index)] = stream.token_types_T[index]
-        mask[row, : len(index)] = 1
-        own = bounds[row + 1] - bounds[row]
-        rows.append(torch.full((own,), row, device=device))
-        columns.append(torch.arange(len(index) - own, len(index), device=device))
-    return tokens, types, mask, torch.cat(rows), torch.cat(columns)
-
-
-def _run_padded(module: nn.Module, batch: Batch, arguments: dict[str, Any]) -> _Ran:
-    tokens, types, mask, rows_T, columns_T = _padded_rows(batch.stream, batch.facts.pad_token_id)
-    if batch.facts.is_causal:
-        # Padding stands on the right, where no real token looks; masked, it would leave queries inside a window with nothing to see: NaN.
-        mask = torch.ones_like(mask)
-    if "past_key_values" in arguments:
-        mask = torch.cat([mask.new_ones(len(mask), arguments["past_key_values"].get_seq_length()), mask], 1)
-    if batch.facts.is_encoder_decoder:
-        assert batch.source is not None, "an encoder-decoder reads a source"
-        source, _, source_mask, _, _ = _padded_rows(batch.source, batch.facts.pad_token_id)
-        arguments |= {"input_ids": source, "attention_mask": source_mask, "decoder_input_ids": tokens}
-    else:
-        arguments |= {"input_ids": tokens, "attention_mask": mask}
-        if batch.facts.has_token_types:
-            arguments["token_type_ids"] = types
-    if batch.facts.is_causal or batch.facts.is_encoder_decoder:
-        arguments["use_cache"] = False
-    return _ran(module(**arguments), lambda x: x[rows_T, columns_T])

@@ -99,7 +99,7 @@ def train(
 def _gradients(
     forward: PackedForward, objective: Objective, batches: Sequence[Batch], parameters: Sequence[nn.Parameter], state: TrainingState
 ) -> tuple[float, dict[str, float], Sequence[Batch]]:
-    """Leave the step's gradient in the parameters. Returns: the loss, the metrics' sums over the micro-batches, and these as they were run."""
+    """Leave the step's gradient in the parameters. Returns: the loss, the metrics' means over the step's rows, and the micro-batches as they were run."""
     random = random_state(forward.device)
     if state.max_micro_batch_tokens is not None:
         batches = _cut(batches, state.max_micro_batch_tokens)
@@ -111,7 +111,7 @@ def _gradients(
             for batch in batches:
                 for name, count in batch.counts.items():
                     counts[name] = counts.get(name, 0.0) + count
-            losses, metrics = list[Tensor](), dict[str, float]()
+            losses, metrics = list[Tensor](), dict[str, Tensor]()
             for batch in batches:
                 loss = objective.loss(forward, batch)
                 parts = [value / counts[name] for name, value in loss.sums.items() if counts[name]]
@@ -121,8 +121,9 @@ def _gradients(
                 scalar.backward()  # type: ignore[no-untyped-call]
                 losses.append(scalar.detach())
                 for name, value in loss.metrics.items():
-                    metrics[name] = metrics.get(name, 0.0) + value
-            return sum(map(float, losses), 0.0), metrics, batches  # read at the end: a GPU works on while the next batch is laid out
+                    metrics[name] = metrics[name] + value if name in metrics else value
+            means = {name: float(total) / counts["row"] for name, total in metrics.items()}
+            return sum(map(float, losses), 0.0), means, batches  # read at the end: a GPU works on while the next batch is laid out
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise

@@ -43,9 +43,9 @@ def _evaluating(forward: Forward) -> Iterator[None]:
 
 
 def hear_head(forward: Forward, batches: Iterable[Batch], head: str, reads: Literal["answer", "target"] = "answer") -> list[Tensor]:
-    """What a head says to each row, in the order of the rows: float64 on the CPU, (1, outputs) for its answer, or (its targets, outputs).
+    """What a head says to each row, in the order of the rows: float64 on the CPU, (its answers, outputs), or (its targets, outputs).
 
-    Raises: ValueError, where the head is read once a row and a row has not exactly one answer; Diverged, where an output is not finite.
+    Raises: ValueError, where the head is read at answers and a row has none; Diverged, where an output is not finite.
     """
     heard: list[Tensor] = []
     with _evaluating(forward):
@@ -62,11 +62,10 @@ def hear_head(forward: Forward, batches: Iterable[Batch], head: str, reads: Lite
 def parted(outputs: Tensor, batch: Batch, reads: Literal["answer", "target"]) -> list[Tensor]:
     """Outputs of a head, (A, outputs) or (N, outputs), row by row, float64 on the CPU. Raises: ValueError, as `hear_head`."""
     if reads == "answer":
-        order = batch.rows_A.argsort(stable=True)
-        if batch.rows_A[order].tolist() != list(range(len(batch.rows))):
-            raise ValueError("a head that is read once a row needs exactly one answer in every row")
-        outputs = outputs[order]
-    sizes = [len(row.targets.positions) if reads == "target" else 1 for row in batch.rows]
+        if not all(row.answers for row in batch.rows):
+            raise ValueError("a head that is read at answers needs one in every row")
+        outputs = outputs[batch.rows_A.argsort(stable=True)]
+    sizes = [len(row.targets.positions if reads == "target" else row.answers) for row in batch.rows]
     return list(torch.split(outputs.double().cpu(), sizes))
 
 

@@ -38,18 +38,18 @@ class StepPairs:
         """Whether `batch` is one of the step's."""
         return any(own is batch for own in self._batches)
 
-    def loss(self, vectors_AH: Tensor, batch: Batch) -> tuple[Tensor, float]:
+    def loss(self, vectors_AH: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         """What pairs say of `batch`, of which `vectors_AH` are the pooled hidden states.
 
         Returns: a scalar of the value zero, whose gradient at `vectors_AH` is that of the sum of all texts' losses in the step, and the sum of the losses of the batch's
-        own texts over the number of texts in the step.
+        own texts.
         """
         place = next(index for index, own in enumerate(self._batches) if own is batch)
         vectors = [*self._vectors[:place], vectors_AH, *self._vectors[place + 1 :]]
         start = sum(len(one) for one in vectors[:place])
         losses_n = pair_losses(torch.cat(vectors), torch.cat([one.per_answer["label"] for one in self._batches]))
         total = losses_n.sum()
-        return total - total.detach(), float(losses_n[start : start + len(vectors_AH)].detach().sum()) / len(losses_n)
+        return total - total.detach(), losses_n[start : start + len(vectors_AH)].detach().sum()
 
 
 def pair_losses(vectors_nH: Tensor, labels_n: Tensor) -> Tensor:

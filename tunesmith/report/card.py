@@ -20,7 +20,9 @@ _PIPELINES = {
     "regression": "text-classification",
     "token_classification": "token-classification",
     "span_qa": "question-answering",
+    "reward_model": "text-classification",
     "generation": "text-generation",
+    "preference": "text-generation",
     "language_modelling": "text-generation",
     "masked_language_modelling": "fill-mask",
 }

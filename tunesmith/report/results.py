@@ -240,8 +240,8 @@ def comparisons(report: Mapping[str, Any]) -> list[DataSet]:
 def _data_set(name: str, measured: Mapping[str, Any], *, is_own: bool, is_task: bool = False) -> DataSet:
     baselines = measured.get("baselines") or {}
     is_class = bool(baselines.get("majority"))
-    majority = baselines.get("majority") or baselines.get("constant") or {}
-    constant = "majority class" if is_class else "constant answer"
+    majority = baselines.get("majority") or baselines.get("constant") or baselines.get("length") or {}
+    constant = "majority class" if is_class else "length alone" if "length" in baselines else "constant answer"
     found = [
         read_comparison(metric, entry, Estimate.read(majority.get(metric)), constant)
         for metric, entry in (measured.get("metrics") or {}).items()

@@ -142,7 +142,9 @@ def _majority_sentences(c: Comparison) -> list[str]:
     if c.majority is None or c.tuned is None:
         return []
     value = fixed(c.majority.value, c.decimals)
-    always = "answering the most frequent label" if c.constant == "majority class" else "giving the best constant answer"
+    always = {"majority class": "answering the most frequent label", "length alone": "going by the length of answers"}.get(
+        c.constant, "giving the best constant answer"
+    )
     if c.against_majority == "worse":
         return [f"Always {always} would score {value}: better than the tuned model."]
     if c.against_majority == "unclear":

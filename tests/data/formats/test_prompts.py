@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tunesmith.app.task import choose_objective
+from tunesmith.app.chosen_objective import choose_objective
 from tunesmith.core.errors import DataError, ObjectiveError
 from tunesmith.core.types import Message, Origin, Prompt
 from tunesmith.data import read

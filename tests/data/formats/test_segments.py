@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tunesmith.app.task import choose_objective
+from tunesmith.app.chosen_objective import choose_objective
 from tunesmith.core.errors import DataError
 from tunesmith.core.types import Marked, ModelFacts, Origin
 from tunesmith.data import TextEncoder, content_key, read

@@ -15,7 +15,7 @@ from torch.nn.attention import varlen
 from tunesmith.core import registry
 from tunesmith.core.batch import Batch, collate
 from tunesmith.core.types import Origin, Row, Segment
-from tunesmith.engine import attention, forward
+from tunesmith.engine import attention, laid_out
 from tunesmith.engine.compiling import CompiledLayers, repeated_layers
 from tunesmith.engine.forward import PackedForward
 from tunesmith.engine.kernels.varlen_attention import NO_BOUND, attends_varlen, fits_varlen
@@ -73,7 +73,7 @@ def _(
 def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
     """Streams on the CPU taken for ones on a GPU, their attention computed by the operators above."""
     _calls.clear()
-    monkeypatch.setattr(forward, "attends_varlen", lambda device: True)
+    monkeypatch.setattr(laid_out, "attends_varlen", lambda device: True)
     monkeypatch.setattr(attention, "fits_varlen", lambda q, v: True)
     monkeypatch.setattr(attention, "has_own_kernel", lambda q: False)
     return _calls

@@ -14,7 +14,21 @@ from sklearn import metrics as sklearn_metrics
 
 from tests.evaluation.metrics.made import EXAMPLE, stats_of, value_of
 from tunesmith.core import registry
-from tunesmith.core.types import Chat, Completion, Example, Labelled, Metric, MultiLabelled, Output, QuestionMetric, SpanQuestion, Tagged
+from tunesmith.core.types import (
+    Chat,
+    Completion,
+    Example,
+    Labelled,
+    Message,
+    Metric,
+    MultiLabelled,
+    Output,
+    Preference,
+    QuestionMetric,
+    SpanQuestion,
+    Tagged,
+    Unpaired,
+)
 from tunesmith.evaluation.metrics._labels import label_code
 
 CORPUS = [
@@ -154,6 +168,8 @@ EXAMPLES: dict[str, list[Example]] = {
     "labels": [MultiLabelled("t", labels, HERE) for labels in LABELS],
     "tags": [Tagged(("w",) * len(tags), tags, HERE) for tags in TAGS],
     "span": [SpanQuestion("q", text, ((0, text),), HERE) for text in TEXTS],
+    "scores": [Preference((), (Message("assistant", "a"),), (Message("assistant", "b"),), HERE)] * 5,
+    "liked": [Unpaired((), (Message("assistant", "a"),), is_liked, HERE) for is_liked in (True, False, True, False, True)],
     "instructions_followed": [Completion("q", "a", HERE)] * 5,
     "tool_calls_valid": [Chat((), HERE, ('{"name": "look", "parameters": {"type": "object"}}',))] * 5,
     "answers": [Labelled(question, label, HERE) for question, label in zip("aabbc", ANSWERS, strict=True)],
@@ -181,6 +197,8 @@ GOOD = {
     "text": [Output(text=text) for text in TEXTS],
     "nll": [Output(nll_nats=0.1 * (i + 1), num_tokens=4, num_bytes=16) for i in range(5)],
     "masked": [Output(nll_nats=0.1 * (i + 1), num_tokens=4, num_bytes=16) for i in range(5)],
+    "scores": [Output(scores=pair) for pair in [(1.0, 0.5), (0.2, -3.0), (4.0, 1.0), (0.0, -0.1), (2.0, 1.0)]],
+    "liked": [Output(liked=score) for score in [1.0, -2.0, 0.5, -0.1, 3.0]],
     "json_valid": [Output(text=text) for text in ["1", '"a"', "[]", "{}", "null"]],
     "json_schema": [Output(text=text) for text in ["1", "2", "3", "-4", "0"]],
     "instructions_followed": [Output(text=text) for text in ["yes", "no", "a b", "c", "d."]],
@@ -199,6 +217,8 @@ BAD = {
     "text": [Output(text=text) for text in ["zzz", "", "0 1 2", "!!", "qqq qq"]],
     "nll": [Output(nll_nats=9.0 + i, num_tokens=4, num_bytes=16) for i in range(5)],
     "masked": [Output(nll_nats=9.0 + i, num_tokens=4, num_bytes=16) for i in range(5)],
+    "scores": [Output(scores=pair) for pair in [(0.5, 1.0), (-3.0, 0.2), (1.0, 4.0), (-0.1, 0.0), (1.0, 2.0)]],
+    "liked": [Output(liked=score) for score in [-1.0, 2.0, -0.5, 0.1, -3.0]],
     "json_valid": [Output(text=text) for text in ["x", "'a'", "[", "", "None"]],
     "json_schema": [Output(text=text) for text in ["1.5", '"2"', "[]", "", "x"]],
     "instructions_followed": [Output(text=text) for text in ["yes, it is", "", "a, b", "c", ","]],
@@ -252,7 +272,11 @@ def test_a_metric_does_not_mind_the_order_of_rows(name: str, metric: Metric) -> 
 def test_a_metric_takes_one_row_and_a_proportion_is_the_mean_of_zeros_and_ones(name: str, metric: Metric) -> None:
     assert isinstance(metric, Metric)
     stats_nk = of(name, metric, GOOD, BAD)
-    assert math.isfinite(metric.value(stats_nk[:1])) or name in ("pearson", "spearman")  # there is no correlation in one row
+    assert math.isfinite(metric.value(stats_nk[:1])) or name in (
+        "pearson",
+        "spearman",
+        "liked_auc",
+    )  # there is no correlation in one row, and nothing to be above
     if metric.is_proportion:
         assert set(stats_nk.ravel()) <= {0.0, 1.0}
         assert metric.value(stats_nk) == pytest.approx(float(stats_nk.mean()))

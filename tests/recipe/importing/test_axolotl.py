@@ -257,8 +257,8 @@ def test_defaults_are_those_of_axolotl(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("keys", "said"),
     [
-        ({"rl": "dpo"}, "rl: dpo: rewards and preferences are not trained here yet"),
-        ({"reward_model": True}, "reward_model: reward_model: rewards and preferences are not trained here yet"),
+        ({"rl": "dpo"}, "rl: dpo: such recipes are not imported yet"),
+        ({"reward_model": True}, "reward_model: reward_model: such recipes are not imported yet"),
         ({"datasets": None}, "datasets: missing"),
         ({"datasets": [{"type": "alpaca"}]}, "datasets: expected a list of data sets"),
         ({"datasets": [{"path": "https://a.example/b.jsonl", "type": "alpaca"}]}, "a file at an address is read by its hash"),

@@ -196,7 +196,7 @@ def test_messages_that_are_written_otherwise_are_listed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("stage", ["rm", "ppo", "dpo", "kto"])
 def test_stages_that_are_not_trained_here_are_refused_in_one_line(stage: str, tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match=rf"train\.yaml:2: stage: {stage}: rewards and preferences .* not trained here yet") as caught:
+    with pytest.raises(RecipeError, match=rf"train\.yaml:2: stage: {stage}: such recipes .* are not imported yet") as caught:
         imported(tmp_path, f"model_name_or_path: m\nstage: {stage}\ndataset: preferred\n")
     assert "\n" not in str(caught.value)
 
@@ -204,8 +204,8 @@ def test_stages_that_are_not_trained_here_are_refused_in_one_line(stage: str, tm
 @pytest.mark.parametrize(
     ("keys", "said"),
     [
-        ({"dataset": "preferred"}, r"preferred\.ranking: preferences are not trained here yet"),
-        ({"dataset": "liked"}, r"liked\.columns\.kto_tag: preferences are not trained here yet"),
+        ({"dataset": "preferred"}, r"preferred\.ranking: recipes of preferences are not imported yet"),
+        ({"dataset": "liked"}, r"liked\.columns\.kto_tag: recipes of preferences are not imported yet"),
         ({"dataset": "chinese"}, r"chinese\.ms_hub_url: ModelScope's hub is not read here"),
         ({"dataset": "nothing"}, r"nothing\.file_name: missing"),
         ({"dataset": "identiti"}, r'describes no "identiti"\. Did you mean "identity"'),

@@ -2,11 +2,11 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from tunesmith.core.errors import ModelError
-from tunesmith.core.types import Chat, Completion, Encoded, Example, Labelled, Text
+from tunesmith.core.types import Chat, Completion, Encoded, Example, Labelled, Message, Preference, Ranked, Text, Unpaired
 from tunesmith.data.checks.finding import Finding, finding
 from tunesmith.data.checks.masking import masked
 from tunesmith.data.encoder import TextEncoder
@@ -44,6 +44,22 @@ def quantiles(sizes: Sequence[int]) -> dict[str, int]:
     return {name: ordered[max(math.ceil(share * len(ordered)) - 1, 0)] for name, share in places.items()}
 
 
+def _longest(example: Example, encoder: TextEncoder) -> Encoded:
+    """The row; of several judged answers to one prompt, the longest with its prompt."""
+    match example:
+        case Preference(prompt=prompt, chosen=chosen, rejected=rejected):
+            ways: list[tuple[Message, ...]] = [chosen, rejected]
+        case Unpaired(prompt=prompt, completion=completion):
+            ways = [completion]
+        case Ranked(prompt=prompt, answers=answers):
+            ways = [(Message("assistant", text),) for text in answers]
+        case _:
+            return encoder.encode(example)
+    asked = tuple(replace(turn, learned=False) for turn in prompt)
+    found = [encoder.encode(Chat((*asked, *way), example.origin)) for way in ways]
+    return max(found, key=lambda one: len(one.tokens) + one.num_cut)
+
+
 def measure_lengths(
     split: str, examples: Sequence[Example], encoder: TextEncoder, too_long: TooLong = "cut"
 ) -> tuple[TokenLengths, list[Finding]]:
@@ -56,7 +72,7 @@ def measure_lengths(
     sizes, over, lost, refused = list[int](), list[tuple[Example, int, int]](), list[tuple[Example, int, int]](), dict[int, str]()
     for example in examples:
         try:
-            encoded = encoder.encode(example)
+            encoded = _longest(example, encoder)
         except ModelError as error:
             refused[id(example)] = str(error)
             continue

@@ -10,7 +10,7 @@ from tunesmith.core.types import Message, Origin
 from tunesmith.data.formats._columns import is_empty, text_in
 from tunesmith.data.formats._conversations import messages_in
 
-__all__ = ["completion_of", "dialogue", "message_list", "shared_turns", "with_system"]
+__all__ = ["asked_turns", "completion_of", "dialogue", "message_list", "shared_turns", "with_system"]
 
 _TURN = re.compile(r"\n\n(Human|Assistant):[ ]?")
 _DIALOGUE_ROLES: dict[str, Literal["user", "assistant"]] = {"Human": "user", "Assistant": "assistant"}
@@ -31,6 +31,13 @@ def message_list(record: Mapping[str, Any], column: str, origin: Origin, role: L
     if not isinstance(value, list | tuple):
         return (Message(role, text_in(record, column, origin)),)
     return messages_in({column: value}, column, origin)
+
+
+def asked_turns(record: Mapping[str, Any], column: str, origin: Origin) -> tuple[Message, ...]:
+    """A prompt: a text, messages, or a dialogue in one text, which may end where the answer begins. Raises: DataError, naming the row."""
+    turns = message_list(record, column, origin, "user")
+    turns = (dialogue(turns[0].content) if len(turns) == 1 else ()) or turns
+    return turns[:-1] if turns[-1] == Message("assistant", "") else turns
 
 
 def with_system(prompt: tuple[Message, ...], record: Mapping[str, Any], columns: Mapping[str, str], origin: Origin) -> tuple[Message, ...]:

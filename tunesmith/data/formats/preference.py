@@ -10,6 +10,8 @@ from tunesmith.core.types import Message, Origin, Preference
 from tunesmith.data.formats._columns import CHOSEN, REJECTED, SYSTEMS, choose, is_empty, is_preference, text_in
 from tunesmith.data.formats._instructions import asked
 from tunesmith.data.formats._liked import completion_of, dialogue, message_list, shared_turns, with_system
+from tunesmith.data.formats._values import number_of
+from tunesmith.data.table import cell, shown
 
 __all__ = ["PreferenceFormat"]
 
@@ -18,6 +20,7 @@ _NAMES = {
     "chosen": CHOSEN,
     "rejected": REJECTED,
     "system": SYSTEMS,
+    "margin": ("margin",),
 }
 
 
@@ -30,7 +33,7 @@ class PreferenceFormat:
     Source: the documentation of TRL's, OpenAI's and LLaMA-Factory's data.
     """
 
-    roles: ClassVar[tuple[str, ...]] = ("prompt", "chosen", "rejected", "instruction", "input", "system", "history")
+    roles: ClassVar[tuple[str, ...]] = ("prompt", "chosen", "rejected", "instruction", "input", "system", "history", "margin")
     required: ClassVar[tuple[str, ...]] = ("chosen", "rejected")
 
     def locate(self, columns: Set[str], given: Mapping[str, str]) -> dict[str, str]:
@@ -63,7 +66,7 @@ class PreferenceFormat:
         chosen, rejected = (completion_of(turns, origin, columns[role]) for turns, role in ((chosen, "chosen"), (rejected, "rejected")))
         if chosen == rejected:
             raise DataError(f"{where}: the chosen and the rejected answer are the same, so nothing can be learned. Remove the row.")
-        return Preference(prompt, chosen, rejected, origin)
+        return Preference(prompt, chosen, rejected, origin, _margin(record, columns, where))
 
     def _prompt(self, record: Mapping[str, Any], origin: Origin, columns: Mapping[str, str]) -> tuple[Message, ...]:
         if "instruction" in columns:
@@ -71,6 +74,16 @@ class PreferenceFormat:
         if "prompt" not in columns or is_empty(record.get(columns["prompt"])):
             return ()
         return message_list(record, columns["prompt"], origin, "user")
+
+
+def _margin(record: Mapping[str, Any], columns: Mapping[str, str], where: str) -> float | None:
+    """By how much it is liked better, where a column says so; None where its cell is empty. Raises: DataError, where that is no number."""
+    if "margin" not in columns or is_empty(cell(record.get(columns["margin"]))):
+        return None
+    value = number_of(record[columns["margin"]])
+    if value is None:
+        raise DataError(f'{where}: the column "{columns["margin"]}" holds {shown(record[columns["margin"]])}, expected a number.')
+    return value
 
 
 def _turns(record: Mapping[str, Any], column: str, origin: Origin) -> tuple[Message, ...]:

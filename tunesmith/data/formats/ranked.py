@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from tunesmith.core.errors import DataError
-from tunesmith.core.types import Message, Origin, Ranked
+from tunesmith.core.types import Origin, Ranked
 from tunesmith.data.formats._columns import check_characters, is_empty, listed, named_as_roles
-from tunesmith.data.formats._liked import dialogue, message_list
+from tunesmith.data.formats._liked import asked_turns
 from tunesmith.data.table import shown
 
 __all__ = ["RankedFormat"]
@@ -47,9 +47,6 @@ class RankedFormat:
             check_characters(text, f"{where}: answer {number}")
             found.append((rank, text))
         found.sort(key=lambda one: one[0])
-        turns = message_list(record, columns["prompt"], origin, "user")
-        spoken = dialogue(turns[0].content) if len(turns) == 1 else ()
-        turns = spoken or turns
-        if turns[-1] == Message("assistant", ""):  # a dialogue's, which waits for the answer
-            turns = turns[:-1]
-        return Ranked(turns, tuple(text for _, text in found), tuple(rank for rank, _ in found), origin)
+        return Ranked(
+            asked_turns(record, columns["prompt"], origin), tuple(text for _, text in found), tuple(rank for rank, _ in found), origin
+        )

@@ -97,7 +97,10 @@ def carry(draft: Draft) -> None:
     kind = draft.take("rl") or ("reward_model" if draft.is_on("reward_model") or draft.is_on("process_reward_model") else None)
     if kind:
         key = "rl" if draft.has("rl") else "reward_model"
-        raise draft.refusal(key, f"{kind}: rewards and preferences are not trained here yet; imported are answers (sft) and raw text.")
+        raise draft.refusal(
+            key,
+            f"{kind}: such recipes are not imported yet, only answers (sft) and raw text. Write one with objective=dpo, kto, orpo or reward.",
+        )
     name = draft.text("base_model")
     if not name:
         raise draft.refusal("base_model", "missing. Name the model to start from.")

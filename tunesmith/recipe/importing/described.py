@@ -126,7 +126,10 @@ def carry_format(draft: Draft, one: Described, *, is_text: bool) -> None:
     """How a row is read: `data.format` and `data.columns`."""
     if one.entry.get("ranking") or one.columns.get("kto_tag"):
         key = "ranking" if one.entry.get("ranking") else "columns.kto_tag"
-        raise one.refusal(key, "preferences are not trained here yet; what is: answers (stage: sft) and raw text (stage: pt)")
+        raise one.refusal(
+            key,
+            "recipes of preferences are not imported yet; what is: answers (stage: sft) and raw text (stage: pt). Name the file as data.train with objective=dpo",
+        )
     for key in _PICTURES:
         if one.columns.get(key):
             draft.leave(

@@ -80,7 +80,8 @@ def carry(draft: Draft) -> None:
     stage = draft.text("stage", "sft") or "sft"
     if stage not in _STAGES:
         raise draft.refusal(
-            "stage", f"{stage}: rewards and preferences (rm, ppo, dpo, kto) are not trained here yet; imported are sft and pt."
+            "stage",
+            f"{stage}: such recipes (rm, ppo, dpo, kto) are not imported yet, only sft and pt. Write one with objective=dpo, kto, orpo or reward.",
         )
     _carry_model(draft)
     _carry_data(draft, is_text=stage == "pt")

@@ -1,0 +1,80 @@
+"""What the objectives of judged answers share: a conversation stands in a row once, and each answer to it continues it.
+
+A answers    N scored positions
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import takewhile
+
+from tunesmith.core.errors import DataError
+from tunesmith.core.types import Chat, Encoded, Encoder, Message, Origin, Preference, Prompt, Row, Segment, Targets
+
+__all__ = ["answered_row", "encoded_answers", "of_preference"]
+
+Turns = Sequence[Message]
+
+
+def of_preference(example: Preference, encoder: Encoder, *, weights: Sequence[float] | None = None) -> list[Row]:
+    """One row, the chosen answer first; none where cutting left nothing to score of one of them, or both the same. `weights`: as of `answered_row`."""
+    shared, wholes = encoded_answers(example.prompt, (example.chosen, example.rejected), example.origin, encoder)
+    row = answered_row(shared, wholes, example.origin, weights=weights)
+    return [row] if row else []
+
+
+def encoded_answers(prompt: Turns, answers: Sequence[Turns], origin: Origin, encoder: Encoder) -> tuple[tuple[int, ...], list[Encoded]]:
+    """The conversation with each of its answers, cut on the right to the model's length, and what all of them begin with, as far as nothing of that is learned.
+
+    Returns: the tokens that they share, and each whole; `scored` marks those of the answer, the end of its turn among them.
+    Raises: DataError, where an encoder-decoder would read different sources.
+    """
+    asked = tuple(replace(turn, learned=False) for turn in prompt)
+    wholes = [encoder.encode(Chat((*asked, *answer), origin)) for answer in answers]
+    if len({one.source for one in wholes}) > 1:
+        raise DataError(
+            f"{origin.file}:{origin.row}: an answer of several messages, of which an encoder-decoder writes the last alone. Use a causal model, or answers of one message."
+        )
+    begun = encoder.prompt(Prompt(tuple(prompt), origin))
+    columns = zip(begun, *(one.tokens for one in wholes), strict=False)
+    shared = sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, columns))
+    return begun[:shared], [replace(one, scored=_behind(one.scored, shared)) for one in wholes]
+
+
+def _behind(scored: Sequence[bool], shared: int) -> tuple[bool, ...]:
+    return (*((False,) * min(shared, len(scored))), *scored[shared:])
+
+
+def answered_row(
+    shared: tuple[int, ...],
+    wholes: Sequence[Encoded],
+    origin: Origin,
+    *,
+    weights: Sequence[float] | None = None,
+    values: Mapping[str, tuple[float, ...]] | None = None,
+) -> Row | None:
+    """A row that scores the answers, each predicted from what stands before it; None where one of them has nothing left to score, or two are the same.
+
+    Args:
+        shared: what all begin with; it stands in the row once, and the last token of an answer, which nothing follows, does not.
+        weights: of the targets of each answer; None: 1.
+    """
+    if not shared or not all(any(one.scored) for one in wholes) or len({one.tokens for one in wholes}) < len(wholes):
+        return None
+    segments, ends = [Segment(shared)], list[int]()
+    positions, labels, target_weights, owners = list[int](), list[int](), list[float](), list[int]()
+    start = len(shared)
+    for number, one in enumerate(wholes):
+        rest = one.tokens[len(shared) : -1]
+        for place in (place for place, is_scored in enumerate(one.scored) if is_scored):
+            before = place - 1
+            positions.append(before if before < len(shared) else start + before - len(shared))
+            labels.append(one.tokens[place])
+            target_weights.append(1.0 if weights is None else weights[number])
+            owners.append(number)
+        if rest:
+            segments.append(Segment(rest, parent=0))
+            start += len(rest)
+        ends.append(len(segments) - 1 if rest else 0)
+    targets = Targets(tuple(positions), tuple(labels), tuple(target_weights), tuple(owners))
+    source = Segment(wholes[0].source) if wholes[0].source else None
+    return Row(tuple(segments), origin, targets, tuple(ends), values or {}, source)

@@ -1,0 +1,177 @@
+"""A reward model: a head on the trunk gives an answer to a conversation one number, and better answers higher ones.
+
+loss = - sum over pairs of log sigmoid(r(chosen) - r(rejected) - margin), the probability that the chosen one wins (Bradley and Terry, 1952). Of answers in an order, the best first, - sum over i of
+(r_i - log sum over those not above i of exp r_j), the probability of the order (Plackett, 1975); answers of one rank share what is left where they begin (Breslow, 1974).
+
+Source: Ouyang et al. (2022), "Training language models to follow instructions with human feedback", https://arxiv.org/abs/2203.02155, eq. 1; with margins Touvron et al. (2023), "Llama 2",
+https://arxiv.org/abs/2307.09288, eq. 2; orders: Luce (1959) and Plackett (1975), as in Rafailov et al. (2023), https://arxiv.org/abs/2305.18290, eq. 18.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from tunesmith.core.batch import Batch
+from tunesmith.core.types import (
+    Encoder,
+    Example,
+    Forward,
+    HeadSpec,
+    Loss,
+    Message,
+    Origin,
+    Output,
+    Preference,
+    Ranked,
+    Rated,
+    Row,
+    Segment,
+)
+from tunesmith.objective._answers import encoded_answers
+from tunesmith.objective._head import HeadLoss
+
+__all__ = ["Reward"]
+
+
+_NEWTON_STEPS, _MOST_POINTS = 25, 100.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reward(HeadLoss):
+    """Learn which answer people like better."""
+
+    pooling: Literal["auto", "first", "mean", "last"] = "auto"
+    """How an answer's hidden states become one vector; auto: the last token of a causal model, the mean of an encoder's."""
+    head_layers: int = 1
+    """Layers of the head; each but the last keeps the width and has a tanh."""
+    head_dropout: float = 0.0
+    """Dropout on what the head reads."""
+    head_lr_scale: float = 10.0
+    """Learning rate of the head, as a multiple of the recipe's: it starts from nothing, the trunk from what it knows."""
+
+    accepts: ClassVar[tuple[type, ...]] = (Preference, Ranked)
+    fills: ClassVar[frozenset[str]] = frozenset({"reward", "scores"})
+    headline: ClassVar[str] = "pair_accuracy"
+    head: ClassVar[str] = "reward"
+    reads: ClassVar[Literal["answer", "target"]] = "answer"
+    baseline: ClassVar[str] = "length"
+
+    def heads(self, encoder: Encoder) -> Mapping[str, HeadSpec]:
+        """One head, `reward`, with one output, which has no unit and no zero: differences alone are learned."""
+        return {"reward": HeadSpec(1, self.pooling, self.head_layers, self.head_dropout, self.head_lr_scale)}
+
+    def encode(self, example: Example, encoder: Encoder) -> list[Row]:
+        """One row with an answer for each of the example's: a causal model reads the conversation once, an encoder with each answer as a pair of texts."""
+        assert isinstance(example, Preference | Ranked)
+        answers, ranks = _ranked(example)
+        margin = (example.margin or 0.0) if isinstance(example, Preference) else 0.0
+        values = {"rank": tuple(map(float, ranks)), "margin": (margin,) * len(ranks)}
+        if not encoder.facts.is_causal:
+            return _as_pairs_of_texts(example.prompt, answers, example.origin, encoder, values)
+        shared, wholes = encoded_answers(example.prompt, answers, example.origin, encoder)
+        if not shared or not all(any(one.scored) for one in wholes):  # nothing is left of an answer
+            return []
+        segments = (Segment(shared), *(Segment(one.tokens[len(shared) :], parent=0) for one in wholes))
+        return [Row(segments, example.origin, answers=tuple(range(1, len(segments))), values=values)]
+
+    def loss(self, forward: Forward, batch: Batch) -> Loss:
+        """Summed over the pairs and orders, in nats; a step divides it by their number."""
+        rewards_A = forward.head("reward", batch)[:, 0]
+        ranks_A = batch.per_answer["rank"]
+        above_AA = (batch.rows_A[:, None] == batch.rows_A) & (ranks_A[:, None] < ranks_A)
+        right_AA = (rewards_A[:, None] > rewards_A).float() + 0.5 * (rewards_A[:, None] == rewards_A).float()
+        pairs_A = rewards_A.new_zeros(len(batch.rows)).index_add(0, batch.rows_A, above_AA.sum(1).to(rewards_A.dtype))[batch.rows_A]
+        num_ties = (pairs_A == 0).to(rewards_A.dtype) / torch.bincount(batch.rows_A)[batch.rows_A]  # of a row of ties alone: a half
+        seen = {"pair_accuracy": ((right_AA * above_AA).sum(1) / pairs_A.clamp(min=1) + 0.5 * num_ties).sum().detach()}
+        return Loss({"row": order_loss(rewards_A, ranks_A, batch.rows_A, batch.per_answer["margin"])}, seen)
+
+    def outputs(
+        self, examples: Sequence[Example], rows: Sequence[Row], owners: Sequence[int], heard: Sequence[Tensor], encoder: Encoder
+    ) -> list[Output]:
+        """The reward of each answer, in the example's order; none of an example without a row, as its prompt left its answers no room."""
+        found = [Output()] * len(examples)
+        for owner, one in zip(owners, heard, strict=True):
+            found[owner] = Output(scores=tuple(one[:, 0].tolist()))
+        return found
+
+    def reference(self, example: Example) -> str:
+        """The best answer."""
+        assert isinstance(example, Preference | Ranked)
+        return _ranked(example)[0][0][-1].content
+
+    def constant(self, train: Sequence[Example], asked: Sequence[Example]) -> list[Output]:
+        """Answers by their length alone: as many points a character as make the training pairs likeliest."""
+        points = _points_per_character([gap for example in train for gap in _length_gaps(example)])
+        return [Output(scores=tuple(points * _length(one) for one in _answers(example))) for example in asked]
+
+
+def order_loss(rewards_A: Tensor, ranks_A: Tensor, rows_A: Tensor, margins_A: Tensor) -> Tensor:
+    """- log of the probability of the order of each row's answers, summed over rows; of two answers Bradley and Terry's.
+
+    Args:
+        rewards_A: of the answers, (answers,).
+        ranks_A: the lower, the better; equal ones of a row are a tie.
+        rows_A: the row of each answer.
+        margins_A: by how much an answer is to be above those of higher rank, 0 for none.
+    Returns: scalar, nats.
+    Source: Plackett (1975), "The Analysis of Permutations", with ties as Breslow (1974) approximates them; margins: Touvron et al. (2023), https://arxiv.org/abs/2307.09288, eq. 2.
+    """
+    alike_AA = rows_A[:, None] == rows_A
+    left_AA = alike_AA & (ranks_A[:, None] <= ranks_A)
+    behind_AA = (alike_AA & (ranks_A[:, None] < ranks_A)).to(rewards_A.dtype)
+    raised_AA = rewards_A[None] + behind_AA * margins_A[:, None].to(rewards_A.dtype)
+    return (raised_AA.masked_fill(~left_AA, -torch.inf).logsumexp(1) - rewards_A).sum()
+
+
+def _ranked(example: Preference | Ranked) -> tuple[list[tuple[Message, ...]], tuple[int, ...]]:
+    """The answers, the best first, and their ranks."""
+    if isinstance(example, Preference):
+        return [example.chosen, example.rejected], (1, 2)
+    return [(Message("assistant", text),) for text in example.answers], example.ranks
+
+
+def _as_pairs_of_texts(
+    prompt: Sequence[Message],
+    answers: Sequence[Sequence[Message]],
+    origin: Origin,
+    encoder: Encoder,
+    values: Mapping[str, tuple[float, ...]],
+) -> list[Row]:
+    """The conversation as one text, its turns parted by empty lines, and each answer as a second one."""
+    asked = "\n\n".join(turn.content for turn in prompt)
+    found = [encoder.encode(Rated(asked, None, origin, "\n\n".join(turn.content for turn in answer))) for answer in answers]
+    segments = tuple(Segment(one.tokens, one.token_types) for one in found)
+    return [Row(segments, origin, answers=tuple(range(len(segments))), values=values)]
+
+
+def _length(answer: Sequence[Message]) -> float:
+    return float(sum(len(turn.content) for turn in answer))
+
+
+def _answers(example: Example) -> list[tuple[Message, ...]]:
+    assert isinstance(example, Preference | Ranked)
+    return _ranked(example)[0]
+
+
+def _length_gaps(example: Example) -> list[float]:
+    """By how many characters the better one of each two answers of different rank is longer."""
+    assert isinstance(example, Preference | Ranked)
+    answers, ranks = _ranked(example)
+    lengths, places = [_length(one) for one in answers], range(len(ranks))
+    return [lengths[i] - lengths[j] for i in places for j in places if ranks[i] < ranks[j]]
+
+
+def _points_per_character(gaps: Sequence[float]) -> float:
+    """The w under which the sum of log sigmoid(w * gap) is the largest, by Newton's method; within what parts lengths that always win from others."""
+    scale = max(map(abs, gaps), default=0.0)
+    if not scale:
+        return 0.0
+    gaps_p, weight = torch.tensor(gaps, dtype=torch.float64) / scale, torch.zeros((), dtype=torch.float64)
+    for _ in range(_NEWTON_STEPS):
+        wrong_p = torch.sigmoid(-weight * gaps_p)
+        curvature = (wrong_p * (1 - wrong_p) * gaps_p.square()).sum().clamp(min=1e-12)
+        weight = (weight + (wrong_p * gaps_p).sum() / curvature).clamp(-_MOST_POINTS, _MOST_POINTS)
+    return float(weight) / scale
