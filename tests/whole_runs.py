@@ -1,6 +1,7 @@
 """Whole runs on tiny models, of which most would go into intervals and into measuring the machine."""
 
 import functools
+import gc
 from collections.abc import Iterator
 
 import pytest
@@ -18,6 +19,8 @@ def quick_runs() -> Iterator[None]:
     from tunesmith.core import statistics
 
     draws = statistics.drawn_rows
+    gc.collect()
+    gc.freeze()  # as in tests/conftest.py, what tests before left behind too
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(statistics, "drawn_rows", lambda rows, groups, resamples, seed: draws(rows, groups, min(resamples, _DRAWS), seed))
         patch.setattr(probe, "_SECONDS", 0.02)

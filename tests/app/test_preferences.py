@@ -68,7 +68,9 @@ def test_pairs_make_chosen_answers_likelier_and_the_report_says_so(decoder_folde
     steps = [event for event in run.directory.read_steps() if event["event"] == "step"]
     assert steps[0]["loss"] == pytest.approx(math.log(2), abs=1e-5)
     assert steps[0]["metrics"]["reward_chosen"] == pytest.approx(0.0, abs=1e-4)
-    assert steps[-1]["metrics"]["reward_chosen"] > steps[-1]["metrics"]["reward_rejected"]
+    assert steps[-1]["metrics"]["reward_margin"] > 0
+    assert report["curves"]["train"][-1]["metrics"] == steps[-1]["metrics"]
+    assert "reward margin, training" in run.directory.report_html.read_text(encoding="utf-8")
     assert {"prompt", "reference", "base", "tuned"} == set(report["samples"][0])
     assert run.generate(["the cat is on"])
     assert "pair accuracy" in run.directory.report_html.read_text(encoding="utf-8")

@@ -112,7 +112,8 @@ def _curves(directory: RunDirectory, fit: Fit, task: Task) -> dict[str, Any]:
     for event in directory.read_steps():
         if event["event"] == "step":
             kept = ("epoch", "loss", "learning_rate", "grad_norm", "seconds")
-            train.append({"step": event["index"], "tokens": event["num_tokens"], **{name: event[name] for name in kept}})
+            seen = {"metrics": event["metrics"]} if event.get("metrics") else {}
+            train.append({"step": event["index"], "tokens": event["num_tokens"], **{name: event[name] for name in kept}, **seen})
         else:
             validation.append({name: value for name, value in event.items() if name != "event"})
     best = None if fit.best_step is None else {"step": fit.best_step, "metric": task.select_by, "value": fit.best_value}

@@ -59,7 +59,7 @@ class DPO(LanguageModelLoss):
         )
         loss = preference_loss(policy_P, self.beta, self.loss_type, self.label_smoothing)
         chosen_P, rejected_P = (self.beta * rewards_P2.detach()).unbind(1)
-        seen = {"reward_chosen": chosen_P, "reward_rejected": rejected_P, "pair_accuracy": _right(chosen_P, rejected_P)}
+        seen = {"reward_margin": chosen_P - rejected_P, "reward_chosen": chosen_P, "pair_accuracy": _right(chosen_P, rejected_P)}
         return Loss({"row": loss}, {name: values_P.sum() for name, values_P in seen.items()})
 
     def scores(self, forward: Forward, batch: Batch) -> Tensor:

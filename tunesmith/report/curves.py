@@ -59,6 +59,9 @@ def curve_panels(curves: Mapping[str, Any], loss_unit: str = "nats") -> list[str
         Plot(f"loss, {loss_unit}" if loss_unit else "loss", _points(train, "loss"), _points(validation, "loss"), is_chosen=chosen == "loss")
     ]
     plots += [Plot(metric_title(name), [], _points(validation, name), is_chosen=name == chosen) for name in names]
+    seen = [{**row, **(row.get("metrics") or {})} for row in train]  # what an objective tells of each step
+    told = [name for name in (train[0].get("metrics") or {} if train else {}) if name not in names]
+    plots += [Plot(f"{metric_title(name)}, training", _points(seen, name), []) for name in told]
     plots += [Plot(title, _points(train, key), []) for key, title in (("grad_norm", "gradient norm"), ("learning_rate", "learning rate"))]
     plots = [plot for plot in plots if len(plot.train) > 1 or plot.validation]
     width = NARROW if len(plots) == 3 else WIDE
