@@ -115,6 +115,8 @@ def test_memory_is_the_formula_worked_by_hand(tmp_path: Path) -> None:
             full.process_bytes,
         )
     )
+    whole = training_memory(facts, num_trainable=facts.num_parameters, micro_batch_tokens=10, method="full", scatters=False)
+    assert (full.allocator_bytes, whole.allocator_bytes) == (int(0.7 * full.activations_bytes), int(0.2 * full.activations_bytes))
     again = training_memory(facts, num_trainable=facts.num_parameters, micro_batch_tokens=10, method="full", recomputed=True)
     assert again.activations_bytes == full.activations_bytes // 2 + 10 * 2 * 4 * 32  # one of two layers, and what both read
     assert again.allocator_bytes == full.allocator_bytes

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from tunesmith.app.machine import available_memory_bytes, machine_facts, matmul_flops_per_second
 from tunesmith.app.task import Task
 from tunesmith.app.training import evenly_spaced
+from tunesmith.core.allocator import freed_memory_scatters
 from tunesmith.core.types import ParamGroup, Row
 from tunesmith.data import RowTable
 from tunesmith.data.mixing import rows_per_epoch
@@ -158,6 +159,7 @@ def make_plan(task: Task, groups: Sequence[ParamGroup], recipe: str) -> Plan:
         num_packed=sum(sizes_of_packed),
         packed_bytes=sum(weight.num_bytes for weight in packed),
         num_unpacked=max(sizes_of_packed, default=0),
+        scatters=task.device.type != "cpu" or freed_memory_scatters(),
     )
     available = available_memory_bytes(task.device)
     recomputed = _recomputes(task, memory_of().total_bytes, available)

@@ -185,8 +185,9 @@ class MemoryEstimate:
 
 _MOMENTS = {"adamw": 2, "adam": 2, "sgd": 1, "rmsprop": 1}
 _PROCESS_BYTES = 600 * 2**20
-_KEPT_BY_ALLOCATOR = 0.7
-"""Of the activations' bytes: freed blocks of sizes that are not asked for again, which stay with the process. Measured with glibc on Linux."""
+_KEPT_IN_PIECES, _KEPT = 0.7, 0.2
+"""Of the activations' bytes: freed blocks of sizes that are not asked for again, which stay with the process. Measured with glibc on Linux, as it is by itself and as the command begins it
+(`core/allocator.py`)."""
 
 
 def training_memory(
@@ -204,6 +205,7 @@ def training_memory(
     num_packed: int = 0,
     packed_bytes: int = 0,
     num_unpacked: int = 0,
+    scatters: bool = True,
 ) -> MemoryEstimate:
     """Predict the memory of one training step.
 
@@ -213,7 +215,7 @@ def training_memory(
       pre-activation, gate and product: 4/3 of its matrices' width) and of two norms and residuals reads, each in `weight_bytes`. A frozen trunk keeps one layer's;
       where activations are `recomputed`, every layer keeps its input only, and one layer at a time the rest
     - logits of scored tokens: `logits_bytes` at most, as they are made in chunks
-    - what the allocator keeps: 0.7 of the activations that are made, be they kept or made again
+    - what the allocator keeps: 0.7 of the activations that are made, be they kept or made again; 0.2 where freed memory does not come to lie in pieces (`scatters`)
     - the process itself: Python, torch and transformers
     """
     layers = max(1, facts.num_layers)
@@ -234,7 +236,7 @@ def training_memory(
         gradients_bytes=4 * num_trainable,
         optimizer_bytes=4 * num_trainable * _MOMENTS.get(optimizer, 2),
         activations_bytes=kept + logits,
-        allocator_bytes=int(_KEPT_BY_ALLOCATOR * activations),
+        allocator_bytes=int((_KEPT_IN_PIECES if scatters else _KEPT) * activations),
         process_bytes=_PROCESS_BYTES,
     )
 

@@ -142,14 +142,14 @@ def _majority_sentences(c: Comparison) -> list[str]:
     if c.majority is None or c.tuned is None:
         return []
     value = fixed(c.majority.value, c.decimals)
-    always = {"majority class": "answering the most frequent label", "length alone": "going by the length of answers"}.get(
-        c.constant, "giving the best constant answer"
+    simple = {"majority class": "always answering the most frequent label", "length alone": "going by the length of answers alone"}.get(
+        c.constant, "always giving the best constant answer"
     )
     if c.against_majority == "worse":
-        return [f"Always {always} would score {value}: better than the tuned model."]
+        return [f"{simple.capitalize()} would score {value}: better than the tuned model."]
     if c.against_majority == "unclear":
-        return [f"It is not clearly better than always {always} ({value})."]
-    return [f"Always {always} scores {value}."]
+        return [f"It is not clearly better than {simple} ({value})."]
+    return [f"{simple.capitalize()} scores {value}."]
 
 
 def _power_sentences(c: Comparison, own: DataSet) -> list[str]:
