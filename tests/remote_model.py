@@ -63,9 +63,10 @@ def served() -> Iterator[str]:
     try:
         yield f"openai:tiny@http://127.0.0.1:{server.server_address[1]}"
     finally:
-        server.shutdown()  # no thread begins after that
         for thread in set(threading.enumerate()) - before:  # what a run that was stopped had sent
-            thread.join(timeout=30)
+            with contextlib.suppress(RuntimeError):  # one that is about to begin
+                thread.join(timeout=30)
+        server.shutdown()
         server.server_close()
 
 
