@@ -1,6 +1,7 @@
 """Choices scored over a tree of shared beginnings, against one plain sequence at a time."""
 
 import random
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -24,6 +25,18 @@ def _questions() -> list[Question]:
     found = [Question([*few_shot, *tokens(3, 13)], [tokens(1, 3) for _ in range(4)]) for _ in range(6)]
     nested = [Question(few_shot, [[5], [5, 6]]), Question([9, 8, 7], [[1], [1, 2], [*range(1, 12)]]), found[0]]
     return [*found, *nested]
+
+
+def _counted(forward: PackedForward, monkeypatch: pytest.MonkeyPatch, of: Callable[[Batch], int]) -> list[int]:
+    """A number of every batch that is read from now on."""
+    found, plain = list[int](), forward.logprobs
+
+    def counted(batch: Batch, *, with_entropy: bool = True) -> tuple[torch.Tensor, torch.Tensor]:
+        found.append(of(batch))
+        return plain(batch, with_entropy=with_entropy)
+
+    monkeypatch.setattr(forward, "logprobs", counted)
+    return found
 
 
 def _plain(model: nn.Module, question: Question) -> list[float]:
@@ -51,13 +64,7 @@ def test_a_shared_beginning_is_computed_once(monkeypatch: pytest.MonkeyPatch) ->
     model = make("llama")
     facts = facts_of("llama", model)
     forward = PackedForward(model, {}, facts, probe(model, facts)).eval()
-    sizes, plain = list[int](), forward.logprobs
-
-    def counted(batch: Batch, *, with_entropy: bool = True) -> tuple[torch.Tensor, torch.Tensor]:
-        sizes.append(batch.stream.num_tokens)
-        return plain(batch, with_entropy=with_entropy)
-
-    monkeypatch.setattr(forward, "logprobs", counted)
+    sizes = _counted(forward, monkeypatch, lambda batch: batch.stream.num_tokens)
     few_shot = list(range(5, 35))
     questions = [Question([*few_shot, *[40 + i] * 9], [[50], [51, 52]]) for i in range(4)]
     score(forward, questions)
@@ -141,13 +148,7 @@ def test_what_rows_begin_with_is_computed_once(monkeypatch: pytest.MonkeyPatch) 
     model = make("llama")
     facts = facts_of("llama", model)
     forward = PackedForward(model, {}, facts, probe(model, facts)).eval()
-    sizes, plain = list[int](), forward.logprobs
-
-    def counted(batch: Batch, *, with_entropy: bool = True) -> tuple[torch.Tensor, torch.Tensor]:
-        sizes.append(batch.stream.num_tokens)
-        return plain(batch, with_entropy=with_entropy)
-
-    monkeypatch.setattr(forward, "logprobs", counted)
+    sizes = _counted(forward, monkeypatch, lambda batch: batch.stream.num_tokens)
     begin = tuple(range(5, 35))
     score_rows(forward, [Row((Segment((*begin, 40 + i, 50, 51)),), Origin("x", i), Targets((31,), (51,), (1.0,), (0,))) for i in range(4)])
     assert sizes == [30 + 4 * 2]
@@ -157,13 +158,7 @@ def test_rows_that_are_alike_do_not_score_more_at_a_time_than_the_budget(monkeyp
     model = make("llama")
     facts = facts_of("llama", model)
     forward = PackedForward(model, {}, facts, probe(model, facts)).eval()
-    sizes, plain = list[int](), forward.logprobs
-
-    def counted(batch: Batch, *, with_entropy: bool = True) -> tuple[torch.Tensor, torch.Tensor]:
-        sizes.append(len(batch.labels_N))
-        return plain(batch, with_entropy=with_entropy)
-
-    monkeypatch.setattr(forward, "logprobs", counted)
+    sizes = _counted(forward, monkeypatch, lambda batch: len(batch.labels_N))
     row = Row((Segment((5, 6, 7, 8, 9)),), Origin("x", 1), Targets((1, 2, 3), (7, 8, 9), (1.0,) * 3, (0,) * 3))
     found = score_rows(forward, [row] * 20, micro_batch_tokens=12)
     assert max(sizes) <= at_once(12, 5) < 60 == sum(sizes)

@@ -10,11 +10,12 @@ import pytest
 import torch
 import trl
 from families import facts_of, make
+from judged_answers import CHOSEN, HERE, PROMPTS, REJECTED, row_of
 from plain import without_dropout
 from torch import Tensor, nn
 
 from tunesmith.core.batch import collate
-from tunesmith.core.types import Origin, Row, Segment, Targets
+from tunesmith.core.types import Row
 from tunesmith.engine.forward import PackedForward
 from tunesmith.engine.probe import probe
 from tunesmith.engine.scoring import score_answers
@@ -22,10 +23,6 @@ from tunesmith.objective.dpo import DPO
 from tunesmith.objective.kto import KTO
 from tunesmith.objective.orpo import log_odds
 
-PROMPTS = ((5, 6, 7), (8, 9), (10, 11, 12, 13), (14, 15, 16))
-CHOSEN = ((20, 21, 2), (22, 2), (23, 24, 25, 26, 2), (27, 2))
-REJECTED = ((30, 2), (31, 32, 33, 2), (34, 2), (35, 36, 37, 2))
-HERE = Origin("x", 1)
 Tokens = Sequence[Sequence[int]]
 
 
@@ -52,19 +49,6 @@ def _padded(prompts: Tokens, answers: Tokens) -> dict[str, Tensor]:
         mask[row, : len(whole)] = 1
         own[row, len(prompt) : len(whole)] = 1
     return {"input_ids": ids, "attention_mask": mask, "completion_mask": own}
-
-
-def _row(prompt: Sequence[int], answers: Tokens, **values: tuple[float, ...]) -> Row:
-    """As `objective/_answers.py` lays them out."""
-    segments, positions, labels, owners, start = [Segment(tuple(prompt))], list[int](), list[int](), list[int](), len(prompt)
-    for number, answer in enumerate(answers):
-        segments.append(Segment(tuple(answer[:-1]), parent=0))
-        positions += [len(prompt) - 1, *range(start, start + len(answer) - 1)]
-        labels += answer
-        owners += [number] * len(answer)
-        start += len(answer) - 1
-    targets = Targets(tuple(positions), tuple(labels), (1.0,) * len(labels), tuple(owners))
-    return Row(tuple(segments), HERE, targets, tuple(range(1, len(segments))), values)
 
 
 def _moved(model: nn.Module) -> None:
@@ -119,7 +103,7 @@ def _options(folder: Path) -> dict[str, Any]:
 def test_dpo_is_trls(form: Any, smoothing: float, tmp_path: Path) -> None:
     from datasets import Dataset
 
-    rows = [_row(prompt, answers) for prompt, answers in zip(PROMPTS, zip(CHOSEN, REJECTED, strict=True), strict=True)]
+    rows = [row_of(prompt, answers) for prompt, answers in zip(PROMPTS, zip(CHOSEN, REJECTED, strict=True), strict=True)]
     ours = _ours(DPO(beta=0.3, loss_type=form, label_smoothing=smoothing), rows)
     model = without_dropout(make("llama"))
     data = Dataset.from_list(
@@ -137,7 +121,7 @@ def test_kto_is_trls(tmp_path: Path) -> None:
     from datasets import Dataset
 
     answers, liked = (CHOSEN[0], REJECTED[1], CHOSEN[2], REJECTED[3]), (True, False, True, False)
-    rows = [_row(prompt, [answer], liked=(float(is_liked),)) for prompt, answer, is_liked in zip(PROMPTS, answers, liked, strict=True)]
+    rows = [row_of(prompt, [answer], liked=(float(is_liked),)) for prompt, answer, is_liked in zip(PROMPTS, answers, liked, strict=True)]
     ours = _ours(KTO(beta=0.3, desirable_weight=1.5, undesirable_weight=0.7), rows)
     model = without_dropout(make("llama"))
     data = Dataset.from_list(

@@ -9,12 +9,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 from families import facts_of, make
+from judged_answers import CHOSEN, HERE, PROMPTS, REJECTED
 from plain import without_dropout
 from torch import Tensor, nn
 
 from tunesmith.core import registry
 from tunesmith.core.batch import Batch, collate
-from tunesmith.core.types import Encoded, Message, ModelFacts, Objective, Origin, Preference, Ranked, Row, Unpaired
+from tunesmith.core.types import Encoded, Message, ModelFacts, Objective, Preference, Ranked, Row, Unpaired
 from tunesmith.engine.forward import PackedForward
 from tunesmith.engine.loop import TrainingPlan, TrainingState, train
 from tunesmith.engine.optimizers import make_optimizer
@@ -27,10 +28,6 @@ from tunesmith.objective.kto import KTO
 from tunesmith.objective.orpo import ORPO
 from tunesmith.objective.reward import Reward
 
-HERE = Origin("x", 1)
-PROMPTS = ((5, 6, 7), (8, 9), (10, 11, 12, 13), (14, 15, 16))
-CHOSEN = ((20, 21, 2), (22, 2), (23, 24, 25, 26, 2), (27, 2))
-REJECTED = ((30, 2), (31, 32, 33, 2), (34, 2), (35, 36, 37, 2))
 PLAN = TrainingPlan(num_steps=1, steps_per_epoch=1, learning_rate=1.0, schedule="constant", num_warmup_steps=0, max_grad_norm=None)
 
 

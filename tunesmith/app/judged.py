@@ -13,7 +13,7 @@ from tunesmith.app.learned import answers, writes
 from tunesmith.app.task import Say, Task, label_texts, rows_to_answer
 from tunesmith.core.events import Progress
 from tunesmith.core.files import write_json
-from tunesmith.core.types import Example, HeadObjective, Message, Origin, Output, Prompt, Text
+from tunesmith.core.types import AnswerObjective, Example, HeadObjective, Message, Origin, Output, Prompt, Text
 from tunesmith.evaluation.copying import first_words
 from tunesmith.evaluation.score import text_of
 
@@ -98,7 +98,10 @@ def _outputs(task: Task, name: str, split: EncodedSplit, say: Say) -> tuple[list
     if isinstance(task.objective, HeadObjective):
         return read_head(task, task.objective, split.examples, split.rows, split.owners, _tick(say, name, len(split.rows))), 0
     tick = _tick(say, name, len(split.rows))
-    outputs, num_cut = like_answers(task, task.objective, split, tick) if task.kind == "preference" else score(task, split, tick), 0
+    outputs, num_cut = (
+        like_answers(task, task.objective, split, tick) if isinstance(task.objective, AnswerObjective) else score(task, split, tick),
+        0,
+    )
     if answers(task.kind):
         closed = [row for row, example in enumerate(split.examples) if task.encoder.choices(example)]
         said = choose(task, [split.examples[row] for row in closed], _tick(say, f"{name}, choices", len(closed)))

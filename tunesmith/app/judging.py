@@ -1,6 +1,5 @@
 """What base and tuned models say to the same examples, as Outputs."""
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -9,17 +8,19 @@ import torch
 from torch import Tensor
 
 from tunesmith.core.batch import Batch
-from tunesmith.core.errors import DataError, Diverged, RecipeError
-from tunesmith.core.types import Encoder, Example, HeadObjective, Labelled, Output, Row, Segment, Targets
+from tunesmith.core.errors import DataError, RecipeError
+from tunesmith.core.types import AnswerObjective, Encoder, Example, HeadObjective, Labelled, Output, Row, Segment, Targets
 from tunesmith.engine.forward import PackedForward
 from tunesmith.engine.generate import generate, longest_prompt
 from tunesmith.engine.packing import evaluation_batches
 from tunesmith.engine.scoring import Question, score_rows
 from tunesmith.engine.scoring import score as score_choices
 from tunesmith.evaluation.predict import (
+    LIKELIHOOD_OF_A_TEXT,
     choose_by_likelihood,
     hear_head,
     label_bias,
+    require_finite,
     score_batches,
     zero_shot_by_likelihood,
     zero_shot_by_similarity,
@@ -139,10 +140,7 @@ def _scored(speaker: Speaker, rows: Sequence[Row], tick: Tick) -> Iterator[tuple
 def _scored_alike(speaker: Speaker, rows: Sequence[Row], tick: Tick) -> Iterator[tuple[int, Output]]:
     """Rows that begin alike together. Raises: Diverged, where a likelihood is not finite."""
     nats = score_rows(speaker.forward, rows, micro_batch_tokens=speaker.micro_batch_tokens, progress=tick)
-    if not all(map(math.isfinite, nats)):
-        raise Diverged(
-            "The model's likelihood of a text is not a finite number. Lower train.learning_rate, or set engine.precision to fp32."
-        )
+    require_finite(torch.tensor(nats), LIKELIHOOD_OF_A_TEXT)
     for index, row in enumerate(rows):
         yield (
             index,
@@ -154,17 +152,14 @@ def _num_bytes(speaker: Speaker, row: Row) -> int:
     return len(speaker.encoder.decode(row.targets.labels).encode("utf-8"))
 
 
-def like_answers(speaker: Speaker, objective: Any, split: EncodedSplit, tick: Tick = lambda done: None) -> list[Output]:
+def like_answers(speaker: Speaker, objective: AnswerObjective, split: EncodedSplit, tick: Tick = lambda done: None) -> list[Output]:
     """How much the model likes each answer of each example, as the objective scores them."""
     outputs = [Output()] * len(split.examples)
     speaker.forward.eval()
     with torch.no_grad():
         for batch, indices in _batches(speaker, split.rows, tick):
             said = objective.scores(speaker.forward, batch).double().cpu()
-            if not bool(torch.isfinite(said).all()):
-                raise Diverged(
-                    "The model's likelihood of an answer is not a finite number. Lower train.learning_rate, or set engine.precision to fp32."
-                )
+            require_finite(said, "The model's likelihood of an answer is not a finite number.")
             for index, own in zip(indices, torch.split(said, [len(row.answers) for row in batch.rows]), strict=True):
                 scores = tuple(own.tolist())
                 outputs[split.owners[index]] = Output(liked=scores[0]) if "liked" in objective.fills else Output(scores=scores)

@@ -5,6 +5,7 @@ from typing import Literal, Protocol
 
 from tunesmith.app.dataset import PreparedData
 from tunesmith.app.judging import EncodedSplit
+from tunesmith.app.learned import writes
 from tunesmith.core.types import Objective
 from tunesmith.data import ChatEncoder, TextEncoder
 from tunesmith.recipe import Recipe
@@ -57,5 +58,4 @@ class Measurable(Protocol):
 
 def has_answer(recipe: Recipe, kind: str) -> bool:
     """Whether the model as it is has an answer: labels zero-shot, text as it is, of other heads where it is a run that has one."""
-    is_asked = kind in ("classification", "generation", "preference", "language_modelling", "masked_language_modelling")
-    return is_asked or recipe.model.source.startswith("run:")
+    return writes(kind) or kind in ("classification", "masked_language_modelling") or recipe.model.source.startswith("run:")

@@ -32,25 +32,22 @@ class StandIns:
     documents: Sequence[Document]
     passage_tokens: int
     """Of a passage, on average."""
+    ways: Sequence[Variant]
+    """The way to ask that was chosen when the same was asked before; all of them, where that is not known."""
     _lengths: dict[Variant, tuple[float, int]] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def of(cls, task: Task) -> "StandIns":
         """Of a task whose recipe has a context."""
-        strategy = strategy_of(task.recipe)
+        strategy, known = strategy_of(task.recipe), known_way(task)
         documents, has_passages = documents_of(strategy), any(variant.num_passages for variant in strategy.variants())
-        return cls(task, strategy, documents, round(passage_tokens(strategy, documents, task.encoder.tokenizer)) if has_passages else 0)
+        length = round(passage_tokens(strategy, documents, task.encoder.tokenizer)) if has_passages else 0
+        return cls(task, strategy, documents, length, strategy.variants() if known is None else [known])
 
     @property
     def unmade_characters(self) -> int:
         """Of the documents that an index has to be made of."""
         return unmade_characters(self.strategy, self.documents)
-
-    @property
-    def ways(self) -> list[Variant]:
-        """The way to ask that was chosen when the same was asked before; all of them, where that is not known."""
-        known = known_way(self.task)
-        return self.strategy.variants() if known is None else [known]
 
     @property
     def longest(self) -> Variant:

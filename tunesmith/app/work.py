@@ -228,14 +228,14 @@ def _kept_tokens(task: Task, longer: int) -> int:
 
 def _in_context(task: Task, before: StandIns) -> tuple[int, int]:
     """Tokens of the test rows, read and written with something in the context: where it is not known which way to ask is chosen, in the longest, as more examples and passages mostly help."""
-    variant, question = before.longest, _question_tokens(task, "test")
-    shown = _read_with(task, before, variant, _num_judged(task), question)
+    variant, question, opening = before.longest, _question_tokens(task, "test"), _shared_tokens(task, "test")
+    shown = _read_with(task, before, variant, _num_judged(task), question, opening)
     answer = _untrained_answer_tokens(task, in_context=True)
     read, written = _written(task, answer)
     num_written = (
         sum(len(rows_to_answer(task, task.splits[name].examples)) for name in ("test", *task.data.domains)) if answers(task.kind) else 0
     )
-    longer = max(0.0, before.tokens(variant) - max(0, before.shared(variant) - _shared_tokens(task, "test")))
+    longer = max(0.0, before.tokens(variant) - max(0, before.shared(variant) - opening))
     return round(shown + read + longer * num_written), written
 
 
@@ -245,13 +245,17 @@ def _tried_tokens(task: Task, before: StandIns) -> int:
     num_rows = min(before.strategy.validation_rows, len(task.splits["validation"].examples)) if len(variants) > 1 else 0
     if not num_rows:
         return 0
-    question = _question_tokens(task, "validation")
-    return round(sum(_read_with(task, before, variant, num_rows, question) for variant in variants))
+    question, opening = _question_tokens(task, "validation"), _shared_tokens(task, "test")
+    return round(sum(_read_with(task, before, variant, num_rows, question, opening) for variant in variants))
 
 
-def _read_with(task: Task, before: StandIns, variant: Variant, num_rows: int, question: float) -> float:
-    """Tokens of so many questions of so many tokens with what stands before them; what is the same for all is read once a batch, and attended by each."""
-    shared = max(0, before.shared(variant) - _shared_tokens(task, "test"))  # beside what all questions begin with anyway
+def _read_with(task: Task, before: StandIns, variant: Variant, num_rows: int, question: float, opening: int) -> float:
+    """Tokens of so many questions of so many tokens with what stands before them; what is the same for all is read once a batch, and attended by each.
+
+    Args:
+        opening: tokens that all questions begin with anyway, of which `question` counts none.
+    """
+    shared = max(0, before.shared(variant) - opening)
     own = min(task.encoder.max_length, question + max(0.0, before.tokens(variant) - shared))
     batch = at_once(task.micro_batch_tokens, before.shared(variant))
     return num_rows * own * (1 + shared * _per_key(task)) + shared * max(1.0, num_rows * own / batch)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "Completion",
     "Conversation",
     "Example",
+    "Judged",
     "Labelled",
     "Marked",
     "Message",
@@ -28,6 +29,7 @@ __all__ = [
     "Text",
     "Tokens",
     "Unpaired",
+    "conversations",
 ]
 
 
@@ -242,6 +244,16 @@ class Preference:
     margin: float | None = None
     """By how much it is liked better, where that was asked."""
 
+    @property
+    def ways(self) -> tuple[tuple[Message, ...], ...]:
+        """The answers, the best first."""
+        return self.chosen, self.rejected
+
+    @property
+    def ranks(self) -> tuple[int, ...]:
+        """Of the ways, the lower the better."""
+        return 1, 2
+
 
 @dataclass(frozen=True, slots=True)
 class Unpaired:
@@ -251,6 +263,11 @@ class Unpaired:
     completion: tuple[Message, ...]
     is_liked: bool
     origin: Origin
+
+    @property
+    def ways(self) -> tuple[tuple[Message, ...], ...]:
+        """The one answer."""
+        return (self.completion,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +279,11 @@ class Ranked:
     ranks: tuple[int, ...]
     origin: Origin
 
+    @property
+    def ways(self) -> tuple[tuple[Message, ...], ...]:
+        """The answers, the best first, as turns."""
+        return tuple((Message("assistant", text),) for text in self.answers)
+
 
 @dataclass(frozen=True, slots=True)
 class Stepwise:
@@ -271,6 +293,16 @@ class Stepwise:
     steps: tuple[str, ...]
     are_right: tuple[bool, ...]
     origin: Origin
+
+
+Judged = Preference | Unpaired | Ranked
+"""A conversation, and ways that it may go on of which people said how they like them."""
+
+
+def conversations(example: Judged) -> list[Chat]:
+    """Each way that it goes on, as a conversation of which what comes before is only read."""
+    asked = tuple(replace(turn, learned=False) for turn in example.prompt)
+    return [Chat((*asked, *way), example.origin) for way in example.ways]
 
 
 Conversation = Labelled | Chat | Completion | Choice | Prompt

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from tunesmith.core.batch import Batch
 
 __all__ = [
+    "AnswerObjective",
     "BasePrecision",
     "Call",
     "Chat",
@@ -322,6 +323,14 @@ class Objective(Protocol):
 
     def loss(self, forward: Forward, batch: Batch) -> Loss:
         """Sums over the batch, with gradients."""
+
+
+@runtime_checkable
+class AnswerObjective(Objective, Protocol):
+    """An objective of a language model that says how much it likes each of the answers that were judged."""
+
+    def scores(self, forward: Forward, batch: Batch) -> Tensor:
+        """The higher, the better it likes the answer, (A,)."""
 
 
 @runtime_checkable

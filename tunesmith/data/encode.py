@@ -288,6 +288,7 @@ def _code() -> str:
             "located.py",
             "render.py",
             "row_table.py",
+            "talks.py",
             "tokenizing.py",
             "wording.py",
         )

@@ -299,10 +299,10 @@ def _answer(example: Example) -> str:
         return "\x1f".join(
             f"{message.thought}{message.content}{message.calls or ''}" for message in example.messages if message.role == "assistant"
         )
-    if isinstance(example, Preference):
-        return "\x1f".join(message.content for message in (*example.chosen, *example.rejected))
-    if isinstance(example, Ranked | Stepwise):
-        return "\x1f".join(example.answers if isinstance(example, Ranked) else example.steps)
+    if isinstance(example, Preference | Ranked):
+        return "\x1f".join(message.content for way in example.ways for message in way)
+    if isinstance(example, Stepwise):
+        return "\x1f".join(example.steps)
     if isinstance(example, Unpaired):
         return "\x1f".join([str(example.is_liked), *(message.content for message in example.completion)])
     return ""

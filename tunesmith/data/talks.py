@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from tunesmith.core.examples import Judged
 from tunesmith.core.types import (
     Chat,
     Choice,
@@ -11,26 +12,13 @@ from tunesmith.core.types import (
     Labelled,
     Message,
     MultiLabelled,
-    Preference,
     Prompt,
-    Ranked,
     Rated,
     Unpaired,
 )
 from tunesmith.data.wording import Wording
 
 __all__ = ["Talks"]
-
-
-def _answered(example: Preference | Unpaired | Ranked) -> tuple[Message, ...]:
-    """The best answer that it holds; none where it holds one alone that was not liked."""
-    match example:
-        case Preference(chosen=turns) | Unpaired(completion=turns, is_liked=True):
-            return turns
-        case Unpaired():
-            return ()
-        case Ranked(answers=answers):
-            return (Message("assistant", answers[0]),)
 
 
 @dataclass(frozen=True)
@@ -61,8 +49,8 @@ class Talks:
             last = next((place for place in reversed(range(len(turns))) if turns[place].role == "assistant"), -1)
             if isinstance(example, Chat) and last >= 0:
                 turns, answer = turns[:last], turns[last]
-        elif isinstance(example, Preference | Unpaired | Ranked):
-            answered = _answered(example)
+        elif isinstance(example, Judged):
+            answered = () if isinstance(example, Unpaired) and not example.is_liked else example.ways[0]
             turns, answer = [*example.prompt, *answered[:-1]], answered[-1] if answered else None
         elif isinstance(example, Completion):
             turns, answer = [Message("user", self.request(example))], Message("assistant", example.target)
@@ -76,7 +64,7 @@ class Talks:
             raise TypeError(f"{type(example).__name__} is no conversation")
         if self.system and not (turns and turns[0].role == "system"):
             turns = [Message("system", self.system), *turns]
-        if isinstance(example, Preference | Unpaired | Ranked):
+        if isinstance(example, Judged):
             return turns, answer
         if example.above:
             for last in [place for place, turn in enumerate(turns) if turn.role == "user"][-1:]:

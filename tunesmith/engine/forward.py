@@ -252,14 +252,14 @@ class PackedForward(nn.Module):
     def _own_logits(self, batch: Batch) -> Tensor:
         """The model's own logits at the scored positions, (N, V)."""
         if self.paths.attention == "packed" and not self.facts.is_causal:
-            with _onlyat_places(self._body(), *self._scored(batch)):
+            with _only_at(self._body(), *self._scored(batch)):
                 return self._run(self.trunk, batch).logits_LV
         if self.paths.attention == "packed":
             logits_to_keep = {"logits_to_keep": batch.predict_N}
             return self._run(self.trunk, batch, **logits_to_keep).logits_LV
         return self._run(self.trunk, batch).logits_LV[batch.predict_N]
 
-    def _run(self, module: nn.Module, batch: Batch, **arguments: Any) -> "Ran":
+    def _run(self, module: nn.Module, batch: Batch, **arguments: Any) -> Ran:
         is_packed = self.paths.attention == "packed"
         with contextlib.ExitStack() as stack:
             if self.kept is not None:
@@ -278,14 +278,14 @@ class PackedForward(nn.Module):
         stream, places_T = extended(batch.stream, self.virtual)
         return stream.num_tokens, places_T[batch.predict_N]
 
-    def _computed(self, module: nn.Module, batch: Batch, arguments: dict[str, Any]) -> "Ran":
+    def _computed(self, module: nn.Module, batch: Batch, arguments: dict[str, Any]) -> Ran:
         if self.virtual is not None:
             return self._with_virtual(module, batch, arguments, self.virtual)
         if self.paths.attention != "packed":
             return run_padded(module, batch, arguments)
         return run_packed(module, batch.stream, batch.facts, PACKED, arguments)
 
-    def _with_virtual(self, module: nn.Module, batch: Batch, arguments: dict[str, Any], virtual: VirtualTokens) -> "Ran":
+    def _with_virtual(self, module: nn.Module, batch: Batch, arguments: dict[str, Any], virtual: VirtualTokens) -> Ran:
         is_packed = self.paths.attention == "packed"
         if not is_packed and self.prefixes:
             past = cache_of(self.prefixes, len(batch.stream.parents), self.computes_in)
@@ -310,7 +310,7 @@ class PackedForward(nn.Module):
 
 
 @contextlib.contextmanager
-def _onlyat_places(body: nn.Module, num_tokens: int, places_N: Tensor) -> Iterator[None]:
+def _only_at(body: nn.Module, num_tokens: int, places_N: Tensor) -> Iterator[None]:
     """Let what reads the hidden states of `body`, over a stream of so many tokens, see those places alone: an encoder's vocabulary head takes no
     `logits_to_keep`.
     """

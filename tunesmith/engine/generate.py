@@ -11,10 +11,11 @@ from threading import Thread
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList, TextIteratorStreamer
 from transformers.generation.streamers import BaseStreamer
 
+from tunesmith.core.evaluating import evaluating
 from tunesmith.core.types import ModelFacts
 from tunesmith.engine.cached import Cache
 from tunesmith.engine.forward import PackedForward
@@ -63,7 +64,7 @@ def generate(
     answers: list[list[int]] = [[] for _ in kept]
     num_done = 0
     rooms = [_room(facts, len(p), max_new_tokens) for p in kept]
-    with _evaluating(forward.trunk):
+    with evaluating(forward.trunk):
         write = _write if caches_exactly(forward) else _write_in_batches
         choose = most_likely if sampling is None else sampling.chooser(len(kept))
         for written in write(forward, [(*forward.virtual_ids, *p) for p in kept], rooms, _Ending(stop_tokens, ends), batch_tokens, choose):
@@ -87,7 +88,7 @@ def stream(
     kept = (*forward.virtual_ids, *kept)
     text = TextIteratorStreamer(tokenizer, skip_special_tokens=True)
     tokens = list[int]()
-    with _evaluating(forward.trunk):
+    with evaluating(forward.trunk):
         if caches_exactly(forward):
             coming = (written.token for written in _write(forward, [kept], [room], _Ending(stop_tokens), 1, most_likely))
         else:
@@ -109,18 +110,6 @@ def longest_prompt(facts: ModelFacts) -> int:
 
 def _room(facts: ModelFacts, num_prompt_tokens: int, max_new_tokens: int) -> int:
     return max_new_tokens if facts.is_encoder_decoder else max(1, min(max_new_tokens, facts.max_length - num_prompt_tokens))
-
-
-@contextlib.contextmanager
-def _evaluating(trunk: nn.Module) -> Iterator[None]:
-    """Without dropout: the same answer every time."""
-    modes = [(module, module.training) for module in trunk.modules()]
-    trunk.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 import torch
 from torch import nn
 
+from tunesmith.core.evaluating import evaluating
+
 __all__ = ["Reference"]
 
 
@@ -19,16 +21,12 @@ class Reference:
     @contextlib.contextmanager
     def used(self) -> Iterator[None]:
         """Inside the block the model has them, in evaluation mode and without gradients; no number is copied. The optimizer must not step inside."""
-        modes = [(module, module.training) for module in self._model.modules()]
         own = [(p, p.data) for p, _ in self._kept]
-        try:
-            for p, before in self._kept:
-                p.data = before
-            self._model.eval()
-            with torch.no_grad():
+        with evaluating(self._model), torch.no_grad():
+            try:
+                for p, before in self._kept:
+                    p.data = before
                 yield
-        finally:  # where it was interrupted half-way too
-            for p, now in own:
-                p.data = now
-            for module, training in modes:
-                module.training = training
+            finally:  # where it was interrupted half-way too
+                for p, now in own:
+                    p.data = now

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from tunesmith.core.batch import Batch, collate
+from tunesmith.core.evaluating import evaluating
 from tunesmith.core.types import Origin, Row, Targets
 from tunesmith.engine.forward import PackedForward
 from tunesmith.engine.likelihood import with_likeliest
@@ -105,20 +106,16 @@ def score_rows(
         micro_batch_tokens: as of `score`.
         progress: called with the number of rows done.
     """
-    scores, done, was_training = [0.0] * len(rows), 0, forward.training
-    forward.eval()
-    try:
+    scores, done = [0.0] * len(rows), 0
+    with evaluating(forward), torch.no_grad():
         for group in _alike(rows, micro_batch_tokens):
             batch = collate([_tree_of([rows[index] for index in group])], forward.facts).to(forward.device)
-            with torch.no_grad():
-                found_N = forward.logprobs(batch, with_entropy=False)[0].double() * batch.weights_N
+            found_N = forward.logprobs(batch, with_entropy=False)[0].double() * batch.weights_N
             for index, nats in zip(group, batch.by_answer(found_N).tolist(), strict=True):
                 scores[index] = nats
             done += len(group)
             if progress is not None:
                 progress(done)
-    finally:
-        forward.train(was_training)
     return scores
 
 
@@ -132,27 +129,25 @@ def score_answers(
         progress: called with the number of rows done.
     """
     found: list[tuple[float, ...]] = [()] * len(rows)
-    done, was_training = 0, forward.training
-    forward.eval()
-    try:
+    done = 0
+    with evaluating(forward), torch.no_grad():
         for batch, indices in evaluation_batches(rows, micro_batch_tokens, forward.facts):
             batch = batch.to(forward.device)
-            with torch.no_grad():
-                said_A = batch.by_answer(forward.logprobs(batch, with_entropy=False)[0].double()).cpu()
+            said_A = batch.by_answer(forward.logprobs(batch, with_entropy=False)[0].double()).cpu()
             for index, own in zip(indices, torch.split(said_A, [len(row.answers) for row in batch.rows]), strict=True):
                 found[index] = tuple(own.tolist())
             done += len(indices)
             progress(done)
-    finally:
-        forward.train(was_training)
     return found
 
 
 def _alike(rows: Sequence[Row], budget: int) -> Iterator[list[int]]:
     """Numbers of rows in the order of their tokens, as many at a time as fit the budget with their distinct tokens, and with what they score."""
-    keys = [np.array(row.segments[0].tokens, dtype=">u4").tobytes() for row in rows]  # big-endian: in the order of the numbers
+    keys, num_targets = list[bytes](), list[int]()
+    for row in rows:
+        keys.append(np.array(row.segments[0].tokens, dtype=">u4").tobytes())  # big-endian: in the order of the numbers
+        num_targets.append(len(row.targets.labels))
     budget = at_once(budget, _common(min(keys), max(keys))) if keys else budget  # in order, what the first and the last share, all share
-    num_targets = [len(row.targets.labels) for row in rows]
     group, used, scored, last = list[int](), 0, 0, b""
     for index in sorted(range(len(keys)), key=keys.__getitem__):
         own, length = keys[index], len(keys[index]) // 4
@@ -205,9 +200,7 @@ def _read(
         for place, choice in enumerate(q.choices)
     ]
     left = [len(q.choices) for q in questions]
-    was_training = forward.training
-    forward.eval()
-    try:
+    with evaluating(forward):
         least = LEAST_SHARED_TOKENS if forward.paths.attention == "packed" else _NEVER  # padded rows would repeat what they share
         begin = [min(one.tokens for one in sequences), max(one.tokens for one in sequences)] if sequences and least != _NEVER else [(), ()]
         for group in _groups(sequences, at_once(micro_batch_tokens, num_shared(*begin)), least):
@@ -220,8 +213,6 @@ def _read(
                 left[one.question] -= 1
             if progress is not None:
                 progress(left.count(0))
-    finally:
-        forward.train(was_training)
 
 
 def _groups(sequences: Sequence[_Sequence], budget: int, least: int) -> Iterator[list[_Sequence]]:

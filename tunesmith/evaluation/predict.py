@@ -3,8 +3,7 @@
 n rows    c labels    h hidden size    N scored positions    A answers
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import torch
@@ -12,34 +11,31 @@ from torch import Tensor, nn
 
 from tunesmith.core.batch import Batch
 from tunesmith.core.errors import Diverged
+from tunesmith.core.evaluating import evaluating
 from tunesmith.core.types import Forward, Output
 
 __all__ = [
+    "LIKELIHOOD_OF_A_TEXT",
     "choose_by_likelihood",
     "hear_head",
     "label_bias",
     "parted",
+    "require_finite",
     "score_batches",
     "zero_shot_by_likelihood",
     "zero_shot_by_similarity",
 ]
 
+_OUTPUTS = "The model gave outputs that are not finite numbers."
+LIKELIHOOD_OF_A_TEXT = "The model's likelihood of a text is not a finite number."
 SIMILARITY_SCALE = 20.0
 """What a cosine is multiplied by before the softmax: the scale that sentence-transformers trains with (MultipleNegativesRankingLoss)."""
 
 
-@contextmanager
-def _evaluating(forward: Forward) -> Iterator[None]:
-    """No gradients and no dropout; a module that was training trains on afterwards."""
-    modes = [(module, module.training) for module in forward.modules()] if isinstance(forward, nn.Module) else []
-    try:
-        if isinstance(forward, nn.Module):
-            forward.eval()
-        with torch.no_grad():  # not inference_mode: what the model caches here (rotary tables) must still serve in training
-            yield
-    finally:
-        for module, training in modes:
-            module.training = training
+def require_finite(values: Tensor, said: str) -> None:
+    """Raises: Diverged, where one of them is no finite number. `said`: the sentence that says which."""
+    if not bool(torch.isfinite(values).all()):
+        raise Diverged(f"{said} Lower train.learning_rate, or set engine.precision to fp32.")
 
 
 def hear_head(forward: Forward, batches: Iterable[Batch], head: str, reads: Literal["answer", "target"] = "answer") -> list[Tensor]:
@@ -48,13 +44,13 @@ def hear_head(forward: Forward, batches: Iterable[Batch], head: str, reads: Lite
     Raises: ValueError, where the head is read at answers and a row has none; Diverged, where an output is not finite.
     """
     heard: list[Tensor] = []
-    with _evaluating(forward):
+    with (
+        evaluating(forward),
+        torch.no_grad(),
+    ):  # not inference_mode: what the model caches here (rotary tables) must still serve in training
         for batch in batches:
             outputs = forward.head(head, batch, reads)
-            if not bool(torch.isfinite(outputs).all()):
-                raise Diverged(
-                    "The model gave outputs that are not finite numbers. Lower train.learning_rate, or set engine.precision to fp32."
-                )
+            require_finite(outputs, _OUTPUTS)
             heard += parted(outputs, batch, reads)
     return heard
 
@@ -78,23 +74,22 @@ def score_batches(forward: Forward, batches: Iterable[Batch], num_bytes: Sequenc
     """
     nats: list[float] = []
     tokens: list[int] = []
-    with _evaluating(forward):
+    with (
+        evaluating(forward),
+        torch.no_grad(),
+    ):  # not inference_mode: what the model caches here (rotary tables) must still serve in training
         for batch in batches:
             logprobs_N = forward.logprobs(batch, with_entropy=False)[0].double().cpu()
             weights_N, rows_N = batch.weights_N.double().cpu(), batch.rows_A.cpu()[batch.answers_N.cpu()]
             zeros = torch.zeros(len(batch.rows), dtype=torch.float64)
             nats += zeros.index_add(0, rows_N, -logprobs_N * weights_N).tolist()
             tokens += [round(count) for count in zeros.index_add(0, rows_N, (weights_N > 0).double()).tolist()]
-    if not all(torch.isfinite(torch.tensor(nats))):
-        raise Diverged(
-            "The model's likelihood of a text is not a finite number. Lower train.learning_rate, or set engine.precision to fp32."
-        )
+    require_finite(torch.tensor(nats), LIKELIHOOD_OF_A_TEXT)
     return [Output(nll_nats=nll, num_tokens=count, num_bytes=size) for nll, count, size in zip(nats, tokens, num_bytes, strict=True)]
 
 
 def _labelled(logits_nc: Tensor, labels: Sequence[str]) -> list[Output]:
-    if not bool(torch.isfinite(logits_nc).all()):
-        raise Diverged("The model gave outputs that are not finite numbers. Lower train.learning_rate, or set engine.precision to fp32.")
+    require_finite(logits_nc, _OUTPUTS)
     probabilities_nc = logits_nc.softmax(-1)
     chosen_n = probabilities_nc.argmax(-1).tolist()
     return [

@@ -7,34 +7,35 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import takewhile
 
+from torch import Tensor
+
+from tunesmith.core.batch import Batch
 from tunesmith.core.errors import DataError
-from tunesmith.core.types import Chat, Encoded, Encoder, Message, Origin, Preference, Prompt, Row, Segment, Targets
+from tunesmith.core.examples import Judged, conversations
+from tunesmith.core.types import Encoded, Encoder, Origin, Preference, Prompt, Row, Segment, Targets
 
-__all__ = ["answered_row", "encoded_answers", "of_preference"]
-
-Turns = Sequence[Message]
+__all__ = ["answered_row", "encoded_answers", "in_order", "log_ratios", "of_preference"]
 
 
 def of_preference(example: Preference, encoder: Encoder, *, weights: Sequence[float] | None = None) -> list[Row]:
     """One row, the chosen answer first; none where cutting left nothing to score of one of them, or both the same. `weights`: as of `answered_row`."""
-    shared, wholes = encoded_answers(example.prompt, (example.chosen, example.rejected), example.origin, encoder)
+    shared, wholes = encoded_answers(example, encoder)
     row = answered_row(shared, wholes, example.origin, weights=weights)
     return [row] if row else []
 
 
-def encoded_answers(prompt: Turns, answers: Sequence[Turns], origin: Origin, encoder: Encoder) -> tuple[tuple[int, ...], list[Encoded]]:
+def encoded_answers(example: Judged, encoder: Encoder) -> tuple[tuple[int, ...], list[Encoded]]:
     """The conversation with each of its answers, cut on the right to the model's length, and what all of them begin with, as far as nothing of that is learned.
 
     Returns: the tokens that they share, and each whole; `scored` marks those of the answer, the end of its turn among them.
     Raises: DataError, where an encoder-decoder would read different sources.
     """
-    asked = tuple(replace(turn, learned=False) for turn in prompt)
-    wholes = [encoder.encode(Chat((*asked, *answer), origin)) for answer in answers]
+    origin, wholes = example.origin, [encoder.encode(one) for one in conversations(example)]
     if len({one.source for one in wholes}) > 1:
         raise DataError(
             f"{origin.file}:{origin.row}: an answer of several messages, of which an encoder-decoder writes the last alone. Use a causal model, or answers of one message."
         )
-    begun = encoder.prompt(Prompt(tuple(prompt), origin))
+    begun = encoder.prompt(Prompt(example.prompt, origin))
     columns = zip(begun, *(one.tokens for one in wholes), strict=False)
     shared = sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, columns))
     return begun[:shared], [replace(one, scored=_behind(one.scored, shared)) for one in wholes]
@@ -78,3 +79,14 @@ def answered_row(
     targets = Targets(tuple(positions), tuple(labels), tuple(target_weights), tuple(owners))
     source = Segment(wholes[0].source) if wholes[0].source else None
     return Row(tuple(segments), origin, targets, tuple(ends), values or {}, source)
+
+
+def log_ratios(logprobs_N: Tensor, batch: Batch) -> Tensor:
+    """log pi(y | x) - log pi_ref(y | x) of each answer, nats, (A,): zeros where no reference is stored, as the model is its own."""
+    policy_A = batch.by_answer(logprobs_N)
+    return policy_A - (batch.per_answer["reference"] if "reference" in batch.per_answer else policy_A.detach())
+
+
+def in_order(margins: Tensor) -> Tensor:
+    """1 where the better answer is above the other by its margin, a half where they are equal; without a gradient, of the same shape."""
+    return (margins > 0).float() + 0.5 * (margins == 0).float()

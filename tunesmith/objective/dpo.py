@@ -8,13 +8,14 @@ Source: Rafailov et al. (2023), "Direct Preference Optimization: Your Language M
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from tunesmith.core.batch import Batch
 from tunesmith.core.errors import RecipeError
 from tunesmith.core.types import Encoder, Example, Forward, Loss, Preference, Row
-from tunesmith.objective._answers import of_preference
+from tunesmith.objective._answers import in_order, log_ratios, of_preference
 from tunesmith.objective._language_model import LanguageModelLoss
 
 __all__ = ["DPO"]
@@ -52,27 +53,18 @@ class DPO(LanguageModelLoss):
 
     def loss(self, forward: Forward, batch: Batch) -> Loss:
         """Summed over the pairs, in nats; a step divides it by the number of pairs."""
-        rewards_A, lengths_A = self._rewards(forward, batch)
-        rewards_P2 = rewards_A.view(-1, 2)
-        policy_P = ((rewards_A / lengths_A if self.loss_type == "ipo" else rewards_A).view(-1, 2) * rewards_A.new_tensor([1.0, -1.0])).sum(
-            1
-        )
-        loss = preference_loss(policy_P, self.beta, self.loss_type, self.label_smoothing)
-        chosen_P, rejected_P = (self.beta * rewards_P2.detach()).unbind(1)
-        seen = {"reward_margin": chosen_P - rejected_P, "reward_chosen": chosen_P, "pair_accuracy": _right(chosen_P, rejected_P)}
+        logprobs_N, _ = forward.logprobs(batch, with_entropy=False)
+        ratios_A = log_ratios(logprobs_N, batch)
+        compared_A = ratios_A / batch.by_answer(torch.ones_like(logprobs_N)) if self.loss_type == "ipo" else ratios_A
+        chosen_P, rejected_P = compared_A.view(-1, 2).unbind(1)
+        loss = preference_loss(chosen_P - rejected_P, self.beta, self.loss_type, self.label_smoothing)
+        reward_P, other_P = (self.beta * ratios_A.detach()).view(-1, 2).unbind(1)
+        seen = {"reward_margin": reward_P - other_P, "reward_chosen": reward_P, "pair_accuracy": in_order(reward_P - other_P)}
         return Loss({"row": loss}, {name: values_P.sum() for name, values_P in seen.items()})
 
     def scores(self, forward: Forward, batch: Batch) -> Tensor:
-        """The implicit reward of each answer, beta times its log-ratio, (A,); zeros where no reference is stored: the model is its own."""
-        rewards_A, _ = self._rewards(forward, batch)
-        return self.beta * rewards_A
-
-    def _rewards(self, forward: Forward, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Log-ratio and number of tokens of each answer, both (A,)."""
-        logprobs_N, _ = forward.logprobs(batch, with_entropy=False)
-        policy_A = batch.by_answer(logprobs_N)
-        reference_A = batch.per_answer["reference"] if "reference" in batch.per_answer else policy_A.detach()
-        return policy_A - reference_A, batch.by_answer(logprobs_N.detach().new_ones(len(logprobs_N)))
+        """The implicit reward of each answer, beta times its log-ratio, (A,); zeros where no reference is stored."""
+        return self.beta * log_ratios(forward.logprobs(batch, with_entropy=False)[0], batch)
 
 
 def preference_loss(
@@ -98,8 +90,3 @@ def preference_loss(
     if form == "robust":
         return (-(1 - label_smoothing) * right_P + label_smoothing * wrong_P).sum() / (1 - 2 * label_smoothing)
     return (-(1 - label_smoothing) * right_P - label_smoothing * wrong_P).sum()
-
-
-def _right(chosen_P: Tensor, rejected_P: Tensor) -> Tensor:
-    """1 where the chosen answer has the higher reward, a half where they are equal."""
-    return (chosen_P > rejected_P).float() + 0.5 * (chosen_P == rejected_P).float()

@@ -16,7 +16,7 @@ from torch import Tensor
 from tunesmith.core.batch import Batch, collate
 from tunesmith.core.errors import RecipeError
 from tunesmith.core.types import Encoder, Example, Forward, Loss, Row, Targets, Unpaired
-from tunesmith.objective._answers import answered_row, encoded_answers
+from tunesmith.objective._answers import answered_row, encoded_answers, log_ratios
 from tunesmith.objective._language_model import LanguageModelLoss
 
 __all__ = ["KTO"]
@@ -57,7 +57,7 @@ class KTO(LanguageModelLoss):
     def encode(self, example: Example, encoder: Encoder) -> list[Row]:
         """One row; none where cutting left nothing of the answer."""
         assert isinstance(example, Unpaired)
-        shared, wholes = encoded_answers(example.prompt, (example.completion,), example.origin, encoder)
+        shared, wholes = encoded_answers(example, encoder)
         row = answered_row(shared, wholes, example.origin, values={"liked": (float(example.is_liked),)})
         return [row] if row else []
 
@@ -67,35 +67,29 @@ class KTO(LanguageModelLoss):
 
     def _distance(self, forward: Forward, batches: Sequence[Batch]) -> float:
         rows, found = [row for batch in batches for row in batch.rows], list[Tensor]()
-        at = 0
+        if len(rows) < 2:
+            return 0.0
+        following = iter([*rows[1:], rows[0]])
         for batch in batches:
-            size = len(batch.rows)
-            crossed = [_crossed(row, rows[(at + place + 1) % len(rows)], batch.facts.max_length) for place, row in enumerate(batch.rows)]
-            at += size
-            if len(rows) < 2:
-                continue
+            crossed = [_crossed(row, next(following), batch.facts.max_length) for row in batch.rows]
             other = collate(crossed, batch.facts).to(batch.stream.tokens_T.device)
             with torch.no_grad():
                 policy_A = other.by_answer(forward.logprobs(other, with_entropy=False)[0])
             with forward.as_reference():
                 found.append(policy_A - other.by_answer(forward.logprobs(other, with_entropy=False)[0]))
-        return max(0.0, float(torch.cat(found).mean())) if found else 0.0
+        return max(0.0, float(torch.cat(found).mean()))
 
     def loss(self, forward: Forward, batch: Batch) -> Loss:
         """Summed over the answers; a step divides it by their number."""
-        ratios_A, liked_A = self._ratios(forward, batch), batch.per_answer["liked"]
+        ratios_A, liked_A = log_ratios(forward.logprobs(batch, with_entropy=False)[0], batch), batch.per_answer["liked"]
         of_step = any(own is batch for own in self._drift.batches)
         drift = self._drift.value if of_step else self._distance(forward, [batch])
         loss = prospect_loss(ratios_A, liked_A, drift, self.beta, self.desirable_weight, self.undesirable_weight)
         return Loss({"row": loss}, {"kl": ratios_A.new_tensor(drift * len(batch.rows))})
 
     def scores(self, forward: Forward, batch: Batch) -> Tensor:
-        """The implicit reward of each answer, beta times its log-ratio, (A,); zeros where no reference is stored: the model is its own."""
-        return self.beta * self._ratios(forward, batch)
-
-    def _ratios(self, forward: Forward, batch: Batch) -> Tensor:
-        policy_A = batch.by_answer(forward.logprobs(batch, with_entropy=False)[0])
-        return policy_A - (batch.per_answer["reference"] if "reference" in batch.per_answer else policy_A.detach())
+        """The implicit reward of each answer, beta times its log-ratio, (A,); zeros where no reference is stored."""
+        return self.beta * log_ratios(forward.logprobs(batch, with_entropy=False)[0], batch)
 
 
 def prospect_loss(

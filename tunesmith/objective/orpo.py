@@ -16,11 +16,10 @@ from torch import Tensor
 from tunesmith.core.batch import Batch
 from tunesmith.core.errors import RecipeError
 from tunesmith.core.types import Encoder, Example, Forward, Loss, Preference, Row
-from tunesmith.objective._answers import of_preference
+from tunesmith.objective._answers import in_order, of_preference
 from tunesmith.objective._language_model import LanguageModelLoss
 
 __all__ = ["ORPO"]
-
 
 _LEAST_DOUBT = 1e-6
 """Nats: a likelihood of exactly one has no odds."""
@@ -53,8 +52,7 @@ class ORPO(LanguageModelLoss):
         means_P2 = _means(logprobs_N, batch).view(-1, 2)
         ratios_P = log_odds(means_P2[:, 0]) - log_odds(means_P2[:, 1])
         likelihood = -(logprobs_N * batch.weights_N).sum()
-        right_P = (ratios_P.detach() > 0).float() + 0.5 * (ratios_P.detach() == 0).float()
-        seen = {"log_odds_ratio": ratios_P.detach().sum(), "pair_accuracy": right_P.sum()}
+        seen = {"log_odds_ratio": ratios_P.detach().sum(), "pair_accuracy": in_order(ratios_P).sum()}
         return Loss({"target": likelihood, "row": -self.weight * F.logsigmoid(ratios_P).sum()}, seen)
 
     def scores(self, forward: Forward, batch: Batch) -> Tensor:

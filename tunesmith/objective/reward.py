@@ -21,8 +21,6 @@ from tunesmith.core.types import (
     Forward,
     HeadSpec,
     Loss,
-    Message,
-    Origin,
     Output,
     Preference,
     Ranked,
@@ -30,11 +28,10 @@ from tunesmith.core.types import (
     Row,
     Segment,
 )
-from tunesmith.objective._answers import encoded_answers
+from tunesmith.objective._answers import encoded_answers, in_order
 from tunesmith.objective._head import HeadLoss
 
 __all__ = ["Reward"]
-
 
 _NEWTON_STEPS, _MOST_POINTS = 25, 100.0
 
@@ -66,12 +63,11 @@ class Reward(HeadLoss):
     def encode(self, example: Example, encoder: Encoder) -> list[Row]:
         """One row with an answer for each of the example's: a causal model reads the conversation once, an encoder with each answer as a pair of texts."""
         assert isinstance(example, Preference | Ranked)
-        answers, ranks = _ranked(example)
         margin = (example.margin or 0.0) if isinstance(example, Preference) else 0.0
-        values = {"rank": tuple(map(float, ranks)), "margin": (margin,) * len(ranks)}
+        values = {"rank": tuple(map(float, example.ranks)), "margin": (margin,) * len(example.ranks)}
         if not encoder.facts.is_causal:
-            return _as_pairs_of_texts(example.prompt, answers, example.origin, encoder, values)
-        shared, wholes = encoded_answers(example.prompt, answers, example.origin, encoder)
+            return [Row(_pairs_of_texts(example, encoder), example.origin, answers=tuple(range(len(example.ranks))), values=values)]
+        shared, wholes = encoded_answers(example, encoder)
         if not shared or not all(any(one.scored) for one in wholes):  # nothing is left of an answer
             return []
         segments = (Segment(shared), *(Segment(one.tokens[len(shared) :], parent=0) for one in wholes))
@@ -82,10 +78,11 @@ class Reward(HeadLoss):
         rewards_A = forward.head("reward", batch)[:, 0]
         ranks_A = batch.per_answer["rank"]
         above_AA = (batch.rows_A[:, None] == batch.rows_A) & (ranks_A[:, None] < ranks_A)
-        right_AA = (rewards_A[:, None] > rewards_A).float() + 0.5 * (rewards_A[:, None] == rewards_A).float()
-        pairs_A = rewards_A.new_zeros(len(batch.rows)).index_add(0, batch.rows_A, above_AA.sum(1).to(rewards_A.dtype))[batch.rows_A]
-        num_ties = (pairs_A == 0).to(rewards_A.dtype) / torch.bincount(batch.rows_A)[batch.rows_A]  # of a row of ties alone: a half
-        seen = {"pair_accuracy": ((right_AA * above_AA).sum(1) / pairs_A.clamp(min=1) + 0.5 * num_ties).sum().detach()}
+        pairs_R, right_R = (
+            rewards_A.new_zeros(len(batch.rows)).index_add(0, batch.rows_A, values_AA.sum(1).to(rewards_A.dtype))
+            for values_AA in (above_AA, above_AA * in_order(rewards_A[:, None] - rewards_A))
+        )
+        seen = {"pair_accuracy": torch.where(pairs_R > 0, right_R / pairs_R.clamp(min=1), 0.5).sum()}  # of a row of ties alone a half
         return Loss({"row": order_loss(rewards_A, ranks_A, batch.rows_A, batch.per_answer["margin"])}, seen)
 
     def outputs(
@@ -100,12 +97,12 @@ class Reward(HeadLoss):
     def reference(self, example: Example) -> str:
         """The best answer."""
         assert isinstance(example, Preference | Ranked)
-        return _ranked(example)[0][0][-1].content
+        return example.ways[0][-1].content
 
     def constant(self, train: Sequence[Example], asked: Sequence[Example]) -> list[Output]:
         """Answers by their length alone: as many points a character as make the training pairs likeliest."""
         points = _points_per_character([gap for example in train for gap in _length_gaps(example)])
-        return [Output(scores=tuple(points * _length(one) for one in _answers(example))) for example in asked]
+        return [Output(scores=tuple(points * length for length in _lengths(example))) for example in asked]
 
 
 def order_loss(rewards_A: Tensor, ranks_A: Tensor, rows_A: Tensor, margins_A: Tensor) -> Tensor:
@@ -126,42 +123,24 @@ def order_loss(rewards_A: Tensor, ranks_A: Tensor, rows_A: Tensor, margins_A: Te
     return (raised_AA.masked_fill(~left_AA, -torch.inf).logsumexp(1) - rewards_A).sum()
 
 
-def _ranked(example: Preference | Ranked) -> tuple[list[tuple[Message, ...]], tuple[int, ...]]:
-    """The answers, the best first, and their ranks."""
-    if isinstance(example, Preference):
-        return [example.chosen, example.rejected], (1, 2)
-    return [(Message("assistant", text),) for text in example.answers], example.ranks
-
-
-def _as_pairs_of_texts(
-    prompt: Sequence[Message],
-    answers: Sequence[Sequence[Message]],
-    origin: Origin,
-    encoder: Encoder,
-    values: Mapping[str, tuple[float, ...]],
-) -> list[Row]:
+def _pairs_of_texts(example: Preference | Ranked, encoder: Encoder) -> tuple[Segment, ...]:
     """The conversation as one text, its turns parted by empty lines, and each answer as a second one."""
-    asked = "\n\n".join(turn.content for turn in prompt)
-    found = [encoder.encode(Rated(asked, None, origin, "\n\n".join(turn.content for turn in answer))) for answer in answers]
-    segments = tuple(Segment(one.tokens, one.token_types) for one in found)
-    return [Row(segments, origin, answers=tuple(range(len(segments))), values=values)]
+    asked, *ways = ("\n\n".join(turn.content for turn in turns) for turns in (example.prompt, *example.ways))
+    found = [encoder.encode(Rated(asked, None, example.origin, way)) for way in ways]
+    return tuple(Segment(one.tokens, one.token_types) for one in found)
 
 
-def _length(answer: Sequence[Message]) -> float:
-    return float(sum(len(turn.content) for turn in answer))
-
-
-def _answers(example: Example) -> list[tuple[Message, ...]]:
+def _lengths(example: Example) -> list[int]:
+    """Characters of each answer."""
     assert isinstance(example, Preference | Ranked)
-    return _ranked(example)[0]
+    return [sum(len(turn.content) for turn in way) for way in example.ways]
 
 
 def _length_gaps(example: Example) -> list[float]:
     """By how many characters the better one of each two answers of different rank is longer."""
     assert isinstance(example, Preference | Ranked)
-    answers, ranks = _ranked(example)
-    lengths, places = [_length(one) for one in answers], range(len(ranks))
-    return [lengths[i] - lengths[j] for i in places for j in places if ranks[i] < ranks[j]]
+    lengths, ranks, places = _lengths(example), example.ranks, range(len(example.ranks))
+    return [float(lengths[i] - lengths[j]) for i in places for j in places if ranks[i] < ranks[j]]
 
 
 def _points_per_character(gaps: Sequence[float]) -> float:

@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from tunesmith.core.errors import ModelError
-from tunesmith.core.types import Chat, Completion, Encoded, Example, Labelled, Message, Preference, Ranked, Text, Unpaired
+from tunesmith.core.examples import Judged, conversations
+from tunesmith.core.types import Chat, Completion, Encoded, Example, Labelled, Text
 from tunesmith.data.checks.finding import Finding, finding
 from tunesmith.data.checks.masking import masked
 from tunesmith.data.encoder import TextEncoder
@@ -46,18 +47,9 @@ def quantiles(sizes: Sequence[int]) -> dict[str, int]:
 
 def _longest(example: Example, encoder: TextEncoder) -> Encoded:
     """The row; of several judged answers to one prompt, the longest with its prompt."""
-    match example:
-        case Preference(prompt=prompt, chosen=chosen, rejected=rejected):
-            ways: list[tuple[Message, ...]] = [chosen, rejected]
-        case Unpaired(prompt=prompt, completion=completion):
-            ways = [completion]
-        case Ranked(prompt=prompt, answers=answers):
-            ways = [(Message("assistant", text),) for text in answers]
-        case _:
-            return encoder.encode(example)
-    asked = tuple(replace(turn, learned=False) for turn in prompt)
-    found = [encoder.encode(Chat((*asked, *way), example.origin)) for way in ways]
-    return max(found, key=lambda one: len(one.tokens) + one.num_cut)
+    if not isinstance(example, Judged):
+        return encoder.encode(example)
+    return max(map(encoder.encode, conversations(example)), key=lambda one: len(one.tokens) + one.num_cut)
 
 
 def measure_lengths(

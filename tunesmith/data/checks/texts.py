@@ -1,5 +1,6 @@
 """The texts of an example."""
 
+from tunesmith.core.examples import Judged
 from tunesmith.core.types import (
     Chat,
     Choice,
@@ -8,15 +9,12 @@ from tunesmith.core.types import (
     Labelled,
     Marked,
     MultiLabelled,
-    Preference,
-    Ranked,
     Rated,
     SpanQuestion,
     Stepwise,
     Tagged,
     Text,
     Tokens,
-    Unpaired,
 )
 
 __all__ = ["asked", "full_text", "parts"]
@@ -40,13 +38,10 @@ def parts(example: Example) -> tuple[str, ...]:
         return ()
     if isinstance(example, Marked):
         return tuple(text for text, _ in example.parts)
-    if isinstance(example, Preference):
-        return tuple(message.content for message in (*example.prompt, *example.chosen, *example.rejected))
-    if isinstance(example, Ranked | Stepwise):
-        answers = example.answers if isinstance(example, Ranked) else example.steps
-        return (*(message.content for message in example.prompt), *answers)
-    if isinstance(example, Unpaired):
-        return tuple(message.content for message in (*example.prompt, *example.completion))
+    if isinstance(example, Judged):
+        return tuple(message.content for turns in (example.prompt, *example.ways) for message in turns)
+    if isinstance(example, Stepwise):
+        return (*(message.content for message in example.prompt), *example.steps)
     return tuple(text for message in example.messages for text in (*([message.thought] if message.thought else []), message.content))
 
 
@@ -61,7 +56,7 @@ def asked(example: Example) -> str:
         return "\n".join(message.content for message in (example.messages[:last] or example.messages))
     if isinstance(example, Choice):
         return example.question
-    if isinstance(example, Preference | Unpaired | Ranked | Stepwise):
+    if isinstance(example, Judged | Stepwise):
         return "\n".join(message.content for message in example.prompt)
     return "\n".join(parts(example))
 

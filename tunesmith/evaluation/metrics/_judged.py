@@ -9,15 +9,14 @@ __all__ = ["is_ranked", "judged_pairs"]
 
 def is_ranked(example: Example) -> bool:
     """Whether answers of it were liked more and less."""
-    return isinstance(example, Preference) or (isinstance(example, Ranked) and len(set(example.ranks)) > 1)
+    return isinstance(example, Preference | Ranked) and len(set(example.ranks)) > 1
 
 
 def judged_pairs(example: Example, output: Output) -> Iterator[float]:
     """The score of the better answer less that of the worse one, of each two that people did not like the same."""
     assert isinstance(example, Preference | Ranked)
     assert output.scores is not None
-    ranks = (1, 2) if isinstance(example, Preference) else example.ranks
-    for better, rank in enumerate(ranks):
-        for worse, other in enumerate(ranks):
+    for better, rank in enumerate(example.ranks):
+        for worse, other in enumerate(example.ranks):
             if rank < other:
                 yield output.scores[better] - output.scores[worse]
