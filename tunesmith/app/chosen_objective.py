@@ -33,6 +33,7 @@ KINDS = {
     "reward": "reward_model",
     "scores": "preference",
     "liked": "preference",
+    "rewarded": "policy",
     "text": "generation",
     "nll": "language_modelling",
 }

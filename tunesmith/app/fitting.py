@@ -24,11 +24,12 @@ def fitting_metrics(objective: Objective, examples: Sequence[Example], *, is_mix
     chose is a label. Names of classes mean something within one set only, those of choices nothing at all: there accuracy is what remains. Where open
     answers and chosen ones stand together, only the likelihood of the right answers can be told of all.
     """
+    if "rewarded" in objective.fills:  # an answer that is rewarded need not be like another
+        return _first(objective.headline, [*metrics_for({"rewarded"}), *_free_of_references()])
     if "text" in objective.fills and (
         judged := objective.fills & {"scores", "liked"}
     ):  # an answer that is liked need not be like another that is
-        free = [name for name in metrics_for({"text"}) if not getattr(registry.load("metric", name), "reads_reference", True)]
-        return _first(objective.headline, [*metrics_for(judged), *free])
+        return _first(objective.headline, [*metrics_for(judged), *_free_of_references()])
     closed = {Choice, Labelled} if is_mixed and "label" not in objective.fills else {Choice}
     kinds = {type(examples[0])} if isinstance(examples, StoredExamples) else {type(example) for example in examples}
     if not kinds & closed:
@@ -40,12 +41,25 @@ def fitting_metrics(objective: Objective, examples: Sequence[Example], *, is_mix
     return ["accuracy"]
 
 
+def _free_of_references() -> list[str]:
+    """Metrics of texts that say something of an answer without a reference."""
+    return [name for name in metrics_for({"text"}) if not getattr(registry.load("metric", name), "reads_reference", True)]
+
+
 def measured_metrics(recipe: Recipe, name: str, objective: Objective, data: PreparedData) -> list[str]:
     """The metrics of all test rows together; of a model behind an endpoint those alone that read what it says.
 
     Raises: RecipeError, for one that fits neither them nor a set of the mixture, needs likelihoods of a model behind an endpoint, or refuses its options.
     """
     fitting = fitting_metrics(objective, data.rows, is_mixed=bool(data.sets))
+    asked = [spec.name for spec in recipe.evaluate.metrics or ()]
+    if "rewarded" in objective.fills or (recipe.rewards and "text" in objective.fills):
+        left_out = set() if recipe.evaluate.rewards else {"held_out_reward"}
+        always = [name for name in metrics_for({"rewarded"}) if name not in left_out]
+        usually = [] if "rewarded" in objective.fills or asked else usual(fitting)
+        # a policy that says one thing alone shows in distinct_2
+        asked = list(dict.fromkeys([objective.headline, *usually, *always, "distinct_2", *asked]))
+        fitting = list(dict.fromkeys([*(name for name in fitting if name not in left_out), *always, *metrics_for({"text"})]))
     if recipe.model.is_endpoint:
         fitting = [one for one in fitting if registry.load("metric", one).needs not in _OF_LIKELIHOODS]
         if not fitting:
@@ -54,7 +68,6 @@ def measured_metrics(recipe: Recipe, name: str, objective: Objective, data: Prep
             )
     by_set = [[example for example in data.rows if example.origin.task == one] for one in data.sets]
     known = {*fitting, *(metric for examples in by_set for metric in fitting_metrics(objective, examples, is_mixed=True))}
-    asked = [spec.name for spec in recipe.evaluate.metrics or ()]
     for wanted in asked:
         if recipe.model.is_endpoint and registry.load("metric", wanted).needs in _OF_LIKELIHOODS:
             raise RecipeError(

@@ -63,7 +63,7 @@ def writes(kind: str) -> bool:
 
 def answers(kind: str) -> bool:
     """Whether a run of this kind answers prompts."""
-    return kind in ("generation", "preference")
+    return kind in ("generation", "preference", "policy")
 
 
 def named(kind: str) -> str:

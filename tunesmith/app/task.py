@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import fmean, pstdev
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -42,6 +42,9 @@ from tunesmith.engine.generate import longest_prompt
 from tunesmith.model.heads import Head, write_label_map
 from tunesmith.model.load import LoadedModel, load
 from tunesmith.recipe import Recipe
+
+if TYPE_CHECKING:
+    from tunesmith.app.policy import PolicyRewards
 
 __all__ = [
     "Task",
@@ -81,6 +84,8 @@ class Task:
     """train, validation, test, and the domains by their names."""
     encoded: dict[str, EncodedFacts] = field(default_factory=dict)
     micro_batch_tokens: int = 2048
+    rewards: "PolicyRewards | None" = None
+    """Where it learns from its own answers."""
     num_prompts_cut: int = 0
     """Test rows whose prompt does not fit the model when it is to answer them."""
 
@@ -304,7 +309,7 @@ def attach(task: Task) -> list[ParamGroup]:
         write_label_map(task.model.trunk.config, task.encoder.labels)
     if not task.recipe.engine.exact_reference:
         task.forward.keep_features()
-    if getattr(task.objective, "needs_reference", "") == "live":
+    if getattr(task.objective, "needs_reference", "") in ("live", "swapped") or task.rewards is not None:
         task.forward.keep_reference()
     torch.manual_seed(task.recipe.seed)
     groups = [group for group in groups if group.params]

@@ -44,10 +44,15 @@ def tune(
     together; the same command goes on with one that was interrupted.
     """
     from tunesmith.core.garbage import never_collected
-    from tunesmith.recipe import load
+    from tunesmith.recipe import is_chain, load
 
     money = [] if budget_usd is None else [f"budget_usd={budget_usd}"]
-    loaded = load(recipe, [*with_skip_invalid(overrides, skip_invalid), *money])
+    changes = [*with_skip_invalid(overrides, skip_invalid), *money]
+    if is_chain(recipe):
+        given = {"--dry-run": dry_run, "--seeds": seeds is not None, "--curve": curve is not None}
+        _tune_chain(recipe, changes, json, [option for option, is_given in given.items() if is_given])
+        return
+    loaded = load(recipe, changes)
     if dry_run and (seeds is not None or curve is not None):
         raise UsageError("--dry-run: plans a single run. Leave out --seeds and --curve.")
     if seeds is not None or curve is not None:
@@ -73,6 +78,29 @@ def tune(
         write_document(report)
         if not json:
             tables.print_report(report, run)
+
+
+def _tune_chain(recipe: str, changes: list[str], json: bool, of_single_recipes: list[str]) -> None:
+    """`of_single_recipes`: options that were given and are for these alone."""
+    if of_single_recipes:
+        raise UsageError(
+            f"{of_single_recipes[0]}: is for a single recipe, and {recipe} is a chain of them. Leave it out, or name a stage's recipe."
+        )
+    from tunesmith.core.garbage import never_collected
+    from tunesmith.recipe import load_chain
+
+    chain = load_chain(recipe, changes)
+    with json_only(json) as write_document:
+        with never_collected():
+            from tunesmith.app.chain import tune_chain
+            from tunesmith.cli.group_tables import print_chain
+            from tunesmith.cli.progress import Progress
+
+        with Progress() as progress:
+            group = tune_chain(chain, progress=progress)
+        write_document(group.report)
+        if not json:
+            print_chain(group.report, group.directory)
 
 
 def _tune_group(recipe: Recipe, seeds: int | None, curve: str | None, json: bool) -> None:

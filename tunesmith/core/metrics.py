@@ -35,6 +35,14 @@ class Output:
     classes: tuple[str, ...] = ()
     """What `probabilities` are of, in their order."""
     text: str | None = None
+    rewarded: float | None = None
+    """What an answer of its own is rewarded, by what it is trained by."""
+    held_out_reward: float | None = None
+    """The same by a judge that it is not trained by."""
+    kl_nats: float = float("nan")
+    """How much likelier it finds that answer than the model before training does."""
+    num_written: int = 0
+    """Tokens of that answer."""
     nll_nats: float = float("nan")
     num_tokens: int = 0
     num_bytes: int = 0
@@ -53,7 +61,9 @@ class Metric(Protocol):
     `details(stats_nk) -> Mapping[str, float]`: numbers that explain its value.
     """
 
-    needs: ClassVar[Literal["label", "probabilities", "labels", "tags", "number", "scores", "liked", "span", "text", "nll", "masked"]]
+    needs: ClassVar[
+        Literal["label", "probabilities", "labels", "tags", "number", "scores", "liked", "span", "text", "rewarded", "nll", "masked"]
+    ]
     """What it reads of an Output; a run evaluates the metrics whose need its objective fills."""
     higher_is_better: ClassVar[bool | None]
     """None where more is neither better nor worse."""
