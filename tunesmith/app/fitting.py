@@ -105,7 +105,7 @@ def make_metrics(recipe: Recipe, names: Iterable[str], labels: Sequence[str], *,
     """The metrics, with the options that the recipe gives them.
 
     Args:
-        labels: the classes of the data; of two, the last is what a metric of one class looks for where the recipe names none.
+        labels: the classes of the data; of two, the last is what a metric of one class looks for where the recipe names none. Of graded answers the attributes.
         key: where the recipe names the metrics.
     Raises: RecipeError, where a metric refuses its options or the classes, or is named twice.
     """
@@ -114,7 +114,7 @@ def make_metrics(recipe: Recipe, names: Iterable[str], labels: Sequence[str], *,
     if len(options) < len(asked):
         raise RecipeError(f"{recipe.name}: evaluate.metrics: a metric stands in it twice; a report has one line for each. Leave one out.")
     try:
-        return {name: registry.create("metric", name, **_with_class(name, options.get(name, {}), labels)) for name in names}
+        return {name: registry.create("metric", name, **_with_names(name, options.get(name, {}), labels)) for name in names}
     except UsageError as error:
         raise RecipeError(f"{recipe.name}: {key}: {error}") from None
 
@@ -129,9 +129,15 @@ def recorded_metric(recipe: Recipe, name: str) -> Metric:
     return metric
 
 
-def _with_class(name: str, options: Mapping[str, Any], labels: Sequence[str]) -> Mapping[str, Any]:
-    """The options of a metric, and of one that looks for a class, which. Raises: UsageError, where that is not clear, or no class of the data."""
-    if not any(option.name == "positive" for option in registry.describe("metric", name).options):
+def _with_names(name: str, options: Mapping[str, Any], labels: Sequence[str]) -> Mapping[str, Any]:
+    """The options of a metric, and of one that looks for a class, which, of one of grades, whose. Raises: UsageError, where that is not clear, or nothing of the data."""
+    taken = {option.name for option in registry.describe("metric", name).options}
+    if "attributes" in taken:
+        strange = next((one for one in options.get("attributes") or () if labels and one not in labels), None)
+        if strange is not None:
+            raise UsageError(f"{name}.attributes: {strange!r} is no attribute of the data. Known: {', '.join(labels)}.")
+        return {**options, "attributes": tuple(options.get("attributes") or labels)}
+    if "positive" not in taken:
         return options
     positive, known = options.get("positive"), ", ".join(labels)
     if positive and labels and positive not in labels:

@@ -20,6 +20,7 @@ from tunesmith.core.examples import (
     Choice,
     Completion,
     Example,
+    Graded,
     Labelled,
     Marked,
     Message,
@@ -57,6 +58,7 @@ __all__ = [
     "Encoder",
     "Example",
     "Forward",
+    "Graded",
     "HeadObjective",
     "HeadSpec",
     "Labelled",
@@ -145,9 +147,9 @@ class HeadSpec:
     dropout: float = 0.0
     lr_scale: float = 1.0
     """Learning rate of the head, as a multiple of the recipe's."""
-    shift: float = 0.0
-    scale: float = 1.0
-    """Outputs are `shift + scale * (what the layers say)`: the unit of the data, where the head names numbers."""
+    shift: float | tuple[float, ...] = 0.0
+    scale: float | tuple[float, ...] = 1.0
+    """Outputs are `shift + scale * (what the layers say)`: the unit of the data, where the head names numbers. One number, or one an output."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,11 +184,15 @@ class Encoder(Protocol):
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Class names in the order of a classifier's outputs; empty where the data has none."""
+        """Names of a head's outputs, in their order: classes, or the attributes of graded answers; empty where the data has none."""
 
     @property
     def numbers(self) -> tuple[float, float]:
         """Mean and standard deviation of the training rows' numbers."""
+
+    @property
+    def grades(self) -> tuple[tuple[float, float], ...]:
+        """Of graded answers, of each of `labels` the mean and standard deviation of the training rows' grades; empty where none are known."""
 
     @property
     def facts(self) -> ModelFacts:

@@ -14,6 +14,7 @@ from tunesmith.core.types import (
     Choice,
     Completion,
     Example,
+    Graded,
     Labelled,
     Marked,
     Metric,
@@ -240,6 +241,7 @@ def text_of(example: Example) -> str:
             | Preference(prompt=turns)
             | Unpaired(prompt=turns)
             | Ranked(prompt=turns)
+            | Graded(prompt=turns)
             | Stepwise(prompt=turns)
         ):
             asked = [turn.content for turn in turns if turn.role != "assistant"]

@@ -13,9 +13,9 @@ from tunesmith.core.batch import Batch
 from tunesmith.core.encoded import continued
 from tunesmith.core.errors import DataError
 from tunesmith.core.examples import Judged, conversations
-from tunesmith.core.types import Encoded, Encoder, Origin, Preference, Prompt, Row, Segment
+from tunesmith.core.types import Encoded, Encoder, Origin, Preference, Prompt, Rated, Row, Segment
 
-__all__ = ["answered_row", "encoded_answers", "in_order", "log_ratios", "of_preference"]
+__all__ = ["answered_row", "encoded_answers", "in_order", "log_ratios", "of_preference", "pairs_of_texts"]
 
 
 def of_preference(example: Preference, encoder: Encoder, *, weights: Sequence[float] | None = None) -> list[Row]:
@@ -40,6 +40,13 @@ def encoded_answers(example: Judged, encoder: Encoder) -> tuple[tuple[int, ...],
     columns = zip(begun, *(one.tokens for one in wholes), strict=False)
     shared = sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, columns))
     return begun[:shared], [replace(one, scored=_behind(one.scored, shared)) for one in wholes]
+
+
+def pairs_of_texts(example: Judged, encoder: Encoder) -> tuple[Segment, ...]:
+    """For an encoder: the conversation as one text, its turns parted by empty lines, and each answer as a second one."""
+    asked, *ways = ("\n\n".join(turn.content for turn in turns) for turns in (example.prompt, *example.ways))
+    found = [encoder.encode(Rated(asked, None, example.origin, way)) for way in ways]
+    return tuple(Segment(one.tokens, one.token_types) for one in found)
 
 
 def _behind(scored: Sequence[bool], shared: int) -> tuple[bool, ...]:
