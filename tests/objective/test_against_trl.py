@@ -1,4 +1,4 @@
-"""The losses and gradients of judged answers against TRL's trainers, on the same tensors and the same tiny model."""
+"""The losses and gradients of judged answers, and of own ones, against TRL's trainers, on the same tensors and the same tiny model."""
 
 import copy
 import itertools
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import trl
@@ -15,11 +16,14 @@ from plain import without_dropout
 from torch import Tensor, nn
 
 from tunesmith.core.batch import collate
-from tunesmith.core.types import Row
+from tunesmith.core.rollout import Rollout
+from tunesmith.core.types import Row, Segment
 from tunesmith.engine.forward import PackedForward
 from tunesmith.engine.probe import probe
+from tunesmith.engine.rollouts import answered, measure
 from tunesmith.engine.scoring import score_answers
 from tunesmith.objective.dpo import DPO
+from tunesmith.objective.grpo import GRPO
 from tunesmith.objective.kto import KTO
 from tunesmith.objective.orpo import log_odds
 
@@ -146,3 +150,77 @@ def test_the_odds_ratio_is_trls() -> None:
 
     losses, *_ = ORPOTrainer.odds_ratio_loss(Known, chosen, rejected)
     torch.testing.assert_close(torch.nn.functional.logsigmoid(log_odds(chosen) - log_odds(rejected)), losses, atol=1e-5, rtol=1e-5)
+
+
+WRITTEN = (((20, 21, 2), (22, 2), (40, 41, 42, 43)), ((23, 24, 25, 26, 2), (27, 2), (2,)))
+"""Three answers that a policy wrote to each of two prompts, one of which did not end."""
+REWARDS = ((0.3, 1.0, -0.5), (0.0, 2.0, 0.1))
+
+
+def _lines(of_rows: Sequence[Tensor], rows: Sequence[Row]) -> Tensor:
+    """Numbers of targets as TRL lays them out: an answer a line, padded on the right."""
+    lines = list[Tensor]()
+    for numbers_N, row in zip(of_rows, rows, strict=True):
+        owners_N = torch.tensor(row.targets.answers)
+        lines += [numbers_N[owners_N == answer] for answer in range(len(row.answers))]
+    return nn.utils.rnn.pad_sequence(lines, batch_first=True)
+
+
+def _grpo_of_trl(objective: GRPO, learned: Sequence[Row], rollout: Rollout, folder: Path) -> tuple[Tensor, dict[str, Tensor]]:
+    from datasets import Dataset
+
+    settings = trl.GRPOConfig(
+        **_options(folder) | {"beta": 0.0},  # or it would fetch the reference by the model's name, which this one has not
+        epsilon=objective.clip, epsilon_high=objective.clip_high, loss_type=objective.loss_type, max_completion_length=objective.max_new_tokens,
+        num_generations=3, per_device_train_batch_size=6, gradient_accumulation_steps=1, steps_per_generation=1,
+    )  # fmt: skip
+    trainer = trl.GRPOTrainer(
+        without_dropout(make("llama")), reward_funcs=lambda completions, **_: [0.0] * len(completions), args=settings,
+        train_dataset=Dataset.from_list([{"prompt": " 5 6"}] * 6), processing_class=_tokenizer(),
+    )  # fmt: skip
+    trainer.beta, trainer.current_gradient_accumulation_steps = objective.beta, 1
+    trainer.model.train()
+    _moved(trainer.model)
+    prompts, answers = [prompt for prompt in PROMPTS[:2] for _ in range(3)], [answer for group in WRITTEN for answer in group]
+    width, longest = max(map(len, prompts)), max(map(len, answers))
+    left = torch.tensor([[0] * (width - len(one)) + list(one) for one in prompts])
+    inputs = {
+        "prompt_ids": left,
+        "prompt_mask": (left > 0).long(),
+        "completion_ids": torch.tensor([list(one) + [0] * (longest - len(one)) for one in answers]),
+        "completion_mask": torch.tensor([[1] * len(one) + [0] * (longest - len(one)) for one in answers]),
+        "advantages": torch.tensor([one for row in learned for one in row.values["advantage"]]),
+        "old_per_token_logps": _lines(rollout.policy, rollout.rows),
+        "ref_per_token_logps": _lines(rollout.reference, rollout.rows),
+        "num_items_in_batch": torch.tensor(sum(map(len, answers))),
+    }
+    loss = trainer._compute_loss(trainer.model, inputs)
+    loss.backward()
+    return loss.detach(), {name: p.grad for name, p in trainer.model.named_parameters() if p.grad is not None}
+
+
+@pytest.mark.parametrize("form", ["grpo", "dr_grpo", "dapo"])
+def test_grpo_is_trls(form: Any, tmp_path: Path) -> None:
+    model = without_dropout(make("llama"))
+    facts = facts_of("llama", model)
+    forward = PackedForward(model, {}, facts, probe(model, facts))
+    asked = [Row((Segment(prompt),), HERE, answers=()) for prompt in PROMPTS[:2]]
+    rows = [answered(prompt, answers, facts) for prompt, answers in zip(asked, WRITTEN, strict=True)]
+    policy = [one.logprobs_N for one in measure(forward, rows, micro_batch_tokens=64)]
+    torch.manual_seed(4)
+    reference = [one + 0.2 * torch.randn_like(one) for one in policy]
+    rollout = Rollout(rows, REWARDS, policy, reference, [], {}, [[True, True, False], [True] * 3])
+    objective = GRPO(num_answers=3, beta=0.3, clip=0.05, clip_high=0.1, passes=2, loss_type=form, max_new_tokens=6)
+    learned = objective.learn_from(rollout)
+    deviations = [1.0 if form == "dr_grpo" else np.std(one, ddof=1) + 1e-4 for one in REWARDS]  # as TRL makes its advantages
+    expected = [(np.array(one) - np.mean(one)) / deviation for one, deviation in zip(REWARDS, deviations, strict=True)]
+    np.testing.assert_allclose([row.values["advantage"] for row in learned], expected)
+    _moved(model)
+    batch = collate(learned, facts)
+    ((unit, total),) = objective.loss(forward, batch).sums.items()
+    loss = total / batch.counts[unit]  # as the engine's loop divides a step
+    loss.backward()
+    ours = loss.detach(), {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+    theirs = _grpo_of_trl(objective, learned, rollout, tmp_path)
+    assert float(theirs[0]) != 0
+    _same(ours, theirs)

@@ -91,7 +91,9 @@ def _context_files() -> frozenset[str]:
 
 
 def _with_whole_paths(kind: str, spec: PluginSpec) -> PluginSpec:
-    files = getattr(registry.load(kind, spec.name), "file_options", ())
+    files = set(getattr(registry.load(kind, spec.name), "file_options", ()))
+    if kind == "reward" and (metric := spec.options.get("metric")) in registry.names("metric"):
+        files.update(getattr(registry.load("metric", metric), "file_options", ()))  # its options stand beside the reward's own
     return replace(spec, options={name: _whole_file(value) if name in files else value for name, value in spec.options.items()})
 
 

@@ -47,7 +47,11 @@ class Function:
         if self.timeout_seconds <= 0:
             raise UsageError(f"timeout_seconds: {self.timeout_seconds:g}: expected a number above 0.")
         object.__setattr__(self, "_call", _loaded(self.function))
-        wanted = [name for name, one in inspect.signature(self._call).parameters.items() if one.kind is not one.VAR_KEYWORD]
+        wanted = [
+            name
+            for name, one in inspect.signature(self._call).parameters.items()
+            if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD) and (one.default is one.empty or name in _GIVEN)
+        ]
         strange = next((name for name in wanted if name not in _GIVEN), None)
         if strange is not None:
             raise UsageError(f"function: {self.function}: asks for {strange}, which no answer has.{did_you_mean(strange, _GIVEN)}")
@@ -70,11 +74,13 @@ class Function:
 
 
 def _number(found: Any) -> float:
-    """Truth values and other libraries' numbers too. Raises: RewardError."""
+    """Truth values and other libraries' numbers too, texts not. Raises: RewardError."""
     try:
-        number = float(found)
-    except (TypeError, ValueError):
-        raise RewardError(f"returned {type(found).__name__}, expected a number,") from None
+        number = None if isinstance(found, str | bytes | bytearray) else float(found)
+    except Exception:  # whatever another library's object raises
+        number = None
+    if number is None:
+        raise RewardError(f"returned {type(found).__name__}, expected a number,")
     if not math.isfinite(number):
         raise RewardError(f"returned {number}, expected a finite number,")
     return number
@@ -116,7 +122,7 @@ def _serve(call: Callable[..., Any], asked: Any, said: Any) -> None:
     while (arguments := asked.get()) is not None:
         try:
             said.put((True, call(**arguments)))
-        except Exception as error:  # whatever a user's code raises
+        except (Exception, SystemExit) as error:  # whatever a user's code raises
             last = traceback.extract_tb(error.__traceback__)[-1]
             said.put((False, f"{type(error).__name__}: {one_line(error)} ({Path(last.filename).name}:{last.lineno})"))
 
@@ -151,7 +157,7 @@ def _loaded(named: str) -> Callable[..., Any]:
         module = _from_file(Path(where)) if where.endswith(".py") else importlib.import_module(where)
     except TunesmithError:
         raise
-    except Exception as error:  # whatever a user's file does when it is read
+    except (Exception, SystemExit) as error:  # whatever a user's file does when it is read
         raise UsageError(f"function: {where}: cannot be loaded ({type(error).__name__}: {one_line(error)}). Mend it first.") from None
     found = getattr(module, name, None)
     if not callable(found):

@@ -4,6 +4,7 @@ A verifiable reward: what a run is measured by (docs/metrics.md) is what it is t
 (reinforcement learning with verifiable rewards).
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -53,4 +54,5 @@ def _value(metric: Measured, response: Response) -> float:
     if applies is not None and not applies(response.example, response.reference):
         return 0.0
     stats = metric.stats(response.example, Output(text=response.text), response.reference)
-    return float(metric.value(np.array([stats], dtype=np.float64)))
+    found = float(metric.value(np.array([stats], dtype=np.float64)))
+    return 0.0 if math.isnan(found) else found
