@@ -173,6 +173,7 @@ def _grpo_of_trl(objective: GRPO, learned: Sequence[Row], rollout: Rollout, fold
         **_options(folder) | {"beta": 0.0},  # or it would fetch the reference by the model's name, which this one has not
         epsilon=objective.clip, epsilon_high=objective.clip_high, loss_type=objective.loss_type, max_completion_length=objective.max_new_tokens,
         num_generations=3, per_device_train_batch_size=6, gradient_accumulation_steps=1, steps_per_generation=1,
+        use_bias_correction_kl=False,  # the paper's equation 4 has no ratio before the divergence
     )  # fmt: skip
     trainer = trl.GRPOTrainer(
         without_dropout(make("llama")), reward_funcs=lambda completions, **_: [0.0] * len(completions), args=settings,

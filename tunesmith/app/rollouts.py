@@ -81,13 +81,13 @@ def make_policy_steps(
     plan: StepPlan,
     folder: Path,
     say: Callable[[Event], None],
-    show: Callable[[Mapping[str, object]], None],
+    show: Callable[[int, Mapping[str, object]], None],
 ) -> Steps:
     """From the step to begin with to the micro-batches of each step, which learn from rollouts that are made on the way.
 
     Args:
         folder: where rollouts are kept to go on from.
-        show: is given an answer of each rollout, to be seen later.
+        show: is given the number of each rollout, from 0 on, and an answer of it, to be seen later.
     """
 
     def make(number: int, indices: Sequence[int]) -> list[Row]:
@@ -98,12 +98,12 @@ def make_policy_steps(
         rollout = _measured(task, rewards.train, objective, asked, written)
         first = rollout.rewards[0]
         show(
+            number,
             {
-                "rollout": number,
                 "prompt": text_of(asked.examples[0]),
                 "answer": task.encoder.decode(written[0].tokens[0]).strip(),
                 "reward": first[0],
-            }
+            },
         )
         return objective.learn_from(rollout)
 

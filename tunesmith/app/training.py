@@ -214,6 +214,9 @@ class Fitting:
                     break
         except Interrupted:
             self._save_and_stop()
+        except Diverged as error:
+            latest = latest_checkpoint(self.directory.checkpoints)
+            raise Diverged(f"{error} The last good checkpoint is {latest}." if latest else str(error)) from None
         best = self.directory.checkpoints / BEST
         if best.is_file() and self.progress["best_step"] != self.state.step:
             load_trainable(best, self.forward)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tunesmith.core.errors import RunError
-from tunesmith.core.files import write_json
+from tunesmith.core.files import write_json, write_text
 
 __all__ = [
     "GroupDirectory",
@@ -145,10 +145,10 @@ class RunDirectory(_Directory):
         """The same of the test prompts."""
         return self.path / "pairs-test.jsonl"
 
-    def add_rollout(self, shown: Mapping[str, object]) -> None:
-        """Keep what is shown of a rollout."""
-        with self.rollouts.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(shown) + "\n")
+    def add_rollout(self, number: int, shown: Mapping[str, object]) -> None:
+        """Keep what is shown of a rollout, in line `number`, from 0 on. What stands there or behind is of a sitting whose steps are done again, and goes."""
+        before = self.rollouts.read_text(encoding="utf-8").splitlines(keepends=True)[:number] if self.rollouts.exists() else []
+        write_text(self.rollouts, "".join([*before, json.dumps({"rollout": number, **shown}) + "\n"]))
 
     @property
     def predictions(self) -> Path:

@@ -16,7 +16,7 @@ from tunesmith.engine.forward import PackedForward
 from tunesmith.engine.loop import TrainingState
 from tunesmith.engine.randomness import random_state, set_random_state
 
-__all__ = ["latest_checkpoint", "load_checkpoint", "load_trainable", "save_checkpoint", "save_trainable", "trainable_tensors"]
+__all__ = ["latest_checkpoint", "load_checkpoint", "load_trainable", "save_checkpoint", "save_trainable", "step_of", "trainable_tensors"]
 
 _RANDOM = "random."
 _SCHEMA = "tunesmith/checkpoint/2"
@@ -69,7 +69,12 @@ def save_checkpoint(folder: Path, forward: PackedForward, state: TrainingState, 
 
 
 def _by_step(folder: Path) -> list[Path]:
-    return sorted(folder.glob("step-*"), key=lambda path: int(path.name.removeprefix("step-")))
+    return sorted(folder.glob("step-*"), key=step_of)
+
+
+def step_of(checkpoint: Path) -> int:
+    """The step after which a checkpoint was written."""
+    return int(checkpoint.name.removeprefix("step-"))
 
 
 def latest_checkpoint(folder: Path) -> Path | None:

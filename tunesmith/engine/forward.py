@@ -239,12 +239,18 @@ class PackedForward(nn.Module):
     def hidden(self, batch: Batch) -> Tensor:
         """Last hidden states of the stream, (T, H), in the order of its tokens."""
         if self._once is None or self._once[0] is not batch:
-            return self._run(self._body(), batch).last_hidden_state_TH
+            return self._last(batch)
         if self._once[1] is None:
-            self._once = batch, self._run(self._body(), batch).last_hidden_state_TH
+            self._once = batch, self._last(batch)
         states_TH = self._once[1]
         assert states_TH is not None
         return states_TH
+
+    def _last(self, batch: Batch) -> Tensor:
+        if not (self.facts.is_encoder_decoder and self.facts.has_lm_head):
+            return self._run(self._body(), batch).last_hidden_state_TH
+        with _told_by(self.trunk, self.trunk.get_decoder()):  # type: ignore[operator]
+            return self._run(self.trunk, batch).last_hidden_state_TH
 
     def _body(self) -> nn.Module:
         """The model below its vocabulary head."""
@@ -323,6 +329,21 @@ class PackedForward(nn.Module):
             return {}
         places = (stream.tokens_T < 0).nonzero()[:, 0]
         return {"virtual_places": places} if len(places) else {}
+
+
+@contextlib.contextmanager
+def _told_by(model: nn.Module, decoder: nn.Module) -> Iterator[None]:
+    """Let what `model` returns, an encoder-decoder with its vocabulary head, have the last hidden states of its decoder."""
+    said = list[Tensor]()
+    handles = [
+        decoder.register_forward_hook(lambda module, arguments, output: said.append(output.last_hidden_state)),
+        model.register_forward_hook(lambda module, arguments, output: setattr(output, "last_hidden_state", said[-1])),
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 @contextlib.contextmanager

@@ -19,16 +19,13 @@ from tunesmith.core.errors import RunError
 from tunesmith.core.evaluating import evaluating
 from tunesmith.core.files import write_json
 from tunesmith.core.types import ModelFacts, OnlineObjective, Origin, Row, Segment, Targets
+from tunesmith.engine.checkpoints import latest_checkpoint, step_of
 from tunesmith.engine.forward import PackedForward
 from tunesmith.engine.generate import generate, longest_prompt
 from tunesmith.engine.packing import StepPlan, evaluation_batches, pack, step_rows
 from tunesmith.engine.sampling import Sampling
 
 __all__ = ["Answers", "Measured", "answered", "measure", "rollout_steps", "write"]
-
-_KEPT = 2
-"""Rollouts whose files are kept: a checkpoint may be of the one before the last."""
-
 
 @dataclass(frozen=True, slots=True)
 class Answers:
@@ -121,7 +118,7 @@ def rollout_steps(
             prompts = [step_rows(plan, number * objective.minibatches + part) for part in range(objective.minibatches)]
             rows = make(number, [index for part in prompts for index in part])
             _save(file, rows, objective)
-            (folder / f"rollout-{number - _KEPT:06d}.json").unlink(missing_ok=True)
+            _remove_unneeded(folder, number, per_rollout)
         for turn in range(objective.passes):
             order = np.random.default_rng((plan.seed, number, turn)).permutation(len(rows))
             for part, chosen in enumerate(np.array_split(order, objective.minibatches)):
@@ -138,6 +135,15 @@ def rollout_steps(
 
 def _save(file: Path, rows: Sequence[Row], objective: OnlineObjective) -> None:
     write_json(file, {"state": dict(objective.state()), "rows": [asdict(row) for row in rows]}, indent=None)
+
+
+def _remove_unneeded(folder: Path, number: int, per_rollout: int) -> None:
+    """Remove rollouts before this one, but for the last of them and for the one that the latest checkpoint goes on with: a run that fails goes on from there."""
+    latest = latest_checkpoint(folder)
+    needed = {number - 1, number} | ({(step_of(latest) - 1) // per_rollout} if latest else set())
+    for file in folder.glob("rollout-*.json"):
+        if int(file.stem.removeprefix("rollout-")) not in needed:
+            file.unlink(missing_ok=True)
 
 
 def _read(file: Path) -> dict[str, Any]:
