@@ -112,7 +112,7 @@ def quantize(
 
 
 def _of_run(directory: RunDirectory, to: str, limit: int | None, say: Say) -> _Subject:
-    if learned(directory).kind == "preference":
+    if learned(directory).kind in ("preference", "policy"):
         raise UsageError(
             f"{directory.id}: is judged by what its model said before training, which a quantized model alone does not know. Fold it into its base (tunesmith merge) and quantize that folder."
         )

@@ -11,13 +11,15 @@ from typing import Any
 import torch
 
 from tunesmith.app.machine import machine_facts, versions
-from tunesmith.core.errors import DiskFull, Interrupted, RunError, TunesmithError
+from tunesmith.core.errors import DiskFull, Interrupted, RewardError, RunError, TunesmithError
 from tunesmith.core.files import write_json, write_text
 from tunesmith.core.run import GroupDirectory, RunDirectory, new_run_directory
 from tunesmith.data import InvalidRow, write_quarantine
 from tunesmith.recipe import Recipe, dump
 
 __all__ = ["begun", "check_same", "recorded"]
+
+_THEN = " Then go on with: "
 
 
 def begun(
@@ -69,7 +71,11 @@ def recorded(directory: RunDirectory | GroupDirectory, started: float) -> Iterat
         if isinstance(error, DiskFull):
             with contextlib.suppress(DiskFull):
                 ended("failed", str(error))
-            raise DiskFull(f"{error} Then go on with: {go_on}") from None
+            raise DiskFull(f"{error}{_THEN}{go_on}") from None
+        if isinstance(error, RewardError):
+            ended("failed", str(error))
+            text = str(error).partition(_THEN)[0]  # of a run in a group: it is the group that goes on
+            raise RewardError(f"{text}{_THEN}{go_on}") from None
         ended("failed", str(error) if isinstance(error, TunesmithError) else f"{type(error).__name__}: {error}")
         raise
     except BaseException as error:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from tunesmith.app.learned import named
 from tunesmith.app.tuned import Tuned, load_tuned
 from tunesmith.core import registry
-from tunesmith.core.errors import RecipeError, RewardError, RunError, UsageError
+from tunesmith.core.errors import RecipeError, RewardError, RunError, UsageError, did_you_mean
 from tunesmith.core.rewards import Response, Reward
 from tunesmith.core.run import find_run
 from tunesmith.core.types import Example, Output
@@ -68,7 +68,7 @@ def ready_rewards(
         key: where the recipe names them.
         runs: those that are loaded already; what is loaded is added.
         told: is told which run is being loaded.
-    Raises: RecipeError, naming the reward, where its options are wrong or its run is not there or learned something else.
+    Raises: RecipeError, naming the reward, where its options are wrong or its run is not there, learned something else, or knows no such class.
     """
     made, taken = dict[str, Reward](), dict[str, int]()
     for place, spec in enumerate(specs):
@@ -76,7 +76,11 @@ def ready_rewards(
         try:
             reward: Reward = registry.create("reward", spec.name, **spec.options)
             if spec.name in _KINDS:
-                _load(str(spec.options["run"]), _KINDS[spec.name], runs, told)
+                found = _load(str(spec.options["run"]), _KINDS[spec.name], runs, told)
+                if spec.name == "classifier" and spec.options["label"] not in found.classes:
+                    raise UsageError(
+                        f"label: {spec.options['run']} has no class {spec.options['label']}.{did_you_mean(str(spec.options['label']), found.classes)}"
+                    )
         except (UsageError, RunError) as error:
             raise RecipeError(f"{where}: {error}") from None
         taken[spec.name] = taken.get(spec.name, 0) + 1
@@ -85,7 +89,7 @@ def ready_rewards(
     return Rewards(made, runs) if made else None
 
 
-def _load(run: str, kind: str, runs: dict[str, Tuned], told: Callable[[str], None]) -> None:
+def _load(run: str, kind: str, runs: dict[str, Tuned], told: Callable[[str], None]) -> Tuned:
     if run in runs:
         found = runs[run]
     else:
@@ -97,3 +101,4 @@ def _load(run: str, kind: str, runs: dict[str, Tuned], told: Callable[[str], Non
             f"{run}: tuned {named(found.kind) if found.kind not in ('generation', 'preference', 'policy') else 'a language model'}, expected {wanted}."
         )
     runs[run] = found
+    return found

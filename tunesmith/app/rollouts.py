@@ -25,7 +25,7 @@ from tunesmith.engine.packing import StepPlan
 from tunesmith.engine.rollouts import Answers, answered, measure, rollout_steps
 from tunesmith.evaluation.score import text_of
 
-__all__ = ["PolicyValidator", "make_policy_steps", "require_near", "write_pairs"]
+__all__ = ["PolicyValidator", "check_pairs", "make_policy_steps", "require_near", "write_pairs"]
 
 _VALIDATED_ROWS = 64
 """Validation prompts that are answered at a time of the training."""
@@ -162,6 +162,14 @@ def _turns(task: Task, example: Example) -> tuple[Message, ...]:
             f"objective.writes_pairs: pairs are of conversations, and the data gives {type(example).__name__} examples. Use prompts, pairs of texts or conversations."
         )
     return task.encoder.turns(example)[:-1]
+
+
+def check_pairs(task: Task) -> None:
+    """Raises: DataError, where pairs are to be written of what is no conversation."""
+    if getattr(task.objective, "writes_pairs", False):
+        for name in ("train", "test"):
+            for example in task.splits[name].examples:
+                _turns(task, example)
 
 
 def write_pairs(task: Task, rewards: PolicyRewards, name: str, file: Path, tick: Callable[[int], None]) -> tuple[int, int]:

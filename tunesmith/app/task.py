@@ -34,6 +34,7 @@ from tunesmith.core.types import (
     HeadObjective,
     Method,
     Objective,
+    OnlineObjective,
     Origin,
     ParamGroup,
     Rated,
@@ -321,6 +322,8 @@ def attach(task: Task) -> list[ParamGroup]:
         groups.append(ParamGroup(name, list(head.parameters()), lr_scale=spec.lr_scale))
     if task.encoder.labels and isinstance(task.objective, HeadObjective):
         write_label_map(task.model.trunk.config, task.encoder.labels)
+    # what a policy says while it trains is held against what it said when it wrote, which was without
+    task.forward.drops_out = not isinstance(task.objective, OnlineObjective)
     if not task.recipe.engine.exact_reference:
         task.forward.keep_features()
     if getattr(task.objective, "needs_reference", "") in ("live", "swapped") or task.rewards is not None:

@@ -29,7 +29,7 @@ from tunesmith.app.reference import store_reference
 from tunesmith.app.remote_run import plan_remote, resume_remote, tune_remote
 from tunesmith.app.retention import Retention, ask
 from tunesmith.app.retention_sets import read_retention
-from tunesmith.app.rollouts import make_policy_steps, write_pairs
+from tunesmith.app.rollouts import check_pairs, make_policy_steps, write_pairs
 from tunesmith.app.run import Run
 from tunesmith.app.saving import save_tuned
 from tunesmith.app.shots import kept_shots, save_shots
@@ -143,6 +143,7 @@ def _prepared(recipe: Recipe, say: Say) -> Task:
     task = prepare(recipe, say)
     task.rewards = require_rewards(task, say)
     require_answers(task)
+    check_pairs(task)
     check_context(task)
     return task
 

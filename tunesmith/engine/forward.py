@@ -78,6 +78,8 @@ class PackedForward(nn.Module):
         self.kept: StandsBelow | None = None
         self.compiled: UsedInTraining | None = None
         self.reference: Reference | None = None
+        self.drops_out = True
+        """Whether the trunk's dropout acts while it trains."""
         self._once: tuple[Batch, Tensor | None] | None = None
         self.recomputed: Sequence[nn.Module] = ()
         """Layers that keep what they read only, and run again in the backward pass."""
@@ -221,9 +223,9 @@ class PackedForward(nn.Module):
         return len(self.recomputed)
 
     def train(self, mode: bool = True) -> Self:
-        """Training mode, in which a trunk whose features are kept stays as in evaluation."""
+        """Training mode, in which a trunk whose features are kept, or that drops nothing out, stays as in evaluation."""
         super().train(mode)
-        if self.features is not None:
+        if self.features is not None or not self.drops_out:
             self.trunk.eval()
         return self
 

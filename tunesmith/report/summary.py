@@ -81,8 +81,10 @@ def _win_sentences(rewards: Mapping[str, Any] | None) -> list[str]:
     if rewards is None or not wins:
         return []
     by = "the held-out judges" if rewards["by"] == "held_out_reward" else "its reward"
+    known = wins["low"] is not None  # where every prompt says the same there is no interval
+    interval = f" ({100 * wins['low']:.0f}–{100 * wins['high']:.0f})" if known else ""
     return [
-        f"By {by}, its answer is better than the base's to {100 * wins['value']:.0f} % ({100 * wins['low']:.0f}–{100 * wins['high']:.0f}) of {count(wins['rows'])} prompts, ties counted half."
+        f"By {by}, its answer is better than the base's to {100 * wins['value']:.0f} %{interval} of {count(wins['rows'])} prompts, ties counted half."
     ]
 
 
