@@ -23,7 +23,7 @@ from tunesmith.app.work import base_work
 from tunesmith.comparison.advice import WANTS, Reason, Situation, Want, is_worth_trying, reasons_for
 from tunesmith.comparison.cost_model import Pass, Predicted, Work, disk_bytes, kept_bytes, passes_of, predict
 from tunesmith.core.allocator import give_back_freed_memory
-from tunesmith.core.errors import MethodError, TunesmithError, UsageError, one_line
+from tunesmith.core.errors import MethodError, RecipeError, TunesmithError, UsageError, one_line
 from tunesmith.core.events import Event, Warned, silence
 from tunesmith.core.system import memory_bytes
 from tunesmith.recipe import Recipe, dump, from_mapping
@@ -73,6 +73,7 @@ def advise(recipe: Recipe, *, want: Want | None = None, probes: bool = True, pro
     recipe = anchored(recipe)
     _require_weights(recipe)
     task = prepare(_plain(recipe), say)
+    _require_foretold(task)
     give_back_freed_memory()
     limits = _limits(recipe, task, say)
     situation = _situation(task, want or "behaviour")
@@ -184,11 +185,20 @@ def _task_of(recipe: Recipe, task: Task, prepared: dict[str, Task]) -> Task:
 
 
 def _arm(task: Task) -> _Arm:
-    """Raises: TunesmithError, where the arm does not fit the model or the data."""
+    """Raises: TunesmithError, where the arm does not fit the model or the data, or nobody knows what it takes."""
     check_context(task)
+    _require_foretold(task)
     if task.recipe.trains and changes_nothing(task.method, task.model.trunk) and not task.objective.heads(task.encoder):
         raise MethodError(f"trains only a new head, and the objective {task.objective_name} has none.")
     return _Arm(task, work_of(task, read_retention(task), asks_base=False))
+
+
+def _require_foretold(task: Task) -> None:
+    """Raises: RecipeError, where it learns from answers that are not written yet."""
+    if task.kind == "policy":
+        raise RecipeError(
+            f"{task.recipe.name}: objective: {task.objective_name} learns from answers that the model writes itself, and what these take is not known before. Tune it for a few steps: tunesmith tune RECIPE train.max_steps=4."
+        )
 
 
 def _probe(arms: Mapping[str, _Arm], limits: _Limits, say: Say) -> None:

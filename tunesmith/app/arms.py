@@ -131,6 +131,11 @@ def _judged(recipe: Recipe, data: PreparedData) -> _Judged:
     options = next((spec.options for spec in recipe.evaluate.metrics or () if spec.name == metric), {})
     if not data.test:
         raise RecipeError(f"{recipe.name}: there are no test rows to compare the arms on. Set data.split.test.")
+    if kind_of(objective) == "policy":
+        raise _wrong(
+            recipe,
+            f"{name} learns from answers that the model writes itself, and what these take is not known before. Tune each recipe alone, and hold the runs against each other: tunesmith runs compare RUN RUN.",
+        )
     return _Judged(name, kind_of(objective), metric, dict(options), hash_of_each(data.test), recipe.model.source)
 
 
