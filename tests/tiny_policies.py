@@ -4,9 +4,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import torch
+from safetensors.torch import load_file
+
+from tunesmith.app.run import Run
 from tunesmith.recipe import Recipe, from_mapping
 
-__all__ = ["PROMPTS", "function", "lines", "policy", "prompts"]
+__all__ = ["PPO", "PROMPTS", "QUICK", "function", "lines", "policy", "prompts", "same_weights", "steps_of"]
 
 PROMPTS = [
     f"{first} {noun} {verb} {end}"
@@ -17,6 +21,9 @@ PROMPTS = [
 ]
 GOOD = "words = answer.split()\n    return words.count('good') / max(1, len(words))"
 """The share of the word `good`."""
+
+PPO = {"name": "ppo", "num_answers": 4, "max_new_tokens": 4}
+QUICK = {"max_steps": 2, "examples_per_step": 8, "evaluations_per_epoch": 1}
 
 
 def lines(file: Path, rows: list[dict[str, Any]]) -> Path:
@@ -57,3 +64,17 @@ def policy(model: Path, folder: Path, out: Path, **more: Any) -> Recipe:
         made["rewards"] = [function(folder)]
     evaluate = {"retention": "none", "max_new_tokens": 4, **more.pop("evaluate", {})}
     return from_mapping({**made, **more, "evaluate": evaluate}, name="policy")
+
+
+def steps_of(run: Run) -> list[dict[str, Any]]:
+    return [dict(event) for event in run.directory.read_steps() if event["event"] == "step"]
+
+
+def same_weights(one: Path, other: Path) -> None:
+    files = [path.relative_to(one) for path in one.rglob("*.safetensors")]
+    assert files
+    for file in files:
+        first, second = load_file(one / file), load_file(other / file)
+        assert first.keys() == second.keys()
+        for name in first:
+            torch.testing.assert_close(first[name], second[name], atol=0, rtol=0, msg=lambda m, n=name: f"{n}: {m}")

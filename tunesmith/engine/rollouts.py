@@ -27,6 +27,7 @@ from tunesmith.engine.sampling import Sampling
 
 __all__ = ["Answers", "Measured", "answered", "measure", "rollout_steps", "write"]
 
+
 @dataclass(frozen=True, slots=True)
 class Answers:
     """What a policy wrote to one prompt."""
