@@ -70,7 +70,7 @@ def _run(directory: GroupDirectory, chain: Chain, say: Say) -> Group:
     members, runs = directory.by_value, dict[str, Path]()
     with running(directory, time.perf_counter()):
         for number, (stage, member) in enumerate(members.items()):
-            with named(member, number, len(members)):
+            with named(member, number, len(members), are_alike=False):
                 recipe = chain.recipe(stage, runs).model_copy(update={"output_dir": str(member.path)})
                 finish(member, recipe, say, f"{number + 1} of {len(members)}")
             runs[stage] = member.path.resolve()

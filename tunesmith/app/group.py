@@ -208,8 +208,8 @@ def finish(member: RunDirectory, recipe: Recipe, say: Say, place: str) -> None:
 
 
 @contextlib.contextmanager
-def named(member: RunDirectory, num_done: int, num_runs: int) -> Iterator[None]:
-    """Let what stops a run say which one it was; how to go on is said for the group."""
+def named(member: RunDirectory, num_done: int, num_runs: int, *, are_alike: bool = True) -> Iterator[None]:
+    """Let what stops a run say which one it was; how to go on is said for the group. `are_alike`: whether what one cannot begin with is wrong with all of them."""
     try:
         yield
     except Interrupted:
@@ -219,6 +219,6 @@ def named(member: RunDirectory, num_done: int, num_runs: int) -> Iterator[None]:
     except DiskFull:
         raise DiskFull(f"{member.path}: the disk is full. Free some space first.") from None
     except TunesmithError as error:
-        if not member.path.exists():  # the recipe is wrong, and with it every run of it
+        if are_alike and not member.path.exists():  # the recipe is wrong, and with it every run of it
             raise
         raise type(error)(f"{member.id}: {error}") from None

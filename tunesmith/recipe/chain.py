@@ -19,7 +19,7 @@ from tunesmith.recipe.loading import from_mapping, read_mapping
 from tunesmith.recipe.messages import shown
 from tunesmith.recipe.models import Recipe
 from tunesmith.recipe.overrides import apply, split
-from tunesmith.recipe.text import write_yaml
+from tunesmith.recipe.text import parse_yaml, write_yaml
 
 __all__ = ["PREFIX", "Chain", "is_chain", "load_chain"]
 
@@ -57,7 +57,7 @@ def load_chain(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Chain
     """A shipped chain by its name, or the file of one.
 
     Args:
-        overrides: `STAGE.key=value` for one stage, `key=value` for all of them; `seed` and `output_dir` are the chain's.
+        overrides: `STAGE.key=value` for one stage, `key=value` for all of them; `output_dir` is the chain's, and so is `seed`, of the stages that name none of their own.
     Raises: RecipeError, in one line, for anything wrong with it or with a stage's recipe.
     """
     where, own = str(name_or_path), read_mapping(name_or_path)
@@ -78,6 +78,8 @@ def load_chain(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Chain
         keys, text = split(override)
         if keys == ("output_dir",):
             output_dir = text
+        elif keys == ("seed",):
+            seed = parse_yaml(text, "command line: seed")
         elif keys[0] in given:
             changes[keys[0]].append(override.partition(".")[2])
         else:
