@@ -4,13 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_policies import PPO, PROMPTS, QUICK, function, lines, policy, same_weights, steps_of
+from tiny_policies import PPO, PROMPTS, QUICK, function, lines, policy, prompts, same_weights, steps_of
 from tiny_recipes import stop_at
 
 from tunesmith.app.run import Run
 from tunesmith.app.tune import resume, tune
 from tunesmith.cli.main import run as command
-from tunesmith.core.errors import DataError, Diverged, Interrupted, RecipeError, RewardError
+from tunesmith.core.errors import DataError, Diverged, Interrupted, MethodError, RecipeError, RewardError
 from tunesmith.core.run import RunDirectory
 from tunesmith.recipe import dump
 
@@ -117,6 +117,10 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
         {"objective": {"name": "best_of_n"}},
         r"^policy: objective: best_of_n trains nothing\. Set method=none, or use grpo or ppo\.",
     ),
+    "a head to be fitted first": (
+        {"objective": PPO, "train": {**QUICK, "head_first": True}},
+        r"^policy: train\.head_first: the head of ppo learns from answers that are not written yet\. Leave it out\.",
+    ),
     "a policy that does not": ({"method": "none"}, r"^policy: method: none trains nothing"),
 }
 
@@ -188,3 +192,32 @@ def test_a_run_goes_on_from_another_folder(decoder_folder: Path, tmp_path: Path,
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     assert resume(tmp_path / "out").report["metrics"]["reward"]["tuned"] is not None
+
+
+@pytest.mark.parametrize("objective", [PPO, {"name": "grpo", "num_answers": 2}])
+def test_a_method_that_leaves_the_policy_as_it_is_is_refused(decoder_folder: Path, tmp_path: Path, objective: Any) -> None:
+    with pytest.raises(MethodError, match=r"method: head trains nothing of the trunk.*Use lora or full\."):
+        tune(policy(decoder_folder, tmp_path, tmp_path / "out", method="head", objective=objective))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_mixture_of_prompts_is_rewarded_set_by_set(decoder_folder: Path, tmp_path: Path) -> None:
+    rows = lines(tmp_path / "rows.jsonl", [{"prompt": f"very {prompt}", "completion": "good"} for prompt in PROMPTS])
+    data = {"mix": {"asked": {"source": str(prompts(tmp_path))}, "taught": {"source": str(rows)}}}
+    run = tune(policy(decoder_folder, tmp_path, tmp_path / "out", data=data, train=QUICK))
+    assert set(run.report["metrics"]) == {"reward", "kl", "answer_tokens", "distinct_2"}
+    assert {name: set(one["metrics"]) for name, one in run.report["tasks"].items()} == {
+        name: set(run.report["metrics"]) for name in ("asked", "taught")
+    }
+
+
+def test_without_a_test_or_a_validation_split_it_learns_all_the_same(decoder_folder: Path, tmp_path: Path) -> None:
+    data = {"train": str(prompts(tmp_path)), "split": {"validation": 0, "test": 0}}
+    run = tune(policy(decoder_folder, tmp_path, tmp_path / "out", data=data, train=QUICK))
+    assert run.report["metrics"] == {}
+    assert len(steps_of(run)) == 2
+
+
+def test_where_no_answers_are_asked_for_that_is_told(decoder_folder: Path, tmp_path: Path) -> None:
+    run = tune(policy(decoder_folder, tmp_path, tmp_path / "out", train=QUICK, evaluate={"generate_limit": 0}))
+    assert any("evaluate.generate_limit is 0: no answers were written" in line for line in run.report["warnings"])

@@ -288,7 +288,7 @@ def _warnings(task: Task, curves: Mapping[str, Any], fit: Fit) -> list[str]:
 def row_warnings(task: Measurable) -> list[str]:
     """What is to be said of the rows, whoever answers them."""
     found, num_test = list(task.data.warnings), len(task.splits["test"].examples)
-    if task.kind == "generation" and not task.recipe.evaluate.generate_limit:
+    if task.kind in ("generation", "policy") and not task.recipe.evaluate.generate_limit:
         found.append("evaluate.generate_limit is 0: no answers were written, so the metrics of text are missing.")
     if isinstance(task.objective, HeadObjective) and task.recipe.evaluate.prompts:
         found.append(f"evaluate.prompts: a model of {task.objective_name} answers no prompts; they were passed over.")

@@ -81,11 +81,12 @@ def _metrics_of(task: Measurable, examples: Sequence[Example]) -> list[str]:
 
 
 def _fitting(task: Measurable, examples: Sequence[Example]) -> list[str]:
-    if not task.data.sets and not any(isinstance(example, Choice) for example in examples):
+    if "rewarded" in task.objective.fills or (not task.data.sets and not any(isinstance(example, Choice) for example in examples)):
         return task.metrics
     fitting = fitting_metrics(task.objective, examples, is_mixed=bool(task.data.sets))
     wanted = [spec.name for spec in task.recipe.evaluate.metrics or ()]
-    return [name for name in wanted if name in fitting] if wanted else usual(fitting)
+    of_rewards = [name for name in task.metrics if registry.load("metric", name).needs == "rewarded"]  # of every answer, whatever the set
+    return list(dict.fromkeys([*([name for name in wanted if name in fitting] if wanted else usual(fitting)), *of_rewards]))
 
 
 def _constant(task: Measurable, examples: Sequence[Example]) -> list[Output]:

@@ -217,6 +217,10 @@ def prepare(recipe: Recipe, say: Say, model: LoadedModel | None = None) -> Task:
     encoder = text_encoder(recipe, model, data.labels, data.asked, _numbers(data.train), grades)
     if not objective.heads(encoder) and recipe.train.head_first:
         raise RecipeError(f"{recipe.name}: train.head_first: the objective {objective_name} puts no new head on the model. Leave it out.")
+    if isinstance(objective, OnlineObjective) and recipe.train.head_first:
+        raise RecipeError(
+            f"{recipe.name}: train.head_first: the head of {objective_name} learns from answers that are not written yet. Leave it out."
+        )
     if not is_only_asked and recipe.trains and getattr(objective, "teaches_trunk", False) and changes_nothing(method, model.trunk):
         raise MethodError(
             f"method: {recipe.method.name} trains nothing of the trunk, which the objective {objective_name} as it is set teaches alone. Use lora or full."

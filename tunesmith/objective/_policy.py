@@ -42,6 +42,7 @@ class PolicyLoss:
     fills: ClassVar[frozenset[str]] = frozenset({"rewarded", "text"})
     headline: ClassVar[str] = "reward"
     needs_reference: ClassVar[str] = "swapped"
+    teaches_trunk: ClassVar[bool] = True
     value_head: str | None = None
 
     def heads(self, encoder: Encoder) -> Mapping[str, HeadSpec]:
