@@ -1,13 +1,17 @@
 """A language model that learns from its own answers, from prompts to a report: what is rewarded becomes more, and what that costs is told."""
 
+import io
 import json
 import math
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from suite_files import byte_model, write_suites
 from tiny_policies import PPO, PROMPTS, QUICK, function, lines, policy, same_weights, steps_of
 
+from tunesmith.app.evaluate import evaluate
 from tunesmith.app.run import Run
 from tunesmith.app.tune import plan, tune
 from tunesmith.cli.main import run as command
@@ -289,7 +293,12 @@ def test_policies_are_compared_as_runs_and_not_as_arms(
 
 def test_a_plan_trains_and_writes_nothing(decoder_folder: Path, tmp_path: Path) -> None:
     planned = plan(policy(decoder_folder, tmp_path, tmp_path / "out", objective=PPO))
-    assert planned.num_rows["train"] == 33  # type: ignore[union-attr]
+    told = planned.to_dict()
+    assert told["num_rows"]["train"] == 33
+    assert told["num_steps"] == 20
+    assert told["peak_memory_bytes"] > 0
+    # what it will write is not known before
+    assert told["train_seconds"] is told["total_seconds"] is told["num_training_tokens"] is None
     assert not (tmp_path / "out").exists()
 
 
@@ -297,3 +306,16 @@ def test_a_step_is_told_as_it_is_done(decoder_folder: Path, tmp_path: Path) -> N
     told = list[Event]()
     tune(policy(decoder_folder, tmp_path, tmp_path / "out", train=QUICK), progress=told.append)
     assert [event.step.index for event in told if isinstance(event, Stepped)] == [1, 2]
+
+
+def test_a_policy_is_evaluated_and_talked_to_as_any_language_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, data = byte_model(tmp_path / "bytes"), write_suites(tmp_path / "suites")
+    run = tune(policy(folder, tmp_path, tmp_path / "out", objective=PPO, train=QUICK))
+    document = evaluate(str(run.path), ["lambada"], data=data, limit=3, out=tmp_path / "told")
+    assert document["base"]["model"] == str(folder)
+    assert document["suites"]["lambada"]["lambada_standard"]["acc"]["rows"] == 3
+    monkeypatch.setattr(sys, "stdin", io.StringIO("the cat is\n"))
+    assert command(["chat", str(run.path)]) == 0
+    assert capsys.readouterr().out

@@ -1,5 +1,7 @@
 """A language model that learns from its own answers: what is wrong is told in one line, and a run that stopped goes on."""
 
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from tunesmith.app.run import Run
 from tunesmith.app.tune import resume, tune
 from tunesmith.cli.main import run as command
 from tunesmith.core.errors import DataError, Diverged, Interrupted, MethodError, RecipeError, RewardError
+from tunesmith.core.events import Event, Progress
 from tunesmith.core.run import RunDirectory
 from tunesmith.recipe import dump
 
@@ -40,6 +43,24 @@ def test_a_run_that_was_interrupted_ends_with_the_weights_of_one_that_was_not(
     assert [step["loss"] for step in steps_of(parts)] == [step["loss"] for step in steps_of(whole)]
     assert parts.report["metrics"] == whole.report["metrics"]
     assert parts.directory.rollouts.read_text() == whole.directory.rollouts.read_text()
+
+
+def test_a_run_that_was_interrupted_while_it_wrote_a_rollout_ends_the_same(decoder_folder: Path, tmp_path: Path) -> None:
+    more: dict[str, Any] = {"objective": {**PPO, "target_kl": 0.05}, "train": {**QUICK, "max_steps": 10, "learning_rate": 1e-2}}
+    whole = tune(policy(decoder_folder, tmp_path, tmp_path / "whole", **more))
+    seen = [0]
+
+    def in_the_second(event: Event) -> None:
+        seen[0] += isinstance(event, Progress) and event.stage == "rollout" and event.done == 20
+        if seen[0] == 2:
+            seen[0] = 3
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(Interrupted, match="interrupted after step 4 of 10"):
+        tune(policy(decoder_folder, tmp_path, tmp_path / "parts", **more), progress=in_the_second)
+    parts = resume(tmp_path / "parts")
+    same_weights(whole.path, parts.path)
+    assert parts.report["metrics"] == whole.report["metrics"]
 
 
 def test_a_reward_that_raises_stops_the_run_which_goes_on_when_it_is_mended(decoder_folder: Path, tmp_path: Path) -> None:

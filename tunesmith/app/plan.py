@@ -25,6 +25,7 @@ __all__ = ["Plan", "RequestPlan", "make_plan", "num_trained", "sizes", "step_pla
 
 _EFFICIENCY = 0.5
 """Share of the matrix products' rate that training is assumed to reach."""
+_OF_TRAINING = ("num_tokens_per_epoch", "num_training_tokens", "train_seconds", "total_seconds")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +56,13 @@ class Plan:
     """Of the whole run; None where no probe knows the model (`tunesmith advise` makes one)."""
     tasks: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Of each set of a mixture: its training rows, those of an epoch, their share, and those of the whole training."""
+    is_foretold: bool = True
+    """Whether the rows are all that is learned from; else tokens and seconds are those of prompts, without the answers that are written to them."""
 
     def to_dict(self) -> dict[str, Any]:
-        """For `--json`."""
-        return {"schema": "tunesmith/plan/1", **asdict(self)}
+        """For `--json`; what is not foretold is null."""
+        found = {"schema": "tunesmith/plan/1", **asdict(self)}
+        return found if found.pop("is_foretold") else found | dict.fromkeys(_OF_TRAINING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +187,7 @@ def make_plan(task: Task, groups: Sequence[ParamGroup], recipe: str) -> Plan:
         peak_memory_bytes=memory.total_bytes,
         memory=asdict(memory),
         available_memory_bytes=available,
+        is_foretold=task.kind != "policy",
         train_seconds=total_tokens * flops / (matmul_flops_per_second(task.device, task.forward.computes_in) * _EFFICIENCY),
         # what was trained, the best weights, and two checkpoints with their moments; a file of kept activations lives while it trains
         disk_bytes=4 * trainable * (2 + 2 * (1 + moments)),
@@ -195,7 +200,9 @@ def make_plan(task: Task, groups: Sequence[ParamGroup], recipe: str) -> Plan:
 def without_training(task: Task, recipe: str) -> Plan:
     """The plan of a task that trains nothing."""
     planned = make_plan(task, [], recipe)
-    return replace(planned, num_steps=0, steps_per_epoch=0, num_tokens_per_epoch=0, num_training_tokens=0, train_seconds=0.0)
+    return replace(
+        planned, num_steps=0, steps_per_epoch=0, num_tokens_per_epoch=0, num_training_tokens=0, train_seconds=0.0, is_foretold=True
+    )
 
 
 def sizes(rows: Sequence[Row]) -> list[int]:
