@@ -225,11 +225,12 @@ def test_a_method_that_leaves_the_policy_as_it_is_is_refused(decoder_folder: Pat
 def test_a_mixture_of_prompts_is_rewarded_set_by_set(decoder_folder: Path, tmp_path: Path) -> None:
     rows = lines(tmp_path / "rows.jsonl", [{"prompt": f"very {prompt}", "completion": "good"} for prompt in PROMPTS])
     data = {"mix": {"asked": {"source": str(prompts(tmp_path))}, "taught": {"source": str(rows)}}}
-    run = tune(policy(decoder_folder, tmp_path, tmp_path / "out", data=data, train=QUICK))
-    assert set(run.report["metrics"]) == {"reward", "kl", "answer_tokens", "distinct_2"}
-    assert {name: set(one["metrics"]) for name, one in run.report["tasks"].items()} == {
-        name: set(run.report["metrics"]) for name in ("asked", "taught")
-    }
+    run = tune(policy(decoder_folder, tmp_path, tmp_path / "out", data=data, train=QUICK, evaluate={"generate_limit": 4}))
+    told = {"reward", "kl", "answer_tokens", "distinct_2"}
+    assert set(run.report["metrics"]) == told
+    for name in ("asked", "taught"):
+        assert set(run.report["tasks"][name]["metrics"]) == told
+    assert run.report["rewards"]["win_rate"]["rows"] == 8  # so many of each set
 
 
 def test_without_a_test_or_a_validation_split_it_learns_all_the_same(decoder_folder: Path, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from tunesmith.app.judging import EncodedSplit
 from tunesmith.app.learned import answers
 from tunesmith.app.rewarding import Rewards, ready_rewards
+from tunesmith.app.task import rows_to_answer
 from tunesmith.app.tuned import Tuned
 from tunesmith.core.errors import RecipeError
 from tunesmith.core.events import Event, Stage
@@ -125,13 +126,13 @@ def distances_of(task: "Task", asked: AskedPrompts, written: Sequence[Answers]) 
 def judge_policy(
     task: "Task", rewards: PolicyRewards, split: EncodedSplit, num_tried: int, tick: Callable[[int], None]
 ) -> tuple[list[Output], int]:
-    """An answer to each of the first `evaluate.generate_limit` examples, drawn with the recipe's seed, with its rewards and its distance; and how many had not ended.
+    """An answer to each of the first `evaluate.generate_limit` examples, of a mixture of each set, drawn with the recipe's seed, with its rewards and its distance; and how many had not ended.
 
     Args:
         num_tried: answers to each prompt, of which the one is taken that is rewarded most.
     """
     outputs = [Output()] * len(split.examples)
-    places = range(min(len(split.examples), task.recipe.evaluate.generate_limit))
+    places = rows_to_answer(task, split.examples)
     if not places:
         return outputs, 0
     asked = prompts_of(task, split, places)
