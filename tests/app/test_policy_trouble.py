@@ -72,7 +72,7 @@ def test_a_reward_that_raises_stops_the_run_which_goes_on_when_it_is_mended(deco
     counted = (tmp_path / "calls").as_posix()
     # answers of the base: 10; of each rollout 16, and of each validation 5
     before = f"import pathlib\ncalls = pathlib.Path({counted!r})"
-    body = "calls.write_text(calls.read_text() + '.' if calls.exists() else '.')\n    if len(calls.read_text()) > 170: raise ZeroDivisionError('late')\n    "
+    body = "calls.write_text(calls.read_text() + '.' if calls.exists() else '.')\n    if len(calls.read_text()) > 150: raise ZeroDivisionError('late')\n    "
     function(tmp_path, body + mended.partition("):\n    ")[2].rstrip(), before=before)
     with pytest.raises(RewardError) as error:
         tune(recipe)
@@ -84,7 +84,8 @@ def test_a_reward_that_raises_stops_the_run_which_goes_on_when_it_is_mended(deco
     directory = RunDirectory(tmp_path / "out")
     assert directory.status == "failed"
     num = len([event for event in directory.read_steps() if event["event"] == "step"])
-    assert 7 < num < 12
+    assert [path.name for path in directory.checkpoints.glob("step-*")] == ["step-000005"]
+    assert num > 7  # two rollouts and more behind it
     (tmp_path / "reward.py").write_text(mended, encoding="utf-8")
     run = resume(tmp_path / "out")
     same_weights(whole.path, run.path)
