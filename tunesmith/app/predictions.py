@@ -10,13 +10,15 @@ from tunesmith.app.learned import answers
 from tunesmith.app.measurable import Measurable
 from tunesmith.app.measured import row_scores
 from tunesmith.core.errors import RunError
+from tunesmith.core.examples import Judged
 from tunesmith.core.files import finite, write_text
 from tunesmith.core.run import RunDirectory
-from tunesmith.data.checks.texts import asked
+from tunesmith.core.types import Chat, Example
+from tunesmith.data.checks.texts import asked, before_answer
 from tunesmith.evaluation.references import references_of
 from tunesmith.evaluation.score import text_of
 
-__all__ = ["read_predictions", "row_name", "stats_of", "write_predictions"]
+__all__ = ["answered", "read_predictions", "row_name", "stats_of", "write_predictions"]
 
 _SHOWN_CHARACTERS = 600
 """Of what a model was given to read."""
@@ -36,7 +38,7 @@ def write_predictions(task: Measurable, directory: RunDirectory, base: Judgement
                 **({"task": example.origin.task} if task.data.sets else {}),
                 **({"group": example.origin.group} if example.origin.group else {}),
                 **({"text": text} if not reference.startswith(text) else {}),  # raw text is its own reference
-                **({"prompt": asked(example)} if output.text is not None and answers(task.kind) else {}),
+                **(_asked(example) if output.text is not None and answers(task.kind) else {}),
                 "reference": reference,
                 **({"references": references} if len(references) > 1 else {}),
                 "tuned": _said(output),
@@ -46,6 +48,13 @@ def write_predictions(task: Measurable, directory: RunDirectory, base: Judgement
             }
             lines.append(json.dumps(line, ensure_ascii=False))
     write_text(directory.predictions, "\n".join(lines) + "\n")
+
+
+def _asked(example: Example) -> dict[str, Any]:
+    """What was asked, as one text; where that was a conversation of several turns, also as messages."""
+    turns = example.prompt if isinstance(example, Judged) else before_answer(example) if isinstance(example, Chat) else ()
+    messages = [{"role": turn.role, "content": turn.content} for turn in turns]
+    return {"prompt": asked(example), **({"messages": messages} if len(messages) > 1 else {})}
 
 
 def _said(output: object) -> dict[str, object]:
@@ -62,6 +71,11 @@ def read_predictions(directory: RunDirectory) -> list[dict[str, Any]]:
     if any("scores" not in line for line in lines):
         raise RunError(f"{directory.predictions}: holds no scores of its rows; an earlier version wrote it. Train the run again.")
     return lines
+
+
+def answered(directory: RunDirectory) -> dict[tuple[str, str], dict[str, Any]]:
+    """(row, prompt) -> the line, of the test rows that were answered in words. Raises: as `read_predictions`."""
+    return {(line["row"], line["prompt"]): line for line in read_predictions(directory) if line["split"] == "test" and "prompt" in line}
 
 
 def row_name(line: Mapping[str, Any]) -> str:
