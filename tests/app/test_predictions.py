@@ -9,9 +9,10 @@ import pytest
 from tiny_recipes import classifier, writer
 
 from tunesmith.app.places import places
-from tunesmith.app.predictions import _asked, read_predictions, row_name, stats_of
+from tunesmith.app.predictions import read_predictions, row_name, stats_of
 from tunesmith.app.run import Run
 from tunesmith.app.tune import tune
+from tunesmith.app.write_predictions import _asked
 from tunesmith.core import registry
 from tunesmith.core.errors import RunError
 from tunesmith.core.types import Chat, Completion, Message, Metric, Origin

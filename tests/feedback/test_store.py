@@ -146,7 +146,7 @@ def test_texts_come_back_as_they_were_but_for_what_no_database_holds(tmp_path: P
 
 @pytest.mark.parametrize("name", ["", "  ", "x" * 201, "a\nb"])
 def test_a_judge_has_a_name(name: str, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="--judge: expected a name of 1 to 200 letters"), store_of(tmp_path).writing() as writer:
+    with pytest.raises(UsageError, match=r"judge: found .*, expected a name of 1 to 200 letters"), store_of(tmp_path).writing() as writer:
         writer.judge(name)
 
 
@@ -251,7 +251,8 @@ def test_what_is_no_store_is_told_in_one_line(tmp_path: Path) -> None:
         ("text.sqlite", "text.sqlite: is no store of judgements, or a damaged one"),
         ("other.sqlite", "other.sqlite: holds other tables .books., and is no store of judgements"),
         ("folder", "folder: is a folder"),
-        ("text.sqlite/x", "text.sqlite/x: text.sqlite is a file, not a folder"),
+        ("text.sqlite/x", "text.sqlite/x: the folder text.sqlite cannot be made .File exists."),
+        ("/proc/nowhere/x", "/proc/nowhere/x: the folder /proc/nowhere cannot be made"),
         ("sqlite://", "sqlite://: expected a file, sqlite:///FILE or postgresql://USER@HOST/DATABASE"),
         ("mysql://root@localhost/x", "mysql://root@localhost/x: expected a file"),
         ("postgresql://ann:secret@localhost/x", "postgresql://ann@localhost/x: the address holds a password"),

@@ -20,7 +20,6 @@ from tunesmith.app.known_ways import remember_way
 from tunesmith.app.machine import begin_peak_memory, choose_device, peak_memory_bytes, resident_bytes
 from tunesmith.app.plan import Plan, RequestPlan, make_plan, step_plan, validated_at, without_training
 from tunesmith.app.predicting import NOT_PREDICTED, calibrate, expected, learn_from, observed, with_predictions
-from tunesmith.app.predictions import write_predictions
 from tunesmith.app.rates import Observed
 from tunesmith.app.recording import begun, check_same, recorded
 from tunesmith.app.reference import store_reference
@@ -36,6 +35,7 @@ from tunesmith.app.validated import save_validated
 from tunesmith.app.validation import make_validator
 from tunesmith.app.ways import NO_WAYS, Ways, chosen_ways
 from tunesmith.app.work import training_work
+from tunesmith.app.write_predictions import write_predictions
 from tunesmith.comparison.cost_model import Predicted
 from tunesmith.core.allocator import give_back_freed_memory
 from tunesmith.core.errors import RunError

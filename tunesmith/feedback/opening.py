@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tunesmith.core.errors import TunesmithError, UsageError
-from tunesmith.core.files import disk_errors
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -57,11 +56,12 @@ def _check_file(file: Path, shown: str, *, create: bool) -> None:
     if not file.exists():
         if not create:
             raise _missing(shown)
-        with disk_errors(file.parent):
-            try:
-                file.parent.mkdir(parents=True, exist_ok=True)
-            except (FileExistsError, NotADirectoryError):
-                raise UsageError(f"{shown}: {file.parent} is a file, not a folder. Name another place with --store.") from None
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(
+                f"{shown}: the folder {file.parent} cannot be made ({error.strerror}). Name another place with --store."
+            ) from None
 
 
 def _missing(shown: str) -> UsageError:

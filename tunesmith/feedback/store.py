@@ -138,7 +138,7 @@ class Writer:
         """The judge of that name; who is new gets a seed. Raises: UsageError, for a name that is empty or too long."""
         name = name.strip()
         if not name or len(name) > _MOST_LETTERS or not name.isprintable():
-            raise UsageError(f"--judge: expected a name of 1 to {_MOST_LETTERS} letters.")
+            raise UsageError(f"judge: found {name[:20]!r}, expected a name of 1 to {_MOST_LETTERS} letters.")
         self._put(tables.judges, name=name, seed=secrets.randbelow(2**31), added_at=_now())
         row = self._connection.execute(select(tables.judges).where(tables.judges.c.name == name)).one()
         return StoredJudge(row.id, row.name, row.seed)
@@ -149,8 +149,7 @@ class Writer:
         Returns: the prompt, its answers in the order of `item`, and whether anything of it is new.
         Raises: DataError, where another order of its gold answers is known.
         """
-        messages = _storable(json.dumps(list(item.messages), ensure_ascii=False, sort_keys=True))
-        sha256 = hash_of(messages)
+        sha256, messages = hash_of(item.messages), _storable(json.dumps(list(item.messages), ensure_ascii=False))
         is_new = self._put(tables.prompts, sha256=sha256, messages=messages, origin=_storable(item.origin), added_at=_now())
         prompt = self._connection.execute(select(tables.prompts.c.id).where(tables.prompts.c.sha256 == sha256)).scalar_one()
         found = list[int]()
