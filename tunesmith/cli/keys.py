@@ -125,8 +125,12 @@ else:
             import termios
 
             termios.tcsetattr(self._terminal, termios.TCSADRAIN, self._before)  # type: ignore[arg-type]
+            found = b""
             try:
-                return sys.stdin.readline().strip()
+                # byte by byte: what was typed behind the line stays for `read`
+                while (byte := os.read(self._terminal, 1)) not in (b"", b"\n"):
+                    found += byte
+                return found.decode("utf-8", "replace").strip()
             finally:
                 self.by_keys()
 
