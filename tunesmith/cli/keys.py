@@ -83,7 +83,7 @@ else:
         before = termios.tcgetattr(terminal)
         try:
             found = _Terminal(terminal, before)
-            found.by_keys()
+            found.by_keys()  # what is typed before the first question is read by keys too
             yield found
         finally:
             # what was typed ahead stays where it is: the shell may want it
@@ -100,6 +100,7 @@ else:
             tty.setcbreak(self._terminal, termios.TCSADRAIN)  # Ctrl-C stays a signal
 
         def read(self) -> str:
+            self.by_keys()  # a shell that had stopped the program (Ctrl-Z) may have changed the terminal
             while True:
                 first = os.read(self._terminal, 1)
                 if first in (b"", _END.encode()):

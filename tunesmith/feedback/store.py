@@ -7,7 +7,7 @@ was said before stays, as an earlier revision.
 import contextlib
 import json
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -261,8 +261,11 @@ class Writer:
 
     def _put(self, table: Table, **values: Any) -> bool:
         """Insert a row, unless it is there. Returns: whether it is new."""
-        dialect: Callable[[Table], Any] = postgresql.insert if self._connection.dialect.name == "postgresql" else sqlite.insert
-        return bool(self._connection.execute(dialect(table).values(**values).on_conflict_do_nothing()).rowcount)
+        if self._connection.dialect.name == "postgresql":
+            wanted = postgresql.insert(table).values(**values).on_conflict_do_nothing().returning(*table.primary_key.columns)
+            return self._connection.execute(wanted).first() is not None
+        # RETURNING is younger than some SQLite that is still about
+        return self._connection.execute(sqlite.insert(table).values(**values).on_conflict_do_nothing()).rowcount > 0
 
 
 def _prompt(row: Row[Any], answers: list[StoredResponse], gold: Mapping[int, int]) -> StoredPrompt:
