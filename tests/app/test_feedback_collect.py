@@ -28,6 +28,7 @@ from tunesmith.core.types import Preference
 from tunesmith.data import read
 from tunesmith.evaluation.pairwise import win_rate
 from tunesmith.feedback import DEFAULT_STORE, open_store
+from tunesmith.recipe import from_mapping
 
 __all__ = ["in_an_empty_folder", "press", "refused"]
 
@@ -252,3 +253,7 @@ def test_a_whole_run_is_judged_and_trained_on(decoder_folder: Path, pairs_csv: P
     examples = [example for example in read("pairs.jsonl").examples if isinstance(example, Preference)]
     assert made["rows"] == len(examples)
     assert {example.chosen[0].content for example in examples} <= set(learned)
+    split = {"train": "pairs.jsonl", "split": {"validation": 0.2, "test": 0.2}}
+    wanted = {"model": str(decoder_folder), "data": split, "objective": "dpo", "train": {"max_steps": 2}, "evaluate": {"retention": "none"}}
+    trained = tune(from_mapping({**wanted, "output_dir": "dpo"}, name="people"))
+    assert trained.report["task"]["objective"] == "dpo"

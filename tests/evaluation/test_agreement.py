@@ -158,10 +158,10 @@ def test_the_interval_of_alpha_holds_the_value_of_the_whole_population() -> None
     values = np.clip(truth + draw.integers(-1, 2, size=(3, 20_000)), 1, 5).astype(float)
     whole = krippendorffs_alpha(values, "interval")
     held = 0
-    for seed in range(40):
+    for seed in range(25):
         found = alpha(values[:, draw.choice(20_000, 80, replace=False)], "interval", seed=seed)
         held += found.low <= whole <= found.high
-    assert held >= 35  # of 40: an interval that holds it 19 times in 20 does so in all but 1 of 70 such tests
+    assert held >= 21  # of 25: an interval that holds it 19 times in 20 does so in all but 1 of 130 such tests
 
 
 def test_three_people_of_a_published_test_set() -> None:
