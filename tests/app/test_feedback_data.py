@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.app.people import compared, in_an_empty_folder, press, refused, rows_of
-from tunesmith.core.types import Message, Preference, Ranked
+from tunesmith.core.types import Graded, Message, Preference, Ranked
 from tunesmith.data import read
 from tunesmith.feedback import DEFAULT_STORE, open_store
 
@@ -99,6 +99,10 @@ def test_graded_rows_have_the_means_of_their_judges(press: Any, refused: Any) ->
     (row,) = [json.loads(line) for line in Path("graded.jsonl").read_text(encoding="utf-8").splitlines()]
     asked = [{"role": "user", "content": "?"}]
     assert row == {"prompt": asked, "response": "a", "relevance": 4.5, "coherence": 4.0, "appropriateness": 2.0}
+    (example,) = read("graded.jsonl").examples
+    assert isinstance(example, Graded)
+    assert example.completion == (Message("assistant", "a"),)
+    assert dict(example.grades) == {"relevance": 4.5, "coherence": 4.0, "appropriateness": 2.0}
     assert "has nothing to write as preference: nothing was judged so" in refused("export", "--as", "preference", "none.jsonl")
     assert not Path("none.jsonl").exists()
 

@@ -87,7 +87,7 @@ def test_recipe_show_is_a_recipe_that_loads_back_equal(capsys: pytest.CaptureFix
 
 def test_recipe_list_names_the_shipped_ones(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["recipe", "list", "--json"]) == 0
-    assert [one["name"] for one in json.loads(capsys.readouterr().out)["recipes"]] == recipe.shipped_recipes()
+    assert [one["name"] for one in json.loads(capsys.readouterr().out)["recipes"]] == [*recipe.shipped_recipes(), *recipe.shipped_chains()]
 
 
 def test_recipe_schema_is_json(capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tunesmith.core import registry
-from tunesmith.core.types import Chat, Encoded, Example, Message, Preference, Ranked, Stepwise, Unpaired
+from tunesmith.core.types import Chat, Encoded, Example, Graded, Message, Preference, Ranked, Stepwise, Unpaired
 from tunesmith.data import TextEncoder, chat_template, read
 from tunesmith.model.load import load_tokenizer
 
@@ -47,7 +47,7 @@ def conversations(example: Example) -> list[Example]:
         return [Chat((*example.prompt, Message("assistant", answer)), example.origin) for answer in example.answers]
     if isinstance(example, Stepwise):
         return [Chat((*example.prompt, Message("assistant", "\n".join(example.steps))), example.origin)]
-    if isinstance(example, Unpaired):
+    if isinstance(example, Unpaired | Graded):
         return [Chat((*example.prompt, *example.completion), example.origin)]
     return [example]
 

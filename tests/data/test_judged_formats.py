@@ -155,6 +155,7 @@ def test_what_cannot_be_right_is_refused_with_its_row(record: dict[str, Any], sa
         ({"prompt": "Sky?", "chosen": "Blue.", "rejected": "Green."}, "dpo"),
         ({"prompt": "Sky?", "completion": "Blue.", "label": True}, "kto"),
         ({"prompt": "Sky?", "answers": [{"answer": "Blue.", "rank": 1}, {"answer": "Green.", "rank": 2}]}, "reward"),
+        ({"prompt": "Sky?", "response": "Blue.", "helpfulness": 3, "correctness": 4}, "grade"),
     ],
 )
 def test_judged_answers_have_an_objective(record: dict[str, Any], name: str) -> None:

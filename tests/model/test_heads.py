@@ -95,6 +95,21 @@ def test_saved_and_loaded_gives_the_same_outputs_and_labels(tmp_path: Path) -> N
     assert written["label2id"] == {"bad": 0, "good": 1}
 
 
+def test_outputs_have_a_unit_each_which_is_saved_and_may_be_changed_without_changing_what_is_said(tmp_path: Path) -> None:
+    head = Head("grades", 4, 2, shift=(3.0, 50.0), scale=(0.5, 20.0))
+    states = torch.randn(5, 4)
+    plain = states @ head.layers[0].weight.T + head.layers[0].bias  # type: ignore[operator, union-attr]
+    torch.testing.assert_close(head.read(states), plain * torch.tensor([0.5, 20.0]) + torch.tensor([3.0, 50.0]))
+    save_heads({"grades": head}, ["relevance", "coherence"], tmp_path / "h.safetensors", tmp_path / "h.json")
+    loaded, labels = load_heads(tmp_path / "h.safetensors", tmp_path / "h.json")
+    assert labels == ("relevance", "coherence")
+    assert torch.equal(loaded["grades"].read(states), head.read(states))
+    for units in ({"shift": (1.0, 0.0), "scale": (2.0, 7.0)}, {}, {"shift": 2.0, "scale": 4.0}):
+        other = Head("grades", 4, 2, **units)  # type: ignore[arg-type]
+        other.take_over(head)
+        torch.testing.assert_close(other.read(states), head.read(states), atol=1e-5, rtol=1e-5)
+
+
 def test_missing_and_broken_heads_are_one_line(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="no such file"):
         load_heads(tmp_path / "heads.safetensors", tmp_path / "heads.json")

@@ -107,6 +107,7 @@ def test_every_objective_keeps_the_contract(name: str) -> None:
     assert objective.fills <= {"nll", "masked", "reward", *(field.name for field in fields(Output))}
     assert registry.create("metric", objective.headline).needs in objective.fills
     assert objective.uses_lm_head == (
-        objective.fills.issubset({"text", "nll", "masked"}) or objective.fills in ({"text", "scores"}, {"text", "liked"})
+        objective.fills.issubset({"text", "nll", "masked"})
+        or objective.fills in ({"text", "scores"}, {"text", "liked"}, {"text", "rewarded"})
     )
     assert isinstance(objective, HeadObjective) == (not objective.uses_lm_head)

@@ -33,6 +33,8 @@ def test_schema_covers_every_plug_in_and_its_options() -> None:
     assert required == {
         "choice_accuracy": ["name"],
         "f1": ["name"],
+        "grade_mae": ["name"],
+        "grade_spearman": ["name"],
         "instructions_followed": ["name", "instructions"],
         "json_schema": ["name", "schema"],
     }

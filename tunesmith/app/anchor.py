@@ -32,6 +32,7 @@ def anchored(recipe: Recipe) -> Recipe:
     data = recipe.data.model_copy(update={**own, "mix": mix})
     if data.chat_template is not None and is_template_file(data.chat_template):
         data = data.model_copy(update={"chat_template": _whole(data.chat_template)})
+    rewards, judges = ([_with_whole_paths("reward", spec) for spec in specs] for specs in (recipe.rewards, recipe.evaluate.rewards))
     metrics = recipe.evaluate.metrics and [_with_whole_paths("metric", spec) for spec in recipe.evaluate.metrics]
     context = recipe.context and _with_whole_paths("strategy", recipe.context)
     domains = {name: spec.model_copy(update={"source": _whole(spec.source)}) for name, spec in recipe.evaluate.domains.items()}
@@ -44,7 +45,10 @@ def anchored(recipe: Recipe) -> Recipe:
             "model": recipe.model.model_copy(update={"source": _whole(recipe.model.source)}),
             "data": data,
             "context": context,
-            "evaluate": recipe.evaluate.model_copy(update={"domains": domains, "metrics": metrics, "retention": retention}),
+            "rewards": rewards,
+            "evaluate": recipe.evaluate.model_copy(
+                update={"domains": domains, "metrics": metrics, "retention": retention, "rewards": judges}
+            ),
         }
     )
 
@@ -88,7 +92,15 @@ def _context_files() -> frozenset[str]:
 
 def _with_whole_paths(kind: str, spec: PluginSpec) -> PluginSpec:
     files = getattr(registry.load(kind, spec.name), "file_options", ())
-    return replace(spec, options={name: _whole(value) if name in files else value for name, value in spec.options.items()})
+    return replace(spec, options={name: _whole_file(value) if name in files else value for name, value in spec.options.items()})
+
+
+def _whole_file(value: Any) -> Any:
+    """A source, or code in a file: `file.py:name`."""
+    if isinstance(value, str) and ".py:" in value:
+        file, _, name = value.rpartition(":")
+        return f"{_whole(file)}:{name}"
+    return _whole(value)
 
 
 def _whole(source: str | Mapping[str, Any] | None) -> str | Mapping[str, Any] | None:

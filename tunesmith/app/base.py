@@ -84,7 +84,7 @@ def _cached(file: Path | None, load: Callable[[Path], T]) -> T | None:
 def _file(folder: str, task: Task, asked: tuple[Any, ...]) -> Path | None:
     """In the cache, named by a hash of everything that the answers depend on; None where the model's weights are not known by a hash."""
     source, recipe = task.model.source, task.recipe
-    if not source.sha256 or source.adapters or source.heads:
+    if not source.sha256 or source.adapters or source.heads or task.rewards is not None:  # what rewards say may change without a trace
         return None
     computed = (str(task.device), str(task.forward.computes_in), _stored_in(task), task.forward.paths.attention, versions())
     model = (source.sha256, source.drawn_by, source.revision, recipe.model.trust_remote_code, recipe.model.quantization)

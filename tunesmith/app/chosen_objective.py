@@ -6,6 +6,7 @@ from tunesmith.core import registry
 from tunesmith.core.errors import ObjectiveError
 from tunesmith.core.types import (
     Example,
+    Graded,
     Labelled,
     MultiLabelled,
     Objective,
@@ -31,8 +32,10 @@ KINDS = {
     "tags": "token_classification",
     "span": "span_qa",
     "reward": "reward_model",
+    "grades": "grading",
     "scores": "preference",
     "liked": "preference",
+    "rewarded": "policy",
     "text": "generation",
     "nll": "language_modelling",
 }
@@ -48,6 +51,7 @@ _OBJECTIVES: dict[type, str] = {
     Preference: "dpo",
     Unpaired: "kto",
     Ranked: "reward",
+    Graded: "grade",
 }
 """Kind of example -> the objective that learns from it; sft from the others."""
 

@@ -23,7 +23,7 @@ from tunesmith.recipe.text import parse_yaml
 __all__ = ["compare_runs"]
 
 _COSTS = ("train_seconds", "total_seconds", "tokens", "peak_memory_bytes", "trainable_parameters", "saved_bytes")
-_SAID = ("label", "labels", "tags", "number", "scores", "liked", "span", "text")
+_SAID = ("label", "labels", "tags", "number", "scores", "liked", "grades", "span", "text")
 _NOT_COMPARED = ("name", "description", "output_dir")
 _ORDER = {"worse": 0, "better": 1, "unclear": 2}
 

@@ -29,6 +29,7 @@ from tunesmith.data import EncodedFacts, Splits, inspect
 from tunesmith.evaluation.calibration import reliability
 from tunesmith.evaluation.correction import add_corrected
 from tunesmith.evaluation.overfitting import gap, overfitting
+from tunesmith.evaluation.rewarded import signs_of_hacking, win_rate
 from tunesmith.evaluation.score import changed, confusion, text_of
 from tunesmith.method._new_rows import new_token_ids
 from tunesmith.recipe import dump
@@ -56,15 +57,26 @@ def build_document(
 ) -> dict[str, Any]:
     """The document, as docs/report-format.md describes it, but for what was forgotten."""
     curves = _curves(directory, fit, task)
+    said = what_was_said(task, directory, base, tuned, measured_tasks(task, base, tuned, fit.steps))
     return {
-        **what_was_said(task, directory, base, tuned, measured_tasks(task, base, tuned, fit.steps)),
+        **said,
+        "rewards": _rewards(task, base, tuned, said["metrics"]),
         "curves": curves,
         "copied": copied(task, base, tuned),
         "data": data_facts(task, task.encoded) | {"preview": _preview(task)},
         "cost": _cost(task, directory, fit, planned, ways, times),
-        "predicted": {name: getattr(planned, name) for name in ("peak_memory_bytes", "train_seconds", "total_seconds")},
+        "predicted": {
+            # what a policy will write is not known before
+            name: None if task.kind == "policy" else getattr(planned, name)
+            for name in ("peak_memory_bytes", "train_seconds", "total_seconds")
+        },
         **provenance(task, directory, task.device),
-        "warnings": row_warnings(task) + _warnings(task, curves, fit) + _cut_answers(task, base, tuned),
+        "warnings": [
+            *row_warnings(task),
+            *_warnings(task, curves, fit),
+            *_cut_answers(task, base, tuned),
+            *(signs_of_hacking(said["metrics"]) if task.rewards else ()),
+        ],
     }
 
 
@@ -105,6 +117,17 @@ def provenance(task: Measurable, directory: RunDirectory, device: torch.device) 
         "recipe": dump(task.recipe),
         "command": f"tunesmith tune {shlex.quote(str(directory.recipe))} output_dir={shlex.quote(str(directory.path) + '-again')}",
     }
+
+
+def _rewards(task: Task, base: Judgement, tuned: Judgement, metrics: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Whose answers are rewarded more, by the judges that nobody trained by where there are some; None where nothing was rewarded."""
+    if task.rewards is None or not base.outputs.get("test"):
+        return None
+    name = "rewarded" if task.rewards.held_out is None else "held_out_reward"
+    found = [(getattr(b, name), getattr(t, name)) for b, t in zip(base.outputs["test"], tuned.outputs["test"], strict=True)]
+    pairs = [(b, t) for b, t in found if b is not None and t is not None]
+    wins = win_rate([b for b, _ in pairs], [t for _, t in pairs], seed=task.recipe.seed) if pairs else None
+    return {"by": "reward" if name == "rewarded" else name, "win_rate": wins, "signs": signs_of_hacking(metrics)}
 
 
 def _curves(directory: RunDirectory, fit: Fit, task: Task) -> dict[str, Any]:
@@ -148,7 +171,7 @@ def _reliability(task: Measurable, test: EncodedSplit, base: Judgement, tuned: J
 def _changed(task: Measurable, base: Judgement, tuned: Judgement) -> dict[str, Any] | None:
     test, before, after = task.splits["test"], base.outputs.get("test"), tuned.outputs["test"]
     if (
-        not before or not after or task.kind in ("language_modelling", "preference")
+        not before or not after or task.kind in ("language_modelling", "preference", "policy")
     ):  # a text goes on in many ways: none is better for being like its own
         return None
     rows = [i for i, output in enumerate(after) if output.label is not None or output.text is not None]
@@ -233,7 +256,7 @@ def _cost(task: Task, directory: RunDirectory, fit: Fit, planned: Plan, ways: Wa
 def _warnings(task: Task, curves: Mapping[str, Any], fit: Fit) -> list[str]:
     found = list[str]()
     losses = [step["loss"] for step in curves["train"]]
-    if len(losses) > 1 and (last := sum(losses[-5:]) / len(losses[-5:])) > 1.5 * losses[0]:
+    if task.kind != "policy" and len(losses) > 1 and (last := sum(losses[-5:]) / len(losses[-5:])) > 1.5 * losses[0]:
         found.append(f"The training loss rose from {losses[0]:.3g} to {last:.3g}: lower train.learning_rate.")
     if fit.max_micro_batch_tokens is not None:
         found.append(
@@ -282,8 +305,10 @@ def _cut_answers(task: Task, base: Judgement, tuned: Judgement) -> list[str]:
     if not base.num_cut and not tuned.num_cut:
         return []
     asked = sum(len(rows_to_answer(task, task.splits[name].examples)) for name in tuned.outputs)
-    side = "the tuned model" if task.recipe.trains else "the model in its context"
+    side = "the tuned model" if task.recipe.trains else "best of n" if task.kind == "policy" else "the model in its context"
+    key = "objective" if task.kind == "policy" else "evaluate"
+    most = getattr(task.objective, "max_new_tokens", task.recipe.evaluate.max_new_tokens)
     return [
         f"Of {asked:,} answers, {base.num_cut:,} of the base and {tuned.num_cut:,} of {side} had not ended after "
-        f"{task.recipe.evaluate.max_new_tokens:,} tokens, or where the model reads no more, and count as they are. Raise evaluate.max_new_tokens."
+        f"{most:,} tokens, or where the model reads no more, and count as they are. Raise {key}.max_new_tokens."
     ]

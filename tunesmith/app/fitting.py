@@ -24,11 +24,12 @@ def fitting_metrics(objective: Objective, examples: Sequence[Example], *, is_mix
     chose is a label. Names of classes mean something within one set only, those of choices nothing at all: there accuracy is what remains. Where open
     answers and chosen ones stand together, only the likelihood of the right answers can be told of all.
     """
+    if "rewarded" in objective.fills:  # an answer that is rewarded need not be like another
+        return _first(objective.headline, [*metrics_for({"rewarded"}), *_free_of_references()])
     if "text" in objective.fills and (
         judged := objective.fills & {"scores", "liked"}
     ):  # an answer that is liked need not be like another that is
-        free = [name for name in metrics_for({"text"}) if not getattr(registry.load("metric", name), "reads_reference", True)]
-        return _first(objective.headline, [*metrics_for(judged), *free])
+        return _first(objective.headline, [*metrics_for(judged), *_free_of_references()])
     closed = {Choice, Labelled} if is_mixed and "label" not in objective.fills else {Choice}
     kinds = {type(examples[0])} if isinstance(examples, StoredExamples) else {type(example) for example in examples}
     if not kinds & closed:
@@ -40,12 +41,25 @@ def fitting_metrics(objective: Objective, examples: Sequence[Example], *, is_mix
     return ["accuracy"]
 
 
+def _free_of_references() -> list[str]:
+    """Metrics of texts that say something of an answer without a reference."""
+    return [name for name in metrics_for({"text"}) if not getattr(registry.load("metric", name), "reads_reference", True)]
+
+
 def measured_metrics(recipe: Recipe, name: str, objective: Objective, data: PreparedData) -> list[str]:
     """The metrics of all test rows together; of a model behind an endpoint those alone that read what it says.
 
     Raises: RecipeError, for one that fits neither them nor a set of the mixture, needs likelihoods of a model behind an endpoint, or refuses its options.
     """
     fitting = fitting_metrics(objective, data.rows, is_mixed=bool(data.sets))
+    asked = [spec.name for spec in recipe.evaluate.metrics or ()]
+    if "rewarded" in objective.fills or (recipe.rewards and "text" in objective.fills):
+        left_out = set() if recipe.evaluate.rewards else {"held_out_reward"}
+        always = [name for name in metrics_for({"rewarded"}) if name not in left_out]
+        usually = [] if "rewarded" in objective.fills or asked else usual(fitting)
+        # a policy that says one thing alone shows in distinct_2
+        asked = list(dict.fromkeys([objective.headline, *usually, *always, "distinct_2", *asked]))
+        fitting = list(dict.fromkeys([*(name for name in fitting if name not in left_out), *always, *metrics_for({"text"})]))
     if recipe.model.is_endpoint:
         fitting = [one for one in fitting if registry.load("metric", one).needs not in _OF_LIKELIHOODS]
         if not fitting:
@@ -54,7 +68,6 @@ def measured_metrics(recipe: Recipe, name: str, objective: Objective, data: Prep
             )
     by_set = [[example for example in data.rows if example.origin.task == one] for one in data.sets]
     known = {*fitting, *(metric for examples in by_set for metric in fitting_metrics(objective, examples, is_mixed=True))}
-    asked = [spec.name for spec in recipe.evaluate.metrics or ()]
     for wanted in asked:
         if recipe.model.is_endpoint and registry.load("metric", wanted).needs in _OF_LIKELIHOODS:
             raise RecipeError(
@@ -92,7 +105,7 @@ def make_metrics(recipe: Recipe, names: Iterable[str], labels: Sequence[str], *,
     """The metrics, with the options that the recipe gives them.
 
     Args:
-        labels: the classes of the data; of two, the last is what a metric of one class looks for where the recipe names none.
+        labels: the classes of the data; of two, the last is what a metric of one class looks for where the recipe names none. Of graded answers the attributes.
         key: where the recipe names the metrics.
     Raises: RecipeError, where a metric refuses its options or the classes, or is named twice.
     """
@@ -101,7 +114,7 @@ def make_metrics(recipe: Recipe, names: Iterable[str], labels: Sequence[str], *,
     if len(options) < len(asked):
         raise RecipeError(f"{recipe.name}: evaluate.metrics: a metric stands in it twice; a report has one line for each. Leave one out.")
     try:
-        return {name: registry.create("metric", name, **_with_class(name, options.get(name, {}), labels)) for name in names}
+        return {name: registry.create("metric", name, **_with_names(name, options.get(name, {}), labels)) for name in names}
     except UsageError as error:
         raise RecipeError(f"{recipe.name}: {key}: {error}") from None
 
@@ -116,9 +129,15 @@ def recorded_metric(recipe: Recipe, name: str) -> Metric:
     return metric
 
 
-def _with_class(name: str, options: Mapping[str, Any], labels: Sequence[str]) -> Mapping[str, Any]:
-    """The options of a metric, and of one that looks for a class, which. Raises: UsageError, where that is not clear, or no class of the data."""
-    if not any(option.name == "positive" for option in registry.describe("metric", name).options):
+def _with_names(name: str, options: Mapping[str, Any], labels: Sequence[str]) -> Mapping[str, Any]:
+    """The options of a metric, and of one that looks for a class, which, of one of grades, whose. Raises: UsageError, where that is not clear, or nothing of the data."""
+    taken = {option.name for option in registry.describe("metric", name).options}
+    if "attributes" in taken:
+        strange = next((one for one in options.get("attributes") or () if labels and one not in labels), None)
+        if strange is not None:
+            raise UsageError(f"{name}.attributes: {strange!r} is no attribute of the data. Known: {', '.join(labels)}.")
+        return {**options, "attributes": tuple(options.get("attributes") or labels)}
+    if "positive" not in taken:
         return options
     positive, known = options.get("positive"), ", ".join(labels)
     if positive and labels and positive not in labels:

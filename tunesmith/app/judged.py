@@ -10,6 +10,7 @@ from typing import Any
 from tunesmith.app.earlier import earlier_heads
 from tunesmith.app.judging import EncodedSplit, choose, like_answers, read_head, score, write_answers, zero_shot
 from tunesmith.app.learned import answers, writes
+from tunesmith.app.policy import judge_policy, with_rewards
 from tunesmith.app.task import Say, Task, label_texts, rows_to_answer
 from tunesmith.core.events import Progress
 from tunesmith.core.files import write_json
@@ -53,9 +54,9 @@ def load_judgement(file: Path) -> Judgement:
 
 
 def _output(entry: dict[str, Any]) -> Output:
-    nll = float("nan") if entry["nll_nats"] is None else entry["nll_nats"]  # JSON has no NaN
+    nan = {name: float("nan") for name in ("nll_nats", "kl_nats") if entry[name] is None}  # JSON has no NaN
     tuples = {name: tuple(value) for name, value in entry.items() if isinstance(value, list)}  # nor has it tuples
-    return Output(**{**entry, **tuples, "nll_nats": nll})
+    return Output(**{**entry, **tuples, **nan})
 
 
 def judge_untrained(task: Task, say: Say) -> Judgement:
@@ -82,19 +83,28 @@ def judge_zero_shot(task: Task, say: Say, *, calibrate: bool = False) -> Judgeme
     return Judgement(outputs, seconds=time.perf_counter() - started)
 
 
-def judge(task: Task, say: Say, asked: Callable[[Sequence[Example]], Sequence[Example]] = lambda prompts: prompts) -> Judgement:
-    """The model as it is now, on the test split and every domain. `asked`: what the recipe's own prompts are asked as."""
+def judge(
+    task: Task, say: Say, asked: Callable[[Sequence[Example]], Sequence[Example]] = lambda prompts: prompts, *, num_tried: int = 1
+) -> Judgement:
+    """The model as it is now, on the test split and every domain.
+
+    Args:
+        asked: what the recipe's own prompts are asked as.
+        num_tried: of a policy, answers to each prompt, of which the one is taken that is rewarded most.
+    """
     started = time.perf_counter()
-    said = {name: _outputs(task, name, task.splits[name], say) for name in ("test", *task.data.domains)}
+    said = {name: _outputs(task, name, task.splits[name], say, num_tried) for name in ("test", *task.data.domains)}
     outputs = {name: found for name, (found, _) in said.items()}
     num_cut = sum(num_cut for _, num_cut in said.values())
     return Judgement(outputs, _answers(task, asked), time.perf_counter() - started, num_cut=num_cut)
 
 
-def _outputs(task: Task, name: str, split: EncodedSplit, say: Say) -> tuple[list[Output], int]:
+def _outputs(task: Task, name: str, split: EncodedSplit, say: Say, num_tried: int) -> tuple[list[Output], int]:
     """What is said to each example, and how many answers were cut."""
     if not split.examples:
         return [], 0
+    if task.rewards is not None and task.kind == "policy":
+        return judge_policy(task, task.rewards, split, num_tried, _tick(say, name, len(split.rows)))
     if isinstance(task.objective, HeadObjective):
         return read_head(task, task.objective, split.examples, split.rows, split.owners, _tick(say, name, len(split.rows))), 0
     tick = _tick(say, name, len(split.rows))
@@ -114,6 +124,8 @@ def _outputs(task: Task, name: str, split: EncodedSplit, say: Say) -> tuple[list
         for row, answer in zip(asked, written.outputs, strict=True):
             outputs[row] = replace(outputs[row], text=answer.text)
         num_cut = written.num_cut
+    if task.rewards is not None:
+        outputs = with_rewards(task, task.rewards, split, outputs, _tick(say, f"{name}, rewards", len(split.rows)))
     if task.kind == "language_modelling" and name == "test":
         for row, text in enumerate(_continued(task, split.examples[: task.recipe.evaluate.continuations], say)):
             outputs[row] = replace(outputs[row], text=text)

@@ -23,7 +23,7 @@ __all__ = [
 ]
 
 
-_PAIRS = {"span_qa": "(question, context)", "reward_model": "(prompt, answer)"}
+_PAIRS = {"span_qa": "(question, context)", "reward_model": "(prompt, answer)", "grading": "(prompt, answer)"}
 """Kind -> the two texts that are asked about."""
 
 
@@ -63,12 +63,14 @@ def writes(kind: str) -> bool:
 
 def answers(kind: str) -> bool:
     """Whether a run of this kind answers prompts."""
-    return kind in ("generation", "preference")
+    return kind in ("generation", "preference", "policy")
 
 
 def named(kind: str) -> str:
     """What a run of this kind tuned, with its article, where that is no language model."""
-    return {"classification": "a classifier", "reward_model": "a reward model"}.get(kind, f"a head for {kind.replace('_', ' ')}")
+    return {"classification": "a classifier", "reward_model": "a reward model", "grading": "a model that grades answers"}.get(
+        kind, f"a head for {kind.replace('_', ' ')}"
+    )
 
 
 def require_head(kind: str) -> None:

@@ -11,7 +11,7 @@ from tunesmith.app.machine import available_memory_bytes, machine_facts, matmul_
 from tunesmith.app.task import Task
 from tunesmith.app.training import evenly_spaced
 from tunesmith.core.allocator import freed_memory_scatters
-from tunesmith.core.types import ParamGroup, Row
+from tunesmith.core.types import OnlineObjective, ParamGroup, Row
 from tunesmith.data import RowTable
 from tunesmith.data.mixing import rows_per_epoch
 from tunesmith.engine.kernels.linear_cross_entropy import positions_at_a_time
@@ -103,6 +103,7 @@ def step_plan(task: Task) -> StepPlan:
         is_padded=task.forward.paths.attention == "padded",
         parts=_parts(task),
         virtual_tokens=0 if virtual is None or virtual.is_shared else virtual.num,
+        passes=task.objective.passes if isinstance(task.objective, OnlineObjective) else 1,
     )
 
 

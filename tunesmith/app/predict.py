@@ -157,7 +157,7 @@ def _examine(file: Path, known: Learned, given: Mapping[str, str], quarantine: Q
 
 def _write(tuned: "Tuned | RemoteTuned", source: _Input, staged: Path, suffix: str, max_new_tokens: int | None, say: Say) -> dict[str, Any]:
     added = _free_names(tuned, source.columns)
-    if added[0] != added_columns(tuned.kind, ())[0]:
+    if added[0] != added_columns(tuned.kind, tuned.classes)[0]:
         say(Notice(f"{source.file} has a column of the usual name: what is predicted is in {', '.join(added)}"))
     count = num_too_long = num_cut = 0
     # what JSON can spell and UTF-8 cannot, half of a character in a column that is only handed on, is written as JSON spells it

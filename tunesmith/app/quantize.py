@@ -275,7 +275,7 @@ def _other_tokens(task: Task, again: LoadedModel) -> list[str]:
 
 
 def _is_finite(output: Output) -> bool:
-    numbers = [*output.probabilities, *([output.number] if output.number is not None else [])]
+    numbers = [*output.probabilities, *(output.grades or {}).values(), *([output.number] if output.number is not None else [])]
     return all(map(math.isfinite, numbers)) and (not output.num_tokens or math.isfinite(output.nll_nats))
 
 

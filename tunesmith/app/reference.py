@@ -17,7 +17,7 @@ REFERENCE = "reference"
 
 def needs_reference(task: Task) -> bool:
     """Whether the objective compares the model with itself before training."""
-    return bool(getattr(task.objective, "needs_reference", ""))
+    return getattr(task.objective, "needs_reference", "") in ("stored", "live")
 
 
 def store_reference(task: Task, say: Say) -> None:

@@ -1,11 +1,12 @@
 """A recipe made ready: its data read and encoded, its model loaded, its method and objective chosen. Nothing is written yet."""
 
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import fmean, pstdev
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -29,6 +30,7 @@ from tunesmith.core.garbage import collected_later
 from tunesmith.core.types import (
     Completion,
     Example,
+    Graded,
     HeadObjective,
     Method,
     Objective,
@@ -42,6 +44,9 @@ from tunesmith.engine.generate import longest_prompt
 from tunesmith.model.heads import Head, write_label_map
 from tunesmith.model.load import LoadedModel, load
 from tunesmith.recipe import Recipe
+
+if TYPE_CHECKING:
+    from tunesmith.app.policy import PolicyRewards
 
 __all__ = [
     "Task",
@@ -81,6 +86,8 @@ class Task:
     """train, validation, test, and the domains by their names."""
     encoded: dict[str, EncodedFacts] = field(default_factory=dict)
     micro_batch_tokens: int = 2048
+    rewards: "PolicyRewards | None" = None
+    """Where it learns from its own answers."""
     num_prompts_cut: int = 0
     """Test rows whose prompt does not fit the model when it is to answer them."""
 
@@ -152,13 +159,14 @@ def text_encoder(
     labels: Sequence[str],
     tasks: Mapping[str, Asked] | None = None,
     numbers: tuple[float, float] = (0.0, 1.0),
+    grades: tuple[tuple[float, float], ...] = (),
 ) -> TextEncoder:
     """What renders and tokenizes for a model as the recipe says: in training, evaluation, prediction and chat."""
     data = recipe.data
     template = tuple(data.template) if isinstance(data.template, list) else data.template
     return TextEncoder(
         model.tokenizer, model.facts, tuple(labels), model.facts.max_length, template, data.system, loss_on=data.loss_on,
-        tasks=tasks or {}, window_tokens=data.chunk.length or 0, overlap_tokens=data.chunk.overlap, numbers=numbers,
+        tasks=tasks or {}, window_tokens=data.chunk.length or 0, overlap_tokens=data.chunk.overlap, numbers=numbers, grades=grades,
     )  # fmt: skip
 
 
@@ -204,7 +212,8 @@ def prepare(recipe: Recipe, say: Say, model: LoadedModel | None = None) -> Task:
     is_only_asked = model is not None
     model = with_room(model or add_tokens(recipe, load_model(recipe, objective, say), data.train), method)
     forward = placed(model, recipe, device, is_frozen=is_only_asked or leaves_frozen(method, model.trunk, recipe))
-    encoder = text_encoder(recipe, model, data.labels, data.asked, _numbers(data.train))
+    grades = _grades(data.train, data.labels) if "grades" in objective.fills else ()
+    encoder = text_encoder(recipe, model, data.labels, data.asked, _numbers(data.train), grades)
     if not objective.heads(encoder) and recipe.train.head_first:
         raise RecipeError(f"{recipe.name}: train.head_first: the objective {objective_name} puts no new head on the model. Leave it out.")
     if not is_only_asked and recipe.trains and getattr(objective, "teaches_trunk", False) and changes_nothing(method, model.trunk):
@@ -265,6 +274,16 @@ def _numbers(examples: Sequence[Example]) -> tuple[float, float]:
     return (fmean(values), pstdev(values)) if values else (0.0, 1.0)
 
 
+def _grades(examples: Sequence[Example], attributes: Sequence[str]) -> tuple[tuple[float, float], ...]:
+    """Of each attribute the mean and standard deviation of its grades; not a number, and 0, where it has none."""
+    found: dict[str, list[float]] = {name: [] for name in attributes}
+    for example in examples:
+        for name, grade in example.grades if isinstance(example, Graded) else ():
+            if grade is not None and name in found:
+                found[name].append(grade)
+    return tuple((fmean(grades), pstdev(grades)) if grades else (math.nan, 0.0) for grades in found.values())
+
+
 def learning_rate(recipe: Recipe, method: Method) -> float:
     """The recipe's, or the method's own."""
     rate = recipe.train.learning_rate
@@ -304,7 +323,7 @@ def attach(task: Task) -> list[ParamGroup]:
         write_label_map(task.model.trunk.config, task.encoder.labels)
     if not task.recipe.engine.exact_reference:
         task.forward.keep_features()
-    if getattr(task.objective, "needs_reference", "") == "live":
+    if getattr(task.objective, "needs_reference", "") in ("live", "swapped") or task.rewards is not None:
         task.forward.keep_reference()
     torch.manual_seed(task.recipe.seed)
     groups = [group for group in groups if group.params]

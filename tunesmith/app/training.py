@@ -7,7 +7,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal, NoReturn, Protocol
 
 import numpy as np
 import torch
@@ -29,7 +29,7 @@ from tunesmith.engine.packing import StepPlan, evaluation_batches, training_step
 from tunesmith.engine.randomness import random_state, set_random_state
 from tunesmith.evaluation.predict import parted
 
-__all__ = ["NO_FIT", "Fit", "Fitting", "Validation", "Validator", "evenly_spaced"]
+__all__ = ["NO_FIT", "Fit", "Fitting", "Steps", "Validates", "Validation", "Validator", "evenly_spaced"]
 
 BEST = "best.safetensors"
 
@@ -110,6 +110,25 @@ class Validator:
         return Validation(ratio_sum(sums_bk, counts_bk), metrics, units)
 
 
+class Validates(Protocol):
+    """What judges the model between steps."""
+
+    @property
+    def select_by(self) -> str:
+        """`loss`, or a metric."""
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Of what it selects by."""
+
+    def __call__(self, forward: PackedForward, objective: Objective, micro_batch_tokens: int) -> Validation:
+        """What it finds."""
+
+
+Steps = Callable[[int], Iterator[Sequence[Batch]]]
+"""From the step to begin with to the micro-batches of each."""
+
+
 class _Overheard:
     """A Forward that keeps the last head outputs, so that a loss and the metrics come from one pass."""
 
@@ -134,6 +153,9 @@ class _Overheard:
     def read(self, name: str, vectors: Tensor) -> Tensor:
         return self._forward.read(name, vectors)
 
+    def once(self, batch: Batch) -> contextlib.AbstractContextManager[None]:
+        return self._forward.once(batch)
+
     def as_reference(self) -> contextlib.AbstractContextManager[None]:
         return self._forward.as_reference()
 
@@ -145,7 +167,7 @@ class Fitting:
     forward: PackedForward
     objective: Objective
     rows: Sequence[Row]
-    validator: Validator | None
+    validator: Validates | None
     step_plan: StepPlan
     plan: TrainingPlan
     state: TrainingState
@@ -156,6 +178,8 @@ class Fitting:
     """Steps after which the validation split is judged."""
     checkpoint_every: int | None
     patience: int | None
+    make_steps: Steps | None = None
+    """Where steps are made while the model trains; None: they are of `rows`."""
     progress: dict[str, Any] = field(
         default_factory=lambda: {
             "validated_step": 0,
@@ -211,7 +235,12 @@ class Fitting:
         raise Interrupted(f"interrupted again before step {self.state.step} could be saved; {since}.") from None
 
     def _steps(self) -> Iterator[Step]:
-        batches = training_steps(self.rows, self.step_plan, self.objective, self.forward.facts, start_step=self.state.step)
+        start = self.state.step
+        batches = (
+            training_steps(self.rows, self.step_plan, self.objective, self.forward.facts, start_step=start)
+            if self.make_steps is None
+            else self.make_steps(start)
+        )
         return train(self.forward, self.objective, batches, self.plan, self.state)
 
     def _after(self, step: Step) -> None:

@@ -4,6 +4,7 @@ import shutil
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -19,6 +20,7 @@ from tunesmith.app.judged import judge
 from tunesmith.app.known_ways import remember_way
 from tunesmith.app.machine import begin_peak_memory, choose_device, peak_memory_bytes, resident_bytes
 from tunesmith.app.plan import Plan, RequestPlan, make_plan, step_plan, validated_at, without_training
+from tunesmith.app.policy import PolicyRewards, require_rewards
 from tunesmith.app.predicting import NOT_PREDICTED, calibrate, expected, learn_from, observed, with_predictions
 from tunesmith.app.rates import Observed
 from tunesmith.app.recording import begun, check_same, recorded
@@ -26,11 +28,12 @@ from tunesmith.app.reference import store_reference
 from tunesmith.app.remote_run import plan_remote, resume_remote, tune_remote
 from tunesmith.app.retention import Retention, ask
 from tunesmith.app.retention_sets import read_retention
+from tunesmith.app.rollouts import make_policy_steps, write_pairs
 from tunesmith.app.run import Run
 from tunesmith.app.saving import save_tuned
 from tunesmith.app.shots import kept_shots, save_shots
 from tunesmith.app.task import Say, Task, attach, learning_rate, prepare
-from tunesmith.app.training import NO_FIT, Fit, Fitting, Validator
+from tunesmith.app.training import NO_FIT, Fit, Fitting
 from tunesmith.app.validated import save_validated
 from tunesmith.app.validation import make_validator
 from tunesmith.app.ways import NO_WAYS, Ways, chosen_ways
@@ -39,10 +42,10 @@ from tunesmith.app.write_predictions import write_predictions
 from tunesmith.comparison.cost_model import Predicted
 from tunesmith.core.allocator import give_back_freed_memory
 from tunesmith.core.errors import RunError
-from tunesmith.core.events import Event, Notice, Stage, silence
+from tunesmith.core.events import Event, Notice, Progress, Stage, silence
 from tunesmith.core.files import write_json
 from tunesmith.core.run import RunDirectory, check_output_dir
-from tunesmith.core.types import ParamGroup
+from tunesmith.core.types import OnlineObjective, ParamGroup
 from tunesmith.engine.head_first import fit_heads
 from tunesmith.engine.loop import TrainingPlan, TrainingState
 from tunesmith.engine.optimizers import make_optimizer
@@ -138,6 +141,7 @@ def _prepared(recipe: Recipe, say: Say) -> Task:
     """As `prepare`, with what else has to fit before anything is written."""
     begin_peak_memory(choose_device(recipe.engine.device))
     task = prepare(recipe, say)
+    task.rewards = require_rewards(task, say)
     require_answers(task)
     check_context(task)
     return task
@@ -165,8 +169,11 @@ def _run(
         give_back_freed_memory()
         say(Stage("evaluate", "the tuned model" if task.recipe.trains else "the model in its context"))
         judging = time.perf_counter()
-        tuned = judge(task, say) if context is None else judge_in_context(context, say)
+        num_tried = 1 if task.recipe.trains else getattr(task.objective, "num_tried", 1)
+        tuned = judge(task, say, num_tried=num_tried) if context is None else judge_in_context(context, say)
         judged_seconds = time.perf_counter() - judging
+        if task.rewards is not None and getattr(task.objective, "writes_pairs", False):
+            _write_pairs(task, task.rewards, directory, say)
         compared, better = judge_tuned(task, base, tuned, say)
         after = ask(retention, task, say)
         say(Stage("report"))
@@ -224,6 +231,19 @@ def _train(
     return _Trained(fit, planned, ways, head_seconds, seen)
 
 
+def _write_pairs(task: Task, rewards: PolicyRewards, directory: RunDirectory, say: Say) -> None:
+    """Answers to the training prompts, as pairs to learn from, and to the test prompts, to measure by."""
+    say(Stage("pairs", "the best and the worst answer to each prompt"))
+    for name, file in (("train", directory.pairs), ("test", directory.test_pairs)):
+        tick = partial(_tick, say, f"pairs {name}", len(task.splits[name].examples))
+        num, num_without = write_pairs(task, rewards, name, file, tick)
+        say(Notice(f"{num:,} pairs in {file}; {num_without:,} prompts gave none, as all of their answers were rewarded the same."))
+
+
+def _tick(say: Say, stage: str, total: int, done: int) -> None:
+    say(Progress(stage, done, total))
+
+
 def _put_in_context(task: Task, directory: RunDirectory, say: Say) -> InContext:
     """What stands in the model's context, chosen by the model before it is trained, and kept."""
     say(Stage("context", task.recipe.context.name if task.recipe.context else ""))
@@ -255,7 +275,13 @@ def _fit(task: Task, groups: list[ParamGroup], directory: RunDirectory, interrup
     steps = step_plan(task)
     warmup = round(train.warmup_ratio * steps.num_steps)
     optimizer = make_optimizer(groups, name=train.optimizer, weight_decay=train.weight_decay, momentum=train.momentum, betas=train.betas)
-    validator: Validator | None = make_validator(task)
+    validator = make_validator(task)
+    objective, rewards = task.objective, task.rewards
+    make_steps = (
+        make_policy_steps(task, rewards, objective, steps, directory.checkpoints, say, directory.add_rollout)
+        if rewards is not None and isinstance(objective, OnlineObjective)
+        else None
+    )
     torch.manual_seed(task.recipe.seed)
     fitting = Fitting(
         forward=task.forward,
@@ -273,6 +299,7 @@ def _fit(task: Task, groups: list[ParamGroup], directory: RunDirectory, interrup
         validate_at=validated_at(train, steps),
         checkpoint_every=train.checkpoint_every_steps,
         patience=train.early_stopping_patience,
+        make_steps=make_steps,
     )
     return fitting.run(resume=resumed)
 

@@ -5,20 +5,23 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor
 
 from tunesmith.app.fitting import make_metrics
+from tunesmith.app.rollouts import PolicyValidator
 from tunesmith.app.task import Task
-from tunesmith.app.training import Units, Validator
+from tunesmith.app.training import Units, Validates, Validator
 from tunesmith.core.types import HeadObjective
 from tunesmith.evaluation.score import unit_stats
 
 __all__ = ["make_validator"]
 
 
-def make_validator(task: Task) -> Validator | None:
+def make_validator(task: Task) -> Validates | None:
     """The recipe's validator, or None where there is no validation split."""
     split, select_by = task.splits["validation"], task.select_by
     if not split.rows:
         return None
     objective = task.objective
+    if task.rewards is not None and task.kind == "policy":
+        return PolicyValidator(task, task.rewards)
     if not isinstance(objective, HeadObjective):
         return Validator(split.rows, "loss", higher_is_better=False)
     names = dict.fromkeys([*task.metrics, *([] if select_by == "loss" else [select_by])])

@@ -7,9 +7,9 @@ __all__ = ["recipes", "runs"]
 
 def recipes(incomplete: str) -> list[str]:
     """Names of shipped recipes; where none begins so, the shell goes on to files."""
-    from tunesmith.recipe import shipped_recipes
+    from tunesmith.recipe import shipped_chains, shipped_recipes
 
-    return [name for name in shipped_recipes() if name.startswith(incomplete)]
+    return [name for name in (*shipped_recipes(), *shipped_chains()) if name.startswith(incomplete)]
 
 
 def runs(incomplete: str) -> list[str]:

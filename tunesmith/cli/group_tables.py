@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tunesmith.cli.output import console
 from tunesmith.cli.tables import make_table
+from tunesmith.report.chain_page import chain_stages
 from tunesmith.report.groups import GroupPlace, group_sentences, read_group
 from tunesmith.report.numbers import MISSING, count, duration, significant
 from tunesmith.report.results import Estimate, metric_title
@@ -16,7 +17,23 @@ if TYPE_CHECKING:
 
     from tunesmith.core.run import GroupDirectory
 
-__all__ = ["print_group"]
+__all__ = ["print_chain", "print_group"]
+
+
+def print_chain(document: Mapping[str, Any], group: GroupDirectory) -> None:
+    """A line a stage, what is to be known of each, and where the report is."""
+    out, stages = console(), chain_stages(document)
+    table = make_table("stage", "what", "metric", "base", "tuned", "difference", numbers_from=3)
+    for stage in stages:
+        table.add_row(stage.name, stage.did, stage.metric, stage.base, stage.tuned, stage.difference)
+    out.print()
+    out.print(table)
+    for stage in stages:
+        for warning in stage.warnings:
+            out.print(f"warning: {stage.name}: {warning}", style="yellow")
+    cost = document["cost"]
+    out.print(f"trained in {duration(cost['train_seconds'])} · {duration(cost['total_seconds'])} in all", style="dim")
+    out.print(f"report: {group.report_html}", style="bold")
 
 
 def print_group(document: Mapping[str, Any], group: GroupDirectory) -> None:

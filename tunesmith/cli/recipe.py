@@ -18,10 +18,11 @@ app = typer.Typer(help="List, show, describe and import recipes.", no_args_is_he
 
 @app.command("list")
 def list_(json: JsonOption = False) -> None:
-    """List the recipes that come with tunesmith."""
-    from tunesmith.recipe import load, shipped_recipes
+    """List the recipes that come with tunesmith, those of several stages last."""
+    from tunesmith.recipe import load, load_chain, shipped_chains, shipped_recipes
 
     found = [{"name": name, "description": load(name).description} for name in shipped_recipes()]
+    found += [{"name": name, "description": load_chain(name).description} for name in shipped_chains()]
     if json:
         print_json({"schema": "tunesmith/recipes/1", "recipes": found})
         return
@@ -37,8 +38,15 @@ def show(
     json: JsonOption = False,
 ) -> None:
     """Print a recipe with every default written out."""
-    from tunesmith.recipe import dump, load
+    from tunesmith.recipe import dump, is_chain, load, load_chain
 
+    if is_chain(recipe):
+        chain = load_chain(recipe, overrides or ())
+        if json:
+            print_json({"name": chain.name, "description": chain.description, "stages": chain.stages})
+        else:
+            sys.stdout.write(chain.dump())
+        return
     loaded = load(recipe, overrides or ())
     if json:
         print_json(loaded.model_dump(mode="json"))

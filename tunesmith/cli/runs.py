@@ -104,6 +104,7 @@ def resume(run: RunArgument, json: JsonOption = False) -> None:
 
     found = find(run)
     with json_only(json) as write_document:
+        from tunesmith.app.chain import resume_chain
         from tunesmith.app.compare import resume_comparison
         from tunesmith.app.group import resume_group
         from tunesmith.app.tune import resume as resume_now
@@ -111,7 +112,7 @@ def resume(run: RunArgument, json: JsonOption = False) -> None:
 
         with Progress() as progress:
             if isinstance(found, GroupDirectory):
-                going_on = resume_comparison if found.kind == "arms" else resume_group
+                going_on = {"arms": resume_comparison, "stages": resume_chain}.get(found.kind, resume_group)
                 document = going_on(found, progress=progress).report
             else:
                 document = resume_now(found.path, progress=progress).report
@@ -177,6 +178,8 @@ def _print(document: Mapping[str, Any], directory: RunDirectory | GroupDirectory
 
     if isinstance(directory, GroupDirectory) and directory.kind == "arms":
         print_comparison(document, directory)
+    elif isinstance(directory, GroupDirectory) and directory.kind == "stages":
+        group_tables.print_chain(document, directory)
     elif isinstance(directory, GroupDirectory):
         group_tables.print_group(document, directory)
     else:

@@ -169,6 +169,9 @@ def print_runs(runs: Sequence[Mapping[str, Any]], groups: Sequence[Mapping[str, 
         if group["kind"] == "arms":
             table.add_row(group["group"], group["status"], *_comparison_cells(group, is_narrow=is_narrow))
             continue
+        if group["kind"] == "stages":
+            table.add_row(group["group"], group["status"], *(() if is_narrow else (f"{len(group['runs'])} stages", "")), "", "")
+            continue
         metric = places[0].metrics[0] if (places := read_group(group)) else None
         values = [_value(estimate, metric.decimals) for estimate in (metric.base, metric.mean or metric.by_run[-1])] if metric else []
         task, number = group.get("task") or {}, f"{len(group['runs'])} {'seeds' if group['kind'] == 'seeds' else 'sizes'}"

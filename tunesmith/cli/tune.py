@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -41,18 +42,27 @@ def tune(
     """Train a model on your data, and measure it before and after on data that it has not seen.
 
     Writes a run folder with what was trained, predictions and a report. With --seeds or --curve it is a folder of several runs and what they say
-    together; the same command goes on with one that was interrupted.
+    together; the same command goes on with one that was interrupted. A recipe with stages is run stage by stage, each a run of its own.
     """
-    from tunesmith.core.garbage import never_collected
-    from tunesmith.recipe import load
+    from tunesmith.recipe import is_chain, load
 
     money = [] if budget_usd is None else [f"budget_usd={budget_usd}"]
-    loaded = load(recipe, [*with_skip_invalid(overrides, skip_invalid), *money])
+    changes = [*with_skip_invalid(overrides, skip_invalid), *money]
+    if is_chain(recipe):
+        _tune_chain(recipe, changes, json, {"--dry-run": dry_run, "--seeds": seeds is not None, "--curve": curve is not None})
+        return
+    loaded = load(recipe, changes)
     if dry_run and (seeds is not None or curve is not None):
         raise UsageError("--dry-run: plans a single run. Leave out --seeds and --curve.")
     if seeds is not None or curve is not None:
         _tune_group(loaded, seeds, curve, json)
         return
+    _tune_one(loaded, dry_run, json)
+
+
+def _tune_one(loaded: Recipe, dry_run: bool, json: bool) -> None:
+    from tunesmith.core.garbage import never_collected
+
     with json_only(json) as write_document:
         with never_collected():
             from tunesmith.app.tune import plan
@@ -73,6 +83,28 @@ def tune(
         write_document(report)
         if not json:
             tables.print_report(report, run)
+
+
+def _tune_chain(recipe: str, changes: list[str], json: bool, of_single_recipes: Mapping[str, bool]) -> None:
+    """`of_single_recipes`: options for these alone, and whether each was given."""
+    option = next((name for name, is_given in of_single_recipes.items() if is_given), None)
+    if option is not None:
+        raise UsageError(f"{option}: is for a single recipe, and {recipe} is a chain of them. Leave it out, or name a stage's recipe.")
+    from tunesmith.core.garbage import never_collected
+    from tunesmith.recipe import load_chain
+
+    chain = load_chain(recipe, changes)
+    with json_only(json) as write_document:
+        with never_collected():
+            from tunesmith.app.chain import tune_chain
+            from tunesmith.cli.group_tables import print_chain
+            from tunesmith.cli.progress import Progress
+
+        with Progress() as progress:
+            group = tune_chain(chain, progress=progress)
+        write_document(group.report)
+        if not json:
+            print_chain(group.report, group.directory)
 
 
 def _tune_group(recipe: Recipe, seeds: int | None, curve: str | None, json: bool) -> None:

@@ -73,6 +73,7 @@ class Batch:
     rows_A: Tensor
     """The row, 0..len(rows)-1, of each answer."""
     per_answer: Mapping[str, Tensor]
+    per_target: Mapping[str, Tensor]
     counts: Mapping[str, float]
     """`target`: sum of weights; `answer`; `row`."""
     rows: tuple[Row, ...]
@@ -100,7 +101,8 @@ class Batch:
             value = getattr(self, f.name)
             if isinstance(value, Tensor | Stream):
                 moved[f.name] = value.to(device)
-        moved["per_answer"] = {name: value.to(device) for name, value in self.per_answer.items()}
+        for name in ("per_answer", "per_target"):
+            moved[name] = {key: value.to(device) for key, value in getattr(self, name).items()}
         return replace(self, **moved)
 
 
@@ -130,6 +132,7 @@ def collate(rows: Sequence[Row], facts: ModelFacts) -> Batch:
     segments, parents, sources = list[Segment](), list[int](), list[Segment]()
     predict, labels, weights, answers = list[int](), list[int](), list[float](), list[int]()
     segments_of_answers, rows_of_answers, values = list[int](), list[int](), dict[str, list[float]]()
+    target_values = dict[str, list[float]]()
     at_token = 0
     for index, row in enumerate(rows):
         first_segment, first_answer = len(segments), len(segments_of_answers)
@@ -148,6 +151,8 @@ def collate(rows: Sequence[Row], facts: ModelFacts) -> Batch:
         rows_of_answers += [index] * len(row.answers)
         for name, numbers in row.values.items():
             values.setdefault(name, []).extend(numbers)
+        for name, numbers in row.targets.values.items():
+            target_values.setdefault(name, []).extend(numbers)
         at_token += sum(len(s.tokens) for s in row.segments)
     return Batch(
         stream=_stream(segments, parents, facts),
@@ -159,6 +164,7 @@ def collate(rows: Sequence[Row], facts: ModelFacts) -> Batch:
         segments_A=torch.tensor(segments_of_answers, dtype=torch.long),
         rows_A=torch.tensor(rows_of_answers, dtype=torch.long),
         per_answer={name: torch.tensor(numbers) for name, numbers in values.items()},
+        per_target={name: torch.tensor(numbers) for name, numbers in target_values.items()},
         counts={"target": float(sum(weights)), "answer": float(len(segments_of_answers)), "row": float(len(rows))},
         rows=tuple(rows),
         facts=facts,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tunesmith.core.examples import Origin
 
-__all__ = ["Encoded", "EncodedContext", "EncodedWords", "Row", "Segment", "Targets", "WordWindow"]
+__all__ = ["Encoded", "EncodedContext", "EncodedWords", "Row", "Segment", "Targets", "WordWindow", "continued"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +71,8 @@ class Targets:
     labels: tuple[int, ...] = ()
     weights: tuple[float, ...] = ()
     answers: tuple[int, ...] = ()
+    values: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    """One number a target under each name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,3 +95,39 @@ class Row:
     def num_tokens(self) -> int:
         """Tokens of all segments, and of the source where there is one."""
         return sum(len(s.tokens) for s in self.segments) + (len(self.source.tokens) if self.source else 0)
+
+
+def continued(
+    shared: tuple[int, ...],
+    wholes: Sequence[tuple[Sequence[int], Sequence[bool]]],
+    origin: Origin,
+    *,
+    weights: Sequence[float] | None = None,
+    values: Mapping[str, tuple[float, ...]] | None = None,
+    source: Segment | None = None,
+) -> Row:
+    """A row of several sequences that begin alike: what they share stands in it once, and the last token of each, which nothing follows, does not.
+
+    Args:
+        shared: at least one token, none of which is scored.
+        wholes: of each sequence its tokens, those that are shared too, and which of them are scored, each predicted from what stands before it.
+        weights: of the targets of each sequence; None: 1.
+        values: of each sequence.
+    """
+    segments, ends = [Segment(shared)], list[int]()
+    positions, labels, target_weights, owners = list[int](), list[int](), list[float](), list[int]()
+    start = len(shared)
+    for number, (tokens, scored) in enumerate(wholes):
+        rest = tuple(tokens[len(shared) : -1])
+        for place in (place for place, is_scored in enumerate(scored) if is_scored):
+            before = place - 1
+            positions.append(before if before < len(shared) else start + before - len(shared))
+            labels.append(tokens[place])
+            target_weights.append(1.0 if weights is None else weights[number])
+            owners.append(number)
+        if rest:
+            segments.append(Segment(rest, parent=0))
+            start += len(rest)
+        ends.append(len(segments) - 1 if rest else 0)
+    targets = Targets(tuple(positions), tuple(labels), tuple(target_weights), tuple(owners))
+    return Row(tuple(segments), origin, targets, tuple(ends), values or {}, source)

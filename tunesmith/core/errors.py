@@ -11,7 +11,8 @@
     ├── FetchError            1   something could not be downloaded, or is not what was pinned
     ├── DiskFull              1   no room left to write
     ├── MemoryExhausted       1   the smallest possible micro-batch does not fit
-    ├── Diverged              4   the loss is no longer a number
+    ├── RewardError           1   an answer that gets no reward: its function raises, hangs, or returns no number
+    ├── Diverged              4   the loss is no longer a number, or a policy has left its reference
     └── Interrupted         130   Ctrl-C or SIGTERM, after everything was saved
 
 The number is the exit code of the command line. A message is one line: where, what was found, what was expected, what to do next.
@@ -32,6 +33,7 @@ __all__ = [
     "ModelError",
     "ObjectiveError",
     "RecipeError",
+    "RewardError",
     "RunError",
     "TunesmithError",
     "UsageError",
@@ -95,8 +97,12 @@ class MemoryExhausted(TunesmithError):
     """The machine's memory does not hold the smallest possible micro-batch."""
 
 
+class RewardError(TunesmithError):
+    """A reward could not be had of an answer."""
+
+
 class Diverged(TunesmithError):
-    """The loss or the gradient is no longer a finite number."""
+    """The loss or the gradient is no longer a finite number, or a policy is further from its reference than it may be."""
 
     exit_code = 4
 

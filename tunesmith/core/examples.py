@@ -13,6 +13,7 @@ __all__ = [
     "Completion",
     "Conversation",
     "Example",
+    "Graded",
     "Judged",
     "Labelled",
     "Marked",
@@ -295,7 +296,23 @@ class Stepwise:
     origin: Origin
 
 
-Judged = Preference | Unpaired | Ranked
+@dataclass(frozen=True, slots=True)
+class Graded:
+    """A conversation, one way that it went on, and how good people found that in several respects."""
+
+    prompt: tuple[Message, ...]
+    completion: tuple[Message, ...]
+    grades: tuple[tuple[str, float | None], ...]
+    """(attribute, its grade), the attributes in the same order in every row; None where a grade is missing. Empty where all are to be predicted."""
+    origin: Origin
+
+    @property
+    def ways(self) -> tuple[tuple[Message, ...], ...]:
+        """The one answer."""
+        return (self.completion,)
+
+
+Judged = Preference | Unpaired | Ranked | Graded
 """A conversation, and ways that it may go on of which people said how they like them."""
 
 
@@ -324,5 +341,6 @@ Example = (
     | Preference
     | Unpaired
     | Ranked
+    | Graded
     | Stepwise
 )

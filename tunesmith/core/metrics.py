@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
@@ -17,7 +17,7 @@ __all__ = ["Metric", "Output", "QuestionMetric"]
 class Output:
     """What a model said to one example.
 
-    An objective with a head fills one of the first seven, perhaps with `probabilities`. Language models fill `text` (generated) and `nll_nats` with
+    An objective with a head fills one of the first eight, perhaps with `probabilities`. Language models fill `text` (generated) and `nll_nats` with
     `num_tokens` and `num_bytes` (of the scored reference).
     """
 
@@ -29,12 +29,22 @@ class Output:
     """Of each answer of the example, in its order: the higher, the better the model likes it."""
     liked: float | None = None
     """The same of the one answer of an example that was judged by itself."""
+    grades: Mapping[str, float] | None = None
+    """Of the one answer of an example, by attribute."""
     span: str | None = None
     """A piece of the context; empty where the answer is that there is none."""
     probabilities: tuple[float, ...] = ()
     classes: tuple[str, ...] = ()
     """What `probabilities` are of, in their order."""
     text: str | None = None
+    rewarded: float | None = None
+    """What an answer of its own is rewarded, by what it is trained by."""
+    held_out_reward: float | None = None
+    """The same by a judge that it is not trained by."""
+    kl_nats: float = float("nan")
+    """How much likelier it finds that answer than the model before training does."""
+    num_written: int = 0
+    """Tokens of that answer."""
     nll_nats: float = float("nan")
     num_tokens: int = 0
     num_bytes: int = 0
@@ -53,7 +63,11 @@ class Metric(Protocol):
     `details(stats_nk) -> Mapping[str, float]`: numbers that explain its value.
     """
 
-    needs: ClassVar[Literal["label", "probabilities", "labels", "tags", "number", "scores", "liked", "span", "text", "nll", "masked"]]
+    needs: ClassVar[
+        Literal[
+            "label", "probabilities", "labels", "tags", "number", "scores", "liked", "grades", "span", "text", "rewarded", "nll", "masked"
+        ]
+    ]
     """What it reads of an Output; a run evaluates the metrics whose need its objective fills."""
     higher_is_better: ClassVar[bool | None]
     """None where more is neither better nor worse."""

@@ -24,6 +24,7 @@ __all__ = ["ENTRY_POINT_GROUPS", "KINDS", "Description", "Option", "OtherOptions
 KINDS = {
     "method": "tunesmith.method",
     "objective": "tunesmith.objective",
+    "reward": "tunesmith.reward",
     "metric": "tunesmith.evaluation.metrics",
     "suite": "tunesmith.evaluation.suites",
     "format": "tunesmith.data.formats",

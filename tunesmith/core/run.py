@@ -25,8 +25,8 @@ __all__ = [
     "run_named",
 ]
 
-Kind = Literal["seeds", "curve", "arms"]
-"""What the runs of a group differ in: the seed, how many of the training rows they learn from, or how the model is adapted."""
+Kind = Literal["seeds", "curve", "arms", "stages"]
+"""What the runs of a group differ in: the seed, how many of the training rows they learn from, how the model is adapted, or which stage of a chain they are."""
 
 ASKED = "asked.json"
 """The file by which a group is told from a run."""
@@ -94,6 +94,8 @@ class RunDirectory(_Directory):
     validation.json    what the validation rows contributed to the value by which the best weights were chosen
     retention.json     the same of what is not to be forgotten    axes.json, conversations.json   what the commands of those names measured
     context.json       what stands in the model's context, where nothing was trained
+    rollouts.jsonl     of a policy that learns from its own answers, one of each rollout
+    pairs.jsonl, pairs-test.jsonl    of best-of-n, the best and the worst answer to each prompt
     requests.jsonl     one line a request that a model behind an endpoint was paid for
     status.json        running, done, failed, interrupted      quarantine.jsonl    rows left out as invalid, where there were any
     """
@@ -127,6 +129,26 @@ class RunDirectory(_Directory):
     def requests(self) -> Path:
         """One JSON line a request that a model behind an endpoint was paid for."""
         return self.path / "requests.jsonl"
+
+    @property
+    def rollouts(self) -> Path:
+        """One JSON line a rollout: a prompt, an answer of the policy as it was then, and its reward."""
+        return self.path / "rollouts.jsonl"
+
+    @property
+    def pairs(self) -> Path:
+        """Pairs of answers, of which one is rewarded more, to learn from: the format `preference`."""
+        return self.path / "pairs.jsonl"
+
+    @property
+    def test_pairs(self) -> Path:
+        """The same of the test prompts."""
+        return self.path / "pairs-test.jsonl"
+
+    def add_rollout(self, shown: Mapping[str, object]) -> None:
+        """Keep what is shown of a rollout."""
+        with self.rollouts.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(shown) + "\n")
 
     @property
     def predictions(self) -> Path:
@@ -239,8 +261,8 @@ class GroupDirectory(_Directory):
     @property
     def members(self) -> list[RunDirectory]:
         """Its runs, whether they are there yet or not."""
-        name = {"seeds": "seed", "curve": "part", "arms": "arm"}[self.kind]
-        return [RunDirectory(self.path / f"{name}-{value}") for value in self.values]
+        name = {"seeds": "seed-", "curve": "part-", "arms": "arm-", "stages": ""}[self.kind]
+        return [RunDirectory(self.path / f"{name}{value}") for value in self.values]
 
     @property
     def by_value(self) -> dict[Any, RunDirectory]:

@@ -13,8 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, runtime_checkable
 
-import numpy as np
-
 from tunesmith.core.encoded import Encoded, EncodedContext, EncodedWords, Row, Segment, Targets, WordWindow
 from tunesmith.core.examples import (
     Call,
@@ -22,6 +20,7 @@ from tunesmith.core.examples import (
     Choice,
     Completion,
     Example,
+    Graded,
     Labelled,
     Marked,
     Message,
@@ -39,6 +38,7 @@ from tunesmith.core.examples import (
     Unpaired,
 )
 from tunesmith.core.metrics import Metric, Output, QuestionMetric
+from tunesmith.core.objectives import AnswerObjective, HeadObjective, Objective, OnlineObjective
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -58,6 +58,7 @@ __all__ = [
     "Encoder",
     "Example",
     "Forward",
+    "Graded",
     "HeadObjective",
     "HeadSpec",
     "Labelled",
@@ -69,6 +70,7 @@ __all__ = [
     "ModelFacts",
     "MultiLabelled",
     "Objective",
+    "OnlineObjective",
     "Origin",
     "Output",
     "ParamGroup",
@@ -145,9 +147,9 @@ class HeadSpec:
     dropout: float = 0.0
     lr_scale: float = 1.0
     """Learning rate of the head, as a multiple of the recipe's."""
-    shift: float = 0.0
-    scale: float = 1.0
-    """Outputs are `shift + scale * (what the layers say)`: the unit of the data, where the head names numbers."""
+    shift: float | tuple[float, ...] = 0.0
+    scale: float | tuple[float, ...] = 1.0
+    """Outputs are `shift + scale * (what the layers say)`: the unit of the data, where the head names numbers. One number, or one an output."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,11 +184,15 @@ class Encoder(Protocol):
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Class names in the order of a classifier's outputs; empty where the data has none."""
+        """Names of a head's outputs, in their order: classes, or the attributes of graded answers; empty where the data has none."""
 
     @property
     def numbers(self) -> tuple[float, float]:
         """Mean and standard deviation of the training rows' numbers."""
+
+    @property
+    def grades(self) -> tuple[tuple[float, float], ...]:
+        """Of graded answers, of each of `labels` the mean and standard deviation of the training rows' grades; empty where none are known."""
 
     @property
     def facts(self) -> ModelFacts:
@@ -252,6 +258,9 @@ class Forward(Protocol):
     def read(self, name: str, vectors: Tensor) -> Tensor:
         """Outputs of the head `name` for vectors (n, H), shape (n, outputs), float32."""
 
+    def once(self, batch: Batch) -> AbstractContextManager[None]:
+        """Inside the block the trunk runs for `batch` once, whatever is read of its hidden states."""
+
     def as_reference(self) -> AbstractContextManager[None]:
         """Inside the block the model is what it was before training, and makes no gradients. Needs an objective with `needs_reference: live`."""
 
@@ -287,73 +296,3 @@ class Method(Protocol):
 
     def load(self, trunk: nn.Module, folder: Path) -> None:
         """Give `trunk`, to which `apply` was done, the tensors that `save` wrote."""
-
-
-@runtime_checkable
-class Objective(Protocol):
-    """WHAT loss. A file in `objective/`.
-
-    It may have beside:
-    `teaches_trunk` (ClassVar, bool): its method has to train something of the trunk;
-    `learns_documents` (ClassVar, bool): it encodes `Text` too, never judged;
-    `needs_reference` (ClassVar, "stored" or "live"): what the model said of a row's answers before training is stored with every row, as the value
-    `reference`, nats, one an answer; live: `Forward.as_reference` can be asked too.
-    """
-
-    accepts: ClassVar[tuple[type, ...]]
-    """The kinds of example that it learns from."""
-    uses_lm_head: ClassVar[bool]
-    """Whether it reads the model's own vocabulary head."""
-    fills: ClassVar[frozenset[str]]
-    """What its predictions hold, and so which metrics fit: fields of Output (`nll` and `masked`, of masked tokens, stand for `nll_nats`)."""
-    headline: ClassVar[str]
-    """The metric that a report leads with."""
-
-    def heads(self, encoder: Encoder) -> Mapping[str, HeadSpec]:
-        """The heads it needs, by name; each trains as a group of its own."""
-
-    def encode(self, example: Example, encoder: Encoder) -> list[Row]:
-        """Deterministic, cached. Several rows where a text is longer than the model; none where nothing can be learned from it."""
-
-    def draw(self, row: Row, rng: np.random.Generator) -> Row:
-        """The row as this epoch sees it (masking, sampling)."""
-
-    def prepare(self, forward: Forward, batches: Sequence[Batch]) -> None:
-        """See a whole step, without gradients, before its first backward pass."""
-
-    def loss(self, forward: Forward, batch: Batch) -> Loss:
-        """Sums over the batch, with gradients."""
-
-
-@runtime_checkable
-class AnswerObjective(Objective, Protocol):
-    """An objective of a language model that says how much it likes each of the answers that were judged."""
-
-    def scores(self, forward: Forward, batch: Batch) -> Tensor:
-        """The higher, the better it likes the answer, (A,)."""
-
-
-@runtime_checkable
-class HeadObjective(Objective, Protocol):
-    """An objective whose answers are read off a head of its own, not off the model's vocabulary head."""
-
-    head: ClassVar[str]
-    """The head that is read."""
-    reads: ClassVar[Literal["answer", "target"]]
-    """Whether it is read for a row's answers, or at the position of every target."""
-
-    def outputs(
-        self, examples: Sequence[Example], rows: Sequence[Row], owners: Sequence[int], heard: Sequence[Tensor], encoder: Encoder
-    ) -> list[Output]:
-        """One output an example.
-
-        Args:
-            owners: the example of each row.
-            heard: for each row what the head said, float64 on the CPU, shape (its answers, outputs), one answer unless the objective says so, or (its targets, outputs).
-        """
-
-    def reference(self, example: Example) -> str:
-        """The right answer as text."""
-
-    def constant(self, train: Sequence[Example], asked: Sequence[Example]) -> list[Output]:
-        """What the best constant answer says, learned from `train` without reading a text: the least a model has to beat. Empty: none."""

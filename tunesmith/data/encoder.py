@@ -69,6 +69,8 @@ class TextEncoder:
     """Tokens of the window before that a window begins with: read there, and not learned again."""
     numbers: tuple[float, float] = (0.0, 1.0)
     """Mean and standard deviation of the training rows' numbers: where a head that names numbers begins."""
+    grades: tuple[tuple[float, float], ...] = ()
+    """The same of the grades of each of `labels`, where these are the attributes of graded answers."""
     _renderer: Renderer = field(init=False, repr=False, compare=False)
     _anchor: str = field(init=False, repr=False, compare=False)
     _bos: tuple[int, ...] = field(init=False, repr=False, compare=False)
@@ -258,7 +260,7 @@ class TextEncoder:
         model = (facts.is_causal, facts.is_encoder_decoder, facts.has_token_types, facts.decoder_start_token_id, facts.vocab_size)
         wording = self._renderer.talks.wording
         tasks = {name: (asked.templates, asked.labels) for name, asked in self.tasks.items()}
-        words = (tokenizer.chat_template, self.labels, wording.templates, self.system, self.labelled_as, self.loss_on, tasks)
+        words = (tokenizer.chat_template, self.labels, wording.templates, self.system, self.labelled_as, self.loss_on, tasks, self.grades)
         return hash_of(written(tokenizer), special, words, self.max_length, self.window_tokens, self.overlap_tokens, model)
 
     def _ready(self, example: Tokens) -> Sequence[int]:
@@ -385,8 +387,7 @@ class TextEncoder:
             return numbers
         anchor, encodings = self._anchor, backend_of(self.tokenizer).encode_batch_fast(wanted, add_special_tokens=False)
         for string, encoding in zip(wanted, encodings, strict=True):
-            tokens = encoding.ids[1:] if anchor and string.startswith(anchor) else encoding.ids
-            numbers[string] = tokens
+            numbers[string] = tokens = encoding.ids[1:] if anchor and string.startswith(anchor) else encoding.ids
             self._recent.keep(string, tokens)
         return numbers
 

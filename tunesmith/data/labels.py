@@ -6,13 +6,23 @@ from dataclasses import asdict, replace
 from typing import Any, TypeVar
 
 from tunesmith.core.errors import DataError
-from tunesmith.core.types import Example, Labelled, MultiLabelled, Tagged
+from tunesmith.core.types import Example, Graded, Labelled, MultiLabelled, Tagged
 from tunesmith.data.quarantine import InvalidRow, Quarantine
 from tunesmith.data.table import shown
 
-__all__ = ["MOST_NUMERIC_LABELS", "NAMING", "labels_of", "name_all_labels", "name_labels", "name_tags", "raw_label", "renaming"]
+__all__ = [
+    "MOST_NUMERIC_LABELS",
+    "NAMING",
+    "labels_of",
+    "name_all_labels",
+    "name_grades",
+    "name_labels",
+    "name_tags",
+    "raw_label",
+    "renaming",
+]
 
-E = TypeVar("E", Labelled, MultiLabelled, Tagged)
+E = TypeVar("E", Labelled, MultiLabelled, Tagged, Graded)
 
 MOST_NUMERIC_LABELS = 50
 """A column of more distinct numbers is a quantity, not a class."""
@@ -77,20 +87,37 @@ def name_tags(
     return _named(examples, lambda e: _renamed(e, naming), quarantine), naming.names
 
 
+def name_grades(
+    examples: Sequence[Graded],
+    column: str,
+    given: Mapping[str, str] | None,
+    class_names: Sequence[str] = (),
+    quarantine: Quarantine | None = None,
+) -> tuple[list[Graded], tuple[str, ...]]:
+    """As `name_labels`, of graded answers: the names are the attributes'. Of `given` ones all are there in every row, and no others."""
+    if given is None:
+        return list(examples), tuple(name for name, _ in examples[0].grades)
+    naming = _Naming(column, given, class_names)
+    return _named(examples, lambda e: _renamed(e, naming), quarantine), naming.names
+
+
 NAMING: dict[type, tuple[Callable[..., Any], str]] = {
     Labelled: (name_labels, "label"),
     MultiLabelled: (name_all_labels, "labels"),
     Tagged: (name_tags, "tags"),
+    Graded: (name_grades, "response"),
 }
 """Kind of example -> what names its labels, and the role of their column."""
 
 
 def labels_of(example: Example) -> tuple[str, ...]:
-    """The classes, or tags, that an example names."""
+    """The classes, or tags, that an example names, or the attributes that it has grades of."""
     if isinstance(example, Labelled):
         return () if example.label is None else (example.label,)
     if isinstance(example, MultiLabelled):
         return example.labels or ()
+    if isinstance(example, Graded):
+        return tuple(name for name, grade in example.grades if grade is not None)
     return (example.tags or ()) if isinstance(example, Tagged) else ()
 
 
@@ -124,6 +151,8 @@ def _renamed(example: Any, naming: "_Naming") -> Any:
         return replace(example, label=naming(example.label or "", example))
     if isinstance(example, MultiLabelled):
         return replace(example, labels=tuple(dict.fromkeys(naming(label, example) for label in example.labels or ())))
+    if isinstance(example, Graded):
+        return replace(example, grades=naming.graded(example))
     return replace(example, tags=tuple(naming(tag, example) for tag in example.tags or ()))
 
 
@@ -149,6 +178,11 @@ class _Naming:
         self._known = {raw_label(value): name for value, name in given.items()} if given is not None else {}
         self.names = tuple(dict.fromkeys(self._known.values())) if given is not None else tuple(class_names)
         self._found: dict[str, str] = {}
+
+    def graded(self, example: Graded) -> tuple[tuple[str, float | None], ...]:
+        """The grade of each name."""
+        found = {self._known.get(name, name): grade for name, grade in example.grades}
+        return tuple((name, found.get(name)) for name in self.names)
 
     def __call__(self, raw: str, example: Labelled | MultiLabelled | Tagged) -> str:
         if raw not in self._found:
@@ -186,7 +220,7 @@ def _name(
     )
 
 
-def _refuse(error: DataError, example: Labelled | MultiLabelled | Tagged, quarantine: Quarantine | None) -> None:
+def _refuse(error: DataError, example: Labelled | MultiLabelled | Tagged | Graded, quarantine: Quarantine | None) -> None:
     if quarantine is None:
         raise error
     raw = {name: value for name, value in asdict(example).items() if name not in ("origin", "before", "above") and value is not None}

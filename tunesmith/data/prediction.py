@@ -7,6 +7,7 @@ from tunesmith.core.errors import DataError, UsageError, did_you_mean
 from tunesmith.core.types import (
     Completion,
     Example,
+    Graded,
     Labelled,
     MultiLabelled,
     Origin,
@@ -21,11 +22,14 @@ from tunesmith.data.formats._columns import (
     CHOICES,
     CONTEXTS,
     CONVERSATIONS,
+    GRADED_ANSWERS,
+    GRADED_PROMPTS,
     INSTRUCTIONS,
     MESSAGES,
     PAIRS,
     QUESTIONS,
     SECOND_TEXTS,
+    SYSTEMS,
     TEXTS,
     WORDS,
     text_in,
@@ -36,6 +40,7 @@ from tunesmith.data.formats._liked import asked_turns, message_list
 from tunesmith.data.formats._values import words_in
 from tunesmith.data.formats.alpaca import AlpacaFormat
 from tunesmith.data.formats.choices import ChoicesFormat
+from tunesmith.data.formats.graded import GradedFormat
 from tunesmith.data.formats.pairs import PairsFormat
 from tunesmith.data.formats.sharegpt import ShareGPTFormat
 
@@ -60,6 +65,7 @@ _ROLES: dict[str, dict[str, tuple[str, ...]]] = {
     "choices": {"question": QUESTIONS, "choices": (*CHOICES, "A")},
     "text": {"text": ("text",)},
     **{name: {"prompt": ("prompt", *QUESTIONS), "answer": ("answer", "response", "completion", "chosen")} for name in _JUDGED},
+    "graded": {"prompt": GRADED_PROMPTS, "response": GRADED_ANSWERS, "system": SYSTEMS},
     "messages": _MESSAGES,
     "sharegpt": {"conversations": CONVERSATIONS, **_MESSAGES},
     "alpaca": {"instruction": INSTRUCTIONS, **_MESSAGES},
@@ -95,11 +101,12 @@ def columns_to_predict(
             raise DataError(f"{where}: the columns {', '.join(usual)} could each be the {role}. {_cure(role)}")
         return usual[0] if usual else None
 
-    if format in ("squad", *_JUDGED):
-        missing = next((role for role in roles if find(role) is None), None)
+    if format in ("squad", "graded", *_JUDGED):
+        found = {role: column for role in roles if (column := find(role))}
+        missing = next((role for role in roles if role not in found and role != "system"), None)
         if missing:
             raise DataError(_missing(missing, columns, roles, recipe, where))
-        return {role: str(find(role)) for role in roles}
+        return found
     # A text may have a second one, a question has choices; a conversation or a prompt, either will do.
     first = "text" if format in _OF_TEXTS else {"choices": "question", "pairs": "source"}.get(format)
     wanted = [first] if first else sorted(roles, key=lambda role: role not in given)
@@ -156,13 +163,8 @@ def example_to_predict(record: Mapping[str, Any], origin: Origin, *, format: str
         return _OF_TEXTS[format](text_in(record, columns["text"], origin), origin, pair)
     if format == "tagged":
         return Tagged(words_in(record, columns["words"], origin), None, origin)
-    if format in _JUDGED:
-        turns = (
-            message_list(record, columns["prompt"], origin, "user")
-            if format == "judged"
-            else asked_turns(record, columns["prompt"], origin)
-        )
-        return Ranked(turns, (text_in(record, columns["answer"], origin),), (1,), origin)
+    if format in ("graded", *_JUDGED):
+        return _judged(record, origin, format, columns)
     if format == "squad":
         question, context = (text_in(record, columns[role], origin) for role in ("question", "context"))
         return SpanQuestion(question, context, None, origin)
@@ -173,3 +175,14 @@ def example_to_predict(record: Mapping[str, Any], origin: Origin, *, format: str
     if format == "text":
         return Text(text_in(record, columns["text"], origin), origin)
     return Prompt(message_list(record, columns["prompt"], origin, "user"), origin)
+
+
+def _judged(record: Mapping[str, Any], origin: Origin, format: str, columns: Mapping[str, str]) -> Graded | Ranked:
+    """A prompt with the one answer that is to be judged."""
+    if format == "graded":
+        return Graded(*GradedFormat().turns(record, origin, columns), (), origin)
+    if format == "judged":
+        turns = message_list(record, columns["prompt"], origin, "user")
+    else:
+        turns = asked_turns(record, columns["prompt"], origin)
+    return Ranked(turns, (text_in(record, columns["answer"], origin),), (1,), origin)

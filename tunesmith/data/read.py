@@ -158,11 +158,16 @@ def find_format(table: Table, wanted: str | None, given: dict[str, str]) -> tupl
     known = {role for name in names for role in registry.create("format", name).roles}
     strange = [role for role in given if role not in known]
     if strange and not wanted:
-        raise DataError(f"{table.facts.name}: data.columns.{strange[0]}: no format has such a role.{did_you_mean(strange[0], known)}")
+        taking = [name for name in names if getattr(registry.create("format", name), "any_role", False)]
+        otherwise = f" An attribute of another name needs data.format={' or '.join(taking)}." if taking else ""
+        raise DataError(
+            f"{table.facts.name}: data.columns.{strange[0]}: no format has such a role.{did_you_mean(strange[0], known)}{otherwise}"
+        )
     fitting = []
     for name in names:
         form = registry.create("format", name)
-        unknown = [role for role in given if role not in form.roles]
+        takes_any = bool(wanted) and getattr(form, "any_role", False)
+        unknown = [] if takes_any else [role for role in given if role not in form.roles]
         if unknown and wanted:
             raise DataError(
                 f"{table.facts.name}: data.columns.{unknown[0]}: the format {name} has no such role.{did_you_mean(unknown[0], form.roles)}"

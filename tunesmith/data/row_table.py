@@ -130,7 +130,12 @@ class _Chunk:
         return Row(
             segments,
             Origin(file, number, task, group),
-            Targets(*(columns[f"target.{name}"].get(index) for name in _TARGET)),
+            Targets(
+                columns["target.positions"].get(index),
+                columns["target.labels"].get(index),
+                columns["target.weights"].get(index),
+                columns["target.answers"].get(index),
+            ),
             columns["answers"].get(index),
             {name: columns[f"value.{name}"].get(index) for name in self.values if columns[f"has.{name}"].get(index)[0]},
             source,

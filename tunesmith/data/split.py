@@ -18,6 +18,7 @@ from tunesmith.core.types import (
     Choice,
     Completion,
     Example,
+    Graded,
     Labelled,
     Marked,
     MultiLabelled,
@@ -93,7 +94,7 @@ def content_parts(example: Example) -> tuple[str, ...]:
         return example.words
     if isinstance(example, SpanQuestion):
         return (example.question, example.context)
-    if isinstance(example, Preference | Unpaired | Ranked | Stepwise):
+    if isinstance(example, Preference | Unpaired | Ranked | Graded | Stepwise):
         return tuple(message.content for message in example.prompt)
     if isinstance(example, Marked):
         return (example.question,)
@@ -299,7 +300,7 @@ def _answer(example: Example) -> str:
         return "\x1f".join(
             f"{message.thought}{message.content}{message.calls or ''}" for message in example.messages if message.role == "assistant"
         )
-    if isinstance(example, Preference | Ranked):
+    if isinstance(example, Preference | Ranked | Graded):
         return "\x1f".join(message.content for way in example.ways for message in way)
     if isinstance(example, Stepwise):
         return "\x1f".join(example.steps)

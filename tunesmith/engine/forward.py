@@ -78,6 +78,7 @@ class PackedForward(nn.Module):
         self.kept: StandsBelow | None = None
         self.compiled: UsedInTraining | None = None
         self.reference: Reference | None = None
+        self._once: tuple[Batch, Tensor | None] | None = None
         self.recomputed: Sequence[nn.Module] = ()
         """Layers that keep what they read only, and run again in the backward pass."""
         self.caches_exactly: bool | None = None
@@ -226,9 +227,24 @@ class PackedForward(nn.Module):
             self.trunk.eval()
         return self
 
+    @contextlib.contextmanager
+    def once(self, batch: Batch) -> Iterator[None]:
+        """Inside the block the trunk runs for `batch` once, whatever is read of its hidden states; a model that makes its logits itself runs for them beside."""
+        self._once = batch, None
+        try:
+            yield
+        finally:
+            self._once = None
+
     def hidden(self, batch: Batch) -> Tensor:
         """Last hidden states of the stream, (T, H), in the order of its tokens."""
-        return self._run(self._body(), batch).last_hidden_state_TH
+        if self._once is None or self._once[0] is not batch:
+            return self._run(self._body(), batch).last_hidden_state_TH
+        if self._once[1] is None:
+            self._once = batch, self._run(self._body(), batch).last_hidden_state_TH
+        states_TH = self._once[1]
+        assert states_TH is not None
+        return states_TH
 
     def _body(self) -> nn.Module:
         """The model below its vocabulary head."""

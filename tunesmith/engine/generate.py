@@ -47,6 +47,7 @@ def generate(
     batch_tokens: int = 8192,
     sampling: Sampling | None = None,
     ends: Ends | None = None,
+    keeps_stop: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> list[list[int]]:
     """The continuation of each prompt, token by token, without its stop token.
@@ -57,6 +58,7 @@ def generate(
         batch_tokens: tokens of prompts and answers that are kept at a time.
         sampling: how tokens are drawn; None: always the most likely one.
         ends: is asked after each token whether the answer ends with it, as with a stop token, but that it stays.
+        keeps_stop: whether the token that ends an answer stays.
         progress: called with the number of prompts done.
     """
     facts = forward.facts
@@ -72,7 +74,7 @@ def generate(
             num_done += written.is_last
             if written.is_last and progress is not None:
                 progress(num_done)
-    return [answer[:-1] if answer[-1] in stop_tokens else answer for answer in answers]
+    return answers if keeps_stop else [answer[:-1] if answer[-1] in stop_tokens else answer for answer in answers]
 
 
 def stream(

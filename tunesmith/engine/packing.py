@@ -11,7 +11,7 @@ import numpy as np
 from tunesmith.core.batch import Batch, collate
 from tunesmith.core.types import ModelFacts, Objective, Row
 
-__all__ = ["Part", "StepPlan", "evaluation_batches", "pack", "rows_seen", "training_steps"]
+__all__ = ["Part", "StepPlan", "evaluation_batches", "pack", "rows_seen", "step_rows", "training_steps"]
 
 Array = np.ndarray[Any, np.dtype[np.int64]]
 
@@ -40,6 +40,8 @@ class StepPlan:
     """Of a mixture, whose rows do not all come once an epoch."""
     virtual_tokens: int = 0
     """Learned tokens that stand before every row, and take memory as others do."""
+    passes: int = 1
+    """How many steps learn from the same rows before the next ones come."""
 
     @classmethod
     def of(
@@ -54,9 +56,10 @@ class StepPlan:
         is_padded: bool = False,
         parts: Sequence[Part] = (),
         virtual_tokens: int = 0,
+        passes: int = 1,
     ) -> "StepPlan":
         """The plan of a recipe; `max_steps`, where given, is the number of steps and `epochs` is not looked at."""
-        plan = cls(num_rows, examples_per_step, micro_batch_tokens, 0, seed, is_padded, tuple(parts), virtual_tokens)
+        plan = cls(num_rows, examples_per_step, micro_batch_tokens, 0, seed, is_padded, tuple(parts), virtual_tokens, passes)
         steps = max_steps if max_steps is not None else max(1, math.ceil(epochs * plan.steps_per_epoch))
         return replace(plan, num_steps=steps)
 
@@ -68,7 +71,7 @@ class StepPlan:
     @property
     def steps_per_epoch(self) -> int:
         """Steps that see an epoch's rows; the last one may be smaller."""
-        return math.ceil(self.rows_per_epoch / self.examples_per_step)
+        return math.ceil(self.rows_per_epoch / self.examples_per_step) * self.passes
 
 
 def pack(lengths: Sequence[int], budget: int, *, is_padded: bool = False) -> list[list[int]]:
@@ -117,6 +120,13 @@ def training_steps(
         ]
         groups = pack([row.num_tokens + plan.virtual_tokens for row in drawn], plan.micro_batch_tokens, is_padded=plan.is_padded)
         yield [collate([drawn[i] for i in group], facts) for group in groups]
+
+
+def step_rows(plan: StepPlan, number: int) -> list[int]:
+    """The rows that come in the step of this number, where each is learned from once: in the order of `training_steps`."""
+    epoch, place = divmod(number, math.ceil(plan.rows_per_epoch / plan.examples_per_step))
+    order, _ = _epoch(plan, epoch)
+    return [int(row) for row in order[place * plan.examples_per_step : (place + 1) * plan.examples_per_step]]
 
 
 def _epoch(plan: StepPlan, epoch: int) -> tuple[Array, Array]:

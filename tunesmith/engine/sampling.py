@@ -54,6 +54,8 @@ def nucleus(logits_RV: Tensor, temperature: float, top_p: float) -> Tensor:
 
     Source: Holtzman et al. (2020), "The Curious Case of Neural Text Degeneration", https://arxiv.org/abs/1904.09751, section 3.1.
     """
+    if top_p >= 1:  # all of them: to sort a vocabulary takes a hundred times as long as the rest
+        return (logits_RV.float() / temperature).softmax(1)
     ordered_RV, tokens_RV = (logits_RV.float() / temperature).softmax(1).sort(dim=1, descending=True, stable=True)
     before_RV = ordered_RV.cumsum(1) - ordered_RV
     kept_RV = ordered_RV.masked_fill(before_RV >= top_p, 0.0)

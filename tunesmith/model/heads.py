@@ -37,10 +37,10 @@ class Head(nn.Module):
         num_layers: int = 1,
         activation: Literal["tanh", "gelu"] = "tanh",
         dropout: float = 0.0,
-        shift: float = 0.0,
-        scale: float = 1.0,
+        shift: float | Sequence[float] = 0.0,
+        scale: float | Sequence[float] = 1.0,
     ) -> None:
-        """Outputs are `shift + scale * (what the layers say)`. Raises: ValueError, where a number is out of its range."""
+        """Outputs are `shift + scale * (what the layers say)`, each of them one number, or one an output. Raises: ValueError, where a number is out of its range."""
         super().__init__()
         if num_outputs < 1 or num_layers < 1 or not 0 <= dropout < 1 or pooling not in ("first", "mean", "last"):
             raise ValueError(
@@ -48,7 +48,7 @@ class Head(nn.Module):
             )
         self.name, self.hidden_size, self.num_outputs = name, hidden_size, num_outputs
         self.pooling, self.num_layers, self.activation, self.dropout = pooling, num_layers, activation, dropout
-        self.shift, self.scale = shift, scale
+        self.shift, self.scale = (float(unit) if isinstance(unit, int | float) else tuple(map(float, unit)) for unit in (shift, scale))
         self.layers = nn.ModuleList(nn.Linear(hidden_size, hidden_size) for _ in range(num_layers - 1))
         self.layers.append(nn.Linear(hidden_size, num_outputs))
         self._act = nn.Tanh() if activation == "tanh" else nn.GELU()
@@ -95,7 +95,10 @@ class Head(nn.Module):
         for layer in self.layers[:-1]:
             x = self._act(layer(self._drop(x)))
         outputs: Tensor = self.layers[-1](self._drop(x))
-        return outputs if (self.shift, self.scale) == (0.0, 1.0) else outputs * self.scale + self.shift
+        if (self.shift, self.scale) == (0.0, 1.0):
+            return outputs
+        shift, scale = (outputs.new_tensor(unit) if isinstance(unit, tuple) else unit for unit in (self.shift, self.scale))
+        return outputs * scale + shift
 
     def take_over(self, other: "Head") -> None:
         """Answer as `other` does, which has the same layers, whatever its shift and scale."""
@@ -103,8 +106,12 @@ class Head(nn.Module):
         last = self.layers[-1]
         assert isinstance(last, nn.Linear)
         with torch.no_grad():
-            last.weight.mul_(other.scale / self.scale)
-            last.bias.mul_(other.scale / self.scale).add_((other.shift - self.shift) / self.scale)
+            (shift, scale), (own_shift, own_scale) = (
+                (torch.tensor(unit, dtype=torch.float64, device=last.bias.device) for unit in (head.shift, head.scale))
+                for head in (other, self)
+            )
+            last.weight.mul_((scale / own_scale).reshape(-1, 1))
+            last.bias.mul_(scale / own_scale).add_((shift - own_shift) / own_scale)
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -10,11 +10,12 @@ from itertools import takewhile
 from torch import Tensor
 
 from tunesmith.core.batch import Batch
+from tunesmith.core.encoded import continued
 from tunesmith.core.errors import DataError
 from tunesmith.core.examples import Judged, conversations
-from tunesmith.core.types import Encoded, Encoder, Origin, Preference, Prompt, Row, Segment, Targets
+from tunesmith.core.types import Encoded, Encoder, Origin, Preference, Prompt, Rated, Row, Segment
 
-__all__ = ["answered_row", "encoded_answers", "in_order", "log_ratios", "of_preference"]
+__all__ = ["answered_row", "encoded_answers", "in_order", "log_ratios", "of_preference", "pairs_of_texts"]
 
 
 def of_preference(example: Preference, encoder: Encoder, *, weights: Sequence[float] | None = None) -> list[Row]:
@@ -41,6 +42,13 @@ def encoded_answers(example: Judged, encoder: Encoder) -> tuple[tuple[int, ...],
     return begun[:shared], [replace(one, scored=_behind(one.scored, shared)) for one in wholes]
 
 
+def pairs_of_texts(example: Judged, encoder: Encoder) -> tuple[Segment, ...]:
+    """For an encoder: the conversation as one text, its turns parted by empty lines, and each answer as a second one."""
+    asked, *ways = ("\n\n".join(turn.content for turn in turns) for turns in (example.prompt, *example.ways))
+    found = [encoder.encode(Rated(asked, None, example.origin, way)) for way in ways]
+    return tuple(Segment(one.tokens, one.token_types) for one in found)
+
+
 def _behind(scored: Sequence[bool], shared: int) -> tuple[bool, ...]:
     return (*((False,) * min(shared, len(scored))), *scored[shared:])
 
@@ -61,24 +69,8 @@ def answered_row(
     """
     if not shared or not all(any(one.scored) for one in wholes) or len({one.tokens for one in wholes}) < len(wholes):
         return None
-    segments, ends = [Segment(shared)], list[int]()
-    positions, labels, target_weights, owners = list[int](), list[int](), list[float](), list[int]()
-    start = len(shared)
-    for number, one in enumerate(wholes):
-        rest = one.tokens[len(shared) : -1]
-        for place in (place for place, is_scored in enumerate(one.scored) if is_scored):
-            before = place - 1
-            positions.append(before if before < len(shared) else start + before - len(shared))
-            labels.append(one.tokens[place])
-            target_weights.append(1.0 if weights is None else weights[number])
-            owners.append(number)
-        if rest:
-            segments.append(Segment(rest, parent=0))
-            start += len(rest)
-        ends.append(len(segments) - 1 if rest else 0)
-    targets = Targets(tuple(positions), tuple(labels), tuple(target_weights), tuple(owners))
     source = Segment(wholes[0].source) if wholes[0].source else None
-    return Row(tuple(segments), origin, targets, tuple(ends), values or {}, source)
+    return continued(shared, [(one.tokens, one.scored) for one in wholes], origin, weights=weights, values=values, source=source)
 
 
 def log_ratios(logprobs_N: Tensor, batch: Batch) -> Tensor:

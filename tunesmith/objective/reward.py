@@ -24,11 +24,10 @@ from tunesmith.core.types import (
     Output,
     Preference,
     Ranked,
-    Rated,
     Row,
     Segment,
 )
-from tunesmith.objective._answers import encoded_answers, in_order
+from tunesmith.objective._answers import encoded_answers, in_order, pairs_of_texts
 from tunesmith.objective._head import HeadLoss
 
 __all__ = ["Reward"]
@@ -66,7 +65,7 @@ class Reward(HeadLoss):
         margin = (example.margin or 0.0) if isinstance(example, Preference) else 0.0
         values = {"rank": tuple(map(float, example.ranks)), "margin": (margin,) * len(example.ranks)}
         if not encoder.facts.is_causal:
-            return [Row(_pairs_of_texts(example, encoder), example.origin, answers=tuple(range(len(example.ranks))), values=values)]
+            return [Row(pairs_of_texts(example, encoder), example.origin, answers=tuple(range(len(example.ranks))), values=values)]
         shared, wholes = encoded_answers(example, encoder)
         if not shared or not all(any(one.scored) for one in wholes):  # nothing is left of an answer
             return []
@@ -121,13 +120,6 @@ def order_loss(rewards_A: Tensor, ranks_A: Tensor, rows_A: Tensor, margins_A: Te
     behind_AA = (alike_AA & (ranks_A[:, None] < ranks_A)).to(rewards_A.dtype)
     raised_AA = rewards_A[None] + behind_AA * margins_A[:, None].to(rewards_A.dtype)
     return (raised_AA.masked_fill(~left_AA, -torch.inf).logsumexp(1) - rewards_A).sum()
-
-
-def _pairs_of_texts(example: Preference | Ranked, encoder: Encoder) -> tuple[Segment, ...]:
-    """The conversation as one text, its turns parted by empty lines, and each answer as a second one."""
-    asked, *ways = ("\n\n".join(turn.content for turn in turns) for turns in (example.prompt, *example.ways))
-    found = [encoder.encode(Rated(asked, None, example.origin, way)) for way in ways]
-    return tuple(Segment(one.tokens, one.token_types) for one in found)
 
 
 def _lengths(example: Example) -> list[int]:

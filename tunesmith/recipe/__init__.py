@@ -1,6 +1,7 @@
 """The YAML file that a person writes, checked and resolved, and back."""
 
-from tunesmith.recipe.loading import dump, from_mapping, load, parse, shipped_recipes
+from tunesmith.recipe.chain import Chain, is_chain, load_chain
+from tunesmith.recipe.loading import dump, from_mapping, load, parse, read_mapping, shipped_chains, shipped_recipes
 from tunesmith.recipe.measured import RetentionSpec
 from tunesmith.recipe.models import (
     Chunk,
@@ -20,6 +21,7 @@ from tunesmith.recipe.plugins import PluginSpec
 from tunesmith.recipe.sources import Source, source_name
 
 __all__ = [
+    "Chain",
     "Chunk",
     "DataSpec",
     "DomainSpec",
@@ -37,8 +39,12 @@ __all__ = [
     "TrainSpec",
     "dump",
     "from_mapping",
+    "is_chain",
     "load",
+    "load_chain",
     "parse",
+    "read_mapping",
+    "shipped_chains",
     "shipped_recipes",
     "source_name",
 ]

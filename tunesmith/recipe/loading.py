@@ -17,12 +17,17 @@ from tunesmith.recipe.overrides import apply, split
 from tunesmith.recipe.places import keys_everywhere, section_at
 from tunesmith.recipe.text import MOST_CHARACTERS, parse_yaml, write_yaml
 
-__all__ = ["dump", "from_mapping", "load", "parse", "shipped_recipes"]
+__all__ = ["dump", "from_mapping", "load", "parse", "read_mapping", "shipped_chains", "shipped_recipes"]
 
 
 def shipped_recipes() -> list[str]:
     """Names of the recipes that come with tunesmith."""
     return sorted(file.name.removesuffix(".yaml") for file in _shipped().iterdir() if file.name.endswith(".yaml"))
+
+
+def shipped_chains() -> list[str]:
+    """Names of the recipes of several stages that come with tunesmith."""
+    return sorted(file.name.removesuffix(".yaml") for file in (_shipped() / "chains").iterdir() if file.name.endswith(".yaml"))
 
 
 _OF_DATA = frozenset((".csv", ".tsv", ".jsonl", ".parquet", ".xlsx", ".txt", ".gz", ".zip"))
@@ -38,15 +43,35 @@ def load(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
         overrides: `a.b=value`, each value read as YAML; `method.name=head` drops the options that the file gives to its own method.
     Raises: RecipeError, in one line, for anything wrong with the file, the overrides, or what they say.
     """
-    text, name = str(name_or_path), Path(name_or_path).stem
-    if text in shipped_recipes():
-        return parse((_shipped() / f"{text}.yaml").read_text(encoding="utf-8"), name=name, where=text, overrides=overrides)
+    return parse(_text_of(name_or_path), name=Path(name_or_path).stem, where=str(name_or_path), overrides=overrides)
+
+
+def read_mapping(name_or_path: str | Path) -> Mapping[str, Any]:
+    """What a shipped recipe, or a recipe file, says, unchecked. Raises: RecipeError, where it cannot be read or is no mapping."""
+    where = str(name_or_path)
+    found = parse_yaml(_text_of(name_or_path), where)
+    if not isinstance(found, Mapping):
+        raise _no_mapping(where, found)
+    return found
+
+
+def _no_mapping(where: str, found: Any) -> RecipeError:
+    kind = "nothing" if found is None else type(found).__name__
+    return RecipeError(f"{where}: expected a mapping with the keys {', '.join(Recipe.model_fields)}; found {kind}.")
+
+
+def _text_of(name_or_path: str | Path) -> str:
+    """The text of a shipped recipe, or of a file. Raises: RecipeError."""
+    text = str(name_or_path)
+    for names, folder in ((shipped_recipes(), _shipped()), (shipped_chains(), _shipped() / "chains")):
+        if text in names:
+            return (folder / f"{text}.yaml").read_text(encoding="utf-8")  # type: ignore[no-any-return]
     path = Path(name_or_path)
     try:
-        content = _content(path, text)
+        return _content(path, text)
     except FileNotFoundError:
         raise RecipeError(
-            f"{text}: no such recipe file, and no shipped recipe of that name.{did_you_mean(text, shipped_recipes())}"
+            f"{text}: no such recipe file, and no shipped recipe of that name.{did_you_mean(text, [*shipped_recipes(), *shipped_chains()])}"
         ) from None
     except UnicodeDecodeError as error:
         raise RecipeError(f"{text}: not UTF-8 (byte {error.start + 1}). Save the file as UTF-8.") from None
@@ -54,7 +79,6 @@ def load(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
         raise RecipeError(
             f"{text}: cannot be read ({error.strerror}). A recipe is a YAML file or one of: {', '.join(shipped_recipes())}."
         ) from None
-    return parse(content, name=name, where=text, overrides=overrides)
 
 
 def _content(path: Path, name: str) -> str:
@@ -89,8 +113,10 @@ def from_mapping(mapping: Mapping[str, Any], *, name: str, where: str = "", over
     """
     where = where or name
     if not isinstance(mapping, Mapping):
+        raise _no_mapping(where, mapping)
+    if "stages" in mapping:
         raise RecipeError(
-            f"{where}: expected a mapping with the keys {', '.join(Recipe.model_fields)}; found {'nothing' if mapping is None else type(mapping).__name__}."
+            f"{where}: stages: is a recipe of several stages, and this takes one recipe. Tune it whole: tunesmith tune {where}"
         )
     values = {"name": name, **copy.deepcopy(dict(mapping))}
     changes = [split(override) for override in overrides]

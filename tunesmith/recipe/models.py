@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from tunesmith.recipe.amounts import Chunk, Limit, Split
 from tunesmith.recipe.arms import Arms, Budget, MemoryBudget, Prefer, Search
 from tunesmith.recipe.base_model import ModelSpec
 from tunesmith.recipe.endpoints import unanswerable
@@ -33,36 +34,10 @@ __all__ = [
 
 NOTHING = "none"
 """In place of a method: nothing is trained."""
+UNTRAINED = ("best_of_n",)
+"""Objectives that choose among answers and train nothing."""
+RewardSpec = Annotated[PluginSpec, plugin("reward", is_short=True)]
 MetricSpec = Annotated[PluginSpec, plugin("metric", is_short=True)]
-
-
-class Limit(Section):
-    """The most rows to use of each split. A plain number is the training split's."""
-
-    shorthand: ClassVar[str | None] = "train"
-
-    train: Positive | None = None
-    """Training rows."""
-    validation: Positive | None = None
-    """Validation rows."""
-    test: Positive | None = None
-    """Test rows."""
-
-
-class Split(Section):
-    """What to hold out where the data has no split of its own: shares below 1, or numbers of rows."""
-
-    validation: float = Field(default=0.1, ge=0)
-    """Share or number of validation rows."""
-    test: float = Field(default=0.2, ge=0)
-    """Share or number of test rows."""
-
-    @field_validator("validation", "test")
-    @classmethod
-    def _share_or_rows(cls, value: float) -> float:
-        if value > 1 and value != int(value):
-            raise ValueError(f"expected a share below 1 or a whole number of rows, found {value:g}.")
-        return value
 
 
 class MixEntry(Section):
@@ -105,15 +80,6 @@ class MixBy(Section):
     @classmethod
     def _implied(cls, value: Any) -> Any:
         return {"rule": "temperature", **value} if isinstance(value, dict) and set(value) == {"temperature"} else value
-
-
-class Chunk(Section):
-    """How texts longer than the model are cut into windows, for raw text."""
-
-    length: Annotated[int, Field(ge=2)] | None = None
-    """The most tokens of a window; none: `model.max_length`."""
-    overlap: Positive = 1
-    """Tokens of the window before that a window begins with: read there, learned and measured once."""
 
 
 def _wrong(key: str, text: str) -> PydanticCustomError:
@@ -287,6 +253,8 @@ class EvaluateSpec(Section):
     """Test rows shown side by side in the report."""
     continuations: Annotated[int, Field(ge=0)] = 0
     """Held-out raw texts whose beginning the model goes on with, side by side; the report says how much of that stands in the training texts."""
+    rewards: list[RewardSpec] = Field(default_factory=list)
+    """Judges of own answers that the training never sees, where the objective learns from rewards."""
     judge: JudgeSpec | None = None
     """A model that compares the answers of base and tuned; null: none."""
 
@@ -335,6 +303,9 @@ class Recipe(Section):
     question alone."""
     objective: Annotated[PluginSpec, plugin("objective")] | None = None
     """What is learned; null: found from the data."""
+    rewards: list[RewardSpec] = Field(default_factory=list)
+    """What an own answer is rewarded for, where the objective learns from these (ppo, grpo, best_of_n): rewards with their options and weights, which are summed
+    (docs/preferences.md)."""
     train: TrainSpec = TrainSpec()
     """How to train."""
     evaluate: EvaluateSpec = EvaluateSpec()
@@ -369,7 +340,10 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _adapts(self) -> Self:
-        if not self.trains and self.context is None:
+        chooses = self.objective is not None and self.objective.name in UNTRAINED
+        if chooses and self.trains:
+            raise _wrong("objective", f"{self.objective.name} trains nothing. Set method=none, or use grpo or ppo.")  # type: ignore[union-attr]
+        if not self.trains and self.context is None and not chooses:
             raise _wrong(
                 "method", "none trains nothing, and no context says what the model is to be shown. Set context=few_shot, or a method."
             )

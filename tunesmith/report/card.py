@@ -21,6 +21,7 @@ _PIPELINES = {
     "token_classification": "token-classification",
     "span_qa": "question-answering",
     "reward_model": "text-classification",
+    "grading": "text-classification",
     "generation": "text-generation",
     "preference": "text-generation",
     "language_modelling": "text-generation",

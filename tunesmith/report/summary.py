@@ -68,10 +68,22 @@ def summarize(report: Mapping[str, Any]) -> Summary:
         said.append(kept.sentences[0])
     said += _copied_sentences(report.get("copied"))
     said += judgement_sentences(report.get("judge"))
+    said += _win_sentences(report.get("rewards"))
     if ((report.get("curves") or {}).get("overfitting") or {}).get("found"):
         said.append("Validation shows over-fitting: see the learning curves.")
     verdict: Verdict = "worse" if first.against_majority == "worse" else first.verdict
     return Summary(verdict, _headline(first, base), tuple(said), base)
+
+
+def _win_sentences(rewards: Mapping[str, Any] | None) -> list[str]:
+    """How often an answer of the tuned model is rewarded more than the base's."""
+    wins = (rewards or {}).get("win_rate")
+    if rewards is None or not wins:
+        return []
+    by = "the held-out judges" if rewards["by"] == "held_out_reward" else "its reward"
+    return [
+        f"By {by}, its answer is better than the base's to {100 * wins['value']:.0f} % ({100 * wins['low']:.0f}–{100 * wins['high']:.0f}) of {count(wins['rows'])} prompts, ties counted half."
+    ]
 
 
 def _headline(first: Comparison, base: str) -> str:
@@ -109,6 +121,8 @@ def _subject(report: Mapping[str, Any]) -> str:
     text = ways.get(method, f"{method} on {{}}").replace("{}", model)
     found = report.get("context")
     stands = shown(found["chosen"]) if found else ""
+    if method == "none" and (report.get("task") or {}).get("objective") == "best_of_n":
+        return f"The best of several answers by {model}"
     if method == "none":
         return f"{stands} each question to {model}" if stands else f"Asking {model} in another wording"
     if train.get("rows"):

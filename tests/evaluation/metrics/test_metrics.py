@@ -18,6 +18,7 @@ from tunesmith.core.types import (
     Chat,
     Completion,
     Example,
+    Graded,
     Labelled,
     Message,
     Metric,
@@ -161,6 +162,7 @@ TEXTS = ["the first answer", "another reply of several words", "a third one", "t
 LABELS = [("a",), ("a", "b"), ("c",), ("b",), ("a", "c")]
 TAGS = [("B-X", "I-X", "O"), ("O", "B-Y"), ("B-Y",), ("B-X", "O"), ("O", "B-X")]
 NUMBERS = [1.0, 2.5, 4.0, 3.5, -1.0]
+GRADES = [(1.0, 50.0), (2.0, None), (4.0, 10.0), (3.0, 80.0), (5.0, 20.0)]
 CLASSES = tuple(dict.fromkeys(TEXTS))
 ANSWERS = ["no", "yes", "yes", "no", "yes"]
 HERE = EXAMPLE.origin
@@ -170,6 +172,7 @@ EXAMPLES: dict[str, list[Example]] = {
     "span": [SpanQuestion("q", text, ((0, text),), HERE) for text in TEXTS],
     "scores": [Preference((), (Message("assistant", "a"),), (Message("assistant", "b"),), HERE)] * 5,
     "liked": [Unpaired((), (Message("assistant", "a"),), is_liked, HERE) for is_liked in (True, False, True, False, True)],
+    "grades": [Graded((), (Message("assistant", "a"),), (("x", x), ("y", y)), HERE) for x, y in GRADES],
     "instructions_followed": [Completion("q", "a", HERE)] * 5,
     "tool_calls_valid": [Chat((), HERE, ('{"name": "look", "parameters": {"type": "object"}}',))] * 5,
     "answers": [Labelled(question, label, HERE) for question, label in zip("aabbc", ANSWERS, strict=True)],
@@ -199,6 +202,7 @@ GOOD = {
     "masked": [Output(nll_nats=0.1 * (i + 1), num_tokens=4, num_bytes=16) for i in range(5)],
     "scores": [Output(scores=pair) for pair in [(1.0, 0.5), (0.2, -3.0), (4.0, 1.0), (0.0, -0.1), (2.0, 1.0)]],
     "liked": [Output(liked=score) for score in [1.0, -2.0, 0.5, -0.1, 3.0]],
+    "grades": [Output(grades={"x": x + 0.1, "y": y or 0.0}) for x, y in GRADES],
     "json_valid": [Output(text=text) for text in ["1", '"a"', "[]", "{}", "null"]],
     "json_schema": [Output(text=text) for text in ["1", "2", "3", "-4", "0"]],
     "instructions_followed": [Output(text=text) for text in ["yes", "no", "a b", "c", "d."]],
@@ -219,6 +223,7 @@ BAD = {
     "masked": [Output(nll_nats=9.0 + i, num_tokens=4, num_bytes=16) for i in range(5)],
     "scores": [Output(scores=pair) for pair in [(0.5, 1.0), (-3.0, 0.2), (1.0, 4.0), (-0.1, 0.0), (1.0, 2.0)]],
     "liked": [Output(liked=score) for score in [-1.0, 2.0, -0.5, 0.1, -3.0]],
+    "grades": [Output(grades={"x": 9.0 - x, "y": -(y or 0.0)}) for x, y in GRADES],
     "json_valid": [Output(text=text) for text in ["x", "'a'", "[", "", "None"]],
     "json_schema": [Output(text=text) for text in ["1.5", '"2"', "[]", "", "x"]],
     "instructions_followed": [Output(text=text) for text in ["yes, it is", "", "a, b", "c", ","]],
@@ -276,6 +281,7 @@ def test_a_metric_takes_one_row_and_a_proportion_is_the_mean_of_zeros_and_ones(n
         "pearson",
         "spearman",
         "liked_auc",
+        "grade_spearman",
     )  # there is no correlation in one row, and nothing to be above
     if metric.is_proportion:
         assert set(stats_nk.ravel()) <= {0.0, 1.0}

@@ -10,10 +10,13 @@ from tunesmith.data.table import cell, listed_names, shown
 
 __all__ = [
     "ANSWERS",
+    "ATTRIBUTES",
     "CHOICES",
     "CHOSEN",
     "CONTEXTS",
     "CONVERSATIONS",
+    "GRADED_ANSWERS",
+    "GRADED_PROMPTS",
     "INSTRUCTIONS",
     "LABELS",
     "MESSAGES",
@@ -33,6 +36,7 @@ __all__ = [
     "is_alpaca",
     "is_choices",
     "is_empty",
+    "is_graded",
     "is_judged",
     "is_list",
     "is_preference",
@@ -74,6 +78,14 @@ CONVERSATIONS = ("conversations",)
 QUESTIONS = ("question", "ctx")
 CHOICES = ("choices", "endings", "options")
 ANSWERS = ("answer", "answerKey", "label", "solution")
+GRADED_PROMPTS = ("prompt", "instruction", "question")
+GRADED_ANSWERS = ("response", "answer", "completion", "output")
+ATTRIBUTES = (
+    "helpfulness", "correctness", "coherence", "complexity", "verbosity",
+    "relevance", "appropriateness", "fluency", "consistency", "informativeness", "engagingness",
+    "instruction_following", "honesty", "truthfulness", "harmlessness",
+)  # fmt: skip
+"""What answers are usually graded on: HelpSteer's attributes, those of dialogues and summaries, and those of assistants."""
 
 
 def choose(names: Collection[str], columns: Collection[str], taken: Collection[str]) -> str | None:
@@ -131,6 +143,13 @@ def is_choices(columns: Set[str]) -> bool:
     """Whether a question comes with answers to choose among, so that question and answer are no pair."""
     has_choices = not columns.isdisjoint(CHOICES) or {"A", "B"} <= columns
     return has_choices and not columns.isdisjoint(QUESTIONS) and not columns.isdisjoint(ANSWERS)
+
+
+def is_graded(columns: Set[str]) -> bool:
+    """Whether an answer to a prompt comes with at least two attributes that are usually graded, and with nothing else that it could be read as."""
+    is_answered = not columns.isdisjoint(GRADED_PROMPTS) and not columns.isdisjoint(GRADED_ANSWERS)
+    is_other = is_alpaca(columns) or is_choices(columns) or is_judged(columns)
+    return is_answered and not is_other and len(columns & set(ATTRIBUTES)) > 1
 
 
 def is_empty(value: Any) -> bool:

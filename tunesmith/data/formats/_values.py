@@ -6,11 +6,11 @@ from typing import Any
 
 from tunesmith.core.errors import DataError
 from tunesmith.core.types import Origin
-from tunesmith.data.formats._columns import check_characters, is_empty, listed
+from tunesmith.data.formats._columns import ATTRIBUTES, check_characters, is_empty, is_graded, listed
 from tunesmith.data.labels import MOST_NUMERIC_LABELS
 from tunesmith.data.table import cell, shown
 
-__all__ = ["are_quantities", "list_in", "number_of", "words_in"]
+__all__ = ["are_graded", "are_quantities", "list_in", "num_of_numbers", "number_of", "words_in"]
 
 
 def are_quantities(values: Sequence[Any]) -> bool:
@@ -20,6 +20,20 @@ def are_quantities(values: Sequence[Any]) -> bool:
     if None in numbers or not found:
         return False
     return any(not number.is_integer() for number in found) or len(found) > MOST_NUMERIC_LABELS
+
+
+def are_graded(records: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether the records are answers with grades: in at least two columns of attributes there are numbers, and nothing else."""
+    columns = {name for record in records for name in record}
+    if not is_graded(columns):
+        return False
+    return num_of_numbers(records, [name for name in ATTRIBUTES if name in columns]) > 1
+
+
+def num_of_numbers(records: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> int:
+    """How many of the columns hold numbers, and beside them nothing but empty cells."""
+    found = [[value for record in records if not is_empty(value := cell(record.get(name)))] for name in columns]
+    return sum(bool(values) and all(number_of(value) is not None for value in values) for values in found)
 
 
 def number_of(value: Any) -> float | None:

@@ -1,12 +1,13 @@
 """pairs: a source text and the target text that should follow it; or the messages before it, and those that should follow."""
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from tunesmith.core.types import Chat, Completion, Origin
 from tunesmith.data.formats._columns import CONTEXTS, PAIRS, choose, is_alpaca, is_choices, is_empty, is_judged, text_in, texts_in
 from tunesmith.data.formats._conversations import chat_of, messages_in
+from tunesmith.data.formats._values import are_graded
 
 __all__ = ["PairsFormat"]
 
@@ -36,6 +37,10 @@ class PairsFormat:
         """Whether exactly one of the usual pairs of names is there, and neither choices nor a judgement beside it."""
         is_other = is_alpaca(columns) or is_choices(columns) or is_judged(columns)
         return not is_other and set(self.required) <= set(self.locate(columns, {}))
+
+    def suits(self, records: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> bool:
+        """Whether it is answers to learn, and not answers with grades."""
+        return not are_graded(records)
 
     def parse(self, record: Mapping[str, Any], origin: Origin, columns: Mapping[str, str]) -> Completion | Chat:
         """A pair of texts; where both are lists of messages, a conversation whose second part is learned.

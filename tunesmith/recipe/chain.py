@@ -1,0 +1,146 @@
+"""Chains: recipes that follow each other, each of which may begin with what an earlier one made.
+
+    stages:
+      sft: rlhf-sft                                  a recipe by its name or file
+      reward: {recipe: rlhf-reward, seed: 1}         with changes
+      ppo: {recipe: rlhf-ppo, model: stage:sft, rewards: [{name: model, run: stage:reward}]}
+
+`stage:NAME` stands for the run of that stage, `stage:NAME/FILE` for a file in its folder.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tunesmith.core.errors import RecipeError, did_you_mean
+from tunesmith.recipe.loading import from_mapping, read_mapping
+from tunesmith.recipe.messages import shown
+from tunesmith.recipe.models import Recipe
+from tunesmith.recipe.overrides import apply, split
+from tunesmith.recipe.text import write_yaml
+
+__all__ = ["PREFIX", "Chain", "is_chain", "load_chain"]
+
+PREFIX = "stage:"
+_OWN = ("name", "description", "stages", "seed", "output_dir")
+_OF_A_STAGE = re.compile(r"[a-z0-9][a-z0-9_-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """Recipes in the order in which they are run, with `stage:NAME` where one names another's run."""
+
+    name: str
+    description: str
+    stages: Mapping[str, Mapping[str, Any]]
+    """Each stage's recipe, as a mapping, by the stage's name."""
+    output_dir: str | None
+
+    def recipe(self, stage: str, runs: Mapping[str, Path]) -> Recipe:
+        """A stage's recipe, with the folders of the runs that it names in place of their stages. Raises: RecipeError."""
+        found = _with_runs(self.stages[stage], runs)
+        return from_mapping(found, name=f"{self.name}-{stage}", where=f"{self.name}: stages.{stage}")
+
+    def dump(self) -> str:
+        """As YAML, whole: reading it needs no other file."""
+        return write_yaml({"name": self.name, "description": self.description, "stages": {k: dict(v) for k, v in self.stages.items()}})
+
+
+def is_chain(name_or_path: str | Path) -> bool:
+    """Whether it is a recipe of stages. Raises: RecipeError, as `load`."""
+    return isinstance(read_mapping(name_or_path), Mapping) and "stages" in read_mapping(name_or_path)
+
+
+def load_chain(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Chain:
+    """A shipped chain by its name, or the file of one.
+
+    Args:
+        overrides: `STAGE.key=value` for one stage, `key=value` for all of them; `seed` and `output_dir` are the chain's.
+    Raises: RecipeError, in one line, for anything wrong with it or with a stage's recipe.
+    """
+    where, own = str(name_or_path), read_mapping(name_or_path)
+    strange = next((key for key in own if key not in _OWN), None)
+    if strange is not None:
+        raise RecipeError(
+            f"{where}: {strange}: unknown key of a recipe with stages.{did_you_mean(strange, _OWN)} What belongs to a stage stands in it."
+        )
+    given = own["stages"]
+    if not isinstance(given, Mapping) or not given:
+        raise RecipeError(f"{where}: stages: expected a mapping of stages to recipes, found {shown(given)}.")
+    wrong = next((name for name in given if not _OF_A_STAGE.fullmatch(name)), None)
+    if wrong is not None:
+        raise RecipeError(f"{where}: stages.{wrong}: a stage is named by small letters, digits, - and _.")
+    name, seed, output_dir = str(own.get("name") or Path(name_or_path).stem), own.get("seed"), own.get("output_dir")
+    changes = dict[str, list[str]]({stage: [] for stage in given})
+    for override in overrides:
+        keys, text = split(override)
+        if keys == ("output_dir",):
+            output_dir = text
+        elif keys[0] in given:
+            changes[keys[0]].append(override.partition(".")[2])
+        else:
+            for stage in given:
+                changes[stage].append(override)
+    stages = {stage: _stage(where, stage, value, seed, changes[stage]) for stage, value in given.items()}
+    chain = Chain(name, str(own.get("description") or ""), stages, output_dir)
+    _check(chain, where)
+    return chain
+
+
+def _stage(where: str, stage: str, given: Any, seed: Any, changes: Sequence[str]) -> dict[str, Any]:
+    """A stage's recipe as a mapping, its file's keys changed by the stage's own and by the command line's."""
+    own = {"recipe": given} if isinstance(given, str) else given
+    if not isinstance(own, Mapping):
+        raise RecipeError(f"{where}: stages.{stage}: expected the name of a recipe, or a mapping, found {shown(given)}.")
+    own = dict(own)
+    file = own.pop("recipe", None)
+    values = dict(read_mapping(file)) if file is not None else {}
+    if "stages" in values:
+        raise RecipeError(f"{where}: stages.{stage}: {file} is a recipe of stages itself. Name its stages here.")
+    values |= {"seed": seed} if seed is not None else {}
+    for key, value in own.items():
+        before = values.get(key)
+        values[key] = (
+            {**before, **value}
+            if isinstance(before, Mapping) and isinstance(value, Mapping) and key not in ("method", "objective", "context")
+            else value
+        )
+    values.pop("output_dir", None)
+    apply(values, [split(change) for change in changes])
+    return values
+
+
+def _check(chain: Chain, where: str) -> None:
+    """Raises: RecipeError, where a stage names one that does not come before it, or its recipe is wrong."""
+    earlier = dict[str, Path]()
+    for stage in chain.stages:
+        for text in _texts(chain.stages[stage]):
+            named = text.removeprefix(PREFIX).partition("/")[0]
+            if text.startswith(PREFIX) and named not in earlier:
+                why = "is no stage" if named not in chain.stages else "comes no earlier"
+                raise RecipeError(f"{where}: stages.{stage}: {text}: {named} {why}.{did_you_mean(named, earlier)}")
+        chain.recipe(stage, {})
+        earlier[stage] = Path(stage)
+
+
+def _texts(value: Any) -> list[str]:
+    if isinstance(value, Mapping):
+        return [text for one in value.values() for text in _texts(one)]
+    if isinstance(value, list | tuple):
+        return [text for one in value for text in _texts(one)]
+    return [value] if isinstance(value, str) else []
+
+
+def _with_runs(value: Any, runs: Mapping[str, Path]) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _with_runs(one, runs) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_with_runs(one, runs) for one in value]
+    if not isinstance(value, str) or not value.startswith(PREFIX):
+        return value
+    stage, _, file = value.removeprefix(PREFIX).partition("/")
+    if stage not in runs:
+        return value
+    return str(runs[stage] / file) if file else f"run:{runs[stage]}"

@@ -1,0 +1,1 @@
+"""Rewards for answers that a model wrote, one file each."""
