@@ -21,7 +21,18 @@ from tunesmith.engine.recomputing import checkpointed_layers
 from tunesmith.model.facts import flops_per_token, training_memory
 from tunesmith.recipe import TrainSpec
 
-__all__ = ["Plan", "RequestPlan", "make_plan", "num_trained", "sizes", "step_plan", "training_tokens", "validated_at", "without_training"]
+__all__ = [
+    "Plan",
+    "RequestPlan",
+    "learned_sizes",
+    "make_plan",
+    "num_trained",
+    "sizes",
+    "step_plan",
+    "training_tokens",
+    "validated_at",
+    "without_training",
+]
 
 _EFFICIENCY = 0.5
 """Share of the matrix products' rate that training is assumed to reach."""
@@ -136,7 +147,7 @@ def make_plan(task: Task, groups: Sequence[ParamGroup], recipe: str) -> Plan:
     """The plan of a task whose method was applied."""
     train, rows, facts = task.recipe.train, task.splits["train"].rows, task.model.facts
     steps = step_plan(task)
-    lengths = sizes(rows)
+    lengths = learned_sizes(task)
     all_tokens, tokens_per_epoch, total_tokens = sum(lengths), _tokens_per_epoch(lengths, steps), training_tokens(task)
     trainable = num_trained(groups)
     packed = [layer.packed for layer in task.forward.quantized_layers]
@@ -145,7 +156,7 @@ def make_plan(task: Task, groups: Sequence[ParamGroup], recipe: str) -> Plan:
     kind = _cost_kind(task, trainable)
     longest = max(lengths)
     batch = min(max(task.micro_batch_tokens, longest), all_tokens)
-    scored = task.encoded["train"].num_scored_tokens
+    scored = task.encoded["train"].num_scored_tokens or sum(lengths) - sum(sizes(rows))
     memory_of = partial(
         training_memory,
         facts,
@@ -183,7 +194,7 @@ def make_plan(task: Task, groups: Sequence[ParamGroup], recipe: str) -> Plan:
         peak_memory_bytes=memory.total_bytes,
         memory=asdict(memory),
         available_memory_bytes=available,
-        train_seconds=total_tokens * flops / (matmul_flops_per_second(task.device, task.forward.computes_in) * _EFFICIENCY),
+        train_seconds=_turns(task) * total_tokens * flops / (matmul_flops_per_second(task.device, task.forward.computes_in) * _EFFICIENCY),
         # what was trained, the best weights, and two checkpoints with their moments; a file of kept activations lives while it trains
         disk_bytes=4 * trainable * (2 + 2 * (1 + moments)),
         machine=machine_facts(task.device),
@@ -203,10 +214,24 @@ def sizes(rows: Sequence[Row]) -> list[int]:
     return rows.num_tokens().tolist() if isinstance(rows, RowTable) else [row.num_tokens for row in rows]
 
 
+def learned_sizes(task: Task) -> list[int]:
+    """Tokens of each training row; of a prompt that a policy answers itself with its answers, each as long as it may be."""
+    lengths = sizes(task.splits["train"].rows)
+    if not isinstance(task.objective, OnlineObjective):
+        return lengths
+    answers = task.objective.num_answers * task.objective.max_new_tokens
+    return [length + answers for length in lengths]
+
+
+def _turns(task: Task) -> float:
+    """How many times the time of the steps a training takes: a policy's answers are written and measured before they are learned from, which takes about as long as a step."""
+    return 1 + 1 / task.objective.passes if isinstance(task.objective, OnlineObjective) else 1.0
+
+
 def training_tokens(task: Task) -> int:
     """Tokens of all steps, about."""
     steps = step_plan(task)
-    return round(_tokens_per_epoch(sizes(task.splits["train"].rows), steps) * steps.num_steps / steps.steps_per_epoch)
+    return round(_tokens_per_epoch(learned_sizes(task), steps) * steps.num_steps * steps.passes / steps.steps_per_epoch)
 
 
 def _tokens_per_epoch(lengths: Sequence[int], steps: StepPlan) -> int:

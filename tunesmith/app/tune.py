@@ -226,7 +226,7 @@ def _train(
     head_seconds = _fit_head(task, say) if task.recipe.train.head_first else 0.0
     with chosen_ways(task, planned, directory.path, say) as ways:
         fit = _fit(task, groups, directory, interruption, say, resumed)
-    seen = None if resumed else observed(task, work, fit, ways, before)
+    seen = None if resumed or task.kind == "policy" else observed(task, work, fit, ways, before)  # writing answers is no rate of steps
     save_validated(directory.validation, task, fit)
     return _Trained(fit, planned, ways, head_seconds, seen)
 
