@@ -156,8 +156,10 @@ def _curves(directory: RunDirectory, fit: Fit, task: Task) -> dict[str, Any]:
         "train": train,
         "validation": validation,
         "best": best,
-        "overfitting": overfitting(train, validation),
-        "gap": gap(train, validation, fit.best_step),
+        "overfitting": overfitting(train, [] if task.kind == "policy" else validation),
+        "gap": gap(
+            train, [] if task.kind == "policy" else validation, fit.best_step
+        ),  # a policy's validation is of rewards, its loss is not
         "stopped_early": fit.stopped_early,
     }
 
