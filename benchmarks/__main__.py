@@ -18,13 +18,21 @@ from benchmarks.gpu import TITLE as GPU
 from benchmarks.gpu import Setup, run_gpu
 from benchmarks.methods import command as methods
 from benchmarks.methods import few_shot, forgetting
+from benchmarks.preferences import TITLE as DPO
+from benchmarks.preferences import run_preferences
 from benchmarks.running import Options, Say, run_bench
 from benchmarks.startup import TITLE as STARTUP
 from benchmarks.startup import run_startup
 from benchmarks.workload import BenchmarkError
 from tunesmith.core.errors import TunesmithError
 
-TITLES = {**{name: bench.title for name, bench in BENCHES.items()}, "evaluation": EVALUATION, "startup": STARTUP, "data": DATA}
+TITLES = {
+    **{name: bench.title for name, bench in BENCHES.items()},
+    "dpo": DPO,
+    "evaluation": EVALUATION,
+    "startup": STARTUP,
+    "data": DATA,
+}
 ON_GPU = {"gpu": f"{GPU}, 1B; python -m benchmarks.gpu has other sizes"}
 
 
@@ -46,6 +54,8 @@ def run(name: str, options: Options, say: Say) -> dict[str, Any]:
         return run_evaluation(options, say)
     if name == "data":
         return run_data(options, say)
+    if name == "dpo":
+        return run_preferences(options, say)
     if name == "gpu":
         return run_gpu(Setup("1b"), options, say)
     return run_startup(options, say) if name == "startup" else run_bench(BENCHES[name], options, say)
@@ -86,18 +96,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--quick", action="store_true", help="two repeats in place of five")
     parser.add_argument("--json", action="store_true", help="print the document in place of the table")
-    parser.add_argument("--rows", type=int, metavar="N", help="training rows a leg, whole steps of them; questions of `evaluation`")
+    parser.add_argument(
+        "--rows", type=int, metavar="N", help="training rows a leg, whole steps of them; questions of `evaluation`; pairs of `dpo`"
+    )
     parser.add_argument(
         "--data",
         metavar="FILE",
-        help="of sft and sft-full: docstrings, small-talk, or a .jsonl file of conversations; of evaluation: a folder with MMLU's files in mmlu/, else it is docstrings",
+        help="of sft and sft-full: docstrings, small-talk, or a .jsonl file of conversations; of dpo: a file of pairs, else they are made of docstrings; of evaluation: a folder with MMLU's files in mmlu/, else it is docstrings",
     )
     parser.add_argument("--peers", metavar="A,B", help="only these peers")
     options = parser.parse_args(given)
     if options.name == "all" and (options.rows or options.data or options.peers):
         parser.error("all: takes --quick and --json only")
-    if options.data and options.name not in ("sft", "sft-full", "evaluation"):
-        parser.error(f"{options.name}: has data of its own; --data is for sft, sft-full and evaluation")
+    if options.data and options.name not in ("sft", "sft-full", "dpo", "evaluation"):
+        parser.error(f"{options.name}: has data of its own; --data is for sft, sft-full, dpo and evaluation")
 
     wanted = Options(options.quick, options.rows, options.data, options.peers.split(",") if options.peers else None)
     names = TITLES if options.name == "all" else [options.name]

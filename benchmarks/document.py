@@ -16,6 +16,7 @@ ROUNDED: Way = "int8"
 COLUMNS = {
     "tokens_per_second": "all tokens/s",
     "scored_tokens_per_second": "scored tokens/s",
+    "answer_tokens_per_second": "answers' tokens/s",
     "peak_memory": "peak memory",
     "time_to_target": "time to target",
     "seconds": "seconds",
@@ -144,6 +145,14 @@ def gate_lines(document: Mapping[str, Any]) -> list[str]:
             lines.append(f"gate, {who}: {found['num_different']} of {found['num_items']} choices differ (allowed 0, ties apart)")
         elif "num_texts" in found:
             lines.append(f"gate, {who}: {found['num_texts_different']} of {found['num_texts']} texts differ (allowed 0)")
+        if "held_out_accuracies" in found:
+            sides = [
+                f"{loss:.4f} nats, {share:.0%} in order"
+                for loss, share in zip(*(found[f"held_out_{of}"] for of in ("losses", "accuracies")), strict=True)
+            ]
+            lines.append(
+                f"held-out pairs at the end, {who}: ours {sides[0]}; theirs {sides[1]} (untrained: 0.6931 nats, which both have to be below)"
+            )
     lines += _memory_lines(document["legs"])
     if document["passed"] and Leg(OURS, "best", ROUNDED).name in document["legs"]:
         exact, rounded = (document["legs"][Leg(OURS, "best", way).name][-1] for way in ("plain", ROUNDED))

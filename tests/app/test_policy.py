@@ -87,7 +87,7 @@ def test_a_reward_that_the_held_out_judges_do_not_share_is_told(grpo_run: Run) -
 def test_every_step_tells_reward_distance_entropy_and_length(grpo_run: Run, ppo_run: Run) -> None:
     for run, more in ((grpo_run, set()), (ppo_run, {"value loss", "clipped share"})):
         steps = steps_of(run)
-        assert set(steps[0]["metrics"]) == {"reward", "kl", "entropy", "answer tokens", "ended"} | more
+        assert set(steps[0]["metrics"]) == {"reward", "kl", "entropy", "answer_tokens", "ended"} | more
         assert steps[0]["metrics"]["kl"] == 0.0
         assert steps[0]["metrics"]["entropy"] == pytest.approx(math.log(64), abs=0.1)  # a random model of 64 words
         first, last = (sum(step["metrics"]["reward"] for step in part) / 5 for part in (steps[:5], steps[-5:]))
@@ -297,8 +297,8 @@ def test_a_plan_trains_and_writes_nothing(decoder_folder: Path, tmp_path: Path) 
     assert told["num_rows"]["train"] == 33
     assert told["num_steps"] == 20
     assert told["peak_memory_bytes"] > 0
-    # what it will write is not known before
-    assert told["train_seconds"] is told["total_seconds"] is told["num_training_tokens"] is None
+    assert told["num_training_tokens"] > 20 / told["steps_per_epoch"] * 33 * 4 * 4  # four answers to each prompt, as long as they may be
+    assert told["total_seconds"] is None  # how long they will be, nobody knows
     assert not (tmp_path / "out").exists()
 
 

@@ -12,9 +12,10 @@ from tunesmith.app.places import places
 from tunesmith.app.predictions import read_predictions, row_name, stats_of
 from tunesmith.app.run import Run
 from tunesmith.app.tune import tune
+from tunesmith.app.write_predictions import _asked
 from tunesmith.core import registry
 from tunesmith.core.errors import RunError
-from tunesmith.core.types import Metric
+from tunesmith.core.types import Chat, Completion, Message, Metric, Origin
 from tunesmith.recipe import from_mapping
 
 
@@ -113,3 +114,13 @@ def test_a_run_without_scores_or_without_a_report_is_refused(encoder_folder: Pat
     run.directory.report_json.unlink()
     with pytest.raises(RunError, match="did not get that far"):
         read_predictions(run.directory)
+
+
+def test_what_was_asked_in_several_turns_is_kept_as_turns_too() -> None:
+    turns = [Message("system", "Be brief."), Message("user", "Cat?"), Message("assistant", "Cat.")]
+    assert _asked(Chat(tuple(turns), Origin("x", 1))) == {
+        "prompt": "Be brief.\nCat?",
+        "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Cat?"}],
+    }
+    assert _asked(Chat(tuple(turns[1:]), Origin("x", 1))) == {"prompt": "Cat?"}
+    assert _asked(Completion("Cat?", "Cat.", Origin("x", 1))) == {"prompt": "Cat?"}

@@ -62,13 +62,25 @@ def test_help_answers_within_three_tenths_of_a_second() -> None:
 def test_help_imports_nothing_heavy() -> None:
     code = (
         "import sys\nfrom tunesmith.cli.main import run\nassert run(['--help']) == 0\n"
-        "print([name for name in ('torch', 'transformers', 'numpy', 'pydantic', 'yaml', 'datasets', 'matplotlib', 'lm_eval') if name in sys.modules], file=sys.stderr)"
+        "print([name for name in ('torch', 'transformers', 'numpy', 'pydantic', 'yaml', 'datasets', 'matplotlib', 'lm_eval', 'sqlalchemy', 'alembic') if name in sys.modules], file=sys.stderr)"
     )
     assert python(code).stderr.strip() == "[]"
 
 
 @pytest.mark.parametrize(
-    "module", ["recipe", "recipe.json_schema", "report", "cli.tables", "cli.progress", "core.registry", "core.events", "core.run"]
+    "module",
+    [
+        "recipe",
+        "recipe.json_schema",
+        "report",
+        "feedback",
+        "feedback.store",
+        "cli.tables",
+        "cli.progress",
+        "core.registry",
+        "core.events",
+        "core.run",
+    ],
 )
 def test_module_leaves_torch_alone(module: str) -> None:
     done = python(f"import sys, tunesmith.{module}\nprint('torch' in sys.modules, 'transformers' in sys.modules)")

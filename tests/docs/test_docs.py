@@ -192,6 +192,8 @@ def _check_recipe(arguments: list[str]) -> None:
     overrides = [override for override in overrides if override.strip("[]") not in ("...", "key=value")]
     if name.endswith(".yaml") or name.isupper():
         recipe.from_mapping(SMALL, name="page", overrides=overrides)
+    elif recipe.is_chain(name):
+        recipe.load_chain(name, overrides)
     else:
         recipe.load(name, overrides)
 

@@ -208,7 +208,7 @@ def test_ppos_loss_is_its_parts_added_up() -> None:
             "reward": 1.0,
             "ended": 1.0,
             "kl": 0.0,
-            "answer tokens": 1.0,
+            "answer_tokens": 1.0,
             "entropy": entropy,
             "value loss": (1.69 + 1.0) / 4,
             "clipped share": 1.0,

@@ -101,5 +101,6 @@ def _said(run: RunDirectory, report: Mapping[str, Any]) -> dict[str, Any]:
         "directory": str(run.path),
         "model": report["model"]["name"],
         **{name: report[name] for name in kept},
+        "validations": report["curves"]["validation"],
         "cost": report["cost"],
     }

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -24,9 +24,9 @@ from tunesmith.app.training import Fit
 from tunesmith.app.ways import Ways
 from tunesmith.core.run import RunDirectory
 from tunesmith.core.statistics import FEWEST_RESAMPLED
-from tunesmith.core.types import Example, HeadObjective, Output
+from tunesmith.core.types import Example, HeadObjective, Output, Preference, Ranked
 from tunesmith.data import EncodedFacts, Splits, inspect
-from tunesmith.evaluation.calibration import reliability
+from tunesmith.evaluation.calibration import pair_reliability, reliability
 from tunesmith.evaluation.correction import add_corrected
 from tunesmith.evaluation.overfitting import gap, overfitting
 from tunesmith.evaluation.rewarded import signs_of_hacking, win_rate
@@ -36,6 +36,10 @@ from tunesmith.recipe import dump
 
 __all__ = ["Times", "build_document", "data_facts", "provenance", "row_warnings", "what_was_said"]
 
+T = TypeVar("T")
+
+_MOST_ROLLOUTS = 8
+"""Of those that are shown, from the first to the last."""
 _PREVIEW_CHARACTERS = 2000
 """Of each training row that the report shows."""
 
@@ -61,6 +65,7 @@ def build_document(
     return {
         **said,
         "rewards": _rewards(task, base, tuned, said["metrics"]),
+        "rollouts": evenly(list({one["rollout"]: one for one in directory.read_rollouts()}.values()), _MOST_ROLLOUTS),
         "curves": curves,
         "copied": copied(task, base, tuned),
         "data": data_facts(task, task.encoded) | {"preview": _preview(task)},
@@ -130,6 +135,13 @@ def _rewards(task: Task, base: Judgement, tuned: Judgement, metrics: Mapping[str
     return {"by": "reward" if name == "rewarded" else name, "win_rate": wins, "signs": signs_of_hacking(metrics)}
 
 
+def evenly(rows: Sequence[T], most: int) -> list[T]:
+    """At most so many of the rows, evenly spaced, the first and the last among them."""
+    if len(rows) <= most:
+        return list(rows)
+    return [rows[round(number * (len(rows) - 1) / (most - 1))] for number in range(most)]
+
+
 def _curves(directory: RunDirectory, fit: Fit, task: Task) -> dict[str, Any]:
     train, validation = list[dict[str, Any]](), list[dict[str, Any]]()
     for event in directory.read_steps():
@@ -144,8 +156,10 @@ def _curves(directory: RunDirectory, fit: Fit, task: Task) -> dict[str, Any]:
         "train": train,
         "validation": validation,
         "best": best,
-        "overfitting": overfitting(train, validation),
-        "gap": gap(train, validation, fit.best_step),
+        "overfitting": overfitting(train, [] if task.kind == "policy" else validation),
+        "gap": gap(
+            train, [] if task.kind == "policy" else validation, fit.best_step
+        ),  # a policy's validation is of rewards, its loss is not
         "stopped_early": fit.stopped_early,
     }
 
@@ -162,9 +176,12 @@ def _confusion(task: Measurable, test: EncodedSplit, base: Judgement, tuned: Jud
 
 
 def _reliability(task: Measurable, test: EncodedSplit, base: Judgement, tuned: Judgement) -> dict[str, Any] | None:
-    if task.kind != "classification" or not test.examples:
+    if task.kind not in ("classification", "reward_model", "preference") or not test.examples:
         return None
     sides = {"base": base.outputs.get("test") or [], "tuned": tuned.outputs["test"]}
+    if task.kind != "classification":
+        ranks = [example.ranks if isinstance(example, Preference | Ranked) else () for example in test.examples]
+        return {side: [asdict(one) for one in (pair_reliability(said, ranks) if said else ())] for side, said in sides.items()}
     return {side: [asdict(one) for one in reliability(said, test.references)] for side, said in sides.items()}
 
 

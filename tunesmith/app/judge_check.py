@@ -3,7 +3,7 @@
 import random
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ from tunesmith.data.record_source import RecordSource
 from tunesmith.evaluation.agreement import agreement, among, majority
 from tunesmith.evaluation.pairwise import Pair, Verdict
 
-__all__ = ["HumanPair", "check_judge", "human_pairs"]
+__all__ = ["HumanPair", "annotators_in", "check_judge", "human_pairs"]
 
 _VOTES: Mapping[str, Verdict] = {"0": "tie", "1": "first", "2": "second"}
 _TEXTS = ("instruction", "response1", "response2")
@@ -101,18 +101,19 @@ def human_pairs(data: str) -> list[HumanPair]:
     Raises: DataError, naming the row, for what is missing or says something else, and where it has other annotators than the first.
     """
     records = list(RecordSource(data).records())
-    annotators = _annotators(records[0][1])
+    annotators = annotators_in(records[0][1])
     return [_human_pair(record, origin, annotators) for origin, record in records]
 
 
-def _annotators(record: Mapping[str, Any]) -> list[str]:
-    return sorted(column for column in record if re.fullmatch(r"annotator\d+", column))
+def annotators_in(columns: Iterable[str]) -> list[str]:
+    """The columns of annotators, in the order of a row's votes."""
+    return sorted(column for column in columns if re.fullmatch(r"annotator\d+", column))
 
 
 def _human_pair(record: Mapping[str, Any], origin: Origin, annotators: Sequence[str]) -> HumanPair:
     where = f"{origin.file}:{origin.row}"
     missing = next((column for column in _TEXTS if not isinstance(record.get(column), str | int | float)), None)
-    found = _annotators(record)
+    found = annotators_in(record)
     if missing or not found:
         raise DataError(
             f"{where}: {missing or 'annotator1'}: missing, or no text. A row has {', '.join(_TEXTS)} and annotator1, annotator2, ...: 1, 2, or 0 for a tie."

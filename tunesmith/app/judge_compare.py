@@ -10,7 +10,7 @@ from tunesmith.app.judges import judge_named
 from tunesmith.app.learned import answers
 from tunesmith.app.measurable import Measurable
 from tunesmith.app.pairwise import Judged, agreement_file, document, judge_pairs
-from tunesmith.app.predictions import read_predictions
+from tunesmith.app.predictions import answered
 from tunesmith.app.task import Say
 from tunesmith.core.errors import RecipeError, RunError, TunesmithError
 from tunesmith.core.events import Event, Progress, Stage, Warned
@@ -68,8 +68,8 @@ def compare_runs(
     """
     with Interruption() as interruption:
         say = interruption.checked(progress)
-        mine = _answers(run)
-        theirs = {key: (entry.get("base") or {}).get("text") for key, entry in mine.items()} if other is None else _texts(_answers(other))
+        mine = answered(run)
+        theirs = {key: (entry.get("base") or {}).get("text") for key, entry in mine.items()} if other is None else _texts(answered(other))
         keys = [key for key in mine if theirs.get(key) is not None][:limit]
         if not keys:
             beside = "its base" if other is None else str(other.path)
@@ -88,11 +88,6 @@ def _judged(pairs: Sequence[Pair], model: str, requests_per_minute: int | None, 
     judged = judge_pairs(judge, pairs, lambda done: say(Progress("judge", done, len(pairs))))
     kept = agreement_file(judge)
     return document(judge, judged, json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else None), judged
-
-
-def _answers(run: RunDirectory) -> dict[tuple[str, str], dict[str, Any]]:
-    """(row, prompt) -> the line of predictions.jsonl, of the test rows that were answered in words."""
-    return {(line["row"], line["prompt"]): line for line in read_predictions(run) if line["split"] == "test" and "prompt" in line}
 
 
 def _texts(answers: Mapping[tuple[str, str], Mapping[str, Any]]) -> dict[tuple[str, str], str]:

@@ -21,11 +21,21 @@ from tunesmith.engine.recomputing import checkpointed_layers
 from tunesmith.model.facts import flops_per_token, training_memory
 from tunesmith.recipe import TrainSpec
 
-__all__ = ["Plan", "RequestPlan", "make_plan", "num_trained", "sizes", "step_plan", "training_tokens", "validated_at", "without_training"]
+__all__ = [
+    "Plan",
+    "RequestPlan",
+    "learned_sizes",
+    "make_plan",
+    "num_trained",
+    "sizes",
+    "step_plan",
+    "training_tokens",
+    "validated_at",
+    "without_training",
+]
 
 _EFFICIENCY = 0.5
 """Share of the matrix products' rate that training is assumed to reach."""
-_OF_TRAINING = ("num_tokens_per_epoch", "num_training_tokens", "train_seconds", "total_seconds")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +66,10 @@ class Plan:
     """Of the whole run; None where no probe knows the model (`tunesmith advise` makes one)."""
     tasks: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Of each set of a mixture: its training rows, those of an epoch, their share, and those of the whole training."""
-    is_foretold: bool = True
-    """Whether the rows are all that is learned from; else tokens and seconds are those of prompts, without the answers that are written to them."""
 
     def to_dict(self) -> dict[str, Any]:
-        """For `--json`; what is not foretold is null."""
-        found = {"schema": "tunesmith/plan/1", **asdict(self)}
-        return found if found.pop("is_foretold") else found | dict.fromkeys(_OF_TRAINING)
+        """For `--json`."""
+        return {"schema": "tunesmith/plan/1", **asdict(self)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +147,7 @@ def make_plan(task: Task, groups: Sequence[ParamGroup], recipe: str) -> Plan:
     """The plan of a task whose method was applied."""
     train, rows, facts = task.recipe.train, task.splits["train"].rows, task.model.facts
     steps = step_plan(task)
-    lengths = sizes(rows)
+    lengths = learned_sizes(task)
     all_tokens, tokens_per_epoch, total_tokens = sum(lengths), _tokens_per_epoch(lengths, steps), training_tokens(task)
     trainable = num_trained(groups)
     packed = [layer.packed for layer in task.forward.quantized_layers]
@@ -149,7 +156,7 @@ def make_plan(task: Task, groups: Sequence[ParamGroup], recipe: str) -> Plan:
     kind = _cost_kind(task, trainable)
     longest = max(lengths)
     batch = min(max(task.micro_batch_tokens, longest), all_tokens)
-    scored = task.encoded["train"].num_scored_tokens
+    scored = task.encoded["train"].num_scored_tokens or sum(lengths) - sum(sizes(rows))
     memory_of = partial(
         training_memory,
         facts,
@@ -187,8 +194,7 @@ def make_plan(task: Task, groups: Sequence[ParamGroup], recipe: str) -> Plan:
         peak_memory_bytes=memory.total_bytes,
         memory=asdict(memory),
         available_memory_bytes=available,
-        is_foretold=task.kind != "policy",
-        train_seconds=total_tokens * flops / (matmul_flops_per_second(task.device, task.forward.computes_in) * _EFFICIENCY),
+        train_seconds=_turns(task) * total_tokens * flops / (matmul_flops_per_second(task.device, task.forward.computes_in) * _EFFICIENCY),
         # what was trained, the best weights, and two checkpoints with their moments; a file of kept activations lives while it trains
         disk_bytes=4 * trainable * (2 + 2 * (1 + moments)),
         machine=machine_facts(task.device),
@@ -200,9 +206,7 @@ def make_plan(task: Task, groups: Sequence[ParamGroup], recipe: str) -> Plan:
 def without_training(task: Task, recipe: str) -> Plan:
     """The plan of a task that trains nothing."""
     planned = make_plan(task, [], recipe)
-    return replace(
-        planned, num_steps=0, steps_per_epoch=0, num_tokens_per_epoch=0, num_training_tokens=0, train_seconds=0.0, is_foretold=True
-    )
+    return replace(planned, num_steps=0, steps_per_epoch=0, num_tokens_per_epoch=0, num_training_tokens=0, train_seconds=0.0)
 
 
 def sizes(rows: Sequence[Row]) -> list[int]:
@@ -210,10 +214,24 @@ def sizes(rows: Sequence[Row]) -> list[int]:
     return rows.num_tokens().tolist() if isinstance(rows, RowTable) else [row.num_tokens for row in rows]
 
 
+def learned_sizes(task: Task) -> list[int]:
+    """Tokens of each training row; of a prompt that a policy answers itself with its answers, each as long as it may be."""
+    lengths = sizes(task.splits["train"].rows)
+    if not isinstance(task.objective, OnlineObjective):
+        return lengths
+    answers = task.objective.num_answers * task.objective.max_new_tokens
+    return [length + answers for length in lengths]
+
+
+def _turns(task: Task) -> float:
+    """How many times the time of the steps a training takes: a policy's answers are written and measured before they are learned from, which takes about as long as a step."""
+    return 1 + 1 / task.objective.passes if isinstance(task.objective, OnlineObjective) else 1.0
+
+
 def training_tokens(task: Task) -> int:
     """Tokens of all steps, about."""
     steps = step_plan(task)
-    return round(_tokens_per_epoch(sizes(task.splits["train"].rows), steps) * steps.num_steps / steps.steps_per_epoch)
+    return round(_tokens_per_epoch(learned_sizes(task), steps) * steps.num_steps * steps.passes / steps.steps_per_epoch)
 
 
 def _tokens_per_epoch(lengths: Sequence[int], steps: StepPlan) -> int:

@@ -9,7 +9,6 @@ import torch
 from tunesmith.app.in_context import check_asked
 from tunesmith.app.judge_compare import judge_tuned, require_answers
 from tunesmith.app.plan import RequestPlan
-from tunesmith.app.predictions import write_predictions
 from tunesmith.app.recording import begun, check_same, recorded
 from tunesmith.app.remote import RemoteModel, RemoteTask, prepare_remote, remote_model
 from tunesmith.app.remote_document import remote_document
@@ -17,6 +16,7 @@ from tunesmith.app.remote_judged import ask_again, judge_remote, remote_context
 from tunesmith.app.run import Run
 from tunesmith.app.shots import save_shots, strategy_of
 from tunesmith.app.task import Say
+from tunesmith.app.write_predictions import write_predictions
 from tunesmith.core.events import Stage
 from tunesmith.core.files import write_json
 from tunesmith.core.run import RunDirectory

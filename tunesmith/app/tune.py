@@ -22,7 +22,6 @@ from tunesmith.app.machine import begin_peak_memory, choose_device, peak_memory_
 from tunesmith.app.plan import Plan, RequestPlan, make_plan, step_plan, validated_at, without_training
 from tunesmith.app.policy import PolicyRewards, require_rewards
 from tunesmith.app.predicting import NOT_PREDICTED, calibrate, expected, learn_from, observed, with_predictions
-from tunesmith.app.predictions import write_predictions
 from tunesmith.app.rates import Observed
 from tunesmith.app.recording import begun, check_same, recorded
 from tunesmith.app.reference import store_reference
@@ -39,6 +38,7 @@ from tunesmith.app.validated import save_validated
 from tunesmith.app.validation import make_validator
 from tunesmith.app.ways import NO_WAYS, Ways, chosen_ways
 from tunesmith.app.work import training_work
+from tunesmith.app.write_predictions import write_predictions
 from tunesmith.comparison.cost_model import Predicted
 from tunesmith.core.allocator import give_back_freed_memory
 from tunesmith.core.errors import RunError
@@ -227,7 +227,7 @@ def _train(
     head_seconds = _fit_head(task, say) if task.recipe.train.head_first else 0.0
     with chosen_ways(task, planned, directory.path, say) as ways:
         fit = _fit(task, groups, directory, interruption, say, resumed)
-    seen = None if resumed else observed(task, work, fit, ways, before)
+    seen = None if resumed or task.kind == "policy" else observed(task, work, fit, ways, before)  # writing answers is no rate of steps
     save_validated(directory.validation, task, fit)
     return _Trained(fit, planned, ways, head_seconds, seen)
 

@@ -10,7 +10,7 @@ from torch import nn
 from tunesmith.app.learned import answers
 from tunesmith.app.measurable import has_answer
 from tunesmith.app.placing import tried
-from tunesmith.app.plan import num_trained, sizes, step_plan, training_tokens, validated_at
+from tunesmith.app.plan import learned_sizes, num_trained, sizes, step_plan, training_tokens, validated_at
 from tunesmith.app.rates import kept
 from tunesmith.app.reference import needs_reference
 from tunesmith.app.retention import Retention
@@ -98,7 +98,7 @@ def _cut(task: Task, length: int, longer: int) -> int:
 def training_work(task: Task) -> Work:
     """What the training adds, and the validations; before the method is applied."""
     trunk, groups = tried(task.method, task.model.trunk)
-    train, lengths, steps = task.recipe.train, sizes(task.splits["train"].rows), step_plan(task)
+    train, lengths, steps = task.recipe.train, learned_sizes(task), step_plan(task)
     in_trunk = num_trained(groups)
     heads = sum(spec.outputs * (task.model.facts.hidden_size + 1) for spec in task.objective.heads(task.encoder).values())
     added = max(0, sum(p.numel() for p in trunk.parameters()) - sum(p.numel() for p in task.model.trunk.parameters()))

@@ -21,6 +21,7 @@ from tunesmith.cli import (
     data,
     doctor,
     evaluate,
+    feedback,
     index,
     judge,
     merge,
@@ -55,6 +56,7 @@ app.add_typer(recipe.app, name="recipe")
 app.command("axes")(axes.axes)
 app.command("conversations")(conversations.conversations)
 app.add_typer(judge.app, name="judge")
+app.add_typer(feedback.app, name="feedback")
 app.command("doctor")(doctor.doctor)
 
 

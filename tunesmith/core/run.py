@@ -135,6 +135,12 @@ class RunDirectory(_Directory):
         """One JSON line a rollout: a prompt, an answer of the policy as it was then, and its reward."""
         return self.path / "rollouts.jsonl"
 
+    def read_rollouts(self) -> list[dict[str, Any]]:
+        """What `add_rollout` kept, in order."""
+        if not self.rollouts.is_file():
+            return []
+        return [json.loads(line) for line in self.rollouts.read_text(encoding="utf-8").splitlines()]
+
     @property
     def pairs(self) -> Path:
         """Pairs of answers, of which one is rewarded more, to learn from: the format `preference`."""

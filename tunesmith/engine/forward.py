@@ -24,6 +24,7 @@ from tunesmith.engine.kernels.dropout import use_fast_dropout
 from tunesmith.engine.kernels.frozen import Int8Linear, RoundedWeights, quantize_frozen
 from tunesmith.engine.kernels.linear import is_linear, use_fast_linear
 from tunesmith.engine.kernels.linear_cross_entropy import linear_cross_entropy, positions_at_a_time
+from tunesmith.engine.kernels.linear_log_probability import linear_log_probability
 from tunesmith.engine.kernels.lora import fuse_lora
 from tunesmith.engine.kernels.quantized import QuantizedLayer
 from tunesmith.engine.laid_out import Ran, at_places, run_packed, run_padded
@@ -144,17 +145,20 @@ class PackedForward(nn.Module):
 
     def nll(self, batch: Batch) -> Tensor:
         """Weighted sum over the targets of -log p(label), nats, scalar."""
-        head = self._vocabulary_head()
-        if self.paths.head == "fused" and isinstance(head, nn.Linear) and is_linear(head):
-            with self._precision():
-                hidden = self.hidden(batch)[batch.predict_N]
-            hidden = hidden.to(self._autocast or head.weight.dtype)
-            return linear_cross_entropy(hidden, head.weight, head.bias, batch.labels_N, batch.weights_N)
+        head = self._plain_head()
+        if head is not None:
+            return linear_cross_entropy(self._read_by(head, batch), head.weight, head.bias, batch.labels_N, batch.weights_N)
         logprobs, _ = self.logprobs(batch, with_entropy=False)
         return -(logprobs * batch.weights_N).sum()
 
     def logprobs(self, batch: Batch, *, with_entropy: bool = True) -> tuple[Tensor, Tensor]:
-        """Log-probability of each label and entropy of its distribution, nats, each (N,)."""
+        """Log-probability of each label and entropy of its distribution, nats, each (N,); zeros for the latter where it is not wanted.
+
+        The gradient of the entropies is made if one comes back to them: one that is only reported takes none.
+        """
+        head = self._plain_head()
+        if head is not None:
+            return linear_log_probability(self._read_by(head, batch), head.weight, head.bias, batch.labels_N, with_entropy=with_entropy)
         return self.at_labels(batch, likelihood.with_entropy if with_entropy else likelihood.alone)
 
     def at_labels(self, batch: Batch, read: likelihood.Read) -> tuple[Tensor, Tensor]:
@@ -261,6 +265,17 @@ class PackedForward(nn.Module):
 
     def _vocabulary_head(self) -> nn.Module:
         return self.trunk.get_output_embeddings()  # type: ignore[operator,no-any-return]
+
+    def _plain_head(self) -> nn.Linear | None:
+        """The vocabulary head, where its matrix and bias are all that there is between hidden states and logits: no adapter, no few bits."""
+        head = self._vocabulary_head() if self.paths.head == "fused" else None
+        return head if isinstance(head, nn.Linear) and is_linear(head) else None
+
+    def _read_by(self, head: nn.Linear, batch: Batch) -> Tensor:
+        """Hidden states at the scored positions, (N, H), as the products with the head take them."""
+        with self._precision():
+            hidden_NH = self.hidden(batch)[batch.predict_N]
+        return hidden_NH.to(self._autocast or head.weight.dtype)
 
     def _precision(self) -> Any:
         return torch.autocast(self.device.type, dtype=self._autocast, enabled=self._autocast is not None)

@@ -57,8 +57,12 @@ def train(
     Raises: Diverged, where the loss or the gradient is not finite (the weights stay as they were before that step); MemoryExhausted.
     """
     parameters = [p for group in state.optimizer.param_groups for p in group["params"]]
-    for batches in steps:
-        started = time.perf_counter()
+    made = iter(steps)
+    while True:
+        started = time.perf_counter()  # a policy's own answers are part of the step that learns from them
+        batches = next(made, None)
+        if batches is None:
+            return
         state.random = random_state(forward.device)
         forward.train()
         loss, metrics, batches = _gradients(forward, objective, [b.to(forward.device) for b in batches], parameters, state)

@@ -1,21 +1,23 @@
 """How far a judge agrees with people, and people with each other, beyond chance.
 
-n rows    k kinds of verdicts
+n rows    k kinds of verdicts    r raters
 """
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from tunesmith.core.statistics import Interval, bootstrap, wilson
 
-__all__ = ["Agreement", "agreement", "among", "cohens_kappa", "majority"]
+__all__ = ["Agreement", "Distance", "agreement", "alpha", "among", "cohens_kappa", "krippendorffs_alpha", "majority"]
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
+Distance = Literal["nominal", "ordinal", "interval"]
+"""How far two values are apart: different or not; by how many values lie between them; by their squared difference."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,3 +76,50 @@ def _kappa(cells_n: Array) -> float:
     by_chance = float(shares_kk.sum(1) @ shares_kk.sum(0))
     beyond = round(float(shares_kk.trace()) - by_chance, 12)  # what is only rounding is no agreement, and no spread of it
     return beyond / (1 - by_chance) if by_chance < 1 else float("nan")
+
+
+def krippendorffs_alpha(values_rn: Array, distance: Distance) -> float:
+    """Agreement of any number of raters beyond chance, who need not have rated everything: 1 for raters that always agree, 0 for chance.
+
+    Args:
+        values_rn: what each rater said of each row, shape (raters, rows); NaN where nothing. Of kinds without an order, a number for each kind.
+    Returns: NaN where no row has two values, or all values are the same.
+    Source: Krippendorff (2011), "Computing Krippendorff's Alpha-Reliability", https://repository.upenn.edu/asc_papers/43.
+    """
+    counts_nk, values_k = _counted(values_rn)
+    return _alpha(counts_nk, values_k, distance)
+
+
+def alpha(values_rn: Array, distance: Distance, *, seed: int) -> Interval:
+    """Krippendorff's alpha, as above, with the percentile bootstrap over rows that have two values or more."""
+    counts_nk, values_k = _counted(values_rn)
+    return bootstrap(counts_nk, lambda drawn_nk: _alpha(drawn_nk, values_k, distance), seed=seed)
+
+
+def _counted(values_rn: Array) -> tuple[Array, Array]:
+    """How often each value was given to each row that has two or more, shape (rows, k), and the values in their order."""
+    values_k = np.unique(values_rn[~np.isnan(values_rn)])
+    counts_nk = (values_rn[:, :, None] == values_k).sum(0).astype(np.float64)
+    return counts_nk[counts_nk.sum(1) > 1], values_k
+
+
+def _alpha(counts_nk: Array, values_k: Array, distance: Distance) -> float:
+    """Step by step as the paper has it: coincidences o_ck within rows, their margins n_c, and distances delta_ck."""
+    weighed_nk = counts_nk / (counts_nk.sum(1, keepdims=True) - 1)
+    coincidences_kk = weighed_nk.T @ counts_nk - np.diag(weighed_nk.sum(0))
+    margins_k = coincidences_kk.sum(1)
+    distances_kk = _distances(margins_k, values_k, distance)
+    expected = float(margins_k @ distances_kk @ margins_k)
+    if not expected > 0:
+        return float("nan")
+    return 1 - (float(margins_k.sum()) - 1) * float((coincidences_kk * distances_kk).sum()) / expected
+
+
+def _distances(margins_k: Array, values_k: Array, distance: Distance) -> Array:
+    if distance == "nominal":
+        return 1 - np.eye(len(values_k))
+    if distance == "interval":
+        return (values_k[:, None] - values_k) ** 2
+    # the values from one to the other, each of both counted half
+    up_to_k = np.cumsum(margins_k) - margins_k / 2
+    return (up_to_k[:, None] - up_to_k) ** 2

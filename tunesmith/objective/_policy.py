@@ -140,6 +140,6 @@ def seen(batch: Batch, of_targets: Mapping[str, Tensor], hidden: Sequence[str] =
     answers_P = torch.tensor([len(row.answers) for row in batch.rows], device=batch.rows_A.device)
     shares_A = 1.0 / answers_P[batch.rows_A]
     lengths_A = batch.by_answer(torch.ones(len(batch.labels_N), device=batch.labels_N.device))
-    told = {name: value for name, value in batch.per_answer.items() if name not in hidden} | {"answer tokens": lengths_A}
+    told = {name: value for name, value in batch.per_answer.items() if name not in hidden} | {"answer_tokens": lengths_A}
     told |= {name: batch.by_answer(value.detach().float()) / lengths_A for name, value in of_targets.items()}
     return {name: (value * shares_A).sum() for name, value in told.items()}

@@ -12,6 +12,7 @@ from tunesmith.core.run import GroupDirectory
 from tunesmith.report.numbers import MISSING, duration
 from tunesmith.report.page import environment
 from tunesmith.report.results import Comparison, comparisons
+from tunesmith.report.reward_picture import reward_panels
 
 __all__ = ["ChainStage", "chain_page", "chain_stages", "render_chain"]
 
@@ -44,7 +45,7 @@ def chain_page(document: Mapping[str, Any]) -> str:
     return (
         environment()
         .get_template("chain.html.j2")
-        .render(chain=document, stages=chain_stages(document), seconds=seconds, version=__version__)
+        .render(chain=document, stages=chain_stages(document), panels=reward_panels([document]), seconds=seconds, version=__version__)
     )
 
 

@@ -44,8 +44,12 @@ def smooth(values: Sequence[float], window: int) -> list[float]:
     return [(sums[end] - sums[start]) / (end - start) for start, end in ranges]
 
 
-def curve_panels(curves: Mapping[str, Any], loss_unit: str = "nats") -> list[str]:
-    """The panels that the curves of a report.json hold numbers for, each an SVG; empty where there are none."""
+def curve_panels(curves: Mapping[str, Any], loss_unit: str = "nats", *, is_policy: bool = False) -> list[str]:
+    """The panels that the curves of a report.json hold numbers for, each an SVG; empty where there are none.
+
+    Args:
+        is_policy: whether a policy learned from its own answers: what its rollouts and its validations say of the same is one panel, and the loss, which falls towards nothing, none.
+    """
     train, validation = list(curves.get("train") or []), list(curves.get("validation") or [])
     best = curves.get("best") or {}
     names = [
@@ -54,18 +58,27 @@ def curve_panels(curves: Mapping[str, Any], loss_unit: str = "nats") -> list[str
         if name not in ("event", "step", "epoch", "loss", "loss_low", "loss_high", "seconds")
     ]
     chosen = best.get("metric")
+    seen = [{**row, **(row.get("metrics") or {})} for row in train]  # what an objective tells of each step
+    told = list(train[0].get("metrics") or {}) if train else []
+    if is_policy:
+        plots = [Plot(metric_title(name), _points(seen, name), _points(validation, name)) for name in names]
+        plots += [Plot(f"{metric_title(name)}, training", _points(seen, name), []) for name in told if name not in names]
+        return _panels(plots, train or validation, best)
     names = sorted(names, key=lambda name: name != chosen)[:1]  # one is enough: they move together, and the table holds them all
     plots = [
         Plot(f"loss, {loss_unit}" if loss_unit else "loss", _points(train, "loss"), _points(validation, "loss"), is_chosen=chosen == "loss")
     ]
     plots += [Plot(metric_title(name), [], _points(validation, name), is_chosen=name == chosen) for name in names]
-    seen = [{**row, **(row.get("metrics") or {})} for row in train]  # what an objective tells of each step
-    told = [name for name in (train[0].get("metrics") or {} if train else {}) if name not in names]
-    plots += [Plot(f"{metric_title(name)}, training", _points(seen, name), []) for name in told]
+    plots += [Plot(f"{metric_title(name)}, training", _points(seen, name), []) for name in told if name not in names]
     plots += [Plot(title, _points(train, key), []) for key, title in (("grad_norm", "gradient norm"), ("learning_rate", "learning rate"))]
-    plots = [plot for plot in plots if len(plot.train) > 1 or plot.validation]
-    width = NARROW if len(plots) == 3 else WIDE
-    return [_panel(plot, width, train or validation, best) for plot in plots]
+    return _panels(plots, train or validation, best)
+
+
+def _panels(plots: Sequence[Plot], rows: Sequence[Mapping[str, Any]], best: Mapping[str, Any]) -> list[str]:
+    """Those that have something to show."""
+    shown = [plot for plot in plots if len(plot.train) > 1 or plot.validation]
+    width = NARROW if len(shown) == 3 else WIDE
+    return [_panel(plot, width, rows, best) for plot in shown]
 
 
 def _points(rows: Sequence[Mapping[str, Any]], key: str) -> Points:

@@ -82,7 +82,9 @@ def _context(report: Mapping[str, Any]) -> dict[str, Any]:
         "notes": notes,
         "reliability_panels": reliability_panels(report.get("reliability") or {}),
         "interval_panels": interval_panels(data),
-        "curve_panels": curve_panels(report.get("curves") or {}, loss_unit="" if kind in ("regression", "grading") else "nats"),
+        "curve_panels": curve_panels(
+            report.get("curves") or {}, loss_unit="" if kind in ("regression", "grading") else "nats", is_policy=kind == "policy"
+        ),
         "tuned": tuned_side(report),
         "adapted_by": adapted_by(report),
         "context": context(report),

@@ -8,6 +8,7 @@ from tunesmith.core.types import (
     Example,
     Labelled,
     Marked,
+    Message,
     MultiLabelled,
     Rated,
     SpanQuestion,
@@ -17,7 +18,7 @@ from tunesmith.core.types import (
     Tokens,
 )
 
-__all__ = ["asked", "full_text", "parts"]
+__all__ = ["asked", "before_answer", "full_text", "parts"]
 
 
 def parts(example: Example) -> tuple[str, ...]:
@@ -52,13 +53,18 @@ def asked(example: Example) -> str:
     if isinstance(example, Marked):
         return example.question
     if isinstance(example, Chat):
-        last = max((i for i, message in enumerate(example.messages) if message.role == "assistant"), default=len(example.messages))
-        return "\n".join(message.content for message in (example.messages[:last] or example.messages))
+        return "\n".join(message.content for message in before_answer(example))
     if isinstance(example, Choice):
         return example.question
     if isinstance(example, Judged | Stepwise):
         return "\n".join(message.content for message in example.prompt)
     return "\n".join(parts(example))
+
+
+def before_answer(example: Chat) -> tuple[Message, ...]:
+    """The turns of a conversation before its last answer; all of them, where there is none or nothing before it."""
+    last = max((i for i, message in enumerate(example.messages) if message.role == "assistant"), default=len(example.messages))
+    return example.messages[:last] or example.messages
 
 
 def full_text(example: Example) -> str:

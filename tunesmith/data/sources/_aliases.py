@@ -14,6 +14,7 @@ ALIASES = (
     "python-questions",
     "python-reference",
     "small-talk",
+    "small-talk-pairs",
     "tweets",
 )
 """For "did you mean": the sources pypi and python claim them."""

