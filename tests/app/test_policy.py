@@ -34,17 +34,21 @@ LONG = {
 
 
 @pytest.fixture(scope="module")
-def grpo_run(decoder_folder: Path, cache: None, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """Rewarded for a word, and judged by one that likes variety."""
-    folder = tmp_path_factory.mktemp("grpo")
-    judges = [function(folder, "words = answer.split()\n    return len(set(words)) / max(1, len(words))", name="variety")]
-    return tune(policy(decoder_folder, folder, folder / "out", evaluate={"rewards": judges}, train=LONG))  # fmt: skip
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of the prompts and the rewards of both policies."""
+    return tmp_path_factory.mktemp("policies")
 
 
 @pytest.fixture(scope="module")
-def ppo_run(decoder_folder: Path, cache: None, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    folder = tmp_path_factory.mktemp("ppo")
-    return tune(policy(decoder_folder, folder, folder / "out", objective=PPO, train=LONG))
+def grpo_run(decoder_folder: Path, cache: None, folder: Path) -> Run:
+    """Rewarded for a word, and judged by one that likes variety."""
+    judges = [function(folder, "words = answer.split()\n    return len(set(words)) / max(1, len(words))", name="variety")]
+    return tune(policy(decoder_folder, folder, folder / "grpo", evaluate={"rewards": judges}, train=LONG))  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def ppo_run(decoder_folder: Path, cache: None, folder: Path) -> Run:
+    return tune(policy(decoder_folder, folder, folder / "ppo", objective=PPO, train=LONG))
 
 
 @pytest.fixture(scope="module")
@@ -287,8 +291,11 @@ def test_policies_are_compared_as_runs_and_not_as_arms(
     assert not (tmp_path / "out").exists()
     assert command(["advise", str(file)]) == 2
     assert "policy: objective: grpo learns from answers that the model writes itself" in capsys.readouterr().err
-    assert command(["runs", "compare", str(grpo_run.path), str(ppo_run.path)]) == 0
-    assert "reward" in capsys.readouterr().out
+    assert command(["runs", "compare", str(grpo_run.path), str(ppo_run.path), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    found = {one["metric"]: one for one in told["comparisons"]}
+    assert {"reward", "kl", "answer_tokens"} <= set(found)
+    assert found["reward"]["differences"][0] is not None  # the same prompts: they are paired
 
 
 def test_a_plan_trains_and_writes_nothing(decoder_folder: Path, tmp_path: Path) -> None:
