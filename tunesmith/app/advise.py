@@ -311,8 +311,8 @@ def short(recipe: Recipe) -> str:
     return write_yaml({key: kept[key] for key in whole if key in kept})
 
 
-def _named(section: Mapping[str, Any] | None) -> str | None:
-    return None if section is None else str(section["name"])
+def _named(section: Mapping[str, Any] | str | None) -> str | None:
+    return section if section is None or isinstance(section, str) else str(section["name"])
 
 
 def _less(whole: Mapping[str, Any], usual: Mapping[str, Any]) -> dict[str, Any]:
