@@ -1,5 +1,6 @@
 """The document of a comparison, and the same for people. Pure functions over what legs measured."""
 
+import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
@@ -174,6 +175,8 @@ def gate_lines(document: Mapping[str, Any]) -> list[str]:
 
 def _drawn_lines(found: Mapping[str, Any]) -> list[str]:
     """Of sides that draw what they learn from; ours before theirs."""
+    if math.isnan(found["mean_lengths"][0]):
+        return [f"answers a leg: {found['num_answers'][0]} and {found['num_answers'][1]}: other steps, or other numbers of answers in them"]
     allowed, apart = found["allowed"], found["mean_lengths"][1] / found["mean_lengths"][0] - 1
     (our_rise, their_rise), (our_errors, their_errors) = found["rises"], found["rise_errors"]
     return [

@@ -24,7 +24,7 @@ ENVIRONMENT = "trl"
 LEGS = [Leg(OURS, "best"), Leg(PEER, "best"), Leg(PEER, "default")]
 """Ours is one and the same beside both: the prompts come in one order."""
 _MODULES = {OURS: "benchmarks.legs.ours_grpo", PEER: "benchmarks.legs.trl_grpo"}
-_NUM_PROMPTS = 6
+_NUM_PROMPTS, _NUM_PROMPTS_QUICK = 6, 4
 _TRIALS = (
     {"at_a_time": 16, "written_at_a_time": 16},
     {"at_a_time": 8, "written_at_a_time": 16},
@@ -83,7 +83,8 @@ def run_rewarding(options: Options, say: Say) -> dict[str, Any]:
         folder = Path(name)
         workload = folder / "prompts"
         say(f"preparing {options.data or 'small-talk'}")
-        python(sys.executable, "benchmarks.prepare_rollouts", str(workload), json.dumps([options.data, options.num_rows or _NUM_PROMPTS]))
+        wanted = options.num_rows or (_NUM_PROMPTS_QUICK if options.quick else _NUM_PROMPTS)
+        python(sys.executable, "benchmarks.prepare_rollouts", str(workload), json.dumps([options.data, wanted]))
         facts: dict[str, Any] = json.loads((workload / "facts.json").read_text(encoding="utf-8"))
         best = _fastest(workload, folder, executables[PEER], say)
         legs = {leg.name: leg for leg in LEGS}

@@ -146,6 +146,9 @@ def test_ratios_are_given_where_both_sides_did_the_same():
     assert len(gate_lines(document)) == 6
     rewarded["trl_grpo_default"] = [replace(slow, lengths=((9, 9, 9, 9),) * 2)]
     assert [peer["ratios"] for peer in compare_rewarded(GIVEN, rewarded, FACTS)["peers"].values()] == [None, None]
+    rewarded["trl_grpo_default"] = [replace(slow, rewards=slow.rewards[:1])]
+    last = gate_lines(compare_rewarded(GIVEN, rewarded, FACTS))[-1]
+    assert last.endswith("TRL GRPOTrainer, default: answers a leg: 8 and 4: other steps, or other numbers of answers in them")
 
 
 def test_the_fastest_of_what_was_tried_is_taken_and_what_fails_is_left_out(tmp_path, monkeypatch):
