@@ -20,6 +20,8 @@ from benchmarks.methods import command as methods
 from benchmarks.methods import few_shot, forgetting
 from benchmarks.preferences import TITLE as DPO
 from benchmarks.preferences import run_preferences
+from benchmarks.rewarding import TITLE as GRPO
+from benchmarks.rewarding import run_rewarding
 from benchmarks.running import Options, Say, run_bench
 from benchmarks.startup import TITLE as STARTUP
 from benchmarks.startup import run_startup
@@ -29,6 +31,7 @@ from tunesmith.core.errors import TunesmithError
 TITLES = {
     **{name: bench.title for name, bench in BENCHES.items()},
     "dpo": DPO,
+    "grpo": GRPO,
     "evaluation": EVALUATION,
     "startup": STARTUP,
     "data": DATA,
@@ -56,6 +59,8 @@ def run(name: str, options: Options, say: Say) -> dict[str, Any]:
         return run_data(options, say)
     if name == "dpo":
         return run_preferences(options, say)
+    if name == "grpo":
+        return run_rewarding(options, say)
     if name == "gpu":
         return run_gpu(Setup("1b"), options, say)
     return run_startup(options, say) if name == "startup" else run_bench(BENCHES[name], options, say)
@@ -97,19 +102,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="two repeats in place of five")
     parser.add_argument("--json", action="store_true", help="print the document in place of the table")
     parser.add_argument(
-        "--rows", type=int, metavar="N", help="training rows a leg, whole steps of them; questions of `evaluation`; pairs of `dpo`"
+        "--rows",
+        type=int,
+        metavar="N",
+        help="training rows a leg, whole steps of them; questions of `evaluation`; pairs of `dpo`; prompts of `grpo`",
     )
     parser.add_argument(
         "--data",
         metavar="FILE",
-        help="of sft and sft-full: docstrings, small-talk, or a .jsonl file of conversations; of dpo: a file of pairs, else they are made of docstrings; of evaluation: a folder with MMLU's files in mmlu/, else it is docstrings",
+        help="of sft and sft-full: docstrings, small-talk, or a .jsonl file of conversations; of dpo: a file of pairs, else they are made of docstrings; of grpo: a file of prompts, else small-talk; of evaluation: a folder with MMLU's files in mmlu/, else it is docstrings",
     )
     parser.add_argument("--peers", metavar="A,B", help="only these peers")
     options = parser.parse_args(given)
     if options.name == "all" and (options.rows or options.data or options.peers):
         parser.error("all: takes --quick and --json only")
-    if options.data and options.name not in ("sft", "sft-full", "dpo", "evaluation"):
-        parser.error(f"{options.name}: has data of its own; --data is for sft, sft-full, dpo and evaluation")
+    if options.data and options.name not in ("sft", "sft-full", "dpo", "grpo", "evaluation"):
+        parser.error(f"{options.name}: has data of its own; --data is for sft, sft-full, dpo, grpo and evaluation")
 
     wanted = Options(options.quick, options.rows, options.data, options.peers.split(",") if options.peers else None)
     names = TITLES if options.name == "all" else [options.name]

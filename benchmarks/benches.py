@@ -22,11 +22,12 @@ PEER_NAMES = {
     "trainer": "transformers Trainer + peft",
     "trl": "TRL SFTTrainer",
     "trl_dpo": "TRL DPOTrainer",
+    "trl_grpo": "TRL GRPOTrainer",
     "llamafactory": "LLaMA-Factory",
     "lm_eval": "lm-eval, HF backend",
     "loop": "plain loop, transformers + peft",
 }
-"""Names of the programs. Peers have files of that name in `peers/`, but for the loop, which runs beside tunesmith, and `trl_dpo`, which is in `trl`'s; all have modules in `legs/`."""
+"""Names of the programs. Peers have files of that name in `peers/`, but for the loop, which runs beside tunesmith, and `trl_dpo` and `trl_grpo`, which are in `trl`'s; all have modules in `legs/`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """The document of a comparison, and the same for people. Pure functions over what legs measured."""
 
+import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
@@ -17,6 +18,7 @@ COLUMNS = {
     "tokens_per_second": "all tokens/s",
     "scored_tokens_per_second": "scored tokens/s",
     "answer_tokens_per_second": "answers' tokens/s",
+    "answers_per_second": "answers/s",
     "peak_memory": "peak memory",
     "time_to_target": "time to target",
     "seconds": "seconds",
@@ -145,6 +147,8 @@ def gate_lines(document: Mapping[str, Any]) -> list[str]:
             lines.append(f"gate, {who}: {found['num_different']} of {found['num_items']} choices differ (allowed 0, ties apart)")
         elif "num_texts" in found:
             lines.append(f"gate, {who}: {found['num_texts_different']} of {found['num_texts']} texts differ (allowed 0)")
+        elif "first_rewards" in found:
+            lines += [f"gate, {who}: {line}" for line in _drawn_lines(found)]
         if "held_out_accuracies" in found:
             sides = [
                 f"{loss:.4f} nats, {share:.0%} in order"
@@ -167,6 +171,22 @@ def gate_lines(document: Mapping[str, Any]) -> list[str]:
     if any(theirs.values()):
         lines.append(f"by the same count: {'; '.join(f'{name}: {share:.0%}' for name, share in theirs.items() if share)}")
     return lines
+
+
+def _drawn_lines(found: Mapping[str, Any]) -> list[str]:
+    """Of sides that draw what they learn from; ours before theirs."""
+    if math.isnan(found["mean_lengths"][0]):
+        return [f"answers a leg: {found['num_answers'][0]} and {found['num_answers'][1]}: other steps, or other numbers of answers in them"]
+    allowed, apart = found["allowed"], found["mean_lengths"][1] / found["mean_lengths"][0] - 1
+    (our_rise, their_rise), (our_errors, their_errors) = found["rises"], found["rise_errors"]
+    return [
+        f"answers a leg: {found['num_answers'][0]} and {found['num_answers'][1]}, of {found['mean_lengths'][0]:.2f} and"
+        f" {found['mean_lengths'][1]:.2f} tokens ({abs(apart):.1%} apart, allowed {allowed['length']:.0%})",
+        f"mean rewards of the first step: {found['first_rewards'][0]:.4f} and {found['first_rewards'][1]:.4f}"
+        f" ({abs(found['first_reward_errors']):.1f} standard errors apart, allowed {allowed['errors']:g})",
+        f"from the first epoch to the last, the mean reward changed by {our_rise:+.4f} ({our_errors:+.1f} standard errors) and {their_rise:+.4f}"
+        f" ({their_errors:+.1f}; neither may be below -{allowed['errors']:g})",
+    ]
 
 
 def _memory_lines(legs: Mapping[str, Any]) -> list[str]:

@@ -1,8 +1,6 @@
 """The benchmark `dpo`: learning from pairs of answers, tunesmith against TRL's DPOTrainer. Imports no torch: legs do."""
 
 import json
-import os
-import shutil
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -14,9 +12,9 @@ from benchmarks.benches import OURS, PEER_NAMES, Leg
 from benchmarks.comparison import interleaved, ratio
 from benchmarks.document import whole
 from benchmarks.pairs import Learned, LearnedAlike, learned_alike
-from benchmarks.running import Options, Say, python, pythons
+from benchmarks.running import Options, Say, leg_document, python, pythons
+from benchmarks.trials import fastest
 from benchmarks.workload import BenchmarkError
-from tunesmith.core.allocator import wanted_tunables
 
 __all__ = ["LEGS", "TITLE", "compare_learned", "run_preferences"]
 
@@ -28,7 +26,6 @@ _MODULES = {OURS: "benchmarks.legs.ours_dpo", PEER: "benchmarks.legs.trl_dpo"}
 _NUM_PAIRS, _NUM_HELD_OUT = 24, 16
 _AT_A_TIME, _TRIAL_STEPS = (1, 2, 4, 8), 2
 """Pairs of a micro-batch that are tried, once each over so many steps, for the peer's best configuration."""
-_LEG_LIMIT_SECONDS = 1800.0
 
 
 def compare_learned(learned: Mapping[str, Sequence[Learned]], facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -57,36 +54,17 @@ def _peer(leg: Leg, learned: Mapping[str, Sequence[Learned]], found: LearnedAlik
 
 def _run(leg: Leg, workload: Path, folder: Path, executable: str, **options: int) -> Learned:
     """One leg in a process of its own. Raises: BenchmarkError."""
-    folder.mkdir()
-    try:
-        variables = wanted_tunables(os.environ) if leg.program == OURS else {}  # as the command begins
-        arguments = (str(workload), str(folder), leg.config, json.dumps(options))
-        python(executable, _MODULES[leg.program], *arguments, limit_seconds=_LEG_LIMIT_SECONDS, variables=variables)
-        return Learned(**json.loads((folder / "result.json").read_text(encoding="utf-8")))
-    finally:
-        shutil.rmtree(folder)
+    return Learned(**leg_document(leg, _MODULES[leg.program], workload, folder, executable, options))
 
 
 def _fastest(workload: Path, folder: Path, executable: str, say: Say) -> int:
-    """How many pairs at a time are the fastest for the peer's best configuration; what fails, for want of memory say, is left out.
+    """How many pairs at a time are the fastest for the peer's best configuration. Raises: BenchmarkError, where all fail."""
 
-    Raises: BenchmarkError, where all fail.
-    """
-    speeds, reason = dict[int, float](), ""
-    for size in _AT_A_TIME:
-        try:
-            found = _run(Leg(PEER, "best"), workload, folder / f"trial-{size}", executable, at_a_time=size, num_steps=_TRIAL_STEPS)
-        except BenchmarkError as error:
-            reason = str(error)
-            say(f"trial: {PEER_NAMES[PEER]}, {size} pairs at a time: {reason}")
-            continue
-        speeds[size] = found.answer_tokens_per_second
-        say(
-            f"trial: {PEER_NAMES[PEER]}, {size} pairs at a time: {speeds[size]:.0f} answers' tokens a second, {found.peak_memory_bytes / 2**20:.0f} MiB"
-        )
-    if not speeds:
-        raise BenchmarkError(reason)
-    return max(speeds, key=lambda size: speeds[size])
+    def trial(size: int) -> Learned:
+        return _run(Leg(PEER, "best"), workload, folder / f"trial-{size}", executable, at_a_time=size, num_steps=_TRIAL_STEPS)
+
+    sizes = {f"{PEER_NAMES[PEER]}, {size} pairs at a time": size for size in _AT_A_TIME}
+    return fastest(sizes, trial, lambda found: found.answer_tokens_per_second, "answers' tokens a second", say)
 
 
 def run_preferences(options: Options, say: Say) -> dict[str, Any]:

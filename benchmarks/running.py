@@ -19,10 +19,10 @@ from benchmarks.environments import peer_python
 from benchmarks.workload import BenchmarkError, Measured, Workload
 from tunesmith.core.allocator import wanted_tunables
 
-__all__ = ["ROOT", "Options", "Say", "python", "pythons", "run_bench", "run_leg", "tunesmith_seconds"]
+__all__ = ["ROOT", "Options", "Say", "leg_document", "python", "pythons", "run_bench", "run_leg", "tunesmith_seconds"]
 
 ROOT = Path(__file__).parents[1]
-_LEG_LIMIT_SECONDS = 600.0
+_LEG_LIMIT_SECONDS, _LONG_LEG_LIMIT_SECONDS = 600.0, 1800.0
 _COMMAND_LIMIT_SECONDS = 24 * 3600.0
 Say = Callable[[str], None]
 
@@ -93,6 +93,19 @@ def run_leg(leg: Leg, workload: Workload, folder: Path, executable: str = sys.ex
         way, variables = ([leg.way], wanted_tunables(os.environ)) if leg.program == OURS else ([], {})  # as the command begins
         python(executable, f"benchmarks.legs.{leg.program}", str(workload.folder), str(folder), leg.config, *way, variables=variables)
         return Measured.from_document(json.loads((folder / "result.json").read_text(encoding="utf-8")))
+    finally:
+        shutil.rmtree(folder)
+
+
+def leg_document(leg: Leg, module: str, workload: Path, folder: Path, executable: str, options: Mapping[str, int]) -> dict[str, Any]:
+    """What a leg with options reports, run in a process of its own; what it leaves beside is removed. Raises: BenchmarkError."""
+    folder.mkdir()
+    try:
+        variables = wanted_tunables(os.environ) if leg.program == OURS else {}  # as the command begins
+        arguments = (str(workload), str(folder), leg.config, json.dumps(options))
+        python(executable, module, *arguments, limit_seconds=_LONG_LEG_LIMIT_SECONDS, variables=variables)
+        found: dict[str, Any] = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+        return found
     finally:
         shutil.rmtree(folder)
 

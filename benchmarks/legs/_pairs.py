@@ -1,11 +1,8 @@
 """What the legs of `dpo` do in the same way."""
 
-import json
-import sys
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -16,7 +13,7 @@ from benchmarks.legs._model import load_model
 from benchmarks.pairs import Learned, Pair, Pairs
 from benchmarks.workload import Config
 
-__all__ = ["held_out", "main", "report"]
+__all__ = ["held_out", "report"]
 
 
 def _logprob(model: Any, prompt: Sequence[int], answer: Sequence[int]) -> Tensor:
@@ -61,9 +58,3 @@ def report(
     learned = sum(pair.num_answer_tokens for pair in pairs.in_order(config, num_steps))
     epochs = pairs.settings.epochs if num_steps is None else 1
     return Learned(first_loss, loss, accuracy, seconds, learned * epochs, peak, version, setting)
-
-
-def main(leg: Callable[..., Learned]) -> None:
-    """Run a leg by its command line: the folder of the pairs, a folder for the adapter and result.json, `best` or `default`, and options as JSON."""
-    found = leg(Path(sys.argv[1]), Path(sys.argv[2]), cast(Config, sys.argv[3]), **json.loads(sys.argv[4] if len(sys.argv) > 4 else "{}"))
-    (Path(sys.argv[2]) / "result.json").write_text(json.dumps(asdict(found)), encoding="utf-8")

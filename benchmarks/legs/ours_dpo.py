@@ -5,27 +5,27 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from peft import LoraConfig
 
-from benchmarks.legs._pairs import main, report
+from benchmarks.legs._ours import adapted
+from benchmarks.legs._pairs import report
+from benchmarks.legs._run import main
 from benchmarks.pairs import Learned, Pair, Pairs
 from benchmarks.workload import Config
 from tunesmith import __version__
 from tunesmith.core.batch import collate
 from tunesmith.core.types import Encoded, Origin, Row
-from tunesmith.engine.forward import PackedForward
 from tunesmith.engine.loop import TrainingPlan, TrainingState, train
 from tunesmith.engine.optimizers import make_optimizer
 from tunesmith.engine.packing import pack
-from tunesmith.engine.probe import probe
 from tunesmith.engine.scoring import score_answers
-from tunesmith.method.lora import LoRA
 from tunesmith.model.load import load
 from tunesmith.objective._answers import answered_row
 from tunesmith.objective.dpo import DPO
-from tunesmith.recipe.models import EngineSpec
 
-__all__ = ["leg", "row_of"]
+__all__ = ["MICRO_BATCH_TOKENS", "leg", "row_of"]
+
+MICRO_BATCH_TOKENS = 512
+"""As `engine.micro_batch_tokens` says it in a recipe."""
 
 
 def row_of(pair: Pair, index: int) -> Row:
@@ -40,22 +40,19 @@ def row_of(pair: Pair, index: int) -> Row:
     return row
 
 
-def leg(workload: Path, folder: Path, config: Config, num_steps: int | None = None) -> Learned:
+def leg(
+    workload: Path, folder: Path, config: Config, num_steps: int | None = None, micro_batch_tokens: int = MICRO_BATCH_TOKENS
+) -> Learned:
     """Train on packed micro-batches. `config` says only whose order of the pairs it is.
 
     Args:
         num_steps: of a trial.
     """
     pairs = Pairs.read(workload)
-    settings, start, budget = pairs.settings, workload / "start", EngineSpec().micro_batch_tokens
+    settings, start, budget = pairs.settings, workload / "start", micro_batch_tokens
     model = load(settings.model, need="lm")
     started = time.perf_counter()
-    forward = PackedForward(model.trunk, {}, model.facts, probe(model.trunk, model.facts))
-    saved = LoraConfig.from_pretrained(str(start))
-    method = LoRA(r=saved.r, lora_alpha=saved.lora_alpha)
-    groups = method.apply(model.trunk)
-    method.load(model.trunk, start)
-    forward.use_fused_layers()
+    forward, method, groups = adapted(model, start)
     rows = [row_of(pair, index) for index, pair in enumerate(pairs.in_order(config, num_steps))]
     found = score_answers(forward, rows, micro_batch_tokens=budget)
     rows = [replace(row, values={"reference": reference}) for row, reference in zip(rows, found, strict=True)]
@@ -69,7 +66,16 @@ def leg(workload: Path, folder: Path, config: Config, num_steps: int | None = No
     losses = [step.loss for step in train(forward, DPO(beta=pairs.beta), steps, plan, state)]
     seconds = time.perf_counter() - started
     method.save(model.trunk, folder / "adapter")
-    return report(pairs, config, num_steps, folder / "adapter", first_loss=losses[0], seconds=seconds, version=__version__)
+    return report(
+        pairs,
+        config,
+        num_steps,
+        folder / "adapter",
+        first_loss=losses[0],
+        seconds=seconds,
+        version=__version__,
+        setting=f"{budget} tokens at a time",
+    )
 
 
 if __name__ == "__main__":

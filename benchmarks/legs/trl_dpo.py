@@ -16,7 +16,8 @@ from torch import Tensor
 from transformers import AutoTokenizer
 
 from benchmarks.legs._model import load_model
-from benchmarks.legs._pairs import main, report
+from benchmarks.legs._pairs import report
+from benchmarks.legs._run import main
 from benchmarks.legs._trainer import arguments
 from benchmarks.pairs import Learned, Pairs
 from benchmarks.workload import Config

@@ -105,7 +105,7 @@ def test_all_goes_on_after_one_that_fails(monkeypatch):
 
     monkeypatch.setattr(command, "run", run)
     assert command.main(["all", "--quick"]) == 1
-    assert names == ["sft", "sft-full", "classify", "classify-full", "frozen", "dpo", "evaluation", "startup", "data"]
+    assert names == ["sft", "sft-full", "classify", "classify-full", "frozen", "dpo", "grpo", "evaluation", "startup", "data"]
 
 
 @pytest.mark.parametrize("arguments", [["classify", "--data", "x.jsonl"], ["all", "--rows", "12"], ["nothing"]])

@@ -1,0 +1,25 @@
+"""How legs of tunesmith's that learn from answers begin."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from peft import LoraConfig
+
+from tunesmith.core.types import ParamGroup
+from tunesmith.engine.forward import PackedForward
+from tunesmith.engine.probe import probe
+from tunesmith.method.lora import LoRA
+from tunesmith.model.load import LoadedModel
+
+__all__ = ["adapted"]
+
+
+def adapted(model: LoadedModel, start: Path) -> tuple[PackedForward, LoRA, Sequence[ParamGroup]]:
+    """The model with the adapter of `start`, which peft saved, ready to be trained, and what trains."""
+    forward = PackedForward(model.trunk, {}, model.facts, probe(model.trunk, model.facts))
+    saved = LoraConfig.from_pretrained(str(start))
+    method = LoRA(r=saved.r, lora_alpha=saved.lora_alpha)
+    groups = method.apply(model.trunk)
+    method.load(model.trunk, start)
+    forward.use_fused_layers()
+    return forward, method, groups
