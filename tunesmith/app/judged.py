@@ -54,7 +54,7 @@ def load_judgement(file: Path) -> Judgement:
 
 
 def _output(entry: dict[str, Any]) -> Output:
-    nan = {name: float("nan") for name in ("nll_nats", "kl_nats") if entry[name] is None}  # JSON has no NaN
+    nan = {} if entry["nll_nats"] is not None else {"nll_nats": float("nan")}  # JSON has no NaN
     tuples = {name: tuple(value) for name, value in entry.items() if isinstance(value, list)}  # nor has it tuples
     return Output(**{**entry, **tuples, **nan})
 

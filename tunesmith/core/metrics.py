@@ -41,7 +41,7 @@ class Output:
     """What an answer of its own is rewarded, by what it is trained by."""
     held_out_reward: float | None = None
     """The same by a judge that it is not trained by."""
-    kl_nats: float = float("nan")
+    kl_nats: float | None = None
     """How much likelier it finds that answer than the model before training does."""
     num_written: int = 0
     """Tokens of that answer."""

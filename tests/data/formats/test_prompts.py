@@ -39,6 +39,6 @@ def test_a_prompt_that_is_answered_already_is_refused() -> None:
         read([{"prompt": talk}])
 
 
-def test_nothing_is_learned_from_prompts_alone() -> None:
-    with pytest.raises(ObjectiveError, match="the data gives Prompt. No objective learns from those yet"):
+def test_from_prompts_alone_those_objectives_learn_that_answer_them() -> None:
+    with pytest.raises(ObjectiveError, match=r"the data gives Prompt\. Objectives for it: best_of_n, grpo, ppo\."):
         choose_objective(None, read([{"prompt": "a"}]).examples)

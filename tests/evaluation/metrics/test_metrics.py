@@ -173,6 +173,7 @@ EXAMPLES: dict[str, list[Example]] = {
     "scores": [Preference((), (Message("assistant", "a"),), (Message("assistant", "b"),), HERE)] * 5,
     "liked": [Unpaired((), (Message("assistant", "a"),), is_liked, HERE) for is_liked in (True, False, True, False, True)],
     "grades": [Graded((), (Message("assistant", "a"),), (("x", x), ("y", y)), HERE) for x, y in GRADES],
+    "rewarded": [Completion("q", "a", HERE)] * 5,
     "instructions_followed": [Completion("q", "a", HERE)] * 5,
     "tool_calls_valid": [Chat((), HERE, ('{"name": "look", "parameters": {"type": "object"}}',))] * 5,
     "answers": [Labelled(question, label, HERE) for question, label in zip("aabbc", ANSWERS, strict=True)],
@@ -182,6 +183,10 @@ EXAMPLES: dict[str, list[Example]] = {
 def sure_of(label: str, most: float) -> Output:
     rest = (1 - most) / (len(CLASSES) - 1)
     return Output(label=label, probabilities=tuple(most if name == label else rest for name in CLASSES), classes=CLASSES)
+
+
+def _rewarded(reward: float) -> Output:
+    return Output(text="a", rewarded=reward, held_out_reward=reward / 2, kl_nats=reward, num_written=round(10 + reward))
 
 
 def judged(said: Sequence[float]) -> list[Output]:
@@ -203,6 +208,7 @@ GOOD = {
     "scores": [Output(scores=pair) for pair in [(1.0, 0.5), (0.2, -3.0), (4.0, 1.0), (0.0, -0.1), (2.0, 1.0)]],
     "liked": [Output(liked=score) for score in [1.0, -2.0, 0.5, -0.1, 3.0]],
     "grades": [Output(grades={"x": x + 0.1, "y": y or 0.0}) for x, y in GRADES],
+    "rewarded": [_rewarded(reward) for reward in (0.9, 2.0, 1.5, 0.7, 3.0)],
     "json_valid": [Output(text=text) for text in ["1", '"a"', "[]", "{}", "null"]],
     "json_schema": [Output(text=text) for text in ["1", "2", "3", "-4", "0"]],
     "instructions_followed": [Output(text=text) for text in ["yes", "no", "a b", "c", "d."]],
@@ -224,6 +230,7 @@ BAD = {
     "scores": [Output(scores=pair) for pair in [(0.5, 1.0), (-3.0, 0.2), (1.0, 4.0), (-0.1, 0.0), (1.0, 2.0)]],
     "liked": [Output(liked=score) for score in [-1.0, 2.0, -0.5, 0.1, -3.0]],
     "grades": [Output(grades={"x": 9.0 - x, "y": -(y or 0.0)}) for x, y in GRADES],
+    "rewarded": [_rewarded(reward) for reward in (-0.9, 0.1, -1.5, 0.2, 0.3)],
     "json_valid": [Output(text=text) for text in ["x", "'a'", "[", "", "None"]],
     "json_schema": [Output(text=text) for text in ["1.5", '"2"', "[]", "", "x"]],
     "instructions_followed": [Output(text=text) for text in ["yes, it is", "", "a, b", "c", ","]],

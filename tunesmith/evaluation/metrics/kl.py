@@ -24,7 +24,7 @@ class KL:
 
     def stats(self, example: Example, output: Output, reference: str) -> tuple[float, ...]:
         """The distance."""
-        return (output.kl_nats,)
+        return (float("nan") if output.kl_nats is None else output.kl_nats,)
 
     def value(self, stats_nk: np.ndarray[Any, np.dtype[np.float64]]) -> float:
         """Mean of the rows."""
