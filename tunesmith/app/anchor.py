@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.core import registry
-from tunesmith.core.errors import RecipeError
+from tunesmith.core.errors import RecipeError, RunError
 from tunesmith.core.run import find_run
 from tunesmith.data import is_template_file
 from tunesmith.data.sources._aliases import DOCUMENTS
@@ -94,7 +94,18 @@ def _with_whole_paths(kind: str, spec: PluginSpec) -> PluginSpec:
     files = set(getattr(registry.load(kind, spec.name), "file_options", ()))
     if kind == "reward" and (metric := spec.options.get("metric")) in registry.names("metric"):
         files.update(getattr(registry.load("metric", metric), "file_options", ()))  # its options stand beside the reward's own
-    return replace(spec, options={name: _whole_file(value) if name in files else value for name, value in spec.options.items()})
+    whole = {name: _whole_file(value) if name in files else value for name, value in spec.options.items()}
+    return replace(spec, options=whole | {name: _whole_run(value) for name, value in whole.items() if kind == "reward" and name == "run"})
+
+
+def _whole_run(value: Any) -> Any:
+    """A run by its id alone, as one by its folder; what is none is said where it is asked."""
+    if not isinstance(value, str) or value.startswith(("run:", "stage:")):
+        return value
+    try:
+        return f"run:{find_run(value).path.resolve()}"
+    except RunError:
+        return value
 
 
 def _whole_file(value: Any) -> Any:

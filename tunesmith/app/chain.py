@@ -53,9 +53,13 @@ def _unfinished(chain: Chain, say: Say) -> GroupDirectory | None:
     for group in known:
         if not group.asked.is_file() or not group.recipe.is_file() or group.kind != "stages":
             continue
-        if group.recipe.read_text(encoding="utf-8") == chain.dump() and group.status in ("interrupted", "failed"):
+        if group.recipe.read_text(encoding="utf-8") != chain.dump():
+            continue
+        if group.status in ("interrupted", "failed"):
             say(Notice(f"goes on with {group.path}, which was begun before."))
             return group
+        if group.status == "running":
+            say(Notice(f"{group.path} is of the same chain and running. Where it runs no more: tunesmith runs resume {group.path}"))
     return None
 
 

@@ -98,7 +98,7 @@ def _response(given: Any, name: str) -> tuple[str, NewResponse]:
     models = [models] if isinstance(models, str) else models
     if not isinstance(found.get("text"), str) or not isinstance(models, list) or not all(isinstance(model, str) for model in models):
         raise DataError(f'response {name}: found {given!r:.60}, expected a text, or {{"id": ..., "text": ..., "model": ...}}.')
-    return str(found.get("id", name)), NewResponse(found["text"], tuple(models))
+    return name if found.get("id") is None else str(found["id"]), NewResponse(found["text"], tuple(models))
 
 
 def _judgements(record: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:

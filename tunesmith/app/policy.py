@@ -50,6 +50,10 @@ def require_rewards(task: "Task", say: Callable[[Event], None]) -> PolicyRewards
             raise RecipeError(
                 f"{recipe.name}: {key}: a model of {task.objective_name} writes no answers that could be rewarded. Leave it out."
             )
+    if recipe.context is not None:
+        raise RecipeError(
+            f"{recipe.name}: rewards: are of what a model answers by itself, and context says what it is to be shown. Leave one of them out."
+        )
     runs = dict[str, Tuned]()
 
     def told(run: str) -> None:

@@ -41,7 +41,7 @@ class PolicyValidator:
     higher_is_better: bool = False
 
     def __call__(self, forward: PackedForward, objective: Objective, micro_batch_tokens: int) -> Validation:
-        """`loss` is beta times the distance minus the reward, an answer. Raises: Diverged, where the policy has gone too far."""
+        """`loss` is beta, as the recipe says, times the distance minus the reward, an answer. Raises: Diverged, where the policy has gone too far."""
         task, split = self.task, self.task.splits["validation"]
         asked = prompts_of(task, split, range(min(len(split.examples), _VALIDATED_ROWS)))
         written = write_to(task, asked, 1, task.recipe.seed)

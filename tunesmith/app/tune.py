@@ -238,7 +238,11 @@ def _write_pairs(task: Task, rewards: PolicyRewards, directory: RunDirectory, sa
     for name, file in (("train", directory.pairs), ("test", directory.test_pairs)):
         tick = partial(_tick, say, f"pairs {name}", len(task.splits[name].examples))
         num, num_without = write_pairs(task, rewards, name, file, tick)
-        say(Notice(f"{num:,} pairs in {file}; {num_without:,} prompts gave none, as all of their answers were rewarded the same."))
+        say(
+            Notice(
+                f"{num:,} pairs in {file}; {num_without:,} prompts gave none, as all of their answers were rewarded the same, or are the same."
+            )
+        )
 
 
 def _tick(say: Say, stage: str, total: int, done: int) -> None:

@@ -116,7 +116,9 @@ def training_work(task: Task) -> Work:
         frozen_share=_frozen_share(task, trunk),
         keeps_frozen=_keeps_features(task) if kind == "head" else not _drops_out(trunk),
         num_trained=in_trunk + heads,
-        num_added=added + heads + (in_trunk if getattr(task.objective, "needs_reference", "") in ("live", "swapped") else 0),
+        num_added=added
+        + heads
+        + (in_trunk if getattr(task.objective, "needs_reference", "") in ("live", "swapped") or task.rewards is not None else 0),
         num_moments=moments_per_parameter(train.optimizer, train.momentum),
         step_tokens=min(max(task.micro_batch_tokens, *lengths), _largest_step(lengths, train.examples_per_step, virtual), sum(lengths)),
     )

@@ -22,6 +22,9 @@ __all__ = ["write_predictions"]
 _SHOWN_CHARACTERS = 600
 """Of what a model was given to read."""
 
+_MAY_BE_NOTHING = ("rewarded", "held_out_reward", "kl_nats")
+"""Fields of an output of which 0 is something that was measured."""
+
 
 def write_predictions(task: Measurable, directory: RunDirectory, base: Judgement, tuned: Judgement, better: Mapping[int, str]) -> None:
     """One line a row of the test split and of each domain, as docs/report-format.md describes it. `better`: what a judge said of test rows."""
@@ -57,4 +60,8 @@ def _asked(example: Example) -> dict[str, Any]:
 
 
 def _said(output: object) -> dict[str, object]:
-    return {name: value for name, value in asdict(output).items() if value == value and value not in (None, (), 0)}  # type: ignore[call-overload]
+    return {
+        name: value
+        for name, value in asdict(output).items()  # type: ignore[call-overload]
+        if value == value and value is not None and (name in _MAY_BE_NOTHING or value not in ((), 0))
+    }

@@ -60,7 +60,7 @@ def train(
     made = iter(steps)
     while True:
         started = time.perf_counter()  # a policy's own answers are part of the step that learns from them
-        batches = next(made, None)
+        batches = _next(made)
         if batches is None:
             return
         state.random = random_state(forward.device)
@@ -98,6 +98,18 @@ def train(
             epoch=state.step / plan.steps_per_epoch,
             metrics=metrics,
         )
+
+
+def _next(made: Iterator[Sequence[Batch]]) -> Sequence[Batch] | None:
+    """The next step's micro-batches, None after the last. Raises: MemoryExhausted, where answers were to be written and there was no room for it."""
+    try:
+        return next(made, None)
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise MemoryExhausted(
+            "memory ran out while the policy wrote its answers. Lower objective.num_answers, objective.max_new_tokens or engine.micro_batch_tokens."
+        ) from None
 
 
 def _gradients(

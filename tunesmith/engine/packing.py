@@ -152,7 +152,7 @@ def rows_seen(plan: StepPlan, num_steps: int) -> list[int]:
     if not plan.parts:
         return []
     epochs, steps = divmod(num_steps, plan.steps_per_epoch)
-    last = _epoch(plan, epochs)[0][: steps * plan.examples_per_step]
+    last = _epoch(plan, epochs)[0][: -(-steps // plan.passes) * plan.examples_per_step]
     ends = [(part.start, part.start + part.num_rows) for part in plan.parts]
     return [
         epochs * part.per_epoch + int(((last >= start) & (last < end)).sum()) for part, (start, end) in zip(plan.parts, ends, strict=True)

@@ -111,19 +111,20 @@ def rollout_steps(
     per_rollout = objective.minibatches * objective.passes
     for number in range(start_step // per_rollout, -(-plan.num_steps // per_rollout)):
         first, file = number * per_rollout, folder / f"rollout-{number:06d}.json"
+        parts = min(objective.minibatches, -(-(plan.num_steps - first) // objective.passes))  # what no step would learn from is not written
         if start_step > first:
             rows = _load(file, objective)
         else:
             if start_step == first and number:
                 _go_on(folder / f"rollout-{number - 1:06d}.json", objective)
-            prompts = [step_rows(plan, number * objective.minibatches + part) for part in range(objective.minibatches)]
-            rows = make(number, [index for part in prompts for index in part])
+            asked = [step_rows(plan, number * objective.minibatches + part) for part in range(parts)]
+            rows = make(number, [index for part in asked for index in part])
             _save(file, rows, objective)
             _remove_unneeded(folder, number, per_rollout)
         for turn in range(objective.passes):
             order = np.random.default_rng((plan.seed, number, turn)).permutation(len(rows))
-            for part, chosen in enumerate(np.array_split(order, objective.minibatches)):
-                step = first + turn * objective.minibatches + part
+            for part, chosen in enumerate(np.array_split(order, parts)):
+                step = first + turn * parts + part
                 if step >= plan.num_steps:
                     return
                 if step >= start_step:

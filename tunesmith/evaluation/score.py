@@ -121,7 +121,7 @@ def compare(
 
     The difference is tuned minus base over the same rows: by McNemar's exact test and Tango's interval for a proportion, else by a paired bootstrap.
     """
-    answered = [row for row, output in enumerate(tuned) if metric.needs not in _OF_OWN_ANSWERS or output.text is not None]
+    answered = [row for row, output in enumerate(tuned) if metric.needs not in _OF_OWN_ANSWERS or getattr(output, metric.needs) is not None]
     rows = [row for row in answered if is_measured(metric, examples[row], tuned[row], references[row])]
     counts = {"rows": 0, "excluded": len(answered) - len(rows)}
     entry: dict[str, Any] = {"higher_is_better": metric.higher_is_better, **counts, "base": None, "tuned": None, "difference": None}
@@ -141,7 +141,7 @@ def compare(
 
 def is_measured(metric: Metric, example: Example, output: Output, reference: str) -> bool:
     """Whether a metric says something of a row: text is written for some rows only, references may be missing, and some metrics are for some rows."""
-    if metric.needs in _OF_OWN_ANSWERS and output.text is None:
+    if metric.needs in _OF_OWN_ANSWERS and getattr(output, metric.needs) is None:
         return False
     if metric.needs == "text" and getattr(metric, "reads_reference", True) and not has_reference(example, reference):
         return False

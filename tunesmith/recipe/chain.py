@@ -73,6 +73,8 @@ def load_chain(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Chain
     if wrong is not None:
         raise RecipeError(f"{where}: stages.{wrong}: a stage is named by small letters, digits, - and _.")
     name, seed, output_dir = str(own.get("name") or Path(name_or_path).stem), own.get("seed"), own.get("output_dir")
+    if output_dir is not None and not isinstance(output_dir, str):
+        raise RecipeError(f"{where}: output_dir: expected a folder, found {shown(output_dir)}.")
     changes = dict[str, list[str]]({stage: [] for stage in given})
     for override in overrides:
         keys, text = split(override)
@@ -80,6 +82,10 @@ def load_chain(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Chain
             output_dir = text
         elif keys == ("seed",):
             seed = parse_yaml(text, "command line: seed")
+        elif keys[0] in given and len(keys) == 1:
+            raise RecipeError(
+                f'command line: "{override}": {keys[0]} is a stage, and a change is of one of its keys, such as {keys[0]}.train.epochs=1.'
+            )
         elif keys[0] in given:
             changes[keys[0]].append(override.partition(".")[2])
         else:
@@ -98,6 +104,8 @@ def _stage(where: str, stage: str, given: Any, seed: Any, changes: Sequence[str]
         raise RecipeError(f"{where}: stages.{stage}: expected the name of a recipe, or a mapping, found {shown(given)}.")
     own = dict(own)
     file = own.pop("recipe", None)
+    if file is not None and not isinstance(file, str):
+        raise RecipeError(f"{where}: stages.{stage}.recipe: expected the name or the file of a recipe, found {shown(file)}.")
     values = dict(read_mapping(file)) if file is not None else {}
     if "stages" in values:
         raise RecipeError(f"{where}: stages.{stage}: {file} is a recipe of stages itself. Name its stages here.")

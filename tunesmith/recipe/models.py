@@ -305,7 +305,7 @@ class Recipe(Section):
     """What is learned; null: found from the data."""
     rewards: list[RewardSpec] = Field(default_factory=list)
     """What an own answer is rewarded for, where the objective learns from these (ppo, grpo, best_of_n): rewards with their options and weights, which are summed
-    (docs/preferences.md)."""
+    (docs/rewards.md)."""
     train: TrainSpec = TrainSpec()
     """How to train."""
     evaluate: EvaluateSpec = EvaluateSpec()

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from tunesmith.core.errors import RewardError, TunesmithError, UsageError, did_you_mean, one_line
-from tunesmith.core.examples import Chat, Message, Prompt
+from tunesmith.core.examples import Chat, Message, Preference, Prompt, Ranked, Unpaired
 from tunesmith.core.rewards import Ask, Response
 
 __all__ = ["Function"]
@@ -111,7 +111,8 @@ class _Calls:
         try:
             is_fine, said = self._said.get(timeout=self._timeout)
         except queue.Empty:
-            self._begin()  # the old thread ends when its call does
+            self._asked.put(None)  # the old thread ends when its call does
+            self._begin()
             raise RewardError(f"returned nothing in {self._timeout:g} s") from None
         if not is_fine:
             raise RewardError(f"raised {said}")
@@ -143,6 +144,8 @@ def _arguments(call: Callable[..., Any], response: Response) -> dict[str, Any]:
 
 def _turns(response: Response) -> Sequence[Message]:
     example = response.example
+    if isinstance(example, Preference | Ranked | Unpaired):
+        return example.prompt
     if isinstance(example, Prompt | Chat):
         return example.messages if isinstance(example, Prompt) else example.messages[:-1]
     return (Message("user", response.prompt),)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from tunesmith.core.errors import RunError
-from tunesmith.core.examples import Chat, Completion, Example, Labelled, Message, Preference, Prompt, Ranked
+from tunesmith.core.examples import Chat, Completion, Example, Labelled, Message, Preference, Prompt, Ranked, Unpaired
 from tunesmith.core.rewards import Ask, Response
 
 __all__ = ["Model"]
@@ -49,7 +49,7 @@ def _conversation(response: Response) -> tuple[Message, ...]:
         return example.messages
     if isinstance(example, Chat):
         return example.messages[:-1]
-    if isinstance(example, Preference | Ranked):
+    if isinstance(example, Preference | Ranked | Unpaired):
         return example.prompt
     text = example.source if isinstance(example, Completion) else example.text if isinstance(example, Labelled) else response.prompt
     return (Message("user", text),)
