@@ -104,6 +104,8 @@ def test_what_needs_weights_is_refused_in_one_line(api: str, reviews_csv: Path, 
     refused("evaluate.metrics: ece is made of likelihoods", api, reviews_csv, evaluate={"metrics": ["ece"]})
     refused("model.quantization: is for a model on this machine", api, reviews_csv, model={"quantization": "int8"})
     refused("chat_template is for a tokenizer of this machine", api, reviews_csv, chat_template="chatml")
+    refused("rewards: are of answers that a model of this machine draws", api, reviews_csv, rewards=["length"])
+    refused("evaluate: rewards are of answers that a model", api, reviews_csv, evaluate={"rewards": ["length"]})
     refused("budget_usd: needs what .* costs", api, reviews_csv, budget_usd=1)
     refused("price_per_million_output: missing", api, reviews_csv, model={"price_per_million_input": 1})
     refused("price_per_million_input: is for a model behind an endpoint", "minilm-l6", reviews_csv, model=PRICES)

@@ -341,3 +341,15 @@ def test_a_kept_rollout_of_an_encoder_decoder_has_its_source(tmp_path: Path) -> 
     ]
     assert again == whole[1:]
     assert all(whole)
+
+
+def test_the_last_rollout_holds_what_steps_are_left_to_learn_from(tmp_path: Path) -> None:
+    objective, made = ppo(), list[tuple[int, list[int]]]()
+    per_rollout = objective.minibatches * objective.passes
+    plan = replace(PLAN, num_steps=per_rollout + objective.passes)  # room for one minibatch more, in each pass
+    steps = list(rollout_steps(plan, objective, FACTS, makes(objective, made), tmp_path))
+    assert len(steps) == plan.num_steps
+    assert [len(prompts) for _, prompts in made] == [8, 3]  # of eleven rows four a step, the last of which has three
+    assert not set(made[0][1]) & set(made[1][1])
+    learned = [sorted(row.segments[0].tokens for batch in step for row in batch.rows) for step in steps[per_rollout:]]
+    assert learned == [sorted((5, 10 + index) for index in made[1][1])] * objective.passes

@@ -9,6 +9,7 @@ import pytest
 from tunesmith.core import registry
 from tunesmith.core.types import Message, Origin, Output, Prompt
 from tunesmith.evaluation.rewarded import signs_of_hacking, win_rate
+from tunesmith.evaluation.score import compare
 
 ASKED = Prompt((Message("user", "x"),), Origin("x", 1))
 
@@ -73,3 +74,9 @@ def test_what_is_measured_is_a_mean_over_answers(name: str, outputs: list[Output
     stats = np.array([metric.stats(ASKED, output, "") for output in outputs])
     assert metric.value(stats) == pytest.approx(value)
     assert metric.higher_is_better is higher
+
+
+def test_rows_whose_answers_were_not_rewarded_are_neither_measured_nor_counted() -> None:
+    said = [Output(text="drawn", rewarded=1.0), Output(text="chosen among two")]
+    found = compare(registry.create("metric", "reward"), said, said, [ASKED, ASKED], ["", ""], seed=0)
+    assert (found["rows"], found["excluded"], found["tuned"]["value"]) == (1, 0, 1.0)

@@ -145,3 +145,18 @@ def test_every_shipped_chain_is_whole(name: str) -> None:
         recipe = found.recipe(stage, runs)
         assert "stage:" not in str(recipe.model_dump()), stage
         runs[stage] = Path("/runs") / stage
+
+
+@pytest.mark.parametrize(
+    ("stages", "more", "overrides", "what"),
+    [
+        ({"sft": {"recipe": 5}}, {}, [], r"stages\.sft\.recipe: expected the name or the file of a recipe, found 5"),
+        (TWO, {"output_dir": 5}, [], r"output_dir: expected a folder, found 5"),
+        (TWO, {}, ["second=other.yaml"], r"second is a stage, and a change is of one of its keys, such as second\.train\.epochs=1"),
+    ],
+)
+def test_what_is_no_recipe_no_folder_or_no_change_is_named(
+    stages: Any, more: dict[str, Any], overrides: list[str], what: str, folder: Path
+) -> None:
+    with pytest.raises(RecipeError, match=what):
+        load_chain(chain(stages, **more), overrides)

@@ -1,5 +1,7 @@
 """A user's own function: what it is given, what counts as a number, and what is said where it fails."""
 
+import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -8,7 +10,7 @@ import pytest
 from rewarded_answers import PROMPT, nobody, response
 
 from tunesmith.core.errors import RewardError, UsageError
-from tunesmith.core.types import Chat, Message, Origin, Prompt
+from tunesmith.core.types import Chat, Message, Origin, Preference, Prompt, Unpaired
 from tunesmith.reward.function import Function
 
 SOURCE = """
@@ -67,6 +69,13 @@ def hangs(answer):
     if "bad" in answer:
         time.sleep(30)
     return 1.0
+
+def is_slow(answer):
+    time.sleep(0.3)
+    return 1.0
+
+def num_turns(messages):
+    return len(messages)
 
 def asks_for_more(answer, refrence):
     return 1.0
@@ -218,3 +227,26 @@ def test_a_file_may_hold_dataclasses(tmp_path: Path) -> None:
 def test_a_time_that_is_none_is_named(file: Path, seconds: float) -> None:
     with pytest.raises(UsageError, match=r"timeout_seconds: -?\d: expected a number above 0"):
         Function(function=f"{file}:words", timeout_seconds=seconds)
+
+
+def test_a_thread_whose_function_came_back_late_ends(file: Path) -> None:
+    score(file, "is_slow", "bad", "bad", on_failure=0.0, timeout_seconds=0.05)
+    deadline = time.perf_counter() + 5
+    while any(one.name == "reward" for one in threading.enumerate()) and time.perf_counter() < deadline:
+        time.sleep(0.02)
+    assert not [one for one in threading.enumerate() if one.name == "reward" and not _hangs(one)]
+
+
+def _hangs(one: threading.Thread) -> bool:
+    """Those of other tests, which sleep for half a minute."""
+    frame = sys._current_frames().get(one.ident or 0)
+    return frame is not None and frame.f_code.co_name == "hangs"
+
+
+@pytest.mark.parametrize("kind", [Preference, Unpaired])
+def test_a_function_sees_the_whole_conversation_that_was_judged(kind: type, file: Path) -> None:
+    turns, ways = (Message("system", "a"), Message("user", "b")), (Message("assistant", "c"),)
+    here = Origin("x", 1)
+    example = Preference(turns, ways, (Message("assistant", "d"),), here) if kind is Preference else Unpaired(turns, ways, True, here)
+    found = Function(function=f"{file}:num_turns").score([response("x", example=example)], nobody)
+    assert found == [2.0]

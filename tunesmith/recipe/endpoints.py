@@ -35,9 +35,8 @@ def unanswerable(recipe: Recipe) -> tuple[str, str] | None:
     if recipe.evaluate.retention not in ("auto", "none"):
         return "evaluate", "retention is measured by likelihoods, which an endpoint does not give, and nothing is trained. Leave it out."
     if recipe.rewards or recipe.evaluate.rewards:
-        return (
-            "rewards" if recipe.rewards else "evaluate"
-        ), f"rewards are of answers that a model of this machine draws. Leave them out; {why}."
+        text = f"are of answers that a model of this machine draws. Leave them out; {why}."
+        return ("rewards", text) if recipe.rewards else ("evaluate", f"rewards {text}")
     if recipe.data.chat_template is not None:
         return "data", f"chat_template is for a tokenizer of this machine. Leave it out; {why}."
     if recipe.budget_usd is not None and not recipe.model.is_priced:
