@@ -16,7 +16,7 @@ from tunesmith.app.run import Run
 from tunesmith.app.tune import plan, tune
 from tunesmith.cli.main import run as command
 from tunesmith.core.errors import RecipeError, UsageError
-from tunesmith.core.events import Event, Stage, Stepped
+from tunesmith.core.events import Event, Stage, Stepped, Warned
 from tunesmith.core.types import Preference
 from tunesmith.data import read
 from tunesmith.recipe import dump
@@ -326,3 +326,16 @@ def test_a_policy_is_evaluated_and_talked_to_as_any_language_model(
     monkeypatch.setattr(sys, "stdin", io.StringIO("the cat is\n"))
     assert command(["chat", str(run.path)]) == 0
     assert capsys.readouterr().out
+
+
+@pytest.mark.parametrize("objective", [{"name": "grpo", "num_answers": 4, "max_new_tokens": 4, "passes": 2}, PPO])
+def test_a_policy_is_not_compiled_nor_are_its_lower_layers_kept(objective: Any, decoder_folder: Path, tmp_path: Path) -> None:
+    said = list[Event]()
+    train = {"max_steps": 3, "examples_per_step": 4}
+    engine, method = {"compile": True}, {"name": "layers", "last": 1}
+    tune(
+        policy(decoder_folder, tmp_path, tmp_path / "out", objective=objective, train=train, engine=engine, method=method),
+        progress=said.append,
+    )
+    warned = [event.text for event in said if isinstance(event, Warned)]
+    assert "engine.compile: the layers run uncompiled (a policy has no answers to try them on before it writes some)." in warned

@@ -80,8 +80,8 @@ def _store(task: Task, planned: Plan, folder: Path) -> RowStore:
 def _keep(task: Task, planned: Plan, store: RowStore, say: Say) -> int:
     """Keep what leaves the layers below the first that trains, where rows come more than once. Returns: how many layers these are."""
     forward, comes_again = task.forward, planned.num_steps > planned.steps_per_epoch
-    if task.recipe.engine.exact_reference or forward.features is not None or not comes_again:
-        return 0
+    if task.recipe.engine.exact_reference or forward.features is not None or not comes_again or task.kind == "policy":
+        return 0  # of a policy no row comes again: its answers are new each time
     found = keep_activations(forward, task.splits["train"].rows[:3], store)
     if found.num_layers:
         say(Notice(f"the {found.num_layers} lowest layers do not train: they run once a row."))
@@ -100,6 +100,10 @@ def _recompute(task: Task, planned: Plan, say: Say) -> None:
 def _compile(task: Task, planned: Plan, say: Say) -> float:
     """Compile the model's layers where the recipe asks for it, or the training is long enough to win by it. Returns: seconds."""
     engine = task.recipe.engine
+    if task.kind == "policy":  # there is no row of its training to try compiled layers on before it writes one
+        if engine.compile is True:
+            say(Warned("engine.compile: the layers run uncompiled (a policy has no answers to try them on before it writes some)."))
+        return 0.0
     wins = planned.train_seconds * COMPILED_GAIN[task.method.base_precision] > COMPILE_SECONDS and not task.recipe.model.quantization
     if engine.exact_reference or task.forward.features is not None or not (engine.compile is True or (engine.compile == "auto" and wins)):
         return 0.0
