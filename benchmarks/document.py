@@ -4,13 +4,13 @@ import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from benchmarks.benches import OURS, PEER_NAMES, WAYS, Leg, Way
 from benchmarks.comparison import FLOAT32, Gate, Target, Tolerance, gate, ratio, seconds_to
 from benchmarks.workload import Measured
 
-__all__ = ["COLUMNS", "SCHEMA", "compare", "gate_lines", "table", "tables", "whole"]
+__all__ = ["COLUMNS", "SCHEMA", "compare", "gate_lines", "peer_entry", "table", "tables", "whole"]
 
 SCHEMA = "tunesmith/benchmark/2"
 ROUNDED: Way = "int8"
@@ -67,6 +67,47 @@ def whole(
         "peers": peers,
         "shares_of_matmul_rate": dict(shares or {}),
         "legs": legs,
+    }
+
+
+class Weighed(Protocol):
+    """What a leg of any bench reports."""
+
+    @property
+    def version(self) -> str:
+        """Of the program and what it rests on."""
+        ...
+
+    @property
+    def peak_memory_bytes(self) -> int:
+        """0 where the system does not say."""
+        ...
+
+
+Found = TypeVar("Found", bound=Weighed)
+
+
+def peer_entry(
+    leg: Leg, ours: Sequence[Found], theirs: Sequence[Found], gate_found: Any, speeds: Mapping[str, Callable[[Found], float]],
+    *, against: str, passed: bool, setting: str = "",
+) -> dict[str, Any]:  # fmt: skip
+    """A peer's entry: ratios of speeds by their column, and of peak memory, where the gates of all passed.
+
+    Args:
+        gate_found: what its gate found, a dataclass.
+        against: the name of the leg of ours.
+        setting: what was chosen for it, said behind its version.
+    """
+    has_memory = all(one.peak_memory_bytes for one in (*ours, *theirs))
+    ratios = {name: asdict(ratio([speed(one) for one in ours], [speed(one) for one in theirs])) for name, speed in speeds.items()}
+    memory = asdict(ratio([one.peak_memory_bytes for one in ours], [one.peak_memory_bytes for one in theirs])) if has_memory else None
+    return {
+        "name": PEER_NAMES[leg.program],
+        "version": f"{theirs[0].version}; {setting}" if setting else theirs[0].version,
+        "config": leg.config,
+        "against": against,
+        "gate": asdict(gate_found),
+        "ratios": {**ratios, "peak_memory": memory} if passed else None,
     }
 
 

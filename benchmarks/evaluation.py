@@ -9,9 +9,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks.benches import OURS, PEER_NAMES, Leg
-from benchmarks.comparison import interleaved, ratio
-from benchmarks.document import whole
+from benchmarks.benches import OURS, Leg
+from benchmarks.comparison import interleaved
+from benchmarks.document import peer_entry, whole
 from benchmarks.questions import Agreement, Scored, agreement
 from benchmarks.running import Options, Say, python, pythons
 from benchmarks.workload import BenchmarkError
@@ -33,18 +33,11 @@ def compare_scored(scored: Mapping[str, Sequence[Scored]], facts: Mapping[str, A
 
 
 def _peer(leg: Leg, scored: Mapping[str, Sequence[Scored]], found: Agreement, passed: bool) -> dict[str, Any]:
-    ours, theirs = scored[leg.against()], scored[leg.name]
-    has_memory = all(one.peak_memory_bytes for one in (*ours, *theirs))
-    speed = asdict(ratio([1 / one.seconds for one in ours], [1 / one.seconds for one in theirs]))  # the tokens are the same
-    memory = asdict(ratio([one.peak_memory_bytes for one in ours], [one.peak_memory_bytes for one in theirs])) if has_memory else None
-    return {
-        "name": PEER_NAMES[leg.program],
-        "version": theirs[0].version,
-        "config": leg.config,
-        "against": leg.against(),
-        "gate": asdict(found),
-        "ratios": {"tokens_per_second": speed, "scored_tokens_per_second": speed, "peak_memory": memory} if passed else None,
-    }
+    def speed(one: Scored) -> float:
+        return 1 / one.seconds  # the tokens are the same
+
+    speeds = {"tokens_per_second": speed, "scored_tokens_per_second": speed}
+    return peer_entry(leg, scored[leg.against()], scored[leg.name], found, speeds, against=leg.against(), passed=passed)
 
 
 def run_evaluation(options: Options, say: Say) -> dict[str, Any]:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.benches import OURS, PEER_NAMES, Leg
-from benchmarks.comparison import interleaved, ratio
-from benchmarks.document import whole
+from benchmarks.comparison import interleaved
+from benchmarks.document import peer_entry, whole
 from benchmarks.pairs import Learned, LearnedAlike, learned_alike
 from benchmarks.running import Options, Say, leg_document, python, pythons
 from benchmarks.trials import fastest
@@ -38,18 +38,8 @@ def compare_learned(learned: Mapping[str, Sequence[Learned]], facts: Mapping[str
 
 
 def _peer(leg: Leg, learned: Mapping[str, Sequence[Learned]], found: LearnedAlike, passed: bool) -> dict[str, Any]:
-    ours, theirs = learned[leg.against()], learned[leg.name]
-    has_memory = all(one.peak_memory_bytes for one in (*ours, *theirs))
-    speed = ratio([one.answer_tokens_per_second for one in ours], [one.answer_tokens_per_second for one in theirs])
-    memory = asdict(ratio([one.peak_memory_bytes for one in ours], [one.peak_memory_bytes for one in theirs])) if has_memory else None
-    return {
-        "name": PEER_NAMES[leg.program],
-        "version": f"{theirs[0].version}; {theirs[0].setting}",
-        "config": leg.config,
-        "against": leg.against(),
-        "gate": asdict(found),
-        "ratios": {"answer_tokens_per_second": asdict(speed), "peak_memory": memory} if passed else None,
-    }
+    theirs, speeds = learned[leg.name], {"answer_tokens_per_second": lambda one: one.answer_tokens_per_second}
+    return peer_entry(leg, learned[leg.against()], theirs, found, speeds, against=leg.against(), passed=passed, setting=theirs[0].setting)
 
 
 def _run(leg: Leg, workload: Path, folder: Path, executable: str, **options: int) -> Learned:

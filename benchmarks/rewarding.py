@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.benches import OURS, PEER_NAMES, Leg
-from benchmarks.comparison import interleaved, ratio
-from benchmarks.document import whole
+from benchmarks.comparison import interleaved
+from benchmarks.document import peer_entry, whole
 from benchmarks.rollouts import Prompts, Rewarded, RewardedAlike, rewarded_alike
 from benchmarks.running import Options, Say, leg_document, python, pythons
 from benchmarks.trials import fastest
@@ -44,17 +44,8 @@ def compare_rewarded(given: Prompts, rewarded: Mapping[str, Sequence[Rewarded]],
 
 
 def _peer(leg: Leg, ours: Sequence[Rewarded], theirs: Sequence[Rewarded], found: RewardedAlike, passed: bool) -> dict[str, Any]:
-    has_memory = all(one.peak_memory_bytes for one in (*ours, *theirs))
-    speed = ratio([one.answers_per_second for one in ours], [one.answers_per_second for one in theirs])
-    memory = asdict(ratio([one.peak_memory_bytes for one in ours], [one.peak_memory_bytes for one in theirs])) if has_memory else None
-    return {
-        "name": PEER_NAMES[leg.program],
-        "version": f"{theirs[0].version}; {theirs[0].setting}",
-        "config": leg.config,
-        "against": LEGS[0].name,
-        "gate": asdict(found),
-        "ratios": {"answers_per_second": asdict(speed), "peak_memory": memory} if passed else None,
-    }
+    speeds = {"answers_per_second": lambda one: one.answers_per_second}
+    return peer_entry(leg, ours, theirs, found, speeds, against=LEGS[0].name, passed=passed, setting=theirs[0].setting)
 
 
 def _run(leg: Leg, workload: Path, folder: Path, executable: str, **options: int) -> Rewarded:

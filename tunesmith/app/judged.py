@@ -12,7 +12,7 @@ from tunesmith.app.judging import EncodedSplit, choose, like_answers, read_head,
 from tunesmith.app.learned import answers, writes
 from tunesmith.app.policy import judge_policy, with_rewards
 from tunesmith.app.task import Say, Task, label_texts, rows_to_answer
-from tunesmith.core.events import Progress
+from tunesmith.core.events import counted
 from tunesmith.core.files import write_json
 from tunesmith.core.types import AnswerObjective, Example, HeadObjective, Message, Origin, Output, Prompt, Text
 from tunesmith.evaluation.copying import first_words
@@ -78,7 +78,7 @@ def judge_zero_shot(task: Task, say: Say, *, calibrate: bool = False) -> Judgeme
     outputs, texts = {}, label_texts(task.recipe, task.encoder.labels)
     for name in ("test", *task.data.domains):
         examples = task.splits[name].examples
-        tick = _tick(say, name, len(examples))
+        tick = counted(say, name, len(examples))
         outputs[name] = zero_shot(task, examples, texts, task.model.tokenizer, tick, calibrate=calibrate) if examples else []
     return Judgement(outputs, seconds=time.perf_counter() - started)
 
@@ -104,28 +104,28 @@ def _outputs(task: Task, name: str, split: EncodedSplit, say: Say, num_tried: in
     if not split.examples:
         return [], 0
     if task.rewards is not None and task.kind == "policy":
-        return judge_policy(task, task.rewards, split, num_tried, _tick(say, name, len(split.rows)))
+        return judge_policy(task, task.rewards, split, num_tried, counted(say, name, len(split.rows)))
     if isinstance(task.objective, HeadObjective):
-        return read_head(task, task.objective, split.examples, split.rows, split.owners, _tick(say, name, len(split.rows))), 0
-    tick = _tick(say, name, len(split.rows))
+        return read_head(task, task.objective, split.examples, split.rows, split.owners, counted(say, name, len(split.rows))), 0
+    tick = counted(say, name, len(split.rows))
     outputs, num_cut = (
         like_answers(task, task.objective, split, tick) if isinstance(task.objective, AnswerObjective) else score(task, split, tick),
         0,
     )
     if answers(task.kind):
         closed = [row for row, example in enumerate(split.examples) if task.encoder.choices(example)]
-        said = choose(task, [split.examples[row] for row in closed], _tick(say, f"{name}, choices", len(closed)))
+        said = choose(task, [split.examples[row] for row in closed], counted(say, f"{name}, choices", len(closed)))
         for row, choice in zip(closed, said, strict=True):
             likelihood = outputs[row]
             outputs[row] = replace(choice, nll_nats=likelihood.nll_nats, num_tokens=likelihood.num_tokens, num_bytes=likelihood.num_bytes)
         asked = rows_to_answer(task, split.examples)
-        tick = _tick(say, f"{name}, answers", len(asked))
+        tick = counted(say, f"{name}, answers", len(asked))
         written = write_answers(task, [split.examples[row] for row in asked], task.recipe.evaluate.max_new_tokens, tick)
         for row, answer in zip(asked, written.outputs, strict=True):
             outputs[row] = replace(outputs[row], text=answer.text)
         num_cut = written.num_cut
     if task.rewards is not None:
-        outputs = with_rewards(task, task.rewards, split, outputs, _tick(say, f"{name}, rewards", len(split.rows)))
+        outputs = with_rewards(task, task.rewards, split, outputs, counted(say, f"{name}, rewards", len(split.rows)))
     if task.kind == "language_modelling" and name == "test":
         for row, text in enumerate(_continued(task, split.examples[: task.recipe.evaluate.continuations], say)):
             outputs[row] = replace(outputs[row], text=text)
@@ -137,7 +137,7 @@ def _continued(task: Task, examples: Sequence[Example], say: Say) -> list[str]:
     if not examples:
         return []
     begun = [Text(beginning(example)[0], example.origin) for example in examples]
-    written = write_answers(task, begun, task.recipe.evaluate.max_new_tokens, _tick(say, "continuations", len(begun)))
+    written = write_answers(task, begun, task.recipe.evaluate.max_new_tokens, counted(say, "continuations", len(begun)))
     return [answer.text or "" for answer in written.outputs]
 
 
@@ -155,7 +155,3 @@ def _answers(task: Task, asked: Callable[[Sequence[Example]], Sequence[Example]]
     examples = [Text(text, SOURCELESS) if raw else Prompt((Message("user", text),), SOURCELESS) for text in prompts]
     written = write_answers(task, asked(examples), task.recipe.evaluate.max_new_tokens)
     return [answer.text or "" for answer in written.outputs]
-
-
-def _tick(say: Say, stage: str, total: int) -> Callable[[int], None]:
-    return lambda done: say(Progress(stage, done, total))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from tunesmith.app.judging import EncodedSplit
 from tunesmith.app.learned import answers
-from tunesmith.app.rewarding import Rewards, ready_rewards
+from tunesmith.app.rewarding import Rewarded, Rewards, ready_rewards
 from tunesmith.app.task import rows_to_answer
 from tunesmith.app.tuned import Tuned
 from tunesmith.core.errors import RecipeError
@@ -34,6 +34,10 @@ class PolicyRewards:
     train: Rewards
     held_out: Rewards | None
     """Never trained by; None where the recipe has no such judge."""
+
+    def __call__(self, responses: Sequence[Response]) -> tuple[Rewarded, Rewarded | None]:
+        """What answers get from both. Raises: as `Rewards`."""
+        return self.train(responses), None if self.held_out is None else self.held_out(responses)
 
 
 def require_rewards(task: "Task", say: Callable[[Event], None]) -> PolicyRewards | None:
@@ -77,8 +81,10 @@ class AskedPrompts:
 
 
 def prompts_of(task: "Task", split: EncodedSplit, places: Sequence[int]) -> AskedPrompts:
-    """The prompts of the examples at these places of a split."""
-    examples = [split.examples[place] for place in places]
+    """The prompts of the examples at these places of a split. The rows of a policy are prompts already, one an example."""
+    examples, references = [split.examples[place] for place in places], [split.references[place] for place in places]
+    if task.kind == "policy":
+        return AskedPrompts([split.rows[place] for place in places], examples, references)
     asked = [Prompt(one.prompt, one.origin) if isinstance(one, Preference | Ranked | Unpaired) else one for one in examples]
     prompts, reads_source = task.encoder.prompts(asked), task.model.facts.is_encoder_decoder
     sources = [Segment(task.encoder.encode(one).source) if reads_source else None for one in asked]
@@ -86,7 +92,7 @@ def prompts_of(task: "Task", split: EncodedSplit, places: Sequence[int]) -> Aske
         Row((Segment(prompt),), example.origin, answers=(), source=source)
         for prompt, example, source in zip(prompts, examples, sources, strict=True)
     ]
-    return AskedPrompts(rows, examples, [split.references[place] for place in places])
+    return AskedPrompts(rows, examples, references)
 
 
 def write_to(
@@ -142,7 +148,7 @@ def judge_policy(
     asked = prompts_of(task, split, places)
     written = write_to(task, asked, num_tried, task.recipe.seed, lambda done: tick(done // num_tried))
     responses = responses_to(task, asked, written)
-    found, held_out = rewards.train(responses), rewards.held_out(responses) if rewards.held_out else None
+    found, held_out = rewards(responses)
     best = [max(range(at, at + num_tried), key=found.sums.__getitem__) for at in range(0, len(responses), num_tried)]
     bound = float(getattr(task.objective, "most_kl", 0.0))
     distances = [bound] * len(best) if num_tried > 1 else distances_of(task, asked, written)

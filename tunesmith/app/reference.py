@@ -1,10 +1,9 @@
 """What the model said of judged answers before it was trained, stored with the rows."""
 
 from dataclasses import replace
-from functools import partial
 
 from tunesmith.app.task import Say, Task
-from tunesmith.core.events import Progress, Stage
+from tunesmith.core.events import Stage, counted
 from tunesmith.core.types import Row
 from tunesmith.data import RowTable
 from tunesmith.engine.scoring import score_answers
@@ -28,14 +27,10 @@ def store_reference(task: Task, say: Say) -> None:
     for name, split in task.splits.items():
         if not split.rows:
             continue
-        tick = partial(_tick, say, f"reference {name}", len(split.rows))
+        tick = counted(say, f"reference {name}", len(split.rows))
         found = score_answers(task.forward, split.rows, micro_batch_tokens=task.micro_batch_tokens, progress=tick)
         rows = split.rows.with_values(REFERENCE, found) if isinstance(split.rows, RowTable) else list(map(_with, split.rows, found))
         task.splits[name] = replace(split, rows=rows)
-
-
-def _tick(say: Say, stage: str, total: int, done: int) -> None:
-    say(Progress(stage, done, total))
 
 
 def _with(row: Row, reference: tuple[float, ...]) -> Row:

@@ -14,7 +14,7 @@ from tunesmith.app.learned import writes
 from tunesmith.app.remote import Heard, RemoteModel, RemoteTask, hear
 from tunesmith.app.shots import Put, Shots, answer_room
 from tunesmith.app.task import Say, rows_to_answer
-from tunesmith.core.events import Progress
+from tunesmith.core.events import counted
 from tunesmith.core.types import Example, HeadObjective, Message, Output, Prompt
 from tunesmith.data import ChatEncoder
 from tunesmith.evaluation.score import compare
@@ -85,7 +85,7 @@ def judge_remote(
     outputs, heard = dict[str, list[Output]](), dict[str, Heard]()
     for name, rows in examples.items():
         places = _asked(task, rows)
-        heard[name] = hear(model, encoder, [rows[place] for place in places], most, _tick(say, name, len(places)))
+        heard[name] = hear(model, encoder, [rows[place] for place in places], most, counted(say, name, len(places)))
         outputs[name] = [Output()] * len(rows)
         for place, output in zip(places, heard[name].outputs, strict=True):
             outputs[name][place] = output
@@ -148,7 +148,3 @@ def ask_again(task: RemoteTask, model: RemoteModel) -> tuple[int, int]:
     twice = zip(model.ask(requests, most), model.ask(requests, most, number=1), strict=True)
     both = [(one.text, other.text) for one, other in twice if one is not None and other is not None]
     return len(both), sum(one != other for one, other in both)
-
-
-def _tick(say: Say, stage: str, total: int) -> Callable[[int], None]:
-    return lambda done: say(Progress(stage, done, total))

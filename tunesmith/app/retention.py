@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol, Self
 
 from tunesmith.app.task import Say, Task
-from tunesmith.core.events import Progress
+from tunesmith.core.events import counted
 from tunesmith.core.files import hash_of, hash_of_each, write_json
 from tunesmith.core.types import Example
 from tunesmith.evaluation.score import Measure
@@ -86,7 +86,7 @@ def ask(retention: Retention, task: Task, say: Say) -> Remembered:
     """The model as it is now, on every retention task."""
     started, found = time.perf_counter(), dict[str, Stats]()
     for name, one in retention.tasks.items():
-        found[name] = one.ask(task, _tick(say, f"retention, {name}", len(one.examples)))
+        found[name] = one.ask(task, counted(say, f"retention, {name}", len(one.examples)))
     return Remembered(found, retention.hashes, time.perf_counter() - started)
 
 
@@ -98,7 +98,3 @@ def save_remembered(file: Path, remembered: Remembered) -> None:
 def load_remembered(file: Path) -> Remembered:
     """Read what `save_remembered` wrote."""
     return Remembered(**json.loads(file.read_text(encoding="utf-8")))
-
-
-def _tick(say: Say, stage: str, total: int) -> Callable[[int], None]:
-    return lambda done: say(Progress(stage, done, total))

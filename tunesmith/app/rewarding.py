@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from tunesmith.app.learned import named
+from tunesmith.app.learned import answers, named
 from tunesmith.app.tuned import Tuned, load_tuned
 from tunesmith.core import registry
 from tunesmith.core.errors import RecipeError, RewardError, RunError, UsageError, did_you_mean
@@ -97,8 +97,6 @@ def _load(run: str, kind: str, runs: dict[str, Tuned], told: Callable[[str], Non
         found = load_tuned(find_run(run))
     if found.kind != kind:
         wanted = "a reward model (objective: reward)" if kind == "reward_model" else "a classifier (objective: classify)"
-        raise UsageError(
-            f"{run}: tuned {named(found.kind) if found.kind not in ('generation', 'preference', 'policy') else 'a language model'}, expected {wanted}."
-        )
+        raise UsageError(f"{run}: tuned {named(found.kind) if not answers(found.kind) else 'a language model'}, expected {wanted}.")
     runs[run] = found
     return found

@@ -4,7 +4,6 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +14,12 @@ from tunesmith.app.rewarding import Rewarded, Rewards
 from tunesmith.app.task import Task
 from tunesmith.app.training import Steps, Validation
 from tunesmith.core.errors import DataError, Diverged
-from tunesmith.core.events import Event, Progress
+from tunesmith.core.events import Event, counted
+from tunesmith.core.examples import Judged
 from tunesmith.core.files import write_text
 from tunesmith.core.rollout import Rollout
 from tunesmith.core.statistics import ratio_sum
-from tunesmith.core.types import Chat, Completion, Example, Message, Objective, OnlineObjective, Preference, Prompt, Ranked, Row, Unpaired
+from tunesmith.core.types import Chat, Completion, Example, Message, Objective, OnlineObjective, Prompt, Row
 from tunesmith.engine.forward import PackedForward
 from tunesmith.engine.packing import StepPlan
 from tunesmith.engine.rollouts import Answers, answered, measure, rollout_steps
@@ -46,7 +46,7 @@ class PolicyValidator:
         asked = prompts_of(task, split, range(min(len(split.examples), _VALIDATED_ROWS)))
         written = write_to(task, asked, 1, task.recipe.seed)
         responses = responses_to(task, asked, written)
-        found, held_out = self.rewards.train(responses), self.rewards.held_out(responses) if self.rewards.held_out else None
+        found, held_out = self.rewards(responses)
         distances = distances_of(task, asked, written)
         require_near(objective, distances)
         beta = float(getattr(objective, "beta", 0.0))
@@ -93,7 +93,7 @@ def make_policy_steps(
     def make(number: int, indices: Sequence[int]) -> list[Row]:
         split = task.splits["train"]
         asked = prompts_of(task, split, [split.owners[index] for index in indices])
-        tick = partial(_tick, say, len(indices) * objective.num_answers)
+        tick = counted(say, "rollout", len(indices) * objective.num_answers)
         written = write_to(task, asked, objective.num_answers, _seed(task.recipe.seed, number), tick)
         rollout = _measured(task, rewards.train, objective, asked, written)
         first = rollout.rewards[0]
@@ -108,10 +108,6 @@ def make_policy_steps(
         return objective.learn_from(rollout)
 
     return lambda start: rollout_steps(plan, objective, task.model.facts, make, folder, start_step=start)
-
-
-def _tick(say: Callable[[Event], None], total: int, done: int) -> None:
-    say(Progress("rollout", done, total))
 
 
 def _seed(seed: int, number: int) -> int:
@@ -153,7 +149,7 @@ def _measured(task: Task, rewards: Rewards, objective: OnlineObjective, asked: A
 
 def _turns(task: Task, example: Example) -> tuple[Message, ...]:
     """What was asked, as turns. Raises: DataError, where it is no conversation."""
-    if isinstance(example, Preference | Ranked | Unpaired):
+    if isinstance(example, Judged):
         return example.prompt
     if isinstance(example, Prompt):
         return example.messages

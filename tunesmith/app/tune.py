@@ -4,7 +4,6 @@ import shutil
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -42,7 +41,7 @@ from tunesmith.app.write_predictions import write_predictions
 from tunesmith.comparison.cost_model import Predicted
 from tunesmith.core.allocator import give_back_freed_memory
 from tunesmith.core.errors import RunError
-from tunesmith.core.events import Event, Notice, Progress, Stage, silence
+from tunesmith.core.events import Event, Notice, Stage, counted, silence
 from tunesmith.core.files import write_json
 from tunesmith.core.run import RunDirectory, check_output_dir
 from tunesmith.core.types import OnlineObjective, ParamGroup
@@ -236,17 +235,13 @@ def _write_pairs(task: Task, rewards: PolicyRewards, directory: RunDirectory, sa
     """Answers to the training prompts, as pairs to learn from, and to the test prompts, to measure by."""
     say(Stage("pairs", "the best and the worst answer to each prompt"))
     for name, file in (("train", directory.pairs), ("test", directory.test_pairs)):
-        tick = partial(_tick, say, f"pairs {name}", len(task.splits[name].examples))
+        tick = counted(say, f"pairs {name}", len(task.splits[name].examples))
         num, num_without = write_pairs(task, rewards, name, file, tick)
         say(
             Notice(
                 f"{num:,} pairs in {file}; {num_without:,} prompts gave none, as all of their answers were rewarded the same, or are the same."
             )
         )
-
-
-def _tick(say: Say, stage: str, total: int, done: int) -> None:
-    say(Progress(stage, done, total))
 
 
 def _put_in_context(task: Task, directory: RunDirectory, say: Say) -> InContext:

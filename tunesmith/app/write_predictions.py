@@ -9,11 +9,11 @@ from tunesmith.app.judged import Judgement
 from tunesmith.app.learned import answers
 from tunesmith.app.measurable import Measurable
 from tunesmith.app.measured import row_scores
-from tunesmith.core.examples import Judged
+from tunesmith.core.examples import Judged, before_answer
 from tunesmith.core.files import finite, write_text
 from tunesmith.core.run import RunDirectory
 from tunesmith.core.types import Chat, Example
-from tunesmith.data.checks.texts import asked, before_answer
+from tunesmith.data.checks.texts import asked
 from tunesmith.evaluation.references import references_of
 from tunesmith.evaluation.score import text_of
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tunesmith.core.types import Step
 
-__all__ = ["Event", "Notice", "Progress", "Stage", "Stepped", "Validated", "Warned", "silence"]
+__all__ = ["Event", "Notice", "Progress", "Stage", "Stepped", "Validated", "Warned", "counted", "silence"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,3 +73,8 @@ Event = Stage | Progress | Stepped | Validated | Notice | Warned
 
 def silence(event: Event) -> None:
     """What is told where nobody listens."""
+
+
+def counted(say: Callable[[Event], None], stage: str, total: int) -> Callable[[int], None]:
+    """What tells, given how many of so many are done, how far a stage has come."""
+    return lambda done: say(Progress(stage, done, total))

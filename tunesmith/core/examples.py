@@ -30,6 +30,8 @@ __all__ = [
     "Text",
     "Tokens",
     "Unpaired",
+    "asked_turns",
+    "before_answer",
     "conversations",
 ]
 
@@ -314,6 +316,23 @@ class Graded:
 
 Judged = Preference | Unpaired | Ranked | Graded
 """A conversation, and ways that it may go on of which people said how they like them."""
+
+
+def before_answer(example: Chat) -> tuple[Message, ...]:
+    """The turns of a conversation before its last answer; all of them, where there is none or nothing before it."""
+    last = max((i for i, message in enumerate(example.messages) if message.role == "assistant"), default=len(example.messages))
+    return example.messages[:last] or example.messages
+
+
+def asked_turns(example: Example) -> tuple[Message, ...]:
+    """The turns that wait for an answer, a source being one of the user's; none of what is no conversation."""
+    if isinstance(example, Completion):
+        return (Message("user", example.source),)
+    if isinstance(example, Judged):
+        return example.prompt
+    if isinstance(example, Prompt):
+        return example.messages
+    return before_answer(example) if isinstance(example, Chat) else ()
 
 
 def conversations(example: Judged) -> list[Chat]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from tunesmith.core.examples import Example
+from tunesmith.core.examples import Example, Message, asked_turns
 from tunesmith.core.metrics import Output
 
 __all__ = ["Ask", "Response", "Reward"]
@@ -28,6 +28,11 @@ class Response:
     """Of the answer, the one that ends it among them."""
     has_ended: bool
     """Whether it came to its end before it was as long as it may be."""
+
+    @property
+    def turns(self) -> tuple[Message, ...]:
+        """What it was asked, as turns: what is no conversation is one of the user's."""
+        return asked_turns(self.example) or (Message("user", self.prompt),)
 
 
 Ask = Callable[[str, Sequence[Example]], Sequence[Output]]

@@ -19,8 +19,6 @@ from tunesmith.core.types import (
     Completion,
     Encoder,
     Example,
-    Forward,
-    HeadSpec,
     Marked,
     Preference,
     Prompt,
@@ -30,24 +28,20 @@ from tunesmith.core.types import (
     Tokens,
     Unpaired,
 )
+from tunesmith.objective._language_model import LanguageModelLoss
 
 __all__ = ["PolicyLoss", "check_numbers", "clipped_loss", "kl_of_answers", "seen", "with_values"]
 
 
-class PolicyLoss:
+class PolicyLoss(LanguageModelLoss):
     """An objective of a language model that learns from its own answers."""
 
     accepts: ClassVar[tuple[type, ...]] = (Prompt, Chat, Completion, Marked, Tokens, Preference, Ranked, Unpaired)
-    uses_lm_head: ClassVar[bool] = True
     fills: ClassVar[frozenset[str]] = frozenset({"rewarded", "text"})
     headline: ClassVar[str] = "reward"
     needs_reference: ClassVar[str] = "swapped"
     teaches_trunk: ClassVar[bool] = True
     value_head: str | None = None
-
-    def heads(self, encoder: Encoder) -> Mapping[str, HeadSpec]:
-        """None."""
-        return {}
 
     def encode(self, example: Example, encoder: Encoder) -> list[Row]:
         """The prompt, without an answer; none where it leaves an answer no room."""
@@ -57,13 +51,6 @@ class PolicyLoss:
             return []
         source = encoder.encode(asked).source if encoder.facts.is_encoder_decoder else ()
         return [Row((Segment(prompt),), example.origin, answers=(), source=Segment(source) if source else None)]
-
-    def draw(self, row: Row, rng: np.random.Generator) -> Row:
-        """The row itself."""
-        return row
-
-    def prepare(self, forward: Forward, batches: Sequence[Batch]) -> None:
-        """Nothing: a rollout was measured when it was made."""
 
     def state(self) -> Mapping[str, float]:
         """Nothing."""

@@ -50,7 +50,7 @@ class Chain:
 
 def is_chain(name_or_path: str | Path) -> bool:
     """Whether it is a recipe of stages. Raises: RecipeError, as `load`."""
-    return isinstance(read_mapping(name_or_path), Mapping) and "stages" in read_mapping(name_or_path)
+    return "stages" in read_mapping(name_or_path)
 
 
 def load_chain(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Chain:

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from tunesmith.core.errors import RewardError, TunesmithError, UsageError, did_you_mean, one_line
-from tunesmith.core.examples import Chat, Message, Preference, Prompt, Ranked, Unpaired
 from tunesmith.core.rewards import Ask, Response
 
 __all__ = ["Function"]
@@ -133,22 +132,13 @@ def _arguments(call: Callable[..., Any], response: Response) -> dict[str, Any]:
         "answer": response.text,
         "prompt": response.prompt,
         "reference": response.reference,
-        "messages": [{"role": turn.role, "content": turn.content} for turn in _turns(response)],
+        "messages": [{"role": turn.role, "content": turn.content} for turn in response.turns],
         "num_tokens": response.num_tokens,
         "has_ended": response.has_ended,
     }
     parameters = inspect.signature(call).parameters
     takes_all = any(one.kind is one.VAR_KEYWORD for one in parameters.values())
     return given if takes_all else {name: value for name, value in given.items() if name in parameters}
-
-
-def _turns(response: Response) -> Sequence[Message]:
-    example = response.example
-    if isinstance(example, Preference | Ranked | Unpaired):
-        return example.prompt
-    if isinstance(example, Prompt | Chat):
-        return example.messages if isinstance(example, Prompt) else example.messages[:-1]
-    return (Message("user", response.prompt),)
 
 
 def _loaded(named: str) -> Callable[..., Any]:

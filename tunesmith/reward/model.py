@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from tunesmith.core.errors import RunError
-from tunesmith.core.examples import Chat, Completion, Example, Labelled, Message, Preference, Prompt, Ranked, Unpaired
+from tunesmith.core.examples import Ranked
 from tunesmith.core.rewards import Ask, Response
 
 __all__ = ["Model"]
@@ -27,9 +27,7 @@ class Model:
 
     def score(self, responses: Sequence[Response], ask: Ask) -> list[float]:
         """The reward of each answer. Raises: RunError, where the run trained no reward model, or an answer leaves its prompt no room."""
-        outputs = ask(
-            self.run, [Ranked(_conversation(response), (response.text,), (1,), response.example.origin) for response in responses]
-        )
+        outputs = ask(self.run, [Ranked(response.turns, (response.text,), (1,), response.example.origin) for response in responses])
         found = list[float]()
         for response, output in zip(responses, outputs, strict=True):
             if not output.scores:
@@ -40,16 +38,3 @@ class Model:
                 )
             found.append(output.scores[0])
         return found
-
-
-def _conversation(response: Response) -> tuple[Message, ...]:
-    """What was asked, as turns."""
-    example: Example = response.example
-    if isinstance(example, Prompt):
-        return example.messages
-    if isinstance(example, Chat):
-        return example.messages[:-1]
-    if isinstance(example, Preference | Ranked | Unpaired):
-        return example.prompt
-    text = example.source if isinstance(example, Completion) else example.text if isinstance(example, Labelled) else response.prompt
-    return (Message("user", text),)

@@ -1,6 +1,6 @@
 """The texts of an example."""
 
-from tunesmith.core.examples import Judged
+from tunesmith.core.examples import Judged, before_answer
 from tunesmith.core.types import (
     Chat,
     Choice,
@@ -8,7 +8,6 @@ from tunesmith.core.types import (
     Example,
     Labelled,
     Marked,
-    Message,
     MultiLabelled,
     Rated,
     SpanQuestion,
@@ -18,7 +17,7 @@ from tunesmith.core.types import (
     Tokens,
 )
 
-__all__ = ["asked", "before_answer", "full_text", "parts"]
+__all__ = ["asked", "full_text", "parts"]
 
 
 def parts(example: Example) -> tuple[str, ...]:
@@ -59,12 +58,6 @@ def asked(example: Example) -> str:
     if isinstance(example, Judged | Stepwise):
         return "\n".join(message.content for message in example.prompt)
     return "\n".join(parts(example))
-
-
-def before_answer(example: Chat) -> tuple[Message, ...]:
-    """The turns of a conversation before its last answer; all of them, where there is none or nothing before it."""
-    last = max((i for i, message in enumerate(example.messages) if message.role == "assistant"), default=len(example.messages))
-    return example.messages[:last] or example.messages
 
 
 def full_text(example: Example) -> str:
