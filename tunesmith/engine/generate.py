@@ -19,6 +19,7 @@ from tunesmith.core.evaluating import evaluating
 from tunesmith.core.types import ModelFacts
 from tunesmith.engine.cached import Cache
 from tunesmith.engine.forward import PackedForward
+from tunesmith.engine.kernels.lora import unchanging
 from tunesmith.engine.probe import caches_exactly
 from tunesmith.engine.sampling import Choose, Sampling, Scattered, most_likely
 from tunesmith.engine.virtual import cache_of
@@ -66,7 +67,7 @@ def generate(
     answers: list[list[int]] = [[] for _ in kept]
     num_done = 0
     rooms = [_room(facts, len(p), max_new_tokens) for p in kept]
-    with evaluating(forward.trunk):
+    with evaluating(forward.trunk), unchanging(forward.trunk):
         write = _write if caches_exactly(forward) else _write_in_batches
         choose = most_likely if sampling is None else sampling.chooser(len(kept))
         for written in write(forward, [(*forward.virtual_ids, *p) for p in kept], rooms, _Ending(stop_tokens, ends), batch_tokens, choose):

@@ -12,7 +12,7 @@ from torch import nn
 from tunesmith.core.batch import collate
 from tunesmith.engine.forward import PackedForward
 from tunesmith.engine.kernels import lora as kernel
-from tunesmith.engine.kernels.lora import fuse_lora
+from tunesmith.engine.kernels.lora import fuse_lora, unchanging
 from tunesmith.engine.probe import probe
 from tunesmith.method._peft import merge_adapter, save_adapter
 
@@ -98,6 +98,24 @@ def test_what_the_plain_formula_leaves_out_is_left_to_peft(change: Callable[[nn.
     assert _calls_of_peft(monkeypatch, model) == len(_layers(model)) == 14
     torch.manual_seed(5)
     assert torch.equal(model(ids).logits, expected)
+    with torch.no_grad(), unchanging(model):
+        torch.manual_seed(5)
+        assert torch.equal(model(ids).logits, expected)
+
+
+@torch.no_grad()
+def test_what_was_looked_up_once_serves_until_layers_may_change_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, ids = _model(), torch.arange(6, 14)[None]
+    fuse_lora(model)
+    expected = model(ids).logits
+    with monkeypatch.context() as context, unchanging(model):
+        context.setattr(kernel.Linear, "_plain_adapter", lambda _: pytest.fail("looked up again"))
+        assert torch.equal(model(ids).logits, expected)
+        with torch.enable_grad(), pytest.raises(pytest.fail.Exception):
+            model(ids)
+    for module in _layers(model):
+        module.enable_adapters(False)
+    assert not torch.equal(model(ids).logits, expected)
 
 
 @pytest.mark.parametrize("options", [{"use_dora": True}, {"lora_bias": True}])

@@ -170,7 +170,8 @@ def test_an_adapter_and_its_gradients_are_the_formulas(own: Kernels, num_tokens:
 @pytest.mark.parametrize("b_in_rows", [True, False])
 @pytest.mark.parametrize("a_in_rows", [True, False])
 @pytest.mark.parametrize(
-    ("rows", "depth", "columns"), [(2, 16, 16), (13, 48, 96), (100, 1296, 80), (37, 704, 401), (25, 32, 1024), (130, 640, 33)]
+    ("rows", "depth", "columns"),
+    [(2, 16, 16), (13, 48, 96), (100, 1296, 80), (37, 704, 401), (25, 32, 1024), (64, 1024, 50), (130, 640, 33)],
 )
 def test_products_are_the_formula(own: Kernels, rows: int, depth: int, columns: int, a_in_rows: bool, b_in_rows: bool) -> None:
     torch.manual_seed(0)
@@ -200,12 +201,17 @@ def test_a_rows_product_does_not_depend_on_the_others_nor_on_the_number_of_threa
     torch.manual_seed(0)
     x, weight = torch.randn(301, 1296), torch.randn(208, 1296)
     threads, whole = torch.get_num_threads(), own.matmul(x, weight.t())
-    for start, end in ((0, 2), (0, 13), (150, 301)):
+    bias, there = torch.randn(208), torch.randn(301, 208)
+    added, onto = own.matmul(x, weight.t(), bias), own.matmul(x, weight.t(), None, there.clone())
+    for start, end in ((0, 2), (0, 13), (3, 19), (0, 33), (7, 71), (150, 301)):
         assert torch.equal(own.matmul(x[start:end], weight.t()), whole[start:end])
+        assert torch.equal(own.matmul(x[start:end].t().contiguous().t(), weight.t(), bias), added[start:end])
+        assert torch.equal(own.matmul(x[start:end], weight.t(), None, there[start:end].clone()), onto[start:end])
     try:
         for count in (1, 3, 8):
             torch.set_num_threads(count)
             assert torch.equal(own.matmul(x, weight.t()), whole)
+            assert torch.equal(own.matmul(x[:16], weight.t()), whole[:16])
     finally:
         torch.set_num_threads(threads)
 

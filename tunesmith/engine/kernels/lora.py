@@ -6,6 +6,8 @@ The backward pass keeps x and x A' only, makes no gradient for W, and multiplies
 too, A and B act in bfloat16, and their gradients are summed in their own float32. A quantized W is made anew in both passes and never kept.
 """
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -18,7 +20,7 @@ from tunesmith.engine.kernels.native import kernels
 from tunesmith.engine.kernels.product import product
 from tunesmith.engine.kernels.quantized import PackedWeight, QuantizedLinear
 
-__all__ = ["fuse_lora"]
+__all__ = ["fuse_lora", "unchanging"]
 
 
 def _forward(
@@ -153,20 +155,35 @@ class Linear(peft_lora.Linear):
 
     # Any variant (DoRA and others) and whatever else the formula above leaves out goes to peft's own forward.
 
+    known: "tuple[Any, ...] | None" = None
+    """While `unchanging` lasts: what `_forward` takes beside x, where this layer runs fused and its weight is no quantized one."""
+
     def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """The fused pass, or peft's."""
+        if self.known is not None and not (args or kwargs or torch.is_grad_enabled() or torch.is_autocast_enabled(x.device.type)):
+            return _forward(x.reshape(-1, x.shape[-1]), *self.known)[0].view(*x.shape[:-1], -1)
         adapter = self._plain_adapter() if not args and not kwargs and not torch.is_autocast_enabled(x.device.type) else None
         if adapter is None:
             return super().forward(x, *args, **kwargs)
-        base: Any = self.get_base_layer()
-        a, b = (getattr(self, name)[adapter].weight for name in ("lora_A", "lora_B"))
         x_TI = x.reshape(-1, x.shape[-1])
+        base: Any = self.get_base_layer()
         if isinstance(base, QuantizedLinear):
+            a, b = (getattr(self, name)[adapter].weight for name in ("lora_A", "lora_B"))
             y: Tensor = _QuantizedLinearWithAdapter.apply(x_TI, base.packed, base.bias, a, b, self.scaling[adapter])  # type: ignore[no-untyped-call]
         else:
-            scale = base.scale if isinstance(base, Int8Linear) else None
-            y = lora_linear(x_TI, base.weight, scale, base.bias, a, b, self.scaling[adapter])
+            y = lora_linear(x_TI, *self._beside_x(adapter))
         return y.view(*x.shape[:-1], y.shape[-1])
+
+    def _beside_x(self, adapter: str) -> tuple[Any, ...]:
+        """What `_forward` takes beside x."""
+        base: Any = self.get_base_layer()
+        scale = base.scale if isinstance(base, Int8Linear) else None
+        return base.weight, scale, base.bias, self.lora_A[adapter].weight, self.lora_B[adapter].weight, self.scaling[adapter]
+
+    def look(self) -> None:
+        """Find `known`."""
+        adapter = self._plain_adapter()
+        self.known = None if adapter is None or isinstance(self.get_base_layer(), QuantizedLinear) else self._beside_x(adapter)
 
     def _plain_adapter(self) -> str | None:
         """The one active adapter, where the layer is nothing but a frozen linear layer and a low-rank change."""
@@ -187,6 +204,19 @@ class Linear(peft_lora.Linear):
         if has_hooks or trains_bias or drops or name in self.lora_variant or self.lora_bias.get(name) or self.fan_in_fan_out:
             return None
         return name
+
+
+@contextlib.contextmanager
+def unchanging(trunk: nn.Module) -> Iterator[None]:
+    """While it lasts no adapter is switched, merged, hooked or put in training mode: a fused layer that runs without gradients looks for its parts once."""
+    layers = [module for module in trunk.modules() if type(module) is Linear]
+    for layer in layers:
+        layer.look()
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.known = None
 
 
 def fuse_lora(trunk: nn.Module) -> int:

@@ -36,6 +36,20 @@ _MAX_RANK = 64
 """Above it the products of an adapter are no longer thin, and torch's are faster."""
 
 
+_SIGNATURES = {
+    "adapter_backward": "pppppppp qqqq f p",
+    "adapter_forward": "ppppp qqqq f ppp",
+    "attention_backward": "pppppppp qqqqq f qq ppp",
+    "attention_forward": "ppppp qqqqq f qq pp",
+    "drop": "pp qqq",
+    "matmul": "p pqq pqq p qqqq",
+    "quantize_rows": "pp qq pp",
+    "rescale_rows": "p qq ppp",
+}
+"""What the functions take, before the number of threads: addresses, whole numbers, a number."""
+_C_TYPES = {"p": ctypes.c_void_p, "q": ctypes.c_int64, "f": ctypes.c_float}
+
+
 class _Missing(Exception):
     """Why there are no kernels."""
 
@@ -46,6 +60,8 @@ class Kernels:
     def __init__(self, file: Path) -> None:
         self._library = ctypes.CDLL(str(file))
         self._library.lanes.restype = ctypes.c_int64
+        for name, signature in _SIGNATURES.items():
+            getattr(self._library, name).argtypes = [*(_C_TYPES[one] for one in signature if one != " "), ctypes.c_int]
         for name in ("quantize_rows", "rescale_rows", "drop"):  # they cannot fail, and say nothing
             getattr(self._library, name).restype = None
         self.lanes: int = self._library.lanes()
@@ -61,22 +77,23 @@ class Kernels:
     def can_attend(self, q: Tensor, k: Tensor, v: Tensor) -> bool:
         """Whether heads (1, h, T, d) like these can attend: keys and values of one size, as many tokens of each."""
         fits = q.shape[0] == 1 and q.shape[2:] == k.shape[2:] == v.shape[2:] and q.shape[3] % self.lanes == 0
-        return fits and all(x.dtype == torch.float32 and x.device.type == "cpu" for x in (q, k, v))
+        return fits and _are_floats(q, k, v)
 
     def can_adapt(self, x_TI: Tensor, a_rI: Tensor, b_Or: Tensor) -> bool:
         """Whether an adapter of such shapes can be run."""
-        sizes_fit = len(a_rI) <= _MAX_RANK and a_rI.shape[1] % self.lanes == 0 and len(b_Or) % self.lanes == 0
-        return sizes_fit and len(x_TI) > 0 and all(x.dtype == torch.float32 and x.device.type == "cpu" for x in (x_TI, a_rI, b_Or))
+        rank, inputs = a_rI.shape
+        sizes_fit = rank <= _MAX_RANK and inputs % self.lanes == 0 and b_Or.shape[0] % self.lanes == 0 and x_TI.shape[0] > 0
+        return sizes_fit and _are_floats(x_TI, a_rI, b_Or)
 
     def can_multiply(self, a_RK: Tensor, b_KN: Tensor) -> bool:
         """Whether matrices like these can be multiplied, b in rows or in columns; one row is left to torch, which reads b in place."""
-        fits = b_KN.stride(1) == 1 or (b_KN.stride(0) == 1 and len(b_KN) % self.lanes == 0)
-        is_float = all(x.dtype == torch.float32 and x.device.type == "cpu" for x in (a_RK, b_KN))
-        return is_float and fits and len(a_RK) > 1 and len(b_KN) > 0 and b_KN.shape[1] >= self.lanes
+        (depth, columns), (row, step) = b_KN.shape, b_KN.stride()
+        fits = step == 1 or (row == 1 and depth % self.lanes == 0)
+        return fits and a_RK.shape[0] > 1 and depth > 0 and columns >= self.lanes and _are_floats(a_RK, b_KN)
 
     def can_round(self, x_RC: Tensor) -> bool:
         """Whether rows like these can be rounded to int8."""
-        return x_RC.dtype == torch.float32 and x_RC.device.type == "cpu" and x_RC.shape[1] % self.lanes == 0
+        return x_RC.shape[1] % self.lanes == 0 and _are_floats(x_RC)
 
     def attention_forward(
         self, q: Tensor, k: Tensor, v: Tensor, bounds_S1: Tensor, is_causal: bool, scale: float, dropout: float = 0.0, seed: int = 0
@@ -131,7 +148,7 @@ class Kernels:
 
     def can_drop(self, x: Tensor) -> bool:
         """Whether numbers of such a tensor can be dropped out."""
-        return x.dtype == torch.float32 and x.device.type == "cpu" and x.numel() % self.lanes == 0 and x.numel() > 0
+        return x.numel() % self.lanes == 0 and x.numel() > 0 and _are_floats(x)
 
     def drop(self, x: Tensor, p: float, seed: int) -> Tensor:
         """`x` with numbers dropped with probability `p`, in steps of 2^-16, the others scaled; the same ones for the same seed and shape."""
@@ -213,20 +230,16 @@ class Kernels:
         )
         return grad_x_TI, grad_a, grad_b
 
-    def run(self, name: str, *arguments: Tensor | Sequence[int] | float | bool | None) -> None:
+    def run(self, name: str, *arguments: "Tensor | ctypes.Array[ctypes.c_int64] | float | bool | None") -> None:
         """Call a function of the library by its name, in C's order of arguments. Raises: MemoryError."""
-        if getattr(self._library, name)(*map(_argument, arguments), ctypes.c_int(torch.get_num_threads())) == 1:
+        told = [x.data_ptr() if isinstance(x, Tensor) else x for x in arguments]
+        if getattr(self._library, name)(*told, torch.get_num_threads()) == 1:
             raise MemoryError(name)
 
 
-def _argument(x: Tensor | Sequence[int] | float | bool | None) -> object:
-    if x is None:
-        return ctypes.c_void_p(None)
-    if isinstance(x, Tensor):
-        return ctypes.c_void_p(x.data_ptr())
-    if isinstance(x, bool | int):
-        return ctypes.c_int64(x)
-    return ctypes.c_float(x) if isinstance(x, float) else (ctypes.c_int64 * len(x))(*x)
+def _are_floats(*tensors: Tensor) -> bool:
+    """Whether all are float32, and on the CPU."""
+    return all(x.dtype is torch.float32 and x.is_cpu for x in tensors)
 
 
 def _dropped(p: float) -> int:
@@ -239,8 +252,8 @@ def _rows(*tensors: Tensor) -> list[Tensor]:
     return [x if x.stride(3) == 1 else x.contiguous() for x in tensors]
 
 
-def _strides(*tensors: Tensor) -> list[int]:
-    return [x.stride(dimension) for x in tensors for dimension in (1, 2)]
+def _strides(*tensors: Tensor) -> "ctypes.Array[ctypes.c_int64]":
+    return (ctypes.c_int64 * (2 * len(tensors)))(*(x.stride(dimension) for x in tensors for dimension in (1, 2)))
 
 
 @functools.cache
@@ -358,7 +371,8 @@ def _first_wrong(own: Kernels) -> str:
     whole = own.rescale_rows(rounded.to(torch.int32), steps, None, None)
     adapts = _near(got_y, y + 0.5 * x @ a.t() @ b.t()) and all(_near(g, w) for g, w in zip(got, right, strict=True))
     rows, columns, bias = random(2 * lanes, 3 * lanes + 1), random(3 * lanes + 1, 2 * lanes), random(3 * lanes + 1)
-    if not _near(own.matmul(x, rows, bias), x @ rows + bias) or not _near(own.matmul(y.t(), x @ columns.t()), y.t() @ x @ columns.t()):
+    products = ((x, rows, bias), (x, columns.t(), bias), (y.t(), x @ columns.t(), None))  # of b in rows, of few rows, of a in columns
+    if not all(_near(own.matmul(m, n, b), m @ n + (0 if b is None else b)) for m, n, b in products):
         return "matmul.c"
     return "" if adapts and bool((whole - x).abs().le(0.51 * steps[:, None]).all()) else "adapter.c"
 

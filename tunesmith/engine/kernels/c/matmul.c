@@ -14,6 +14,7 @@
 #define TURN_COSTS 12     /* to turn a panel takes about as long as to multiply so many rows by it */
 #define MANY_ROWS 256     /* for a thread */
 #define PAGE 1024         /* numbers: rows so far apart take the same few places of a cache */
+#define FEW_ROWS 64       /* up to here the left matrix is turned, not the right one */
 
 typedef struct {
     const float *at;
@@ -54,10 +55,44 @@ static int parts_of_columns(long rows, long panels, int threads) {
     return best;
 }
 
+/* `matmul` where a has few rows and b's columns are in one piece: b' takes the left matrix' place and is read once, as it lies; a is turned instead. */
+static int times_few(float *c, Matrix a, const float *b_at, long b_step, const float *bias, long adds, long rows, long depth, long columns,
+                     int threads) {
+    long width = rounded_up(rows, LANES), one = ROWS * (depth + LANES), tiles = (columns + ROWS - 1) / ROWS;
+    float *turned = scratch(depth * width + threads * one);
+    if (!turned) return 1;
+    if (a.step == 1) turn(turned, width, a.at, a.row, rows, depth);
+    else
+        for (long k = 0; k < depth; k++)
+            for (long i = 0; i < width; i++) turned[k * width + i] = i < rows ? a.at[i * a.row + k * a.step] : 0;
+#pragma omp parallel for schedule(static, 1) num_threads(threads)
+    for (int part = 0; part < threads; part++) {
+        float *beside = turned + depth * width + part * one, sums[ROWS * WIDE] = {0};
+        for (long t = tiles * part / threads; t < tiles * (part + 1) / threads; t++) {
+            long from = t * ROWS, high = least(ROWS, columns - from);
+            Matrix left = rows_of((Matrix){b_at + from * b_step, b_step, 1}, high, depth, beside);
+            for (long i = 0; i < rows; i += WIDE) {
+                long some = least(WIDE, rows - i);
+                for (long j = 0; (bias || adds) && j < high; j++)
+                    for (long r = 0; r < some; r++)
+                        sums[j * WIDE + r] = adds ? c[(i + r) * columns + from + j] : bias ? bias[from + j] : 0;
+                const float *start = bias || adds ? sums : NULL;
+                if (high < ROWS) tile((int)high, some > LANES ? 2 : 1, sums, WIDE, start, WIDE, left.at, left.row, 1, turned + i, width, depth);
+                else if (some > LANES) tile_of(ROWS, 2, sums, WIDE, start, WIDE, left.at, left.row, 1, turned + i, width, depth, ROWS * b_step);
+                else tile_of(ROWS, 1, sums, WIDE, start, WIDE, left.at, left.row, 1, turned + i, width, depth, ROWS * b_step);
+                for (long r = 0; r < some; r++)
+                    for (long j = 0; j < high; j++) c[(i + r) * columns + from + j] = sums[j * WIDE + r];
+            }
+        }
+    }
+    return 0;
+}
+
 /* c = a b + bias, (R, N), in rows, or with `adds` c += a b; bias: (N,), or NULL. Where b's rows, not its columns, lie next to each other, K is a multiple
    of LANES. Returns: 0, or 1 where memory ran out. */
 int matmul(float *c, const float *a_at, int64_t a_row, int64_t a_step, const float *b_at, int64_t b_row, int64_t b_step, const float *bias,
            int64_t adds, int64_t rows, int64_t depth, int64_t columns, int threads) {
+    if (b_step != 1 && rows <= FEW_ROWS) return times_few(c, (Matrix){a_at, a_row, a_step}, b_at, b_step, bias, adds, rows, depth, columns, threads);
     long panels = (columns + WIDE - 1) / WIDE, slices = (depth + DEPTH - 1) / DEPTH, vecs = (depth + LANES - 1) / LANES;
     int across = parts_of_columns(rows, panels, threads), down = threads / across, failed = 0, turns = b_step != 1;
 #pragma omp parallel for schedule(static, 1) num_threads(threads) reduction(| : failed)

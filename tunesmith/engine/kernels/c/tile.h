@@ -55,9 +55,9 @@ INLINE vec larger(vec a, vec b) {
 }
 
 /* C = start + A B for `rows` x `vecs` registers: A(i, k) = a[i * a_row + k * a_step], B(k, j) = b[k * b_row + j]. `start` can be C itself, one row for
-   all (its stride 0), or NULL: nothing. */
+   all (its stride 0), or NULL: nothing. `ahead`: numbers after those of A to those that the next tile reads from memory, which are fetched; 0: none. */
 INLINE void tile_of(const int rows, const int vecs, float *c, long c_row, const float *start, long start_row, const float *a, long a_row,
-                    long a_step, const float *b, long b_row, long depth) {
+                    long a_step, const float *b, long b_row, long depth, const long ahead) {
     vec sum[ROWS][2];
 #pragma GCC unroll 16
     for (int i = 0; i < rows; i++)
@@ -68,6 +68,9 @@ INLINE void tile_of(const int rows, const int vecs, float *c, long c_row, const 
         vec right[2];
 #pragma GCC unroll 2
         for (int j = 0; j < vecs; j++) right[j] = load(b + j * LANES);
+        if (ahead && k % LANES == 0)
+#pragma GCC unroll 16
+            for (int i = 0; i < rows; i++) __builtin_prefetch(a + i * a_row + ahead);
 #pragma GCC unroll 16
         for (int i = 0; i < rows; i++) {
             vec left = all(a[i * a_row]);
@@ -83,8 +86,8 @@ INLINE void tile_of(const int rows, const int vecs, float *c, long c_row, const 
 
 #define CASE(n)                                                                                             \
     case n:                                                                                                 \
-        if (vecs == 2) tile_of(n, 2, c, c_row, start, start_row, a, a_row, a_step, b, b_row, depth);        \
-        else tile_of(n, 1, c, c_row, start, start_row, a, a_row, a_step, b, b_row, depth);                  \
+        if (vecs == 2) tile_of(n, 2, c, c_row, start, start_row, a, a_row, a_step, b, b_row, depth, 0);     \
+        else tile_of(n, 1, c, c_row, start, start_row, a, a_row, a_step, b, b_row, depth, 0);               \
         break;
 
 static void tile(int rows, int vecs, float *c, long c_row, const float *start, long start_row, const float *a, long a_row, long a_step,
