@@ -6,11 +6,12 @@ from typing import Any, Literal
 
 from benchmarks.workload import BenchmarkError, Config
 
-Way = Literal["plain", "compiled", "int8"]
+Way = Literal["plain", "compiled", "recomputed", "int8"]
 """How ours runs."""
 WAYS: Mapping[Way, str] = {
     "plain": "exact, as a short training runs",
     "compiled": "exact, layers compiled, as a long training runs",
+    "recomputed": "exact, activations computed a second time for the backward pass",
     "int8": "frozen weights in int8, layers compiled",
 }
 

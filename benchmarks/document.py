@@ -10,7 +10,7 @@ from benchmarks.benches import OURS, PEER_NAMES, WAYS, Leg, Way
 from benchmarks.comparison import FLOAT32, Gate, Target, Tolerance, gate, ratio, seconds_to
 from benchmarks.workload import Measured
 
-__all__ = ["COLUMNS", "SCHEMA", "compare", "gate_lines", "peer_entry", "table", "tables", "whole"]
+__all__ = ["COLUMNS", "SCHEMA", "compare", "gate_lines", "of_way", "peer_entry", "table", "tables", "whole"]
 
 SCHEMA = "tunesmith/benchmark/2"
 ROUNDED: Way = "int8"
@@ -35,11 +35,14 @@ def compare(
     gates = {(leg.name, way): gate(measured[leg.against(way)], measured[leg.name], allowed) for leg, way in pairs}
     exact = [found.passed for (_, way), found in gates.items() if way != ROUNDED]
     passed = bool(exact) and all(exact)
-    peers = {
-        leg.name if way == "plain" else f"{leg.name}, {way}": _peer(leg, way, measured, gates[leg.name, way], passed) for leg, way in pairs
-    }
+    peers = {of_way(leg, way): _peer(leg, way, measured, gates[leg.name, way], passed) for leg, way in pairs}
     raw = {name: [asdict(found) for found in all_found] for name, all_found in measured.items()}
     return whole(facts, peers, raw, passed=passed, shares=_shares(legs, measured) if passed else {})
+
+
+def of_way(leg: Leg, way: Way) -> str:
+    """The key of the entry that holds a peer's leg against ours in such a way."""
+    return leg.name if way == "plain" else f"{leg.name}, {way}"
 
 
 def _shares(legs: Sequence[Leg], measured: Mapping[str, Sequence[Measured]]) -> dict[Way, float]:

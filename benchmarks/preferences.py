@@ -8,9 +8,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks.benches import OURS, PEER_NAMES, Leg
+from benchmarks.benches import OURS, PEER_NAMES, WAYS, Leg, Way
 from benchmarks.comparison import interleaved
-from benchmarks.document import peer_entry, whole
+from benchmarks.document import of_way, peer_entry, whole
 from benchmarks.pairs import Learned, LearnedAlike, learned_alike
 from benchmarks.running import Options, Say, leg_document, python, pythons
 from benchmarks.trials import fastest
@@ -21,7 +21,7 @@ __all__ = ["LEGS", "TITLE", "compare_learned", "run_preferences"]
 TITLE = "DPO of SmolLM2-135M with LoRA, r = 8, three epochs"
 PEER = "trl_dpo"
 ENVIRONMENT = "trl"
-LEGS = [Leg(program, config) for config in ("best", "default") for program in (OURS, PEER)]
+LEGS = [Leg(OURS, "best"), Leg(OURS, "best", "recomputed"), Leg(PEER, "best"), Leg(OURS, "default"), Leg(PEER, "default")]
 _MODULES = {OURS: "benchmarks.legs.ours_dpo", PEER: "benchmarks.legs.trl_dpo"}
 _NUM_PAIRS, _NUM_HELD_OUT = 24, 16
 _AT_A_TIME, _TRIAL_STEPS = (1, 2, 4, 8), 2
@@ -30,16 +30,17 @@ _AT_A_TIME, _TRIAL_STEPS = (1, 2, 4, 8), 2
 
 def compare_learned(learned: Mapping[str, Sequence[Learned]], facts: Mapping[str, Any]) -> dict[str, Any]:
     """The document. It holds ratios only where both sides learned the same."""
-    theirs = [leg for leg in LEGS if leg.program != OURS]
-    found = {leg.name: learned_alike(learned[leg.against()], learned[leg.name]) for leg in theirs}
+    pairs = [(leg, way) for leg in LEGS if leg.program != OURS for way in WAYS if leg.against(way) in learned]
+    found = {(leg.name, way): learned_alike(learned[leg.against(way)], learned[leg.name]) for leg, way in pairs}
     passed = all(one.passed for one in found.values())
-    peers = {leg.name: _peer(leg, learned, found[leg.name], passed) for leg in theirs}
+    peers = {of_way(leg, way): _peer(leg, way, learned, found[leg.name, way], passed) for leg, way in pairs}
     return whole(facts, peers, {name: [asdict(one) for one in all_found] for name, all_found in learned.items()}, passed=passed)
 
 
-def _peer(leg: Leg, learned: Mapping[str, Sequence[Learned]], found: LearnedAlike, passed: bool) -> dict[str, Any]:
-    theirs, speeds = learned[leg.name], {"answer_tokens_per_second": lambda one: one.answer_tokens_per_second}
-    return peer_entry(leg, learned[leg.against()], theirs, found, speeds, against=leg.against(), passed=passed, setting=theirs[0].setting)
+def _peer(leg: Leg, way: Way, learned: Mapping[str, Sequence[Learned]], found: LearnedAlike, passed: bool) -> dict[str, Any]:
+    ours, theirs, speeds = leg.against(way), learned[leg.name], {"answer_tokens_per_second": lambda one: one.answer_tokens_per_second}
+    entry = peer_entry(leg, learned[ours], theirs, found, speeds, against=ours, passed=passed, setting=theirs[0].setting)
+    return {**entry, "way": way}
 
 
 def _run(leg: Leg, workload: Path, folder: Path, executable: str, **options: int) -> Learned:
@@ -75,7 +76,7 @@ def run_preferences(options: Options, say: Say) -> dict[str, Any]:
         order = interleaved(options.repeats(LEGS))
         for index, leg_name in enumerate(order):
             leg = legs[leg_name]
-            own = {"at_a_time": at_a_time} if leg == Leg(PEER, "best") else {}
+            own = {"at_a_time": at_a_time} if leg == Leg(PEER, "best") else {"recomputes": 1} if leg.way == "recomputed" else {}
             found = _run(leg, workload, folder / f"leg-{index}", executables[leg.program], **own)
             learned[leg_name].append(found)
             say(f"leg {index + 1} of {len(order)}: {leg.title}: {found.seconds:.0f} s, held-out loss {found.held_out_loss:.4f}")

@@ -41,18 +41,26 @@ def row_of(pair: Pair, index: int) -> Row:
 
 
 def leg(
-    workload: Path, folder: Path, config: Config, num_steps: int | None = None, micro_batch_tokens: int = MICRO_BATCH_TOKENS
+    workload: Path,
+    folder: Path,
+    config: Config,
+    num_steps: int | None = None,
+    micro_batch_tokens: int = MICRO_BATCH_TOKENS,
+    recomputes: bool | int = False,
 ) -> Learned:
     """Train on packed micro-batches. `config` says only whose order of the pairs it is.
 
     Args:
         num_steps: of a trial.
+        recomputes: whether activations are computed a second time (`engine.activation_checkpointing`).
     """
     pairs = Pairs.read(workload)
     settings, start, budget = pairs.settings, workload / "start", micro_batch_tokens
     model = load(settings.model, need="lm")
     started = time.perf_counter()
     forward, method, groups = adapted(model, start)
+    if recomputes:
+        forward.recompute_layers()
     rows = [row_of(pair, index) for index, pair in enumerate(pairs.in_order(config, num_steps))]
     found = score_answers(forward, rows, micro_batch_tokens=budget)
     rows = [replace(row, values={"reference": reference}) for row, reference in zip(rows, found, strict=True)]

@@ -38,7 +38,13 @@ def pairs(make, tmp_path):
 
 
 def test_ours_and_trl_learn_the_same_from_pairs_however_many_are_taken_at_a_time(pairs, tmp_path):
-    asked = {"ours_best": {}, "trl_dpo_best": {"at_a_time": 2}, "ours_default": {}, "trl_dpo_default": {}}
+    asked = {
+        "ours_best": {},
+        "ours_recomputed_best": {"recomputes": 1},
+        "trl_dpo_best": {"at_a_time": 2},
+        "ours_default": {},
+        "trl_dpo_default": {},
+    }
     modules = {"ours": ours_dpo, "trl_dpo": trl_dpo}
     learned = {leg.name: [modules[leg.program].leg(pairs, tmp_path / leg.name, leg.config, **asked[leg.name])] for leg in LEGS}
     document = compare_learned(learned, FACTS)
@@ -48,6 +54,7 @@ def test_ours_and_trl_learn_the_same_from_pairs_however_many_are_taken_at_a_time
         assert found.held_out_accuracy > 0.5
         assert found.num_answer_tokens == 4 * sum(pair.num_answer_tokens for pair in Pairs.read(pairs).train)
     assert document["peers"]["trl_dpo_best"]["version"].endswith("; 2 pairs at a time")
+    assert learned["ours_recomputed_best"][0].held_out_loss == pytest.approx(learned["ours_best"][0].held_out_loss, rel=1e-5)
 
 
 def test_a_trial_takes_the_first_steps_and_is_not_scored(pairs, tmp_path):
@@ -73,10 +80,19 @@ def test_the_gate_fails_where_the_reference_is_wrong_the_ends_differ_or_nothing_
 def test_ratios_are_given_where_both_sides_learned_the_same():
     slow = replace(LEARNED, seconds=5.0, peak_memory_bytes=4000)
     learned = {leg.name: [LEARNED if leg.program == "ours" else slow] for leg in LEGS}
-    ratios = compare_learned(learned, FACTS)["peers"]["trl_dpo_best"]["ratios"]
-    assert (ratios["answer_tokens_per_second"]["median"], ratios["peak_memory"]["median"]) == (2.5, 0.25)
+    learned["ours_recomputed_best"] = [replace(LEARNED, seconds=2.5, peak_memory_bytes=500)]
+    peers = compare_learned(learned, FACTS)["peers"]
+    expected = {
+        "trl_dpo_best": ("plain", 2.5, 0.25),
+        "trl_dpo_best, recomputed": ("recomputed", 2.0, 0.125),
+        "trl_dpo_default": ("plain", 2.5, 0.25),
+    }
+    assert {
+        name: (one["way"], *(one["ratios"][kind]["median"] for kind in ("answer_tokens_per_second", "peak_memory")))
+        for name, one in peers.items()
+    } == expected
     learned["trl_dpo_default"] = [replace(slow, held_out_loss=0.6)]
-    assert [peer["ratios"] for peer in compare_learned(learned, FACTS)["peers"].values()] == [None, None]
+    assert [peer["ratios"] for peer in compare_learned(learned, FACTS)["peers"].values()] == [None] * 3
 
 
 def test_embedded_pairs_hold_a_functions_own_sentence_and_another_ones(tmp_path):
