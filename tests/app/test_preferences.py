@@ -38,7 +38,7 @@ def judged(file: Path) -> Path:
 
 
 def ranked(file: Path) -> Path:
-    answers = [{"answer": text, "rank": rank} for text, rank in (("bad no", 5), ("good yes", 1), ("very", 2))]
+    answers = [{"answer": text, "rank": rank} for text, rank in (("bad no", 3), ("good yes", 1), ("very", 2))]
     return write(file, [{"prompt": prompt, "answers": answers} for prompt in PROMPTS])
 
 

@@ -85,6 +85,13 @@ def test_what_is_liked_of_a_whole_conversation_is_its_last_answer() -> None:
         read([{"completion": "b", "label": True}])
 
 
+@pytest.mark.parametrize("ranks", [(1, 2, 2, 3), (1, 2, 2, 4), (1, 3, 3, 4), (0, 1, 2, 3), (2, 2, 3, 4), (1, 1, 1, 1)])
+def test_ties_are_counted_in_any_of_the_usual_ways(ranks: tuple[int, ...]) -> None:
+    (example,) = read([{"prompt": "a", "answers": [{"answer": str(place), "rank": rank} for place, rank in enumerate(ranks)]}]).examples
+    assert isinstance(example, Ranked)
+    assert example.ranks == ranks
+
+
 def test_answers_are_ranked_and_a_dialogue_waits_for_them() -> None:
     answers = [{"answer": "worst", "rank": 3.0, "model": "m"}, {"answer": "best", "rank": 1}, {"answer": "as bad", "rank": 3}]
     (example,) = read([{"prompt": "\n\nHuman: a\n\nAssistant: b\n\nHuman: c\n\nAssistant: ", "answers": answers}]).examples
@@ -110,6 +117,14 @@ def test_steps_have_a_label_each() -> None:
         ({"prompt": "a", "answers": [{"answer": "b", "rank": 1}]}, "expected a list of at least two"),
         ({"prompt": "a", "answers": [{"answer": "b", "rank": 1}, {"answer": "c"}]}, "answer 2 is"),
         ({"prompt": "a", "answers": [{"answer": "b", "rank": 1}, {"answer": " ", "rank": 2}]}, "answer 2 is"),
+        (
+            {"prompt": "a", "answers": [{"answer": "b", "rank": 1}, {"answer": "c", "rank": 3}]},
+            "the ranks 1, 3, expected none to be left out",
+        ),
+        (
+            {"prompt": "a", "answers": [{"answer": "b", "rank": 3}, {"answer": "c", "rank": 2}]},
+            "the ranks 2, 3, expected none to be left out",
+        ),
         ({"prompt": "a", "completions": ["b"], "labels": [True, False]}, "2 labels beside 1 completions. Each step needs one."),
         ({"prompt": "a", "completions": ["b"], "labels": [1]}, 'step 1 is "b" with the label 1'),
         ({"prompt": "a", "completions": [], "labels": []}, 'the column "completions" holds'),

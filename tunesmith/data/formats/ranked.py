@@ -1,6 +1,7 @@
 """ranked: a prompt and several answers in the order in which they are liked: `prompt`, `answers`, a list of {"answer": ..., "rank": ...}, 1 the best."""
 
-from collections.abc import Mapping, Set
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -32,7 +33,7 @@ class RankedFormat:
         return {"prompt", "answers"} <= columns
 
     def parse(self, record: Mapping[str, Any], origin: Origin, columns: Mapping[str, str]) -> Ranked:
-        """Raises: DataError, naming the row, where there are fewer than two answers, or one has no text or no rank."""
+        """Raises: DataError, naming the row, where there are fewer than two answers, one has no text or no rank, or a rank is left out."""
         where, column = f"{origin.file}:{origin.row}", columns["answers"]
         value = listed(record.get(column), where, column, "answers")
         wanted = '{"answer": "...", "rank": 1}'
@@ -47,6 +48,20 @@ class RankedFormat:
             check_characters(text, f"{where}: answer {number}")
             found.append((rank, text))
         found.sort(key=lambda one: one[0])
+        _check_whole([rank for rank, _ in found], where)
         return Ranked(
             asked_turns(record, columns["prompt"], origin), tuple(text for _, text in found), tuple(rank for rank, _ in found), origin
+        )
+
+
+def _check_whole(ranks: Sequence[int], where: str) -> None:
+    """Raises: DataError, where sorted ranks leave one out in every way in which ties are counted: an answer is missing, or its rank is wrong."""
+    above, upto = [ranks.index(rank) for rank in ranks], [bisect_right(ranks, rank) for rank in ranks]
+    levels = sorted(set(ranks))
+    dense, lowest = [levels.index(rank) for rank in ranks], min(ranks)
+    ways = ([first + at for at in places] for first in (0, 1) for places in (dense, above, [place - 1 for place in upto]))
+    if list(ranks) not in ways:
+        said = ", ".join(map(str, ranks))
+        raise DataError(
+            f"{where}: the answers have the ranks {said}, expected none to be left out from {min(lowest, 1)} on, ties aside (1, 2, 2, 3 or 1, 2, 2, 4)."
         )
