@@ -38,9 +38,9 @@ def distinct_pairs(texts: Sequence[str]) -> float:
 
 
 def kept_diversity(folder: Path) -> float:
-    """Distinct-2 of the tuned model's answers over that of the model's before."""
+    """Distinct-2 of the tuned model's answers over that of the model's before: of rows that both answered."""
     with (folder / "predictions.jsonl").open(encoding="utf-8") as file:
-        rows = [row for row in map(json.loads, file) if row.get("tuned") and row.get("base")]
+        rows = [row for row in map(json.loads, file) if all((row.get(side) or {}).get("text") for side in ("tuned", "base"))]
     tuned, base = (distinct_pairs([row[side]["text"] for row in rows]) for side in ("tuned", "base"))
     return tuned / base
 
@@ -79,8 +79,11 @@ def main(folders: list[str]) -> None:
         inside = panel.partition(">")[2]
         start = panel.partition(">")[0].replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" width="690" ')
         (DOCS / "images" / name).write_text(f"{start}><style>{STYLE}</style>{inside}\n", encoding="utf-8")
-    before, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
-    PAGE.write_text(before + BEGIN + "\n".join(table(documents, groups)) + "\n" + END + rest.partition(END)[2], encoding="utf-8")
+    before, begin, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        sys.exit(f"{PAGE}: {BEGIN.strip()} and {END.strip()} are to stand around the table, in this order.")
+    PAGE.write_text(before + begin + "\n".join(table(documents, groups)) + "\n" + end + after, encoding="utf-8")
 
 
 if __name__ == "__main__":

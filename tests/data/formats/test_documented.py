@@ -119,11 +119,11 @@ def test_steps_have_a_label_each() -> None:
         ({"prompt": "a", "answers": [{"answer": "b", "rank": 1}, {"answer": " ", "rank": 2}]}, "answer 2 is"),
         (
             {"prompt": "a", "answers": [{"answer": "b", "rank": 1}, {"answer": "c", "rank": 3}]},
-            "the ranks 1, 3, expected none to be left out",
+            "the ranks 1, 3, expected 1, 2, 3 with none left out",
         ),
         (
             {"prompt": "a", "answers": [{"answer": "b", "rank": 3}, {"answer": "c", "rank": 2}]},
-            "the ranks 2, 3, expected none to be left out",
+            "the ranks 2, 3, expected 1, 2, 3 with none left out",
         ),
         ({"prompt": "a", "completions": ["b"], "labels": [True, False]}, "2 labels beside 1 completions. Each step needs one."),
         ({"prompt": "a", "completions": ["b"], "labels": [1]}, 'step 1 is "b" with the label 1'),

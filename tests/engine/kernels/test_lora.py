@@ -118,6 +118,19 @@ def test_what_was_looked_up_once_serves_until_layers_may_change_again(monkeypatc
     assert not torch.equal(model(ids).logits, expected)
 
 
+@torch.no_grad()
+def test_nothing_stays_looked_up_where_that_was_interrupted_and_no_rows_are_no_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = _model()
+    fuse_lora(model)
+    first, second, *_ = _layers(model)
+    with unchanging(model):
+        assert first(torch.zeros(0, first.in_features, dtype=torch.float64)).shape == (0, first.out_features)
+    monkeypatch.setattr(second, "look", lambda: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt), unchanging(model):
+        pass
+    assert first.known is None
+
+
 @pytest.mark.parametrize("options", [{"use_dora": True}, {"lora_bias": True}])
 def test_variants_are_left_to_peft(options: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> None:
     model = _model(dtype=torch.float32, **options)

@@ -58,10 +58,10 @@ def _check_whole(ranks: Sequence[int], where: str) -> None:
     """Raises: DataError, where sorted ranks leave one out in every way in which ties are counted: an answer is missing, or its rank is wrong."""
     above, upto = [ranks.index(rank) for rank in ranks], [bisect_right(ranks, rank) for rank in ranks]
     levels = sorted(set(ranks))
-    dense, lowest = [levels.index(rank) for rank in ranks], min(ranks)
+    dense = [levels.index(rank) for rank in ranks]
     ways = ([first + at for at in places] for first in (0, 1) for places in (dense, above, [place - 1 for place in upto]))
     if list(ranks) not in ways:
         said = ", ".join(map(str, ranks))
         raise DataError(
-            f"{where}: the answers have the ranks {said}, expected none to be left out from {min(lowest, 1)} on, ties aside (1, 2, 2, 3 or 1, 2, 2, 4)."
+            f"{where}: the answers have the ranks {said}, expected 1, 2, 3 with none left out; ties as 1, 2, 2, 3 or 1, 2, 2, 4. Number the answers anew."
         )

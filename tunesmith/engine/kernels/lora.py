@@ -160,8 +160,10 @@ class Linear(peft_lora.Linear):
 
     def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """The fused pass, or peft's."""
-        if self.known is not None and not (args or kwargs or torch.is_grad_enabled() or torch.is_autocast_enabled(x.device.type)):
-            return _forward(x.reshape(-1, x.shape[-1]), *self.known)[0].view(*x.shape[:-1], -1)
+        known = self.known  # read once: another thread may end what holds it
+        if known is not None and not (args or kwargs or torch.is_grad_enabled() or torch.is_autocast_enabled(x.device.type)):
+            y = _forward(x.reshape(-1, x.shape[-1]), *known)[0]
+            return y.view(*x.shape[:-1], y.shape[-1])
         adapter = self._plain_adapter() if not args and not kwargs and not torch.is_autocast_enabled(x.device.type) else None
         if adapter is None:
             return super().forward(x, *args, **kwargs)
@@ -169,7 +171,7 @@ class Linear(peft_lora.Linear):
         base: Any = self.get_base_layer()
         if isinstance(base, QuantizedLinear):
             a, b = (getattr(self, name)[adapter].weight for name in ("lora_A", "lora_B"))
-            y: Tensor = _QuantizedLinearWithAdapter.apply(x_TI, base.packed, base.bias, a, b, self.scaling[adapter])  # type: ignore[no-untyped-call]
+            y = _QuantizedLinearWithAdapter.apply(x_TI, base.packed, base.bias, a, b, self.scaling[adapter])  # type: ignore[no-untyped-call]
         else:
             y = lora_linear(x_TI, *self._beside_x(adapter))
         return y.view(*x.shape[:-1], y.shape[-1])
@@ -210,9 +212,9 @@ class Linear(peft_lora.Linear):
 def unchanging(trunk: nn.Module) -> Iterator[None]:
     """While it lasts no adapter is switched, merged, hooked or put in training mode: a fused layer that runs without gradients looks for its parts once."""
     layers = [module for module in trunk.modules() if type(module) is Linear]
-    for layer in layers:
-        layer.look()
     try:
+        for layer in layers:
+            layer.look()
         yield
     finally:
         for layer in layers:

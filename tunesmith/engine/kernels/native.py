@@ -371,7 +371,7 @@ def _first_wrong(own: Kernels) -> str:
     whole = own.rescale_rows(rounded.to(torch.int32), steps, None, None)
     adapts = _near(got_y, y + 0.5 * x @ a.t() @ b.t()) and all(_near(g, w) for g, w in zip(got, right, strict=True))
     rows, columns, bias = random(2 * lanes, 3 * lanes + 1), random(3 * lanes + 1, 2 * lanes), random(3 * lanes + 1)
-    products = ((x, rows, bias), (x, columns.t(), bias), (y.t(), x @ columns.t(), None))  # of b in rows, of few rows, of a in columns
+    products = ((x, rows, bias), (x, columns.t(), bias), (y.t(), x @ columns.t(), None), (random(70, 2 * lanes), columns.t(), bias))
     if not all(_near(own.matmul(m, n, b), m @ n + (0 if b is None else b)) for m, n, b in products):
         return "matmul.c"
     return "" if adapts and bool((whole - x).abs().le(0.51 * steps[:, None]).all()) else "adapter.c"

@@ -71,6 +71,7 @@ static int times_few(float *c, Matrix a, const float *b_at, long b_step, const f
         for (long t = tiles * part / threads; t < tiles * (part + 1) / threads; t++) {
             long from = t * ROWS, high = least(ROWS, columns - from);
             Matrix left = rows_of((Matrix){b_at + from * b_step, b_step, 1}, high, depth, beside);
+            long ahead = ((intptr_t)(b_at + (from + ROWS) * b_step) - (intptr_t)left.at) / (long)sizeof(float); /* of rows that were moved, too */
             for (long i = 0; i < rows; i += WIDE) {
                 long some = least(WIDE, rows - i);
                 for (long j = 0; (bias || adds) && j < high; j++)
@@ -78,8 +79,8 @@ static int times_few(float *c, Matrix a, const float *b_at, long b_step, const f
                         sums[j * WIDE + r] = adds ? c[(i + r) * columns + from + j] : bias ? bias[from + j] : 0;
                 const float *start = bias || adds ? sums : NULL;
                 if (high < ROWS) tile((int)high, some > LANES ? 2 : 1, sums, WIDE, start, WIDE, left.at, left.row, 1, turned + i, width, depth);
-                else if (some > LANES) tile_of(ROWS, 2, sums, WIDE, start, WIDE, left.at, left.row, 1, turned + i, width, depth, ROWS * b_step);
-                else tile_of(ROWS, 1, sums, WIDE, start, WIDE, left.at, left.row, 1, turned + i, width, depth, ROWS * b_step);
+                else if (some > LANES) tile_of(ROWS, 2, sums, WIDE, start, WIDE, left.at, left.row, 1, turned + i, width, depth, ahead);
+                else tile_of(ROWS, 1, sums, WIDE, start, WIDE, left.at, left.row, 1, turned + i, width, depth, ahead);
                 for (long r = 0; r < some; r++)
                     for (long j = 0; j < high; j++) c[(i + r) * columns + from + j] = sums[j * WIDE + r];
             }
