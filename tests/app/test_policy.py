@@ -62,6 +62,7 @@ def best_run(decoder_folder: Path, cache: None, tmp_path_factory: pytest.TempPat
 def test_grpo_raises_the_reward_and_the_report_says_at_what_price(grpo_run: Run) -> None:
     report = grpo_run.report
     assert report["task"] == {"objective": "grpo", "method": "full", "kind": "policy", "base": "as_it_is"}
+    assert report["curves"]["overfitting"] == {"found": False, "text": ""}  # its validation is of rewards
     metrics = report["metrics"]
     assert next(iter(metrics)) == "reward"
     assert set(metrics) == {"reward", "held_out_reward", "kl", "answer_tokens", "distinct_2"}

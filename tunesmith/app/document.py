@@ -151,15 +151,14 @@ def _curves(directory: RunDirectory, fit: Fit, task: Task) -> dict[str, Any]:
             train.append({"step": event["index"], "tokens": event["num_tokens"], **{name: event[name] for name in kept}, **seen})
         else:
             validation.append({name: value for name, value in event.items() if name != "event"})
+    of_loss = None if task.kind == "policy" else validation  # a policy's validation is of rewards, its loss is not
     best = None if fit.best_step is None else {"step": fit.best_step, "metric": task.select_by, "value": fit.best_value}
     return {
         "train": train,
         "validation": validation,
         "best": best,
-        "overfitting": overfitting(train, [] if task.kind == "policy" else validation),
-        "gap": gap(
-            train, [] if task.kind == "policy" else validation, fit.best_step
-        ),  # a policy's validation is of rewards, its loss is not
+        "overfitting": {"found": False, "text": ""} if of_loss is None else overfitting(train, of_loss),
+        "gap": None if of_loss is None else gap(train, of_loss, fit.best_step),
         "stopped_early": fit.stopped_early,
     }
 
