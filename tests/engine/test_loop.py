@@ -243,6 +243,8 @@ def test_schedules_rise_over_the_warm_up_and_fall_as_named() -> None:
     assert rates("constant") == [0.5, 1.0, 1.0, 1.0, 1.0, 1.0]
     assert rates("linear") == pytest.approx([0.5, 1.0, 1.0, 0.75, 0.5, 0.25])
     assert rates("cosine") == pytest.approx([0.5, 1.0, 1.0, 0.853553, 0.5, 0.146447], abs=1e-6)
+    # by hand: (1 + 31 p) / 32, p = 0, 1/2 up to the cut, then 1, 3/4, 1/2, 1/4
+    assert rates("slanted_triangular") == pytest.approx([1 / 32, 0.515625, 1.0, 0.7578125, 0.515625, 0.2734375])
 
 
 def test_the_schedule_sets_the_rate_of_every_group() -> None:

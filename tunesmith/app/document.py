@@ -22,6 +22,7 @@ from tunesmith.app.saving import full_copy_bytes, saved_bytes
 from tunesmith.app.task import Task, rows_to_answer
 from tunesmith.app.training import Fit
 from tunesmith.app.ways import Ways
+from tunesmith.core.layers import parameters_by_depth
 from tunesmith.core.run import RunDirectory
 from tunesmith.core.statistics import FEWEST_RESAMPLED
 from tunesmith.core.types import Example, HeadObjective, Output, Preference, Ranked
@@ -280,6 +281,7 @@ def _warnings(task: Task, curves: Mapping[str, Any], fit: Fit) -> list[str]:
         )
     if curves["overfitting"]["found"]:
         found.append(curves["overfitting"]["text"])
+    found += _never_unfrozen(task, curves)
     found += dict.fromkeys(f"{note}." for facts in task.encoded.values() for note in facts.notes)
     if task.num_prompts_cut:
         found.append(
@@ -299,6 +301,21 @@ def _warnings(task: Task, curves: Mapping[str, Any], fit: Fit) -> list[str]:
     if task.recipe.model.trust_remote_code:
         found.append(f"The model's own Python code was run (model.trust_remote_code, revision {task.recipe.model.revision}).")
     return found
+
+
+def _never_unfrozen(task: Task, curves: Mapping[str, Any]) -> list[str]:
+    """Of layers whose turn to train (`method.unfreeze_every`) did not come."""
+    every = float(getattr(task.method, "unfreeze_every", 0.0))
+    if not every or not curves["train"]:
+        return []
+    depths, end = len(parameters_by_depth(task.model.trunk)), float(curves["train"][-1]["epoch"])
+    num_left = sum(every * depth >= end for depth in range(depths))
+    if not num_left:
+        return []
+    return [
+        f"Of {depths} groups of layers the {num_left} nearest to the input never trained: one more begins every {every:g} epochs, and there were {end:.3g}. "
+        "Raise train.epochs, or lower method.unfreeze_every."
+    ]
 
 
 def row_warnings(task: Measurable) -> list[str]:

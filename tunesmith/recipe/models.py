@@ -196,8 +196,8 @@ class TrainSpec(Section):
     """Decay of the two running means of adam and adamw."""
     weight_decay: float = Field(default=0.0, ge=0)
     """Decay of matrices; vectors (biases, norms) never decay."""
-    schedule: Literal["constant", "linear", "cosine"] = "linear"
-    """How the learning rate goes from its largest to zero."""
+    schedule: Literal["constant", "linear", "cosine", "slanted_triangular"] = "linear"
+    """How the learning rate goes from its largest to zero; slanted_triangular: from a 32nd of it up and down to that again (ULMFiT, with a warm-up of 0.1)."""
     warmup_ratio: float = Field(default=0.05, ge=0, le=1)
     """Share of the steps in which the learning rate rises."""
     max_grad_norm: float | None = Field(default=1.0, gt=0)

@@ -1,0 +1,50 @@
+"""Layers of a model that trains whole, each with its own rate and its own beginning."""
+
+import pytest
+from families import CAUSAL, ENCODER_DECODERS, ENCODERS, make
+from torch import nn
+
+from tunesmith.core.errors import MethodError
+from tunesmith.core.layers import parameters_by_depth, repeated_layers
+from tunesmith.method.full import Full
+
+
+@pytest.mark.parametrize("name", [*CAUSAL, *ENCODERS, *ENCODER_DECODERS])
+def test_every_parameter_has_one_place_from_the_output_to_the_input(name: str) -> None:
+    model = make(name)
+    halves = [model.get_encoder(), model.get_decoder()] if name in ENCODER_DECODERS else [model]  # type: ignore[operator]
+    layers, groups = [layer for half in halves for layer in repeated_layers(half)], parameters_by_depth(model)
+    if not layers:  # ALBERT's are one and the same
+        assert groups == []
+        return
+    found = [id(p) for group in groups for p in group]
+    assert sorted(found) == sorted({id(p) for p in model.parameters()})
+    assert len(groups) == len(layers) + 1
+    for group, layer in zip(groups, reversed(layers), strict=False):
+        assert {id(p) for p in layer.parameters()} <= {id(p) for p in group}
+    assert id(model.get_input_embeddings().weight) in {id(p) for p in groups[-1]}  # type: ignore[operator,union-attr]
+
+
+def test_a_layers_rate_is_a_part_of_the_one_above_and_its_turn_comes_later() -> None:
+    groups = Full(layer_decay=1 / 2.6, unfreeze_every=1.0).apply(make("llama"))
+    assert [group.lr_scale for group in groups] == pytest.approx([1.0, 0.384615, 0.147929], abs=1e-6)
+    assert [group.from_epoch for group in groups] == [0.0, 1.0, 2.0]
+    assert len(Full().apply(make("llama"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"layer_decay": 0.0}, "method.layer_decay"),
+        ({"layer_decay": 1.1}, "method.layer_decay"),
+        ({"unfreeze_every": -1.0}, "method.unfreeze_every"),
+    ],
+)
+def test_options_out_of_their_range_are_named(options: dict[str, float], said: str) -> None:
+    with pytest.raises(MethodError, match=said):
+        Full(**options)
+
+
+def test_a_model_without_a_list_of_layers_is_refused_by_name() -> None:
+    with pytest.raises(MethodError, match="Linear has no list of like layers"):
+        Full(layer_decay=0.5).apply(nn.Linear(2, 2))
