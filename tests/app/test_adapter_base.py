@@ -160,3 +160,31 @@ def test_a_head_for_another_task_is_told(
         ):
             tune(recipe)
     assert not (tmp_path / "x").exists()
+
+
+def test_a_head_goes_on_for_the_labels_that_it_knows(encoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:
+    run = tune(classifier(encoder_folder, reviews_csv, tmp_path / "run", **FEW)).directory
+    head, line = load_tuned(run).forward.heads["label"], reviews_csv.read_text(encoding="utf-8").splitlines()
+    more = tmp_path / "more.csv"
+    fewer = [row.replace("negative", "mixed") if number % 3 == 0 else row for number, row in enumerate(line)]
+    more.write_text("\n".join(fewer).replace("negative", "bad"), encoding="utf-8")
+    said: list[Any] = []
+    again = tune(classifier(run.path, more, tmp_path / "more-run", train={"max_steps": 1, "learning_rate": 1e-12}), progress=said.append)
+    (text,) = [event.text for event in said if isinstance(event, Warned) and "head" in event.text]
+    assert (
+        text
+        == f"model.source: {run.path}: its head has other labels: it goes on for positive; begins anew for bad, mixed; leaves out negative."
+    )
+    tuned = load_tuned(again.directory)
+    own = tuned.forward.heads["label"]
+    kept, new = tuned.encoder.labels.index("positive"), tuned.encoder.labels.index("mixed")
+    torch.testing.assert_close(own.layers[-1].weight[kept], head.layers[-1].weight[1])  # type: ignore[index,union-attr]
+    assert 0 < float(own.layers[-1].weight[new].detach().abs().max()) < 0.2  # type: ignore[index,union-attr,arg-type]
+    report = again.report
+    assert report["task"]["base"] == "as_it_is"
+    by_label = {one["label"]: one for one in report["confusion"]["by_label"]}
+    assert {name: one["is_new"] for name, one in by_label.items()} == {"bad": True, "mixed": True, "positive": False}
+    assert by_label["positive"]["base"]["value"] == 1.0  # all that its head can say here
+    assert by_label["bad"]["base"]["value"] == 0.0
+    assert sum(one["rows"] for one in by_label.values()) == report["data"]["splits"]["test"]["rows"]
+    assert "never said them" in (again.path / "report.html").read_text(encoding="utf-8")

@@ -110,6 +110,19 @@ def test_outputs_have_a_unit_each_which_is_saved_and_may_be_changed_without_chan
         torch.testing.assert_close(other.read(states), head.read(states), atol=1e-5, rtol=1e-5)
 
 
+def test_outputs_are_kept_by_name_and_what_is_unknown_is_never_said() -> None:
+    torch.manual_seed(0)
+    head, states = Head("label", 4, 3, num_layers=2), torch.randn(5, 4)
+    other = head.rearranged([2, None, 0])
+    assert torch.equal(other.read(states)[:, [0, 2]], head.read(states)[:, [2, 0]])
+    assert other.read(states).softmax(1)[:, 1].max() == 0
+    begun = Head("label", 4, 3, num_layers=2)
+    first = begun.layers[-1].weight[1].detach().clone()  # type: ignore[index,union-attr]
+    begun.take_over(other, fresh=[1])
+    assert torch.equal(begun.read(states)[:, [0, 2]], head.read(states)[:, [2, 0]])
+    assert torch.equal(begun.layers[-1].weight[1], first)  # type: ignore[index,union-attr]
+
+
 def test_missing_and_broken_heads_are_one_line(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="no such file"):
         load_heads(tmp_path / "heads.safetensors", tmp_path / "heads.json")

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import torch
 
 from tunesmith.app.copied import copied
+from tunesmith.app.earlier import new_labels
 from tunesmith.app.judged import Judgement, beginning
 from tunesmith.app.judging import EncodedSplit
 from tunesmith.app.learned import writes
@@ -24,7 +25,7 @@ from tunesmith.app.training import Fit
 from tunesmith.app.ways import Ways
 from tunesmith.core.layers import parameters_by_depth
 from tunesmith.core.run import RunDirectory
-from tunesmith.core.statistics import FEWEST_RESAMPLED
+from tunesmith.core.statistics import FEWEST_RESAMPLED, wilson
 from tunesmith.core.types import Example, HeadObjective, Output, Preference, Ranked
 from tunesmith.data import EncodedFacts, Splits, inspect
 from tunesmith.evaluation.calibration import pair_reliability, reliability
@@ -172,7 +173,29 @@ def _confusion(task: Measurable, test: EncodedSplit, base: Judgement, tuned: Jud
         said = [(reference, o.label) for reference, o in zip(test.references, outputs or (), strict=False) if o.label]
         return confusion(task.encoder.labels, [true for true, _ in said], [label for _, label in said]) if outputs else None
 
-    return {"labels": list(task.encoder.labels), "base": matrix(base.outputs.get("test")), "tuned": matrix(tuned.outputs["test"])}
+    new = new_labels(task) if isinstance(task, Task) else ()
+    sides = {"base": base.outputs.get("test"), "tuned": tuned.outputs["test"]}
+    found: dict[str, Any] = {"labels": list(task.encoder.labels), **{side: matrix(said) for side, said in sides.items()}}
+    return found | ({"by_label": _by_label(task.encoder.labels, new, test.references, sides)} if new else {})
+
+
+def _by_label(
+    labels: Sequence[str], new: Sequence[str], references: Sequence[str], sides: Mapping[str, Sequence[Output] | None]
+) -> list[dict[str, Any]]:
+    """The share of each label's rows that both sides got right, where the head of the model before did not know some of them."""
+    return [
+        {
+            "label": label,
+            "is_new": label in new,
+            "rows": len(rows),
+            **{
+                side: asdict(wilson(sum(said[row].label == label for row in rows), len(rows))) if said and rows else None
+                for side, said in sides.items()
+            },
+        }
+        for label in labels
+        for rows in [[row for row, reference in enumerate(references) if reference == label]]
+    ]
 
 
 def _reliability(task: Measurable, test: EncodedSplit, base: Judgement, tuned: Judgement) -> dict[str, Any] | None:

@@ -1,6 +1,6 @@
 """The heads that runs saved: those of a recipe's model are taken over where they are for the same task."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from tunesmith.core.errors import ObjectiveError
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tunesmith.app.task import Task
     from tunesmith.app.tuned import Tuned
 
-__all__ = ["check_heads", "earlier_head", "earlier_heads", "saved_heads"]
+__all__ = ["check_heads", "earlier_head", "earlier_heads", "new_labels", "saved_heads"]
 
 
 def saved_heads(directory: RunDirectory, trunk: "nn.Module") -> tuple[dict[str, Head], tuple[str, ...]]:
@@ -33,18 +33,32 @@ def saved_heads(directory: RunDirectory, trunk: "nn.Module") -> tuple[dict[str, 
 
 
 def earlier_head(task: "Task | Tuned", name: str) -> Head | None:
-    """The head of that name of the run that the model is, where it has the same labels."""
+    """The head of that name of the run that the model is, with an output for each label here: one that it does not know is never said. None where it knows none of them."""
     file = task.model.source.heads
     if file is None:
         return None
     heads, labels = load_heads(file, file.with_name("heads.json"))
-    return heads.get(name) if labels == task.encoder.labels else None
+    head, wanted = heads.get(name), task.encoder.labels
+    if head is None or labels == wanted:
+        return head
+    if head.num_outputs != len(labels) or not set(labels) & set(wanted):  # its outputs are no classes, or other ones
+        return None
+    return head.rearranged([labels.index(label) if label in labels else None for label in wanted])
 
 
 def earlier_heads(task: "Task | Tuned") -> dict[str, Head]:
     """Every head of the objective that an earlier run has for it already; empty where one is missing."""
     found = {name: earlier_head(task, name) for name in task.objective.heads(task.encoder)}
     return {name: head for name, head in found.items() if head is not None} if all(found.values()) else {}
+
+
+def new_labels(task: "Task | Tuned") -> tuple[str, ...]:
+    """Labels that the head of the run that the model is does not know; empty where no head is taken over."""
+    file = task.model.source.heads
+    if file is None or not earlier_heads(task):
+        return ()
+    _, known = load_heads(file, file.with_name("heads.json"))
+    return tuple(label for label in task.encoder.labels if label not in known)
 
 
 def check_heads(task: "Task", say: Callable[[Event], None]) -> None:
@@ -62,6 +76,8 @@ def check_heads(task: "Task", say: Callable[[Event], None]) -> None:
     earlier = earlier_heads(task)
     if earlier:
         _check_layers(task, earlier)
+        if labels != task.encoder.labels:
+            say(Warned(_surgery(source.name, labels, task.encoder.labels)))
         return
     has = f"{', '.join(heads)}: {', '.join(labels)}" if labels else ", ".join(heads)
     specs = task.objective.heads(task.encoder)
@@ -73,6 +89,16 @@ def check_heads(task: "Task", say: Callable[[Event], None]) -> None:
         )
     instead = "a new one is made" if specs else "it is left out"
     say(Warned(f"model.source: {source.name}: its head ({has}) is for another task than {takes.rstrip(',')}: {instead}."))
+
+
+def _surgery(run: str, known: Sequence[str], wanted: Sequence[str]) -> str:
+    """What becomes of a head whose labels are some others."""
+    kept = [label for label in wanted if label in known]
+    new, left = ([label for label in of if label not in kept] for of in (wanted, known))
+    parts = [f"it goes on for {', '.join(kept)}"]
+    parts += [f"begins anew for {', '.join(new)}"] if new else []
+    parts += [f"leaves out {', '.join(left)}"] if left else []
+    return f"model.source: {run}: its head has other labels: {'; '.join(parts)}."
 
 
 def _check_layers(task: "Task", earlier: Mapping[str, Head]) -> None:

@@ -14,7 +14,7 @@ from torch import nn
 from tunesmith.app.chosen_method import chosen_method
 from tunesmith.app.chosen_objective import choose_objective, kind_of
 from tunesmith.app.dataset import PreparedData, prepare_data
-from tunesmith.app.earlier import check_heads, earlier_head, earlier_heads
+from tunesmith.app.earlier import check_heads, earlier_head, earlier_heads, new_labels
 from tunesmith.app.fitting import measured_metrics, selection
 from tunesmith.app.folding import with_adapters
 from tunesmith.app.judging import EncodedSplit
@@ -298,7 +298,7 @@ def learning_rate(recipe: Recipe, method: Method) -> float:
 def attach(task: Task) -> list[ParamGroup]:
     """Apply the method to the trunk, put the objective's heads on it, and return what trains.
 
-    The heads of an earlier run are taken over where they have the same labels.
+    The heads of an earlier run are taken over for the labels that they have.
     """
     facts = task.model.facts
     torch.manual_seed(task.recipe.seed)
@@ -321,7 +321,7 @@ def attach(task: Task) -> list[ParamGroup]:
             shift=spec.shift, scale=spec.scale,
         )  # fmt: skip
         if earlier is not None:
-            head.take_over(earlier)
+            head.take_over(earlier, fresh=[task.encoder.labels.index(label) for label in new_labels(task)])
         task.forward.heads[name] = head.to(task.device)
         groups.append(ParamGroup(name, list(head.parameters()), lr_scale=spec.lr_scale))
     if task.encoder.labels and isinstance(task.objective, HeadObjective):

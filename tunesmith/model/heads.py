@@ -19,6 +19,8 @@ from tunesmith.core.files import staged_file, write_json
 __all__ = ["Head", "load_heads", "save_heads", "write_label_map"]
 
 _INIT_STD = 0.02
+_NEVER = -1e4
+"""The logit of a class that a head does not know."""
 
 
 class Head(nn.Module):
@@ -100,11 +102,13 @@ class Head(nn.Module):
         shift, scale = (outputs.new_tensor(unit) if isinstance(unit, tuple) else unit for unit in (self.shift, self.scale))
         return outputs * scale + shift
 
-    def take_over(self, other: "Head") -> None:
-        """Answer as `other` does, which has the same layers, whatever its shift and scale."""
-        self.load_state_dict(other.state_dict())
+    def take_over(self, other: "Head", fresh: Sequence[int] = ()) -> None:
+        """Answer as `other` does, which has the same layers, whatever its shift and scale; outputs in `fresh` stay as they began."""
         last = self.layers[-1]
         assert isinstance(last, nn.Linear)
+        places = torch.tensor(list(fresh), dtype=torch.long, device=last.weight.device)
+        own_weight, own_bias = last.weight.detach()[places], last.bias.detach()[places]
+        self.load_state_dict(other.state_dict())
         with torch.no_grad():
             (shift, scale), (own_shift, own_scale) = (
                 (torch.tensor(unit, dtype=torch.float64, device=last.bias.device) for unit in (head.shift, head.scale))
@@ -112,6 +116,20 @@ class Head(nn.Module):
             )
             last.weight.mul_((scale / own_scale).reshape(-1, 1))
             last.bias.mul_(scale / own_scale).add_((shift - own_shift) / own_scale)
+            last.weight[places], last.bias[places] = own_weight, own_bias
+
+    def rearranged(self, places: Sequence[int | None]) -> "Head":
+        """A head whose output i is this one's output `places[i]`; where that is None it is so low that a class is never said. For heads of classes."""
+        made = Head(**{**self.settings, "num_outputs": len(places)})
+        made.layers[:-1].load_state_dict(self.layers[:-1].state_dict())
+        last, own = made.layers[-1], self.layers[-1]
+        assert isinstance(last, nn.Linear)
+        assert isinstance(own, nn.Linear)
+        with torch.no_grad():
+            for place, source in enumerate(places):
+                last.weight[place] = 0.0 if source is None else own.weight[source]
+                last.bias[place] = _NEVER if source is None else own.bias[source]
+        return made
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from tunesmith.report.intervals import interval_panels
 from tunesmith.report.judgement import judgement_facts
 from tunesmith.report.predicted import predictions
 from tunesmith.report.reliability import reliability_panels
-from tunesmith.report.results import comparisons, file_name, metric_title, note_on_p, notes
+from tunesmith.report.results import Estimate, comparisons, file_name, metric_title, note_on_p, notes
 from tunesmith.report.summary import summarize
 
 if TYPE_CHECKING:
@@ -105,6 +105,7 @@ def _confusion(given: Mapping[str, Any] | None) -> dict[str, Any] | None:
         return None
     labels = [str(name) for name in given["labels"]]
     sides = {side: given[side] for side in ("base", "tuned") if given.get(side)}
+    by_label = [one | {side: Estimate.read(one[side]) for side in ("base", "tuned")} for one in given.get("by_label") or ()]
     if len(labels) > MOST_LABELS:
         counts = {side: {(i, j): n for i, row in enumerate(matrix) for j, n in enumerate(row) if i != j} for side, matrix in sides.items()}
         pairs = sorted({p for found in counts.values() for p in found}, key=lambda p: -max(found.get(p, 0) for found in counts.values()))
@@ -112,9 +113,9 @@ def _confusion(given: Mapping[str, Any] | None) -> dict[str, Any] | None:
             {"true": labels[i], "predicted": labels[j], **{side: found.get((i, j), 0) for side, found in counts.items()}}
             for i, j in pairs[:15]
         ]
-        return {"labels": labels, "sides": {}, "mistakes": mistakes}
+        return {"labels": labels, "sides": {}, "mistakes": mistakes, "by_label": by_label}
     shares = {side: [[(n, n / (sum(row) or 1)) for n in row] for row in matrix] for side, matrix in sides.items()}
-    return {"labels": labels, "sides": shares, "mistakes": []}
+    return {"labels": labels, "sides": shares, "mistakes": [], "by_label": by_label}
 
 
 def _balance(splits: Mapping[str, Any]) -> dict[str, Any] | None:
