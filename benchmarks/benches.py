@@ -12,7 +12,7 @@ WAYS: Mapping[Way, str] = {
     "plain": "exact, as a short training runs",
     "compiled": "exact, layers compiled, as a long training runs",
     "recomputed": "exact, activations computed a second time for the backward pass",
-    "int8": "frozen weights in int8, layers compiled",
+    "int8": "frozen weights in int8, layers compiled in a long training",
 }
 
 __all__ = ["BENCHES", "OURS", "PEER_NAMES", "WAYS", "Bench", "Leg", "Way"]

@@ -10,7 +10,7 @@ from benchmarks.benches import OURS, PEER_NAMES, WAYS, Leg, Way
 from benchmarks.comparison import FLOAT32, Gate, Target, Tolerance, gate, ratio, seconds_to
 from benchmarks.workload import Measured
 
-__all__ = ["COLUMNS", "SCHEMA", "compare", "gate_lines", "of_way", "peer_entry", "table", "tables", "whole"]
+__all__ = ["COLUMNS", "ROUNDED", "SCHEMA", "compare", "gate_lines", "of_way", "peer_entry", "table", "tables", "whole"]
 
 SCHEMA = "tunesmith/benchmark/2"
 ROUNDED: Way = "int8"
@@ -156,17 +156,22 @@ def tables(document: Mapping[str, Any]) -> dict[str, list[list[str]]]:
 
 
 def _cells(peers: Sequence[Mapping[str, Any]], passed: bool) -> list[list[str]]:
-    names = [name for name in COLUMNS if passed and any(name in peer["ratios"] for peer in peers)]
+    names = [name for name in COLUMNS if passed and any(name in (peer["ratios"] or {}) for peer in peers)]
     with_way = any("way" in peer for peer in peers)
     rows = [["peer", "configuration", *(["ours"] if with_way else []), "gate", *(COLUMNS[name] for name in names)]]
     for peer in peers:
         way = [peer["way"]] if with_way else []
-        rows.append([peer["name"], peer["config"], *way, _said(peer), *(_ratio(peer["ratios"][name]) for name in names)])
+        rows.append([peer["name"], peer["config"], *way, _said(peer), *(_ratio((peer["ratios"] or {}).get(name)) for name in names)])
     return rows
 
 
+def _has_no_gate(peer: Mapping[str, Any]) -> bool:
+    """Sides that learn the same are held against each other number by number, which what is rounded cannot pass; of sides that draw, only means are."""
+    return peer.get("way") == ROUNDED and "first_rewards" not in peer["gate"]
+
+
 def _said(peer: Mapping[str, Any]) -> str:
-    if peer.get("way") == ROUNDED:
+    if _has_no_gate(peer):
         return "none: see the losses"
     return "passed" if peer["gate"]["passed"] else "FAILED"
 
@@ -179,7 +184,7 @@ def gate_lines(document: Mapping[str, Any]) -> list[str]:
     """How far the two sides were apart, a line a configuration."""
     lines = list[str]()
     for peer in document["peers"].values():
-        if peer.get("way") == ROUNDED:
+        if _has_no_gate(peer):
             continue
         found, who = peer["gate"], ", ".join([peer["name"], peer["config"], *([f"ours {peer['way']}"] if "way" in peer else [])])
         if "first_loss_difference" in found:
@@ -202,7 +207,8 @@ def gate_lines(document: Mapping[str, Any]) -> list[str]:
                 f"held-out pairs at the end, {who}: ours {sides[0]}; theirs {sides[1]} (untrained: 0.6931 nats, which both have to be below)"
             )
     lines += _memory_lines(document["legs"])
-    if document["passed"] and Leg(OURS, "best", ROUNDED).name in document["legs"]:
+    rounded_legs = document["legs"].get(Leg(OURS, "best", ROUNDED).name)
+    if document["passed"] and rounded_legs and "own_held_out_loss" in rounded_legs[-1]:
         exact, rounded = (document["legs"][Leg(OURS, "best", way).name][-1] for way in ("plain", ROUNDED))
         lines.append(
             f"held-out loss at the end, nats a target: trained exact {exact['curve'][-1]['loss']:.4f}; trained on an {ROUNDED} base"

@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmarks.benches import OURS, PEER_NAMES, Leg
 from benchmarks.comparison import interleaved
-from benchmarks.document import peer_entry, whole
+from benchmarks.document import ROUNDED, of_way, peer_entry, whole
 from benchmarks.rollouts import Prompts, Rewarded, RewardedAlike, rewarded_alike
 from benchmarks.running import Options, Say, leg_document, python, pythons
 from benchmarks.trials import fastest
@@ -21,8 +21,9 @@ __all__ = ["LEGS", "TITLE", "compare_rewarded", "run_rewarding"]
 TITLE = "GRPO of SmolLM2-135M with LoRA, r = 8, eight answers to a prompt"
 PEER = "trl_grpo"
 ENVIRONMENT = "trl"
-LEGS = [Leg(OURS, "best"), Leg(PEER, "best"), Leg(PEER, "default")]
-"""Ours is one and the same beside both: the prompts come in one order."""
+OURS_LEGS = [Leg(OURS, "best", way) for way in ("plain", "int8")]
+LEGS = [*OURS_LEGS, Leg(PEER, "best"), Leg(PEER, "default")]
+"""Ours are the same beside both: the prompts come in one order."""
 _MODULES = {OURS: "benchmarks.legs.ours_grpo", PEER: "benchmarks.legs.trl_grpo"}
 _NUM_PROMPTS, _NUM_PROMPTS_QUICK = 6, 4
 _TRIALS = (
@@ -36,16 +37,19 @@ _TRIALS = (
 
 def compare_rewarded(given: Prompts, rewarded: Mapping[str, Sequence[Rewarded]], facts: Mapping[str, Any]) -> dict[str, Any]:
     """The document. It holds ratios only where both sides did the same work."""
-    ours = rewarded[LEGS[0].name]
-    found = {leg.name: rewarded_alike(given, ours, rewarded[leg.name]) for leg in LEGS if leg.program != OURS}
-    passed = all(one.passed for one in found.values())
-    peers = {leg.name: _peer(leg, ours, rewarded[leg.name], found[leg.name], passed) for leg in LEGS if leg.program != OURS}
+    pairs = [(leg, ours) for leg in LEGS if leg.program != OURS for ours in OURS_LEGS]
+    found = {(leg, ours): rewarded_alike(given, rewarded[ours.name], rewarded[leg.name]) for leg, ours in pairs}
+    passed = all(one.passed for (_, ours), one in found.items() if ours.way != ROUNDED)
+    peers = {of_way(leg, ours.way): _peer(leg, ours, rewarded, found[leg, ours], passed) for leg, ours in pairs}
     return whole(facts, peers, {name: [asdict(one) for one in all_found] for name, all_found in rewarded.items()}, passed=passed)
 
 
-def _peer(leg: Leg, ours: Sequence[Rewarded], theirs: Sequence[Rewarded], found: RewardedAlike, passed: bool) -> dict[str, Any]:
-    speeds = {"answers_per_second": lambda one: one.answers_per_second}
-    return peer_entry(leg, ours, theirs, found, speeds, against=LEGS[0].name, passed=passed, setting=theirs[0].setting)
+def _peer(leg: Leg, ours: Leg, rewarded: Mapping[str, Sequence[Rewarded]], found: RewardedAlike, passed: bool) -> dict[str, Any]:
+    theirs, speeds = rewarded[leg.name], {"answers_per_second": lambda one: one.answers_per_second}
+    entry = peer_entry(
+        leg, rewarded[ours.name], theirs, found, speeds, against=ours.name, passed=passed and found.passed, setting=theirs[0].setting
+    )
+    return {**entry, "way": ours.way}
 
 
 def _run(leg: Leg, workload: Path, folder: Path, executable: str, **options: int) -> Rewarded:
@@ -83,7 +87,7 @@ def run_rewarding(options: Options, say: Say) -> dict[str, Any]:
         order = interleaved(options.repeats(LEGS))
         for index, leg_name in enumerate(order):
             leg, of_leg = legs[leg_name], rewarded[leg_name]
-            own = best if leg == Leg(PEER, "best") else {}
+            own = best if leg == Leg(PEER, "best") else {"is_rounded": 1} if leg.way == ROUNDED else {}
             of_leg.append(_run(leg, workload, folder / f"leg-{index}", executables[leg.program], **own, seed=len(of_leg)))
             means = ", ".join(f"{mean:.2f}" for mean in of_leg[-1].mean_rewards)
             say(f"leg {index + 1} of {len(order)}: {leg.title}: {of_leg[-1].seconds:.0f} s, mean reward of each step: {means}")

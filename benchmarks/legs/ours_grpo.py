@@ -44,6 +44,7 @@ def leg(
     num_steps: int | None = None,
     seed: int = 0,
     micro_batch_tokens: int = MICRO_BATCH_TOKENS,
+    is_rounded: bool | int = False,
 ) -> Rewarded:
     """Write answers to each step's prompts, reward them, learn from them once. `config` says nothing here: there is one.
 
@@ -51,6 +52,7 @@ def leg(
         folder: the trained adapter and the rollouts are saved in it.
         num_steps: of a trial.
         seed: of what is drawn.
+        is_rounded: whether the policy stands on a base in int8 (`method.base_precision: int8`), when it writes and when it learns.
     """
     given = Prompts.read(workload)
     settings, start = given.settings, workload / "start"
@@ -58,6 +60,8 @@ def leg(
     tokenizer: Any = model.tokenizer
     started = time.perf_counter()
     forward, method, groups = adapted(model, start)
+    if is_rounded:
+        forward.use_int8_base()
     prompts = [prompt_row(text, index, tokenizer) for index, text in enumerate(given.in_order(num_steps))]
     objective = GRPO(num_answers=given.num_answers, max_new_tokens=given.max_new_tokens, beta=0.0, loss_type="dapo")
     rewards, lengths = list[float](), list[int]()

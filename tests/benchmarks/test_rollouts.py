@@ -11,7 +11,7 @@ from model.tiny import tokenizer
 from safetensors.torch import load_file
 
 from benchmarks import rewarding
-from benchmarks.document import gate_lines
+from benchmarks.document import gate_lines, table, tables
 from benchmarks.environments import peer_python
 from benchmarks.legs import ours_grpo, trl_grpo
 from benchmarks.prepare_rollouts import _fitting, asked_in, prepare
@@ -62,6 +62,8 @@ def test_both_learn_from_as_many_answers_as_are_asked_for(prompts, tmp_path):
         assert any(not torch.equal(before[weight], after[weight]) for weight in before)
     assert legs["trl"].setting == "4 answers at a time, 4 written together"
     assert rewarded_alike(given, [legs["ours"]], [legs["trl"]]).passed
+    rounded = ours_grpo.leg(prompts, tmp_path / "int8", "best", is_rounded=1)
+    assert rewarded_alike(given, [rounded], [legs["trl"]]).passed
 
 
 @pytest.mark.parametrize("at_a_time", [2, 8])
@@ -143,12 +145,23 @@ def test_ratios_are_given_where_both_sides_did_the_same():
     document = compare_rewarded(GIVEN, rewarded, FACTS)
     for peer in document["peers"].values():
         assert (peer["ratios"]["answers_per_second"]["median"], peer["ratios"]["peak_memory"]["median"]) == (2.5, 0.25)
-    assert len(gate_lines(document)) == 6
+    assert list(document["peers"]) == ["trl_grpo_best", "trl_grpo_best, int8", "trl_grpo_default", "trl_grpo_default, int8"]
+    assert len(gate_lines(document)) == 12
+    exact, rounded = tables(document).values()
+    assert [row[3] for row in (*exact[1:], *rounded[1:])] == ["passed"] * 4
+    other = compare_rewarded(GIVEN, rewarded | {"ours_int8_best": [replace(REWARDED, lengths=((9, 9, 9, 9),) * 2)]}, FACTS)
+    assert [bool(peer["ratios"]) for peer in other["peers"].values()] == [
+        True,
+        False,
+        True,
+        False,
+    ]  # what is rounded keeps nothing else back
+    assert "FAILED" in table(other)
     rewarded["trl_grpo_default"] = [replace(slow, lengths=((9, 9, 9, 9),) * 2)]
-    assert [peer["ratios"] for peer in compare_rewarded(GIVEN, rewarded, FACTS)["peers"].values()] == [None, None]
+    assert [peer["ratios"] for peer in compare_rewarded(GIVEN, rewarded, FACTS)["peers"].values()] == [None] * 4
     rewarded["trl_grpo_default"] = [replace(slow, rewards=slow.rewards[:1])]
     last = gate_lines(compare_rewarded(GIVEN, rewarded, FACTS))[-1]
-    assert last.endswith("TRL GRPOTrainer, default: answers a leg: 8 and 4: other steps, or other numbers of answers in them")
+    assert last.endswith("TRL GRPOTrainer, default, ours int8: answers a leg: 8 and 4: other steps, or other numbers of answers in them")
 
 
 def test_the_fastest_of_what_was_tried_is_taken_and_what_fails_is_left_out(tmp_path, monkeypatch):

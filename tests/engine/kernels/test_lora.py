@@ -12,6 +12,7 @@ from torch import nn
 from tunesmith.core.batch import collate
 from tunesmith.engine.forward import PackedForward
 from tunesmith.engine.kernels import lora as kernel
+from tunesmith.engine.kernels.frozen import quantize_frozen
 from tunesmith.engine.kernels.lora import fuse_lora, unchanging
 from tunesmith.engine.probe import probe
 from tunesmith.method._peft import merge_adapter, save_adapter
@@ -116,6 +117,21 @@ def test_what_was_looked_up_once_serves_until_layers_may_change_again(monkeypatc
     for module in _layers(model):
         module.enable_adapters(False)
     assert not torch.equal(model(ids).logits, expected)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("is_rounded", [False, True])
+@pytest.mark.parametrize("name", ["llama", "qwen2", "gpt_neox"])
+def test_what_was_looked_up_says_the_same(name: str, is_rounded: bool) -> None:
+    model = _model(name, torch.float32)
+    fuse_lora(model)
+    if is_rounded:
+        quantize_frozen(model)
+    x = {layer: torch.randn(rows, layer.in_features) for layer, rows in zip(_layers(model), (1, 2, 7, 40) * 9, strict=False)}
+    expected = [layer(states) for layer, states in x.items()]
+    with unchanging(model):
+        assert all(layer.known is not None for layer in x)
+        assert all(torch.equal(layer(states), said) for (layer, states), said in zip(x.items(), expected, strict=True))
 
 
 @torch.no_grad()

@@ -186,6 +186,17 @@ def test_products_are_the_formula(own: Kernels, rows: int, depth: int, columns: 
 
 
 @needs_kernels
+@pytest.mark.parametrize("with_bias", [True, False])
+@pytest.mark.parametrize("tokens", [2, 16, 33, 100])
+def test_a_layer_with_its_adapter_in_one_call_is_the_same_to_the_bit(own: Kernels, tokens: int, with_bias: bool) -> None:
+    torch.manual_seed(0)
+    x, weight, a, b = torch.randn(tokens, 96), torch.randn(64, 96), torch.randn(5, 96), torch.randn(64, 5)
+    bias = torch.randn(64) if with_bias else None
+    expected, _ = own.adapter_forward(own.matmul(x, weight.t(), bias), x, a, b, 0.7)
+    assert torch.equal(own.adapted(x, weight, bias, a, b, 0.7), expected)
+
+
+@needs_kernels
 @pytest.mark.parametrize("depth", [1, 7, 655, 1279, 1281])
 def test_products_over_any_number_of_tokens_are_the_formula(own: Kernels, depth: int) -> None:
     torch.manual_seed(0)

@@ -13,7 +13,7 @@ from tunesmith.engine.kernels.product import product
 
 __all__ = ["add_weight_gradient", "head_logits", "linear_cross_entropy", "positions_at_a_time"]
 
-_CHUNK_BYTES = {"cpu": 64 * 2**20, "cuda": 512 * 2**20}
+_CHUNK_BYTES = {"cpu": 24 * 2**20, "cuda": 512 * 2**20}
 """Of float32 logits. A GPU reads the whole head once a chunk, which takes about a thousand positions to be worth it."""
 
 

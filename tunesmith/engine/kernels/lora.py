@@ -7,7 +7,7 @@ too, A and B act in bfloat16, and their gradients are summed in their own float3
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -63,6 +63,22 @@ def _backward(
     grad_a = product(gb_Tr.t(), x_TI, a_rI.dtype).mul_(scale)
     # x A' first: the other order, grad' x A', reads the long side of the product across its rows
     return grad_x, grad_a, product(xa_Tr.t(), grad_TO, b_Or.dtype).mul_(scale).t().contiguous()
+
+
+def _without_gradient(
+    weight_OI: Tensor, scale_O: Tensor | None, bias_O: Tensor | None, a_rI: Tensor, b_Or: Tensor, scale: float
+) -> Callable[[Tensor], Tensor]:
+    """`_forward` for x alone, in a single call of C where there is one for such tensors."""
+    own, beside = kernels(), [one for one in (a_rI, b_Or, weight_OI, bias_O) if one is not None]
+    are_plain = scale_O is None and all(one.is_contiguous() and one.dtype is torch.float32 for one in beside)
+    if own is not None and own.outruns_torch and are_plain and own.can_adapt(a_rI, a_rI, b_Or):  # A has the width of x
+        run = own.adapted
+        return lambda x_TI: (
+            run(x_TI, weight_OI, bias_O, a_rI, b_Or, scale)
+            if x_TI.shape[0] > 1 and x_TI.dtype is torch.float32 and x_TI.is_contiguous()
+            else _forward(x_TI, weight_OI, scale_O, bias_O, a_rI, b_Or, scale)[0]
+        )
+    return lambda x_TI: _forward(x_TI, weight_OI, scale_O, bias_O, a_rI, b_Or, scale)[0]
 
 
 class _FrozenLinearWithAdapter(torch.autograd.Function):
@@ -155,14 +171,14 @@ class Linear(peft_lora.Linear):
 
     # Any variant (DoRA and others) and whatever else the formula above leaves out goes to peft's own forward.
 
-    known: "tuple[Any, ...] | None" = None
-    """While `unchanging` lasts: what `_forward` takes beside x, where this layer runs fused and its weight is no quantized one."""
+    known: Callable[[Tensor], Tensor] | None = None
+    """While `unchanging` lasts: from x, (T, I), to y, where this layer runs fused and its weight is no quantized one."""
 
     def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """The fused pass, or peft's."""
         known = self.known  # read once: another thread may end what holds it
         if known is not None and not (args or kwargs or torch.is_grad_enabled() or torch.is_autocast_enabled(x.device.type)):
-            y = _forward(x.reshape(-1, x.shape[-1]), *known)[0]
+            y = known(x.reshape(-1, x.shape[-1]))
             return y.view(*x.shape[:-1], y.shape[-1])
         adapter = self._plain_adapter() if not args and not kwargs and not torch.is_autocast_enabled(x.device.type) else None
         if adapter is None:
@@ -185,7 +201,9 @@ class Linear(peft_lora.Linear):
     def look(self) -> None:
         """Find `known`."""
         adapter = self._plain_adapter()
-        self.known = None if adapter is None or isinstance(self.get_base_layer(), QuantizedLinear) else self._beside_x(adapter)
+        self.known = (
+            None if adapter is None or isinstance(self.get_base_layer(), QuantizedLinear) else _without_gradient(*self._beside_x(adapter))
+        )
 
     def _plain_adapter(self) -> str | None:
         """The one active adapter, where the layer is nothing but a frozen linear layer and a low-rank change."""

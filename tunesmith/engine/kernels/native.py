@@ -37,6 +37,7 @@ _MAX_RANK = 64
 
 
 _SIGNATURES = {
+    "adapted": "ppppppp qqqq f",
     "adapter_backward": "pppppppp qqqq f p",
     "adapter_forward": "ppppp qqqq f ppp",
     "attention_backward": "pppppppp qqqqq f qq ppp",
@@ -176,6 +177,13 @@ class Kernels:
         y_RC = sums_RC.view(torch.float32)
         self.run("rescale_rows", y_RC, *y_RC.shape, steps_R, scale_C, bias_C)
         return y_RC
+
+    def adapted(self, x_TI: Tensor, weight_OI: Tensor, bias_O: Tensor | None, a_rI: Tensor, b_Or: Tensor, alpha: float) -> Tensor:
+        """x W' + bias + alpha x A' B', (T, O), in one call: to the bit what `matmul` and `adapter_forward` make."""
+        (num_tokens, inputs), (rank, outputs) = x_TI.shape, (a_rI.shape[0], b_Or.shape[0])
+        y_TO, xa_Tr = x_TI.new_empty(num_tokens, outputs), x_TI.new_empty(num_tokens, rank)
+        self.run("adapted", y_TO, x_TI, weight_OI, bias_O, a_rI, b_Or, xa_Tr, num_tokens, inputs, outputs, rank, alpha)
+        return y_TO
 
     def adapter_forward(
         self,

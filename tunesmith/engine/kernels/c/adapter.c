@@ -6,6 +6,9 @@
 
 #include "tile.h"
 
+int matmul(float *c, const float *a_at, int64_t a_row, int64_t a_step, const float *b_at, int64_t b_row, int64_t b_step, const float *bias,
+           int64_t adds, int64_t rows, int64_t depth, int64_t columns, int threads); /* of matmul.c */
+
 int64_t lanes(void) { return LANES; }
 
 #define BLOCK (4 * ROWS) /* tokens that are worked on while they lie in a core's own cache */
@@ -81,6 +84,13 @@ int adapter_forward(float *y, const float *x, const float *a, const float *b, fl
     }
     free(turned_a);
     return 0;
+}
+
+/* y = x W' + bias + alpha x A' B', as `matmul` and `adapter_forward` make it. w: (O, I), in rows. Returns: as they do. */
+int adapted(float *y, const float *x, const float *w, const float *bias, const float *a, const float *b, float *xa, int64_t tokens, int64_t inputs,
+            int64_t outputs, int64_t rank, float alpha, int threads) {
+    return matmul(y, x, inputs, 1, w, 1, inputs, bias, 0, tokens, inputs, outputs, threads) ||
+           adapter_forward(y, x, a, b, xa, tokens, inputs, outputs, rank, alpha, NULL, NULL, NULL, threads);
 }
 
 /* The gradients of all three, from grad, (T, O): grad_a, (r, I); grad_b, (O, r); and grad_x += alpha grad B A, in place, or NULL where it is not
