@@ -199,7 +199,7 @@ def training_memory(
     optimizer: str = "adamw",
     weight_bytes: int = 4,
     num_scored_tokens: int = 0,
-    logits_bytes: int = 64 * 2**20,
+    logits_bytes: int = 24 * 2**20,
     recomputed: bool = False,
     int8_base: bool = False,
     num_packed: int = 0,
