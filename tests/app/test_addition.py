@@ -10,7 +10,7 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from tunesmith import tune
+from tunesmith.app.tune import tune
 from tunesmith.recipe import from_mapping
 
 _CHARACTERS = ["<pad>", "<unk>", "</s>", *"0123456789+="]

@@ -10,6 +10,7 @@ import torch
 from tiny_recipes import classifier, writer
 
 import tunesmith
+from tunesmith.app.document import _risen
 from tunesmith.app.preview import preview
 from tunesmith.app.run import Run
 from tunesmith.app.tune import plan, tune
@@ -358,6 +359,13 @@ def test_a_finished_run_keeps_no_checkpoints(encoder_folder: Path, reviews_csv: 
     run = tune(classifier(encoder_folder, reviews_csv, tmp_path / "out", train={"max_steps": 2}))
     assert not run.directory.checkpoints.exists()
     assert run.predict(["the film was good"])[0]["label"] in ("positive", "negative")
+
+
+def test_one_step_with_easy_rows_is_no_rise() -> None:
+    assert _risen([1.6, 2.5, 3.2, 1.5, 3.4, 3.2, 1.7, 3.4, 2.5, 3.3, 2.4, 1.9, 3.0, 2.5]) is None
+    assert _risen([1.0, 2.0]) == (1.0, 2.0)
+    assert _risen([1.0]) is None
+    assert _risen([]) is None
 
 
 def test_a_loss_that_rose_is_told(encoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:

@@ -295,9 +295,8 @@ def _cost(task: Task, directory: RunDirectory, fit: Fit, planned: Plan, ways: Wa
 
 def _warnings(task: Task, curves: Mapping[str, Any], fit: Fit) -> list[str]:
     found = list[str]()
-    losses = [step["loss"] for step in curves["train"]]
-    if task.kind != "policy" and len(losses) > 1 and (last := sum(losses[-5:]) / len(losses[-5:])) > 1.5 * losses[0]:
-        found.append(f"The training loss rose from {losses[0]:.3g} to {last:.3g}: lower train.learning_rate.")
+    if task.kind != "policy" and (risen := _risen([step["loss"] for step in curves["train"]])) is not None:
+        found.append(f"The training loss rose from {risen[0]:.3g} to {risen[1]:.3g}: lower train.learning_rate.")
     if fit.max_micro_batch_tokens is not None:
         found.append(
             f"Memory ran out with engine.micro_batch_tokens {task.micro_batch_tokens:,}: {fit.max_micro_batch_tokens:,} were computed at a time."
@@ -324,6 +323,13 @@ def _warnings(task: Task, curves: Mapping[str, Any], fit: Fit) -> list[str]:
     if task.recipe.model.trust_remote_code:
         found.append(f"The model's own Python code was run (model.trust_remote_code, revision {task.recipe.model.revision}).")
     return found
+
+
+def _risen(losses: Sequence[float]) -> tuple[float, float] | None:
+    """The mean losses of the first steps and of the last ones, as many, where the latter is half as high again; a single step may have easy rows."""
+    num = min(5, len(losses) // 2)
+    first, last = (sum(part) / max(1, num) for part in (losses[:num], losses[len(losses) - num :]))
+    return (first, last) if last > 1.5 * first > 0 else None
 
 
 def _never_unfrozen(task: Task, curves: Mapping[str, Any]) -> list[str]:
