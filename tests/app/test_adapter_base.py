@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from tiny_recipes import classifier, writer
 
+from tunesmith.app.earlier import changed_labels, earlier_head
 from tunesmith.app.many import load_many
 from tunesmith.app.merge import merge_runs
 from tunesmith.app.tune import tune
@@ -22,6 +24,7 @@ from tunesmith.core.errors import MethodError, ObjectiveError
 from tunesmith.core.events import Warned
 from tunesmith.core.run import RunDirectory
 from tunesmith.model._folder import weights_sha256
+from tunesmith.model.heads import Head, save_heads
 from tunesmith.recipe import Recipe
 
 FEW = {"train": {"max_steps": 2, "examples_per_step": 8}}
@@ -173,7 +176,7 @@ def test_a_head_goes_on_for_the_labels_that_it_knows(encoder_folder: Path, revie
     (text,) = [event.text for event in said if isinstance(event, Warned) and "head" in event.text]
     assert (
         text
-        == f"model.source: {run.path}: its head has other labels: it goes on for positive; begins anew for bad, mixed; leaves out negative."
+        == f"model.source: {run.path}: its head has other labels: it goes on for positive; begins anew for bad, mixed, which the base never says; leaves out negative."
     )
     tuned = load_tuned(again.directory)
     own = tuned.forward.heads["label"]
@@ -181,6 +184,7 @@ def test_a_head_goes_on_for_the_labels_that_it_knows(encoder_folder: Path, revie
     torch.testing.assert_close(own.layers[-1].weight[kept], head.layers[-1].weight[1])  # type: ignore[index,union-attr]
     assert 0 < float(own.layers[-1].weight[new].detach().abs().max()) < 0.2  # type: ignore[index,union-attr,arg-type]
     report = again.report
+    assert text in report["warnings"]
     assert report["task"]["base"] == "as_it_is"
     by_label = {one["label"]: one for one in report["confusion"]["by_label"]}
     assert {name: one["is_new"] for name, one in by_label.items()} == {"bad": True, "mixed": True, "positive": False}
@@ -188,3 +192,26 @@ def test_a_head_goes_on_for_the_labels_that_it_knows(encoder_folder: Path, revie
     assert by_label["bad"]["base"]["value"] == 0.0
     assert sum(one["rows"] for one in by_label.values()) == report["data"]["splits"]["test"]["rows"]
     assert "never said them" in (again.path / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("known", "wanted", "fills", "units", "is_kept"),
+    [
+        (("a", "b"), ("b", "c"), "label", {}, True),
+        (("a", "b"), ("c", "d"), "label", {}, False),
+        (("O", "B-x"), ("O", "B-y"), "tags", {}, False),
+        (("O", "B-x"), ("O", "B-x", "B-y"), "tags", {}, True),
+        (("a", "b"), ("b", "a"), "grades", {"shift": (1.0, 30.0), "scale": (1.0, 10.0)}, False),
+        (("a", "b"), ("a",), "grades", {"shift": (1.0, 30.0), "scale": (1.0, 10.0)}, False),
+    ],
+)
+def test_only_a_head_of_classes_goes_on_for_other_labels(
+    known: tuple[str, ...], wanted: tuple[str, ...], fills: str, units: dict[str, Any], is_kept: bool, tmp_path: Path
+) -> None:
+    save_heads({"head": Head("head", 4, len(known), **units)}, known, tmp_path / "heads.safetensors", tmp_path / "heads.json")
+    source = SimpleNamespace(name="run", heads=tmp_path / "heads.safetensors")
+    objective = SimpleNamespace(fills=(fills,), heads=lambda _: {"head": None})
+    task: Any = SimpleNamespace(model=SimpleNamespace(source=source), encoder=SimpleNamespace(labels=wanted), objective=objective)
+    assert (earlier_head(task, "head") is not None) == is_kept
+    assert bool(changed_labels(task)) == is_kept
+    assert changed_labels(SimpleNamespace(**{**vars(task), "encoder": SimpleNamespace(labels=known)})) == ""  # type: ignore[arg-type]

@@ -22,6 +22,12 @@ def test_every_parameter_has_one_place_from_the_output_to_the_input(name: str) -
     assert len(groups) == len(layers) + 1
     for group, layer in zip(groups, reversed(layers), strict=False):
         assert {id(p) for p in layer.parameters()} <= {id(p) for p in group}
+    ends = {
+        id(p)
+        for name, p in model.named_parameters()
+        if "embedding" in name.lower() or "embed_tokens" in name or "relative_attention" in name
+    }
+    assert ends & set(found[: len(groups[0])]) == set()
     assert id(model.get_input_embeddings().weight) in {id(p) for p in groups[-1]}  # type: ignore[operator,union-attr]
 
 
@@ -30,6 +36,25 @@ def test_a_layers_rate_is_a_part_of_the_one_above_and_its_turn_comes_later() -> 
     assert [group.lr_scale for group in groups] == pytest.approx([1.0, 0.384615, 0.147929], abs=1e-6)
     assert [group.from_epoch for group in groups] == [0.0, 1.0, 2.0]
     assert len(Full().apply(make("llama"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "parameter", "depth"),
+    [
+        ("llama", "model.norm.weight", 0),
+        ("llama", "lm_head.weight", 0),
+        ("gpt2", "transformer.ln_f.weight", 0),
+        ("opt", "model.decoder.final_layer_norm.weight", 0),
+        ("bert", "pooler.dense.weight", 0),
+        ("t5", "decoder.final_layer_norm.weight", 0),
+        ("t5", "encoder.final_layer_norm.weight", 2),
+        ("bart", "model.decoder.layernorm_embedding.weight", 4),
+    ],
+)
+def test_what_is_in_no_layer_belongs_to_the_one_that_it_reads(name: str, parameter: str, depth: int) -> None:
+    model = make(name)
+    places = {id(p): place for place, group in enumerate(parameters_by_depth(model)) for p in group}
+    assert places[id(model.get_parameter(parameter))] == depth
 
 
 @pytest.mark.parametrize(

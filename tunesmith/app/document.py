@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import torch
 
 from tunesmith.app.copied import copied
-from tunesmith.app.earlier import new_labels
+from tunesmith.app.earlier import changed_labels, new_labels
 from tunesmith.app.judged import Judgement, beginning
 from tunesmith.app.judging import EncodedSplit
 from tunesmith.app.learned import writes
@@ -294,7 +294,7 @@ def _cost(task: Task, directory: RunDirectory, fit: Fit, planned: Plan, ways: Wa
 
 
 def _warnings(task: Task, curves: Mapping[str, Any], fit: Fit) -> list[str]:
-    found = list[str]()
+    found = [told] if (told := changed_labels(task)) else []
     if task.kind != "policy" and (risen := _risen([step["loss"] for step in curves["train"]])) is not None:
         found.append(f"The training loss rose from {risen[0]:.3g} to {risen[1]:.3g}: lower train.learning_rate.")
     if fit.max_micro_batch_tokens is not None:
@@ -303,7 +303,7 @@ def _warnings(task: Task, curves: Mapping[str, Any], fit: Fit) -> list[str]:
         )
     if curves["overfitting"]["found"]:
         found.append(curves["overfitting"]["text"])
-    found += _never_unfrozen(task, curves)
+    found += _never_unfrozen(task, curves, fit)
     found += dict.fromkeys(f"{note}." for facts in task.encoded.values() for note in facts.notes)
     if task.num_prompts_cut:
         found.append(
@@ -332,18 +332,19 @@ def _risen(losses: Sequence[float]) -> tuple[float, float] | None:
     return (first, last) if last > 1.5 * first > 0 else None
 
 
-def _never_unfrozen(task: Task, curves: Mapping[str, Any]) -> list[str]:
-    """Of layers whose turn to train (`method.unfreeze_every`) did not come."""
-    every = float(getattr(task.method, "unfreeze_every", 0.0))
-    if not every or not curves["train"]:
+def _never_unfrozen(task: Task, curves: Mapping[str, Any], fit: Fit) -> list[str]:
+    """Of layers whose turn to train (`method.unfreeze_every`) had not come in the weights that were kept."""
+    every, steps = float(getattr(task.method, "unfreeze_every", 0.0)), curves["train"]
+    if not every or not steps:
         return []
-    depths, end = len(parameters_by_depth(task.model.trunk)), float(curves["train"][-1]["epoch"])
-    num_left = sum(every * depth >= end for depth in range(depths))
+    depths, kept = len(parameters_by_depth(task.model.trunk)), fit.best_step or steps[-1]["step"]
+    last_epoch = steps[-1]["epoch"] * (kept - 1) / steps[-1]["step"]  # as the last of its steps began
+    num_left = sum(every * depth > last_epoch for depth in range(depths))
     if not num_left:
         return []
     return [
-        f"Of {depths} groups of layers the {num_left} nearest to the input never trained: one more begins every {every:g} epochs, and there were {end:.3g}. "
-        "Raise train.epochs, or lower method.unfreeze_every."
+        f"Of {depths} groups of layers the {num_left} nearest to the input are as they were: one more begins to train every {every:g} epochs, and the weights "
+        f"of step {kept} were kept. Raise train.epochs, or lower method.unfreeze_every."
     ]
 
 

@@ -1,6 +1,6 @@
 """The heads that runs saved: those of a recipe's model are taken over where they are for the same task."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from tunesmith.core.errors import ObjectiveError
@@ -15,7 +15,11 @@ if TYPE_CHECKING:
     from tunesmith.app.task import Task
     from tunesmith.app.tuned import Tuned
 
-__all__ = ["check_heads", "earlier_head", "earlier_heads", "new_labels", "saved_heads"]
+__all__ = ["changed_labels", "check_heads", "earlier_head", "earlier_heads", "new_labels", "saved_heads"]
+
+
+_OUTSIDE = "O"
+"""What the tags of every task name outside of all their spans: to share it is to share nothing."""
 
 
 def saved_heads(directory: RunDirectory, trunk: "nn.Module") -> tuple[dict[str, Head], tuple[str, ...]]:
@@ -41,7 +45,8 @@ def earlier_head(task: "Task | Tuned", name: str) -> Head | None:
     head, wanted = heads.get(name), task.encoder.labels
     if head is None or labels == wanted:
         return head
-    if head.num_outputs != len(labels) or not set(labels) & set(wanted):  # its outputs are no classes, or other ones
+    are_classes = head.num_outputs == len(labels) and "grades" not in task.objective.fills
+    if not are_classes or not (set(labels) & set(wanted)) - {_OUTSIDE}:
         return None
     return head.rearranged([labels.index(label) if label in labels else None for label in wanted])
 
@@ -76,8 +81,8 @@ def check_heads(task: "Task", say: Callable[[Event], None]) -> None:
     earlier = earlier_heads(task)
     if earlier:
         _check_layers(task, earlier)
-        if labels != task.encoder.labels:
-            say(Warned(_surgery(source.name, labels, task.encoder.labels)))
+        if told := changed_labels(task):
+            say(Warned(told))
         return
     has = f"{', '.join(heads)}: {', '.join(labels)}" if labels else ", ".join(heads)
     specs = task.objective.heads(task.encoder)
@@ -91,14 +96,18 @@ def check_heads(task: "Task", say: Callable[[Event], None]) -> None:
     say(Warned(f"model.source: {source.name}: its head ({has}) is for another task than {takes.rstrip(',')}: {instead}."))
 
 
-def _surgery(run: str, known: Sequence[str], wanted: Sequence[str]) -> str:
-    """What becomes of a head whose labels are some others."""
+def changed_labels(task: "Task | Tuned") -> str:
+    """What becomes of the head of the run that the model is, where its labels are some others; empty where they are the same, or nothing is taken over."""
+    source, wanted = task.model.source, task.encoder.labels
+    if source.heads is None or not earlier_heads(task):
+        return ""
+    _, known = load_heads(source.heads, source.heads.with_name("heads.json"))
     kept = [label for label in wanted if label in known]
     new, left = ([label for label in of if label not in kept] for of in (wanted, known))
     parts = [f"it goes on for {', '.join(kept)}"]
-    parts += [f"begins anew for {', '.join(new)}"] if new else []
+    parts += [f"begins anew for {', '.join(new)}, which the base never says"] if new else []
     parts += [f"leaves out {', '.join(left)}"] if left else []
-    return f"model.source: {run}: its head has other labels: {'; '.join(parts)}."
+    return f"model.source: {source.name}: its head has other labels: {'; '.join(parts)}." if new or left else ""
 
 
 def _check_layers(task: "Task", earlier: Mapping[str, Head]) -> None:

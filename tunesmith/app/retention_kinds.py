@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 import numpy as np
 
@@ -163,13 +163,15 @@ class EarlierRun(_Rows[Example]):
 
     @contextlib.contextmanager
     def _own_heads(self, task: Task) -> Iterator[None]:
-        """The run's heads in place of the model's, but where the model's were trained on from them."""
+        """The run's heads in place of the model's; where the model's were trained on from them, those, for the labels that the run has."""
         forward: PackedForward = task.forward
-        before = dict(forward.heads.items())
-        goes_on = task.encoder.labels == self.labels and before.keys() >= self.heads.keys()
-        if not goes_on:
-            forward.heads.clear()
-            forward.heads.update({name: head.to(task.device) for name, head in self.heads.items()})
+        before, labels = dict[str, Any](forward.heads.items()), task.encoder.labels
+        heads: Mapping[str, Head] = self.heads
+        if set(self.labels) <= set(labels) and before.keys() >= heads.keys():
+            places = [labels.index(label) for label in self.labels]
+            heads = before if labels == self.labels else {name: before[name].rearranged(places) for name in heads}
+        forward.heads.clear()
+        forward.heads.update({name: head.to(task.device) for name, head in heads.items()})
         try:
             yield
         finally:

@@ -119,7 +119,8 @@ class Head(nn.Module):
             last.weight[places], last.bias[places] = own_weight, own_bias
 
     def rearranged(self, places: Sequence[int | None]) -> "Head":
-        """A head whose output i is this one's output `places[i]`; where that is None it is so low that a class is never said. For heads of classes."""
+        """A head whose output i is this one's output `places[i]`; where that is None it is so low that a class is never said. For heads of classes, which have no units."""
+        assert (self.shift, self.scale) == (0.0, 1.0)
         made = Head(**{**self.settings, "num_outputs": len(places)})
         made.layers[:-1].load_state_dict(self.layers[:-1].state_dict())
         last, own = made.layers[-1], self.layers[-1]
