@@ -3,6 +3,7 @@
 import json
 import random
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from tunesmith.app.task import Task, prepare
 from tunesmith.app.tune import plan, resume, tune
 from tunesmith.core.errors import DataError, FetchError, Interrupted
 from tunesmith.evaluation.score import text_of
+from tunesmith.model.heads import Head
 from tunesmith.recipe import Recipe, from_mapping, load
 
 WORDS = "cat dog mat film the a sat ran on is was very".split()
@@ -305,6 +307,33 @@ def test_a_run_on_a_run_is_asked_what_that_had_learned(encoder_folder: Path, rev
     assert (entry["metric"], entry["rows"]) == ("accuracy", first.report["metrics"]["accuracy"]["rows"])
     assert entry["base"]["value"] == first.report["metrics"]["accuracy"]["tuned"]["value"]
     assert entry["tuned"]["value"] < entry["base"]["value"]
+
+
+@pytest.mark.usefixtures("without_limit")
+def test_where_a_head_goes_on_with_more_labels_the_trained_one_is_asked(
+    encoder_folder: Path, reviews_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = tune(classifier(encoder_folder, reviews_csv, tmp_path / "first"))
+    moods = tmp_path / "moods.csv"
+    lines = [
+        f"{text},{('amused', 'positive', 'negative')[len(text) % 3]}" for text in texts(tmp_path / "t.txt", 80).read_text().splitlines()
+    ]
+    moods.write_text("review,sentiment\n" + "\n".join(lines) + "\n")
+    asked, plain = [], Head.rearranged
+
+    def noted(self: Head, places: Sequence[int | None]) -> Head:
+        asked.append(tuple(places))
+        return plain(self, places)
+
+    monkeypatch.setattr(Head, "rearranged", noted)
+    recipe = classifier(
+        Path(f"run:{first.path}"), moods, tmp_path / "second", method="full", evaluate={"retention": "auto"},
+        train={"epochs": 6, "learning_rate": 3e-2, "examples_per_step": 8},
+    )  # fmt: skip
+    entry = tune(recipe).report["retention"]["first"]
+    assert entry["base"]["value"] == first.report["metrics"]["accuracy"]["tuned"]["value"]
+    assert entry["tuned"]["value"] < entry["base"]["value"]
+    assert set(asked) == {(None, 0, 1), (1, 2)}  # the earlier head with a label more, and of the trained one what the earlier had
 
 
 @pytest.mark.usefixtures("without_limit")
