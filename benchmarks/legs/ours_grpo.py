@@ -90,15 +90,8 @@ def leg(
     seconds = time.perf_counter() - started
     peak = peak_memory_bytes()
     method.save(model.trunk, folder / "adapter")
-    return Rewarded.of(
-        given,
-        rewards,
-        lengths,
-        seconds=seconds,
-        peak_memory_bytes=peak,
-        version=__version__,
-        setting=f"{micro_batch_tokens} tokens at a time",
-    )
+    setting = f"{micro_batch_tokens} tokens at a time"
+    return Rewarded.of(given, rewards, lengths, seconds=seconds, peak_memory_bytes=peak, version=__version__, setting=setting)
 
 
 if __name__ == "__main__":
