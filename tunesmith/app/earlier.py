@@ -57,12 +57,15 @@ def earlier_heads(task: "Task | Tuned") -> dict[str, Head]:
     return {name: head for name, head in found.items() if head is not None} if all(found.values()) else {}
 
 
+def _known_labels(task: "Task | Tuned") -> tuple[str, ...]:
+    """The labels of the head that is taken over; where none is, those of the task."""
+    file = task.model.source.heads
+    return task.encoder.labels if file is None or not earlier_heads(task) else load_heads(file, file.with_name("heads.json"))[1]
+
+
 def new_labels(task: "Task | Tuned") -> tuple[str, ...]:
     """Labels that the head of the run that the model is does not know; empty where no head is taken over."""
-    file = task.model.source.heads
-    if file is None or not earlier_heads(task):
-        return ()
-    _, known = load_heads(file, file.with_name("heads.json"))
+    known = _known_labels(task)
     return tuple(label for label in task.encoder.labels if label not in known)
 
 
@@ -98,16 +101,13 @@ def check_heads(task: "Task", say: Callable[[Event], None]) -> None:
 
 def changed_labels(task: "Task | Tuned") -> str:
     """What becomes of the head of the run that the model is, where its labels are some others; empty where they are the same, or nothing is taken over."""
-    source, wanted = task.model.source, task.encoder.labels
-    if source.heads is None or not earlier_heads(task):
-        return ""
-    _, known = load_heads(source.heads, source.heads.with_name("heads.json"))
+    known, wanted = _known_labels(task), task.encoder.labels
     kept = [label for label in wanted if label in known]
     new, left = ([label for label in of if label not in kept] for of in (wanted, known))
     parts = [f"it goes on for {', '.join(kept)}"]
     parts += [f"begins anew for {', '.join(new)}, which the base never says"] if new else []
     parts += [f"leaves out {', '.join(left)}"] if left else []
-    return f"model.source: {source.name}: its head has other labels: {'; '.join(parts)}." if new or left else ""
+    return f"model.source: {task.model.source.name}: its head has other labels: {'; '.join(parts)}." if new or left else ""
 
 
 def _check_layers(task: "Task", earlier: Mapping[str, Head]) -> None:

@@ -312,6 +312,7 @@ def attach(task: Task) -> list[ParamGroup]:
         raise MethodError("method.base_precision: int8 keeps frozen linear layers in int8, and this model has none. Use exact.")
     if not task.objective.uses_lm_head and facts.has_lm_head:
         groups = _without_vocabulary_head(task.model.trunk, groups)
+    fresh = new_labels(task)
     for name, spec in task.objective.heads(task.encoder).items():
         torch.manual_seed(task.recipe.seed)
         earlier = earlier_head(task, name)
@@ -321,7 +322,7 @@ def attach(task: Task) -> list[ParamGroup]:
             shift=spec.shift, scale=spec.scale,
         )  # fmt: skip
         if earlier is not None:
-            head.take_over(earlier, fresh=[task.encoder.labels.index(label) for label in new_labels(task)])
+            head.take_over(earlier, fresh=[task.encoder.labels.index(label) for label in fresh])
         task.forward.heads[name] = head.to(task.device)
         groups.append(ParamGroup(name, list(head.parameters()), lr_scale=spec.lr_scale))
     if task.encoder.labels and isinstance(task.objective, HeadObjective):
