@@ -11,7 +11,7 @@ Way = Literal["plain", "compiled", "recomputed", "int8"]
 WAYS: Mapping[Way, str] = {
     "plain": "exact, as a short training runs",
     "compiled": "exact, layers compiled, as a long training runs",
-    "recomputed": "exact, activations computed a second time for the backward pass",
+    "recomputed": "exact, what is as wide as the feed-forward parts computed a second time for the backward pass",
     "int8": "frozen weights in int8, layers compiled in a long training",
 }
 

@@ -18,8 +18,8 @@ from tunesmith.app.machine import machine_facts
 from tunesmith.app.task import Task, attach, prepare
 from tunesmith.core.batch import Batch, collate
 from tunesmith.engine.compiling import CompiledLayers, compile_layers
+from tunesmith.engine.kernels.compiled import Kernels
 from tunesmith.engine.kernels.linear import times_transposed
-from tunesmith.engine.kernels.native import Kernels
 from tunesmith.engine.packing import pack
 from tunesmith.model.load import load as load_model
 from tunesmith.recipe import load

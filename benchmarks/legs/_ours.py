@@ -1,10 +1,10 @@
 """How legs of tunesmith's that learn from answers begin."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from peft import LoraConfig
-
+from benchmarks.legs import _begun  # noqa: F401
 from tunesmith.core.types import ParamGroup
 from tunesmith.engine.forward import PackedForward
 from tunesmith.engine.probe import probe
@@ -17,8 +17,8 @@ __all__ = ["adapted"]
 def adapted(model: LoadedModel, start: Path) -> tuple[PackedForward, LoRA, Sequence[ParamGroup]]:
     """The model with the adapter of `start`, which peft saved, ready to be trained, and what trains."""
     forward = PackedForward(model.trunk, {}, model.facts, probe(model.trunk, model.facts))
-    saved = LoraConfig.from_pretrained(str(start))
-    method = LoRA(r=saved.r, lora_alpha=saved.lora_alpha)
+    saved = json.loads((start / "adapter_config.json").read_text(encoding="utf-8"))
+    method = LoRA(r=saved["r"], lora_alpha=saved["lora_alpha"])
     groups = method.apply(model.trunk)
     method.load(model.trunk, start)
     forward.use_fused_layers()

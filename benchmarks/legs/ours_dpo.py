@@ -52,7 +52,7 @@ def leg(
 
     Args:
         num_steps: of a trial.
-        recomputes: whether activations are computed a second time (`engine.activation_checkpointing`).
+        recomputes: whether activations are of the feed-forward parts are computed a second time (`engine.activation_checkpointing: feed_forward`).
     """
     pairs = Pairs.read(workload)
     settings, start, budget = pairs.settings, workload / "start", micro_batch_tokens
@@ -60,7 +60,7 @@ def leg(
     started = time.perf_counter()
     forward, method, groups = adapted(model, start)
     if recomputes:
-        forward.recompute_layers()
+        forward.recompute_feed_forward()
     rows = [row_of(pair, index) for index, pair in enumerate(pairs.in_order(config, num_steps))]
     found = score_answers(forward, rows, micro_batch_tokens=budget)
     rows = [replace(row, values={"reference": reference}) for row, reference in zip(rows, found, strict=True)]

@@ -20,7 +20,7 @@ from tunesmith.method.peft import _REFUSED
 
 SUPPORTED = sorted(str(kind.value) for kind in PEFT_TYPE_TO_CONFIG_MAPPING if kind.value not in _REFUSED)
 SMALL: dict[str, dict[str, Any]] = {
-    "FOURIERFT": {"n_frequency": 100},
+    "FOURIERFT": {"n_frequency": 100, "scaling": 30.0},
     "VBLORA": {"vector_length": 8, "num_vectors": 16},
     "MISS": {"r": 8},
     "ROAD": {"group_size": 8},
@@ -30,7 +30,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "PSOFT": {"r": 8},
     "TRAINABLE_TOKENS": {"token_indices": [6, 7, 8]},
 }
-"""Options where a type's own defaults are larger than a tiny model."""
+"""Options where a type's own defaults are made for a larger model."""
 
 
 def options(kind: str, family: str) -> dict[str, Any]:

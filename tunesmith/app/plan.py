@@ -52,8 +52,8 @@ class Plan:
     attention: str
     attention_reason: str
     head: str
-    activation_checkpointing: bool
-    """Whether activations are made a second time in the backward pass."""
+    activation_checkpointing: bool | Literal["feed_forward"]
+    """Whether activations are made a second time in the backward pass; feed_forward: those of gated feed-forward parts."""
     peak_memory_bytes: int
     memory: dict[str, int]
     available_memory_bytes: int
@@ -253,12 +253,14 @@ def _tasks(task: Task, steps: StepPlan) -> dict[str, dict[str, Any]]:
     }
 
 
-def _recomputes(task: Task, peak_bytes: int, available_bytes: int) -> bool:
+def _recomputes(task: Task, peak_bytes: int, available_bytes: int) -> bool | Literal["feed_forward"]:
     """Whether the recipe asks for recomputed activations, or leaves it to the plan and memory would run out without."""
     engine, forward = task.recipe.engine, task.forward
     layers = checkpointed_layers(forward.trunk, is_encoder_decoder=forward.facts.is_encoder_decoder)
     if engine.exact_reference or forward.features is not None or not layers:
         return False
+    if engine.activation_checkpointing == "feed_forward":
+        return "feed_forward"
     return engine.activation_checkpointing is True or (engine.activation_checkpointing == "auto" and 0 < available_bytes < peak_bytes)
 
 

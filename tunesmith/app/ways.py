@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 
@@ -39,7 +40,7 @@ class Ways:
     compile_seconds: float
     num_kept_layers: int
     """Layers that run once a row."""
-    activation_checkpointing: bool
+    activation_checkpointing: bool | Literal["feed_forward"]
 
 
 NO_WAYS = Ways(compile_seconds=0.0, num_kept_layers=0, activation_checkpointing=False)
@@ -56,19 +57,21 @@ def chosen_ways(task: Task, planned: Plan, folder: Path, say: Say) -> Iterator[W
     _warn_of_plain_ways(task, say)
     with _store(task, planned, folder) as store:
         num_kept = _keep(task, planned, store, say)
-        _recompute(task, planned, say)
+        recomputed = _recompute(task, planned, say)
         seconds = _compile(task, planned, say)
         try:
-            yield Ways(seconds, num_kept, bool(task.forward.recomputed))
+            yield Ways(seconds, num_kept, recomputed)
         finally:
             task.forward.kept, task.forward.recomputed = None, ()
+            task.forward.recompute_feed_forward(on=False)
 
 
 def _warn_of_plain_ways(task: Task, say: Say) -> None:
     engine = task.recipe.engine
     for name in ("compile", "activation_checkpointing"):
-        if engine.exact_reference and getattr(engine, name) is True:
-            say(Warned(f"engine.{name}: true has no effect beside engine.exact_reference."))
+        wanted = getattr(engine, name)
+        if engine.exact_reference and wanted not in (False, "auto"):
+            say(Warned(f"engine.{name}: {str(wanted).lower()} has no effect beside engine.exact_reference."))
 
 
 def _store(task: Task, planned: Plan, folder: Path) -> RowStore:
@@ -88,13 +91,26 @@ def _keep(task: Task, planned: Plan, store: RowStore, say: Say) -> int:
     return found.num_layers
 
 
-def _recompute(task: Task, planned: Plan, say: Say) -> None:
-    if planned.activation_checkpointing:
+def _recompute(task: Task, planned: Plan, say: Say) -> bool | Literal["feed_forward"]:
+    """Returns: what is made a second time."""
+    engine = task.recipe.engine
+    if planned.activation_checkpointing == "feed_forward":
+        if task.forward.recompute_feed_forward():
+            say(
+                Notice(
+                    "what is as wide as the feed-forward parts is computed a second time in the backward pass: less memory, the same result."
+                )
+            )
+            return "feed_forward"
+        say(Warned("engine.activation_checkpointing: activations are kept (no gated feed-forward part runs fused here). Use true."))
+    elif planned.activation_checkpointing:
         task.forward.recompute_layers()
         say(Notice("activations are computed a second time in the backward pass: less memory, slower steps, the same result."))
-    elif task.recipe.engine.activation_checkpointing is True and not task.recipe.engine.exact_reference:
+        return bool(task.forward.recomputed)
+    elif engine.activation_checkpointing not in (False, "auto") and not engine.exact_reference:
         why = "nothing in the model trains" if task.forward.features is not None else "the model has no list of like layers"
         say(Warned(f"engine.activation_checkpointing: activations are kept ({why})."))
+    return False
 
 
 def _compile(task: Task, planned: Plan, say: Say) -> float:

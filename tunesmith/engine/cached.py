@@ -21,6 +21,7 @@ from tunesmith.core.batch import Stream, collate
 from tunesmith.core.types import Origin, Row
 from tunesmith.engine.attention import attend, packed_attention, segment_mask
 from tunesmith.engine.forward import PackedForward
+from tunesmith.engine.kernels.native import kernels
 from tunesmith.engine.tree import Tree
 from tunesmith.engine.virtual import with_prefix
 
@@ -119,9 +120,13 @@ class Cache:
             for part, new in zip(self._layers[index], (key_1kTd, value_1kTd), strict=True):
                 part[slot, :, : len(places)] = new[0, :, places]
 
+    def next_layer(self) -> tuple[Tensor, Tensor]:
+        """What the slots hold of the layer that is called next, (slots, k, C, d) each."""
+        return self._layers[next(self._calls)]
+
     def keep_step(self, key_1kRd: Tensor, value_1kRd: Tensor) -> tuple[Tensor, Tensor]:
         """Keep what the next layer makes of a step's tokens. Returns: all that the slots hold, (R, k, K, d)."""
-        keys, values = self._layers[next(self._calls)]
+        keys, values = self.next_layer()
         keys[self._rows_R, :, self.places_R] = key_1kRd[0].transpose(0, 1)
         values[self._rows_R, :, self.places_R] = value_1kRd[0].transpose(0, 1)
         num = len(self._rows_R)
@@ -192,10 +197,12 @@ def _cached_attention(
 
     Other arguments are those that the packed attention took when the prompts were read.
     """
-    cache = _current.get()
-    keys, values = cache.keep_step(key, value)
+    cache, own = _current.get(), kernels()
     mask = _own_mask(cache, sliding_window, query.dtype) if attention_mask is None else attention_mask.to(query.dtype)
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    if own is not None and softcap is None and s_aux is None and own.can_attend(query, key, value):
+        return own.attention_step(query, key, value, cache.places_R, mask[:, 0, 0], *cache.next_layer(), scale)[None], None
+    keys, values = cache.keep_step(key, value)
     # The heads that share a key head stand as its queries: nothing is repeated.
     grouped = query[0].transpose(0, 1).reshape(query.shape[2], key.shape[1], -1, query.shape[3])
     attended = attend(grouped, keys, values, mask, False, scale, 0.0, softcap, s_aux)

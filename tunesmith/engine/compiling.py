@@ -92,6 +92,8 @@ def compile_layers(forward: PackedForward, objective: Objective, batch: Batch) -
 def _why_not(forward: PackedForward) -> str:
     if forward.paths.attention != "packed":
         return "its attention is padded"
+    if any(getattr(module, "runs_again", False) for module in forward.trunk.modules()):
+        return "its feed-forward parts run again in the backward pass, which compiled code does not"
     if forward.quantized_layers:
         return "its quantized weights are made anew at each use"
     if any(isinstance(module, nn.Dropout) and module.p > 0 for module in forward.trunk.modules()):

@@ -22,11 +22,14 @@ from tunesmith.engine.attention import PACKED
 from tunesmith.engine.features import FrozenFeatures
 from tunesmith.engine.kernels.dropout import use_fast_dropout
 from tunesmith.engine.kernels.frozen import Int8Linear, RoundedWeights, quantize_frozen
+from tunesmith.engine.kernels.gated import run_gates_again, use_fast_gates
 from tunesmith.engine.kernels.linear import is_linear, use_fast_linear
 from tunesmith.engine.kernels.linear_cross_entropy import linear_cross_entropy, positions_at_a_time
 from tunesmith.engine.kernels.linear_log_probability import linear_log_probability
 from tunesmith.engine.kernels.lora import fuse_lora
+from tunesmith.engine.kernels.norm import use_fast_norms
 from tunesmith.engine.kernels.quantized import QuantizedLayer
+from tunesmith.engine.kernels.rotary import use_fast_rotations
 from tunesmith.engine.laid_out import Ran, at_places, run_packed, run_padded
 from tunesmith.engine.recomputing import checkpointed_layers, recomputed
 from tunesmith.engine.reference import Reference
@@ -108,6 +111,9 @@ class PackedForward(nn.Module):
         keep_freed_memory()
         use_fast_dropout(self.trunk)
         use_fast_linear(self.trunk)
+        use_fast_norms(self.trunk)
+        use_fast_gates(self.trunk)
+        use_fast_rotations(self.trunk)
         return fuse_lora(self.trunk)
 
     def use_virtual_tokens(self, num: int) -> None:
@@ -225,6 +231,10 @@ class PackedForward(nn.Module):
             return 0
         self.recomputed = checkpointed_layers(self.trunk, is_encoder_decoder=self.facts.is_encoder_decoder)
         return len(self.recomputed)
+
+    def recompute_feed_forward(self, *, on: bool = True) -> int:
+        """Let the gated feed-forward parts of the trunk, where they run fused, keep nothing of their width, and make it again in the backward pass. Returns: how many do."""
+        return run_gates_again(self.trunk, on=on)
 
     def train(self, mode: bool = True) -> Self:
         """Training mode, in which a trunk whose features are kept, or that drops nothing out, stays as in evaluation."""

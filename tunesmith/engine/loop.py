@@ -13,6 +13,7 @@ from tunesmith.core.batch import Batch
 from tunesmith.core.errors import Diverged, MemoryExhausted
 from tunesmith.core.types import Objective, Step
 from tunesmith.engine.forward import PackedForward
+from tunesmith.engine.gradients import side_by_side
 from tunesmith.engine.randomness import random_state, set_random_state
 from tunesmith.engine.schedules import learning_rate_multiple
 
@@ -57,7 +58,18 @@ def train(
     Raises: Diverged, where the loss or the gradient is not finite (the weights stay as they were before that step); MemoryExhausted.
     """
     parameters = [p for group in state.optimizer.param_groups for p in group["params"]]
-    made = iter(steps)
+    with side_by_side(parameters):
+        yield from _steps(forward, objective, iter(steps), plan, state, parameters)
+
+
+def _steps(
+    forward: PackedForward,
+    objective: Objective,
+    made: Iterator[Sequence[Batch]],
+    plan: TrainingPlan,
+    state: TrainingState,
+    parameters: Sequence[nn.Parameter],
+) -> Iterator[Step]:
     while True:
         started = time.perf_counter()  # a policy's own answers are part of the step that learns from them
         batches = _next(made)

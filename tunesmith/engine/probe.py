@@ -30,14 +30,14 @@ def probe(trunk: nn.Module, facts: ModelFacts, attention: Literal["auto", "packe
     trunk.eval()
     try:
         with torch.no_grad():
-            reason = "asked for by the recipe" if attention == "padded" else _why_not_packed(trunk, facts)
+            reason, hidden_TH = ("asked for by the recipe", None) if attention == "padded" else _why_not_packed(trunk, facts)
             if attention == "packed" and reason:
                 raise ModelError(f"{facts.name}: model.attention: packed is not exact on this model ({reason}). Use auto or padded.")
             kind: Literal["packed", "padded"] = "padded" if reason else "packed"
             paths = Paths(kind, reason or "equals one sequence at a time, tried on these weights", "none", "")
             if not facts.has_lm_head:
                 return paths
-            why = _why_not_fused(trunk, facts, paths)
+            why = _why_not_fused(trunk, facts, paths, hidden_TH)
             return Paths(
                 kind,
                 paths.attention_reason,
@@ -62,10 +62,10 @@ def _rows(facts: ModelFacts) -> list[Row]:
     return rows
 
 
-def _why_not_packed(trunk: nn.Module, facts: ModelFacts) -> str:
-    """The reason why the packed path is not exact on this model; empty where it is."""
+def _why_not_packed(trunk: nn.Module, facts: ModelFacts) -> tuple[str, Tensor | None]:
+    """Returns: the reason why the packed path is not exact on this model, empty where it is; and then the hidden states of `_rows`."""
     if facts.is_encoder_decoder:
-        return "an encoder-decoder"
+        return "an encoder-decoder", None
     device = next(trunk.parameters()).device
     rows = _rows(facts)
     packed = PackedForward(trunk, {}, facts, Paths("packed", "", "none", ""))
@@ -76,17 +76,17 @@ def _why_not_packed(trunk: nn.Module, facts: ModelFacts) -> str:
     except Interrupted:
         raise
     except Exception as error:  # whatever a model's own code raises: it does not run packed
-        return f"its attention cannot be packed: {type(error).__name__}: {error}".splitlines()[0][:160]
+        return f"its attention cannot be packed: {type(error).__name__}: {error}".splitlines()[0][:160], None
     if attention_calls() - calls - 1 < facts.num_layers:  # looking counts too
-        return "its attention does not go through transformers' attention interface"
+        return "its attention does not go through transformers' attention interface", None
     alone = torch.cat([padded.hidden(collate([row], facts).to(device)) for row in rows])
-    return (
-        "" if near(together, alone) else f"packed hidden states differ by {(together - alone).abs().max():.2g} from one sequence at a time"
-    )
+    if near(together, alone):
+        return "", together
+    return f"packed hidden states differ by {(together - alone).abs().max():.2g} from one sequence at a time", None
 
 
-def _why_not_fused(trunk: nn.Module, facts: ModelFacts, paths: Paths) -> str:
-    """The reason why hidden states times the head's matrix are not the model's logits; empty where they are."""
+def _why_not_fused(trunk: nn.Module, facts: ModelFacts, paths: Paths, hidden_TH: Tensor | None) -> str:
+    """The reason why hidden states times the head's matrix are not the model's logits; empty where they are. `hidden_TH`: of `_rows`, where they are known."""
     if facts.is_encoder_decoder:
         return "an encoder-decoder"
     if not is_linear(trunk.get_output_embeddings()):  # type: ignore[operator]
@@ -95,7 +95,8 @@ def _why_not_fused(trunk: nn.Module, facts: ModelFacts, paths: Paths) -> str:
         return "its vocabulary head reads vectors of another width"
     batch: Batch = collate(_rows(facts), facts).to(next(trunk.parameters()).device)
     forward = PackedForward(trunk, {}, facts, paths)
-    logits: Tensor = trunk.get_output_embeddings()(forward.hidden(batch)[batch.predict_N])  # type: ignore[operator]
+    hidden_TH = forward.hidden(batch) if hidden_TH is None else hidden_TH
+    logits: Tensor = trunk.get_output_embeddings()(hidden_TH[batch.predict_N])  # type: ignore[operator]
     return "" if near(logits, forward._own_logits(batch)) else "the model scales, caps or shifts its logits"
 
 

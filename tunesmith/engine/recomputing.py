@@ -13,6 +13,7 @@ from torch.utils.checkpoint import checkpoint
 
 from tunesmith.core.layers import repeated_layers
 from tunesmith.engine.attention import PACKED, attention_implementation
+from tunesmith.engine.kernels.again import kept_whole
 from tunesmith.engine.layers import standing_in
 
 __all__ = ["checkpointed_layers", "recomputed"]
@@ -36,11 +37,10 @@ def recomputed(layers: Sequence[nn.Module], longest: int | None) -> contextlib.A
 def _again(layer: nn.Module, longest: int | None) -> Callable[..., Any]:
     """The call of `layer` as it is now, for a time when the blocks around it have ended."""
     call = layer._compiled_call_impl or layer._call_impl
-    if longest is None:
-        return call
 
-    def packed(*args: Any, **kwargs: Any) -> Any:
-        with attention_implementation(layer, PACKED, longest):
+    def again(*args: Any, **kwargs: Any) -> Any:
+        packed = contextlib.nullcontext() if longest is None else attention_implementation(layer, PACKED, longest)
+        with kept_whole(), packed:
             return call(*args, **kwargs)
 
-    return packed
+    return again

@@ -200,7 +200,7 @@ def training_memory(
     weight_bytes: int = 4,
     num_scored_tokens: int = 0,
     logits_bytes: int = 24 * 2**20,
-    recomputed: bool = False,
+    recomputed: bool | Literal["feed_forward"] = False,
     int8_base: bool = False,
     num_packed: int = 0,
     packed_bytes: int = 0,
@@ -213,7 +213,8 @@ def training_memory(
       base `packed_bytes` for `num_packed` of them, and one layer's, `num_unpacked`, made anew; gradients: 4 bytes a trainable parameter; moments: two such for Adam, one for SGD with momentum and RMSprop
     - activations, a token and layer: what the backward pass of attention (inputs, q, k, v, output), of the feed-forward block (inputs,
       pre-activation, gate and product: 4/3 of its matrices' width) and of two norms and residuals reads, each in `weight_bytes`. A frozen trunk keeps one layer's;
-      where activations are `recomputed`, every layer keeps its input only, and one layer at a time the rest
+      where activations are `recomputed`, every layer keeps its input only, and one layer at a time the rest; of feed_forward all but what is as wide as
+      the feed-forward block
     - logits of scored tokens: `logits_bytes` at most, as they are made in chunks
     - what the allocator keeps: 0.7 of the activations that are made, be they kept or made again; 0.2 where freed memory does not come to lie in pieces (`scatters`)
     - the process itself: Python, torch and transformers
@@ -225,7 +226,9 @@ def training_memory(
     per_layer = weight_bytes * (width + 4 * facts.hidden_size)
     kept_layers = 1 if method == "head" else layers
     activations = int(micro_batch_tokens * per_layer * kept_layers)
-    kept = min(activations, int(micro_batch_tokens * (per_layer + 4 * facts.hidden_size * layers))) if recomputed else activations
+    inner = weight_bytes * facts.parts.get("feed_forward", 0) * 4 / 3 / (layers * facts.hidden_size)
+    stays = per_layer - inner if recomputed == "feed_forward" else 4 * facts.hidden_size
+    kept = min(activations, int(micro_batch_tokens * (per_layer + stays * layers))) if recomputed else activations
     in_int8 = facts.parts.get("attention", 0) + facts.parts.get("feed_forward", 0) if int8_base else 0
     logits = min(logits_bytes, 4 * num_scored_tokens * facts.vocab_size)
     return MemoryEstimate(
@@ -242,21 +245,27 @@ def training_memory(
 
 
 def flops_per_token(
-    facts: ModelFacts, *, sequence_length: int, method: MethodKind = "lora", scored_share: float = 1.0, recomputed: bool = False
+    facts: ModelFacts,
+    *,
+    sequence_length: int,
+    method: MethodKind = "lora",
+    scored_share: float = 1.0,
+    recomputed: bool | Literal["feed_forward"] = False,
 ) -> float:
     """Floating-point operations to train on one token: 2 a matrix parameter forward, as many for the gradients of what comes before it, as many for its own.
 
     Args:
         sequence_length: tokens that a token's attention ranges over (half as many in a causal model).
         scored_share: share of tokens that reach the vocabulary head.
-        recomputed: whether layers run a second time in the backward pass.
+        recomputed: whether layers run a second time in the backward pass; feed_forward: two of the three products of a gated feed-forward block do.
     """
     matrices = facts.parts.get("attention", 0) + facts.parts.get("feed_forward", 0) + facts.parts.get("other", 0)
     head = facts.vocab_size * facts.hidden_size * scored_share if facts.has_lm_head else 0.0
     seen = sequence_length / 2 if facts.is_causal else sequence_length
     attention = 4 * seen * facts.hidden_size * facts.num_layers
     passes = {"full": 3, "lora": 2, "head": 1}[method]
-    return passes * (2 * (matrices + head) + attention) + recomputed * (2 * matrices + attention)
+    again = 2 * facts.parts.get("feed_forward", 0) * 2 / 3 if recomputed == "feed_forward" else recomputed * (2 * matrices + attention)
+    return passes * (2 * (matrices + head) + attention) + again
 
 
 def lora_parameters(trunk: nn.Module, rank: int) -> int:

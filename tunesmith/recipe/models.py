@@ -270,8 +270,8 @@ class EngineSpec(Section):
     """Tokens that are computed at a time: more is faster and takes more memory; the result is the same."""
     compile: bool | Literal["auto"] = "auto"
     """Compile the model's layers before training: faster steps for up to a minute's wait; auto: where the training is long enough to win."""
-    activation_checkpointing: bool | Literal["auto"] = "auto"
-    """Compute each layer's activations a second time in the backward pass: less memory, slower steps, the same result; auto: where the plan needs more memory than there is."""
+    activation_checkpointing: bool | Literal["feed_forward", "auto"] = "auto"
+    """Compute each layer's activations a second time in the backward pass: less memory, slower steps, the same result; feed_forward: those of gated feed-forward parts only, most of what is kept for half the time; auto: each layer's, where the plan needs more memory than there is."""
     exact_reference: bool = False
     """Compute in the plain ways, with no packing, fused layers, compiled code, kept or recomputed activations: slow, to compare with."""
     num_threads: Positive | None = None

@@ -1,57 +1,18 @@
 """The C kernels against the formulas in float64, how they come to be, and what happens where they do not."""
 
 import itertools
-import platform
 import subprocess
 from pathlib import Path
 
 import pytest
 import torch
+from native_formulas import attention, needs_kernels, relative
 from torch import Tensor
 
 from tunesmith.engine.kernels import frozen, lora, native, segment_attention
-from tunesmith.engine.kernels.native import Kernels, kernels, why_none
+from tunesmith.engine.kernels.compiled import Kernels
 
 LENGTHS = [1, 40, 7, 7, 130, 16, 33]
-
-needs_kernels = pytest.mark.skipif(kernels() is None, reason=f"no kernels on this machine: {why_none()}")
-
-
-WIDTHS = {"own": (), "256 bits": ("-mno-avx512f",), "128 bits": ("-mno-avx512f", "-mno-avx")}
-"""Registers that the code is compiled for, beside those of this machine: what narrower processors get."""
-
-
-@pytest.fixture(scope="module", params=list(WIDTHS))
-def own(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Kernels:
-    """The kernels, for one width of registers."""
-    if request.param == "own":
-        found = kernels()
-        assert found is not None
-        return found
-    if platform.machine() not in ("x86_64", "AMD64"):
-        pytest.skip("these widths are of x86 processors")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TUNESMITH_CACHE", str(tmp_path_factory.mktemp("cache")))
-        patch.setattr(native, "_FLAGS", (*native._FLAGS, *WIDTHS[request.param]))
-        found = native._built()
-    assert found.lanes == int(request.param.split()[0]) // 32
-    return found
-
-
-def _relative(found: Tensor, expected: Tensor) -> float:
-    return float((found.double() - expected).norm() / expected.norm())
-
-
-def _attention(q: Tensor, k: Tensor, v: Tensor, bounds: list[int], is_causal: bool, scale: float) -> Tensor:
-    """Softmax attention by its formula, segment by segment."""
-    repeats, parts = q.shape[1] // k.shape[1], []
-    for start, end in itertools.pairwise(bounds):
-        one_q, one_k, one_v = (x[:, :, start:end] for x in (q, k.repeat_interleave(repeats, 1), v.repeat_interleave(repeats, 1)))
-        scores = one_q @ one_k.mT * scale
-        if is_causal:
-            scores = scores.masked_fill(torch.ones_like(scores[0, 0], dtype=torch.bool).triu(1), float("-inf"))
-        parts.append(scores.softmax(-1) @ one_v)
-    return torch.cat(parts, 2).transpose(1, 2)
 
 
 @needs_kernels
@@ -63,14 +24,14 @@ def test_attention_and_its_gradients_are_the_formulas(own: Kernels, heads: int, 
     q, k, v = (torch.randn(1, total, n, size).transpose(1, 2) * 2 for n in (heads, key_heads, key_heads))
     grad = torch.randn(1, total, heads, size)
     exact = [x.double().requires_grad_() for x in (q, k, v)]
-    expected = _attention(exact[0], exact[1], exact[2], bounds, is_causal, size**-0.5)
+    expected = attention(exact[0], exact[1], exact[2], bounds, is_causal, size**-0.5)
     expected.backward(grad.double())
     out, norms = own.attention_forward(q, k, v, torch.tensor(bounds), is_causal, size**-0.5)
     grads = own.attention_backward(grad, q, k, v, out, norms, torch.tensor(bounds), is_causal, size**-0.5)
-    assert _relative(out, expected.detach()) < 1e-6
+    assert relative(out, expected.detach()) < 1e-6
     for found, leaf in zip(grads, exact, strict=True):
         assert leaf.grad is not None
-        assert _relative(found.transpose(1, 2), leaf.grad) < 3e-6
+        assert relative(found.transpose(1, 2), leaf.grad) < 3e-6
 
 
 @needs_kernels
@@ -140,7 +101,7 @@ def test_dropped_probabilities_are_the_same_in_both_passes_and_as_many_as_asked_
     grads = own.attention_backward(grad, q, k, v, out, norms, bounds, is_causal, size**-0.5, p, 5)
     for found, leaf in zip(grads, exact, strict=True):
         assert leaf.grad is not None
-        assert _relative(found.transpose(1, 2), leaf.grad) < 5e-6
+        assert relative(found.transpose(1, 2), leaf.grad) < 5e-6
 
 
 @needs_kernels
@@ -154,13 +115,13 @@ def test_an_adapter_and_its_gradients_are_the_formulas(own: Kernels, num_tokens:
     grad, grad_x = torch.randn(num_tokens, outputs), torch.randn(num_tokens, inputs)
     exact = [z.double() for z in (y, x, a, b, grad, grad_x)]
     found_y, xa = own.adapter_forward(y, x, a, b, 0.5)
-    assert _relative(found_y, exact[0] + 0.5 * exact[1] @ exact[2].mT @ exact[3].mT) < 1e-6
-    assert _relative(xa, exact[1] @ exact[2].mT) < 1e-6
+    assert relative(found_y, exact[0] + 0.5 * exact[1] @ exact[2].mT @ exact[3].mT) < 1e-6
+    assert relative(xa, exact[1] @ exact[2].mT) < 1e-6
     found_x, found_a, found_b = own.adapter_backward(grad, x, a, b, xa, grad_x, 0.5)
     assert found_x is not None
-    assert _relative(found_x, exact[5] + 0.5 * exact[4] @ exact[3] @ exact[2]) < 1e-6
-    assert _relative(found_a, 0.5 * (exact[4] @ exact[3]).mT @ exact[1]) < 1e-6
-    assert _relative(found_b, 0.5 * exact[4].mT @ (exact[1] @ exact[2].mT)) < 1e-6
+    assert relative(found_x, exact[5] + 0.5 * exact[4] @ exact[3] @ exact[2]) < 1e-6
+    assert relative(found_a, 0.5 * (exact[4] @ exact[3]).mT @ exact[1]) < 1e-6
+    assert relative(found_b, 0.5 * exact[4].mT @ (exact[1] @ exact[2].mT)) < 1e-6
     without = own.adapter_backward(grad, x, a, b, xa, None, 0.5)
     assert without[0] is None
     assert torch.equal(without[1], found_a)
@@ -180,8 +141,8 @@ def test_products_are_the_formula(own: Kernels, rows: int, depth: int, columns: 
     bias, there = torch.randn(columns), torch.randn(rows, columns)
     exact = a.double() @ b.double()
     assert own.can_multiply(a, b)
-    assert _relative(own.matmul(a, b), exact) < 2e-6
-    assert _relative(own.matmul(a, b, bias), exact + bias) < 2e-6
+    assert relative(own.matmul(a, b), exact) < 2e-6
+    assert relative(own.matmul(a, b, bias), exact + bias) < 2e-6
     assert own.matmul(a, b, None, into=there.clone()).sub(there).sub(exact).abs().max() < 1e-3
 
 
@@ -202,7 +163,7 @@ def test_products_over_any_number_of_tokens_are_the_formula(own: Kernels, depth:
     torch.manual_seed(0)
     grad, x = torch.randn(depth, 40), torch.randn(depth, 64)
     assert own.can_multiply(grad.t(), x)
-    assert _relative(own.matmul(grad.t(), x), grad.double().t() @ x.double()) < 2e-6
+    assert relative(own.matmul(grad.t(), x), grad.double().t() @ x.double()) < 2e-6
     assert depth == 1 or not own.can_multiply(grad.t(), x.t().contiguous().t())  # columns are turned a square at a time
     assert depth > 1 or torch.equal(own.matmul(grad.t(), x.t().contiguous().t()), grad.t() @ x)
 
@@ -286,7 +247,7 @@ def test_without_kernels_operators_give_the_same(monkeypatch: pytest.MonkeyPatch
     for module in (frozen, lora, segment_attention):
         monkeypatch.setattr(module, "kernels", lambda: None)
     for found, expected in zip(ours, all_of_them(), strict=True):
-        assert _relative(found, expected.double()) < 2e-3  # the last bit before int8 can fall to the other side
+        assert relative(found, expected.double()) < 2e-3  # the last bit before int8 can fall to the other side
 
 
 @pytest.fixture

@@ -9,7 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tunesmith.engine.kernels.native import Kernels, kernels
+from tunesmith.engine.kernels.again import Again, made_by
+from tunesmith.engine.kernels.compiled import Kernels
+from tunesmith.engine.kernels.native import kernels
 
 __all__ = ["Linear", "is_linear", "times", "times_transposed", "use_fast_linear", "weight_gradient"]
 
@@ -61,15 +63,19 @@ def _gradients(
 
 class _Linear(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x_TI: Tensor, weight_OI: Tensor, bias_O: Tensor | None) -> Tensor:
-        ctx.save_for_backward(x_TI if ctx.needs_input_grad[1] else None, weight_OI)
+    def forward(ctx: Any, x_TI: Tensor, weight_OI: Tensor, bias_O: Tensor | None, again: Again[Tensor] | None) -> Tensor:
+        ctx.again = again if ctx.needs_input_grad[1] else None
+        ctx.save_for_backward(x_TI if ctx.needs_input_grad[1] and again is None else None, weight_OI)
         return times_transposed(x_TI, weight_OI, bias_O)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         x_TI, weight_OI = ctx.saved_tensors
-        found = _gradients(grads[0], x_TI, weight_OI, *ctx.needs_input_grad[:3])
-        return tuple(one if wanted else None for one, wanted in zip(found, ctx.needs_input_grad, strict=True))
+        if ctx.again is not None:
+            x_TI = ctx.again().view(-1, weight_OI.shape[1])
+        wants = ctx.needs_input_grad[:3]
+        found = _gradients(grads[0], x_TI, weight_OI, *wants)
+        return *(one if wanted else None for one, wanted in zip(found, wants, strict=True)), None
 
 
 _operator = torch.library.custom_op("tunesmith::linear", times_transposed, mutates_args=())
@@ -114,7 +120,7 @@ class Linear(nn.Linear):
         if torch.compiler.is_compiling():
             y = _operator(x_TI, self.weight, self.bias)
         elif torch.is_grad_enabled():
-            y = _Linear.apply(x_TI, self.weight, self.bias)  # type: ignore[no-untyped-call]
+            y = _Linear.apply(x_TI, self.weight, self.bias, made_by(x))  # type: ignore[no-untyped-call]
         else:
             y = times_transposed(x_TI, self.weight, self.bias)
         return y.view(*x.shape[:-1], len(self.weight))  # type: ignore[no-any-return]

@@ -68,6 +68,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
                 grad_hidden[part] = times(grad, head_VH)
             if grad_weight is not None:
                 add_weight_gradient(grad, hidden_NH[part], grad_weight)
+            del logits, grad  # or the next ones are made while these stand
         ctx.save_for_backward(grad_hidden, grad_weight, grad_bias)
         ctx.dtypes = [None if x is None else x.dtype for x in (hidden_NH, weight_VH, bias_V)]
         return total

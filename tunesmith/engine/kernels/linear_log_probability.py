@@ -27,6 +27,9 @@ from tunesmith.engine.kernels.linear_cross_entropy import add_weight_gradient, h
 
 __all__ = ["linear_log_probability"]
 
+_ROWS = 16
+"""Rows whose logits and exponentials stand side by side."""
+
 
 class _LinearLogProbability(torch.autograd.Function):
     @staticmethod
@@ -42,14 +45,14 @@ class _LinearLogProbability(torch.autograd.Function):
             labels = labels_N[part, None]
             shifted = _below_the_largest(head_logits(hidden_NH[part], head_VH, bias_V, accurate))
             labelled = shifted.gather(1, labels)
-            exponentials = shifted.exp() if with_entropy else shifted.exp_()
-            sums = exponentials.sum(1, keepdim=True)
+            entropies = entropies_N[part] if with_entropy else None
+            exponentials, sums = _exponentials(shifted, entropies)
             logprobs_N[part] = (labelled - sums.log())[:, 0]
-            if with_entropy:
-                entropies_N[part] = sums[:, 0].log() - shifted.mul_(exponentials).sum(1) / sums[:, 0]
             if slope_NH is not None:
                 slope = _less(exponentials.div_(sums), labels)
                 slope_NH[part] = times(slope.to(hidden_NH.dtype), head_VH)
+                del slope
+            del shifted, exponentials  # or the next ones are made while these stand
         again = wants_weight or wants_bias or with_entropy
         ctx.save_for_backward(slope_NH, entropies_N, *((hidden_NH, weight_VH, bias_V, labels_N) if again else ()))
         ctx.set_materialize_grads(False)
@@ -105,6 +108,7 @@ def _made_again(
             grad_hidden[part] = times(grad, head_VH)
         if grad_weight is not None:
             add_weight_gradient(grad, hidden_NH[part], grad_weight)
+        del shifted, exponentials, p, grad
     found = zip((grad_hidden, grad_weight, grad_bias), (hidden_NH, weight_VH, bias_V), strict=True)
     return [None if made is None or given is None else made.to(given.dtype) for made, given in found]
 
@@ -113,6 +117,22 @@ def _parts(hidden_NH: Tensor, head_VH: Tensor) -> list[slice]:
     """The positions whose logits stand at a time."""
     chunk = positions_at_a_time(len(head_VH), hidden_NH.device)
     return [slice(start, start + chunk) for start in range(0, len(hidden_NH), chunk)]
+
+
+def _exponentials(shifted_NV: Tensor, entropies_N: Tensor | None) -> tuple[Tensor, Tensor]:
+    """exp of what `_below_the_largest` made, in its place, and the sums of its rows, (N, 1); the entropies of its rows are left in `entropies_N`, a few rows at a time."""
+    if entropies_N is None:
+        exponentials_NV = shifted_NV.exp_()
+        return exponentials_NV, exponentials_NV.sum(1, keepdim=True)
+    sums_N1 = shifted_NV.new_empty(len(shifted_NV), 1)
+    for start in range(0, len(shifted_NV), _ROWS):
+        rows = slice(start, start + _ROWS)
+        shifted = shifted_NV[rows]
+        exponentials = shifted.exp()
+        sums_N1[rows] = sums = exponentials.sum(1, keepdim=True)
+        entropies_N[rows] = sums[:, 0].log() - shifted.mul_(exponentials).sum(1) / sums[:, 0]
+        shifted.copy_(exponentials)
+    return shifted_NV, sums_N1
 
 
 def _below_the_largest(logits_NV: Tensor) -> Tensor:

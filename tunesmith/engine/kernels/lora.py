@@ -8,19 +8,21 @@ too, A and B act in bfloat16, and their gradients are summed in their own float3
 
 import contextlib
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import torch
 from peft.tuners.lora import layer as peft_lora
 from torch import Tensor, nn
 
+from tunesmith.engine.kernels.again import Again, made_again_is_off, made_by
 from tunesmith.engine.kernels.frozen import Int8Linear, frozen_gradient, frozen_linear, int8_gradient, int8_product
+from tunesmith.engine.kernels.linear import Linear as FastLinear
 from tunesmith.engine.kernels.linear import is_linear
 from tunesmith.engine.kernels.native import kernels
 from tunesmith.engine.kernels.product import product
 from tunesmith.engine.kernels.quantized import PackedWeight, QuantizedLinear
 
-__all__ = ["fuse_lora", "unchanging"]
+__all__ = ["fuse_lora", "lets_go_of_what_it_reads", "unchanging"]
 
 
 def _forward(
@@ -81,6 +83,13 @@ def _without_gradient(
     return lambda x_TI: _forward(x_TI, weight_OI, scale_O, bias_O, a_rI, b_Or, scale)[0]
 
 
+def _made(kept_TI: Tensor | None, again: Again[Tensor] | None) -> Tensor:
+    """What the layer read."""
+    x = kept_TI if again is None else again()
+    assert x is not None
+    return x.view(-1, x.shape[-1])
+
+
 class _FrozenLinearWithAdapter(torch.autograd.Function):
     @staticmethod
     def forward(
@@ -92,35 +101,47 @@ class _FrozenLinearWithAdapter(torch.autograd.Function):
         a_rI: Tensor,
         b_Or: Tensor,
         scale: float,
+        again: Again[Tensor] | None = None,
     ) -> Tensor:
         y, xa_Tr = _forward(x_TI, weight_OI, scale_O, bias_O, a_rI, b_Or, scale)
-        ctx.save_for_backward(x_TI, weight_OI, scale_O, a_rI, b_Or, xa_Tr)
-        ctx.scale = scale
+        ctx.save_for_backward(None if again else x_TI, weight_OI, scale_O, a_rI, b_Or, xa_Tr)
+        ctx.scale, ctx.again = scale, again
         return y
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         wants_x = ctx.needs_input_grad[0]
         x_TI, weight_OI, scale_O, a_rI, b_Or, xa_Tr = ctx.saved_tensors
+        x_TI = _made(x_TI, ctx.again)
         grad_x, grad_a, grad_b = _backward(grads[0], x_TI, weight_OI, scale_O, a_rI, b_Or, xa_Tr, ctx.scale, wants_x)
-        return grad_x if wants_x else None, None, None, None, grad_a, grad_b, None
+        return grad_x if wants_x else None, None, None, None, grad_a, grad_b, None, None
 
 
 class _QuantizedLinearWithAdapter(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x_TI: Tensor, weight: PackedWeight, bias_O: Tensor | None, a_rI: Tensor, b_Or: Tensor, scale: float) -> Tensor:
+    def forward(
+        ctx: Any,
+        x_TI: Tensor,
+        weight: PackedWeight,
+        bias_O: Tensor | None,
+        a_rI: Tensor,
+        b_Or: Tensor,
+        scale: float,
+        again: Again[Tensor] | None,
+    ) -> Tensor:
         y, xa_Tr = _forward(x_TI, weight.unpacked(x_TI.dtype), None, bias_O, a_rI, b_Or, scale)
-        ctx.save_for_backward(x_TI, a_rI, b_Or, xa_Tr)
-        ctx.weight, ctx.scale = weight, scale
+        ctx.save_for_backward(None if again else x_TI, a_rI, b_Or, xa_Tr)
+        ctx.weight, ctx.scale, ctx.again = weight, scale, again
         return y
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         wants_x = ctx.needs_input_grad[0]
         x_TI, a_rI, b_Or, xa_Tr = ctx.saved_tensors
+        x_TI = _made(x_TI, ctx.again)
         weight_OI = ctx.weight.unpacked(x_TI.dtype) if wants_x else x_TI.new_empty(0)
         grad_x, grad_a, grad_b = _backward(grads[0], x_TI, weight_OI, None, a_rI, b_Or, xa_Tr, ctx.scale, wants_x)
-        return grad_x if wants_x else None, None, None, grad_a, grad_b, None
+        return grad_x if wants_x else None, None, None, grad_a, grad_b, None, None
 
 
 def _forward_shapes(
@@ -157,12 +178,19 @@ _operator.register_autograd(_differentiate, setup_context=_setup)
 
 
 def lora_linear(
-    x_TI: Tensor, weight_OI: Tensor, scale_O: Tensor | None, bias_O: Tensor | None, a_rI: Tensor, b_Or: Tensor, scale: float
+    x_TI: Tensor,
+    weight_OI: Tensor,
+    scale_O: Tensor | None,
+    bias_O: Tensor | None,
+    a_rI: Tensor,
+    b_Or: Tensor,
+    scale: float,
+    again: Again[Tensor] | None = None,
 ) -> Tensor:
-    """x W' + bias + scale (x A') B', (T, O); no gradient for W and the bias. `scale_O`: of an int8 W (`kernels/frozen.py`)."""
+    """x W' + bias + scale (x A') B', (T, O); no gradient for W and the bias. `scale_O`: of an int8 W (`kernels/frozen.py`). `again`: how x is made, which is not kept then."""
     if torch.compiler.is_compiling():
         return _operator(x_TI, weight_OI, scale_O, bias_O, a_rI, b_Or, scale)[0]  # type: ignore[no-any-return]
-    y: Tensor = _FrozenLinearWithAdapter.apply(x_TI, weight_OI, scale_O, bias_O, a_rI, b_Or, scale)  # type: ignore[no-untyped-call]
+    y: Tensor = _FrozenLinearWithAdapter.apply(x_TI, weight_OI, scale_O, bias_O, a_rI, b_Or, scale, again)  # type: ignore[no-untyped-call]
     return y
 
 
@@ -187,16 +215,17 @@ class Linear(peft_lora.Linear):
         base: Any = self.get_base_layer()
         if isinstance(base, QuantizedLinear):
             a, b = (getattr(self, name)[adapter].weight for name in ("lora_A", "lora_B"))
-            y = _QuantizedLinearWithAdapter.apply(x_TI, base.packed, base.bias, a, b, self.scaling[adapter])  # type: ignore[no-untyped-call]
+            y = _QuantizedLinearWithAdapter.apply(x_TI, base.packed, base.bias, a, b, self.scaling[adapter], made_by(x))  # type: ignore[no-untyped-call]
         else:
-            y = lora_linear(x_TI, *self._beside_x(adapter))
+            y = lora_linear(x_TI, *self._beside_x(adapter), again=made_by(x))
         return y.view(*x.shape[:-1], y.shape[-1])
 
-    def _beside_x(self, adapter: str) -> tuple[Any, ...]:
+    def _beside_x(self, adapter: str) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor, Tensor, float]:
         """What `_forward` takes beside x."""
         base: Any = self.get_base_layer()
         scale = base.scale if isinstance(base, Int8Linear) else None
-        return base.weight, scale, base.bias, self.lora_A[adapter].weight, self.lora_B[adapter].weight, self.scaling[adapter]
+        a, b = (cast(Tensor, getattr(self, name)[adapter].weight) for name in ("lora_A", "lora_B"))
+        return base.weight, scale, base.bias, a, b, self.scaling[adapter]
 
     def look(self) -> None:
         """Find `known`."""
@@ -224,6 +253,13 @@ class Linear(peft_lora.Linear):
         if has_hooks or trains_bias or drops or name in self.lora_variant or self.lora_bias.get(name) or self.fan_in_fan_out:
             return None
         return name
+
+
+def lets_go_of_what_it_reads(layer: nn.Module) -> bool:
+    """Whether `layer`, in training, keeps nothing of what it reads where that says how it is made (`kernels/again.py`)."""
+    if made_again_is_off() or layer._forward_hooks or layer._forward_pre_hooks:
+        return False
+    return isinstance(layer, Int8Linear | FastLinear) or (type(layer) is Linear and layer._plain_adapter() is not None)
 
 
 @contextlib.contextmanager

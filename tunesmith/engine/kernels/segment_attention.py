@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from tunesmith.core.batch import chains
-from tunesmith.engine.kernels.native import Kernels, kernels
-from tunesmith.engine.kernels.shared_root import Root, has_shared_root
+from tunesmith.engine.kernels.compiled import Kernels
+from tunesmith.engine.kernels.native import kernels
 
 __all__ = ["Run", "batched", "can_drop", "has_own_kernel", "runs", "seen", "segment_attention", "with_before"]
 
@@ -98,12 +98,17 @@ def seen(
     return torch.zeros(visible.shape, dtype=dtype, device=device).masked_fill_(~visible, float("-inf")), False
 
 
+def _has_shared_root(parents_S: Tensor) -> bool:
+    """Whether every segment but the first continues the first, and there are some."""
+    return len(parents_S) > 1 and int(parents_S[0]) < 0 and bool((parents_S[1:] == 0).all())
+
+
 def _own(q: Tensor, k: Tensor, v: Tensor, bounds_S1: Tensor, parents_S: Tensor, grid_LL: Tensor | None) -> Kernels | None:
     """The C kernels, where they can, and there is work for every thread: one of theirs takes a key head of a segment."""
     own = kernels()
     if own is None or grid_LL is not None or not own.can_attend(q, k, v):
         return None
-    if int(parents_S.max()) >= 0 and not has_shared_root(parents_S):
+    if int(parents_S.max()) >= 0 and not _has_shared_root(parents_S):
         return None
     return own if (len(bounds_S1) - 1) * k.shape[1] >= torch.get_num_threads() else None
 
@@ -129,10 +134,7 @@ def _attend(
     """Returns: (1, T, h, d), and the logarithms of the softmax's denominators, (1, T, h)."""
     own = _own(q, k, v, bounds_S1, parents_S, grid_LL)
     if own is not None:
-        out, norms = own.attention_forward(q, k, v, bounds_S1, is_causal, scale, dropout, seed)
-        if int(parents_S[-1]) >= 0:
-            Root(int(bounds_S1[1]), scale, dropout, seed).join(q, k, v, out, norms)
-        return out, norms
+        return own.attention_forward(q, k, v, bounds_S1, is_causal, scale, dropout, seed, is_rooted=_has_shared_root(parents_S))
     assert dropout == 0, "only the C kernels drop out: ask can_drop"
     _, heads, num_tokens, size = q.shape
     out = q.new_empty(1, num_tokens, heads, size)
@@ -171,10 +173,8 @@ def _gradients(
     """Returns: the gradients of q, (1, T, h, d), and of k and v, (1, T, k, d)."""
     own = _own(q, k, v, bounds_S1, parents_S, grid_LL)
     if own is not None:
-        grads = own.attention_backward(grad_1Thd, q, k, v, out, norms, bounds_S1, is_causal, scale, dropout, seed)
-        if int(parents_S[-1]) >= 0:
-            Root(int(bounds_S1[1]), scale, dropout, seed).add_gradients(grads, grad_1Thd, q, k, v, out, norms)
-        return grads
+        is_rooted = _has_shared_root(parents_S)
+        return own.attention_backward(grad_1Thd, q, k, v, out, norms, bounds_S1, is_causal, scale, dropout, seed, is_rooted=is_rooted)
     found = list(runs(bounds_S1.tolist(), parents_S.tolist()))
     has_parents = any(run.before for run in found)  # their gradients are sums over all that continue them
     parted = [(torch.zeros if has_parents else torch.empty)(1, x.shape[2], x.shape[1], x.shape[3], dtype=x.dtype) for x in (q, k, v)]

@@ -141,8 +141,8 @@ INLINE void turn_square(vec row[LANES]) {
 #endif
 }
 
-/* turned[c * width + j] = x[j * x_row + c] for j < length, zeros from there to `width`. `width` and `size` are multiples of LANES. */
-static void turn(float *turned, long width, const float *x, long x_row, long length, long size) {
+/* turned[c * row_width + j] = x[j * x_row + c] for j < length, zeros from there to `width`. `width` and `size` are multiples of LANES. */
+static void turn_into(float *turned, long row_width, long width, const float *x, long x_row, long length, long size) {
     for (long j = 0; j < width; j += LANES)
         for (long c = 0; c < size; c += LANES) {
             vec row[LANES];
@@ -150,8 +150,12 @@ static void turn(float *turned, long width, const float *x, long x_row, long len
             for (int i = 0; i < LANES; i++) row[i] = j + i < length ? load(x + (j + i) * x_row + c) : (vec){};
             turn_square(row);
 #pragma GCC unroll 16
-            for (int i = 0; i < LANES; i++) store(turned + (c + i) * width + j, row[i]);
+            for (int i = 0; i < LANES; i++) store(turned + (c + i) * row_width + j, row[i]);
         }
+}
+
+static void turn(float *turned, long width, const float *x, long x_row, long length, long size) {
+    turn_into(turned, width, width, x, x_row, length, size);
 }
 
 /* Memory that a thread keeps from call to call; its content does not. NULL where there is none left. */

@@ -1,0 +1,64 @@
+"""Activations that are made again in the backward pass rather than kept: what comes out of a normalization or a gate costs a pass over memory to make.
+
+A tensor carries how it is made; the linear layers that read it keep that in its place. Where whole layers run again (`engine/recomputing.py`)
+nothing is: what those hold until then would stay.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from typing import Generic, TypeVar
+
+import torch
+from torch import Tensor
+
+__all__ = ["Again", "kept_whole", "made_again_is_off", "made_by", "remember"]
+
+Made = TypeVar("Made")
+_is_off = ContextVar("is_off", default=False)
+
+
+class Again(Generic[Made]):
+    """How a tensor, or several, are made. Their readers come for them one after the other: between the first and the last they are kept."""
+
+    def __init__(self, make: Callable[[], Made]) -> None:
+        self._make: Callable[[], Made] | None = make
+        self._made: Made | None = None
+
+    def __call__(self) -> Made:
+        """What is made. Raises: RuntimeError, after `release`."""
+        if self._made is None:
+            if self._make is None:
+                raise RuntimeError("this graph was gone through already, and what it kept is released")
+            self._made = self._make()
+        return self._made
+
+    def release(self) -> None:
+        """Let go of it, and of all that it is made of: no reader is left."""
+        self._make = self._made = None
+
+
+def remember(x: Tensor, again: Again[Tensor]) -> Tensor:
+    """`x`, which from now on says how it is made."""
+    x.made_by = again  # type: ignore[attr-defined]
+    return x
+
+
+def made_again_is_off() -> bool:
+    """Whether tensors are kept as they are: code is being compiled, whose compiler decides what is kept, or whole layers run again."""
+    return torch.compiler.is_compiling() or _is_off.get()
+
+
+def made_by(x: Tensor) -> Again[Tensor] | None:
+    """How `x` is made, where it says so and need not be kept."""
+    return None if made_again_is_off() else getattr(x, "made_by", None)
+
+
+@contextlib.contextmanager
+def kept_whole() -> Iterator[None]:
+    """Inside the block no tensor says how it is made."""
+    token = _is_off.set(True)
+    try:
+        yield
+    finally:
+        _is_off.reset(token)
