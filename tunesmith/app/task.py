@@ -24,6 +24,7 @@ from tunesmith.app.measurable import BaseKind, Measurable
 from tunesmith.app.placing import changes_nothing, check_precision, leaves_frozen, placed
 from tunesmith.app.room import with_room
 from tunesmith.app.vocabulary import add_tokens
+from tunesmith.core.adjusting import SearchedMethod
 from tunesmith.core.errors import DataError, MethodError, RecipeError
 from tunesmith.core.events import Event, Progress, Stage, Warned
 from tunesmith.core.garbage import collected_later
@@ -96,6 +97,11 @@ class Task:
     def kind(self) -> str:
         """What the model learns to do: one of the values of `KINDS`."""
         return kind_of(self.objective)
+
+    @property
+    def takes_steps(self) -> bool:
+        """Whether it is trained by gradients."""
+        return self.recipe.trains and not isinstance(self.method, SearchedMethod)
 
     @property
     def base_kind(self) -> BaseKind:
@@ -335,7 +341,7 @@ def attach(task: Task) -> list[ParamGroup]:
         task.forward.keep_reference()
     torch.manual_seed(task.recipe.seed)
     groups = [group for group in groups if group.params]
-    if not groups:
+    if not groups and task.takes_steps:
         raise MethodError(
             f"method: {task.recipe.method.name} trains only a new head, and the objective {task.objective_name} has none. Use lora or full."
         )
