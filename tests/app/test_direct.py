@@ -19,6 +19,7 @@ from tiny_recipes import classifier, writer
 
 from tunesmith.app import direct as direct_app
 from tunesmith.app import settings as settings_app
+from tunesmith.app.chain import tune_chain
 from tunesmith.app.run import Run
 from tunesmith.app.task import load_model
 from tunesmith.app.tune import plan, resume, tune
@@ -27,7 +28,7 @@ from tunesmith.core import registry
 from tunesmith.core.errors import Interrupted, TunesmithError
 from tunesmith.core.events import Event, Progress
 from tunesmith.core.run import RunDirectory
-from tunesmith.recipe import Recipe, from_mapping
+from tunesmith.recipe import Recipe, from_mapping, load_chain
 from tunesmith.report.direct import direct as said
 
 SPLIT = {"validation": 0.45, "test": 0.45}
@@ -384,3 +385,18 @@ def test_models_without_what_is_to_be_adjusted_are_refused(
     assert "sampling_temperature changes nothing that perplexity reads" in refused(
         _decoded(talker, out, adjust=["sampling_temperature"], metric="perplexity")
     )
+
+
+def test_a_chain_says_what_is_wrong_with_its_search_before_its_first_stage_begins(
+    encoder_folder: Path, reviews: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    data = f"data: {{train: {reviews}, columns: {{text: review, label: sentiment}}}}"
+    file = tmp_path / "chain.yaml"
+    file.write_text(
+        f"stages:\n  first: {{model: {encoder_folder}, {data}, method: head}}\n"
+        f"  second: {{model: 'stage:first', {data}, method: {{name: direct, adjust: [treshold]}}}}\n"
+    )
+    with pytest.raises(TunesmithError, match=r'stages.second: method.adjust: unknown aspect "treshold"'):
+        tune_chain(load_chain(file))
+    assert not (tmp_path / "runs").exists()

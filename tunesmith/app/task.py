@@ -45,7 +45,7 @@ from tunesmith.engine.forward import PackedForward
 from tunesmith.engine.generate import longest_prompt
 from tunesmith.model.heads import Head, write_label_map
 from tunesmith.model.load import LoadedModel, load
-from tunesmith.recipe import Recipe
+from tunesmith.recipe import Recipe, require_no_stages
 
 if TYPE_CHECKING:
     from tunesmith.app.policy import PolicyRewards
@@ -201,6 +201,7 @@ def prepare(recipe: Recipe, say: Say, model: LoadedModel | None = None) -> Task:
     Args:
         model: to be asked in place of the recipe's own, which nothing is to be trained of.
     """
+    require_no_stages(recipe)
     if recipe.engine.num_threads:
         torch.set_num_threads(recipe.engine.num_threads)
     device = choose_device(recipe.engine.device)

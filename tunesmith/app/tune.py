@@ -51,7 +51,7 @@ from tunesmith.core.types import OnlineObjective, ParamGroup
 from tunesmith.engine.head_first import fit_heads
 from tunesmith.engine.loop import TrainingPlan, TrainingState
 from tunesmith.engine.optimizers import make_optimizer
-from tunesmith.recipe import Recipe, dump, load
+from tunesmith.recipe import Recipe, dump, load, require_no_stages
 from tunesmith.report import render
 
 __all__ = ["plan", "resume", "trial", "tune"]
@@ -69,6 +69,7 @@ def tune(recipe: Recipe, *, progress: Callable[[Event], None] | None = None) -> 
     started = time.perf_counter()
     with Interruption() as interruption:
         say = interruption.checked(progress)
+        require_no_stages(recipe)
         recipe = anchored(recipe)
         if recipe.output_dir:
             check_output_dir(Path(recipe.output_dir))

@@ -11,6 +11,8 @@ from tunesmith.report.results import Estimate, comparisons, metric_title
 
 __all__ = ["Direct", "direct", "subject"]
 
+_FEW = 3
+"""So many numbers are told with what they were before; of more the table has it."""
 _SAMPLERS = {"cmaes": "CMA-ES", "tpe": "TPE"}
 
 
@@ -70,7 +72,8 @@ def _sentences(report: Mapping[str, Any], found: Mapping[str, Any]) -> Iterator[
         )
         yield from _speed(found)
         return
-    yield f"Best there: {listed(found['found'])}; before: {listed(found['before'])}."
+    before_it = f"; before: {listed(found['before'])}" if len(found["before"]) <= _FEW else ""
+    yield f"Best there: {listed(found['found'])}{before_it}."
     held = Estimate.read(found["held_out"])
     assert held is not None
     places = max(3, decimals_for(held.ends)) if held.low is not None else 3
