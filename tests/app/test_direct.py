@@ -15,12 +15,11 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tiny_recipes import classifier, writer
+from tiny_recipes import classifier
 
 from tunesmith.app import direct as direct_app
 from tunesmith.app import settings as settings_app
 from tunesmith.app.chain import tune_chain
-from tunesmith.app.run import Run
 from tunesmith.app.task import load_model
 from tunesmith.app.tune import plan, resume, tune
 from tunesmith.app.tuned import load_tuned
@@ -280,59 +279,6 @@ def test_an_interrupted_search_goes_on_where_it_was(trained: Path, reviews: Path
     assert len(passes) < 8
 
 
-@pytest.fixture(scope="module")
-def talker(decoder_folder: Path, cache: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A language model that learned to answer, and what it learned from."""
-    folder = tmp_path_factory.mktemp("talker")
-    words = ["cat", "dog", "mat", "film"]
-    rows = [(f"the {one} is {two} {three}", f"{'yes' if one < two else 'no'} {three}") for one in words for two in words for three in words]
-    with (folder / "pairs.csv").open("w", newline="") as target:
-        csv.writer(target).writerows([("question", "answer"), *rows])
-    recipe = writer(
-        decoder_folder, folder / "pairs.csv", folder / "run", train={"epochs": 3, "learning_rate": 1e-2, "examples_per_step": 8}
-    )
-    return tune(recipe).path, folder / "pairs.csv"
-
-
-def _decoded(talker: tuple[Path, Path], out: Path, **method: Any) -> Recipe:
-    run, data = talker
-    return from_mapping(
-        {
-            "model": f"run:{run}",
-            "data": {"train": str(data), "split": {"validation": 0.4, "test": 0.4}},
-            "method": {"name": "direct", **method},
-            "evaluate": {"retention": "none", "max_new_tokens": 4, "generate_limit": 12},
-            "output_dir": str(out),
-        },
-        name="tiny",
-    )
-
-
-def test_how_answers_are_drawn_is_saved_with_the_run(talker: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    _chosen(monkeypatch, 3)
-    aspects = ["sampling_temperature", "top_p", "repetition_penalty"]
-    run = tune(_decoded(talker, tmp_path / "run", adjust=aspects, metric="token_f1", trials=5))
-    found = {one["name"]: one["to"] for one in run.report["direct"]["numbers"]}
-    tuned = load_tuned(RunDirectory(run.path))
-    drawn = tuned.forward.decoding
-    assert drawn is not None
-    assert (drawn.temperature, drawn.top_p) == (found["sampling temperature"], found["top_p"])
-    assert drawn.repetition_penalty == found["repetition penalty"]
-    lines = [json.loads(line) for line in (run.path / "predictions.jsonl").read_text().splitlines()]
-    asked = [line for line in lines if "prompt" in line]
-    assert Run(RunDirectory(run.path)).generate([line["prompt"] for line in asked]) == [line["tuned"]["text"] for line in asked]
-
-
-def test_a_language_model_that_gained_nothing_answers_as_before(talker: tuple[Path, Path], tmp_path: Path) -> None:
-    run = tune(_decoded(talker, tmp_path / "run", adjust=["repetition_penalty"], metric="token_f1", trials=3))
-    assert not run.report["direct"]["kept"]
-    assert load_tuned(RunDirectory(run.path)).forward.decoding is None
-    asked = ["the cat is dog mat", "the mat is dog cat"]
-    assert Run(RunDirectory(run.path)).generate(asked) == Run(RunDirectory(talker[0])).generate(asked)
-    again = _decoded((run.path, talker[1]), tmp_path / "again", adjust=["repetition_penalty"], metric="token_f1", trials=2)
-    assert tune(again).report["status"] == "done"
-
-
 def test_a_dry_run_plans_no_steps(trained: Path, reviews: Path, tmp_path: Path) -> None:
     planned = plan(_recipe(trained, reviews, tmp_path / "run"))
     assert planned.to_dict()["num_steps"] == 0
@@ -364,9 +310,7 @@ def test_what_cannot_be_adjusted_is_said_in_one_line_before_anything_runs(
     assert not (tmp_path / "run").exists()
 
 
-def test_models_without_what_is_to_be_adjusted_are_refused(
-    trained: Path, reviews: Path, encoder_folder: Path, talker: tuple[Path, Path], tmp_path: Path
-) -> None:
+def test_models_without_what_is_to_be_adjusted_are_refused(trained: Path, reviews: Path, encoder_folder: Path, tmp_path: Path) -> None:
     def refused(recipe: Recipe) -> str:
         with pytest.raises(TunesmithError) as error:
             tune(recipe)
@@ -380,11 +324,6 @@ def test_models_without_what_is_to_be_adjusted_are_refused(
     assert "has no head that knows the labels" in refused(from_mapping(plain, name="tiny"))
     plain["method"] = {"name": "direct", "adjust": ["adapter_scale"]}
     assert "has no adapter" in refused(from_mapping(plain, name="tiny"))
-    assert "a threshold is of a class, and a model of sft writes text" in refused(_decoded(talker, out, adjust=["threshold"]))
-    assert "Adjust sampling_temperature beside it" in refused(_decoded(talker, out, adjust=["top_p"], metric="token_f1"))
-    assert "sampling_temperature changes nothing that perplexity reads" in refused(
-        _decoded(talker, out, adjust=["sampling_temperature"], metric="perplexity")
-    )
 
 
 def test_a_chain_says_what_is_wrong_with_its_search_before_its_first_stage_begins(
