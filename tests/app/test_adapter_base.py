@@ -54,7 +54,7 @@ def _recipe(name: str, base: Path, data: Path, out: Path) -> Recipe:
     return recipe
 
 
-@pytest.mark.parametrize("name", [name for name in registry.names("method") if name != "full"])
+@pytest.mark.parametrize("name", [name for name in registry.names("method") if name not in ("full", "direct")])
 def test_a_run_whose_base_was_replaced_is_refused(name: str, encoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:
     base = Path(shutil.copytree(encoder_folder, tmp_path / "base"))
     run = tune(_recipe(name, base, reviews_csv, tmp_path / "run")).directory

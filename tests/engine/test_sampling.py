@@ -5,12 +5,12 @@ import math
 import pytest
 import torch
 from families import facts_of, make
-from transformers import TemperatureLogitsWarper, TopPLogitsWarper
+from transformers import RepetitionPenaltyLogitsProcessor, TemperatureLogitsWarper, TopPLogitsWarper
 
 from tunesmith.engine.forward import PackedForward
 from tunesmith.engine.generate import generate
 from tunesmith.engine.probe import probe
-from tunesmith.engine.sampling import Sampling, drawn, nucleus
+from tunesmith.engine.sampling import Sampling, drawn, nucleus, penalized
 
 PROMPTS = [[7, 8, 9, 10, 11], [12, 13], [20, 21, 22, 23, 24, 25, 26, 27], [30] * 17]
 LOGITS = torch.tensor([[math.log(x) for x in (0.1, 0.4, 0.2, 0.3)]])
@@ -68,7 +68,27 @@ def test_the_likeliest_token_alone_is_the_greedy_answer() -> None:
     assert generate(forward, PROMPTS, max_new_tokens=8, stop_tokens=[], sampling=Sampling(top_p=1e-6)) == greedy
 
 
-@pytest.mark.parametrize("options", [{"temperature": 0.0}, {"top_p": 0.0}, {"top_p": 1.1}])
+@pytest.mark.parametrize("options", [{"temperature": -0.1}, {"top_p": 0.0}, {"top_p": 1.1}, {"repetition_penalty": 0.0}])
 def test_what_is_no_temperature_and_no_share_is_refused(options: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match="temperature > 0"):
+    with pytest.raises(ValueError, match="temperature >= 0"):
         Sampling(**options)  # type: ignore[arg-type]
+
+
+def test_a_penalty_divides_what_is_positive_multiplies_what_is_not_and_is_that_of_transformers() -> None:
+    logits = torch.tensor([[3.0, -2.0, 1.0, 0.5], [1.0, 2.0, 3.0, 4.0]])
+    found = penalized(logits, [[0, 1], []], 2.0)
+    assert found.tolist() == [[1.5, -4.0, 1.0, 0.5], [1.0, 2.0, 3.0, 4.0]]
+    theirs = RepetitionPenaltyLogitsProcessor(2.0)(torch.tensor([[0, 1, 0]]), logits[:1])  # type: ignore[no-untyped-call]
+    torch.testing.assert_close(found[:1], theirs)
+
+
+@pytest.mark.parametrize("name", ["llama", "bloom", "t5"])
+def test_a_temperature_of_nothing_is_greedy_and_a_penalty_keeps_an_answer_from_its_own_words(name: str) -> None:
+    forward = _forward(name)
+    options = {"max_new_tokens": 8, "stop_tokens": []}
+    greedy = generate(forward, PROMPTS, **options)  # type: ignore[arg-type]
+    assert generate(forward, PROMPTS, sampling=Sampling(temperature=0.0), **options) == greedy  # type: ignore[arg-type]
+    varied = generate(forward, PROMPTS, sampling=Sampling(temperature=0.0, repetition_penalty=1e6), **options)  # type: ignore[arg-type]
+    assert sum(len(set(answer)) for answer in varied) > sum(len(set(answer)) for answer in greedy)
+    forward.decoding = Sampling(temperature=0.0, repetition_penalty=1e6)
+    assert generate(forward, PROMPTS, **options) == varied  # type: ignore[arg-type]

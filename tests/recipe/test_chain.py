@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tunesmith.core.errors import RecipeError
-from tunesmith.recipe import is_chain, load, load_chain, shipped_chains
+from tunesmith.recipe import is_chain, load, load_chain, require_no_stages, shipped_chains
 from tunesmith.recipe.text import write_yaml
 
 SFT = {"model": "tiny", "data": "rows.jsonl", "method": {"name": "lora", "r": 4}, "train": {"epochs": 2, "max_steps": 7}, "seed": 3}
@@ -160,3 +160,22 @@ def test_what_is_no_recipe_no_folder_or_no_change_is_named(
 ) -> None:
     with pytest.raises(RecipeError, match=what):
         load_chain(chain(stages, **more), overrides)
+
+
+@pytest.mark.parametrize(("name", "chains"), [("sentiment-grpo", "tunesmith tune sentiment;"), ("rlhf-ppo", "tunesmith tune rlhf;")])
+def test_a_stage_that_is_run_by_itself_names_the_chain_that_runs_it(name: str, chains: str) -> None:
+    with pytest.raises(RecipeError) as error:
+        require_no_stages(load(name))
+    assert f"{name}: stage:" in str(error.value)
+    assert f"Run the chain: {chains}" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_stage_of_no_shipped_chain_says_what_it_needs_and_a_recipe_without_stages_is_fine(folder: Path) -> None:
+    Path("own.yaml").write_text(write_yaml({**SFT, "model": "stage:first"}), encoding="utf-8")
+    with pytest.raises(
+        RecipeError, match=r"own: stage:first: stands for a run that another stage .* Run the recipe that has it among its stages"
+    ):
+        require_no_stages(load("own.yaml"))
+    require_no_stages(load("sft.yaml"))
+    require_no_stages(load("reviews"))

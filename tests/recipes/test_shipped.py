@@ -17,7 +17,7 @@ from tunesmith.recipe.overlays import METHOD_OVERLAYS, true_method
 from tunesmith.recipe.text import parse_yaml
 
 METHODS: dict[str, list[str]] = {
-    **{name: [f"method.name={name}"] for name in [*registry.names("method"), *METHOD_OVERLAYS]},
+    **{name: [f"method.name={name}"] for name in [*registry.names("method"), *METHOD_OVERLAYS] if name != "direct"},
     **{placement: ["method.name=adapter", f"method.placement={placement}"] for placement in ("houlsby", "parallel")},
     "new_tokens": ["method.name=new_tokens", "model.add_tokens=[the film]"],
 }

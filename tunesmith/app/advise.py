@@ -188,7 +188,7 @@ def _arm(task: Task) -> _Arm:
     """Raises: TunesmithError, where the arm does not fit the model or the data, or nobody knows what it takes."""
     check_context(task)
     _require_foretold(task)
-    if task.recipe.trains and changes_nothing(task.method, task.model.trunk) and not task.objective.heads(task.encoder):
+    if task.takes_steps and changes_nothing(task.method, task.model.trunk) and not task.objective.heads(task.encoder):
         raise MethodError(f"trains only a new head, and the objective {task.objective_name} has none.")
     return _Arm(task, work_of(task, read_retention(task), asks_base=False))
 

@@ -58,6 +58,7 @@ def _refuse_unfoldable(folder: Path) -> None:
 
 def _tell_base(model: LoadedModel, adapters: tuple[Path, ...]) -> None:
     model.trunk.base_sha256 = base_sha256(model.source, adapters)  # type: ignore[assignment]
+    model.trunk.folded_adapters = tuple(adapters)  # type: ignore[assignment]
     model.trunk.token_ids_of = _reader(model.tokenizer)  # type: ignore[assignment]
 
 

@@ -32,6 +32,7 @@ __all__ = [
     "Written",
     "choose",
     "embed",
+    "hear",
     "like_answers",
     "read_head",
     "score",
@@ -103,11 +104,16 @@ def read_head(
     tick: Tick = lambda done: None,
 ) -> list[Output]:
     """What the objective's head says to each example; `owners[i]` is the example of row i."""
+    return objective.outputs(examples, rows, owners, hear(speaker, objective, rows, tick), speaker.encoder)
+
+
+def hear(speaker: Speaker, objective: HeadObjective, rows: Sequence[Row], tick: Tick = lambda done: None) -> list[Tensor]:
+    """The outputs of the objective's head for each row, as `HeadObjective.outputs` takes them."""
     heard = [torch.empty(0)] * len(rows)
     for batch, indices in _batches(speaker, rows, tick):
         for index, said in zip(indices, hear_head(speaker.forward, [batch], objective.head, objective.reads), strict=True):
             heard[index] = said
-    return objective.outputs(examples, rows, owners, heard, speaker.encoder)
+    return heard
 
 
 def score(speaker: Speaker, split: EncodedSplit, tick: Tick = lambda done: None) -> list[Output]:

@@ -20,6 +20,7 @@ from tunesmith.app.task import learning_rate
 from tunesmith.app.tune import trial
 from tunesmith.app.validated import Validated, load_validated, save_diverged
 from tunesmith.comparison.halving import ETA, best_first, rounds
+from tunesmith.core.adjusting import SearchedMethod
 from tunesmith.core.errors import DataError, Diverged, RecipeError, RunError
 from tunesmith.core.events import Event, Notice, Stage
 from tunesmith.core.files import write_json
@@ -86,8 +87,8 @@ def settings_of(recipe: Recipe, name: str, changes: Sequence[str]) -> list[tuple
     Raises: RecipeError, for a value that is none.
     """
     arm, named = arm_recipe(recipe, name, changes), {change.partition("=")[0] for change in changes}
-    if recipe.search == "none" or not arm.trains:
-        return []
+    if recipe.search == "none" or not arm.trains or isinstance(chosen_method(arm), SearchedMethod):
+        return []  # what nothing is trained of, and what searches by itself
     if recipe.search == "auto":
         rate = learning_rate(arm, chosen_method(arm))
         return [] if _RATE in named else [(f"{_RATE}={rate * times:.3g}",) for times in _RATES]

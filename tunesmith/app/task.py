@@ -24,6 +24,7 @@ from tunesmith.app.measurable import BaseKind, Measurable
 from tunesmith.app.placing import changes_nothing, check_precision, leaves_frozen, placed
 from tunesmith.app.room import with_room
 from tunesmith.app.vocabulary import add_tokens
+from tunesmith.core.adjusting import SearchedMethod
 from tunesmith.core.errors import DataError, MethodError, RecipeError
 from tunesmith.core.events import Event, Progress, Stage, Warned
 from tunesmith.core.garbage import collected_later
@@ -44,7 +45,7 @@ from tunesmith.engine.forward import PackedForward
 from tunesmith.engine.generate import longest_prompt
 from tunesmith.model.heads import Head, write_label_map
 from tunesmith.model.load import LoadedModel, load
-from tunesmith.recipe import Recipe
+from tunesmith.recipe import Recipe, require_no_stages
 
 if TYPE_CHECKING:
     from tunesmith.app.policy import PolicyRewards
@@ -96,6 +97,11 @@ class Task:
     def kind(self) -> str:
         """What the model learns to do: one of the values of `KINDS`."""
         return kind_of(self.objective)
+
+    @property
+    def takes_steps(self) -> bool:
+        """Whether it is trained by gradients."""
+        return self.recipe.trains and not isinstance(self.method, SearchedMethod)
 
     @property
     def base_kind(self) -> BaseKind:
@@ -195,6 +201,7 @@ def prepare(recipe: Recipe, say: Say, model: LoadedModel | None = None) -> Task:
     Args:
         model: to be asked in place of the recipe's own, which nothing is to be trained of.
     """
+    require_no_stages(recipe)
     if recipe.engine.num_threads:
         torch.set_num_threads(recipe.engine.num_threads)
     device = choose_device(recipe.engine.device)
@@ -335,7 +342,7 @@ def attach(task: Task) -> list[ParamGroup]:
         task.forward.keep_reference()
     torch.manual_seed(task.recipe.seed)
     groups = [group for group in groups if group.params]
-    if not groups:
+    if not groups and task.takes_steps:
         raise MethodError(
             f"method: {task.recipe.method.name} trains only a new head, and the objective {task.objective_name} has none. Use lora or full."
         )

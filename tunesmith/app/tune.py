@@ -2,14 +2,17 @@
 
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
+from tunesmith.app.adjustable import check_adjustable
 from tunesmith.app.anchor import anchored
 from tunesmith.app.base import judge_base
+from tunesmith.app.direct import adjust
 from tunesmith.app.document import Times, build_document
 from tunesmith.app.forgotten import forgotten, kept_rows
 from tunesmith.app.in_context import InContext, as_read, check_context, in_context, judge_in_context
@@ -48,7 +51,7 @@ from tunesmith.core.types import OnlineObjective, ParamGroup
 from tunesmith.engine.head_first import fit_heads
 from tunesmith.engine.loop import TrainingPlan, TrainingState
 from tunesmith.engine.optimizers import make_optimizer
-from tunesmith.recipe import Recipe, dump, load
+from tunesmith.recipe import Recipe, dump, load, require_no_stages
 from tunesmith.report import render
 
 __all__ = ["plan", "resume", "trial", "tune"]
@@ -66,6 +69,7 @@ def tune(recipe: Recipe, *, progress: Callable[[Event], None] | None = None) -> 
     started = time.perf_counter()
     with Interruption() as interruption:
         say = interruption.checked(progress)
+        require_no_stages(recipe)
         recipe = anchored(recipe)
         if recipe.output_dir:
             check_output_dir(Path(recipe.output_dir))
@@ -108,7 +112,7 @@ def plan(recipe: Recipe, *, probes: Callable[[Event], None] | None = None) -> Pl
     task = _prepared(recipe, silence)
     retention, read = read_retention(task), as_read(task)
     found = expected(task, retention, read)
-    if not recipe.trains:
+    if not task.takes_steps:
         return with_predictions(without_training(task, dump(recipe)), found)
     return with_predictions(make_plan(read, attach(task), dump(recipe)), found)
 
@@ -144,6 +148,7 @@ def _prepared(recipe: Recipe, say: Say) -> Task:
     require_answers(task)
     check_pairs(task)
     check_context(task)
+    check_adjustable(task)
     return task
 
 
@@ -186,7 +191,8 @@ def _run(
             head_first_seconds=done.head_seconds,
         )
         document = build_document(_told(task, context), directory, base, tuned, done.fit, done.planned, done.ways, times)
-        document |= {"judge": compared, "context": None if context is None else context.facts}
+        document |= {"judge": compared, "context": None if context is None else context.facts, "direct": done.adjusted}
+        document["warnings"] = [*(done.adjusted or {}).get("warnings", ()), *document["warnings"]]
         document |= forgotten(task, directory, retention, before, after, done.planned)
         write_predictions(task, directory, base, tuned, better)
         if retention.tasks:
@@ -209,6 +215,8 @@ class _Trained:
     head_seconds: float = 0.0
     observed: Observed | None = None
     """What it showed of the next one of its kind."""
+    adjusted: Mapping[str, Any] | None = None
+    """What a method found that searches."""
 
 
 def _train(
@@ -216,6 +224,8 @@ def _train(
 ) -> _Trained:
     if not task.recipe.trains:
         return _Trained(NO_FIT, with_predictions(without_training(task, ""), found), NO_WAYS)
+    if not task.takes_steps:
+        return _searched(task, directory, say)
     give_back_freed_memory()
     work, before = training_work(task), (resident_bytes(task.device), peak_memory_bytes(task.device))
     groups = attach(task)
@@ -229,6 +239,16 @@ def _train(
     seen = None if resumed or task.kind == "policy" else observed(task, work, fit, ways, before)  # writing answers is no rate of steps
     save_validated(directory.validation, task, fit)
     return _Trained(fit, planned, ways, head_seconds, seen)
+
+
+def _searched(task: Task, directory: RunDirectory, say: Say) -> _Trained:
+    """What a method does that takes no steps."""
+    attach(task)
+    store_reference(task, say)
+    say(Stage("search", task.recipe.method.name))
+    found = adjust(task, directory, say)
+    planned = replace(without_training(task, ""), trainable_parameters=found.num_numbers)
+    return _Trained(replace(NO_FIT, seconds=found.seconds), planned, NO_WAYS, adjusted=found.facts)
 
 
 def _write_pairs(task: Task, rewards: PolicyRewards, directory: RunDirectory, say: Say) -> None:

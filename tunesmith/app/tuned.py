@@ -9,6 +9,7 @@ import torch
 
 from tunesmith.app.answers import asked, said
 from tunesmith.app.chosen_method import chosen_method
+from tunesmith.app.decoding import found_decoding
 from tunesmith.app.earlier import saved_heads
 from tunesmith.app.judging import choose, read_head, write_answers_to, zero_shot
 from tunesmith.app.learned import Learned, learned, require_head, require_language_model, writes
@@ -208,6 +209,7 @@ def as_tuned(
     if not recipe.engine.exact_reference:
         forward.use_fused_layers()
     forward.use_virtual_tokens(method.virtual_tokens)
+    forward.decoding = found_decoding(directory)
     if method.base_precision == "int8":
         forward.use_int8_base(int8)
     shots = None if recipe.context is None else load_shots(directory, recipe)

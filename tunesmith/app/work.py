@@ -56,7 +56,7 @@ def counted(task: Task, retention: Retention, *, asks_base: bool, shown: Task | 
         read, written = read + base.read_tokens, written + base.written_tokens
     longer = 0 if before is None or task.recipe.trains else round(before.tokens(before.longest))
     asked = _asked_at_once(learned, longer)
-    work = training_work(learned) if task.recipe.trains else Work(kind="none")
+    work = training_work(learned) if task.takes_steps else Work(kind="none")
     return replace(
         work,
         read_tokens=read,

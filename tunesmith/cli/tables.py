@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tunesmith.cli.output import console
 from tunesmith.report.comparison import read_comparison
 from tunesmith.report.context import adapted_by, context, tuned_side
+from tunesmith.report.direct import direct
 from tunesmith.report.forgetting import forgetting
 from tunesmith.report.groups import read_group
 from tunesmith.report.numbers import MISSING, compact, count, decimals_for, duration, fixed, size, usd
@@ -53,10 +54,16 @@ def print_report(report: Mapping[str, Any], run: RunDirectory) -> None:
     out.print(" ".join(sentences(report)), soft_wrap=False)
     if (shown := context(report)) is not None:
         out.print(shown.text, soft_wrap=False)
+    if (adjusted := direct(report)) is not None:
+        out.print(adjusted.text, soft_wrap=False, markup=False)
     _print_forgetting(report)
     for warning in report.get("warnings") or []:
         out.print(f"warning: {warning}", style="yellow")
-    out.print(_cost_line(report.get("cost") or {}, trains=tuned_side(report) == "tuned"), style="dim", soft_wrap=False)
+    out.print(
+        _cost_line(report.get("cost") or {}, trains=tuned_side(report) == "tuned", searched=adjusted is not None),
+        style="dim",
+        soft_wrap=False,
+    )
     if predicted := predictions(report.get("predicted") or {}, report.get("cost") or {}):
         out.print("; ".join(one.text for one in predicted), style="dim", soft_wrap=False)
     out.print(f"report: {run.report_html}", style="bold")
@@ -328,10 +335,10 @@ def _sides(entry: Mapping[str, Any]) -> list[str]:
     return [one.text(decimals) if one else MISSING for one in found]
 
 
-def _cost_line(cost: Mapping[str, Any], *, trains: bool = True) -> str:
+def _cost_line(cost: Mapping[str, Any], *, trains: bool = True, searched: bool = False) -> str:
     parts = []
     if trains and cost.get("train_seconds") is not None:
-        parts.append(f"trained in {duration(cost['train_seconds'])}")
+        parts.append(f"{'searched for' if searched else 'trained in'} {duration(cost['train_seconds'])}")
     if cost.get("total_seconds") is not None:
         parts.append(f"{duration(cost['total_seconds'])} in all")
     if cost.get("tokens_in"):
@@ -342,7 +349,7 @@ def _cost_line(cost: Mapping[str, Any], *, trains: bool = True) -> str:
         parts.append(f"{count(cost['tokens_per_second'])} tokens/s")
     if cost.get("peak_memory_bytes"):
         parts.append(f"peak memory {size(cost['peak_memory_bytes'])}")
-    if trains and cost.get("trainable_parameters") is not None and cost.get("total_parameters"):
+    if trains and not searched and cost.get("trainable_parameters") is not None and cost.get("total_parameters"):
         parts.append(f"{compact(cost['trainable_parameters'])} of {compact(cost['total_parameters'])} parameters trained")
     if cost.get("saved_bytes"):
         beside = f" (a full copy: {size(cost['full_copy_bytes'])})" if cost.get("full_copy_bytes", 0) > cost["saved_bytes"] else ""

@@ -23,6 +23,7 @@ __all__ = ["ENTRY_POINT_GROUPS", "KINDS", "Description", "Option", "OtherOptions
 
 KINDS = {
     "method": "tunesmith.method",
+    "adjustment": "tunesmith.adjust",
     "objective": "tunesmith.objective",
     "reward": "tunesmith.reward",
     "metric": "tunesmith.evaluation.metrics",

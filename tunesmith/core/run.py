@@ -94,6 +94,7 @@ class RunDirectory(_Directory):
     validation.json    what the validation rows contributed to the value by which the best weights were chosen
     retention.json     the same of what is not to be forgotten    axes.json, conversations.json   what the commands of those names measured
     context.json       what stands in the model's context, where nothing was trained
+    direct.json, trials.jsonl    of the method direct, what was found, and one line a setting that was tried
     rollouts.jsonl     of a policy that learns from its own answers, one of each rollout
     pairs.jsonl, pairs-test.jsonl    of best-of-n, the best and the worst answer to each prompt
     requests.jsonl     one line a request that a model behind an endpoint was paid for
@@ -129,6 +130,16 @@ class RunDirectory(_Directory):
     def requests(self) -> Path:
         """One JSON line a request that a model behind an endpoint was paid for."""
         return self.path / "requests.jsonl"
+
+    @property
+    def direct(self) -> Path:
+        """What the method `direct` found, and whether it was kept."""
+        return self.path / "direct.json"
+
+    @property
+    def trials(self) -> Path:
+        """One JSON line a setting that it tried."""
+        return self.path / "trials.jsonl"
 
     @property
     def rollouts(self) -> Path:

@@ -33,6 +33,7 @@ from tunesmith.engine.kernels.rotary import use_fast_rotations
 from tunesmith.engine.laid_out import Ran, at_places, run_packed, run_padded
 from tunesmith.engine.recomputing import checkpointed_layers, recomputed
 from tunesmith.engine.reference import Reference
+from tunesmith.engine.sampling import Sampling
 from tunesmith.engine.virtual import cache_of, extended
 
 __all__ = ["PackedForward", "Paths"]
@@ -89,6 +90,8 @@ class PackedForward(nn.Module):
         """Layers that keep what they read only, and run again in the backward pass."""
         self.caches_exactly: bool | None = None
         """Whether it can generate with cached keys and values; None: not tried yet."""
+        self.decoding: Sampling | None = None
+        """How answers are drawn where nobody says; None: always the most likely token."""
         self.virtual: VirtualTokens | None = None
         self.prefixes: Sequence[nn.Module] = ()
         self._autocast = autocast

@@ -57,7 +57,7 @@ def generate(
         forward: a causal language model or an encoder-decoder, adapters unmerged.
         prompts: token ids; one longer than `longest_prompt` loses its oldest tokens. An answer ends where the model's length does.
         batch_tokens: tokens of prompts and answers that are kept at a time.
-        sampling: how tokens are drawn; None: always the most likely one.
+        sampling: how tokens are drawn; None: as the model was set to (`forward.decoding`), which is always the most likely one unless something else was found better.
         ends: is asked after each token whether the answer ends with it, as with a stop token, but that it stays.
         keeps_stop: whether the token that ends an answer stays.
         progress: called with the number of prompts done.
@@ -69,7 +69,7 @@ def generate(
     rooms = [_room(facts, len(p), max_new_tokens) for p in kept]
     with evaluating(forward.trunk), unchanging(forward.trunk):
         write = _write if caches_exactly(forward) else _write_in_batches
-        choose = most_likely if sampling is None else sampling.chooser(len(kept))
+        choose = _chooser(forward, sampling, len(kept))
         for written in write(forward, [(*forward.virtual_ids, *p) for p in kept], rooms, _Ending(stop_tokens, ends), batch_tokens, choose):
             answers[written.prompt].append(written.token)
             num_done += written.is_last
@@ -90,12 +90,12 @@ def stream(
     room = _room(forward.facts, len(kept), max_new_tokens)
     kept = (*forward.virtual_ids, *kept)
     text = TextIteratorStreamer(tokenizer, skip_special_tokens=True)
-    tokens = list[int]()
+    tokens, choose = list[int](), _chooser(forward, None, 1)
     with evaluating(forward.trunk):
         if caches_exactly(forward):
-            coming = (written.token for written in _write(forward, [kept], [room], _Ending(stop_tokens), 1, most_likely))
+            coming = (written.token for written in _write(forward, [kept], [room], _Ending(stop_tokens), 1, choose))
         else:
-            coming = _overheard(forward, kept, room, stop_tokens)
+            coming = _overheard(forward, kept, room, stop_tokens, choose)
         with contextlib.closing(coming):
             for token in coming:
                 tokens.append(token)
@@ -104,6 +104,11 @@ def stream(
         text.end()  # type: ignore[no-untyped-call]
         yield text.text_queue.get()
     return None if tokens[-1] in stop_tokens else len(tokens)
+
+
+def _chooser(forward: PackedForward, sampling: Sampling | None, num_prompts: int) -> Choose:
+    sampling = sampling or forward.decoding
+    return most_likely if sampling is None else sampling.chooser(num_prompts)
 
 
 def longest_prompt(facts: ModelFacts) -> int:
@@ -324,17 +329,22 @@ class _Handed(BaseStreamer):
         self.tokens.put(None)
 
 
-def _overheard(forward: PackedForward, prompt: Sequence[int], room: int, stop_tokens: Sequence[int]) -> Generator[int, None, None]:
+def _overheard(
+    forward: PackedForward, prompt: Sequence[int], room: int, stop_tokens: Sequence[int], choose: Choose
+) -> Generator[int, None, None]:
     """The tokens of one answer while transformers writes it, in a thread of its own, which ends where nobody listens any more."""
     handed, failures = _Handed(), list[BaseException]()
     tokens = torch.tensor([list(prompt)])
     mask = torch.ones_like(tokens)
     past = _past(forward, tokens, mask)
+    draws = LogitsProcessorList([] if choose is most_likely else [Scattered(choose, [0])])
 
     def run() -> None:
         try:
             with _greedy(forward.trunk, forward.facts, room, stop_tokens):
-                forward.trunk.generate(tokens.to(forward.device), attention_mask=mask.to(forward.device), streamer=handed, **past)  # type: ignore[operator]
+                forward.trunk.generate(  # type: ignore[operator]
+                    tokens.to(forward.device), attention_mask=mask.to(forward.device), streamer=handed, logits_processor=draws, **past
+                )
         except BaseException as error:  # the one who listens is told, in its own thread
             failures.append(error)
         finally:

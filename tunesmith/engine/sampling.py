@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from transformers import LogitsProcessor
 
-__all__ = ["Choose", "Sampling", "Scattered", "drawn", "most_likely", "nucleus"]
+__all__ = ["Choose", "Sampling", "Scattered", "drawn", "most_likely", "nucleus", "penalized"]
 
 Choose = Callable[[Tensor, Sequence[int]], list[int]]
 """From logits, (R, V), and the number of the prompt of each row, the token of each row."""
@@ -24,22 +24,36 @@ class Sampling:
     """How tokens are drawn."""
 
     temperature: float = 1.0
-    """Logits are divided by it, > 0: below 1 what is likely becomes more so."""
+    """Logits are divided by it: below 1 what is likely becomes more so; 0: the likeliest token is taken."""
     top_p: float = 1.0
     """Only the likeliest tokens are drawn whose probabilities reach this sum, in (0, 1]."""
+    repetition_penalty: float = 1.0
+    """What stands in the answer already is made less likely by it, > 0; 1: it is not."""
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.temperature <= 0 or not 0 < self.top_p <= 1:
-            raise ValueError(f"expected temperature > 0 and top_p in (0, 1], found {self.temperature} and {self.top_p}")
+        if self.temperature < 0 or not 0 < self.top_p <= 1 or self.repetition_penalty <= 0:
+            raise ValueError(
+                "expected temperature >= 0, top_p in (0, 1] and repetition_penalty > 0, "
+                f"found {self.temperature}, {self.top_p} and {self.repetition_penalty}"
+            )
 
     def chooser(self, num_prompts: int) -> Choose:
         """What draws the next token of each prompt, from the prompt's own random numbers."""
         numbers = [np.random.Generator(np.random.PCG64([self.seed, prompt])) for prompt in range(num_prompts)]
+        written: list[dict[int, None]] = [{} for _ in range(num_prompts)]
 
         def choose(logits_RV: Tensor, prompts: Sequence[int]) -> list[int]:
-            numbers_R = torch.tensor([numbers[prompt].random() for prompt in prompts], dtype=torch.float64)
-            return drawn(nucleus(logits_RV, self.temperature, self.top_p), numbers_R)
+            if self.repetition_penalty != 1:
+                logits_RV = penalized(logits_RV, [list(written[prompt]) for prompt in prompts], self.repetition_penalty)
+            if self.temperature == 0:
+                chosen = most_likely(logits_RV, prompts)
+            else:
+                numbers_R = torch.tensor([numbers[prompt].random() for prompt in prompts], dtype=torch.float64)
+                chosen = drawn(nucleus(logits_RV, self.temperature, self.top_p), numbers_R)
+            for prompt, token in zip(prompts, chosen, strict=True):
+                written[prompt][token] = None
+            return chosen
 
         return choose
 
@@ -47,6 +61,18 @@ class Sampling:
 def most_likely(logits_RV: Tensor, prompts: Sequence[int]) -> list[int]:
     """The likeliest token of each row."""
     return logits_RV.argmax(1).tolist()
+
+
+def penalized(logits_RV: Tensor, written: Sequence[Sequence[int]], penalty: float) -> Tensor:
+    """The logits, (R, V), with those of the tokens that each row has written divided by `penalty` where they are positive, else multiplied by it.
+
+    The prompt's tokens are left alone: an answer may need its words. Source: Keskar et al. (2019), "CTRL", https://arxiv.org/abs/1909.05858, section 4.1, with the sign seen to.
+    """
+    found_RV = logits_RV.clone()
+    for row, tokens in enumerate(written):
+        own = found_RV[row, tokens]
+        found_RV[row, tokens] = torch.where(own > 0, own / penalty, own * penalty)
+    return found_RV
 
 
 def nucleus(logits_RV: Tensor, temperature: float, top_p: float) -> Tensor:

@@ -1,6 +1,6 @@
 """The YAML file that a person writes, checked and resolved, and back."""
 
-from tunesmith.recipe.chain import Chain, is_chain, load_chain
+from tunesmith.recipe.chain import Chain, is_chain, load_chain, require_no_stages
 from tunesmith.recipe.loading import dump, from_mapping, load, parse, read_mapping, shipped_chains, shipped_recipes
 from tunesmith.recipe.measured import RetentionSpec
 from tunesmith.recipe.models import (
@@ -44,6 +44,7 @@ __all__ = [
     "load_chain",
     "parse",
     "read_mapping",
+    "require_no_stages",
     "shipped_chains",
     "shipped_recipes",
     "source_name",

@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.core.errors import RecipeError, did_you_mean
-from tunesmith.recipe.loading import from_mapping, read_mapping
+from tunesmith.recipe.loading import from_mapping, read_mapping, shipped_chains
 from tunesmith.recipe.messages import shown
 from tunesmith.recipe.models import Recipe
 from tunesmith.recipe.overrides import apply, split
 from tunesmith.recipe.text import parse_yaml, write_yaml
 
-__all__ = ["PREFIX", "Chain", "is_chain", "load_chain"]
+__all__ = ["PREFIX", "Chain", "is_chain", "load_chain", "require_no_stages"]
 
 PREFIX = "stage:"
 _OWN = ("name", "description", "stages", "seed", "output_dir")
@@ -95,6 +95,28 @@ def load_chain(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Chain
     chain = Chain(name, str(own.get("description") or ""), stages, output_dir)
     _check(chain, where)
     return chain
+
+
+def require_no_stages(recipe: Recipe) -> None:
+    """Raises: RecipeError, where a recipe that is run by itself names runs of a chain's stages, naming the chain."""
+    found = next((text for text in _texts(recipe.model_dump(mode="json")) if text.startswith(PREFIX)), None)
+    if found is None:
+        return
+    chains = [name for name in shipped_chains() if recipe.name in _recipes_of(name)]
+    run = (
+        f"Run the chain: {' or '.join(f'tunesmith tune {name}' for name in chains)}"
+        if chains
+        else "Run the recipe that has it among its stages"
+    )
+    raise RecipeError(
+        f"{recipe.name}: {found}: stands for a run that another stage of a chain makes, and this is one stage by itself. {run}; or name a run in its place, as run:ID."
+    )
+
+
+def _recipes_of(chain: str) -> list[str]:
+    """The recipes that a shipped chain's stages name."""
+    stages = read_mapping(chain)["stages"].values()
+    return [str(one if isinstance(one, str) else one.get("recipe")) for one in stages]
 
 
 def _stage(where: str, stage: str, given: Any, seed: Any, changes: Sequence[str]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from tunesmith.report import numbers
 from tunesmith.report.context import Context, adapted_by, context
+from tunesmith.report.direct import Direct, direct
 from tunesmith.report.forgetting import Forgetting, forgetting
 from tunesmith.report.results import DataSet, comparisons, file_name, note_on_p
 from tunesmith.report.summary import summarize
@@ -42,6 +43,7 @@ def model_card(report: Mapping[str, Any]) -> str:
         *[f"> **Note.** {_plain(str(warning))}" for warning in report.get("warnings") or []],
         *_results(report, data),
         *_in_context(context(report)),
+        *_adjusted(direct(report)),
         *_forgotten(forgetting(report)),
         *_training(report),
         *_data(report),
@@ -103,6 +105,12 @@ def _in_context(found: Context | None) -> list[str]:
     if found is None:
         return []
     return ["## In its context", _plain(found.text), *([_table(found.head, found.rows)] if found.rows else [])]
+
+
+def _adjusted(found: Direct | None) -> list[str]:
+    if found is None:
+        return []
+    return ["## What was adjusted", _plain(found.text), _table(["of", "number", "range", "before", "found"], found.rows)]
 
 
 def _forgotten(found: Forgetting | None) -> list[str]:

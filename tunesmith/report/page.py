@@ -14,6 +14,7 @@ from tunesmith.report.card import model_card
 from tunesmith.report.context import adapted_by, context, tuned_side
 from tunesmith.report.conversations import read_conversations
 from tunesmith.report.curves import curve_panels
+from tunesmith.report.direct import direct
 from tunesmith.report.forgetting import forgetting
 from tunesmith.report.intervals import interval_panels
 from tunesmith.report.judgement import judgement_facts
@@ -88,6 +89,7 @@ def _context(report: Mapping[str, Any]) -> dict[str, Any]:
         "tuned": tuned_side(report),
         "adapted_by": adapted_by(report),
         "context": context(report),
+        "direct": direct(report),
         "forgetting": forgetting(report),
         "axes": read_axes(report.get("axes")),
         "conversations": read_conversations(report.get("conversations")),

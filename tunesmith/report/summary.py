@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tunesmith.report.context import shown, tuned_side
+from tunesmith.report.direct import subject
 from tunesmith.report.forgetting import forgetting
 from tunesmith.report.judgement import judgement_sentences
 from tunesmith.report.numbers import count, fixed, listed, p_value, significant
@@ -120,6 +121,8 @@ def _subject(report: Mapping[str, Any]) -> str:
     about = report.get("model") or {}
     model += f" kept in {about['quantization']}" if about.get("quantization") else ""
     model += " with random weights" if about.get("weights") == "random" else ""
+    if report.get("direct"):
+        return subject(report, model)
     text = ways.get(method, f"{method} on {{}}").replace("{}", model)
     found = report.get("context")
     stands = shown(found["chosen"]) if found else ""

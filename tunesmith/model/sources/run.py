@@ -53,7 +53,7 @@ class Run:
             raise RunError(
                 f"{run.path}: trained nothing: its model is {_model_spec(run)['source']}, with a context before each question. Name that model."
             )
-        if not has_adapter and heads is None:
+        if not has_adapter and heads is None and not run.direct.is_file():
             raise RunError(
                 f"{run.path}: the run left no model behind (its status is {run.status}). `tunesmith runs resume {run.path}` goes on with it."
             )

@@ -1,0 +1,1 @@
+"""WHAT the method `direct` adjusts without training: one file an aspect."""
