@@ -32,7 +32,10 @@ from tunesmith.core.errors import Interrupted, ModelError, one_line
 from tunesmith.core.types import ModelFacts
 from tunesmith.model._quiet import quiet
 from tunesmith.model.facts import read_facts
+from tunesmith.model.networks import register
 from tunesmith.model.source import Need, Progress, Request, SourceInfo, drawn, resolve
+
+register()
 
 __all__ = ["LoadedModel", "Pooling", "can_predict_tokens", "describe", "is_causal", "load", "load_folder", "store_weights"]
 
@@ -53,7 +56,7 @@ class LoadedModel:
 
 
 def load(
-    source: str,
+    source: str | SourceInfo,
     *,
     revision: str | None = None,
     trust_remote_code: bool = False,
@@ -67,13 +70,13 @@ def load(
     """Bring a model to this machine and load it.
 
     Args:
-        source: an alias, a folder, a .gguf file, a run, or a hub id.
+        source: an alias, a folder, a .gguf file, a run, or a hub id; or what is known of one that is here already.
         need: "lm": the whole language model; "mlm": an encoder with its masked-LM head; "encoder": the module that gives hidden states, with no head; "any": the first that it can.
         max_length: the most tokens of a sequence, at most the model's own; None: as the model's tokenizer and settings say.
         random_seed: what draws random weights in place of the model's own; None: its own.
     Raises: ModelError, where there is no such model, or not of that kind; FetchError, where it cannot be fetched.
     """
-    info = resolve(Request(source, revision, trust_remote_code, progress))
+    info = source if isinstance(source, SourceInfo) else resolve(Request(source, revision, trust_remote_code, progress))
     if random_seed is not None:
         info = drawn(info, random_seed)
     return load_folder(info, max_length=max_length, need=need, dtype=dtype, attn_implementation=attn_implementation)

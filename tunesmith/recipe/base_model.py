@@ -8,12 +8,14 @@ from pydantic_core import PydanticCustomError
 from tunesmith.core.addresses import is_endpoint
 from tunesmith.recipe.endpoints import checked_model
 from tunesmith.recipe.messages import AT_KEY, shown
+from tunesmith.recipe.plugins import PluginSpec, plugin
 from tunesmith.recipe.section import Positive, Section
 
 __all__ = ["ModelSpec"]
 
 
 _OF_WEIGHTS = ("revision", "trust_remote_code", "weights", "attention", "quantization", "add_tokens")
+_OF_TRAINED = ("revision", "trust_remote_code", "weights", "quantization", "add_tokens")
 _OF_ENDPOINTS = ("price_per_million_input", "price_per_million_output", "requests_per_minute")
 
 
@@ -28,6 +30,8 @@ class ModelSpec(Section):
 
     source: str = Field(min_length=1)
     """An alias (`tunesmith models list`), a hub id, a folder, `run:ID`, or `openai:NAME@URL`, a model behind an endpoint (docs/endpoints.md)."""
+    architecture: Annotated[PluginSpec, plugin("architecture")] | None = None
+    """In place of a source, a network that is made anew for the training rows: its name, with its options beside it."""
     revision: str | None = None
     """The hub's commit, tag or branch."""
     trust_remote_code: bool = False
@@ -67,6 +71,22 @@ class ModelSpec(Section):
     @classmethod
     def _has_an_address(cls, value: str) -> str:
         return checked_model(value)
+
+    @model_validator(mode="after")
+    def _is_made_or_brought(self) -> Self:
+        if self.architecture is None:
+            return self
+        if self.source != f"new:{self.architecture.name}":
+            raise PydanticCustomError(
+                AT_KEY,
+                "{text}",
+                {"key": "architecture", "text": f"stands beside model.source ({shown(self.source)}). Leave one of them out."},
+            )
+        key = next((key for key in _OF_TRAINED if getattr(self, key) != type(self).model_fields[key].default), None)
+        if key is not None:
+            text = "is for a model that was trained before, and model.architecture makes a new one. Leave it out."
+            raise PydanticCustomError(AT_KEY, "{text}", {"key": key, "text": text})
+        return self
 
     @model_validator(mode="after")
     def _is_here_or_there(self) -> Self:

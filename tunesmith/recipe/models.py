@@ -347,6 +347,11 @@ class Recipe(Section):
             raise _wrong(
                 "method", "none trains nothing, and no context says what the model is to be shown. Set context=few_shot, or a method."
             )
+        if self.model.architecture is not None and self.method.name != "full":
+            raise _wrong(
+                "method",
+                f"{self.method.name} leaves weights as they are, and those of a new model.architecture have learned nothing. Use full.",
+            )
         if self.model.is_endpoint and (found := unanswerable(self)):
             raise _wrong(*found)
         if not self.trains and self.data.documents is not None:
