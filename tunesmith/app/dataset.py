@@ -16,6 +16,7 @@ from tunesmith.data import (
     SourceFacts,
     Splits,
     fraction_of,
+    kept_labels,
     limited,
     num_overlapping,
     read,
@@ -142,6 +143,7 @@ def _read(spec: DataSpec, name: str) -> tuple[list[Dataset], Splits, dict[str, S
         spec.train, format=spec.format, columns=spec.columns, labels=spec.labels, task=name, skip_invalid=spec.skip_invalid,
         most_bytes=most_bytes(spec),
     )  # fmt: skip
+    train = kept_labels(train, spec.keep_labels)
     own = {
         part: _more(spec, source, train) for part, source in (("validation", spec.validation), ("test", spec.test)) if source is not None
     }
@@ -188,11 +190,12 @@ def _left_out(read_from: Sequence[Dataset]) -> list[str]:
 
 def _more(spec: DataSpec, source: Source, train: Dataset) -> Dataset:
     """A validation or test source of its own, read as the training data was."""
-    return read(
+    more = read(
         source,
         format=train.facts.format,
         columns=spec.columns,
-        labels=spec.labels or train.facts.labels or None,
+        labels=spec.labels or (None if spec.keep_labels else train.facts.labels) or None,
         skip_invalid=spec.skip_invalid,
         most_bytes=most_bytes(spec),
     )
+    return kept_labels(more, spec.keep_labels)

@@ -103,7 +103,8 @@ class Task:
     @property
     def base_kind(self) -> BaseKind:
         """How the base is asked."""
-        return "zero_shot" if self.kind == "classification" and not earlier_heads(self) else "as_it_is"
+        knows_words = self.kind == "classification" and not self.model.facts.num_columns
+        return "zero_shot" if knows_words and not earlier_heads(self) else "as_it_is"
 
 
 def load_model(recipe: Recipe, objective: Objective, say: Say, saved: Path | None = None, examples: Sequence[Example] = ()) -> LoadedModel:

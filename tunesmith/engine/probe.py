@@ -66,6 +66,8 @@ def _why_not_packed(trunk: nn.Module, facts: ModelFacts) -> str:
     """The reason why the packed path is not exact on this model; empty where it is."""
     if facts.is_encoder_decoder:
         return "an encoder-decoder"
+    if facts.num_columns:
+        return "it reads numbers, not tokens"
     device = next(trunk.parameters()).device
     rows = _rows(facts)
     packed = PackedForward(trunk, {}, facts, Paths("packed", "", "none", ""))
