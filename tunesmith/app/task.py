@@ -129,6 +129,7 @@ def load_model(recipe: Recipe, objective: Objective, say: Say, saved: Path | Non
             trust_remote_code=spec.trust_remote_code,
             max_length=spec.max_length,
             need=need,
+            beside=spec.beside,
             random_seed=recipe.seed if spec.weights == "random" else None,
             progress=lambda done, total: say(Progress("model", done, total, in_bytes=True)),
         )

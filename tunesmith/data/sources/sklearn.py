@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from tunesmith.core.errors import UsageError
 from tunesmith.core.files import hash_of
 from tunesmith.core.types import Origin
 from tunesmith.data.table import Table, TableFacts
@@ -31,8 +32,12 @@ class Sklearn:
 
     def read(self, source: Any) -> Table:
         """Every row, in the table's order."""
-        from sklearn import datasets
-
+        try:
+            from sklearn import datasets
+        except ModuleNotFoundError:
+            raise UsageError(
+                f"{source}: lies in the package scikit-learn, which is not installed. Install it: pip install scikit-learn"
+            ) from None
         function, citation = _TABLES[source]
         found = getattr(datasets, function)()
         columns = [str(name).replace(" (cm)", "").replace(" ", "_") for name in found.feature_names]

@@ -29,6 +29,7 @@ class LayeredConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
     layers: a mapping for each, `class` and settings by Keras's names, those of a standardization (`Normalization`) with its `mean` and `variance`.
     num_columns: numbers of a row; 0: it reads tokens. columns: their names, where they are known.
     input_length: tokens that every row is filled up to with token 0, where the network was made for one length; padding_side: where they stand.
+    drops_padding: whether token 0, which unknown words are where the tokenizer has none for them, is left out of a row.
     """
 
     model_type = "tunesmith-layered"
@@ -39,6 +40,7 @@ class LayeredConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
     input_length: int | None = None
     max_position_embeddings: int | None = None
     padding_side: str = "left"
+    drops_padding: bool = False
     vocab_size: int = 1
     hidden_size: int = 1
     num_hidden_layers: int = 1
@@ -130,6 +132,10 @@ class LayeredModel(PreTrainedModel):  # type: ignore[no-untyped-call]
         assert self.embedding is not None
         alive = torch.ones_like(tokens_BT, dtype=torch.bool) if mask_BT is None else mask_BT.bool()
         tokens, config = tokens_BT.masked_fill(~alive, 0), self.config
+        if config.drops_padding:
+            order = (tokens == 0).to(torch.int8).argsort(dim=1, stable=True)
+            tokens = tokens.gather(1, order)
+            alive = tokens != 0
         if config.input_length is not None:
             tokens, alive = _of_length(tokens, alive, config.input_length, on_left=config.padding_side == "left")
         elif tokens.shape[1] < self.shortest or not bool(alive[:, : self.shortest].all()):
