@@ -17,6 +17,7 @@ from tunesmith.data import (
     Splits,
     fraction_of,
     kept_labels,
+    kept_splits,
     limited,
     num_overlapping,
     read,
@@ -143,11 +144,11 @@ def _read(spec: DataSpec, name: str) -> tuple[list[Dataset], Splits, dict[str, S
         spec.train, format=spec.format, columns=spec.columns, labels=spec.labels, task=name, skip_invalid=spec.skip_invalid,
         most_bytes=most_bytes(spec),
     )  # fmt: skip
-    train = kept_labels(train, spec.keep_labels)
     own = {
         part: _more(spec, source, train) for part, source in (("validation", spec.validation), ("test", spec.test)) if source is not None
     }
     parts = split(train, validation=0 if "validation" in own else spec.split.validation, test=0 if "test" in own else spec.split.test)
+    train, parts = kept_labels(train, spec.keep_labels), kept_splits(parts, spec.keep_labels)
     splits = Splits(
         parts.train,
         own["validation"].examples if "validation" in own else parts.validation,
@@ -194,7 +195,7 @@ def _more(spec: DataSpec, source: Source, train: Dataset) -> Dataset:
         source,
         format=train.facts.format,
         columns=spec.columns,
-        labels=spec.labels or (None if spec.keep_labels else train.facts.labels) or None,
+        labels=spec.labels or train.facts.labels or None,
         skip_invalid=spec.skip_invalid,
         most_bytes=most_bytes(spec),
     )

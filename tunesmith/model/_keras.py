@@ -11,10 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["CLASSES", "Array", "Unfit", "keras_weights", "layer_state", "shapes", "spec_of", "written_config"]
+__all__ = ["CLASSES", "OWN_GROUP", "Array", "Unfit", "keras_weights", "layer_state", "shapes", "spec_of", "written_config"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Shape = tuple[int, ...]
+OWN_GROUP = "tunesmith"
+"""The group of a file in which tunesmith keeps what Keras has no place for: `facts` (labels, columns) and `tokenizer`, JSON as bytes."""
 
 _DROPOUT = {"dropout": 0.0, "recurrent_dropout": 0.0}
 _RECURRENT = {"units": None, "activation": "tanh", "use_bias": True, "return_sequences": False, "go_backwards": False, **_DROPOUT}

@@ -332,6 +332,8 @@ class Recipe(Section):
     prefer: Prefer = "cost"
     """Which arm `tunesmith compare` takes of those that the test rows do not tell apart: the one that is cheapest to train and to ask, the best by its value, the quickest to
     answer, the smallest in memory, the one whose questions stay on this machine, or the one that is brought up to date without training."""
+    export: Literal["h5"] | None = None
+    """h5: also write the tuned network into the run as network.h5, which Keras loads; null: nothing beside what every run keeps."""
     seed: int = Field(default=0, ge=0, lt=2**32)
     """Seed of everything that is drawn."""
     output_dir: str | None = None

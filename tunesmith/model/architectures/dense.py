@@ -45,7 +45,11 @@ class Dense:
         columns, rows_nc = _numbers(examples)
         layers: list[dict[str, Any]] = []
         if self.standardize:
-            layers.append({"class": "Normalization", "mean": rows_nc.mean(0).tolist(), "variance": rows_nc.var(0).tolist()})
+            variance_c = rows_nc.var(0)
+            variance_c[variance_c == 0] = (
+                1.0  # a column of one value keeps its unit: another value, met later, is no million deviations off
+            )
+            layers.append({"class": "Normalization", "mean": rows_nc.mean(0).tolist(), "variance": variance_c.tolist()})
         for units in self.hidden:
             layers.append({"class": "Dense", "units": units, "activation": self.activation, "use_bias": True})
             if self.dropout:

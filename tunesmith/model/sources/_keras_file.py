@@ -13,15 +13,11 @@ import h5py
 import numpy as np
 
 from tunesmith.core.errors import ModelError, one_line
-from tunesmith.model._keras import Array, Unfit, shapes, spec_of
+from tunesmith.model._keras import OWN_GROUP, Array, Unfit, shapes, spec_of
 from tunesmith.model.networks._layers import ACTIVATIONS
 from tunesmith.model.networks.layered import WITH_WEIGHTS
 
-__all__ = ["OWN_GROUP", "Network", "read_network"]
-
-OWN_GROUP = "tunesmith"
-"""What tunesmith writes into a file beside what Keras reads: `facts` (labels, columns) and `tokenizer`, JSON as bytes."""
-_NAMES_MANY = "layer_names", "weight_names"
+__all__ = ["Network", "read_network"]
 
 
 @dataclass(frozen=True, slots=True)
