@@ -119,10 +119,8 @@ def _described(config: Mapping[str, Any]) -> tuple[list[tuple[str, str, Mapping[
     except (KeyError, TypeError, AttributeError, IndexError) as error:
         raise Unfit(f"its model_config cannot be read ({type(error).__name__}: {error})") from None
     shape = inner.get("build_input_shape") if isinstance(inner, Mapping) else None
-    for class_name, _, settings in found:
-        shape = settings.get("batch_shape") or settings.get("batch_input_shape") or shape
-        if class_name != "InputLayer":
-            break
+    for settings in [one[2] for one in found[:2]]:  # an input layer says it, else the first that reads; what comes behind says less
+        shape = shape or settings.get("batch_shape") or settings.get("batch_input_shape")
     found = [
         (("Activation", name, {**settings, "activation": "softmax"}) if kind == "Softmax" else (kind, name, settings))
         for kind, name, settings in found
