@@ -116,7 +116,7 @@ def _model_config(trunk: LayeredModel, layers: Sequence[_Layer]) -> dict[str, An
     shape = [None, config.num_columns or config.input_length]
     entry = {
         "class_name": "InputLayer",
-        "config": {"batch_shape": shape, "dtype": "float32" if config.num_columns else "int32", "sparse": False, "name": "input"},
+        "config": {"batch_input_shape": shape, "dtype": "float32" if config.num_columns else "int32", "sparse": False, "name": "input"},
     }
     return {"class_name": "Sequential", "config": {"name": "network", "trainable": True, "layers": [entry, *(one for _, one, _ in layers)]}}
 
