@@ -65,7 +65,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
         ],
     },
 }  # fmt: skip
-CASES = [(name, way) for name in NETWORKS for way in WAYS]
+CASES = [(name, way) for name in ("words", "numbers") for way in WAYS]
 _FITTING = ("full", "gradual", "head", "layers", "lora", "rslora", "dora", "qlora", "bitfit", "peft")
 _HELD = ("full", "gradual", "head", "layers", "lora", "bitfit", "prompt")
 _PROMPTS = ("prompt", "p_tuning", "lstm")

@@ -23,6 +23,7 @@ from tunesmith.app.machine import choose_device
 from tunesmith.app.measurable import BaseKind, Measurable
 from tunesmith.app.placing import changes_nothing, check_precision, leaves_frozen, placed
 from tunesmith.app.room import with_room
+from tunesmith.app.unknown import check_known
 from tunesmith.app.vocabulary import add_tokens
 from tunesmith.core.errors import DataError, MethodError, RecipeError
 from tunesmith.core.events import Event, Progress, Stage, Warned
@@ -249,6 +250,7 @@ def prepare(recipe: Recipe, say: Say, model: LoadedModel | None = None) -> Task:
     check_heads(task, say)
     for name, examples in {"train": data.train, "validation": data.validation, "test": data.test, **data.domains}.items():
         task.splits[name], task.encoded[name] = _encode(task, name, examples, say)
+    check_known(task, say)
     if answers(task.kind) and not model.facts.is_encoder_decoder:
         test = task.splits["test"].examples
         prompts = encoder.prompts([test[row] for row in rows_to_answer(task, test)])
