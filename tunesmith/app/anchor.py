@@ -42,7 +42,7 @@ def anchored(recipe: Recipe) -> Recipe:
     )
     return recipe.model_copy(
         update={
-            "model": recipe.model.model_copy(update={"source": _whole(recipe.model.source)}),
+            "model": recipe.model.model_copy(update={"source": _whole(recipe.model.source), "words": _whole(recipe.model.words)}),
             "data": data,
             "context": context,
             "rewards": rewards,

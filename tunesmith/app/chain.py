@@ -109,6 +109,20 @@ def _document(directory: GroupDirectory, chain: Chain) -> dict[str, Any]:
     }
 
 
+def _by_class(confusion: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+    """Of a classifier, for each class its test rows and how many of them base and tuned get right."""
+    if confusion is None:
+        return []
+    return [
+        {
+            "label": label,
+            "rows": sum(confusion["tuned"][at]),
+            **{side: None if confusion[side] is None else confusion[side][at][at] for side in ("base", "tuned")},
+        }
+        for at, label in enumerate(confusion["labels"])
+    ]
+
+
 def _said(run: RunDirectory, report: Mapping[str, Any]) -> dict[str, Any]:
     kept = ("task", "metrics", "warnings")
     return {
@@ -116,6 +130,7 @@ def _said(run: RunDirectory, report: Mapping[str, Any]) -> dict[str, Any]:
         "directory": str(run.path),
         "model": report["model"]["name"],
         **{name: report[name] for name in kept},
+        "classes": _by_class(report["confusion"]),
         "validations": report["curves"]["validation"],
         "cost": report["cost"],
     }

@@ -184,7 +184,7 @@ def _encoder(recipe: Recipe, labels: tuple[str, ...], *, is_needed: bool) -> tup
     try:
         tokenizer, facts = load_tokenizer(
             spec.source, revision=spec.revision, trust_remote_code=spec.trust_remote_code, max_length=spec.max_length,
-            need="lm" if uses_lm_head else "any",
+            need="lm" if uses_lm_head else "any", beside=spec.beside,
         )  # fmt: skip
     except (FetchError, ModelError) as error:
         if is_needed:

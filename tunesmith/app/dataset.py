@@ -16,6 +16,8 @@ from tunesmith.data import (
     SourceFacts,
     Splits,
     fraction_of,
+    kept_labels,
+    kept_splits,
     limited,
     num_overlapping,
     read,
@@ -146,6 +148,7 @@ def _read(spec: DataSpec, name: str) -> tuple[list[Dataset], Splits, dict[str, S
         part: _more(spec, source, train) for part, source in (("validation", spec.validation), ("test", spec.test)) if source is not None
     }
     parts = split(train, validation=0 if "validation" in own else spec.split.validation, test=0 if "test" in own else spec.split.test)
+    train, parts = kept_labels(train, spec.keep_labels), kept_splits(parts, spec.keep_labels)
     splits = Splits(
         parts.train,
         own["validation"].examples if "validation" in own else parts.validation,
@@ -188,7 +191,7 @@ def _left_out(read_from: Sequence[Dataset]) -> list[str]:
 
 def _more(spec: DataSpec, source: Source, train: Dataset) -> Dataset:
     """A validation or test source of its own, read as the training data was."""
-    return read(
+    more = read(
         source,
         format=train.facts.format,
         columns=spec.columns,
@@ -196,3 +199,4 @@ def _more(spec: DataSpec, source: Source, train: Dataset) -> Dataset:
         skip_invalid=spec.skip_invalid,
         most_bytes=most_bytes(spec),
     )
+    return kept_labels(more, spec.keep_labels)

@@ -61,7 +61,7 @@ def _output(entry: dict[str, Any]) -> Output:
 
 def judge_untrained(task: Task, say: Say) -> Judgement:
     """What a base model says without the head that is to be trained: by the head of the run that it is, where that is of the same kind; else
-    labels zero-shot; numbers, tags and spans not at all.
+    labels zero-shot; numbers, tags and spans not at all, nor anything by a model of numbers, which knows no words.
     """
     earlier = earlier_heads(task)
     if earlier:
@@ -69,7 +69,7 @@ def judge_untrained(task: Task, say: Say) -> Judgement:
         judgement = judge(task, say)
         task.forward.heads.clear()
         return judgement
-    return judge_zero_shot(task, say) if task.kind == "classification" else Judgement({})
+    return judge_zero_shot(task, say) if task.base_kind == "zero_shot" else Judgement({})
 
 
 def judge_zero_shot(task: Task, say: Say, *, calibrate: bool = False) -> Judgement:

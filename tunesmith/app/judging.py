@@ -297,7 +297,7 @@ def embed(speaker: Speaker, examples: Sequence[Example], tick: Tick = lambda don
     for place, example in enumerate(examples):
         encoded = speaker.encoder.encode(example)
         if encoded.tokens:
-            rows.append(Row((Segment(encoded.tokens, encoded.token_types),), example.origin))
+            rows.append(Row((Segment(encoded.tokens, encoded.token_types, vectors=encoded.vectors),), example.origin))
             places.append(place)
     vectors = torch.zeros(len(examples), speaker.forward.facts.hidden_size)
     speaker.forward.eval()

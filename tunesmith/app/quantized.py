@@ -65,7 +65,7 @@ def check_source(form: str, name: str, spec: ModelSpec, *, has_heads: bool) -> N
         return
     if has_heads:
         raise ModelError(f"{name}: has a head of its own; a GGUF file holds a language model alone. Take another form, such as int8.")
-    check_writable(name, resolve(Request(spec.source, spec.revision, spec.trust_remote_code)).folder)
+    check_writable(name, resolve(Request(spec.source, spec.revision, spec.trust_remote_code, beside=spec.beside)).folder)
 
 
 def check_layers(form: str, model: LoadedModel) -> None:

@@ -69,7 +69,7 @@ def read_retention(task: Task) -> Retention:
         head = f"the method {task.recipe.method.name} trains nothing but a new head, and the model below it stays as it was."
         why = head if task.recipe.trains else "nothing is trained, and the model stays as it was."
         return Retention(left_out={"all": why}, keeps_base=True)
-    if wanted == "auto" and task.recipe.model.weights == "random":
+    if wanted == "auto" and task.model.source.drawn_by is not None:
         return Retention(left_out={"all": "the weights were random, and held nothing to forget."})
     found = _auto(task) if wanted == "auto" else Retention(_own_sets(task, wanted))
     return replace(found, keeps_base=not trained_in_place(task.method, task.model.trunk))
@@ -146,6 +146,8 @@ def _general_texts(task: Task, left_out: dict[str, str]) -> dict[str, RetentionT
 
 
 def _can_be_asked(task: Task, source: str) -> bool:
+    if task.model.facts.num_columns:  # it reads no texts
+        return False
     if source == "small-talk" and not task.model.facts.is_encoder_decoder:
         return _predicts_text(task) and bool(task.model.tokenizer.chat_template)
     return source != _QUESTIONS or _predicts_text(task)

@@ -116,7 +116,7 @@ def _check_one_base(runs: list[OneOfMany]) -> None:
     found = []
     for one in runs:
         spec = one.known.recipe.model
-        info = resolve(Request(spec.source, spec.revision, spec.trust_remote_code))
+        info = resolve(Request(spec.source, spec.revision, spec.trust_remote_code, beside=spec.beside))
         info = drawn(info, one.known.recipe.seed) if spec.weights == "random" else info
         found.append(base_sha256(info, info.adapters))
     for one, sha in zip(runs, found, strict=True):

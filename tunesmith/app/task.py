@@ -23,6 +23,7 @@ from tunesmith.app.machine import choose_device
 from tunesmith.app.measurable import BaseKind, Measurable
 from tunesmith.app.placing import changes_nothing, check_precision, leaves_frozen, placed
 from tunesmith.app.room import with_room
+from tunesmith.app.unknown import check_known
 from tunesmith.app.vocabulary import add_tokens
 from tunesmith.core.adjusting import SearchedMethod
 from tunesmith.core.errors import DataError, MethodError, RecipeError
@@ -43,8 +44,11 @@ from tunesmith.core.types import (
 from tunesmith.data import Asked, EncodedFacts, StoredExamples, StoredTexts, TextEncoder, chat_template, chosen, encode
 from tunesmith.engine.forward import PackedForward
 from tunesmith.engine.generate import longest_prompt
+from tunesmith.model._folder import folder_sha256
+from tunesmith.model.architecture import make_new
 from tunesmith.model.heads import Head, write_label_map
 from tunesmith.model.load import LoadedModel, load
+from tunesmith.model.source import SourceInfo
 from tunesmith.recipe import Recipe, require_no_stages
 
 if TYPE_CHECKING:
@@ -106,28 +110,33 @@ class Task:
     @property
     def base_kind(self) -> BaseKind:
         """How the base is asked."""
-        return "zero_shot" if self.kind == "classification" and not earlier_heads(self) else "as_it_is"
+        knows_words = self.kind == "classification" and not self.model.facts.num_columns
+        return "zero_shot" if knows_words and not earlier_heads(self) else "as_it_is"
 
 
-def load_model(recipe: Recipe, objective: Objective, say: Say, saved: Path | None = None) -> LoadedModel:
+def load_model(recipe: Recipe, objective: Objective, say: Say, saved: Path | None = None, examples: Sequence[Example] = ()) -> LoadedModel:
     """Load the recipe's base model in float32, on the CPU, with the adapters of an earlier run folded in.
 
     Its tokenizer has the recipe's chat template, where that names one.
 
     Args:
-        saved: what a run of the recipe saved of its model: the chat template lies there as it was.
+        saved: what a run of the recipe saved of its model: the chat template lies there as it was, and all that there is of a network that was made for it.
+        examples: what a network that is made anew will learn.
     Raises: ModelError, FetchError; RecipeError, where the chat template is not there or does not fit.
     """
     spec = recipe.model
     say(Stage("model", spec.source))
 
+    made = None if spec.architecture is None else _made(recipe, saved, examples)
+
     def options(need: Any) -> LoadedModel:
         return load(
-            spec.source,
+            made or spec.source,
             revision=spec.revision,
             trust_remote_code=spec.trust_remote_code,
             max_length=spec.max_length,
             need=need,
+            beside=spec.beside,
             random_seed=recipe.seed if spec.weights == "random" else None,
             progress=lambda done, total: say(Progress("model", done, total, in_bytes=True)),
         )
@@ -146,6 +155,15 @@ def load_model(recipe: Recipe, objective: Objective, say: Say, saved: Path | Non
         model.trunk.name_or_path = spec.source  # type: ignore[assignment]
     use_chat_template(recipe, model, saved)
     return model
+
+
+def _made(recipe: Recipe, saved: Path | None, examples: Sequence[Example]) -> SourceInfo:
+    """The network that the recipe describes: as a run of it saved it, else made anew."""
+    spec = recipe.model.architecture
+    assert spec is not None
+    if saved is not None:
+        return SourceInfo(recipe.model.source, "new", saved, folder_sha256(saved), origin="made anew from the recipe")
+    return make_new(spec.name, spec.options, examples, recipe.seed)
 
 
 def use_chat_template(recipe: Recipe, model: LoadedModel, saved: Path | None) -> None:
@@ -218,7 +236,7 @@ def prepare(recipe: Recipe, say: Say, model: LoadedModel | None = None) -> Task:
     method = chosen_method(recipe)
     check_precision(recipe, method, device)
     is_only_asked = model is not None
-    model = with_room(model or add_tokens(recipe, load_model(recipe, objective, say), data.train), method)
+    model = with_room(model or add_tokens(recipe, load_model(recipe, objective, say, examples=data.train), data.train), method)
     forward = placed(model, recipe, device, is_frozen=is_only_asked or leaves_frozen(method, model.trunk, recipe))
     grades = _grades(data.train, data.labels) if "grades" in objective.fills else ()
     encoder = text_encoder(recipe, model, data.labels, data.asked, _numbers(data.train), grades)
@@ -239,6 +257,7 @@ def prepare(recipe: Recipe, say: Say, model: LoadedModel | None = None) -> Task:
     check_heads(task, say)
     for name, examples in {"train": data.train, "validation": data.validation, "test": data.test, **data.domains}.items():
         task.splits[name], task.encoded[name] = _encode(task, name, examples, say)
+    check_known(task, say)
     if answers(task.kind) and not model.facts.is_encoder_decoder:
         test = task.splits["test"].examples
         prompts = encoder.prompts([test[row] for row in rows_to_answer(task, test)])

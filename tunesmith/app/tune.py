@@ -14,6 +14,7 @@ from tunesmith.app.anchor import anchored
 from tunesmith.app.base import judge_base
 from tunesmith.app.direct import adjust
 from tunesmith.app.document import Times, build_document
+from tunesmith.app.export import check_export, export_tuned
 from tunesmith.app.forgotten import forgotten, kept_rows
 from tunesmith.app.in_context import InContext, as_read, check_context, in_context, judge_in_context
 from tunesmith.app.interruption import Interruption
@@ -149,6 +150,7 @@ def _prepared(recipe: Recipe, say: Say) -> Task:
     check_pairs(task)
     check_context(task)
     check_adjustable(task)
+    check_export(task)
     return task
 
 
@@ -171,6 +173,7 @@ def _run(
         done = _train(task if context is None else context.task, directory, interruption, say, found, resumed=resumed)
         if task.recipe.trains:
             save_tuned(task, directory)
+            export_tuned(task, directory)
         give_back_freed_memory()
         say(Stage("evaluate", "the tuned model" if task.recipe.trains else "the model in its context"))
         judging = time.perf_counter()

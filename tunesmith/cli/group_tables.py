@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tunesmith.cli.output import console
 from tunesmith.cli.tables import make_table
-from tunesmith.report.chain_page import chain_stages
+from tunesmith.report.chain_page import chain_stages, changing_classes
 from tunesmith.report.groups import GroupPlace, group_sentences, read_group
 from tunesmith.report.numbers import MISSING, count, duration, significant
 from tunesmith.report.results import Estimate, metric_title
@@ -28,6 +28,14 @@ def print_chain(document: Mapping[str, Any], group: GroupDirectory) -> None:
         table.add_row(stage.name, stage.did, stage.metric, stage.base, stage.tuned, stage.difference)
     out.print()
     out.print(table)
+    classes = changing_classes(stages)
+    if classes:
+        by_class = make_table("right of each class", *classes, numbers_from=1)
+        for stage in stages:
+            if stage.classes:
+                by_class.add_row(stage.name, *(stage.classes.get(label, MISSING) for label in classes))
+        out.print()
+        out.print(by_class)
     for stage in stages:
         for warning in stage.warnings:
             out.print(f"warning: {stage.name}: {warning}", style="yellow")

@@ -21,6 +21,7 @@ from tunesmith.cli import (
     data,
     doctor,
     evaluate,
+    export,
     feedback,
     index,
     judge,
@@ -49,6 +50,7 @@ app.command("index")(index.index)
 app.command("ask")(ask.ask)
 app.command("merge")(merge.merge)
 app.command("quantize")(quantize.quantize)
+app.command("export")(export.export)
 app.add_typer(data.app, name="data")
 app.add_typer(models.app, name="models")
 app.add_typer(runs.app, name="runs")

@@ -34,6 +34,8 @@ class Stream:
     token_types_T: Tensor
     bounds: tuple[int, ...]
     parents: tuple[int, ...]
+    vectors_TC: Tensor | None = None
+    """What a model of numbers reads in place of the tokens."""
 
     @property
     def num_tokens(self) -> int:
@@ -52,6 +54,7 @@ class Stream:
             tokens_T=self.tokens_T.to(device),
             positions_T=self.positions_T.to(device),
             token_types_T=self.token_types_T.to(device),
+            vectors_TC=None if self.vectors_TC is None else self.vectors_TC.to(device),
         )
 
 
@@ -108,6 +111,7 @@ class Batch:
 
 def _stream(segments: Sequence[Segment], parents: Sequence[int], facts: ModelFacts) -> Stream:
     bounds, tokens, types, positions, ends = [0], list[int](), list[int](), list[int](), list[int]()
+    vectors = [vector for segment in segments for vector in segment.vectors]
     for segment, parent in zip(segments, parents, strict=True):
         start = ends[parent] if parent >= 0 else 0
         ends.append(start + len(segment.tokens))
@@ -121,6 +125,7 @@ def _stream(segments: Sequence[Segment], parents: Sequence[int], facts: ModelFac
         torch.tensor(types, dtype=torch.long),
         tuple(bounds),
         tuple(parents),
+        torch.tensor(vectors, dtype=torch.float32) if vectors else None,
     )
 
 

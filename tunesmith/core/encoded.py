@@ -23,6 +23,8 @@ class Encoded:
     scored: tuple[bool, ...]
     source: tuple[int, ...] = ()
     num_cut: int = 0
+    vectors: tuple[tuple[float, ...], ...] = ()
+    """One a token, where the model reads numbers in place of tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,8 @@ class Segment:
     tokens: tuple[int, ...]
     token_types: tuple[int, ...] = ()
     parent: int = -1
+    vectors: tuple[tuple[float, ...], ...] = ()
+    """One a token, which a model of numbers reads in its place."""
 
 
 @dataclass(frozen=True, slots=True)

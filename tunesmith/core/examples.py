@@ -68,6 +68,8 @@ class Labelled:
     """Turns that a language model reads before it, and does not learn: examples with their answers."""
     above: str = ""
     """What a language model reads before the text, in the same turn: passages of documents."""
+    numbers: tuple[tuple[str, float], ...] = ()
+    """Of a row of numbers, each with the name of its column: what a network of numbers reads, where others read the text that lists them."""
 
 
 @dataclass(frozen=True, slots=True)

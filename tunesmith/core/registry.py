@@ -33,6 +33,7 @@ KINDS = {
     "store": "tunesmith.context.stores",
     "strategy": "tunesmith.context.strategies",
     "model_source": "tunesmith.model.sources",
+    "architecture": "tunesmith.model.architectures",
 }
 """The kinds of plug-in, and the package whose files they are."""
 

@@ -98,6 +98,7 @@ class RunDirectory(_Directory):
     rollouts.jsonl     of a policy that learns from its own answers, one of each rollout
     pairs.jsonl, pairs-test.jsonl    of best-of-n, the best and the worst answer to each prompt
     requests.jsonl     one line a request that a model behind an endpoint was paid for
+    network.h5         the tuned network for Keras, where the recipe asks for it
     status.json        running, done, failed, interrupted      quarantine.jsonl    rows left out as invalid, where there were any
     """
 
@@ -125,6 +126,11 @@ class RunDirectory(_Directory):
     def context(self) -> Path:
         """What stands in the model's context, where nothing was trained."""
         return self.path / "context.json"
+
+    @property
+    def h5(self) -> Path:
+        """The tuned network as Keras reads it, where the recipe asks for it."""
+        return self.path / "network.h5"
 
     @property
     def requests(self) -> Path:

@@ -116,6 +116,10 @@ class ModelFacts:
     num_parameters: int
     parts: Mapping[str, int]
     """Parameters by part: embeddings, attention, feed_forward, norms, head, other."""
+    num_columns: int = 0
+    """Of a model that reads rows of numbers in place of tokens, how many; 0: it reads tokens."""
+    columns: tuple[str, ...] = ()
+    """The names of these columns, where they are known."""
 
 
 BasePrecision = Literal["exact", "int8"]

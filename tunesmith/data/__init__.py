@@ -4,6 +4,7 @@ from tunesmith.data.chat_encoder import UNKNOWN_WINDOW, ChatEncoder, Request
 from tunesmith.data.encode import EncodedFacts, EncodedRows, Lengths, encode
 from tunesmith.data.encoder import TextEncoder
 from tunesmith.data.inspect import inspect
+from tunesmith.data.keeping import kept_labels, kept_splits
 from tunesmith.data.layouts import LAYOUTS, chat_template, is_template_file
 from tunesmith.data.prediction import example_to_predict
 from tunesmith.data.preview import preview
@@ -44,6 +45,8 @@ __all__ = [
     "is_template_file",
     "iter_records",
     "iter_rows",
+    "kept_labels",
+    "kept_splits",
     "limited",
     "num_overlapping",
     "preview",

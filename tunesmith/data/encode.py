@@ -283,6 +283,7 @@ def _code() -> str:
             "_recent.py",
             "_shapes.py",
             "_template_worker.py",
+            "columns.py",
             "encode.py",
             "encoder.py",
             "located.py",

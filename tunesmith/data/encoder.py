@@ -30,10 +30,11 @@ from tunesmith.core.types import (
 from tunesmith.data._look_alikes import special_tokens
 from tunesmith.data._pieces import Piece
 from tunesmith.data._recent import Recent
+from tunesmith.data.columns import encoded_row
 from tunesmith.data.located import encode_contexts, encode_word_windows, encode_words
 from tunesmith.data.render import LossOn, Renderer
 from tunesmith.data.talks import Talks
-from tunesmith.data.tokenizing import Tokenized, anchor_of, backend_of, leading_bos, written
+from tunesmith.data.tokenizing import Tokenized, anchor_of, backend_of, leading_bos, require_one_sequence, written
 from tunesmith.data.wording import Asked, Wording
 
 __all__ = ["TextEncoder"]
@@ -266,7 +267,7 @@ class TextEncoder:
     def _ready(self, example: Tokens) -> Sequence[int]:
         """The example's tokens. Raises: DataError, where the model has no such token, or reads a source and writes a target."""
         where = f"{example.origin.file}:{example.origin.row}"
-        self._require_one_sequence(example)
+        require_one_sequence(example, self.facts)
         strange = next((token for token in example.tokens if not 0 <= token < self.facts.vocab_size), None)
         if strange is not None:
             raise DataError(
@@ -277,23 +278,18 @@ class TextEncoder:
 
     def _part_tokens(self, example: Marked) -> list[list[int]]:
         """Tokens of each part, in which what spells a special token is one. Raises: DataError, where the model writes a target."""
-        self._require_one_sequence(example)
+        require_one_sequence(example, self.facts)
         parts = [self._strings(Piece((text,)), is_first=place == 0) for place, (text, _) in enumerate(example.parts)]
         numbers = self._numbers(string for strings in parts for string in strings)
         return [[token for string in strings for token in numbers[string]] for strings in parts]
-
-    def _require_one_sequence(self, example: Tokens | Marked) -> None:
-        if self.facts.is_encoder_decoder:
-            raise DataError(
-                f"{example.origin.file}:{example.origin.row}: {self.facts.name} reads a source and writes a target; tokens of one sequence are for "
-                "causal models. Bring pairs of texts."
-            )
 
     def _document(self, text: str) -> list[int]:
         return [*self._bos, *self._ids(text), *self._eos()]
 
     def _classified(self, example: Labelled | Rated | MultiLabelled) -> Encoded:
-        """A text, or two, for a classifier's head. A causal model, which reads the last token, gets the template and an end of sequence."""
+        """A text, or two, for a classifier's head. A causal model, which reads the last token, gets the template and an end of sequence; a model of numbers the numbers."""
+        if self.facts.num_columns:
+            return encoded_row(example, self.facts)
         if self.facts.is_encoder_decoder:
             source, _, num_cut = self._special(example.text, example.text_pair)
             return Encoded(self._decoder_start(), (0,), (False,), source=source, num_cut=num_cut)

@@ -40,6 +40,7 @@ from tunesmith.data.formats._liked import asked_turns, message_list
 from tunesmith.data.formats._values import words_in
 from tunesmith.data.formats.alpaca import AlpacaFormat
 from tunesmith.data.formats.choices import ChoicesFormat
+from tunesmith.data.formats.columns import ColumnsFormat
 from tunesmith.data.formats.graded import GradedFormat
 from tunesmith.data.formats.pairs import PairsFormat
 from tunesmith.data.formats.sharegpt import ShareGPTFormat
@@ -52,6 +53,12 @@ _OF_TEXTS: dict[str, Callable[[str, Origin, str | None], Example]] = {
     "multilabel": lambda text, origin, pair: MultiLabelled(text, None, origin, pair),
 }
 """Formats of a text, or two, and something known of it -> the example without that."""
+
+_ASKED: dict[str, Callable[[Mapping[str, Any], Origin, Mapping[str, str]], Example]] = {
+    "choices": ChoicesFormat().asked,
+    "columns": ColumnsFormat().asked,
+}
+"""Formats that read a record without its answer themselves."""
 
 _JUDGED = ("judged", "judged dialogue")
 """A prompt with one answer; the second: the prompt may be a dialogue in one text."""
@@ -84,6 +91,14 @@ def columns_to_predict(
         given: role -> column; it must be there. `recipe`: role -> column; counts where it is there.
     Raises: UsageError, for a role that the format does not have; DataError, where a column is not found, or several could be meant.
     """
+    if format == "columns":
+        return _numbers_to_predict(columns, f"{origin.file}:{origin.row}", given, recipe)
+    return _texts_to_predict(columns, origin, format, given, recipe)
+
+
+def _texts_to_predict(
+    columns: Collection[str], origin: Origin, format: str, given: Mapping[str, str], recipe: Mapping[str, str]
+) -> dict[str, str]:
     roles, where = _ROLES.get(format, _MESSAGES), f"{origin.file}:{origin.row}"
     for role, name in given.items():
         if role not in roles:
@@ -140,6 +155,15 @@ def _cure(role: str) -> str:
     return f'Say which it is: --column {role}=COLUMN (in Python, columns={{"{role}": "COLUMN"}}).'
 
 
+def _numbers_to_predict(columns: Collection[str], where: str, given: Mapping[str, str], recipe: Mapping[str, str]) -> dict[str, str]:
+    """Name -> column of each number, where they are named; else the label's column alone, which is not read."""
+    known = {**recipe, **given}
+    for role, name in known.items():
+        if role != "label" and name not in columns:
+            raise DataError(f'{where}: no column "{name}" to read the {role} from.{did_you_mean(name, columns)}')
+    return {role: name for role, name in known.items() if role != "label" or name in columns}
+
+
 def example_to_predict(record: Mapping[str, Any], origin: Origin, *, format: str, columns: Mapping[str, str]) -> Example:
     """An example without its answer; of a conversation, the turns before a last one of the assistant.
 
@@ -168,8 +192,8 @@ def example_to_predict(record: Mapping[str, Any], origin: Origin, *, format: str
     if format == "squad":
         question, context = (text_in(record, columns[role], origin) for role in ("question", "context"))
         return SpanQuestion(question, context, None, origin)
-    if format == "choices":
-        return ChoicesFormat().asked(record, origin, columns)
+    if format in _ASKED:
+        return _ASKED[format](record, origin, columns)
     if format == "pairs":
         return Completion(PairsFormat().asked(record, origin, columns), "", origin)
     if format == "text":

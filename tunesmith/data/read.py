@@ -151,6 +151,7 @@ def _read_by(plugin: Any, source: Any, quarantine: Quarantine | None) -> Table:
 def find_format(table: Table, wanted: str | None, given: dict[str, str]) -> tuple[str, Any, dict[str, str]]:
     """The format's name, the format, and its columns, by the columns of all records. Raises: DataError, where it is not clear; UsageError."""
     found = table.columns
+    ordered = dict.fromkeys(found).keys()
     for role, column in given.items():
         if column not in found:
             raise DataError(f'{table.facts.name}: data.columns.{role}: no column "{column}".{did_you_mean(column, found)}')
@@ -172,9 +173,9 @@ def find_format(table: Table, wanted: str | None, given: dict[str, str]) -> tupl
             raise DataError(
                 f"{table.facts.name}: data.columns.{unknown[0]}: the format {name} has no such role.{did_you_mean(unknown[0], form.roles)}"
             )
-        located = {} if unknown else form.locate(set(found), given)
+        located = {} if unknown else form.locate(ordered, given)
         complete = set(form.required) <= set(located)
-        if complete and (wanted or ((given or form.recognises(set(found))) and _suits(form, table, located))):
+        if complete and (wanted or ((given or form.recognises(ordered)) and _suits(form, table, located))):
             fitting.append((name, form, located))
     if len(fitting) > 1 and given:  # a file with a label: `columns.text` alone still means labelled text
         recognised = [fit for fit in fitting if set(fit[1].required) - set(given)] or fitting

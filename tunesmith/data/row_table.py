@@ -97,6 +97,8 @@ class _Chunk:
             **{f"value.{name}": [row.values.get(name, ()) for row in rows] for name in names},
             **{f"has.{name}": [(int(name in row.values),) for row in rows] for name in names},
         }
+        if any(segment.vectors for segment in segments):
+            lists["vectors"] = [tuple(chain.from_iterable(segment.vectors)) for segment in segments]
         if any(source is not None for source in sources):
             lists["source"] = [source.tokens if source else () for source in sources]
             lists["source.types"] = [source.token_types if source else () for source in sources]
@@ -121,7 +123,9 @@ class _Chunk:
         first = int(ends[index - 1]) if index else 0
         parents = columns["parents"].get(index)
         tokens, types = columns["tokens"], columns["types"]
-        segments = tuple(Segment(tokens.get(first + at), types.get(first + at), parent) for at, parent in enumerate(parents))
+        segments = tuple(
+            Segment(tokens.get(first + at), types.get(first + at), parent, self._vectors(first + at)) for at, parent in enumerate(parents)
+        )
         shared, number = columns["origin"].get(index)
         file, task, group = self.origins[shared]
         source = None
@@ -141,6 +145,14 @@ class _Chunk:
             source,
             columns["words"].get(index),
         )
+
+    def _vectors(self, segment: int) -> tuple[tuple[float, ...], ...]:
+        """One a token of a segment, where it has any."""
+        if "vectors" not in self.columns:
+            return ()
+        numbers, num_tokens = self.columns["vectors"].get(segment), len(self.columns["tokens"].get(segment))
+        width = len(numbers) // max(num_tokens, 1)
+        return tuple(tuple(numbers[at : at + width]) for at in range(0, len(numbers), width)) if width else ()
 
     def num_tokens(self) -> Array:
         """Of every row, its segments' tokens and its source's."""

@@ -5,9 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tunesmith.core.errors import DataError
+from tunesmith.core.types import Marked, ModelFacts, Tokens
 from tunesmith.data._pieces import Piece
 
-__all__ = ["Tokenized", "anchor_of", "backend_of", "leading_bos", "token_ids", "word_start", "written"]
+__all__ = ["Tokenized", "anchor_of", "backend_of", "leading_bos", "require_one_sequence", "token_ids", "word_start", "written"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,3 +71,12 @@ def written(tokenizer: Any) -> dict[str, Any]:
     """The tokenizer as its file holds it, but for how long it cuts and pads: what its tokens depend on."""
     found: dict[str, Any] = json.loads(tokenizer.backend_tokenizer.to_str())
     return {name: value for name, value in found.items() if name not in ("truncation", "padding")}
+
+
+def require_one_sequence(example: Tokens | Marked, facts: ModelFacts) -> None:
+    """Raises: DataError, where the model is an encoder-decoder."""
+    if facts.is_encoder_decoder:
+        raise DataError(
+            f"{example.origin.file}:{example.origin.row}: {facts.name} reads a source and writes a target; tokens of one sequence are for "
+            "causal models. Bring pairs of texts."
+        )

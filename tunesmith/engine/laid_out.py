@@ -96,6 +96,11 @@ def run_padded(module: nn.Module, batch: Batch, arguments: dict[str, Any]) -> Ra
         arguments |= {"input_ids": tokens, "attention_mask": mask}
         if batch.facts.has_token_types:
             arguments["token_type_ids"] = types
+    if batch.stream.vectors_TC is not None:
+        vectors = batch.stream.vectors_TC
+        laid = vectors.new_zeros(*tokens.shape, vectors.shape[1])
+        laid[rows_T, columns_T] = vectors
+        arguments = {**arguments, "input_ids": None, "inputs_embeds": laid}
     if batch.facts.is_causal or batch.facts.is_encoder_decoder:
         arguments["use_cache"] = False
     return _ran(module(**arguments), lambda x: x[rows_T, columns_T])

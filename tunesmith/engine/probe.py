@@ -66,6 +66,8 @@ def _why_not_packed(trunk: nn.Module, facts: ModelFacts) -> tuple[str, Tensor | 
     """Returns: the reason why the packed path is not exact on this model, empty where it is; and then the hidden states of `_rows`."""
     if facts.is_encoder_decoder:
         return "an encoder-decoder", None
+    if facts.num_columns:
+        return "it reads numbers, not tokens", None
     device = next(trunk.parameters()).device
     rows = _rows(facts)
     packed = PackedForward(trunk, {}, facts, Paths("packed", "", "none", ""))

@@ -83,6 +83,9 @@ def check_code(name: str, config: dict[str, Any], trust: bool) -> bool:
     """
     from transformers import CONFIG_MAPPING, __version__
 
+    from tunesmith.model.networks import register
+
+    register()
     model_type = str(config.get("model_type", ""))
     if model_type in CONFIG_MAPPING:
         return False

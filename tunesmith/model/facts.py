@@ -63,6 +63,8 @@ def read_facts(
         decoder_start_token_id=getattr(config, "decoder_start_token_id", None) if config.is_encoder_decoder else None,
         num_parameters=sum(parts.values()),
         parts=parts,
+        num_columns=int(getattr(config, "num_columns", None) or 0),
+        columns=tuple(getattr(config, "columns", None) or ()),
     )
 
 

@@ -3,6 +3,7 @@
 import inspect
 import json
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -32,7 +33,10 @@ from tunesmith.core.errors import Interrupted, ModelError, one_line
 from tunesmith.core.types import ModelFacts
 from tunesmith.model._quiet import quiet
 from tunesmith.model.facts import read_facts
+from tunesmith.model.networks import register
 from tunesmith.model.source import Need, Progress, Request, SourceInfo, drawn, resolve
+
+register()
 
 __all__ = ["LoadedModel", "Pooling", "can_predict_tokens", "describe", "is_causal", "load", "load_folder", "store_weights"]
 
@@ -53,7 +57,7 @@ class LoadedModel:
 
 
 def load(
-    source: str,
+    source: str | SourceInfo,
     *,
     revision: str | None = None,
     trust_remote_code: bool = False,
@@ -63,17 +67,19 @@ def load(
     attn_implementation: str = "sdpa",
     random_seed: int | None = None,
     progress: Progress | None = None,
+    beside: Mapping[str, Any] | None = None,
 ) -> LoadedModel:
     """Bring a model to this machine and load it.
 
     Args:
-        source: an alias, a folder, a .gguf file, a run, or a hub id.
+        source: an alias, a folder, a .gguf file, a run, or a hub id; or what is known of one that is here already.
         need: "lm": the whole language model; "mlm": an encoder with its masked-LM head; "encoder": the module that gives hidden states, with no head; "any": the first that it can.
         max_length: the most tokens of a sequence, at most the model's own; None: as the model's tokenizer and settings say.
+        beside: what the source does not say of itself: `source.BESIDE`.
         random_seed: what draws random weights in place of the model's own; None: its own.
     Raises: ModelError, where there is no such model, or not of that kind; FetchError, where it cannot be fetched.
     """
-    info = resolve(Request(source, revision, trust_remote_code, progress))
+    info = source if isinstance(source, SourceInfo) else resolve(Request(source, revision, trust_remote_code, progress, beside or {}))
     if random_seed is not None:
         info = drawn(info, random_seed)
     return load_folder(info, max_length=max_length, need=need, dtype=dtype, attn_implementation=attn_implementation)
@@ -124,10 +130,16 @@ def describe(info: SourceInfo, need: Need = "any") -> tuple[nn.Module, ModelFact
 
 
 def load_tokenizer(
-    source: str, *, revision: str | None = None, trust_remote_code: bool = False, max_length: int | None = None, need: Need = "any"
+    source: str,
+    *,
+    revision: str | None = None,
+    trust_remote_code: bool = False,
+    max_length: int | None = None,
+    need: Need = "any",
+    beside: Mapping[str, Any] | None = None,
 ) -> tuple[PreTrainedTokenizerFast, ModelFacts]:
     """A model's tokenizer and facts without its weights: enough to encode and to count. Arguments and errors as `load` has them."""
-    info = resolve(Request(source, revision, trust_remote_code))
+    info = resolve(Request(source, revision, trust_remote_code, beside=beside or {}))
     module, facts = describe(info, need)
     with quiet():
         tokenizer = _tokenizer(info)

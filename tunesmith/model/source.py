@@ -1,17 +1,20 @@
 """Where a model comes from: what every file in `sources/` answers. Nothing here imports torch."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 from tunesmith.core import registry
 from tunesmith.core.errors import ModelError
 
-__all__ = ["Alias", "ModelSource", "Need", "Request", "SourceInfo", "aliases", "drawn", "resolve"]
+__all__ = ["BESIDE", "Alias", "ModelSource", "Need", "Request", "SourceInfo", "aliases", "drawn", "resolve"]
 
 Need = Literal["lm", "mlm", "encoder", "any"]
 """What a model is loaded for: to predict tokens, to fill in masked ones, to give hidden states, or the first of predicting and hidden states that it can."""
+
+BESIDE = ("labels", "words", "padding_side")
+"""Keys of a recipe's model that say what its file does not."""
 
 Progress = Callable[[int, int], None]
 
@@ -53,6 +56,8 @@ class Request:
     revision: str | None = None
     trust_remote_code: bool = False
     progress: Progress | None = None
+    beside: Mapping[str, Any] = field(default_factory=dict)
+    """What a recipe says of a file that does not say it itself: `BESIDE`."""
 
 
 @dataclass(frozen=True, slots=True)

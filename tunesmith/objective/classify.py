@@ -71,7 +71,7 @@ class Classify(HeadLoss):
         assert isinstance(example, Labelled)
         encoded = encoder.encode(example)
         values = {} if example.label is None else {"label": (encoder.labels.index(example.label),)}
-        return [Row((Segment(encoded.tokens, encoded.token_types),), example.origin, values=values)]
+        return [Row((Segment(encoded.tokens, encoded.token_types, vectors=encoded.vectors),), example.origin, values=values)]
 
     def prepare(self, forward: Forward, batches: Sequence[Batch]) -> None:
         """With `contrastive`, see all texts of the step, of which each pair counts."""

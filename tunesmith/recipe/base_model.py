@@ -8,12 +8,16 @@ from pydantic_core import PydanticCustomError
 from tunesmith.core.addresses import is_endpoint
 from tunesmith.recipe.endpoints import checked_model
 from tunesmith.recipe.messages import AT_KEY, shown
-from tunesmith.recipe.section import Positive, Section
+from tunesmith.recipe.plugins import PluginSpec, plugin
+from tunesmith.recipe.section import Name, Positive, Section
 
 __all__ = ["ModelSpec"]
 
 
 _OF_WEIGHTS = ("revision", "trust_remote_code", "weights", "attention", "quantization", "add_tokens")
+_OF_TRAINED = ("revision", "trust_remote_code", "weights", "quantization", "add_tokens")
+_OF_KERAS = ("labels", "words", "padding_side")
+_KERAS = (".h5", ".hdf5", ".keras")
 _OF_ENDPOINTS = ("price_per_million_input", "price_per_million_output", "requests_per_minute")
 
 
@@ -28,6 +32,14 @@ class ModelSpec(Section):
 
     source: str = Field(min_length=1)
     """An alias (`tunesmith models list`), a hub id, a folder, `run:ID`, or `openai:NAME@URL`, a model behind an endpoint (docs/endpoints.md)."""
+    architecture: Annotated[PluginSpec, plugin("architecture")] | None = None
+    """In place of a source, a network that is made anew for the training rows: its name, with its options beside it."""
+    labels: list[Name] | None = None
+    """Of a Keras file, which does not name its classes: their names, in the order of its outputs; none: those that tunesmith wrote into it, else 0, 1, ..."""
+    words: str | None = None
+    """Of a Keras file that reads words by their numbers: the file that lists them, as its tokenizer had them (docs/transfer.md)."""
+    padding_side: Literal["left", "right"] | None = None
+    """Of a Keras file that reads texts of one length: where shorter ones are filled up; none: as the tokenizer of `words` usually does it."""
     revision: str | None = None
     """The hub's commit, tag or branch."""
     trust_remote_code: bool = False
@@ -54,6 +66,11 @@ class ModelSpec(Section):
     """The most that an endpoint is sent; none: as fast as it answers, four at a time."""
 
     @property
+    def beside(self) -> dict[str, Any]:
+        """What it says of a file that does not say it itself."""
+        return {key: value for key in _OF_KERAS if (value := getattr(self, key)) is not None}
+
+    @property
     def is_endpoint(self) -> bool:
         """Whether it is behind an endpoint, so that nothing of it can be trained or looked into."""
         return is_endpoint(self.source)
@@ -67,6 +84,30 @@ class ModelSpec(Section):
     @classmethod
     def _has_an_address(cls, value: str) -> str:
         return checked_model(value)
+
+    @model_validator(mode="after")
+    def _is_made_or_brought(self) -> Self:
+        if self.architecture is None:
+            return self
+        if self.source != f"new:{self.architecture.name}":
+            raise PydanticCustomError(
+                AT_KEY,
+                "{text}",
+                {"key": "architecture", "text": f"stands beside model.source ({shown(self.source)}). Leave one of them out."},
+            )
+        key = next((key for key in _OF_TRAINED if getattr(self, key) != type(self).model_fields[key].default), None)
+        if key is not None:
+            text = "is for a model that was trained before, and model.architecture makes a new one. Leave it out."
+            raise PydanticCustomError(AT_KEY, "{text}", {"key": key, "text": text})
+        return self
+
+    @model_validator(mode="after")
+    def _says_of_a_file(self) -> Self:
+        if self.beside and not self.source.lower().endswith(_KERAS) and not self.source.startswith("stage:"):
+            key = next(iter(self.beside))
+            text = f"is for a file of Keras (.h5), and this is {shown(self.source)}. Leave it out."
+            raise PydanticCustomError(AT_KEY, "{text}", {"key": key, "text": text})
+        return self
 
     @model_validator(mode="after")
     def _is_here_or_there(self) -> Self:

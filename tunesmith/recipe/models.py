@@ -14,7 +14,7 @@ from tunesmith.recipe.judge import JudgeSpec
 from tunesmith.recipe.measured import DomainSpec, RetentionSets
 from tunesmith.recipe.messages import AT_KEY, shown
 from tunesmith.recipe.plugins import FormatName, PluginSpec, check_name, plugin
-from tunesmith.recipe.section import Names, Positive, Section
+from tunesmith.recipe.section import Name, Names, Positive, Section
 from tunesmith.recipe.sources import Source, source_name
 
 __all__ = [
@@ -113,6 +113,8 @@ class DataSpec(Section):
     """What a column is called here: `{text: review, label: sentiment}`. Roles are those of the formats: text, label, source, target, messages, ... (docs/data.md)."""
     labels: Names | None = None
     """What the values of the label column mean: `{0: negative, 1: positive}`."""
+    keep_labels: list[Name] | None = None
+    """The classes, by their names, whose rows are used; none: all of them."""
     label_texts: Names | None = None
     """The words that stand for a label in the zero-shot baseline; none: its name."""
     template: str | list[str] | None = None
@@ -154,6 +156,8 @@ class DataSpec(Section):
             raise _wrong("mix", f"stands beside data.train ({shown(self.train)}). Leave one of them out: data.train=null or data.mix={{}}.")
         if self.documents is not None:
             raise _wrong("documents", "stands in place of the rows of one source, and data.mix names several. Leave one of them out.")
+        if self.keep_labels is not None:
+            raise _wrong("keep_labels", "is for the rows of one source, and data.mix names several. Leave it out.")
         for key in ("validation", "test", "format", "columns", "labels", "label_texts", "template"):
             if getattr(self, key):
                 name = next(iter(self.mix))
@@ -328,6 +332,8 @@ class Recipe(Section):
     prefer: Prefer = "cost"
     """Which arm `tunesmith compare` takes of those that the test rows do not tell apart: the one that is cheapest to train and to ask, the best by its value, the quickest to
     answer, the smallest in memory, the one whose questions stay on this machine, or the one that is brought up to date without training."""
+    export: Literal["h5"] | None = None
+    """h5: also write the tuned network into the run as network.h5, which Keras loads; null: nothing beside what every run keeps."""
     seed: int = Field(default=0, ge=0, lt=2**32)
     """Seed of everything that is drawn."""
     output_dir: str | None = None
@@ -346,6 +352,11 @@ class Recipe(Section):
         if not self.trains and self.context is None and not chooses:
             raise _wrong(
                 "method", "none trains nothing, and no context says what the model is to be shown. Set context=few_shot, or a method."
+            )
+        if self.model.architecture is not None and self.method.name != "full":
+            raise _wrong(
+                "method",
+                f"{self.method.name} leaves weights as they are, and those of a new model.architecture have learned nothing. Use full.",
             )
         if self.model.is_endpoint and (found := unanswerable(self)):
             raise _wrong(*found)

@@ -1,6 +1,6 @@
 """Keys and names in a recipe that stand for several settings at once.
 
-`method: qlora` is LoRA on a base whose weights are kept in nf4. `data.folder` is the option `folder` of every source that has one.
+`method: qlora` is LoRA on a base whose weights are kept in nf4. `data.folder` is the option `folder` of every source that has one. Options of `model.architecture` stand beside it.
 
 Source: Dettmers et al. (2023), "QLoRA: Efficient Finetuning of Quantized LLMs", https://arxiv.org/abs/2305.14314.
 """
@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tunesmith.core.errors import UsageError
-from tunesmith.core.registry import describe, named_by
+from tunesmith.core.registry import describe, named_by, names
 
 __all__ = ["METHOD_OVERLAYS", "stand_in", "true_method"]
 
@@ -26,6 +26,7 @@ def stand_in(values: dict[str, Any]) -> None:
     """Put what a name or a key stands for in its place."""
     _stand_in_qlora(values)
     _stand_in_folder(values)
+    _stand_in_architecture(values)
 
 
 def _stand_in_qlora(values: dict[str, Any]) -> None:
@@ -52,6 +53,22 @@ def _stand_in_folder(values: dict[str, Any]) -> None:
         source["folder"] = folder
     if sources:
         data["folder"] = None
+
+
+def _stand_in_architecture(values: dict[str, Any]) -> None:
+    """`model: {architecture: NAME, ...}`: the options that stand beside the name are the architecture's, and it is the source."""
+    model = values.get("model")
+    given = model.get("architecture") if isinstance(model, Mapping) else None
+    if not isinstance(model, Mapping) or given is None:
+        return
+    own = dict(given) if isinstance(given, Mapping) else {"name": given}
+    if own.get("name") not in names("architecture"):  # refused where the recipe is checked
+        options = set[str]()
+    else:
+        options = {option.name for option in describe("architecture", str(own["name"])).options}
+    beside = {key: value for key, value in model.items() if key in options}
+    rest = {key: value for key, value in model.items() if key not in options}
+    values["model"] = {"source": f"new:{own.get('name')}", **rest, "architecture": {**own, **beside}}
 
 
 def _with_folder(value: Any) -> Iterator[dict[str, Any]]:

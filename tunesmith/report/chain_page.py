@@ -14,7 +14,9 @@ from tunesmith.report.page import environment
 from tunesmith.report.results import Comparison, comparisons
 from tunesmith.report.reward_picture import reward_panels
 
-__all__ = ["ChainStage", "chain_page", "chain_stages", "render_chain"]
+__all__ = ["ChainStage", "chain_page", "chain_stages", "changing_classes", "render_chain"]
+
+_MOST_CLASSES = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,8 @@ class ChainStage:
     warnings: tuple[str, ...]
     page: str
     """Of its report, from the chain's own folder."""
+    classes: Mapping[str, str]
+    """Of a classifier each class, and how many of its rows are right before and after."""
 
 
 def render_chain(group: GroupDirectory) -> None:
@@ -41,11 +45,18 @@ def render_chain(group: GroupDirectory) -> None:
 
 def chain_page(document: Mapping[str, Any]) -> str:
     """The whole self-contained page of a document of schema `tunesmith/chain/1`."""
-    seconds = duration(document["cost"]["total_seconds"])
+    seconds, stages = duration(document["cost"]["total_seconds"]), chain_stages(document)
     return (
         environment()
         .get_template("chain.html.j2")
-        .render(chain=document, stages=chain_stages(document), panels=reward_panels([document]), seconds=seconds, version=__version__)
+        .render(
+            chain=document,
+            stages=stages,
+            classes=changing_classes(stages),
+            panels=reward_panels([document]),
+            seconds=seconds,
+            version=__version__,
+        )
     )
 
 
@@ -61,10 +72,32 @@ def _stage(name: str, one: Mapping[str, Any]) -> ChainStage:
         MISSING if first is None else _text(getattr(first, side), first.decimals) for side in ("base", "tuned", "difference")
     )
     did = f"{one['task']['method']} · {one['task']['objective']}"
+    classes = {found["label"]: _right(found) for found in one.get("classes", ())}
     trained = duration(one["cost"]["train_seconds"]) if one["cost"].get("train_seconds") else MISSING
     return ChainStage(
-        name, did, first.title if first else MISSING, base, tuned, difference, trained, tuple(one["warnings"]), f"{name}/report.html"
+        name,
+        did,
+        first.title if first else MISSING,
+        base,
+        tuned,
+        difference,
+        trained,
+        tuple(one["warnings"]),
+        f"{name}/report.html",
+        classes,
     )
+
+
+def changing_classes(stages: list[ChainStage]) -> list[str]:
+    """The classes of all stages, in the order in which they come up, where the stages have different ones, and not too many for a table; else none."""
+    sets = {tuple(stage.classes) for stage in stages if stage.classes}
+    found = list(dict.fromkeys(label for stage in stages for label in stage.classes))
+    return found if len(sets) > 1 and len(found) <= _MOST_CLASSES else []
+
+
+def _right(found: Mapping[str, Any]) -> str:
+    before = "" if found["base"] is None else f"{found['base']} → "
+    return f"{before}{found['tuned']} of {found['rows']}"
 
 
 def _text(estimate: Any, decimals: int) -> str:

@@ -7,10 +7,10 @@ from typing import Any
 from tunesmith.core.errors import DataError
 from tunesmith.core.types import Origin
 from tunesmith.data.formats._columns import ATTRIBUTES, check_characters, is_empty, is_graded, listed
-from tunesmith.data.labels import MOST_NUMERIC_LABELS
-from tunesmith.data.table import cell, shown
+from tunesmith.data.labels import MOST_NUMERIC_LABELS, raw_label
+from tunesmith.data.table import cell, listed_names, shown
 
-__all__ = ["are_graded", "are_quantities", "list_in", "num_of_numbers", "number_of", "words_in"]
+__all__ = ["are_graded", "are_quantities", "label_in", "list_in", "num_of_numbers", "number_of", "words_in"]
 
 
 def are_quantities(values: Sequence[Any]) -> bool:
@@ -46,6 +46,25 @@ def number_of(value: Any) -> float | None:
     except (ValueError, OverflowError):
         return None
     return number if math.isfinite(number) else None
+
+
+def label_in(record: Mapping[str, Any], column: str, origin: Origin) -> str:
+    """The name of a class in a column, as the file has it. Raises: DataError, naming the row, where it is missing or no name."""
+    where = f"{origin.file}:{origin.row}"
+    if column not in record:
+        raise DataError(f'{where}: no column "{column}". Found: {listed_names(record)}.')
+    value = cell(record[column])
+    if value is None or value == "":
+        raise DataError(f'{where}: the column "{column}" is empty. Write its label or remove the row.')
+    if isinstance(value, float) and not math.isfinite(value):
+        raise DataError(f'{where}: the column "{column}" holds {value}, which is no class. Write its label or remove the row.')
+    if not isinstance(value, str | int | float):
+        raise DataError(
+            f'{where}: the column "{column}" holds {shown(value)} ({type(value).__name__}), expected the name or number of a class.'
+        )
+    if isinstance(value, str):
+        check_characters(value, f'{where}: the column "{column}"')
+    return raw_label(value)
 
 
 def words_in(record: Mapping[str, Any], column: str, origin: Origin) -> tuple[str, ...]:

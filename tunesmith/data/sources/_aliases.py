@@ -3,11 +3,14 @@
 __all__ = ["ALIASES", "DOCUMENTS"]
 
 ALIASES = (
+    "breast-cancer",
     "dated-facts",
+    "digits",
     "docstring-choices",
     "docstrings",
     "editorials",
     "general-questions",
+    "iris",
     "movie-openings",
     "movie-reviews",
     "product-reviews",
@@ -16,8 +19,9 @@ ALIASES = (
     "small-talk",
     "small-talk-pairs",
     "tweets",
+    "wine",
 )
-"""For "did you mean": the sources pypi and python claim them."""
+"""For "did you mean": the sources pypi, python and sklearn claim them, and those of one alias."""
 
 DOCUMENTS = "documents:"
 """Before the name of a folder whose files are texts."""

@@ -1,0 +1,1 @@
+"""Networks that are made anew from a recipe, `model: {architecture: NAME, ...}`, one file each."""
