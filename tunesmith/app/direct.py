@@ -14,7 +14,7 @@ import numpy as np
 
 from tunesmith.app.adjustable import chosen_metric, few_rows, searched, subject_of
 from tunesmith.app.decoding import DIRECT_FORM
-from tunesmith.app.judging import EncodedSplit, read_head, score, write_answers
+from tunesmith.app.judging import EncodedSplit, like_answers, read_head, score, write_answers
 from tunesmith.app.measured import pick
 from tunesmith.app.settings import Settings
 from tunesmith.app.task import Say, Task, rows_to_answer
@@ -24,7 +24,7 @@ from tunesmith.core.files import write_json, write_text
 from tunesmith.core.run import RunDirectory
 from tunesmith.core.significance import SIGNIFICANT_P
 from tunesmith.core.statistics import Difference
-from tunesmith.core.types import HeadObjective
+from tunesmith.core.types import AnswerObjective, HeadObjective
 from tunesmith.evaluation.score import groups_of, paired
 
 __all__ = ["Adjusted", "adjust"]
@@ -228,6 +228,8 @@ def _speed(task: Task, settings: Settings, values: tuple[float, ...], say: Say) 
                 read_head(task, task.objective, split.examples, split.rows, split.owners)
             elif settings.metric.needs == "text":
                 write_answers(task, split.examples, task.recipe.evaluate.max_new_tokens)
+            elif isinstance(task.objective, AnswerObjective):
+                like_answers(task, task.objective, split)
             else:
                 score(task, split)
             taken[side].append(time.perf_counter() - started)
