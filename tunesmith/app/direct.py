@@ -4,6 +4,7 @@ The test rows play no part, not even in whether what was found is kept: they are
 """
 
 import json
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -13,7 +14,7 @@ import numpy as np
 
 from tunesmith.app.adjustable import chosen_metric, few_rows, searched, subject_of
 from tunesmith.app.decoding import DIRECT_FORM
-from tunesmith.app.judging import EncodedSplit, read_head, score, write_answers
+from tunesmith.app.judging import EncodedSplit, like_answers, read_head, score, write_answers
 from tunesmith.app.measured import pick
 from tunesmith.app.settings import Settings
 from tunesmith.app.task import Say, Task, rows_to_answer
@@ -21,8 +22,9 @@ from tunesmith.comparison.optimize import Sampler, Tried, best_of, search
 from tunesmith.core.events import Notice, Progress, Warned, counted
 from tunesmith.core.files import write_json, write_text
 from tunesmith.core.run import RunDirectory
+from tunesmith.core.significance import SIGNIFICANT_P
 from tunesmith.core.statistics import Difference
-from tunesmith.core.types import HeadObjective
+from tunesmith.core.types import AnswerObjective, HeadObjective
 from tunesmith.evaluation.score import groups_of, paired
 
 __all__ = ["Adjusted", "adjust"]
@@ -62,7 +64,7 @@ def adjust(task: Task, directory: RunDirectory, say: Say) -> Adjusted:
     for warning in (warnings := few_rows(task, len(base_nk), len(settings.start), settings.split.references)):
         say(Warned(warning))
     held_out = found.held_out(tried, base_nk, groups_of(examples)) if at else None
-    is_kept = held_out is not None and _is_gain(held_out, higher=found.higher)
+    is_kept = held_out is not None and _is_gain(held_out, len(base_nk), higher=found.higher)
     values = tried[at].values
     settings.put(values if is_kept else settings.start)
     searched(task).keep(settings.by_adjustment(values) if is_kept else {})
@@ -194,8 +196,11 @@ def _folds(stats_nk: Array, groups: Sequence[Any] | None, seed: int) -> Any:
     return np.array([fold_of[key] for key in keys])
 
 
-def _is_gain(found: Difference, *, higher: bool) -> bool:
-    """Whether the interval leaves zero out, on the better side."""
+def _is_gain(found: Difference, num_rows: int, *, higher: bool) -> bool:
+    """Whether the interval leaves zero out, on the better side; where all resamples are alike there is none, and so many rows decide that chance would seldom make alike."""
+    gained = found.value if higher else -found.value
+    if math.isnan(found.low):
+        return gained > 0 and 2 * 0.5**num_rows < SIGNIFICANT_P
     return found.low > 0 if higher else found.high < 0
 
 
@@ -223,6 +228,8 @@ def _speed(task: Task, settings: Settings, values: tuple[float, ...], say: Say) 
                 read_head(task, task.objective, split.examples, split.rows, split.owners)
             elif settings.metric.needs == "text":
                 write_answers(task, split.examples, task.recipe.evaluate.max_new_tokens)
+            elif isinstance(task.objective, AnswerObjective):
+                like_answers(task, task.objective, split)
             else:
                 score(task, split)
             taken[side].append(time.perf_counter() - started)
