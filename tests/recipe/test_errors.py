@@ -12,7 +12,7 @@ TRAIN_KEYS = (
     "betas, checkpoint_every_steps, early_stopping_patience, epochs, evaluations_per_epoch, examples_per_step, head_first, learning_rate, max_grad_norm, max_steps, "
     "momentum, optimizer, schedule, select_by, warmup_ratio, weight_decay"
 )
-TOP_KEYS = "arms, budget, budget_memory, budget_usd, context, data, description, engine, evaluate, method, model, name, objective, output_dir, prefer, rewards, search, seed, train"
+TOP_KEYS = "arms, budget, budget_memory, budget_usd, context, data, description, engine, evaluate, export, method, model, name, objective, output_dir, prefer, rewards, search, seed, train"
 
 
 def message(mapping: dict[str, Any], *overrides: str) -> str:
@@ -126,11 +126,11 @@ def test_unknown_plug_ins_are_named_with_the_known_ones(mapping: dict[str, Any],
         (b"model: \xff\n", ": not UTF-8 (byte 8). Save the file as UTF-8."),
         (
             b"- a\n",
-            ": expected a mapping with the keys name, description, model, data, method, context, objective, rewards, train, evaluate, engine, arms, search, budget, budget_memory, budget_usd, prefer, seed, output_dir; found list.",
+            ": expected a mapping with the keys name, description, model, data, method, context, objective, rewards, train, evaluate, engine, arms, search, budget, budget_memory, budget_usd, prefer, export, seed, output_dir; found list.",
         ),
         (
             b"",
-            ": expected a mapping with the keys name, description, model, data, method, context, objective, rewards, train, evaluate, engine, arms, search, budget, budget_memory, budget_usd, prefer, seed, output_dir; found nothing.",
+            ": expected a mapping with the keys name, description, model, data, method, context, objective, rewards, train, evaluate, engine, arms, search, budget, budget_memory, budget_usd, prefer, export, seed, output_dir; found nothing.",
         ),
         (b"model: m\n", ": data: missing."),
     ],

@@ -223,7 +223,8 @@ def _name(
 def _refuse(error: DataError, example: Labelled | MultiLabelled | Tagged | Graded, quarantine: Quarantine | None) -> None:
     if quarantine is None:
         raise error
-    raw = {name: value for name, value in asdict(example).items() if name not in ("origin", "before", "above") and value is not None}
+    left_out = ("origin", "before", "above", *(() if getattr(example, "numbers", ()) else ("numbers",)))
+    raw = {name: value for name, value in asdict(example).items() if name not in left_out and value is not None}
     quarantine.add(InvalidRow.of(error, example.origin.file, example.origin.row, raw))
 
 

@@ -160,7 +160,7 @@ def find_format(table: Table, wanted: str | None, given: dict[str, str]) -> tupl
     strange = [role for role in given if role not in known]
     if strange and not wanted:
         taking = [name for name in names if getattr(registry.create("format", name), "any_role", False)]
-        otherwise = f" An attribute of another name needs data.format={' or '.join(taking)}." if taking else ""
+        otherwise = f" An attribute, or a number, of another name needs data.format={' or '.join(taking)}." if taking else ""
         raise DataError(
             f"{table.facts.name}: data.columns.{strange[0]}: no format has such a role.{did_you_mean(strange[0], known)}{otherwise}"
         )

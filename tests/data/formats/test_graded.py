@@ -55,7 +55,8 @@ def test_attributes_of_any_name_and_scale_are_named_and_then_no_others_are_read(
     renamed = {"prompt": "Sky?", "response": "Blue.", "rel": 4}
     assert grades(renamed, columns={"relevance": "rel"}) == [(("relevance", 4.0),)]
     with pytest.raises(
-        DataError, match="data.columns.tone: no format has such a role.* An attribute of another name needs data.format=graded."
+        DataError,
+        match="data.columns.tone: no format has such a role.* An attribute, or a number, of another name needs data.format=columns or graded.",
     ):
         read([record], columns={"tone": "tone"})
     assert read([record], format="graded", columns=columns).facts.notes == ("list: columns that are not read: relevance, coherence",)

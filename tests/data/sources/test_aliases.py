@@ -13,4 +13,5 @@ def test_every_alias_is_claimed_by_one_source_before_the_hub() -> None:
             ["GeneralQuestions", "Hub"],
             ["DatedFacts", "Hub"],
             ["PythonQuestions", "Hub"],
+            ["Sklearn", "Hub"],
         )
