@@ -1,0 +1,34 @@
+"""What the recurrent architectures have in common."""
+
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoTokenizer
+
+from tunesmith.core.errors import ModelError
+
+__all__ = ["check_sizes", "special_tokens", "write_config"]
+
+
+def special_tokens(folder: Path) -> dict[str, Any]:
+    """What a config says of the tokenizer in a folder."""
+    tokenizer: Any = AutoTokenizer.from_pretrained(folder)
+    ids = {f"{name}_token_id": getattr(tokenizer, f"{name}_token_id") for name in ("pad", "bos", "eos")}
+    return {"vocab_size": len(tokenizer), **ids}
+
+
+def check_sizes(options: Any, sizes: tuple[str, ...], shares: tuple[str, ...]) -> None:
+    """Raises: ModelError, where one of the sizes is no number of at least 1, or one of the shares none from 0 to below 1."""
+    for name in sizes:
+        if getattr(options, name) < 1:
+            raise ModelError(f"model.{name}: expected at least 1, found {getattr(options, name)}.")
+    for name in shares:
+        if not 0 <= getattr(options, name) < 1:
+            raise ModelError(f"model.{name}: expected a share from 0 to below 1, found {getattr(options, name):g}.")
+
+
+def write_config(folder: Path, **settings: Any) -> None:
+    """Write a network's settings beside the tokenizer that lies in the folder."""
+    from tunesmith.model.networks.recurrent import RecurrentConfig
+
+    RecurrentConfig(**settings, **special_tokens(folder)).save_pretrained(folder)
