@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_recipes import classifier, stop_at
+from tiny_recipes import classifier, stop_at, writer
 
 import tunesmith
 from tunesmith.app.compare import compare
@@ -160,4 +160,29 @@ def test_a_head_goes_on_a_trained_network_and_is_asked_again(reviews_csv: Path, 
     trained = tune(_raw(reviews_csv, tmp_path / "trained"))
     done = tune(classifier(trained.path, reviews_csv, tmp_path / "out", method="head", train=QUICK))
     texts = ["the cat is very good", "the dog was on a mat bad"]
+    assert tunesmith.Run(done.path).predict(texts) == done.predict(texts)
+
+
+@pytest.mark.parametrize("architecture", ["seq2seq-lstm", "seq2seq_gru"])
+def test_an_encoder_decoder_learns_pairs_and_is_loaded_and_tuned_on(architecture: str, pairs_csv: Path, tmp_path: Path) -> None:
+    train = QUICK | {"epochs": 25}
+    sizes = {"hidden_size": 64, "embedding_size": 32, "num_layers": 1, "dropout": 0.0}
+    evaluate = {"metrics": ["exact_match", "chrf", "rougeL", "perplexity"], "max_new_tokens": 4}
+    done = tune(_new(writer(tmp_path, pairs_csv, tmp_path / "out", train=train, evaluate=evaluate), architecture, **sizes))
+    metrics = done.report["metrics"]
+    assert metrics["exact_match"]["tuned"]["value"] > 0.9
+    assert metrics["rougeL"]["tuned"]["value"] > metrics["rougeL"]["base"]["value"]
+    assert metrics["chrf"]["tuned"]["value"] > metrics["chrf"]["base"]["value"]
+    assert done.report["model"]["attention"] == "padded"
+    prompts = ["the cat is very good", "a dog was on the mat bad"]
+    assert tunesmith.Run(done.path).generate(prompts) == done.generate(prompts)
+    tuned = tune(writer(done.path, pairs_csv, tmp_path / "next", method="lora", train={"max_steps": 2}, evaluate=evaluate))
+    assert tuned.report["metrics"]["perplexity"]["base"]["value"] == pytest.approx(metrics["perplexity"]["tuned"]["value"], rel=1e-4)
+
+
+def test_a_classifier_reads_an_encoder_decoders_encoder(pairs_csv: Path, reviews_csv: Path, tmp_path: Path) -> None:
+    learned = tune(_new(writer(tmp_path, pairs_csv, tmp_path / "pairs", train=QUICK), "seq2seq_lstm"))
+    done = tune(classifier(learned.path, reviews_csv, tmp_path / "out", method="full", train=QUICK))
+    texts = ["the cat is very good", "the dog was on a mat bad"]
+    assert [one["label"] for one in done.predict(texts)] == ["positive", "negative"]
     assert tunesmith.Run(done.path).predict(texts) == done.predict(texts)

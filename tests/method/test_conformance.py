@@ -32,12 +32,12 @@ from tunesmith.recipe.overlays import true_method
 FAMILIES = ["llama", "gpt2", "bert", "roberta", "bloom"]
 CASES = [(way, family) for way in WAYS for family in FAMILIES if way in registry.names("method") or family in ("llama", "gpt2", "bert")]
 RECURRENT = ("full", "gradual", "layers", "bitfit", "head", "prompt", "p_tuning", "new_tokens")
-CASES += [(way, "lstm") for way in RECURRENT]
+CASES += [(way, "lstm") for way in RECURRENT] + [("full", "attending"), ("bitfit", "attending"), ("lora", "attending")]
 PLAN = TrainingPlan(num_steps=4, steps_per_epoch=4, learning_rate=2e-2, schedule="constant", num_warmup_steps=0, max_grad_norm=1.0)
 
 
 def _objective(family: str, way: str) -> str:
-    return "sft" if family in CAUSAL and way != "head" else "classify"
+    return "sft" if family in (*CAUSAL, "attending") and way != "head" else "classify"
 
 
 def _method(way: str) -> Method:

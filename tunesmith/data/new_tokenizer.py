@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any, Literal
 
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
 __all__ = ["learn_tokenizer"]
@@ -28,7 +28,7 @@ def learn_tokenizer(texts: Iterable[str], *, size: int, of: Literal["pieces", "w
         )
     else:
         built = Tokenizer(models.WordLevel(unk_token=_SPECIAL["unk_token"]))
-        built.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
+        built.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase(), normalizers.Replace(Regex(r"\s+"), " ")])
         built.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Punctuation(), pre_tokenizers.Metaspace(prepend_scheme="first")])
         built.decoder = decoders.Metaspace(prepend_scheme="first")
         trainer = trainers.WordLevelTrainer(vocab_size=size, min_frequency=2, special_tokens=special, show_progress=False)

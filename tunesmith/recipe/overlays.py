@@ -68,7 +68,7 @@ def _stand_in_architecture(values: dict[str, Any]) -> None:
     else:
         options = {option.name for option in describe("architecture", str(own["name"])).options}
     beside = {key: value for key, value in model.items() if key in options}
-    is_ours = str(model.get("source", "")).startswith("new:")  # of the architecture that was named before
+    is_ours = str(model.get("source") or "new:").startswith("new:")  # none, or of the architecture that was named before
     rest = {key: value for key, value in model.items() if key not in options and not (is_ours and key == "source")}
     values["model"] = {"source": f"new:{own.get('name')}", **rest, "architecture": {**own, **beside}}
 

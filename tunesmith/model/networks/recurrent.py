@@ -18,7 +18,16 @@ from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, Generation
 from transformers import initialization as init
 from transformers.utils.generic import ModelOutput
 
-__all__ = ["RecurrentConfig", "RecurrentForCausalLM", "RecurrentLayer", "RecurrentModel", "State", "dropped_weight", "locked_dropout"]
+__all__ = [
+    "RecurrentConfig",
+    "RecurrentForCausalLM",
+    "RecurrentLayer",
+    "RecurrentModel",
+    "State",
+    "begin_layer",
+    "dropped_weight",
+    "locked_dropout",
+]
 
 NUM_GATES = {"rnn": 1, "lstm": 4, "gru": 3}
 _RUN = {"rnn": torch.rnn_tanh, "lstm": torch.lstm, "gru": torch.gru}
@@ -119,6 +128,13 @@ class RecurrentLayer(nn.Module):
         return output, tuple(part[:, back] for part in after)
 
 
+def begin_layer(layer: RecurrentLayer) -> None:
+    """Draw a layer's first weights as torch draws those of its cells."""
+    bound = layer.width**-0.5
+    for p in layer.parameters(recurse=False):
+        init.uniform_(p, -bound, bound)
+
+
 class RecurrentPreTrainedModel(PreTrainedModel):  # type: ignore[no-untyped-call]
     """What both classes have in common."""
 
@@ -135,9 +151,7 @@ class RecurrentPreTrainedModel(PreTrainedModel):  # type: ignore[no-untyped-call
             if module.bias is not None:
                 init.zeros_(module.bias)
         elif isinstance(module, RecurrentLayer):
-            bound = module.width**-0.5
-            for p in module.parameters(recurse=False):
-                init.uniform_(p, -bound, bound)
+            begin_layer(module)
 
 
 class RecurrentModel(RecurrentPreTrainedModel):  # type: ignore[no-untyped-call]
