@@ -8,6 +8,8 @@ import transformers
 from torch import nn
 
 from tunesmith.core.types import ModelFacts, Origin, Row, Segment, Targets
+from tunesmith.model.networks.attending import AttendingConfig, AttendingForConditionalGeneration
+from tunesmith.model.networks.recurrent import RecurrentConfig, RecurrentForCausalLM
 
 __all__ = ["CAUSAL", "ENCODERS", "ENCODER_DECODERS", "PADDED_ONLY", "facts_of", "make", "random_rows"]
 
@@ -64,6 +66,9 @@ CAUSAL: dict[str, Callable[[], nn.Module]] = {
     "gpt_neo": _own("GPTNeo", "ForCausalLM", vocab_size=_VOCAB, hidden_size=32, num_layers=2, num_heads=4, max_position_embeddings=64,
                     attention_types=[[["global", "local"], 1]], window_size=4, bos_token_id=1, eos_token_id=2),
     "mpt": _own("Mpt", "ForCausalLM", vocab_size=_VOCAB, d_model=32, n_layers=2, n_heads=4, max_seq_len=64),
+    "lstm": lambda: RecurrentForCausalLM(
+        RecurrentConfig(vocab_size=_VOCAB, embedding_size=32, inner_size=24, hidden_size=32, num_hidden_layers=2, **_SPECIAL)
+    ),
     "mamba": _own("Mamba", "ForCausalLM", vocab_size=_VOCAB, hidden_size=32, num_hidden_layers=2, state_size=4, **_SPECIAL),
 }  # fmt: skip
 
@@ -83,12 +88,19 @@ ENCODERS: dict[str, Callable[[], nn.Module]] = {
 ENCODER_DECODERS: dict[str, Callable[[], nn.Module]] = {
     "t5": _own("T5", "ForConditionalGeneration", vocab_size=_VOCAB, d_model=32, d_kv=8, d_ff=48, num_layers=2, num_heads=4, pad_token_id=0,
                eos_token_id=1, decoder_start_token_id=0),
+    "attending": lambda: AttendingForConditionalGeneration(
+        AttendingConfig(
+            vocab_size=_VOCAB, embedding_size=16, hidden_size=32, num_hidden_layers=2, decoder_start_token_id=1, **_SPECIAL
+        )
+    ),
     "bart": _own("Bart", "ForConditionalGeneration", vocab_size=_VOCAB, d_model=32, encoder_layers=2, decoder_layers=2, encoder_attention_heads=4,
                  decoder_attention_heads=4, encoder_ffn_dim=48, decoder_ffn_dim=48, max_position_embeddings=64, pad_token_id=1, bos_token_id=0,
                  eos_token_id=2, decoder_start_token_id=2),
 }  # fmt: skip
 
-PADDED_ONLY = frozenset({"bloom", "falcon", "gptj", "gpt_neo", "mpt", "mamba", "deberta_v2", "mpnet", "xlnet", "t5", "bart"})
+PADDED_ONLY = frozenset(
+    {"bloom", "falcon", "gptj", "gpt_neo", "mpt", "lstm", "mamba", "deberta_v2", "mpnet", "xlnet", "t5", "bart", "attending"}
+)
 """Families whose attention cannot be packed; the probe has to send them to the padded path."""
 
 

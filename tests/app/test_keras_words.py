@@ -9,7 +9,7 @@ from tiny_recipes import stop_at
 
 from tunesmith.app.tune import resume, tune
 from tunesmith.app.tuned import load_tuned
-from tunesmith.core.errors import Interrupted, ModelError
+from tunesmith.core.errors import DataError, Interrupted
 from tunesmith.core.events import Warned
 from tunesmith.core.run import RunDirectory
 from tunesmith.recipe import Recipe, from_mapping
@@ -59,7 +59,7 @@ def test_it_is_tuned_resumed_and_asked_again_by_its_own_words(tmp_path: Path) ->
 
 def test_words_that_the_network_does_not_know_are_told(tmp_path: Path) -> None:
     with pytest.raises(
-        ModelError, match=r"does not know 100 % of the words of the training rows: there is nothing that it could learn from\."
+        DataError, match=r"100% of the tokens of .* are unknown to the vocabulary of .*: there is nothing to learn\. .*model\.words"
     ):
         tune(_recipe(tmp_path, "out", "x"))
     assert not (tmp_path / "out").exists()
@@ -67,5 +67,5 @@ def test_words_that_the_network_does_not_know_are_told(tmp_path: Path) -> None:
     mixed = tmp_path / "mixed.csv"
     mixed.write_text(_texts(tmp_path, "w").read_text().replace("w1", "x1"), encoding="utf-8")
     tune(_recipe(tmp_path, "out", data=str(mixed)), progress=told.append)
-    (warning,) = [event.text for event in told if isinstance(event, Warned) and "does not know" in event.text]
-    assert warning.endswith("% of the words of the training rows. Was it made for such texts, and with this list of words?")
+    (warning,) = [event.text for event in told if isinstance(event, Warned) and "are unknown to the vocabulary" in event.text]
+    assert warning.endswith("model.add_tokens gives the most frequent words tokens of their own.")

@@ -27,7 +27,7 @@ def _plain_loss(model: nn.Module, rows: list[Row]) -> torch.Tensor:
     return total
 
 
-@pytest.mark.parametrize("name", ["llama", "mistral", "gpt2", "qwen3", "gemma2", "phi", "cohere", "bloom", "t5"])
+@pytest.mark.parametrize("name", ["llama", "mistral", "gpt2", "qwen3", "gemma2", "phi", "cohere", "bloom", "t5", "lstm", "attending"])
 @pytest.mark.parametrize("tied", [False, True])
 def test_loss_and_every_gradient_equal_plain_transformers(name: str, tied: bool) -> None:
     model = make(name, torch.float64)

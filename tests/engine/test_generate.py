@@ -52,7 +52,7 @@ class _Bytes:
         return "é" * (len(tokens) // 2) + "\N{REPLACEMENT CHARACTER}" * (len(tokens) % 2)
 
 
-@pytest.mark.parametrize("name", ["llama", "mistral", "gpt2", "gemma2", "bloom", "t5"])
+@pytest.mark.parametrize("name", ["llama", "mistral", "gpt2", "gemma2", "bloom", "t5", "lstm", "attending"])
 def test_a_batch_says_what_each_prompt_alone_says(name: str) -> None:
     forward = _forward(name)
     together = generate(forward, PROMPTS, max_new_tokens=6, stop_tokens=[])

@@ -87,6 +87,11 @@ def test_loss_and_gradients_are_the_plain_ones_with_dropout_too(name: str, metho
     assert calls == [None, None]  # the modules are left as they were
 
 
+@pytest.mark.parametrize("name", ["lstm", "attending"])
+def test_recurrent_layers_run_twice_too(name: str) -> None:
+    test_loss_and_gradients_are_the_plain_ones_with_dropout_too(name, "full")
+
+
 def test_nothing_runs_twice_without_a_gradient() -> None:
     forward = _prepared("llama")
     forward.recompute_layers()

@@ -31,11 +31,13 @@ from tunesmith.recipe.overlays import true_method
 
 FAMILIES = ["llama", "gpt2", "bert", "roberta", "bloom"]
 CASES = [(way, family) for way in WAYS for family in FAMILIES if way in registry.names("method") or family in ("llama", "gpt2", "bert")]
+RECURRENT = ("full", "gradual", "layers", "bitfit", "head", "prompt", "p_tuning", "new_tokens")
+CASES += [(way, "lstm") for way in RECURRENT] + [("full", "attending"), ("bitfit", "attending"), ("lora", "attending")]
 PLAN = TrainingPlan(num_steps=4, steps_per_epoch=4, learning_rate=2e-2, schedule="constant", num_warmup_steps=0, max_grad_norm=1.0)
 
 
 def _objective(family: str, way: str) -> str:
-    return "sft" if family in CAUSAL and way != "head" else "classify"
+    return "sft" if family in (*CAUSAL, "attending") and way != "head" else "classify"
 
 
 def _method(way: str) -> Method:
@@ -336,3 +338,14 @@ def test_layers_trains_the_last_ones_or_what_is_named(family: str) -> None:
 def test_layers_that_are_not_there_are_told(options: dict[str, Any], said: str) -> None:
     with pytest.raises(MethodError, match=said):
         registry.create("method", "layers", **options).apply(make("llama"))
+
+
+@pytest.mark.parametrize("way", sorted({*WAYS} - {*RECURRENT} - {"lstm"}))
+def test_a_recurrent_model_is_refused_in_one_line_that_names_what_tunes_it(way: str) -> None:
+    with pytest.raises(MethodError, match=r"(?s)^[^\n]*use full, layers, bitfit, prompt or head\.$"):
+        _method(way).apply(make("lstm"))
+
+
+def test_lora_on_attention_of_a_recurrent_model_is_refused() -> None:
+    with pytest.raises(MethodError, match=r"matches nothing in this model\. Its linear modules: lm_head\. .* use full, layers"):
+        registry.create("method", "lora", target_modules=["q_proj", "v_proj"]).apply(make("lstm"))

@@ -16,14 +16,15 @@ def _states(dtype: torch.dtype = torch.float32) -> torch.Tensor:
     return torch.randn(9, 8, generator=torch.Generator().manual_seed(0)).to(dtype)
 
 
-@pytest.mark.parametrize("pooling", ["first", "mean", "last"])
+@pytest.mark.parametrize("pooling", ["first", "mean", "last", "concat"])
 def test_each_answer_is_read_from_its_own_segment(pooling: str) -> None:
     head = Head("label", 8, 3, pooling=pooling)  # type: ignore[arg-type]
     x = _states()
     answers = head(x, BOUNDS, torch.tensor([2, 0, 2]))
     for answer, segment in zip(answers, (2, 0, 2), strict=True):
         part = x[BOUNDS[segment] : BOUNDS[segment + 1]]
-        vector = {"first": part[0], "mean": part.mean(0), "last": part[-1]}[pooling]
+        whole = torch.cat([part[-1], part.amax(0), part.mean(0)])
+        vector = {"first": part[0], "mean": part.mean(0), "last": part[-1], "concat": whole}[pooling]
         torch.testing.assert_close(answer, F.linear(vector, head.layers[0].weight, head.layers[0].bias))  # type: ignore[arg-type]
 
 

@@ -57,7 +57,7 @@ def message(mapping: dict[str, Any], *overrides: str) -> str:
         ({"train": {"epochs": float("nan")}}, "train.epochs: expected a finite number, found nan."),
         ({"train": {"max_steps": 2.5}}, "train.max_steps: expected a whole number, found 2.5."),
         ({"train": {"max_steps": 0}}, "train.max_steps: expected a number >= 1, found 0."),
-        ({"train": {"optimizer": "adan"}}, 'train.optimizer: expected one of adamw, adam, sgd, rmsprop, found "adan".'),
+        ({"train": {"optimizer": "adan"}}, 'train.optimizer: expected one of adamw, adam, sgd, rmsprop, nt_asgd, found "adan".'),
         ({"train": {"betas": [0.9, 0.99, 0.999]}}, "train.betas: expected 2 values, found 3."),
         ({"train": {"betas": [0.9, 1]}}, "train.betas: expected two numbers from 0 to below 1, found [0.9, 1.0]."),
         ({"train": {"warmup_ratio": 2}}, "train.warmup_ratio: expected a number <= 1, found 2."),

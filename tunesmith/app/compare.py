@@ -14,13 +14,14 @@ from dataclasses import dataclass, field
 from tunesmith.app.anchor import anchored
 from tunesmith.app.arms import arm_recipe, arms_of
 from tunesmith.app.compare_document import build_comparison
-from tunesmith.app.dataset import reading_once
+from tunesmith.app.dataset import prepare_data, reading_once
 from tunesmith.app.group import Group, finish, named, running, unfinished_or_new
 from tunesmith.app.interruption import Interruption
 from tunesmith.app.plan import Plan, RequestPlan
 from tunesmith.app.predicting import calibrate, predicted_seconds
 from tunesmith.app.search import Search, keep_search, load_search, num_rounds, search
 from tunesmith.app.spending import spent_usd
+from tunesmith.app.task import made_anew
 from tunesmith.app.tune import plan
 from tunesmith.app.validated import Validated, load_validated
 from tunesmith.comparison.halving import best_first
@@ -29,8 +30,8 @@ from tunesmith.core.errors import DiskFull, Interrupted, RunError, TunesmithErro
 from tunesmith.core.events import Event, Notice, Stage, Warned
 from tunesmith.core.files import write_json
 from tunesmith.core.run import GroupDirectory, RunDirectory
-from tunesmith.model.load import load_tokenizer
-from tunesmith.recipe import ModelSpec, Recipe, load
+from tunesmith.model.load import describe, load_tokenizer
+from tunesmith.recipe import Recipe, load
 from tunesmith.report import render_comparison
 from tunesmith.report.numbers import size
 
@@ -48,15 +49,18 @@ def compare(recipe: Recipe, *, progress: Say | None = None) -> Group:
     with Interruption() as interruption, reading_once():
         say = interruption.checked(progress)
         recipe = anchored(recipe)
-        arms = arms_of(recipe, is_causal=_is_causal(recipe.model))
+        arms = arms_of(recipe, is_causal=_is_causal(recipe))
         recipe = recipe.model_copy(update={"arms": dict(arms.changes)})
         return _run(unfinished_or_new(recipe, "arms", arms.run, say), recipe, say)
 
 
-def _is_causal(model: ModelSpec) -> bool:
+def _is_causal(recipe: Recipe) -> bool:
     """Whether a model goes on with a text, as any does that answers requests."""
+    model = recipe.model
     if model.is_endpoint:
         return True
+    if model.architecture is not None:
+        return describe(made_anew(recipe, prepare_data(recipe).train))[1].is_causal
     return load_tokenizer(model.source, revision=model.revision, trust_remote_code=model.trust_remote_code)[1].is_causal
 
 

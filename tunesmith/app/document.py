@@ -316,7 +316,7 @@ def _warnings(task: Task, curves: Mapping[str, Any], fit: Fit) -> list[str]:
             f"The base was judged as it came, without the {added:,} tokens that the tuned model has beside. Bits per byte of the two can be compared; "
             "perplexity is per token, and left out."
         )
-    if task.recipe.model.weights == "random":
+    if task.model.source.drawn_by is not None:
         found.append(
             f"The base has random weights, drawn by seed {task.recipe.seed}: all that was learned shows against it, and nothing that pretraining would have given."
         )

@@ -13,6 +13,7 @@ from torch import nn
 
 from tunesmith.app.chosen_method import chosen_method
 from tunesmith.app.chosen_objective import choose_objective, kind_of
+from tunesmith.app.coverage import check_coverage
 from tunesmith.app.dataset import PreparedData, prepare_data
 from tunesmith.app.earlier import check_heads, earlier_head, earlier_heads, new_labels
 from tunesmith.app.fitting import measured_metrics, selection
@@ -23,8 +24,8 @@ from tunesmith.app.machine import choose_device
 from tunesmith.app.measurable import BaseKind, Measurable
 from tunesmith.app.placing import changes_nothing, check_precision, leaves_frozen, placed
 from tunesmith.app.room import with_room
-from tunesmith.app.unknown import check_known
-from tunesmith.app.vocabulary import add_tokens
+from tunesmith.app.vocabulary import add_tokens, learned_tokenizer
+from tunesmith.core import registry
 from tunesmith.core.adjusting import SearchedMethod
 from tunesmith.core.errors import DataError, MethodError, RecipeError
 from tunesmith.core.events import Event, Progress, Stage, Warned
@@ -60,6 +61,7 @@ __all__ = [
     "label_texts",
     "learning_rate",
     "load_model",
+    "made_anew",
     "prepare",
     "rows_to_answer",
     "stop_tokens",
@@ -127,7 +129,7 @@ def load_model(recipe: Recipe, objective: Objective, say: Say, saved: Path | Non
     spec = recipe.model
     say(Stage("model", spec.source))
 
-    made = None if spec.architecture is None else _made(recipe, saved, examples)
+    made = None if spec.architecture is None else made_anew(recipe, examples, saved)
 
     def options(need: Any) -> LoadedModel:
         return load(
@@ -157,13 +159,14 @@ def load_model(recipe: Recipe, objective: Objective, say: Say, saved: Path | Non
     return model
 
 
-def _made(recipe: Recipe, saved: Path | None, examples: Sequence[Example]) -> SourceInfo:
+def made_anew(recipe: Recipe, examples: Sequence[Example], saved: Path | None = None) -> SourceInfo:
     """The network that the recipe describes: as a run of it saved it, else made anew."""
     spec = recipe.model.architecture
     assert spec is not None
     if saved is not None:
         return SourceInfo(recipe.model.source, "new", saved, folder_sha256(saved), origin="made anew from the recipe")
-    return make_new(spec.name, spec.options, examples, recipe.seed)
+    reads_text = getattr(registry.load("architecture", spec.name), "reads_text", False)
+    return make_new(spec.name, spec.options, examples, recipe.seed, learned_tokenizer(recipe, examples) if reads_text else None)
 
 
 def use_chat_template(recipe: Recipe, model: LoadedModel, saved: Path | None) -> None:
@@ -257,11 +260,11 @@ def prepare(recipe: Recipe, say: Say, model: LoadedModel | None = None) -> Task:
     check_heads(task, say)
     for name, examples in {"train": data.train, "validation": data.validation, "test": data.test, **data.domains}.items():
         task.splits[name], task.encoded[name] = _encode(task, name, examples, say)
-    check_known(task, say)
     if answers(task.kind) and not model.facts.is_encoder_decoder:
         test = task.splits["test"].examples
         prompts = encoder.prompts([test[row] for row in rows_to_answer(task, test)])
         task.num_prompts_cut = sum(len(prompt) > longest_prompt(model.facts) for prompt in prompts)
+    check_coverage(task, say)
     learned = {row.origin.task for row in task.splits["train"].rows} if data.sets else {""} if task.splits["train"].rows else set[str]()
     missing = next((f"data.mix.{name}" for name in data.sets if name not in learned), "" if learned else recipe.data.named)
     if missing:

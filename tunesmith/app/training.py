@@ -22,6 +22,7 @@ from tunesmith.core.files import write_bytes
 from tunesmith.core.run import RunDirectory
 from tunesmith.core.statistics import Interval, ratio_sum
 from tunesmith.core.types import Objective, Row, Step
+from tunesmith.engine.averaging import averaged, keep_average, tell_validation
 from tunesmith.engine.checkpoints import latest_checkpoint, load_checkpoint, load_trainable, save_checkpoint, save_trainable
 from tunesmith.engine.forward import PackedForward
 from tunesmith.engine.loop import TrainingPlan, TrainingState, train
@@ -217,6 +218,7 @@ class Fitting:
         except Diverged as error:
             latest = latest_checkpoint(self.directory.checkpoints)
             raise Diverged(f"{error} The last good checkpoint is {latest}." if latest else str(error)) from None
+        keep_average(self.state.optimizer)
         best = self.directory.checkpoints / BEST
         if best.is_file() and self.progress["best_step"] != self.state.step:
             load_trainable(best, self.forward)
@@ -272,7 +274,8 @@ class Fitting:
         assert self.validator is not None
         random = random_state(self.forward.device)
         give_back_freed_memory()  # blocks of other sizes: kept, they would stand beside those of the next pass
-        found = self.validator(self.forward, self.objective, self.step_plan.micro_batch_tokens)
+        with averaged(self.state.optimizer):
+            found = self.validator(self.forward, self.objective, self.step_plan.micro_batch_tokens)
         give_back_freed_memory()
         loss, metrics = found.loss.value, found.metrics
         set_random_state(random, self.forward.device)
@@ -284,10 +287,12 @@ class Fitting:
         value = loss if self.validator.select_by == "loss" else metrics[self.validator.select_by]
         with self.interruption.held():
             self.progress["validated_step"] = step
+            tell_validation(self.state.optimizer, loss)
             is_best = self._is_better(value, loss)
             if is_best:
                 self.progress |= {"best_step": step, "best_value": value, "best_loss": loss, "best_units": found.units, "without_gain": 0}
-                save_trainable(self.directory.checkpoints / BEST, self.forward)
+                with averaged(self.state.optimizer):
+                    save_trainable(self.directory.checkpoints / BEST, self.forward)
             else:
                 self.progress["without_gain"] += 1
             bounds = {"loss_low": found.loss.low, "loss_high": found.loss.high} if math.isfinite(found.loss.low) else {}

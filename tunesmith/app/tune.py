@@ -350,7 +350,7 @@ def _model_facts(task: Task) -> dict[str, object]:
         "attention_reason": paths.attention_reason,
         "head": paths.head,
         "max_length": task.model.facts.max_length,
-        "weights": task.recipe.model.weights,
+        "weights": "random" if source.drawn_by is not None else "pretrained",
         "quantization": task.recipe.model.quantization,
         "linear_weights": _linear_weights(task),
         "trust_remote_code": source.trust_remote_code,

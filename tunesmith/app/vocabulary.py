@@ -4,17 +4,20 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
+from transformers import PreTrainedTokenizerFast
+
 from tunesmith.core.errors import RecipeError, RunError
 from tunesmith.core.files import write_json
 from tunesmith.core.types import Example
 from tunesmith.data.checks.texts import full_text
+from tunesmith.data.new_tokenizer import learn_tokenizer
 from tunesmith.data.vocabulary import in_pieces, words_to_add
 from tunesmith.method._new_rows import load_rows, new_token_ids
 from tunesmith.model.load import LoadedModel
 from tunesmith.model.vocabulary import grow
 from tunesmith.recipe import Recipe
 
-__all__ = ["TOKENS_FILE", "add_saved_tokens", "add_tokens", "add_trained_tokens", "save_tokens"]
+__all__ = ["TOKENS_FILE", "add_saved_tokens", "add_tokens", "add_trained_tokens", "learned_tokenizer", "save_tokens"]
 
 TOKENS_FILE = "new_tokens.json"
 
@@ -34,6 +37,12 @@ def add_tokens(recipe: Recipe, model: LoadedModel, examples: Iterable[Example]) 
         where = "the training texts hold no word that" if isinstance(asked, int) else "it names no text that"
         raise RecipeError(f"{recipe.name}: model.add_tokens: {where} the model's tokenizer breaks into two or more. Leave it out.")
     return grow(model, pieces)
+
+
+def learned_tokenizer(recipe: Recipe, examples: Iterable[Example]) -> PreTrainedTokenizerFast:
+    """A tokenizer for a model that is made anew, as `model.vocabulary` asks for it, learned from examples."""
+    spec = recipe.model.vocabulary
+    return learn_tokenizer((full_text(example) for example in examples), size=spec.size, of=spec.of)
 
 
 def save_tokens(model: LoadedModel, folder: Path) -> None:

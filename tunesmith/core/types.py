@@ -145,7 +145,7 @@ class HeadSpec:
     """A head that an objective needs on top of the trunk."""
 
     outputs: int
-    pooling: Literal["auto", "first", "mean", "last"] = "auto"
+    pooling: Literal["auto", "first", "mean", "last", "concat"] = "auto"
     """How a segment becomes one vector; auto: the last token of a causal model, the mean of an encoder's."""
     num_layers: int = 1
     dropout: float = 0.0

@@ -92,6 +92,8 @@ class PackedForward(nn.Module):
         """Whether it can generate with cached keys and values; None: not tried yet."""
         self.decoding: Sampling | None = None
         """How answers are drawn where nobody says; None: always the most likely token."""
+        self.penalties = list[Tensor]()
+        """What the trunk would have added to the loss for what it read in training, each a sum over tokens; whoever makes the loss takes them out."""
         self.virtual: VirtualTokens | None = None
         self.prefixes: Sequence[nn.Module] = ()
         self._autocast = autocast
@@ -321,7 +323,10 @@ class PackedForward(nn.Module):
                     stack.enter_context(self.compiled.used())
                 if self.recomputed:
                     stack.enter_context(recomputed(self.recomputed, batch.stream.longest if is_packed else None))
-            return self._computed(module, batch, arguments)
+            ran = self._computed(module, batch, arguments)
+        if self.training and torch.is_grad_enabled() and len(ran.penalty_T):
+            self.penalties.append(ran.penalty_T.sum())
+        return ran
 
     def _scored(self, batch: Batch) -> tuple[int, Tensor]:
         """Tokens of the stream as it is computed, and where in it those stand that are scored."""
@@ -349,9 +354,9 @@ class PackedForward(nn.Module):
             arguments["logits_to_keep"] = places_T[arguments["logits_to_keep"]]
         if is_packed:
             ran = run_packed(module, stream, batch.facts, PACKED, arguments | self._places(stream))
-            return Ran(at_places(ran.last_hidden_state_TH, places_T), ran.logits_LV)
+            return Ran(at_places(ran.last_hidden_state_TH, places_T), ran.logits_LV, ran.penalty_T)
         ran = run_padded(module, replace(batch, stream=stream), arguments)
-        return Ran(at_places(ran.last_hidden_state_TH, places_T), at_places(ran.logits_LV, places_T))
+        return Ran(at_places(ran.last_hidden_state_TH, places_T), at_places(ran.logits_LV, places_T), ran.penalty_T)
 
     def _places(self, stream: Stream) -> dict[str, Tensor]:
         """Where in a stream the learned prefix stands, as attention layers take it."""

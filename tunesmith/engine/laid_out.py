@@ -23,6 +23,8 @@ class Ran:
 
     last_hidden_state_TH: Tensor
     logits_LV: Tensor
+    penalty_T: Tensor
+    """Of each token, what the model would have added to the loss while it trains."""
 
 
 def at_places(x_T: Tensor, places_T: Tensor) -> Tensor:
@@ -31,9 +33,8 @@ def at_places(x_T: Tensor, places_T: Tensor) -> Tensor:
 
 
 def _ran(output: Any, gather: Any) -> Ran:
-    hidden, logits = getattr(output, "last_hidden_state", None), getattr(output, "logits", None)
-    empty = torch.empty(0)
-    return Ran(empty if hidden is None else gather(hidden), empty if logits is None else gather(logits))
+    found = (getattr(output, name, None) for name in ("last_hidden_state", "logits", "penalty"))
+    return Ran(*(torch.empty(0) if one is None else gather(one) for one in found))
 
 
 def run_packed(module: nn.Module, stream: Stream, facts: ModelFacts, implementation: str, arguments: dict[str, Any]) -> Ran:

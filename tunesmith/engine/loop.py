@@ -139,15 +139,18 @@ def _gradients(
             for batch in batches:
                 for name, count in batch.counts.items():
                     counts[name] = counts.get(name, 0.0) + count
+            num_tokens = sum(batch.stream.num_tokens for batch in batches)
             losses, metrics = list[Tensor](), dict[str, Tensor]()
             for batch in batches:
+                forward.penalties.clear()
                 loss = objective.loss(forward, batch)
                 parts = [value / counts[name] for name, value in loss.sums.items() if counts[name]]
                 if not parts:
                     continue
                 scalar = torch.stack(parts).sum()
-                scalar.backward()  # type: ignore[no-untyped-call]
                 losses.append(scalar.detach())
+                penalised = scalar + sum(forward.penalties) / num_tokens if forward.penalties else scalar
+                penalised.backward()  # type: ignore[no-untyped-call]
                 for name, value in loss.metrics.items():
                     metrics[name] = metrics[name] + value if name in metrics else value
             means = {name: float(total) / counts["row"] for name, total in metrics.items()}

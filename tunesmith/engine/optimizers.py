@@ -7,6 +7,7 @@ import torch
 from torch.optim import Optimizer
 
 from tunesmith.core.types import ParamGroup
+from tunesmith.engine.averaging import AveragedSGD
 
 __all__ = ["OPTIMIZERS", "make_optimizer", "moments_per_parameter"]
 
@@ -15,12 +16,13 @@ OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
     "adam": torch.optim.Adam,
     "sgd": torch.optim.SGD,
     "rmsprop": torch.optim.RMSprop,
+    "nt_asgd": AveragedSGD,
 }
 
 
 def moments_per_parameter(name: str, momentum: float = 0.0) -> int:
     """Numbers that the optimizer keeps for each trained parameter."""
-    return {"adamw": 2, "adam": 2, "rmsprop": 1, "sgd": 0}[name] + (1 if momentum and name in ("sgd", "rmsprop") else 0)
+    return {"adamw": 2, "adam": 2, "rmsprop": 1, "sgd": 0, "nt_asgd": 1}[name] + (1 if momentum and name in ("sgd", "rmsprop") else 0)
 
 
 def make_optimizer(
@@ -42,7 +44,7 @@ def make_optimizer(
     options: dict[str, Any] = {"lr": 0.0}
     if name in ("sgd", "rmsprop"):
         options["momentum"] = momentum
-    else:
+    elif name in ("adam", "adamw"):
         options["betas"] = betas
     if name in ("adam", "adamw", "sgd"):
         options["fused"] = True

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from tunesmith.core.errors import MethodError
+from tunesmith.method._named import instead
 
 __all__ = [
     "Block",
@@ -68,7 +69,8 @@ def blocks(trunk: nn.Module, method: str) -> list[Block]:
     found = [_block(trunk, name, width) for name, width in _layers(trunk)]
     if not found or None in found:
         raise MethodError(
-            f"method: {method} finds no attention and feed-forward blocks of linear layers in this model ({type(trunk).__name__}). Use lora or bitfit."
+            f"method: {method} finds no attention and feed-forward blocks of linear layers in this model ({type(trunk).__name__}). "
+            f"{instead(trunk, 'Use lora or bitfit.')}"
         )
     return [block for block in found if block is not None]
 
@@ -79,7 +81,8 @@ def attention_layers(trunk: nn.Module, num_layers: int) -> list[nn.Module]:
     found = [module for module in found if any(name in _KEYS | _TOGETHER for name, _ in module.named_children())]
     if len(found) != num_layers:
         raise MethodError(
-            f"method: prefix finds {len(found)} attention layers that make keys in a model of {num_layers} layers ({type(trunk).__name__}). Use prompt or lora."
+            f"method: prefix finds {len(found)} attention layers that make keys in a model of {num_layers} layers ({type(trunk).__name__}). "
+            f"{instead(trunk, 'Use prompt or lora.')}"
         )
     return found
 

@@ -12,7 +12,7 @@ from transformers.pytorch_utils import Conv1D
 
 from tunesmith.core.errors import MethodError
 
-__all__ = ["check_names", "check_patterns", "check_ranks", "modules_named", "tied_to_save"]
+__all__ = ["check_names", "check_patterns", "check_ranks", "instead", "modules_named", "refuse_without_linear", "tied_to_save"]
 
 _ALL = "all-linear"
 
@@ -39,7 +39,30 @@ def check_names(trunk: nn.Module, option: str, wanted: Sequence[str] | str) -> N
         found = f"Its linear modules: {_leaves(linear)}" if linear else f"Its modules: {_leaves(names)}"
         if option != "target_modules":
             found = f"Its modules: {_leaves(name for name in names if any(True for _ in trunk.get_submodule(name).parameters()))}"
-        raise MethodError(f"method.{option}: {', '.join(missing)} matches nothing in this model. {found}.")
+        cure = f" {instead(trunk, '')}" if not _linear_below_head(trunk) else ""
+        raise MethodError(f"method.{option}: {', '.join(missing)} matches nothing in this model. {found}.{cure}")
+
+
+def instead(trunk: nn.Module, usual: str) -> str:
+    """What to do where a method does not fit: `usual`, but for a model without linear layers below its vocabulary head, such as a recurrent one."""
+    return (
+        usual
+        if _linear_below_head(trunk)
+        else "Its layers hold no linear ones (recurrent cells): use full, layers, bitfit, prompt or head."
+    )
+
+
+def refuse_without_linear(trunk: nn.Module, method: str) -> None:
+    """Raises: MethodError, where the model has no linear layer below its vocabulary head that the method could change."""
+    if not _linear_below_head(trunk):
+        raise MethodError(
+            f"method: {method} changes linear layers, and this model ({type(trunk).__name__}) is of none. {instead(trunk, '')}"
+        )
+
+
+def _linear_below_head(trunk: Any) -> bool:
+    head = trunk.get_output_embeddings() if hasattr(trunk, "get_output_embeddings") else None
+    return any(isinstance(module, nn.Linear | Conv1D) and module is not head for module in trunk.modules())
 
 
 def modules_named(trunk: nn.Module, wanted: Sequence[str]) -> list[str]:

@@ -19,6 +19,7 @@ from torch.utils._pytree import tree_map
 from tunesmith.core.errors import MethodError, one_line
 from tunesmith.core.types import ParamGroup
 from tunesmith.method._base import base_metadata, check_base
+from tunesmith.method._named import instead
 
 __all__ = ["attach_adapter", "inject", "load_adapter", "merge_adapter", "save_adapter", "saved_whole"]
 
@@ -85,7 +86,7 @@ def _refused(trunk: nn.Module, config: PeftConfig, error: Exception) -> MethodEr
     said = one_line(error)
     if "not found in the base model" not in said and "No modules were targeted" not in said:
         kind = getattr(config.peft_type, "value", config.peft_type)
-        return MethodError(f"method: peft's {kind} does not fit this model: {said.rstrip('.')}.")
+        return MethodError(f"method: peft's {kind} does not fit this model: {said.rstrip('.')}. {instead(trunk, '')}".rstrip())
     targets = sorted({path.rsplit(".", 1)[-1] for path, m in trunk.named_modules() if type(m).__name__.endswith(("Linear", "Conv1D"))})
     wanted = getattr(config, "target_modules", None)
     named = repr(wanted) if isinstance(wanted, str) else ", ".join(sorted(wanted or ()))

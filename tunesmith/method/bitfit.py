@@ -39,7 +39,7 @@ class BitFit:
         Raises: MethodError, where there is none, or tokens were added to the model: they would stay as they began.
         """
         refuse_new_tokens(trunk, "bitfit")
-        found = train_selected(trunk, lambda name, _: name.rpartition(".")[2] == "bias")
+        found = train_selected(trunk, lambda name, _: name.rpartition(".")[2].startswith("bias"))
         found = found or train_selected(trunk, lambda name, parameter: name.rpartition(".")[2] == "weight" and parameter.ndim == 1)
         if not found:
             raise MethodError("method: bitfit trains biases and the gains of norms, and this model has neither. Use lora or full.")

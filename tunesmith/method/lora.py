@@ -22,7 +22,7 @@ from torch import nn
 
 from tunesmith.core.errors import MethodError
 from tunesmith.core.types import ParamGroup
-from tunesmith.method._named import check_names, check_patterns, check_ranks, tied_to_save
+from tunesmith.method._named import check_names, check_patterns, check_ranks, refuse_without_linear, tied_to_save
 from tunesmith.method._new_rows import load_rows, save_rows, train_rows
 from tunesmith.method._peft import inject, load_adapter, save_adapter
 
@@ -84,6 +84,8 @@ class LoRA:
         Returns: one group with what trains of the adapter, and one with the rows of tokens that were added to the model.
         Raises: MethodError, where a name fits no layer, or a rank is above a layer's size.
         """
+        if self.target_modules == "all-linear":
+            refuse_without_linear(trunk, "lora")
         check_names(trunk, "target_modules", self.target_modules)
         check_names(trunk, "modules_to_save", self.modules_to_save or [])
         config = LoraConfig(

@@ -76,6 +76,7 @@ class Prefix:
         refuse_new_tokens(trunk, "prefix")
         trunk.requires_grad_(False)
         config = self._config(trunk)
+        layers = attention_layers(trunk, config.num_layers)
         device = embedding_of(trunk).weight.device
         encoder = PrefixEncoder(config).to(device)  # type: ignore[no-untyped-call]
         if not self.prefix_projection:
@@ -84,7 +85,7 @@ class Prefix:
                 if self.init_text is not None and device.type != "meta":
                     encoder.embedding.weight.copy_(self._of_text(trunk, self.init_text))
         learned = LearnedTokens.put_on(trunk, encoder, self.num_virtual_tokens, answers=False)
-        for index, layer in enumerate(attention_layers(trunk, config.num_layers)):
+        for index, layer in enumerate(layers):
             setattr(layer, PREFIX, _OfLayer(learned, index, config.num_layers, config.num_attention_heads))
         return [ParamGroup("prefix", list(encoder.parameters()), weight_decay=None if self.prefix_projection else 0.0)]
 

@@ -4,7 +4,9 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
+
+from transformers import PreTrainedTokenizerFast
 
 from tunesmith.core import registry
 from tunesmith.core.files import cache_folder
@@ -18,6 +20,9 @@ __all__ = ["Architecture", "make_new"]
 class Architecture(Protocol):
     """The one public class of a file in `architectures/`; its fields are the options beside `model.architecture`."""
 
+    reads_text: ClassVar[bool]
+    """Whether it finds a tokenizer in the folder that it writes into, which learned from the training texts; where it does not say so, it writes its own."""
+
     def write(self, examples: Sequence[Example], folder: Path) -> None:
         """Write into `folder` what the network is for these training examples: config.json and a tokenizer, and no weights, which the recipe's seed draws.
 
@@ -25,11 +30,20 @@ class Architecture(Protocol):
         """
 
 
-def make_new(name: str, options: Mapping[str, Any], examples: Sequence[Example], seed: int) -> SourceInfo:
-    """A network of an architecture for training examples, its files in the cache, its weights to be drawn by `seed`. Raises: ModelError, DataError."""
+def make_new(
+    name: str, options: Mapping[str, Any], examples: Sequence[Example], seed: int, tokenizer: PreTrainedTokenizerFast | None = None
+) -> SourceInfo:
+    """A network of an architecture for training examples, its files in the cache, its weights to be drawn by `seed`.
+
+    Args:
+        tokenizer: of one that reads texts, which learned from the examples.
+    Raises: ModelError, DataError.
+    """
     architecture: Architecture = registry.create("architecture", name, **options)
     staging = Path(mkdtemp(dir=cache_folder("models")))
     try:
+        if tokenizer is not None:
+            tokenizer.save_pretrained(staging)
         architecture.write(examples, staging)
         sha256 = folder_sha256(staging)
         folder = cache_folder("models") / f"new-{name}-{sha256[:16]}"

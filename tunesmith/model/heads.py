@@ -5,6 +5,7 @@ T tokens of the stream    A answers    N scored positions    H hidden size
 
 import json
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,6 +27,9 @@ _NEVER = -1e4
 class Head(nn.Module):
     """`num_layers` linear layers, tanh or GELU between them, on one vector: a segment's first, mean or last hidden state, or that of a position.
 
+    `concat` reads the last, the largest and the mean hidden state side by side, 3 H numbers; layers but the last make H. Source: Howard and Ruder (2018),
+    https://arxiv.org/abs/1801.06146, section 3.3.
+
     Weights begin normal with standard deviation 0.02, biases zero; seed torch before making one.
     """
 
@@ -35,7 +39,7 @@ class Head(nn.Module):
         hidden_size: int,
         num_outputs: int,
         *,
-        pooling: Literal["first", "mean", "last"] = "mean",
+        pooling: Literal["first", "mean", "last", "concat"] = "mean",
         num_layers: int = 1,
         activation: Literal["tanh", "gelu"] = "tanh",
         dropout: float = 0.0,
@@ -44,15 +48,15 @@ class Head(nn.Module):
     ) -> None:
         """Outputs are `shift + scale * (what the layers say)`, each of them one number, or one an output. Raises: ValueError, where a number is out of its range."""
         super().__init__()
-        if num_outputs < 1 or num_layers < 1 or not 0 <= dropout < 1 or pooling not in ("first", "mean", "last"):
+        if num_outputs < 1 or num_layers < 1 or not 0 <= dropout < 1 or pooling not in ("first", "mean", "last", "concat"):
             raise ValueError(
                 f"head {name}: num_outputs {num_outputs}, num_layers {num_layers}, dropout {dropout}, pooling {pooling}: out of range"
             )
         self.name, self.hidden_size, self.num_outputs = name, hidden_size, num_outputs
         self.pooling, self.num_layers, self.activation, self.dropout = pooling, num_layers, activation, dropout
         self.shift, self.scale = (float(unit) if isinstance(unit, int | float) else tuple(map(float, unit)) for unit in (shift, scale))
-        self.layers = nn.ModuleList(nn.Linear(hidden_size, hidden_size) for _ in range(num_layers - 1))
-        self.layers.append(nn.Linear(hidden_size, num_outputs))
+        widths = [3 * hidden_size if pooling == "concat" else hidden_size, *[hidden_size] * (num_layers - 1), num_outputs]
+        self.layers = nn.ModuleList(nn.Linear(wide, narrow) for wide, narrow in pairwise(widths))
         self._act = nn.Tanh() if activation == "tanh" else nn.GELU()
         self._drop = nn.Dropout(dropout)
         for layer in self.layers:
@@ -71,7 +75,7 @@ class Head(nn.Module):
             hidden_TH: last hidden states of the stream.
             bounds: segment s is `[bounds[s], bounds[s + 1])`; what it continues is not read.
             segments_A: the segment of each answer.
-        Returns: (A, H).
+        Returns: (A, H), or (A, 3 H).
         """
         bounds_S1 = torch.tensor(bounds, device=hidden_TH.device)
         starts_A, ends_A = bounds_S1[segments_A], bounds_S1[segments_A + 1]
@@ -85,7 +89,12 @@ class Head(nn.Module):
         sums_SH = torch.zeros(num_segments, hidden_TH.shape[1], dtype=wide, device=hidden_TH.device).index_add(
             0, segment_of_T, hidden_TH.to(wide)
         )
-        return (sums_SH / bounds_S1.diff().clamp(min=1)[:, None].to(wide))[segments_A]
+        means_AH = (sums_SH / bounds_S1.diff().clamp(min=1)[:, None].to(wide))[segments_A]
+        if self.pooling == "mean":
+            return means_AH
+        lowest_SH = torch.full_like(hidden_TH[:1], float("-inf")).expand(num_segments, -1)
+        largest_SH = lowest_SH.scatter_reduce(0, segment_of_T[:, None].expand_as(hidden_TH), hidden_TH, "amax")
+        return torch.cat([hidden_TH[ends_A - 1], largest_SH[segments_A], means_AH.to(hidden_TH.dtype)], 1)
 
     def at_positions(self, hidden_TH: Tensor, predict_N: Tensor) -> Tensor:
         """Outputs read at single positions, (N, num_outputs)."""

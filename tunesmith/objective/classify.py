@@ -28,8 +28,8 @@ __all__ = ["Classify"]
 class Classify(HeadLoss):
     """Learn the class of a text."""
 
-    pooling: Literal["auto", "first", "mean", "last"] = "auto"
-    """How a text's hidden states become one vector; auto: the last token of a causal model, the mean of an encoder's."""
+    pooling: Literal["auto", "first", "mean", "last", "concat"] = "auto"
+    """How a text's hidden states become one vector; auto: the last token of a causal model, the mean of an encoder's; concat: the last, the largest and the mean beside each other."""
     head_layers: int = 1
     """Layers of the head; each but the last keeps the width and has a tanh."""
     head_dropout: float = 0.1

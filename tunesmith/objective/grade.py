@@ -29,7 +29,7 @@ __all__ = ["Grade"]
 class Grade(HeadLoss):
     """Learn the grades that people give an answer."""
 
-    pooling: Literal["auto", "first", "mean", "last"] = "auto"
+    pooling: Literal["auto", "first", "mean", "last", "concat"] = "auto"
     """How an answer's hidden states become one vector; auto: the last token of a causal model, the mean of an encoder's."""
     head_layers: int = 1
     """Layers of the head; each but the last keeps the width and has a tanh."""

@@ -39,7 +39,7 @@ _NEWTON_STEPS, _MOST_POINTS = 25, 100.0
 class Reward(HeadLoss):
     """Learn which answer people like better."""
 
-    pooling: Literal["auto", "first", "mean", "last"] = "auto"
+    pooling: Literal["auto", "first", "mean", "last", "concat"] = "auto"
     """How an answer's hidden states become one vector; auto: the last token of a causal model, the mean of an encoder's."""
     head_layers: int = 1
     """Layers of the head; each but the last keeps the width and has a tanh."""

@@ -10,6 +10,7 @@ from tunesmith.recipe.endpoints import checked_model
 from tunesmith.recipe.messages import AT_KEY, shown
 from tunesmith.recipe.plugins import PluginSpec, plugin
 from tunesmith.recipe.section import Name, Positive, Section
+from tunesmith.recipe.vocabulary import VocabularySpec
 
 __all__ = ["ModelSpec"]
 
@@ -34,6 +35,8 @@ class ModelSpec(Section):
     """An alias (`tunesmith models list`), a hub id, a folder, `run:ID`, or `openai:NAME@URL`, a model behind an endpoint (docs/endpoints.md)."""
     architecture: Annotated[PluginSpec, plugin("architecture")] | None = None
     """In place of a source, a network that is made anew for the training rows: its name, with its options beside it."""
+    vocabulary: VocabularySpec = VocabularySpec()
+    """Tokens of a network that is made anew and reads texts; any other has its own."""
     labels: list[Name] | None = None
     """Of a Keras file, which does not name its classes: their names, in the order of its outputs; none: those that tunesmith wrote into it, else 0, 1, ..."""
     words: str | None = None
@@ -88,6 +91,9 @@ class ModelSpec(Section):
     @model_validator(mode="after")
     def _is_made_or_brought(self) -> Self:
         if self.architecture is None:
+            if self.vocabulary != VocabularySpec():
+                text = f"is for a model that is made anew, model.architecture, and {shown(self.source)} has its own. Leave it out."
+                raise PydanticCustomError(AT_KEY, "{text}", {"key": "vocabulary", "text": text})
             return self
         if self.source != f"new:{self.architecture.name}":
             raise PydanticCustomError(

@@ -192,8 +192,8 @@ class TrainSpec(Section):
     """Stop after so many steps, whatever the epochs."""
     learning_rate: Annotated[float, Field(gt=0)] | Literal["auto"] = "auto"
     """The largest learning rate, after the warm-up; auto: the method's own (docs/methods.md)."""
-    optimizer: Literal["adamw", "adam", "sgd", "rmsprop"] = "adamw"
-    """The optimizer."""
+    optimizer: Literal["adamw", "adam", "sgd", "rmsprop", "nt_asgd"] = "adamw"
+    """The optimizer; nt_asgd: SGD whose weights are averaged from the first validation on whose loss is above the least of all but the last five before it."""
     momentum: float = Field(default=0.0, ge=0, lt=1)
     """Momentum of sgd and rmsprop."""
     betas: tuple[float, float] = Field(default=(0.9, 0.999))

@@ -62,12 +62,14 @@ def _stand_in_architecture(values: dict[str, Any]) -> None:
     if not isinstance(model, Mapping) or given is None:
         return
     own = dict(given) if isinstance(given, Mapping) else {"name": given}
+    own |= {"name": own["name"].replace("-", "_")} if isinstance(own.get("name"), str) else {}
     if own.get("name") not in names("architecture"):  # refused where the recipe is checked
         options = set[str]()
     else:
         options = {option.name for option in describe("architecture", str(own["name"])).options}
     beside = {key: value for key, value in model.items() if key in options}
-    rest = {key: value for key, value in model.items() if key not in options}
+    is_ours = str(model.get("source") or "new:").startswith("new:")  # none, or of the architecture that was named before
+    rest = {key: value for key, value in model.items() if key not in options and not (is_ours and key == "source")}
     values["model"] = {"source": f"new:{own.get('name')}", **rest, "architecture": {**own, **beside}}
 
 

@@ -1,0 +1,41 @@
+"""The recipes of transfer take two steps with networks of a few numbers: the chain ulmfit, and translation from two files."""
+
+from pathlib import Path
+
+import pytest
+
+from tunesmith.app.chain import tune_chain
+from tunesmith.app.tune import tune
+from tunesmith.cli.main import run
+from tunesmith.recipe import load, load_chain
+
+TINY = ["embedding_size=8", "hidden_size=8"]
+
+
+@pytest.mark.embedded
+def test_the_three_stages_of_ulmfit_take_two_steps(tmp_path: Path) -> None:
+    changes = [
+        *(f"general.model.{size}" for size in TINY), "general.model.vocabulary=400", "train.max_steps=2",
+        "data.limit={train: 64, validation: 8, test: 12}", f"output_dir={tmp_path / 'out'}",
+    ]  # fmt: skip
+    group = tune_chain(load_chain("ulmfit", changes))
+    reports = {stage: found.read_json(found.report_json) for stage, found in group.directory.by_value.items()}
+    assert list(reports) == ["general", "domain", "classifier"]
+    assert reports["general"]["model"]["name"] == "new:awd_lstm"
+    assert "accuracy" in reports["classifier"]["metrics"]
+
+
+def test_translate_takes_two_parallel_files_and_names_them_where_they_are_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(["tune", "translate"]) == 3
+    assert "source.txt: no such file" in capsys.readouterr().err
+    words = "ein hund läuft schnell".split(), "a dog runs fast".split()
+    for file, own in zip(("a.de", "a.en"), words, strict=True):
+        Path(file).write_text("".join(f"{' '.join(own)} {n}\n" for n in range(60)), encoding="utf-8")
+    changes = [
+        "data.train.source=a.de", "data.train.target=a.en", *(f"model.{size}" for size in TINY), "model.vocabulary=300", "train.max_steps=2",
+        "evaluate.generate_limit=2", "evaluate.max_new_tokens=3", f"output_dir={tmp_path / 'out'}",
+    ]  # fmt: skip
+    assert {"bleu", "chrf", "perplexity"} <= set(tune(load("translate", changes)).report["metrics"])
