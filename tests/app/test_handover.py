@@ -73,7 +73,10 @@ def test_a_new_head_alone_fails_on_unseen_classes_and_unfreezing_repairs_it(grou
     assert by_class["two"]["2"]["base"] >= before["2"]  # what it was confused with is left out
 
 
-def test_the_page_and_the_command_tell_each_class(group: Group, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_page_and_the_command_tell_each_class(
+    group: Group, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
     assert command(["runs", "show", str(group.directory.path)]) == 0
     shown = capsys.readouterr().out
     page = group.directory.report_html.read_text()

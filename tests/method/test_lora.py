@@ -109,7 +109,7 @@ def test_the_fused_pass_runs_where_the_plain_formula_holds(name: str, is_fused: 
     forward, _, _ = build("llama", "lora", **OPTIONS[name])
     calls: list[int] = []
     fused = kernel.lora_linear
-    monkeypatch.setattr(kernel, "lora_linear", lambda *given: (calls.append(1), fused(*given))[1])
+    monkeypatch.setattr(kernel, "lora_linear", lambda *given, **beside: (calls.append(1), fused(*given, **beside))[1])
     outputs(forward.trunk)
     assert len(calls) == (14 if is_fused else 0)
 

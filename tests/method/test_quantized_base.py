@@ -17,7 +17,7 @@ from tunesmith.engine.kernels.quantized import QuantizedLayer, quantize_weights
 
 TRAIN_THE_BASE = {"full", "layers"}
 WAYS: dict[str, dict[str, Any]] = {
-    **{name: {} for name in registry.names("method") if name not in TRAIN_THE_BASE},
+    **{name: {} for name in registry.names("method") if name not in TRAIN_THE_BASE and name != "direct"},  # which takes no steps
     **{f"adapter-{placement}": {"placement": placement} for placement in ("houlsby", "parallel")},
     "lora-dora": {"use_dora": True},
     "lora-saved": {"target_modules": ["q_proj"], "modules_to_save": ["input_layernorm"]},
