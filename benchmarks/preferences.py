@@ -48,6 +48,14 @@ def _run(leg: Leg, workload: Path, folder: Path, executable: str, **options: int
     return Learned(**leg_document(leg, _MODULES[leg.program], workload, folder, executable, options))
 
 
+def _repeats(options: Options) -> dict[str, int]:
+    """As of every benchmark, but that a leg of the peer's own settings takes minutes: with `--quick` those run once."""
+    return {
+        leg.name: 1 if options.quick and leg.config == "default" else count
+        for leg, count in zip(LEGS, options.repeats(LEGS).values(), strict=True)
+    }
+
+
 def _fastest(workload: Path, folder: Path, executable: str, say: Say) -> int:
     """How many pairs at a time are the fastest for the peer's best configuration. Raises: BenchmarkError, where all fail."""
 
@@ -73,7 +81,7 @@ def run_preferences(options: Options, say: Say) -> dict[str, Any]:
         at_a_time = _fastest(workload, folder, executables[PEER], say)
         legs = {leg.name: leg for leg in LEGS}
         learned: dict[str, list[Learned]] = {leg: [] for leg in legs}
-        order = interleaved(options.repeats(LEGS))
+        order = interleaved(_repeats(options))
         for index, leg_name in enumerate(order):
             leg = legs[leg_name]
             own = {"at_a_time": at_a_time} if leg == Leg(PEER, "best") else {"recomputes": 1} if leg.way == "recomputed" else {}

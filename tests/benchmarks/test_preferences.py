@@ -130,3 +130,9 @@ def test_trl_in_its_own_environment_learns_the_same(config, pairs, tmp_path):
     python(peer_python("trl", print), "benchmarks.legs.trl_dpo", str(pairs), str(tmp_path / "leg"), config)
     theirs = Learned(**json.loads((tmp_path / "leg" / "result.json").read_text(encoding="utf-8")))
     assert learned_alike([ours_dpo.leg(pairs, tmp_path / "ours", config)], [theirs]).passed
+
+
+def test_a_leg_of_the_peers_own_settings_runs_once_with_quick():
+    quick, whole = (preferences._repeats(Options(quick, None, None, None)) for quick in (True, False))
+    assert quick == {"ours_best": 2, "ours_recomputed_best": 2, "trl_dpo_best": 2, "ours_default": 1, "trl_dpo_default": 1}
+    assert whole == {**dict.fromkeys(quick, 5), "ours_default": 2, "trl_dpo_default": 2}
