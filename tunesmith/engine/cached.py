@@ -200,7 +200,8 @@ def _cached_attention(
     cache, own = _current.get(), kernels()
     mask = _own_mask(cache, sliding_window, query.dtype) if attention_mask is None else attention_mask.to(query.dtype)
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    if own is not None and softcap is None and s_aux is None and own.can_attend(query, key, value):
+    is_plain = softcap is None and s_aux is None and mask.shape[1:3] == (1, 1) and mask.is_contiguous()
+    if own is not None and is_plain and own.can_attend(query, key, value):
         return own.attention_step(query, key, value, cache.places_R, mask[:, 0, 0], *cache.next_layer(), scale)[None], None
     keys, values = cache.keep_step(key, value)
     # The heads that share a key head stand as its queries: nothing is repeated.

@@ -154,3 +154,9 @@ def test_a_tensor_says_nothing_of_how_it_is_made_where_whole_layers_run_again() 
     assert again.made_by(x) is not None
     with again.kept_whole():
         assert again.made_by(x) is None
+
+
+def test_a_tensor_that_was_changed_in_place_is_kept_as_it_is() -> None:
+    x = again.remember(torch.ones(1), Again(lambda: torch.ones(1)))
+    x.mul_(2)
+    assert again.made_by(x) is None

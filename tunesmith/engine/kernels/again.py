@@ -40,7 +40,7 @@ class Again(Generic[Made]):
 
 def remember(x: Tensor, again: Again[Tensor]) -> Tensor:
     """`x`, which from now on says how it is made."""
-    x.made_by = again  # type: ignore[attr-defined]
+    x.made_by = again, x._version  # type: ignore[attr-defined]
     return x
 
 
@@ -50,8 +50,11 @@ def made_again_is_off() -> bool:
 
 
 def made_by(x: Tensor) -> Again[Tensor] | None:
-    """How `x` is made, where it says so and need not be kept."""
-    return None if made_again_is_off() else getattr(x, "made_by", None)
+    """How `x` is made, where it says so, was not changed in place since, and need not be kept."""
+    if made_again_is_off():
+        return None
+    again, version = getattr(x, "made_by", (None, 0))
+    return again if x._version == version else None
 
 
 @contextlib.contextmanager
