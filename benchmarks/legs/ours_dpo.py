@@ -52,7 +52,7 @@ def leg(
 
     Args:
         num_steps: of a trial.
-        recomputes: whether activations are of the feed-forward parts are computed a second time (`engine.activation_checkpointing: feed_forward`).
+        recomputes: whether what is as wide as the feed-forward parts is computed a second time (`engine.activation_checkpointing: feed_forward`).
     """
     pairs = Pairs.read(workload)
     settings, start, budget = pairs.settings, workload / "start", micro_batch_tokens

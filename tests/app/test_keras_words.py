@@ -68,4 +68,4 @@ def test_words_that_the_network_does_not_know_are_told(tmp_path: Path) -> None:
     mixed.write_text(_texts(tmp_path, "w").read_text().replace("w1", "x1"), encoding="utf-8")
     tune(_recipe(tmp_path, "out", data=str(mixed)), progress=told.append)
     (warning,) = [event.text for event in told if isinstance(event, Warned) and "are unknown to the vocabulary" in event.text]
-    assert warning.endswith("model.add_tokens gives the most frequent words tokens of their own.")
+    assert warning.endswith("of a Keras file model.words names its own list.")

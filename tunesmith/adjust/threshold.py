@@ -61,4 +61,4 @@ class Threshold:
 
 def _threshold(added: float) -> float:
     """The probability from which a class is said to whose score so much is added."""
-    return 1 / (1 + math.exp(added))
+    return 0.5 * (1 - math.tanh(added / 2))  # the logistic function of -added, which cannot overflow

@@ -61,7 +61,9 @@ def _is_causal(recipe: Recipe) -> bool:
         return True
     if model.architecture is not None:
         return describe(made_anew(recipe, prepare_data(recipe).train))[1].is_causal
-    return load_tokenizer(model.source, revision=model.revision, trust_remote_code=model.trust_remote_code)[1].is_causal
+    return load_tokenizer(model.source, revision=model.revision, trust_remote_code=model.trust_remote_code, beside=model.beside)[
+        1
+    ].is_causal
 
 
 def resume_comparison(directory: GroupDirectory, *, progress: Say | None = None) -> Group:

@@ -23,15 +23,18 @@ def check_coverage(task: "Task", say: "Say") -> None:
         return
     step = max(1, len(rows) // _LOOKED_AT)
     own = {*task.model.tokenizer.all_special_ids} - {unknown_id}
-    tokens = [
-        token for index in range(0, len(rows), step) for segment in rows[index].segments for token in segment.tokens if token not in own
-    ]
+    chosen = [rows[index] for index in range(0, len(rows), step)]
+    read = [segment for row in chosen for segment in (*row.segments, *([row.source] if row.source is not None else []))]
+    tokens = [token for segment in read for token in segment.tokens if token not in own]
     share = sum(token == unknown_id for token in tokens) / max(1, len(tokens))
     if share < _MANY:
         return
     text = f"{share:.0%} of the tokens of {task.recipe.data.named} are unknown to the vocabulary of {task.model.source.name}"
+    advice = (
+        "Larger vocabularies know more: model.vocabulary.size, or model.vocabulary.of: pieces."
+        if task.recipe.model.architecture is not None
+        else "Take a model of the language of the texts; of a Keras file model.words names its own list."
+    )
     if share >= _NEARLY_ALL:
-        raise DataError(
-            f"{text}: there is nothing to learn. Take a model of the language of the texts (of a Keras file: is model.words its own list?), or give it words: model.add_tokens=1000."
-        )
-    say(Warned(f"{text}. model.add_tokens gives the most frequent words tokens of their own."))
+        raise DataError(f"{text}: there is nothing to learn. {advice}")
+    say(Warned(f"{text}. {advice}"))

@@ -40,7 +40,7 @@ def export_run(
     say(Stage("model", directory.id))
     tuned = load_tuned(directory)
     trunk = tuned.model.trunk
-    check_writable(trunk, directory.id)
+    check_writable(trunk, directory.id, {name: str(head.pooling) for name, head in tuned.forward.heads.items()})
     if not chosen_method(known.recipe).mergeable:
         raise MethodError(f"{directory.id}: what the method {known.recipe.method.name} trains cannot be folded into a model's weights.")
     trunk = _folded(trunk)
@@ -53,7 +53,8 @@ def export_run(
 def check_export(task: Task) -> None:
     """Raises: ModelError, MethodError, where what the recipe wants written cannot be."""
     if task.recipe.export is not None:
-        check_writable(task.model.trunk, f"{task.recipe.name}: export: h5")
+        poolings = {name: spec.pooling for name, spec in task.objective.heads(task.encoder).items()}
+        check_writable(task.model.trunk, f"{task.recipe.name}: export: h5", poolings)
         if not task.method.mergeable:
             raise MethodError(
                 f"{task.recipe.name}: export: h5: what the method {task.recipe.method.name} trains cannot be folded into a model's weights."

@@ -260,7 +260,7 @@ def _recomputes(task: Task, peak_bytes: int, available_bytes: int) -> bool | Lit
     if engine.exact_reference or forward.features is not None or not layers:
         return False
     if engine.activation_checkpointing == "feed_forward":
-        return "feed_forward"
+        return "feed_forward" if forward.recompute_feed_forward(on=False) else False  # how many there are that can
     return engine.activation_checkpointing is True or (engine.activation_checkpointing == "auto" and 0 < available_bytes < peak_bytes)
 
 

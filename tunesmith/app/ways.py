@@ -95,20 +95,21 @@ def _recompute(task: Task, planned: Plan, say: Say) -> bool | Literal["feed_forw
     """Returns: what is made a second time."""
     engine = task.recipe.engine
     if planned.activation_checkpointing == "feed_forward":
-        if task.forward.recompute_feed_forward():
-            say(
-                Notice(
-                    "what is as wide as the feed-forward parts is computed a second time in the backward pass: less memory, the same result."
-                )
+        task.forward.recompute_feed_forward()
+        say(
+            Notice(
+                "what is as wide as the feed-forward parts is computed a second time in the backward pass: less memory, the same result."
             )
-            return "feed_forward"
-        say(Warned("engine.activation_checkpointing: activations are kept (no gated feed-forward part runs fused here). Use true."))
-    elif planned.activation_checkpointing:
+        )
+        return "feed_forward"
+    if planned.activation_checkpointing:
         task.forward.recompute_layers()
         say(Notice("activations are computed a second time in the backward pass: less memory, slower steps, the same result."))
         return bool(task.forward.recomputed)
-    elif engine.activation_checkpointing not in (False, "auto") and not engine.exact_reference:
+    if engine.activation_checkpointing not in (False, "auto") and not engine.exact_reference:
         why = "nothing in the model trains" if task.forward.features is not None else "the model has no list of like layers"
+        if engine.activation_checkpointing == "feed_forward" and task.forward.features is None:
+            why = "no gated feed-forward part runs fused here without dropout; true computes whole layers again"
         say(Warned(f"engine.activation_checkpointing: activations are kept ({why})."))
     return False
 

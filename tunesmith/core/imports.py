@@ -24,6 +24,7 @@ class _Alone(Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         """As peft's own loader."""
+        sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, _Finder)]
         is_here = _BEGUN_BY_PEFT in sys.modules
         if not is_here:
             sys.modules[_BEGUN_BY_PEFT] = None  # type: ignore[assignment]  # what the import system takes for "there is none"
@@ -37,12 +38,18 @@ class _Alone(Loader):
 
 
 class _Finder(MetaPathFinder):
+    _asks = False
+    """While the finders after it are asked: others may ask whether peft is there, long before it is imported."""
+
     def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
         """peft's, with the loader above."""
-        if name != "peft":
+        if name != "peft" or self._asks:
             return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(name)
+        self._asks = True
+        try:
+            spec = importlib.util.find_spec(name)
+        finally:
+            self._asks = False
         if spec is not None and spec.loader is not None:
             spec.loader = _Alone(spec.loader)
         return spec

@@ -109,7 +109,7 @@ class PackedForward(nn.Module):
         return self._autocast or next(self.trunk.parameters()).dtype
 
     def use_fused_layers(self) -> int:
-        """Let adapters, linear layers and dropout in the trunk run our way where that is exact; call it after a method was applied too.
+        """Let adapters, linear layers, norms, gates, rotations and dropout in the trunk run our way where that is exact; call it after a method was applied too.
 
         Returns: how many adapters do.
         """

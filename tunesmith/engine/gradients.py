@@ -22,7 +22,7 @@ _MOST_BYTES = 64 * 2**20
 def side_by_side(parameters: Sequence[nn.Parameter]) -> Iterator[None]:
     """Inside the block a gradient moves to its own place as soon as it is made; on the CPU only."""
     sizes = [p.numel() * p.element_size() for p in parameters]
-    if sum(sizes) > _MOST_BYTES or not all(p.is_cpu and not p.is_sparse for p in parameters):
+    if sum(sizes) > _MOST_BYTES or not all(p.is_cpu and p.requires_grad for p in parameters):
         yield
         return
     places = [torch.empty(0, dtype=p.dtype) for p in parameters]
@@ -42,6 +42,6 @@ def side_by_side(parameters: Sequence[nn.Parameter]) -> Iterator[None]:
 
 
 def _move(place: Tensor, parameter: Tensor) -> None:
-    if parameter.grad is not None and parameter.grad.data_ptr() != place.data_ptr():
+    if parameter.grad is not None and not parameter.grad.is_sparse and parameter.grad.data_ptr() != place.data_ptr():
         place.copy_(parameter.grad)
         parameter.grad = place

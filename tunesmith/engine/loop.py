@@ -153,6 +153,7 @@ def _gradients(
                 penalised.backward()  # type: ignore[no-untyped-call]
                 for name, value in loss.metrics.items():
                     metrics[name] = metrics[name] + value if name in metrics else value
+                del loss, parts, scalar, penalised  # and with them the graph, before the next one is made
             means = {name: float(total) / counts["row"] for name, total in metrics.items()}
             return sum(map(float, losses), 0.0), means, batches  # read at the end: a GPU works on while the next batch is laid out
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:

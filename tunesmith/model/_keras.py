@@ -115,12 +115,15 @@ def _check_axis(axis: Any) -> None:
 def _inner(config: Mapping[str, Any], activations: Mapping[str, Any], is_keras_2: bool) -> dict[str, Any]:
     """The recurrent layer inside a Bidirectional."""
     found = [config.get("layer"), config.get("backward_layer") or config.get("layer")]
-    specs = []
+    specs = list[dict[str, Any]]()
     for one in found:
         if not isinstance(one, Mapping) or one.get("class_name") not in _INNER or not isinstance(one.get("config"), Mapping):
             name = one.get("class_name") if isinstance(one, Mapping) else one
             raise Unfit(f"around {name!r}; it is read around {', '.join(_INNER)}")
-        inner = {**one["config"], "go_backwards": False}
+        settings: Mapping[str, Any] = one["config"]
+        if not specs and settings.get("go_backwards"):
+            raise Unfit("its forward layer reads backwards")
+        inner = {**settings, "go_backwards": False}
         specs.append(spec_of(one["class_name"], inner, activations, is_keras_2=is_keras_2))
     if specs[0] != specs[1]:
         raise Unfit("its backward layer is another than its forward layer")

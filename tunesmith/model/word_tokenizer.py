@@ -10,10 +10,10 @@ from typing import Any
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from tunesmith.core.errors import ModelError
+from tunesmith.core.errors import ModelError, one_line
 from tunesmith.model._quiet import quiet
 
-__all__ = ["WordList", "read_words", "save_word_tokenizer"]
+__all__ = ["WordList", "read_words", "save_tokenizer_text", "save_word_tokenizer"]
 
 PADDING, UNKNOWN = "[PAD]", "[UNK]"
 _PUNCTUATION = '!"#$%&()*+,-./:;<=>?@[\\]^_`{|}~\t\n'
@@ -62,7 +62,7 @@ def read_words(file: Path) -> WordList:
         return _of_index(file, found)
     if isinstance(found, list) and len(found) > 2 and all(isinstance(word, str) for word in found):
         words = {word: number for number, word in enumerate(found) if number > 1}
-        return WordList(words, 1, _PUNCTUATION + "'", joins=True)
+        return WordList(words, 1, _PUNCTUATION.rstrip("\t\n") + "'", joins=True)  # which parts at white space of any kind
     raise ModelError(
         f"model.words: {file}: expected a JSON object of words and their numbers (word_index), or a list of words, one a line."
     )
@@ -106,5 +106,16 @@ def save_word_tokenizer(words: WordList | None, folder: Path) -> None:
             parts.append(normalizers.Replace(Regex(f"[{re.escape(words.filters)}]"), "" if words.joins else " "))
         made.normalizer = normalizers.Sequence(parts)
     made.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    with quiet():
+        PreTrainedTokenizerFast(tokenizer_object=made, pad_token=PADDING, unk_token=unknown).save_pretrained(str(folder))  # type: ignore[no-untyped-call]
+
+
+def save_tokenizer_text(text: str, folder: Path, where: str) -> None:
+    """Write a tokenizer that `save_word_tokenizer` made, from its JSON. Raises: ModelError, where it is damaged."""
+    try:
+        made = Tokenizer.from_str(text)
+    except Exception as error:  # the library raises bare ones
+        raise ModelError(f"{where}: the tokenizer in it is damaged ({one_line(error, 100)}). Write the file again.") from None
+    unknown = UNKNOWN if made.token_to_id(UNKNOWN) is not None else PADDING
     with quiet():
         PreTrainedTokenizerFast(tokenizer_object=made, pad_token=PADDING, unk_token=unknown).save_pretrained(str(folder))  # type: ignore[no-untyped-call]

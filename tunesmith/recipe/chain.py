@@ -25,6 +25,7 @@ __all__ = ["PREFIX", "Chain", "is_chain", "load_chain", "require_no_stages"]
 
 PREFIX = "stage:"
 _OWN = ("name", "description", "stages", "seed", "output_dir")
+_NAMES_A_STAGE = re.compile(rf"{PREFIX}[a-z0-9][a-z0-9_-]*(/\S*)?$")
 _OF_A_STAGE = re.compile(r"[a-z0-9][a-z0-9_-]*")
 
 
@@ -99,7 +100,7 @@ def load_chain(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Chain
 
 def require_no_stages(recipe: Recipe) -> None:
     """Raises: RecipeError, where a recipe that is run by itself names runs of a chain's stages, naming the chain."""
-    found = next((text for text in _texts(recipe.model_dump(mode="json")) if text.startswith(PREFIX)), None)
+    found = next((text for text in _texts(recipe.model_dump(mode="json")) if _NAMES_A_STAGE.match(text)), None)
     if found is None:
         return
     chains = [name for name in shipped_chains() if recipe.name in _recipes_of(name)]

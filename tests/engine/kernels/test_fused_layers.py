@@ -160,3 +160,63 @@ def test_a_tensor_that_was_changed_in_place_is_kept_as_it_is() -> None:
     x = again.remember(torch.ones(1), Again(lambda: torch.ones(1)))
     x.mul_(2)
     assert again.made_by(x) is None
+
+
+def test_gates_whose_adapters_drop_out_do_not_run_again() -> None:
+    model = _llama()
+    registry.create("method", "lora", r=4, lora_dropout=0.5).apply(model)
+    assert gated.run_gates_again(_fused(model), on=True) == 0
+    heard = _fused(_adapted(_llama(), "lora"))
+    repeated_layers(heard)[0].mlp.gate_proj.register_forward_hook(lambda *_: None)
+    assert gated.run_gates_again(heard, on=True) == 1
+
+
+def test_a_hook_of_the_backward_pass_leaves_gradients_as_they_are() -> None:
+    expected = _step(_fused(_adapted(_llama(), "lora")))[1]
+    model = _fused(_adapted(_llama(), "lora"))
+    for layer in repeated_layers(model):
+        layer.mlp.down_proj.register_full_backward_hook(lambda *_: None)
+    found = _step(model)[1]
+    for name, gradient in expected.items():
+        torch.testing.assert_close(found[name], gradient, msg=lambda m, name=name: f"{name}: {m}")
+
+
+class GatedRMSNorm(nn.Module):
+    """As of models with a state space: a second tensor beside."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight, self.eps = nn.Parameter(torch.randn(32)), 1e-6
+
+    def forward(self, hidden_states: Tensor, gate: Tensor | None = None) -> Tensor:
+        x = hidden_states if gate is None else hidden_states * nn.functional.silu(gate)
+        return self.weight * x * torch.rsqrt(x.square().mean(-1, keepdim=True) + self.eps)
+
+
+def test_a_norm_that_reads_a_gate_beside_does_what_it_did() -> None:
+    torch.manual_seed(0)
+    layer, x, gate = GatedRMSNorm(), torch.randn(3, 32), torch.randn(3, 32)
+    expected = layer(x, gate), layer(x, gate=gate), layer(x)
+    assert norm.use_fast_norms(nn.ModuleList([layer])) == 1
+    for found, wanted in zip((layer(x, gate), layer(x, gate=gate), layer(x)), expected, strict=True):
+        torch.testing.assert_close(found, wanted)
+
+
+def test_a_norm_without_an_epsilon_that_is_known_is_left_alone() -> None:
+    class RMSNorm(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight, self.smallest = nn.Parameter(torch.ones(32)), 1e-6
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.weight * x * torch.rsqrt(x.square().mean(-1, keepdim=True) + self.smallest)
+
+    assert norm.use_fast_norms(nn.ModuleList([RMSNorm()])) == 0
+
+
+def test_inference_tensors_say_nothing_of_how_they_are_made() -> None:
+    model = _fused(_adapted(_llama(), "lora")).eval()
+    with torch.no_grad():
+        expected = model(input_ids=_TOKENS).logits
+    with torch.inference_mode():
+        torch.testing.assert_close(model(input_ids=_TOKENS).logits, expected)

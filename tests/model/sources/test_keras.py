@@ -109,7 +109,7 @@ def _replaced(array: Callable[[tuple[int, ...]], Any]) -> Callable[[h5py.File, d
         shape = group[name].shape
         del group[name]
         made = array(shape)
-        if isinstance(made, h5py.ExternalLink):
+        if isinstance(made, h5py.ExternalLink | h5py.SoftLink):
             group[name] = made
         else:
             group.create_dataset(name, data=made, dtype=h5py.string_dtype() if made.dtype.kind == "O" else None)
@@ -130,6 +130,7 @@ BROKEN: dict[str, tuple[Callable[[h5py.File, dict[str, Any]], None], str]] = {
     "objects": (_replaced(lambda shape: np.full(shape, "cos\nsystem", dtype=object)), "holds object, which could be anything, a pickle too: only numbers are read"),
     "not numbers": (_replaced(lambda shape: np.full(shape, np.nan, np.float32)), "holds values that are no finite numbers"),
     "another file": (_replaced(lambda shape: h5py.ExternalLink("/etc/passwd", "x")), r"lies in another file \(/etc/passwd\), which is not opened"),
+    "a link": (_replaced(lambda shape: h5py.SoftLink("/model_weights")), "is a link to another place, which is not followed"),
     "weights alone": (_without_config, "holds no whole network, perhaps weights alone"),
     "units": (_renamed("Dense", units="many"), "units is 'many', expected a whole number of at least 1"),
 }  # fmt: skip
@@ -144,6 +145,37 @@ def test_what_does_not_fit_is_told_in_one_line(name: str, tmp_path: Path) -> Non
         load(str(file))
     assert "\n" not in str(error.value)
     assert not [path for path in (tmp_path / "cache").rglob("*") if path.name == "config.json"]
+
+
+def test_a_convolution_whose_padding_hangs_on_a_texts_length_is_told(tmp_path: Path) -> None:
+    def strided(_: h5py.File, config: dict[str, Any]) -> None:
+        layer = next(one for one in config["config"]["layers"] if one["class_name"] == "Conv1D")
+        layer["config"] |= {"padding": "same", "strides": [2]}
+
+    file = Path(shutil.copy(GOLDEN / "convolved.h5", tmp_path / "convolved.h5"))
+    _edited(file, strided)
+    with pytest.raises(
+        ModelError, match=r'its layer "conv1d.*": pads "same" with strides, so that what it says depends on the length of a text'
+    ):
+        load(str(file))
+
+
+def test_a_file_whose_own_notes_are_damaged_is_told(tmp_path: Path) -> None:
+    model, head, labels = load_file(GOLDEN / "columns.h5", tmp_path)
+    write_h5(model.trunk, {head.name: head}, labels, model.tokenizer, tmp_path / "own.h5")
+    for text in (b"[1]", b"{"):
+        with h5py.File(tmp_path / "own.h5", "a") as content:
+            del content["tunesmith"]["facts"]
+            content["tunesmith"].create_dataset("facts", data=np.frombuffer(text, dtype=np.uint8))
+        with pytest.raises(ModelError, match=r"own\.h5: (what tunesmith wrote beside it is damaged|its contents cannot be read)"):
+            load(str(tmp_path / "own.h5"))
+
+
+def test_what_no_keras_layer_says_is_refused_before_it_is_written(tmp_path: Path) -> None:
+    model, _, labels = load_file(GOLDEN / "columns.h5", tmp_path)
+    with pytest.raises(ModelError, match=r"has no layer that puts the last, the largest and the mean state side by side"):
+        write_h5(model.trunk, {"label": Head("label", model.facts.hidden_size, 3, pooling="concat")}, labels, None, tmp_path / "out.h5")
+    assert not (tmp_path / "out.h5").exists()
 
 
 def test_a_file_that_is_cut_short_and_one_of_another_format_are_told(tmp_path: Path) -> None:
@@ -202,6 +234,7 @@ def test_the_lists_of_both_of_keras_tokenizers_are_read(tmp_path: Path) -> None:
         (tmp_path / name).write_text(text, encoding="utf-8")
         words = read_words(tmp_path / name)
         save_word_tokenizer(words, tmp_path / name[:5])
+        assert AutoTokenizer.from_pretrained(tmp_path / name[:5])("the\nthe")["input_ids"] == [2, 2]
         tokens[name] = AutoTokenizer.from_pretrained(tmp_path / name[:5])("The-film the WHAT")["input_ids"]
         assert words.pads_on_left == (name == "saved.json")
     assert tokens["saved.json"] == [2, 1, 2, 1]  # film is beyond num_words

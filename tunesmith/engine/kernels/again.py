@@ -53,8 +53,8 @@ def made_by(x: Tensor) -> Again[Tensor] | None:
     """How `x` is made, where it says so, was not changed in place since, and need not be kept."""
     if made_again_is_off():
         return None
-    again, version = getattr(x, "made_by", (None, 0))
-    return again if x._version == version else None
+    again, version = getattr(x, "made_by", (None, None))
+    return again if again is not None and x._version == version else None
 
 
 @contextlib.contextmanager

@@ -12,8 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from tunesmith.core.errors import Interrupted
 from tunesmith.engine.kernels.again import Again, made_by, remember
-from tunesmith.engine.kernels.lora import lets_go_of_what_it_reads
+from tunesmith.engine.kernels.lora import can_run_again, lets_go_of_what_it_reads
 from tunesmith.engine.kernels.native import eager_kernels, kernels
 from tunesmith.engine.kernels.replaced import preceded
 
@@ -62,7 +63,8 @@ class _Fused:
             return super().forward(x)  # type: ignore[misc,no-any-return]
         halves = Again(self._halves_of(x)) if self.runs_again and torch.is_grad_enabled() else None
         gate, up = self.gate_proj(x), self.up_proj(x)
-        return self.down_proj(gated(gate, up, halves, _room_like(gate) if lets_go_of_what_it_reads(self.down_proj) else None))  # type: ignore[no-any-return]
+        has_room = torch.is_grad_enabled() and lets_go_of_what_it_reads(self.down_proj)
+        return self.down_proj(gated(gate, up, halves, _room_like(gate) if has_room else None))  # type: ignore[no-any-return]
 
     def _halves_of(self, x: Tensor) -> Callable[[], _Halves]:
         """How both halves are made from `x`, which is kept only where it cannot be made again."""
@@ -102,23 +104,31 @@ def _room_like(x: Tensor) -> Tensor:
 
 
 def run_gates_again(trunk: nn.Module, *, on: bool) -> int:
-    """Whether the gated parts of `trunk` make their first two products a second time in the backward pass. Returns: how many such parts there are."""
-    layers = [layer for layer in trunk.modules() if isinstance(layer, _Fused)]
+    """Whether the gated parts of `trunk` make their first two products a second time in the backward pass, where those come out the same: without dropout, and no hook hears of it.
+
+    Returns: how many such parts there are.
+    """
+    fused = [layer for layer in trunk.modules() if isinstance(layer, _Fused)]
+    layers = [layer for layer in fused if can_run_again(layer.gate_proj) and can_run_again(layer.up_proj)]
     for layer in layers:
         layer.runs_again = on
     return len(layers)
 
 
 def use_fast_gates(trunk: nn.Module) -> int:
-    """Let every part of `trunk` that computes this, the first of each class tried on random numbers, do it in fewer passes. Returns: how many there are."""
-    found, agree = [layer for layer in trunk.modules() if _has_gate(layer)], dict[type, bool]()
+    """Let every part of `trunk` that computes this, the first of each class and activation tried on random numbers, do it in fewer passes. Returns: how many there are."""
+    found, agree = [layer for layer in trunk.modules() if _has_gate(layer)], dict[tuple[type, ...], bool]()
     for layer in found:
-        if type(layer) not in agree:
-            agree[type(layer)] = _agrees(layer)
-    chosen = [layer for layer in found if agree[type(layer)]]
+        if _kind(layer) not in agree:
+            agree[_kind(layer)] = _agrees(layer)
+    chosen = [layer for layer in found if agree[_kind(layer)]]
     for layer in chosen:
         layer.__class__ = preceded(type(layer), _Fused)
     return len(chosen)
+
+
+def _kind(layer: nn.Module) -> tuple[type, ...]:
+    return type(layer), type(getattr(layer, "act_fn", None))
 
 
 def _has_gate(layer: nn.Module) -> bool:
@@ -133,6 +143,9 @@ def _agrees(layer: Any) -> bool:
     x = torch.randn(2, size, generator=draw)
     try:
         expected, found = layer(x), layer.down_proj(gated(layer.gate_proj(x), layer.up_proj(x)))
-    except (TypeError, RuntimeError):  # it reads something else beside
+    except Interrupted:
+        raise
+    except Exception:  # whatever a model's own code raises: it reads something else beside
         return False
-    return isinstance(expected, Tensor) and torch.allclose(found, expected, rtol=_NEAR, atol=_NEAR * float(expected.abs().max()))
+    says_something = isinstance(expected, Tensor) and bool(expected.abs().max() > 0)
+    return says_something and torch.allclose(found, expected, rtol=_NEAR, atol=_NEAR * float(expected.abs().max()))

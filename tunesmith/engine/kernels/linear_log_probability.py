@@ -154,7 +154,7 @@ def linear_log_probability(
         hidden_NH: hidden states at scored positions; products are made of numbers of its dtype, logits are summed in at least float32.
         weight_VH: the head, with `bias_V`, in the same dtype or a finer one.
         labels_N: int64.
-        with_entropy: else the second result is zeros, which carry no gradient. It takes a second tensor of a chunk's logits.
+        with_entropy: else the second result is zeros, which carry no gradient. A gradient that comes back to it takes a second tensor of a chunk's logits.
     Returns: each (N,), float32 (float64 for float64 input).
     """
     if not torch.is_grad_enabled():

@@ -2,7 +2,7 @@
 
     y = x W' + bias + s (x A') B'        T tokens    I inputs    O outputs    r rank    s = lora_alpha / r
 
-The backward pass keeps x and x A' only, makes no gradient for W, and multiplies the small products first. Where W is kept in bfloat16, x and y are
+The backward pass keeps x A', and x where that is not made again (`kernels/again.py`), makes no gradient for W, and multiplies the small products first. Where W is kept in bfloat16, x and y are
 too, A and B act in bfloat16, and their gradients are summed in their own float32. A quantized W is made anew in both passes and never kept.
 """
 
@@ -22,7 +22,7 @@ from tunesmith.engine.kernels.native import kernels
 from tunesmith.engine.kernels.product import product
 from tunesmith.engine.kernels.quantized import PackedWeight, QuantizedLinear
 
-__all__ = ["fuse_lora", "lets_go_of_what_it_reads", "unchanging"]
+__all__ = ["can_run_again", "fuse_lora", "lets_go_of_what_it_reads", "unchanging"]
 
 
 def _forward(
@@ -257,9 +257,22 @@ class Linear(peft_lora.Linear):
 
 def lets_go_of_what_it_reads(layer: nn.Module) -> bool:
     """Whether `layer`, in training, keeps nothing of what it reads where that says how it is made (`kernels/again.py`)."""
-    if made_again_is_off() or layer._forward_hooks or layer._forward_pre_hooks:
+    if made_again_is_off() or _is_heard(layer):
         return False
     return isinstance(layer, Int8Linear | FastLinear) or (type(layer) is Linear and layer._plain_adapter() is not None)
+
+
+def can_run_again(layer: nn.Module) -> bool:
+    """Whether `layer`, run a second time, says the same, and nobody hears of it."""
+    if _is_heard(layer) or any(isinstance(module, nn.Dropout) and module.p > 0 for module in layer.modules()):
+        return False
+    return isinstance(layer, nn.Linear | Int8Linear | QuantizedLinear) or (type(layer) is Linear and layer._plain_adapter() is not None)
+
+
+def _is_heard(layer: nn.Module) -> bool:
+    """Whether a hook sees what the layer reads or says, in either pass."""
+    own = layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks or layer._backward_pre_hooks
+    return bool(own or nn.modules.module._has_any_global_hook())  # type: ignore[no-untyped-call]
 
 
 @contextlib.contextmanager

@@ -14,7 +14,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from operator import sub
 from pathlib import Path
 
 import torch
@@ -137,16 +138,10 @@ def _first_wrong(own: Kernels) -> str:
     def random(*shape: int) -> Tensor:
         return torch.randn(*shape, generator=draw)
 
-    scale, bounds = lanes**-0.5, torch.tensor([0, 37])
-    q, k, v, grad = random(1, 2, 37, lanes), random(1, 2, 37, lanes), random(1, 2, 37, lanes), random(1, 2, 37, lanes)
-    # written out, with its gradients: torch's own may be out of reach, since the first call of a kernel can come from inside an operator
-    p = (q @ k.mT * scale).masked_fill(torch.ones(37, 37, dtype=torch.bool).triu(1), float("-inf")).softmax(-1)
-    ds = p * (grad @ v.mT - (grad * (p @ v)).sum(-1, keepdim=True)) * scale
-    out, norms = own.attention_forward(q, k, v, bounds, True, scale)
-    grads = own.attention_backward(grad.transpose(1, 2).contiguous(), q, k, v, out, norms, bounds, True, scale)
-    expected = (p @ v, ds @ k, ds.mT @ q, p.mT @ grad)
-    if not all(_near(found.transpose(1, 2), wanted) for found, wanted in zip((out, *grads), expected, strict=True)):
+    if not _attends(own, random):
         return "attention.c"
+    if not _steps(own, random):
+        return "step.c"
     dropped = own.drop(torch.ones(64, lanes), 0.5, 7)
     if not bool(((dropped == 0) | (dropped == 2)).all()) or not 0.3 < float(dropped.mean()) / 2 < 0.7:
         return "dropout.c"
@@ -162,6 +157,37 @@ def _first_wrong(own: Kernels) -> str:
     if not all(_near(own.matmul(m, n, b), m @ n + (0 if b is None else b)) for m, n, b in products):
         return "matmul.c"
     return "" if adapts and bool((whole - x).abs().le(0.51 * steps[:, None]).all()) else "adapter.c"
+
+
+def _attends(own: Kernels, random: Callable[..., Tensor]) -> bool:
+    """Attention of a segment, and of segments that continue a root, with its gradients."""
+    # written out: torch's own gradients may be out of reach, since the first call of a kernel can come from inside an operator
+    scale, length = own.lanes**-0.5, 37
+    q, k, v, grad = (random(1, 2, length, own.lanes) for _ in range(4))
+    for bounds in ([0, length], [0, 5, 21, length]):
+        segments = torch.tensor([number for number, size in enumerate(map(sub, bounds[1:], bounds)) for _ in range(size)])
+        seen = torch.ones(length, length, dtype=torch.bool).tril() & ((segments == segments[:, None]) | (segments == 0))
+        p = (q @ k.mT * scale).masked_fill(~seen, float("-inf")).softmax(-1)
+        ds = p * (grad @ v.mT - (grad * (p @ v)).sum(-1, keepdim=True)) * scale
+        places, is_rooted = torch.tensor(bounds), len(bounds) > 2
+        out, norms = own.attention_forward(q, k, v, places, True, scale, is_rooted=is_rooted)
+        grads = own.attention_backward(grad.transpose(1, 2).contiguous(), q, k, v, out, norms, places, True, scale, is_rooted=is_rooted)
+        expected = (p @ v, ds @ k, ds.mT @ q, p.mT @ grad)
+        if not all(_near(found.transpose(1, 2), wanted) for found, wanted in zip((out, *grads), expected, strict=True)):
+            return False
+    return True
+
+
+def _steps(own: Kernels, random: Callable[..., Tensor]) -> bool:
+    """Attention of one token a sequence, to what a cache keeps of each."""
+    q, k, v = (random(1, 2, 3, own.lanes) for _ in range(3))
+    keys, values, places = random(3, 2, 9, own.lanes), random(3, 2, 9, own.lanes), torch.tensor([6, 0, 3])
+    mask = torch.zeros(3, 7).masked_fill(torch.arange(7) > places[:, None], float("-inf"))
+    kept_keys, kept_values = keys.clone(), values.clone()
+    kept_keys[torch.arange(3), :, places], kept_values[torch.arange(3), :, places] = k[0].transpose(0, 1), v[0].transpose(0, 1)
+    scores = q[0].transpose(0, 1)[:, :, None] @ kept_keys[:, :, :7].mT * 0.25 + mask[:, None, None]
+    expected = (scores.softmax(-1) @ kept_values[:, :, :7])[:, :, 0]
+    return _near(own.attention_step(q, k, v, places, mask, keys, values, 0.25), expected)
 
 
 def _near(found: Tensor | None, expected: Tensor) -> bool:

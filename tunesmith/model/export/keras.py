@@ -29,13 +29,26 @@ _SAYS = {"label": "softmax", "labels": "sigmoid", "number": "linear"}
 """Head -> the activation that makes of its outputs what it says."""
 
 
-def check_writable(trunk: nn.Module, name: str) -> None:
-    """Raises: ModelError, where a model is no network of Keras's layers."""
+def check_writable(trunk: nn.Module, name: str, poolings: Mapping[str, str]) -> None:
+    """Raises: ModelError, where a model is no network of Keras's layers, or does not end in one of them. `poolings`: of its heads, by their names."""
     if not isinstance(trunk, LayeredModel):
         raise ModelError(
             f"{name}: an .h5 file holds networks of layers that were read from one, or made by model.architecture: dense, and this is a {type(trunk).__name__}. "
             "`tunesmith merge` writes it as transformers reads it."
         )
+    if len(poolings) != 1 or next(iter(poolings)) not in _SAYS:
+        raise ModelError(
+            f"{name}: a Keras network ends in one layer, and this model has {', '.join(poolings) or 'no head'}. Tune a classifier."
+        )
+    if "concat" in poolings.values():
+        raise ModelError(
+            f"{name}: an .h5 file has no layer that puts the last, the largest and the mean state side by side. Leave out objective.pooling."
+        )
+    try:
+        for spec in trunk.config.layers:
+            written_config(spec, spec["class"].lower())
+    except Unfit as error:
+        raise ModelError(f"{name}: {error}.") from None
 
 
 def write_h5(trunk: nn.Module, heads: Mapping[str, nn.Module], labels: Sequence[str], tokenizer: Any, file: Path) -> None:
@@ -47,19 +60,12 @@ def write_h5(trunk: nn.Module, heads: Mapping[str, nn.Module], labels: Sequence[
         tokenizer: of transformers; None, or one of a network that reads numbers, is left out.
     Raises: ModelError, where Keras has no layer for something.
     """
-    check_writable(trunk, file.name)
+    check_writable(trunk, file.name, {name: str(head.pooling) for name, head in heads.items()})
     assert isinstance(trunk, LayeredModel)
-    if len(heads) != 1 or next(iter(heads)) not in _SAYS:
-        raise ModelError(
-            f"{file.name}: a Keras network ends in one layer, and this model has {', '.join(heads) or 'no head'}. Tune a classifier."
-        )
     (head,) = heads.values()
     assert isinstance(head, Head)
-    try:
-        layers = [*_trunk_layers(trunk), *_head_layers(head)]
-        config = _model_config(trunk, layers)
-    except Unfit as error:
-        raise ModelError(f"{file.name}: {error}.") from None
+    layers = [*_trunk_layers(trunk), *_head_layers(head)]
+    config = _model_config(trunk, layers)
     facts = {"labels": list(labels), "columns": trunk.config.columns, **_text_facts(trunk)}
     with staged_file(file) as staged, h5py.File(staged, "w") as out:
         out.attrs["model_config"] = json.dumps(config)

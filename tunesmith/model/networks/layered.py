@@ -16,7 +16,7 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from tunesmith.model.networks._layers import Layer, Sequences, _Norm, _Recurrent, without_weights
 
-__all__ = ["WITHOUT_WEIGHTS", "WITH_WEIGHTS", "LayeredConfig", "LayeredModel"]
+__all__ = ["WITHOUT_WEIGHTS", "WITH_WEIGHTS", "LayeredConfig", "LayeredModel", "keeps_sequence", "length_after"]
 
 WITH_WEIGHTS = ("Embedding", "Dense", "LayerNormalization", "Conv1D", "SimpleRNN", "LSTM", "GRU", "Bidirectional")
 WITHOUT_WEIGHTS = ("Normalization", "Dropout", "Activation", "Flatten", "GlobalAveragePooling1D", "GlobalMaxPooling1D")
@@ -92,8 +92,8 @@ class LayeredModel(PreTrainedModel):  # type: ignore[no-untyped-call]
                 self.layers.append(layer)
                 if kind not in ("Dense", "LayerNormalization") and not is_sequence:
                     raise ValueError(f"{kind} reads sequences, and what stands before it says one vector")
-                length = _length_after(spec, length)
-                width, is_sequence = layer.width, is_sequence and _keeps_sequence(spec)
+                length = length_after(spec, length)
+                width, is_sequence = layer.width, is_sequence and keeps_sequence(spec)
         if is_sequence:
             raise ValueError("the layer before the last one says a vector a word, and not one a text")
         self.width, self.shortest = width, _shortest(specs)
@@ -178,13 +178,13 @@ def _of_length(tokens_BT: Tensor, alive_BT: Tensor, length: int, *, on_left: boo
     return torch.where(is_token, found, made), torch.ones_like(is_token)
 
 
-def _keeps_sequence(spec: Mapping[str, Any]) -> bool:
+def keeps_sequence(spec: Mapping[str, Any]) -> bool:
     """Whether it says a vector a position of what has several."""
     inner = spec["layer"] if spec["class"] == "Bidirectional" else spec
     return spec["class"] in ("Dense", "LayerNormalization", "Conv1D") or bool(inner["return_sequences"])
 
 
-def _length_after(spec: Mapping[str, Any], length: int | None) -> int | None:
+def length_after(spec: Mapping[str, Any], length: int | None) -> int | None:
     """Positions behind a layer, where their number is fixed."""
     if spec["class"] != "Conv1D" or length is None:
         return length

@@ -15,7 +15,7 @@ import numpy as np
 from tunesmith.core.errors import ModelError, one_line
 from tunesmith.model._keras import OWN_GROUP, Array, Unfit, shapes, spec_of
 from tunesmith.model.networks._layers import ACTIVATIONS
-from tunesmith.model.networks.layered import WITH_WEIGHTS
+from tunesmith.model.networks.layered import WITH_WEIGHTS, keeps_sequence, length_after
 
 __all__ = ["Network", "read_network"]
 
@@ -48,6 +48,10 @@ def read_network(path: Path) -> Network:
             return _network(file, path)
     except Unfit as error:
         raise ModelError(f"model.source: {path}: {error}.") from None
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        raise ModelError(
+            f"model.source: {path}: its contents cannot be read ({type(error).__name__}: {one_line(error, 120)}). Save it again."
+        ) from None
     except (OSError, RuntimeError) as error:  # HDF5's own, of a file that is cut short or no HDF5 at all
         head = path.open("rb").read(4)
         what = 'is of Keras\'s newer format, a .keras file. In Keras write the older one: model.save("network.h5")' if head == b"PK\x03\x04" else (
@@ -65,6 +69,7 @@ def _network(file: h5py.File, path: Path) -> Network:
     described, shape = _described(config)
     found, read = list[dict[str, Any]](), list[list[Array]]()
     num_columns, input_length, width = _reads(described, shape)
+    length = input_length
     for kind, name, settings in described:
         with _naming(name):
             spec = spec_of(kind, settings, ACTIVATIONS, is_keras_2=version.startswith("2"))
@@ -73,7 +78,9 @@ def _network(file: h5py.File, path: Path) -> Network:
             arrays = _arrays(weights, name, spec, width) if kind in WITH_WEIGHTS else []
             found.append(spec)
             read.append(arrays)
-            width = _width_after(spec, width, input_length)
+            _check_padding(spec, length)
+            width = _width_after(spec, width, length)
+            length = _length_after(spec, length)
     said_by = str(found.pop()["activation"]) if found and found[-1]["class"] == "Activation" else ""
     read = read[: len(found)]
     if not found or found[-1]["class"] != "Dense":
@@ -85,8 +92,10 @@ def _network(file: h5py.File, path: Path) -> Network:
             "has one layer with weights, and below the one that names classes there is nothing to tune. Bring one with a hidden layer"
         )
     head, head_arrays = found.pop(), read.pop()
-    own = file.get(OWN_GROUP)
+    own = _within(file, OWN_GROUP)
     facts = json.loads(_own_text(own, "facts") or "{}") if isinstance(own, h5py.Group) else {}
+    if not isinstance(facts, Mapping):
+        raise Unfit("what tunesmith wrote beside it is damaged")
     tokenizer = _own_text(own, "tokenizer") if isinstance(own, h5py.Group) else None
     return Network(found, read, head, head_arrays, said_by or str(head["activation"]), num_columns, input_length, version, facts, tokenizer)
 
@@ -180,6 +189,22 @@ def _width_after(spec: Mapping[str, Any], width: int, length: int | None) -> int
     return int(spec.get("units") or spec.get("filters") or spec.get("output_dim") or width)
 
 
+def _length_after(spec: Mapping[str, Any], length: int | None) -> int | None:
+    """Positions behind a layer, where their number is fixed; None behind one that says a vector a row."""
+    if spec["class"] in ("Embedding", "Normalization", "Dropout", "Activation"):
+        return length
+    return length_after(spec, length) if spec["class"] in WITH_WEIGHTS and keeps_sequence(spec) else None
+
+
+def _check_padding(spec: Mapping[str, Any], length: int | None) -> None:
+    """Raises: Unfit, for a convolution that pads a row on the left as its length says, where rows have lengths of their own."""
+    if spec["class"] != "Conv1D" or spec["padding"] != "same" or length is not None:
+        return
+    width, stride = (spec["kernel_size"] - 1) * spec["dilation_rate"] + 1, spec["strides"]
+    if len({max(width - (rest or stride), 0) // 2 for rest in range(stride)}) > 1:
+        raise Unfit('pads "same" with strides, so that what it says depends on the length of a text; give the network one length of inputs')
+
+
 def _standardization(weights: h5py.Group, name: str, settings: Mapping[str, Any], width: int) -> dict[str, list[float]]:
     if settings.get("mean") is not None:
         mean, variance = np.ravel(settings["mean"]), np.ravel(settings["variance"])
@@ -219,14 +244,9 @@ def _numbers(group: h5py.Group, name: str, wanted: tuple[str, tuple[int, ...]] |
     """An array of numbers in the file itself. Raises: Unfit."""
     place: Any = group
     for part in name.strip("/").split("/"):
-        link = place.get(part, getlink=True) if isinstance(place, h5py.Group) else None
-        if isinstance(link, h5py.ExternalLink):
-            raise Unfit(f"{name} lies in another file ({link.filename}), which is not opened")
-        place = place.get(part) if isinstance(place, h5py.Group) else None
+        place = _within(place, part) if isinstance(place, h5py.Group) else None
     if not isinstance(place, h5py.Dataset):
         raise Unfit(f"its array {name} is missing")
-    if place.external or place.is_virtual:
-        raise Unfit(f"{name} lies in another file, which is not opened")
     if place.dtype.kind not in "fiu":
         raise Unfit(f"{name} holds {place.dtype}, which could be anything, a pickle too: only numbers are read")
     if wanted is not None and place.shape != wanted[1]:
@@ -240,10 +260,23 @@ def _numbers(group: h5py.Group, name: str, wanted: tuple[str, tuple[int, ...]] |
     return found
 
 
-def _group(place: h5py.Group, name: str) -> h5py.Group:
-    if isinstance(place.get(name, getlink=True), h5py.ExternalLink):
-        raise Unfit(f"{name} lies in another file, which is not opened")
+def _within(place: h5py.Group, name: str) -> Any:
+    """What lies under a name in the file itself; None where nothing does. Raises: Unfit, where it lies in another file."""
+    link = place.get(name, getlink=True)
+    if link is None:
+        return None
+    if not isinstance(link, h5py.HardLink):
+        if isinstance(link, h5py.ExternalLink):
+            raise Unfit(f"{name} lies in another file ({link.filename}), which is not opened")
+        raise Unfit(f"{name} is a link to another place, which is not followed")
     found = place[name]
+    if isinstance(found, h5py.Dataset) and (found.external or found.is_virtual):
+        raise Unfit(f"{name} lies in another file, which is not opened")
+    return found
+
+
+def _group(place: h5py.Group, name: str) -> h5py.Group:
+    found = _within(place, name)
     if not isinstance(found, h5py.Group):
         raise Unfit(f"{name} is no group of weights")
     return found
@@ -265,7 +298,7 @@ def _json_attribute(file: h5py.File, name: str) -> Mapping[str, Any] | None:
 
 
 def _own_text(group: h5py.Group, name: str) -> str | None:
-    found = group.get(name)
+    found = _within(group, name)
     if not isinstance(found, h5py.Dataset) or found.dtype != np.uint8:
         return None
     return bytes(found[()]).decode("utf-8", "replace")

@@ -12,7 +12,7 @@ from tunesmith.model.source import Alias, Request, SourceInfo
 __all__ = ["Keras"]
 
 _SUFFIXES = (".h5", ".hdf5", ".keras")
-_VERSION = 1
+_VERSION = 2
 """Of what is made of a file: another one is made anew."""
 _LEAST_COVERED = 0.5
 """Of an embedding's rows, the share that a list of words has to name."""
@@ -64,7 +64,7 @@ def _convert(file: Path, folder: Path, labels: Sequence[str] | None, words_file:
     from tunesmith.model.heads import save_heads
     from tunesmith.model.networks.layered import LayeredConfig, LayeredModel
     from tunesmith.model.sources._keras_file import read_network
-    from tunesmith.model.word_tokenizer import read_words, save_word_tokenizer
+    from tunesmith.model.word_tokenizer import read_words, save_tokenizer_text, save_word_tokenizer
 
     network, where = read_network(file), f"model.source: {file}"
     notes = [f"read from a file of Keras {network.version}".rstrip()]
@@ -78,7 +78,7 @@ def _convert(file: Path, folder: Path, labels: Sequence[str] | None, words_file:
             raise ModelError(f"model.words: {file} reads rows of numbers, and no words. Leave it out.")
         save_word_tokenizer(None, model_folder)
     elif words_file is None and network.tokenizer is not None:
-        (model_folder / "tokenizer.json").write_text(network.tokenizer, encoding="utf-8")
+        save_tokenizer_text(network.tokenizer, model_folder, where)
         settings |= {key: network.facts[key] for key in ("padding_side", "drops_padding") if key in network.facts}
     elif words_file is None:
         raise ModelError(
