@@ -1,19 +1,19 @@
 """What the adjustments share that multiply the trunk's own vectors, those of a layer alike."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import ClassVar
 
 from torch import Tensor, nn
 
-from tunesmith.core.adjusting import Knob
+from tunesmith.core.adjusting import Array, Knob, Subject
+from tunesmith.core.errors import MethodError
 from tunesmith.core.layers import parameters_by_depth
 
-__all__ = ["EVERYTHING", "by_layer", "multiplied", "per_layer"]
+__all__ = ["EVERYTHING", "VectorsOfLayers", "by_layer"]
 
 EVERYTHING = frozenset({"label", "probabilities", "labels", "tags", "number", "scores", "liked", "grades", "span", "text", "nll", "masked"})
 """What a change of weights can move."""
-
-Wanted = Callable[[nn.Module], list[str]]
-"""From a trunk to the names of its vectors."""
 
 
 def by_layer(trunk: nn.Module, names: Sequence[str]) -> list[tuple[str, list[str]]]:
@@ -26,11 +26,40 @@ def by_layer(trunk: nn.Module, names: Sequence[str]) -> list[tuple[str, list[str
     return [("the embeddings" if number == 0 else f"layer {number}", group) for number, group in enumerate(groups) if group]
 
 
-def per_layer(trunk: nn.Module, names: Sequence[str], low: float, high: float, *, is_log: bool) -> list[Knob]:
-    """One number a layer, 1 where nothing changes."""
-    return [Knob(where, low, high, 1.0, is_log) for where, _ in by_layer(trunk, names)]
+class VectorsOfLayers:
+    """Multiplies the vectors of each layer by a number. A plug-in writes `most` out, and says which vectors there are."""
 
+    name: ClassVar[str]
+    moves: ClassVar[frozenset[str]] = EVERYTHING
+    is_log: ClassVar[bool]
+    """Whether half as much is as far from 1 as twice as much."""
+    most: float
 
-def multiplied(trunk: nn.Module, names: Sequence[str], values: Sequence[float], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Each layer's vectors times its number."""
-    return {name: own[name] * value for (_, group), value in zip(by_layer(trunk, names), values, strict=True) for name in group}
+    def __post_init__(self) -> None:
+        """Raises: MethodError, where the range holds nothing but 1."""
+        if not self.most > 1:
+            raise MethodError(f"method.adjust: {self.name}.most: {self.most:g}: expected a number above 1.")
+
+    def touches(self, trunk: nn.Module) -> list[str]:
+        """The names of the vectors."""
+        raise NotImplementedError
+
+    def knobs(self, subject: Subject, scores_nk: Array | None) -> list[Knob]:
+        """One a layer, 1 where nothing changes."""
+        least = 1 / self.most if self.is_log else 2 - self.most
+        return [Knob(where, least, self.most, 1.0, self.is_log) for where, _ in self._of(subject.trunk)]
+
+    def changed(self, trunk: nn.Module, values: Sequence[float], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Each layer's vectors times its number."""
+        return {name: own[name] * value for (_, group), value in zip(self._of(trunk), values, strict=True) for name in group}
+
+    def save(self, trunk: nn.Module, values: Sequence[float], folder: Path, metadata: Mapping[str, str]) -> list[str]:
+        """The vectors are as small as anything that says what became of them."""
+        return []
+
+    def shown(self, subject: Subject, values: Sequence[float]) -> list[str]:
+        """Each layer's number."""
+        return [f"{self.name} of {where} × {value:.3f}" for (where, _), value in zip(self._of(subject.trunk), values, strict=True)]
+
+    def _of(self, trunk: nn.Module) -> list[tuple[str, list[str]]]:
+        return by_layer(trunk, self.touches(trunk))

@@ -1,13 +1,17 @@
 """What the recurrent architectures have in common."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from transformers import AutoTokenizer
 
 from tunesmith.core.errors import ModelError
+from tunesmith.core.types import Example
 
-__all__ = ["check_sizes", "check_two_ways", "special_tokens", "write_attending", "write_config"]
+__all__ = ["Attending", "Stacked", "check_sizes", "special_tokens", "write_config"]
+
+_SIZES = ("embedding_size", "hidden_size", "num_layers")
 
 
 def special_tokens(folder: Path) -> dict[str, Any]:
@@ -34,25 +38,66 @@ def write_config(folder: Path, **settings: Any) -> None:
     RecurrentConfig(**settings, **special_tokens(folder)).save_pretrained(folder)
 
 
-def check_two_ways(options: Any) -> None:
-    """Raises: ModelError, for an option of an encoder-decoder out of its range."""
-    check_sizes(options, ("embedding_size", "hidden_size", "num_layers"), ("dropout",))
-    if options.hidden_size % 2:
-        raise ModelError(f"model.hidden_size: expected an even number, half of it for each direction, found {options.hidden_size}.")
+class Stacked:
+    """Layers of one kind of cell, one above the other. A plug-in writes its options out, and says which cell."""
+
+    cell: ClassVar[str]
+    reads_text: ClassVar[bool] = True
+    embedding_size: int
+    hidden_size: int
+    num_layers: int
+    dropout: float
+    tied: bool
+
+    def __post_init__(self) -> None:
+        """Raises: ModelError, for an option out of its range."""
+        check_sizes(self, _SIZES, ("dropout",))
+
+    def write(self, examples: Sequence[Example], folder: Path) -> None:
+        """The network's settings, for the tokenizer that lies in the folder."""
+        write_config(
+            folder,
+            cell=self.cell,
+            embedding_size=self.embedding_size,
+            inner_size=self.hidden_size,
+            hidden_size=self.embedding_size if self.tied else self.hidden_size,
+            num_hidden_layers=self.num_layers,
+            input_dropout=self.dropout,
+            layer_dropout=self.dropout,
+            output_dropout=self.dropout,
+            tie_word_embeddings=self.tied,
+        )
 
 
-def write_attending(folder: Path, cell: str, options: Any) -> None:
-    """Write an encoder-decoder's settings beside the tokenizer that lies in the folder."""
-    from tunesmith.model.networks.attending import AttendingConfig
+class Attending:
+    """An encoder-decoder of one kind of cell. A plug-in writes its options out, and says which cell."""
 
-    tokens = special_tokens(folder)
-    AttendingConfig(
-        cell=cell,
-        attention=options.scoring,
-        embedding_size=options.embedding_size,
-        hidden_size=options.hidden_size,
-        num_hidden_layers=options.num_layers,
-        dropout=options.dropout,
-        decoder_start_token_id=tokens["bos_token_id"],
-        **tokens,
-    ).save_pretrained(folder)
+    cell: ClassVar[str]
+    reads_text: ClassVar[bool] = True
+    embedding_size: int
+    hidden_size: int
+    num_layers: int
+    dropout: float
+    scoring: str
+
+    def __post_init__(self) -> None:
+        """Raises: ModelError, for an option out of its range."""
+        check_sizes(self, _SIZES, ("dropout",))
+        if self.hidden_size % 2:
+            raise ModelError(f"model.hidden_size: expected an even number, half of it for each direction, found {self.hidden_size}.")
+
+    def write(self, examples: Sequence[Example], folder: Path) -> None:
+        """The network's settings, for the tokenizer that lies in the folder."""
+        from tunesmith.model.networks.attending import AttendingConfig
+
+        tokens = special_tokens(folder)
+        AttendingConfig(
+            cell=self.cell,
+            attention=self.scoring,
+            embedding_size=self.embedding_size,
+            hidden_size=self.hidden_size,
+            num_hidden_layers=self.num_layers,
+            dropout=self.dropout,
+            decoder_start_token_id=tokens["bos_token_id"],
+            **tokens,
+        ).save_pretrained(folder)

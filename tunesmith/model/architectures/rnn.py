@@ -3,19 +3,16 @@
 Source: Elman (1990), "Finding Structure in Time", https://doi.org/10.1207/s15516709cog1402_1; Mikolov et al. (2010) for language models.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar
 
-from tunesmith.core.types import Example
-from tunesmith.model.architectures._recurrent import check_sizes, write_config
+from tunesmith.model.architectures._recurrent import Stacked
 
 __all__ = ["Rnn"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rnn:
+class Rnn(Stacked):
     """Sizes of a network."""
 
     embedding_size: int = 128
@@ -29,23 +26,4 @@ class Rnn:
     tied: bool = False
     """Let the vocabulary head use the embedding's matrix."""
 
-    reads_text: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        """Raises: ModelError, for an option out of its range."""
-        check_sizes(self, ("embedding_size", "hidden_size", "num_layers"), ("dropout",))
-
-    def write(self, examples: Sequence[Example], folder: Path) -> None:
-        """The network's settings, for the tokenizer that lies in the folder."""
-        write_config(
-            folder,
-            cell="rnn",
-            embedding_size=self.embedding_size,
-            inner_size=self.hidden_size,
-            hidden_size=self.embedding_size if self.tied else self.hidden_size,
-            num_hidden_layers=self.num_layers,
-            input_dropout=self.dropout,
-            layer_dropout=self.dropout,
-            output_dropout=self.dropout,
-            tie_word_embeddings=self.tied,
-        )
+    cell: ClassVar[str] = "rnn"

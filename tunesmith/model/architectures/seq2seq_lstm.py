@@ -4,19 +4,16 @@ Sources: Bahdanau, Cho, Bengio (2015), "Neural Machine Translation by Jointly Le
 Luong, Pham, Manning (2015), "Effective Approaches to Attention-based Neural Machine Translation", https://arxiv.org/abs/1508.04025.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar, Literal
 
-from tunesmith.core.types import Example
-from tunesmith.model.architectures._recurrent import check_two_ways, write_attending
+from tunesmith.model.architectures._recurrent import Attending
 
 __all__ = ["Seq2SeqLstm"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Seq2SeqLstm:
+class Seq2SeqLstm(Attending):
     """Sizes of a network."""
 
     embedding_size: int = 128
@@ -30,12 +27,4 @@ class Seq2SeqLstm:
     scoring: Literal["multiplicative", "additive"] = "multiplicative"
     """How a source token is scored: by a product with the decoder's state (Luong), or by a small network of both (Bahdanau)."""
 
-    reads_text: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        """Raises: ModelError, for an option out of its range."""
-        check_two_ways(self)
-
-    def write(self, examples: Sequence[Example], folder: Path) -> None:
-        """The network's settings, for the tokenizer that lies in the folder."""
-        write_attending(folder, "lstm", self)
+    cell: ClassVar[str] = "lstm"

@@ -22,7 +22,7 @@ from transformers import AutoConfig, AutoModel, AutoModelForSeq2SeqLM, Generatio
 from transformers import initialization as init
 from transformers.utils.generic import ModelOutput
 
-from tunesmith.model.networks.recurrent import RecurrentLayer, State, begin_layer
+from tunesmith.model.networks.recurrent import RecurrentLayer, State, WritesByState, begin_layer
 
 __all__ = ["AttendingConfig", "AttendingForConditionalGeneration", "AttendingModel", "Attention"]
 
@@ -236,21 +236,16 @@ class AttendingModel(AttendingPreTrainedModel):  # type: ignore[no-untyped-call]
         return self.decoder(decoder_input_ids, source_BSH, mask_BS.bool(), encoder_outputs.state if state is None else state)  # type: ignore[no-any-return]
 
 
-class AttendingForConditionalGeneration(AttendingPreTrainedModel, GenerationMixin):  # type: ignore[no-untyped-call]
+class AttendingForConditionalGeneration(WritesByState, AttendingPreTrainedModel, GenerationMixin):  # type: ignore[no-untyped-call]
     """Both halves with a vocabulary head."""
 
     _tied_weights_keys = {"model.decoder.embedding.weight": "model.encoder.embedding.weight"}  # noqa: RUF012  (as transformers reads it)
-    _is_stateful = True
 
     def __init__(self, config: AttendingConfig) -> None:
         super().__init__(config)
         self.model = AttendingModel(config)
         self.lm_head = nn.Linear(config.hidden_size, config.vocab_size)
         self.post_init()  # type: ignore[no-untyped-call]
-
-    @classmethod
-    def _supports_default_dynamic_cache(cls) -> bool:
-        return False  # what is remembered is no keys and values
 
     def get_input_embeddings(self) -> nn.Module:
         """The embedding that sources and targets share."""
@@ -260,15 +255,6 @@ class AttendingForConditionalGeneration(AttendingPreTrainedModel, GenerationMixi
     def set_input_embeddings(self, value: nn.Module) -> None:
         """Another embedding, of both halves."""
         self.model.set_input_embeddings(value)
-
-    def get_output_embeddings(self) -> nn.Module:
-        """The vocabulary head."""
-        head: nn.Module = self.lm_head
-        return head
-
-    def set_output_embeddings(self, new_embeddings: nn.Module) -> None:
-        """Another head."""
-        self.lm_head = new_embeddings
 
     def get_encoder(self, *_: Any, **__: Any) -> nn.Module:
         """The half that reads."""

@@ -24,6 +24,7 @@ __all__ = [
     "RecurrentLayer",
     "RecurrentModel",
     "State",
+    "WritesByState",
     "begin_layer",
     "dropped_weight",
     "locked_dropout",
@@ -242,17 +243,11 @@ def _to_the_left(x_BLH: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | N
     return x_BLH, held_BL.sum(1).clamp(min=1), order_BL.argsort(dim=1)
 
 
-class RecurrentForCausalLM(RecurrentPreTrainedModel, GenerationMixin):  # type: ignore[no-untyped-call]
-    """The network with a vocabulary head, whose matrix can be the embedding's."""
+class WritesByState:
+    """What networks share that write by what they remember, through a vocabulary head; comes before a class of transformers."""
 
-    _tied_weights_keys = {"lm_head.weight": "model.embedding.weight"}  # noqa: RUF012  (as transformers reads it)
     _is_stateful = True
-
-    def __init__(self, config: RecurrentConfig) -> None:
-        super().__init__(config)
-        self.model = RecurrentModel(config)
-        self.lm_head = nn.Linear(config.hidden_size, config.vocab_size)
-        self.post_init()  # type: ignore[no-untyped-call]
+    lm_head: nn.Module
 
     @classmethod
     def _supports_default_dynamic_cache(cls) -> bool:
@@ -260,12 +255,23 @@ class RecurrentForCausalLM(RecurrentPreTrainedModel, GenerationMixin):  # type: 
 
     def get_output_embeddings(self) -> nn.Module:
         """The vocabulary head."""
-        head: nn.Module = self.lm_head
-        return head
+        return self.lm_head
 
     def set_output_embeddings(self, new_embeddings: nn.Module) -> None:
         """Another head."""
         self.lm_head = new_embeddings
+
+
+class RecurrentForCausalLM(WritesByState, RecurrentPreTrainedModel, GenerationMixin):  # type: ignore[no-untyped-call]
+    """The network with a vocabulary head, whose matrix can be the embedding's."""
+
+    _tied_weights_keys = {"lm_head.weight": "model.embedding.weight"}  # noqa: RUF012  (as transformers reads it)
+
+    def __init__(self, config: RecurrentConfig) -> None:
+        super().__init__(config)
+        self.model = RecurrentModel(config)
+        self.lm_head = nn.Linear(config.hidden_size, config.vocab_size)
+        self.post_init()  # type: ignore[no-untyped-call]
 
     def forward(
         self,

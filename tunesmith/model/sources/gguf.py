@@ -1,11 +1,10 @@
 """A GGUF file on this machine: dequantized once into a model folder in the cache."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
-from tunesmith.core.errors import ModelError
 from tunesmith.core.files import cache_folder, file_sha256
 from tunesmith.model.source import Alias, Request, SourceInfo
+from tunesmith.model.sources._files import file_of
 from tunesmith.model.sources._gguf import convert
 
 __all__ = ["Gguf"]
@@ -27,11 +26,7 @@ class Gguf:
 
     def resolve(self, request: Request) -> SourceInfo:
         """Convert the file, where that was not done before. Raises: ModelError."""
-        file = Path(request.source).expanduser()
-        if not file.is_file():
-            raise ModelError(f"model.source: {request.source}: no such file.")
-        if request.revision:
-            raise ModelError(f"model.revision: {request.source} is a file on this machine, which has no revisions. Leave it out.")
+        file = file_of(request)
         sha256 = file_sha256(file)
         folder = cache_folder("models") / f"{file.stem}-{sha256[:8]}"
         licence = convert(file, folder)

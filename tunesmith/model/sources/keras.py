@@ -8,6 +8,7 @@ from typing import Any
 from tunesmith.core.errors import ModelError
 from tunesmith.core.files import cache_folder, file_sha256, hash_of, staged_folder
 from tunesmith.model.source import Alias, Request, SourceInfo
+from tunesmith.model.sources._files import file_of
 
 __all__ = ["Keras"]
 
@@ -34,11 +35,7 @@ class Keras:
 
     def resolve(self, request: Request) -> SourceInfo:
         """Read the file, where that was not done before. Raises: ModelError, in one line, for whatever does not fit."""
-        file = Path(request.source).expanduser()
-        if not file.is_file():
-            raise ModelError(f"model.source: {request.source}: no such file.")
-        if request.revision:
-            raise ModelError(f"model.revision: {request.source} is a file on this machine, which has no revisions. Leave it out.")
+        file = file_of(request)
         labels, words, side = (request.beside.get(key) for key in ("labels", "words", "padding_side"))
         words_file = Path(str(words)).expanduser() if words else None
         if words_file is not None and not words_file.is_file():
