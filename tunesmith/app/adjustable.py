@@ -86,6 +86,7 @@ def subject_of(task: Task) -> Subject:
         objective=task.objective_name,
         kind=task.kind,
         writes=writes(task.kind) and (answers(task.kind) or not has_head),
+        max_new_tokens=task.recipe.evaluate.max_new_tokens,
         labels=tuple(task.encoder.labels),
         knows_labels=has_head and bool(earlier_heads(task)) and not new_labels(task),
         trunk=task.model.trunk,

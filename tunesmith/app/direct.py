@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tunesmith.app.adjustable import chosen_metric, few_rows, searched, subject_of
-from tunesmith.app.decoding import DIRECT_FORM
+from tunesmith.app.decoding import DIRECT_FORM, answer_tokens
 from tunesmith.app.judging import EncodedSplit, like_answers, read_head, score, write_answers
 from tunesmith.app.measured import pick
 from tunesmith.app.settings import Settings
@@ -227,7 +227,7 @@ def _speed(task: Task, settings: Settings, values: tuple[float, ...], say: Say) 
             if isinstance(task.objective, HeadObjective):
                 read_head(task, task.objective, split.examples, split.rows, split.owners)
             elif settings.metric.needs == "text":
-                write_answers(task, split.examples, task.recipe.evaluate.max_new_tokens)
+                write_answers(task, split.examples, answer_tokens(task.forward, task.recipe))
             elif isinstance(task.objective, AnswerObjective):
                 like_answers(task, task.objective, split)
             else:

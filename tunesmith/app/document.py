@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import torch
 
 from tunesmith.app.copied import copied
+from tunesmith.app.decoding import answer_tokens
 from tunesmith.app.earlier import changed_labels, new_labels
 from tunesmith.app.judged import Judgement, beginning
 from tunesmith.app.judging import EncodedSplit
@@ -365,6 +366,8 @@ def row_warnings(task: Measurable) -> list[str]:
 
 
 def _cut_answers(task: Task, base: Judgement, tuned: Judgement) -> list[str]:
+    if answer_tokens(task.forward, task.recipe) != task.recipe.evaluate.max_new_tokens:  # found best, and so no fault
+        return []
     if not base.num_cut and not tuned.num_cut:
         return []
     asked = sum(len(rows_to_answer(task, task.splits[name].examples)) for name in tuned.outputs)

@@ -47,6 +47,8 @@ class Subject:
     """What the model learned to do: one of the values of `chosen_objective.KINDS`."""
     writes: bool
     """Whether it answers with text of its own."""
+    max_new_tokens: int
+    """Where such an answer is cut as it is."""
     labels: tuple[str, ...]
     """Of a head's outputs; empty where they have no names."""
     knows_labels: bool
