@@ -17,7 +17,7 @@ from tunesmith.app.coverage import check_coverage
 from tunesmith.app.dataset import PreparedData, prepare_data
 from tunesmith.app.earlier import check_heads, earlier_head, earlier_heads, new_labels
 from tunesmith.app.fitting import measured_metrics, selection
-from tunesmith.app.folding import with_adapters
+from tunesmith.app.folding import before_last, with_adapters
 from tunesmith.app.judging import EncodedSplit
 from tunesmith.app.learned import answers
 from tunesmith.app.machine import choose_device
@@ -130,10 +130,11 @@ def load_model(recipe: Recipe, objective: Objective, say: Say, saved: Path | Non
     say(Stage("model", spec.source))
 
     made = None if spec.architecture is None else made_anew(recipe, examples, saved)
+    need = getattr(objective, "need", "lm" if objective.uses_lm_head else "any")
 
-    def options(need: Any) -> LoadedModel:
+    def loaded(need: Any, source: SourceInfo | None = made) -> LoadedModel:
         return load(
-            made or spec.source,
+            source or spec.source,
             revision=spec.revision,
             trust_remote_code=spec.trust_remote_code,
             max_length=spec.max_length,
@@ -143,9 +144,9 @@ def load_model(recipe: Recipe, objective: Objective, say: Say, saved: Path | Non
             progress=lambda done, total: say(Progress("model", done, total, in_bytes=True)),
         )
 
-    model = options(getattr(objective, "need", "lm" if objective.uses_lm_head else "any"))
+    model = loaded(need)
     if model.facts.is_encoder_decoder and not objective.uses_lm_head:
-        model = options("encoder")
+        model = loaded(need := "encoder")
     if model.source.adapters and model.source.adapters_of:
         say(
             Warned(
@@ -155,6 +156,7 @@ def load_model(recipe: Recipe, objective: Objective, say: Say, saved: Path | Non
     model = with_adapters(model)
     if model.source.adapters:  # an adapter trained next belongs to this run, not to its base: peft must fail to load it there, not mislead
         model.trunk.name_or_path = spec.source  # type: ignore[assignment]
+        model.trunk.before_last_adapter = before_last(model.source, lambda source: loaded(need, source))  # type: ignore[assignment]
     use_chat_template(recipe, model, saved)
     return model
 
