@@ -65,6 +65,11 @@ class AdapterScale:
             return []
         return list(_matrices(trunk, folder)) if _is_plain(folder) else _changed_by(trunk, folder)
 
+    def asks_earlier(self, trunk: nn.Module) -> bool:
+        """Where the file does not hold the difference."""
+        folder = _folder(trunk)
+        return folder is not None and not _is_plain(folder)
+
     def changed(self, trunk: nn.Module, values: Sequence[float], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """What was folded in is there once: the rest is added."""
         folder, rest = _folder(trunk), values[0] - 1

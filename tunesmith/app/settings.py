@@ -79,11 +79,6 @@ class Settings:
         """The model as it is."""
         return tuple(knob.start for knob in self.all_knobs)
 
-    @property
-    def asks_model(self) -> bool:
-        """Whether each setting has to be asked of the model; else the scores of one pass say what it comes to."""
-        return not all(isinstance(one, ScoreAdjustment) for one in self.adjustments.values())
-
     def by_adjustment(self, values: Sequence[float]) -> dict[str, Values]:
         """The values of each."""
         ends = list(accumulate(len(knobs) for knobs in self.knobs.values()))

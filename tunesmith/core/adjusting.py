@@ -89,6 +89,9 @@ class WeightAdjustment(Adjustment, Protocol):
     def touches(self, trunk: nn.Module) -> list[str]:
         """Names of the parameters that change."""
 
+    def asks_earlier(self, trunk: nn.Module) -> bool:
+        """Whether it is told by the model as that was before its last adapter, which is loaded once more for it."""
+
     def changed(self, trunk: nn.Module, values: Sequence[float], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Those parameters by name. `own`: as they were before the search."""
 
