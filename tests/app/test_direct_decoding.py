@@ -10,6 +10,7 @@ from tiny_recipes import writer
 
 from tunesmith.app import direct as direct_app
 from tunesmith.app import settings as settings_app
+from tunesmith.app.merge import merge_runs
 from tunesmith.app.run import Run
 from tunesmith.app.tune import tune
 from tunesmith.app.tuned import load_tuned
@@ -65,6 +66,9 @@ def test_how_answers_are_drawn_is_saved_with_the_run(talker: tuple[Path, Path], 
     lines = [json.loads(line) for line in (run.path / "predictions.jsonl").read_text().splitlines()]
     asked = [line for line in lines if "prompt" in line]
     assert Run(RunDirectory(run.path)).generate([line["prompt"] for line in asked]) == [line["tuned"]["text"] for line in asked]
+    (note,) = merge_runs([RunDirectory(run.path)], tmp_path / "merged")["notes"]
+    assert f"temperature {found['sampling temperature']:g}, top_p {found['top_p']:g}" in note
+    assert "set it where the merged model is asked" in note
 
 
 def test_a_language_model_that_gained_nothing_answers_as_before(talker: tuple[Path, Path], tmp_path: Path) -> None:
