@@ -9,7 +9,6 @@ from statistics import fmean, pstdev
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
 
 from tunesmith.app.chosen_method import chosen_method
 from tunesmith.app.chosen_objective import choose_objective, kind_of
@@ -30,6 +29,7 @@ from tunesmith.core.adjusting import SearchedMethod
 from tunesmith.core.errors import DataError, MethodError, RecipeError
 from tunesmith.core.events import Event, Progress, Stage, Warned
 from tunesmith.core.garbage import collected_later
+from tunesmith.core.layers import vocabulary_head_alone
 from tunesmith.core.types import (
     Completion,
     Example,
@@ -154,6 +154,7 @@ def load_model(recipe: Recipe, objective: Objective, say: Say, saved: Path | Non
             )
         )
     model = with_adapters(model)
+    model.trunk.reads_vocabulary_head = objective.uses_lm_head  # type: ignore[assignment]
     if model.source.adapters:  # an adapter trained next belongs to this run, not to its base: peft must fail to load it there, not mislead
         model.trunk.name_or_path = spec.source  # type: ignore[assignment]
         model.trunk.before_last_adapter = before_last(model.source, lambda source: loaded(need, source))  # type: ignore[assignment]
@@ -375,14 +376,10 @@ def attach(task: Task) -> list[ParamGroup]:
 
 def _without_vocabulary_head(trunk: Any, groups: list[ParamGroup]) -> list[ParamGroup]:
     """A classifier never reads the vocabulary head: where it is a matrix of its own, it would count as trained and never change."""
-    head: nn.Module | None = trunk.get_output_embeddings()
-    embedding: nn.Module | None = trunk.get_input_embeddings()
-    shared = {id(p) for p in embedding.parameters()} if embedding is not None else set[int]()
-    unused = {id(p) for p in head.parameters()} - shared if head is not None else set[int]()
-    for p in trunk.parameters():
-        if id(p) in unused:
-            p.requires_grad_(False)
-    return [_only(group, unused) for group in groups]
+    unread = vocabulary_head_alone(trunk)
+    for p in unread:
+        p.requires_grad_(False)
+    return [_only(group, {id(p) for p in unread}) for group in groups]
 
 
 def _only(group: ParamGroup, unused: set[int]) -> ParamGroup:
