@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from transformers import AutoModel
 
 from tunesmith.app import direct as direct_app
+from tunesmith.app.merge import merge_runs
 from tunesmith.app.task import load_model
 from tunesmith.app.tune import tune
 from tunesmith.app.tuned import load_tuned
@@ -73,6 +74,9 @@ def test_an_adapter_of_any_kind_is_the_way_from_the_base_to_what_peft_makes_of_i
     assert abs(scale - 1) > 0.05
     for name, own in found.items():
         torch.testing.assert_close(own, base[name] + scale * (after[name] - base[name]), rtol=1e-4, atol=1e-5)
+    merge_runs([RunDirectory(run.path)], tmp_path / "merged")
+    for name, own in _parameters(AutoModel.from_pretrained(tmp_path / "merged", add_pooling_layer=False)).items():
+        torch.testing.assert_close(own, found[name], rtol=1e-4, atol=1e-5)
     on_top = load_model(_scaled(run.path, reviews, tmp_path / "no"), registry.create("objective", "classify"), lambda event: None).trunk
     for name, own in _parameters(on_top).items():
         torch.testing.assert_close(own, found[name], rtol=1e-4, atol=1e-5)
