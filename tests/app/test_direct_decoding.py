@@ -17,6 +17,7 @@ from tunesmith.app.tuned import load_tuned
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.run import RunDirectory
 from tunesmith.recipe import Recipe, from_mapping
+from tunesmith.report.direct import direct as said
 
 
 def _chosen(monkeypatch: pytest.MonkeyPatch, trial: int) -> None:
@@ -98,6 +99,7 @@ def test_answers_that_say_too_much_are_cut_where_the_metric_is_best_and_an_asker
     run = tune(_decoded((talker[0], data), tmp_path / "run", adjust=["max_new_tokens"], metric="token_f1", trials=12))
     assert passes == [4]  # a shorter answer is the beginning of the longest one
     assert run.report["direct"]["found"] == ["answers cut at 1 tokens"]
+    assert "tried 12 settings on 12 validation rows, all by cutting answers that were written once" in said(run.report).text
     assert run.report["direct"]["kept"]
     found = run.report["metrics"]["token_f1"]
     # where the first word is right, F1 is 2 * 1/2 * 1 / (1/2 + 1) = 2/3 with the second, and 1 without
