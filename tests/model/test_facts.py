@@ -120,6 +120,16 @@ def test_memory_is_the_formula_worked_by_hand(tmp_path: Path) -> None:
     again = training_memory(facts, num_trainable=facts.num_parameters, micro_batch_tokens=10, method="full", recomputed=True)
     assert again.activations_bytes == full.activations_bytes // 2 + 10 * 2 * 4 * 32  # one of two layers, and what both read
     assert again.allocator_bytes == full.allocator_bytes
+    ours = training_memory(
+        facts, num_trainable=facts.num_parameters, micro_batch_tokens=10, method="full", scatters=False, num_made_again=(2 * 64, 2 * 96)
+    )
+    assert ours.activations_bytes == full.activations_bytes - 10 * 4 * 2 * (64 + 96)
+    assert ours.allocator_bytes == int(0.05 * ours.activations_bytes)
+    thin = training_memory(
+        facts, num_trainable=facts.num_parameters, micro_batch_tokens=10, method="full", recomputed="feed_forward", num_made_again=(2 * 64, 2 * 96)
+    )
+    attended = attention / 32 + 4 * 32 - 64  # numbers a token and layer without the four of the feed-forward block's width
+    assert thin.activations_bytes == int(10 * 4 * (attended + 2 * 48 + 2 * attended))
     head = training_memory(facts, num_trainable=66, micro_batch_tokens=10, method="head", optimizer="sgd")
     assert head.activations_bytes == full.activations_bytes // 2
     assert head.optimizer_bytes == 4 * 66
