@@ -89,7 +89,7 @@ def test_an_interrupted_run_ends_as_a_whole_one(way: str, objective: str, folder
     _ends_as_a_whole_one(way, objective, folders, tmp_path)
 
 
-@pytest.mark.parametrize("way", ["full", "lora", "adapter", "p_tuning"])
+@pytest.mark.parametrize("way", ["full", "lora"])
 def test_an_interrupted_run_of_an_encoder_decoder_ends_as_a_whole_one(
     way: str, folders: dict[str, Path], seq2seq_folder: Path, tmp_path: Path
 ) -> None:
