@@ -1,4 +1,5 @@
-from pathlib import Path
+from pathlib from dataclasses import replace
+import Path
 from typing import Any
 
 import peft
@@ -125,11 +126,12 @@ def test_memory_is_the_formula_worked_by_hand(tmp_path: Path) -> None:
     )
     assert ours.activations_bytes == full.activations_bytes - 10 * 4 * 2 * (64 + 96)
     assert ours.allocator_bytes == int(0.05 * ours.activations_bytes)
+    deep = replace(facts, num_layers=8, parts={name: 4 * number for name, number in facts.parts.items()})
     thin = training_memory(
-        facts, num_trainable=facts.num_parameters, micro_batch_tokens=10, method="full", recomputed="feed_forward", num_made_again=(2 * 64, 2 * 96)
+        deep, num_trainable=0, micro_batch_tokens=10, method="full", recomputed="feed_forward", num_made_again=(8 * 64, 8 * 96)
     )
-    attended = attention / 32 + 4 * 32 - 64  # numbers a token and layer without the four of the feed-forward block's width
-    assert thin.activations_bytes == int(10 * 4 * (attended + 2 * 48 + 2 * attended))
+    attended = attention / 32 + 4 * 32 - 64  # numbers a token and layer, but for the four as wide as the feed-forward block
+    assert thin.activations_bytes == int(10 * 4 * (attended + 4 * 48 - 96 + 8 * attended))
     head = training_memory(facts, num_trainable=66, micro_batch_tokens=10, method="head", optimizer="sgd")
     assert head.activations_bytes == full.activations_bytes // 2
     assert head.optimizer_bytes == 4 * 66

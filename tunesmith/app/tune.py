@@ -342,6 +342,7 @@ def _model_facts(task: Task) -> dict[str, object]:
         "name": source.name,
         "kind": source.kind,
         "architecture": task.model.facts.architecture,
+        "is_encoder_decoder": task.model.facts.is_encoder_decoder,
         "sha256": source.sha256,
         "revision": source.revision,
         "licence": source.licence,

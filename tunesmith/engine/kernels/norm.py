@@ -47,8 +47,8 @@ class _Fused:
 
     @property
     def num_made_again(self) -> NumMadeAgain:
-        """What it normalized, and that times its weight."""
-        return NumMadeAgain(norms=2 * len(self.weight))
+        """What comes out."""
+        return NumMadeAgain(norms=len(self.weight))
 
     def forward(self, hidden_states: Tensor, *beside: Any, **named: Any) -> Tensor:
         """As the model's own, which takes over where it reads more than what it normalizes."""
