@@ -1,5 +1,5 @@
-from pathlib from dataclasses import replace
-import Path
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import peft
