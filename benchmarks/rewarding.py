@@ -87,7 +87,7 @@ def run_rewarding(options: Options, say: Say) -> dict[str, Any]:
         order = interleaved(options.repeats(LEGS))
         for index, leg_name in enumerate(order):
             leg, of_leg = legs[leg_name], rewarded[leg_name]
-            own = best if leg == Leg(PEER, "best") else {"is_rounded": 1} if leg.way == ROUNDED else {}
+            own = best if leg == Leg(PEER, "best") else {"is_rounded": 1, "recomputes": 1} if leg.way == ROUNDED else {}
             of_leg.append(_run(leg, workload, folder / f"leg-{index}", executables[leg.program], **own, seed=len(of_leg)))
             means = ", ".join(f"{mean:.2f}" for mean in of_leg[-1].mean_rewards)
             say(f"leg {index + 1} of {len(order)}: {leg.title}: {of_leg[-1].seconds:.0f} s, mean reward of each step: {means}")

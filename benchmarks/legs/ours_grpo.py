@@ -45,6 +45,7 @@ def leg(
     seed: int = 0,
     micro_batch_tokens: int = MICRO_BATCH_TOKENS,
     is_rounded: bool | int = False,
+    recomputes: bool | int = False,
 ) -> Rewarded:
     """Write answers to each step's prompts, reward them, learn from them once. `config` says nothing here: there is one.
 
@@ -53,15 +54,16 @@ def leg(
         num_steps: of a trial.
         seed: of what is drawn.
         is_rounded: whether the policy stands on a base in int8 (`method.base_precision: int8`), when it writes and when it learns.
+        recomputes: whether what is as wide as the feed-forward parts is computed a second time (`engine.activation_checkpointing: feed_forward`).
     """
     given = Prompts.read(workload)
     settings, start = given.settings, workload / "start"
     model = load(settings.model, need="lm")
     tokenizer: Any = model.tokenizer
     started = time.perf_counter()
-    forward, method, groups = adapted(model, start)
-    if is_rounded:
-        forward.use_int8_base()
+    forward, method, groups = adapted(model, start, is_rounded=bool(is_rounded))
+    if recomputes:
+        forward.recompute_feed_forward()
     prompts = [prompt_row(text, index, tokenizer) for index, text in enumerate(given.in_order(num_steps))]
     objective = GRPO(num_answers=given.num_answers, max_new_tokens=given.max_new_tokens, beta=0.0, loss_type="dapo")
     rewards, lengths = list[float](), list[int]()
@@ -90,7 +92,7 @@ def leg(
     seconds = time.perf_counter() - started
     peak = peak_memory_bytes()
     method.save(model.trunk, folder / "adapter")
-    setting = f"{micro_batch_tokens} tokens at a time"
+    setting = f"{micro_batch_tokens} tokens at a time{', feed-forward parts again' if recomputes else ''}"
     return Rewarded.of(given, rewards, lengths, seconds=seconds, peak_memory_bytes=peak, version=__version__, setting=setting)
 
 

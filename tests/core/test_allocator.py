@@ -157,3 +157,11 @@ def test_where_a_system_does_not_say_what_was_changed_nothing_is_let_go(tmp_path
     a, _ = _read_from_a_file(tmp_path)
     monkeypatch.setattr(allocator, "_PAGES", tmp_path / "absent")
     assert allocator.let_go_of_pages(a) == 0
+
+
+@needs_glibc
+def test_only_a_tensor_in_one_piece_says_where_its_numbers_lie(tmp_path: Path) -> None:
+    a, _ = _read_from_a_file(tmp_path)
+    assert allocator.let_go_of_pages(a[:1].expand(2**23)) == 0
+    assert allocator.let_go_of_pages(a[::2]) == 0
+    assert allocator.let_go_of_pages(a.view(2**10, -1).t()) > 31 * 2**20

@@ -1,5 +1,6 @@
 """Where a model is computed, in which numbers, and on which paths."""
 
+import contextlib
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -12,6 +13,7 @@ from tunesmith.app.machine import choose_precision
 from tunesmith.core.errors import MethodError, ModelError
 from tunesmith.core.types import Method, ParamGroup
 from tunesmith.engine.forward import PackedForward, Paths
+from tunesmith.engine.in_turn import read_in_turn
 from tunesmith.engine.kernels.quantized import compute_in, linear_layers, quantize_weights
 from tunesmith.engine.probe import probe
 from tunesmith.method._peft import saved_whole
@@ -147,7 +149,9 @@ def _paths(recipes: Sequence[Recipe], model: LoadedModel) -> list[Paths]:
     ways = [None if recipe.engine.exact_reference else recipe.model.attention for recipe in recipes]
     why = "asked for by engine.exact_reference"
     found: dict[Any, Paths] = {None: Paths("padded", why, "model" if model.facts.has_lm_head else "none", why)}
-    for way in dict.fromkeys(ways):
-        if way is not None:
-            found[way] = probe(model.trunk, model.facts, way)
+    is_rounded = all(recipe.method.options.get("base_precision") == "int8" for recipe in recipes)
+    with read_in_turn(model.trunk) if is_rounded else contextlib.nullcontext():
+        for way in dict.fromkeys(ways):
+            if way is not None:
+                found[way] = probe(model.trunk, model.facts, way)
     return [found[way] for way in ways]

@@ -84,16 +84,16 @@ def let_go() -> None:
 
 
 def let_go_of_pages(tensor: "Tensor") -> int:
-    """Take what was read of a tensor in a mapped file out of memory, where nothing of it was changed: whoever looks there again finds the same, read anew.
+    """Take what was read of a tensor in a mapped file out of memory, where nothing of it was changed: whoever looks there again reads it anew, and finds the same as long as the file is as it was.
 
     What was read of a file stays in memory as long as one of its tensors is there: weights that were rounded would stand beside what they became.
 
     Args:
-        tensor: one that lies in one piece; of its pages, those that are its own alone.
+        tensor: one that lies in one piece and that nobody writes to meanwhile; of its pages, those that are its own alone.
     Returns: bytes that were let go; 0 for memory of another kind, or on another system than Linux.
     """
     library = _glibc()
-    if library is None or tensor.device.type != "cpu":
+    if library is None or tensor.device.type != "cpu" or not _is_in_one_piece(tensor):
         return 0
     page = os.sysconf("SC_PAGE_SIZE")
     first, end = -(-tensor.data_ptr() // page), (tensor.data_ptr() + tensor.nbytes) // page
@@ -109,3 +109,9 @@ def let_go_of_pages(tensor: "Tensor") -> int:
         return 0
     where, size = ctypes.c_void_p(first * page), ctypes.c_size_t((end - first) * page)
     return 0 if library.madvise(where, size, _DONT_NEED) else page * sum(entry >= _IS_PRESENT for entry in entries)
+
+
+def _is_in_one_piece(tensor: "Tensor") -> bool:
+    """Whether it is all of the numbers from its first to its last, in whichever order."""
+    reach = sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
+    return bool(tensor.numel() == reach + 1)

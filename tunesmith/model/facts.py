@@ -219,7 +219,7 @@ def training_memory(
       where activations are `recomputed`, every layer keeps its input only, and one layer at a time the rest; of feed_forward all but what is as wide as
       the feed-forward block. `num_made_again`: numbers a token of norms and of gates, over all layers, that are made again rather than kept
     - logits of scored tokens: `logits_bytes` at most, as they are made in chunks
-    - what the allocator keeps: 0.7 of the activations that are made, be they kept or made again; 0.2 where freed memory does not come to lie in pieces (`scatters`), 0.05 where something is made again, too
+    - what the allocator keeps: 0.7 of the activations that are made, be they kept or made again; 0.2 where freed memory does not come to lie in pieces (`scatters`), 0.05 where norms or gates are made again, too
     - the process itself: Python, torch and transformers
     """
     layers = max(1, facts.num_layers)
@@ -243,7 +243,7 @@ def training_memory(
         gradients_bytes=4 * num_trainable,
         optimizer_bytes=4 * num_trainable * _MOMENTS.get(optimizer, 2),
         activations_bytes=kept + logits,
-        allocator_bytes=int((_KEPT_IN_PIECES if scatters else _KEPT_OF_OURS if gates else _KEPT) * activations),
+        allocator_bytes=int((_KEPT_IN_PIECES if scatters else _KEPT_OF_OURS if norms or gates else _KEPT) * activations),
         process_bytes=_PROCESS_BYTES,
     )
 

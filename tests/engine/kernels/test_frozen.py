@@ -1,6 +1,5 @@
 """Int8 products with frozen weights: their own arithmetic is exact, and they are near the model's own."""
 
-import sys
 from pathlib import Path
 
 import pytest
@@ -9,7 +8,7 @@ from families import facts_of, make, random_rows
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from tunesmith.core import registry
+from tunesmith.core import allocator, registry
 from tunesmith.core.batch import collate
 from tunesmith.engine.compiling import compile_layers
 from tunesmith.engine.forward import PackedForward
@@ -124,7 +123,7 @@ def test_compiled_layers_on_an_int8_base_give_the_plain_loss_and_gradients() -> 
         step()
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux says which pages of a file are in memory")
+@pytest.mark.skipif(allocator._glibc() is None, reason="only Linux, with glibc, says which pages of a file are in memory")
 def test_weights_of_a_file_are_not_kept_beside_what_they_were_rounded_to(tmp_path: Path) -> None:
     def read_bytes() -> int:
         status = Path("/proc/self/status").read_text(encoding="utf-8")

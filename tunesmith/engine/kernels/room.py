@@ -1,8 +1,8 @@
 """Room for what a layer makes, so that what is freed soon leaves no holes between what is kept.
 
 To align a block at 64 bytes, as torch wants it, glibc looks for one that is 96 bytes larger, and gives the rest back. A block that was freed thus never serves a request of its own size:
-what each layer makes and frees would leave a hole beside what it keeps for the backward pass, and the layer after it finds no use for it. All of them together are as large as half of
-what is kept. So what is freed sooner gets a little more room, and what stays longer fits into its place.
+what each layer makes and frees would leave a hole beside what it keeps for the backward pass, and the layer after it finds no use for it. So what is
+freed sooner gets a little more room, and what stays longer fits into its place.
 """
 
 import math
