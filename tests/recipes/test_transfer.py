@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from tunesmith.app.chain import tune_chain
+from tunesmith.app.dataset import prepare_data
 from tunesmith.app.tune import tune
 from tunesmith.cli.main import run
+from tunesmith.data import content_key
 from tunesmith.recipe import load, load_chain
 
 TINY = ["embedding_size=8", "hidden_size=8"]
@@ -23,6 +25,14 @@ def test_the_three_stages_of_ulmfit_take_two_steps(tmp_path: Path) -> None:
     assert list(reports) == ["general", "domain", "classifier"]
     assert reports["general"]["model"]["name"] == "new:awd_lstm"
     assert "accuracy" in reports["classifier"]["metrics"]
+
+
+@pytest.mark.embedded
+def test_the_domain_stage_holds_out_the_very_texts_that_the_classifier_is_tested_on() -> None:
+    chain = load_chain("ulmfit", ["domain.data.limit={}", "classifier.data.limit={}"])
+    domain, classifier = (prepare_data(chain.recipe(stage, {})) for stage in ("domain", "classifier"))
+    for ours, theirs in ((domain.train, classifier.train), (domain.validation, classifier.validation), (domain.test, classifier.test)):
+        assert {content_key(example) for example in ours} == {content_key(example) for example in theirs}
 
 
 def test_translate_takes_two_parallel_files_and_names_them_where_they_are_missing(
