@@ -62,6 +62,18 @@ def test_shares_and_counts_keep_the_balance_of_labels() -> None:
             assert labels["b"] == len(part) // 4
 
 
+def test_without_labels_in_proportion_formats_of_the_same_rows_hold_out_the_same_texts() -> None:
+    raw: list[Example] = [Text(example.text, example.origin) for example in ROWS if isinstance(example, Labelled)]
+
+    def held(examples: list[Example], stratified: bool) -> list[set[str]]:
+        splits = split(dataset(examples), validation=0.05, test=0.2, stratified=stratified)
+        return [{content_key(example) for example in part} for part in splits.named().values()]
+
+    assert held(ROWS, False) == held(raw, False)
+    assert held(raw, True) == held(raw, False)  # raw texts are of one label
+    assert held(ROWS, True)[2] != held(raw, True)[2]
+
+
 def test_the_test_split_does_not_depend_on_the_validation_split() -> None:
     assert split(dataset(ROWS), validation=0, test=0.2).test == split(dataset(ROWS), validation=0.3, test=0.2).test
 

@@ -1,5 +1,6 @@
 """NT-ASGD: when averaging begins, and what the averages are, worked by hand; and what a model asks to be added to its loss."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -103,7 +104,8 @@ def test_a_penalty_of_the_model_is_in_the_gradient_not_in_the_loss_and_no_matter
             torch.testing.assert_close(found, expected, atol=1e-9, rtol=1e-7)
 
 
-def test_the_gradient_is_that_of_the_loss_and_the_mean_penalty_of_its_tokens() -> None:
+@pytest.mark.parametrize("scale", [1.0, 0.25, 0.0])
+def test_the_gradient_is_that_of_the_loss_and_the_mean_penalty_of_its_tokens_times_its_scale(scale: float) -> None:
     forward, state = _made(torch.float64)
     config = forward.trunk.config
     config.activation_penalty, config.temporal_penalty = 2.0, 1.0  # type: ignore[union-attr,assignment,operator]
@@ -118,7 +120,7 @@ def test_the_gradient_is_that_of_the_loss_and_the_mean_penalty_of_its_tokens() -
         logits = output.logits[0, list(row.targets.positions)]
         loss = loss + nn.functional.cross_entropy(logits, torch.tensor(row.targets.labels), reduction="sum") / count
         penalty, tokens = penalty + output.penalty.sum(), tokens + len(row.segments[0].tokens)
-    gradients = torch.autograd.grad(loss + penalty / tokens, list(forward.parameters()))
-    next(train(forward, SFT(), [[collate(rows, forward.facts)]], PLAN, state))
+    gradients = torch.autograd.grad(loss + scale * penalty / tokens, list(forward.parameters()))
+    next(train(forward, SFT(), [[collate(rows, forward.facts)]], replace(PLAN, penalty_scale=scale), state))
     for p, first, gradient in zip(forward.parameters(), before, gradients, strict=True):
         torch.testing.assert_close(p, first - 0.5 * gradient)

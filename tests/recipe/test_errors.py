@@ -10,7 +10,7 @@ from tunesmith.core.errors import RecipeError
 
 TRAIN_KEYS = (
     "betas, checkpoint_every_steps, early_stopping_patience, epochs, evaluations_per_epoch, examples_per_step, head_first, learning_rate, max_grad_norm, max_steps, "
-    "momentum, optimizer, schedule, select_by, warmup_ratio, weight_decay"
+    "momentum, optimizer, penalty_scale, schedule, select_by, warmup_ratio, weight_decay"
 )
 TOP_KEYS = "arms, budget, budget_memory, budget_usd, context, data, description, engine, evaluate, export, method, model, name, objective, output_dir, prefer, rewards, search, seed, train"
 

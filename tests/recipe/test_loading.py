@@ -131,6 +131,14 @@ def test_naming_the_same_method_again_keeps_its_options() -> None:
     assert read("method.name=lora", method={"name": "lora", "r": 2}).method.options["r"] == 2
 
 
+def test_the_same_method_written_out_again_leaves_the_recipes_rate() -> None:
+    given_recipe = {"method": {"name": "lora", "r": 2}, "train": {"learning_rate": 0.5}}
+    again = read("method={name: lora, lora_alpha: 8}", **given_recipe)
+    assert (again.train.learning_rate, again.method.options["lora_alpha"]) == (0.5, 8)
+    assert again.method.options.get("r") != 2
+    assert read("method={name: full, layer_decay: 0.5}", **given_recipe).train.learning_rate == "auto"  # the rate was lora's
+
+
 def test_mapping_is_left_as_it_was() -> None:
     given_mapping = {"model": "m", "data": {"train": "t", "columns": {}}}
     recipe.from_mapping(given_mapping, name="x", overrides=["data.columns.text=review", "model.max_length=3"])

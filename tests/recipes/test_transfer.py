@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from tunesmith.app.chain import tune_chain
+from tunesmith.app.dataset import prepare_data
 from tunesmith.app.tune import tune
 from tunesmith.cli.main import run
+from tunesmith.data import content_key
 from tunesmith.recipe import load, load_chain
 
 TINY = ["embedding_size=8", "hidden_size=8"]
@@ -24,6 +26,39 @@ def test_the_three_stages_of_ulmfit_take_two_steps(tmp_path: Path) -> None:
     assert list(reports) == ["general", "domain", "classifier"]
     assert reports["general"]["model"]["name"] == "new:awd_lstm"
     assert "accuracy" in reports["classifier"]["metrics"]
+
+
+def test_each_arm_of_ulmfits_ablation_lacks_what_its_name_says_and_nothing_else() -> None:
+    chain = load_chain("ulmfit-ablation")
+    settings = {stage: chain.recipe(stage, {}).model_dump(mode="json") for stage in chain.stages}
+    whole = settings["all"]
+
+    def lacks(stage: str) -> dict[str, object]:
+        own, method = settings[stage], settings[stage]["method"]
+        found = {key: value for key, value in method.items() if value != whole["method"][key]}
+        found |= {key: value for key, value in own["train"].items() if value != whole["train"][key]}
+        if own["model"] != whole["model"]:
+            found["source"] = own["model"]["source"]
+        rest = own.keys() - {"method", "train", "model", "name", "description"}
+        assert {key: own[key] for key in rest} == {key: whole[key] for key in rest}
+        return found
+
+    one_rate, at_once = {"layer_decay": 1.0}, {"unfreeze_every": 0.0}
+    assert lacks("without-discriminative") == one_rate
+    assert lacks("without-unfreezing") == at_once
+    assert lacks("without-either") == one_rate | at_once
+    assert lacks("without-slanted") == {"schedule": "linear"}
+    assert lacks("without-domain") == {"source": "stage:general"}
+    assert lacks("without-general") == {"source": "stage:domain-alone"}
+    assert lacks("without-both") == {"source": "new:awd_lstm"} | one_rate | at_once  # nothing is there to be kept
+
+
+@pytest.mark.embedded
+def test_the_domain_stage_holds_out_the_very_texts_that_the_classifier_is_tested_on() -> None:
+    chain = load_chain("ulmfit", ["domain.data.limit={}", "classifier.data.limit={}"])
+    domain, classifier = (prepare_data(chain.recipe(stage, {})) for stage in ("domain", "classifier"))
+    for ours, theirs in ((domain.train, classifier.train), (domain.validation, classifier.validation), (domain.test, classifier.test)):
+        assert {content_key(example) for example in ours} == {content_key(example) for example in theirs}
 
 
 def test_translate_takes_two_parallel_files_and_names_them_where_they_are_missing(

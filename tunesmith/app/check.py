@@ -125,7 +125,8 @@ def _splits(recipe: Recipe, readings: dict[str, Reading], *, holds_out: bool) ->
         own = {name: source_name(source) for name, source in (("validation", spec.validation), ("test", spec.test)) if source is not None}
         if holds_out:
             shares = recipe.data.split
-            parts = _held_out(train, 0 if "validation" in own else shares.validation, 0 if "test" in own else shares.test)
+            validation, test = 0 if "validation" in own else shares.validation, 0 if "test" in own else shares.test
+            parts = _held_out(train, validation, test, shares.stratified)
         else:
             parts = {"train" if own else "data": train.examples}
         for name, examples in {**parts, **{name: readings[source].dataset.examples for name, source in own.items()}}.items():
@@ -134,8 +135,8 @@ def _splits(recipe: Recipe, readings: dict[str, Reading], *, holds_out: bool) ->
     return dict(found), {name: " + ".join(dict.fromkeys(names)) for name, names in sources.items()}
 
 
-def _held_out(train: Dataset, validation: float, test: float) -> dict[str, Sequence[Example]]:
-    return split(train, validation=validation, test=test).named()
+def _held_out(train: Dataset, validation: float, test: float, stratified: bool) -> dict[str, Sequence[Example]]:
+    return split(train, validation=validation, test=test, stratified=stratified).named()
 
 
 def _vectors(model: str) -> Vectors:

@@ -147,7 +147,11 @@ def _read(spec: DataSpec, name: str) -> tuple[list[Dataset], Splits, dict[str, S
     own = {
         part: _more(spec, source, train) for part, source in (("validation", spec.validation), ("test", spec.test)) if source is not None
     }
-    parts = split(train, validation=0 if "validation" in own else spec.split.validation, test=0 if "test" in own else spec.split.test)
+    shares = spec.split
+    parts = split(
+        train, validation=0 if "validation" in own else shares.validation, test=0 if "test" in own else shares.test,
+        stratified=shares.stratified,
+    )  # fmt: skip
     train, parts = kept_labels(train, spec.keep_labels), kept_splits(parts, spec.keep_labels)
     splits = Splits(
         parts.train,

@@ -64,7 +64,11 @@ def read_mixture(spec: DataSpec) -> Mixture:
             if source
         }
         read_from += [train, *own.values()]
-        parts = split(train, validation=0 if "validation" in own else spec.split.validation, test=0 if "test" in own else spec.split.test)
+        shares = spec.split
+        parts = split(
+            train, validation=0 if "validation" in own else shares.validation, test=0 if "test" in own else shares.test,
+            stratified=shares.stratified,
+        )  # fmt: skip
         whole = replace(parts, **{part: dataset.examples for part, dataset in own.items()})
         refuse_overlap(whole, spec.allow_overlap)
         kind = type(train.examples[0])

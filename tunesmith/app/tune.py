@@ -313,7 +313,13 @@ def _fit(task: Task, groups: list[ParamGroup], directory: RunDirectory, interrup
         validator=validator,
         step_plan=steps,
         plan=TrainingPlan(
-            steps.num_steps, steps.steps_per_epoch, learning_rate(task.recipe, task.method), train.schedule, warmup, train.max_grad_norm
+            steps.num_steps,
+            steps.steps_per_epoch,
+            learning_rate(task.recipe, task.method),
+            train.schedule,
+            warmup,
+            train.max_grad_norm,
+            train.penalty_scale,
         ),
         state=TrainingState(optimizer),
         directory=directory,

@@ -9,7 +9,7 @@ from tunesmith.cli.output import console
 from tunesmith.cli.tables import make_table
 from tunesmith.report.chain_page import chain_stages, changing_classes
 from tunesmith.report.groups import GroupPlace, group_sentences, read_group
-from tunesmith.report.numbers import MISSING, count, duration, significant
+from tunesmith.report.numbers import MISSING, count, decimals_for, duration, significant
 from tunesmith.report.results import Estimate, metric_title
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from tunesmith.core.run import GroupDirectory
 
-__all__ = ["print_chain", "print_group"]
+__all__ = ["print_chain", "print_group", "print_means"]
 
 
 def print_chain(document: Mapping[str, Any], group: GroupDirectory) -> None:
@@ -42,6 +42,35 @@ def print_chain(document: Mapping[str, Any], group: GroupDirectory) -> None:
     cost = document["cost"]
     out.print(f"trained in {duration(cost['train_seconds'])} · {duration(cost['total_seconds'])} in all", style="dim")
     out.print(f"report: {group.report_html}", style="bold")
+
+
+def print_means(document: Mapping[str, Any]) -> None:
+    """A line a stage: its metric, what each chain measured, the mean, and what differs from the stage that they are held to."""
+    chains, against = document["chains"], document["against"]
+    by_metric: dict[str, list[tuple[str, Mapping[str, Any]]]] = {}
+    for stage, entry in document["stages"].items():
+        by_metric.setdefault(entry["metric"], []).append((stage, entry))
+    out = console()
+    for metric, stages in by_metric.items():
+        has_difference = any(entry["difference"] for _, entry in stages)
+        table = make_table(
+            metric_title(metric),
+            *(f"run {number}" for number in range(1, len(chains) + 1)),
+            "mean",
+            *([f"minus {against}"] if has_difference else []),
+            numbers_from=1,
+        )
+        for stage, entry in stages:
+            found = [Estimate.read(one) for one in (*entry["values"], entry["tuned"])]
+            decimals = decimals_for(*(one.ends for one in found if one))
+            change = Estimate.read(entry["difference"])
+            changed = [change.change_text(decimals) if change else MISSING] if has_difference else []
+            table.add_row(stage, *(_text(one, decimals) for one in found), *changed)
+        out.print()
+        out.print(table)
+    out.print()
+    for number, chain in enumerate(chains, 1):
+        out.print(f"run {number}: {chain['directory']}", style="dim")
 
 
 def print_group(document: Mapping[str, Any], group: GroupDirectory) -> None:

@@ -153,6 +153,33 @@ def compare(
 
 
 @app.command()
+def mean(
+    chains: Annotated[
+        list[str],
+        typer.Argument(metavar="CHAIN", help="Two runs or more of a chain, each with another seed.", autocompletion=complete_runs),
+    ],
+    metric: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Which metric, of the stages that have it; else the first of each.", show_default=False),
+    ] = None,
+    against: Annotated[
+        str | None, typer.Option(metavar="STAGE", help="Also what each stage's mean differs from that of this one.", show_default=False)
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """What the stages of a chain measured with several seeds, each run's value and the mean over them, with 95 % intervals."""
+    with json_only(json) as write_document:
+        from tunesmith.app.chain_means import chain_means
+        from tunesmith.cli.group_tables import print_means
+        from tunesmith.core.run import find
+
+        document = chain_means([find(chain) for chain in chains], metric=metric, against=against)
+        write_document(document)
+        if not json:
+            print_means(document)
+
+
+@app.command()
 def rm(run: RunArgument, yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False) -> None:
     """Remove the folder of a run, or of a group with all of its runs."""
     import shutil

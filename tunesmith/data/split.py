@@ -1,6 +1,6 @@
 """Splits by distinct content: the same for everybody, whatever the order of the rows, and no text on two sides.
 
-A text's place is the hash of its normalised form; ranks are taken within each label, so that splits keep the labels' balance. Rows of a group, such as the
+A text's place is the hash of its normalised form; ranks are taken within each label, so that splits keep the labels' balance, unless that is not asked for. Rows of a group, such as the
 answers to the questions about a passage, stay together: their place is the hash of the group's name.
 """
 
@@ -121,19 +121,20 @@ def _key(*parts: str) -> str:
     return key
 
 
-def split(dataset: Dataset, *, validation: float = 0.1, test: float = 0.2) -> Splits:
+def split(dataset: Dataset, *, validation: float = 0.1, test: float = 0.2, stratified: bool = True) -> Splits:
     """Hold out validation and test rows.
 
     Args:
         validation, test: below 1 a share of the rows, from 1 a number of rows, 0 none. Texts that stand several times stay together,
             and so do rows of a group, so a split may miss its size by those.
+        stratified: whether each label is held out in proportion; else the texts alone say what is held out, so that it is the same whatever
+            a format reads beside them.
     Raises: DataError, where nothing would be left to train on.
     """
     examples = dataset.examples
     keys = [_split_key(example) for example in examples]
-    validated, tested = held_out(
-        Counter(keys), label_of(keys, map(_label, examples)), validation=validation, test=test, name=dataset.facts.name
-    )
+    labels = label_of(keys, map(_label, examples)) if stratified else dict.fromkeys(keys, "")
+    validated, tested = held_out(Counter(keys), labels, validation=validation, test=test, name=dataset.facts.name)
     places: dict[str, list[int]] = {"train": [], "validation": [], "test": []}
     for place, key in enumerate(keys):
         places["test" if key in tested else "validation" if key in validated else "train"].append(place)

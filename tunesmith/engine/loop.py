@@ -30,6 +30,8 @@ class TrainingPlan:
     schedule: str
     num_warmup_steps: int
     max_grad_norm: float | None
+    penalty_scale: float = 1.0
+    """What the trunk itself adds to the loss, times this."""
 
 
 @dataclass(slots=True)
@@ -77,7 +79,9 @@ def _steps(
             return
         state.random = random_state(forward.device)
         forward.train()
-        loss, metrics, batches = _gradients(forward, objective, [b.to(forward.device) for b in batches], parameters, state)
+        loss, metrics, batches = _gradients(
+            forward, objective, [b.to(forward.device) for b in batches], parameters, state, plan.penalty_scale
+        )
         epoch = state.step / plan.steps_per_epoch
         for group in state.optimizer.param_groups:
             if group["from_epoch"] > epoch:
@@ -125,7 +129,12 @@ def _next(made: Iterator[Sequence[Batch]]) -> Sequence[Batch] | None:
 
 
 def _gradients(
-    forward: PackedForward, objective: Objective, batches: Sequence[Batch], parameters: Sequence[nn.Parameter], state: TrainingState
+    forward: PackedForward,
+    objective: Objective,
+    batches: Sequence[Batch],
+    parameters: Sequence[nn.Parameter],
+    state: TrainingState,
+    penalty_scale: float,
 ) -> tuple[float, dict[str, float], Sequence[Batch]]:
     """Leave the step's gradient in the parameters. Returns: the loss, the metrics' means over the step's rows, and the micro-batches as they were run."""
     random = random_state(forward.device)
@@ -149,11 +158,12 @@ def _gradients(
                     continue
                 scalar = torch.stack(parts).sum()
                 losses.append(scalar.detach())
-                penalised = scalar + sum(forward.penalties) / num_tokens if forward.penalties else scalar
+                penalty = penalty_scale * sum(forward.penalties) / num_tokens if penalty_scale and forward.penalties else 0.0
+                penalised = scalar + penalty
                 penalised.backward()  # type: ignore[no-untyped-call]
                 for name, value in loss.metrics.items():
                     metrics[name] = metrics[name] + value if name in metrics else value
-                del loss, parts, scalar, penalised  # and with them the graph, before the next one is made
+                del loss, parts, scalar, penalty, penalised  # and with them the graph, before the next one is made
             means = {name: float(total) / counts["row"] for name, total in metrics.items()}
             return sum(map(float, losses), 0.0), means, batches  # read at the end: a GPU works on while the next batch is laid out
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:

@@ -29,6 +29,8 @@ class Split(Section):
     """Share or number of validation rows."""
     test: float = Field(default=0.2, ge=0)
     """Share or number of test rows."""
+    stratified: bool = True
+    """Hold out each label in proportion; false: by the texts alone, so that recipes that read the same rows in other formats hold out the same texts."""
 
     @field_validator("validation", "test")
     @classmethod

@@ -206,6 +206,8 @@ class TrainSpec(Section):
     """Share of the steps in which the learning rate rises."""
     max_grad_norm: float | None = Field(default=1.0, gt=0)
     """Clip longer gradients to this length; null: do not clip."""
+    penalty_scale: float = Field(default=1.0, ge=0)
+    """What a network itself adds to its loss, such as AWD-LSTM's penalties of its states, times this; 0: nothing."""
     examples_per_step: Positive = 16
     """Examples of one optimizer update, however many micro-batches they take."""
     evaluations_per_epoch: Positive = 2

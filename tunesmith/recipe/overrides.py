@@ -60,7 +60,10 @@ def _choose(values: dict[str, Any], keys: Keys, text: str) -> None:
         return
     values[keys[0]] = value
     train = values.get("train")
-    if keys[0] == "method" and isinstance(train, Mapping):  # the rate that the recipe names is its own method's
+    named = value.get("name") if isinstance(value, Mapping) else value
+    if (
+        keys[0] == "method" and isinstance(train, Mapping) and true_method(named) != true_method(chosen)
+    ):  # the recipe's rate is its own method's
         values["train"] = {key: rate for key, rate in train.items() if key != "learning_rate"}
 
 
