@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from tunesmith.adjust._vectors import EVERYTHING
-from tunesmith.core.adjusting import Array, Knob, Subject
+from tunesmith.core.adjusting import Array, Knob, Subject, Trial
 from tunesmith.core.errors import MethodError
 
 __all__ = ["AdapterScale"]
@@ -39,11 +39,12 @@ class AdapterScale:
     """The largest scale that is tried; the least is 2 - `most`."""
 
     moves: ClassVar[frozenset[str]] = EVERYTHING
+    trial: ClassVar[Trial] = "asked"
 
     def __post_init__(self) -> None:
         """Raises: MethodError, where the range holds nothing but 1."""
-        if not self.most > 1:
-            raise MethodError(f"method.adjust: adapter_scale.most: {self.most:g}: expected a number above 1.")
+        if not 1 < self.most < math.inf:
+            raise MethodError(f"adapter_scale.most: {self.most:g}: expected a finite number above 1.")
 
     def refusal(self, subject: Subject) -> str:
         """What a run added to a model's own weights can be scaled, not a model that is whole, and no new tokens."""
