@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 
 from tests.tiny_recipes import classifier
-from tunesmith.app.check import check_data
+from tunesmith.app.check import _with_model, check_data
 from tunesmith.app.dataset import prepare_data
 from tunesmith.core.errors import DataError, ModelError
-from tunesmith.recipe import dump, load
+from tunesmith.recipe import dump, load, shipped_recipes
+from tunesmith.recipe.vocabulary import VocabularySpec
 
 NOUNS = "cat dog mat film".split()
 
@@ -123,6 +124,25 @@ def test_another_models_tokens_are_counted_of_a_recipe_with_a_network_of_its_own
     lengths = check_data(str(tmp_path / "new.yaml"), model=str(encoder_folder)).report.splits["train"].lengths
     assert lengths is not None
     assert lengths.median == 5
+
+
+@pytest.mark.parametrize("name", [name for name in shipped_recipes() if load(name).model.architecture is not None])
+def test_nothing_of_a_shipped_recipes_own_network_is_left_where_another_model_is_named(name: str) -> None:
+    recipe = _with_model(name, ["train.epochs=1"], "minilm")
+    assert recipe.model == load(name).model.model_copy(update={"source": "minilm", "architecture": None, "vocabulary": VocabularySpec()})
+    assert (recipe.name, recipe.train.epochs, recipe.data) == (name, 1, load(name).data)
+
+
+def test_another_models_tokens_are_counted_of_the_recipe_that_translates(
+    encoder_folder: Path, decoder_folder: Path, tmp_path: Path
+) -> None:
+    for name, word in (("a.txt", "cat"), ("b.txt", "film")):
+        (tmp_path / name).write_text("".join(f"the {word} was {number_word(n)}\n" for n in range(40)), encoding="utf-8")
+    train = f"data.train={{source: {tmp_path / 'a.txt'}, target: {tmp_path / 'b.txt'}}}"
+    for folder in (decoder_folder, encoder_folder):
+        checked = check_data("translate", [train], model=str(folder))
+        assert checked.report.model == str(folder)
+        assert checked.report.splits["train"].lengths is not None
 
 
 def test_domains_are_compared_and_looked_for_in_training(tmp_path: Path) -> None:

@@ -292,7 +292,15 @@ def test_a_dry_run_plans_no_steps(trained: Path, reviews: Path, tmp_path: Path) 
         ({"adjust": []}, "method.adjust: nothing is named"),
         ({"adjust": ["norms", "norms"]}, "method.adjust: an aspect stands in it twice"),
         ({"adjust": [{"name": "norms", "mots": 3.0}]}, "mots: unknown option"),
-        ({"adjust": [{"name": "norms", "most": 0.5}]}, "norms.most: 0.5: expected a number above 1"),
+        ({"adjust": [{"name": "norms", "most": 0.5}]}, "method.adjust: norms.most: 0.5: expected a finite number above 1"),
+        ({"adjust": [{"name": "temperature", "most": "2"}]}, "method.adjust: temperature.most: '2': expected a number."),
+        ({"adjust": [{"name": "norms", "most": True}]}, "method.adjust: norms.most: True: expected a number."),
+        ({"adjust": [{"name": "max_new_tokens", "least": "2"}]}, "method.adjust: max_new_tokens.least: '2': expected a whole number."),
+        ({"adjust": [{"name": "max_new_tokens", "least": 1.5}]}, "method.adjust: max_new_tokens.least: 1.5: expected a whole number."),
+        (
+            {"adjust": [{"name": "max_new_tokens", "most": 2.5}]},
+            "method.adjust: max_new_tokens.most: 2.5: expected a whole number or null.",
+        ),
         ({"metric": "macro_f2"}, 'method.metric: unknown metric "macro_f2"'),
         ({"metric": "bleu"}, "method.metric: bleu is not computed for the objective classify"),
         ({"adjust": ["temperature"], "metric": "accuracy"}, "temperature changes nothing that accuracy reads (label)"),
@@ -307,6 +315,7 @@ def test_what_cannot_be_adjusted_is_said_in_one_line_before_anything_runs(
         tune(_recipe(trained, reviews, tmp_path / "run", **method))
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+    assert str(error.value).count("method.adjust") <= 1
     assert not (tmp_path / "run").exists()
 
 

@@ -1,5 +1,6 @@
 """`adapter_scale` of what any method added to a model's own weights: W + s (W' - W), W' as peft has it."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,20 @@ def _tuned_by(method: dict[str, Any], base: Path, data: Path, out: Path, **of_mo
     return tune(recipe.model_copy(update={"model": recipe.model.model_copy(update=of_model)})).path
 
 
+@pytest.fixture(scope="module")
+def biased_folder(encoder_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An encoder whose biases are not zero, so that what multiplies them shows."""
+    folder = Path(shutil.copytree(encoder_folder, tmp_path_factory.mktemp("models") / "biased"))
+    model = AutoModel.from_pretrained(folder)
+    torch.manual_seed(3)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name.endswith("bias"):
+                parameter.uniform_(0.1, 0.3)
+    model.save_pretrained(folder)
+    return folder
+
+
 ADAPTERS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "dora": ({"name": "lora", "r": 2, "use_dora": True}, {}),
     "rslora": ({"name": "lora", "r": 4, "use_rslora": True}, {}),
@@ -60,17 +75,18 @@ ADAPTERS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 
 @pytest.mark.parametrize("kind", ADAPTERS)
 def test_an_adapter_of_any_kind_is_the_way_from_the_base_to_what_peft_makes_of_it(
-    kind: str, encoder_folder: Path, reviews: Path, tmp_path: Path, cache: None
+    kind: str, biased_folder: Path, reviews: Path, tmp_path: Path, cache: None
 ) -> None:
     method, of_model = ADAPTERS[kind]
-    trained = _tuned_by(method, encoder_folder, reviews, tmp_path / "trained", **of_model)
+    trained = _tuned_by(method, biased_folder, reviews, tmp_path / "trained", **of_model)
     run = tune(_scaled(trained, reviews, tmp_path / "run"))
     (scale,) = (one["to"] for one in run.report["direct"]["numbers"])
-    base = _parameters(AutoModel.from_pretrained(encoder_folder))
-    after = _parameters(PeftModel.from_pretrained(AutoModel.from_pretrained(encoder_folder), trained / "adapter").merge_and_unload())
+    base = _parameters(AutoModel.from_pretrained(biased_folder))
+    after = _parameters(PeftModel.from_pretrained(AutoModel.from_pretrained(biased_folder), trained / "adapter").merge_and_unload())
     found = _parameters(load_tuned(RunDirectory(run.path)).model.trunk)
     moved = [name for name in found if not torch.equal(after[name], base[name])]
-    assert moved
+    assert any(name.endswith("weight") for name in moved)
+    assert any(name.endswith("bias") for name in moved) == (kind == "ia3")
     assert abs(scale - 1) > 0.05
     for name, own in found.items():
         torch.testing.assert_close(own, base[name] + scale * (after[name] - base[name]), rtol=1e-4, atol=1e-5)

@@ -3,6 +3,7 @@
 import io
 import json
 import math
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -344,9 +345,18 @@ def test_a_policy_is_not_compiled_nor_are_its_lower_layers_kept(objective: Any, 
     assert "engine.compile: the layers run uncompiled (a policy has no answers to try them on before it writes some)." in warned
 
 
-def test_two_policies_are_held_against_each_other_as_any_runs_are(grpo_run: Run, ppo_run: Run) -> None:
+def test_two_policies_are_held_against_each_other_as_any_runs_are(grpo_run: Run, ppo_run: Run, tmp_path: Path) -> None:
     found = compare_runs([RunDirectory(grpo_run.path), RunDirectory(ppo_run.path)])
     reward = next(one for one in found["comparisons"] if one["metric"] == "reward")
     values = [run.report["metrics"]["reward"]["tuned"]["value"] for run in (grpo_run, ppo_run)]
     assert [one["value"] for one in reward["values"]] == values
     assert reward["differences"][-1]["value"] == pytest.approx(values[1] - values[0])
+    other = RunDirectory(Path(shutil.copytree(ppo_run.path, tmp_path / "other")))
+    report = json.loads(other.report_json.read_text(encoding="utf-8"))
+    report["data"]["splits"]["test"]["tokens"] += 3  # as if a tokenizer had cut the prompts otherwise
+    other.report_json.write_text(json.dumps(report), encoding="utf-8")
+    for run, is_compared in ((RunDirectory(ppo_run.path), True), (other, False)):
+        found = compare_runs([RunDirectory(grpo_run.path), run])
+        paired = {one["metric"]: one["differences"][0] is not None for one in found["comparisons"]}
+        assert (paired["reward"], paired["answer_tokens"]) == (True, is_compared)
+        assert any(text.endswith("answer_tokens is per token: not compared.") for text in found["remarks"]) != is_compared

@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 from tiny_recipes import classifier
 
+from tunesmith.app.adjustable import trial_of
 from tunesmith.app.search_work import search_work
 from tunesmith.app.task import prepare
 from tunesmith.app.tune import plan, tune
+from tunesmith.core import registry
 from tunesmith.core.events import silence
 from tunesmith.recipe import Recipe, from_mapping
 
@@ -39,6 +41,19 @@ def test_scores_are_read_once_and_other_settings_once_a_trial(trained: Path, rev
     of_weights = search_work(prepare(_recipe(trained, reviews, tmp_path, adjust=["norms"], trials=7), silence), 0)
     assert of_weights.searched_read_tokens == 7 * validation + 6 * test
     assert of_weights.num_added == 2 * 5 * 32  # gains of five norms of 32 numbers: as they were, and as a trial has them
+
+
+@pytest.mark.parametrize(
+    ("adjust", "trial"),
+    [
+        (["threshold", "temperature"], "scores"),
+        (["max_new_tokens"], "cut"),
+        (["max_new_tokens", "repetition_penalty"], "asked"),
+        (["threshold", "norms"], "asked"),
+    ],
+)
+def test_a_trial_takes_the_most_that_an_adjustment_of_it_does(adjust: list[str], trial: str) -> None:
+    assert trial_of(registry.create("method", "direct", adjust=tuple(adjust))) == trial
 
 
 def test_a_search_is_predicted_where_a_probe_knows_its_model(trained: Path, reviews: Path, tmp_path: Path) -> None:

@@ -17,7 +17,10 @@ CLASSES = ("no", "yes")
 
 
 def _subject(labels: tuple[str, ...] = CLASSES, kind: str = "classification") -> Subject:
-    return Subject("run:a", "classify", kind, False, labels, True, None, ("threshold",))  # type: ignore[arg-type]
+    return Subject(
+        model="run:a", objective="classify", kind=kind, writes=False, max_new_tokens=8, max_length=64,
+        labels=labels, knows_labels=True, trunk=None, adjusted=("threshold",),  # type: ignore[arg-type]
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("sampler", ["cmaes", "tpe"])

@@ -74,6 +74,13 @@ def test_what_is_no_temperature_and_no_share_is_refused(options: dict[str, float
         Sampling(**options)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("most", [0, -4])
+def test_an_answer_of_no_token_is_refused(most: int) -> None:
+    with pytest.raises(ValueError, match=f"expected max_new_tokens >= 1, found {most}"):
+        Sampling(max_new_tokens=most)
+    assert Sampling(max_new_tokens=1).max_new_tokens == 1
+
+
 def test_a_penalty_divides_what_is_positive_multiplies_what_is_not_and_is_that_of_transformers() -> None:
     logits = torch.tensor([[3.0, -2.0, 1.0, 0.5], [1.0, 2.0, 3.0, 4.0]])
     found = penalized(logits, [[0, 1], []], 2.0)

@@ -1,6 +1,8 @@
 """`direct` changes what an adjustment touches and nothing else, and gives it back from its files."""
 
+import math
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
@@ -8,7 +10,7 @@ from families import make
 from torch import nn
 
 from tunesmith.core import registry
-from tunesmith.core.adjusting import WeightAdjustment
+from tunesmith.core.adjusting import Subject, Trial, WeightAdjustment
 from tunesmith.core.errors import MethodError
 from tunesmith.method.direct import Direct
 from tunesmith.model.networks.recurrent import RecurrentConfig, RecurrentForCausalLM
@@ -109,9 +111,32 @@ def test_tokens_that_were_added_are_refused_as_they_would_stay_as_they_began() -
         Direct().apply(trunk)
 
 
+RANGES = [
+    name for name in registry.names("adjustment") if "most" in {option.name for option in registry.describe("adjustment", name).options}
+]
+
+
+@pytest.mark.parametrize("name", [name for name in RANGES if name != "max_new_tokens"])
+@pytest.mark.parametrize("most", [math.inf, math.nan, 0.0])
+def test_a_range_without_an_end_or_with_nothing_in_it_is_refused_in_a_line_that_says_where_once(name: str, most: float) -> None:
+    with pytest.raises(MethodError, match=rf"^method\.adjust: {name}\.most: {most:g}: expected a finite number above [\d.]+\.$"):
+        Direct(adjust=({"name": name, "most": most},))
+
+
+def test_an_answer_is_not_let_be_longer_than_the_model_takes() -> None:
+    for most, refused in ((64, False), (65, True)):
+        subject = Subject(
+            model="t5", objective="sft", kind="generation", writes=True, max_new_tokens=8, max_length=64,
+            labels=(), knows_labels=False, trunk=nn.Identity(), adjusted=("max_new_tokens",),
+        )  # fmt: skip
+        said = registry.create("adjustment", "max_new_tokens", most=most).refusal(subject)
+        assert said == ("most, 65, is more than the 64 tokens that t5 takes. Lower it" if refused else "")
+
+
 @pytest.mark.parametrize("name", registry.names("adjustment"))
 def test_every_adjustment_says_what_it_moves_and_in_words_what_it_found(name: str) -> None:
     one = registry.create("adjustment", name)
     assert one.moves
+    assert one.trial in get_args(Trial)
     assert callable(one.shown)
     assert sum(hasattr(one, kind) for kind in ("affine", "changed", "decoding")) == 1

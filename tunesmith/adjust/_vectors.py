@@ -1,12 +1,13 @@
 """What the adjustments share that multiply the trunk's own vectors, those of a layer alike."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
 from torch import Tensor, nn
 
-from tunesmith.core.adjusting import Array, Knob, Subject
+from tunesmith.core.adjusting import Array, Knob, Subject, Trial
 from tunesmith.core.errors import MethodError
 from tunesmith.core.layers import parameters_by_depth
 
@@ -31,14 +32,15 @@ class VectorsOfLayers:
 
     name: ClassVar[str]
     moves: ClassVar[frozenset[str]] = EVERYTHING
+    trial: ClassVar[Trial] = "asked"
     is_log: ClassVar[bool]
     """Whether half as much is as far from 1 as twice as much."""
     most: float
 
     def __post_init__(self) -> None:
         """Raises: MethodError, where the range holds nothing but 1."""
-        if not self.most > 1:
-            raise MethodError(f"method.adjust: {self.name}.most: {self.most:g}: expected a number above 1.")
+        if not 1 < self.most < math.inf:
+            raise MethodError(f"{self.name}.most: {self.most:g}: expected a finite number above 1.")
 
     def touches(self, trunk: nn.Module) -> list[str]:
         """The names of the vectors."""

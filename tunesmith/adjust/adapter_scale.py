@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from tunesmith.adjust._vectors import EVERYTHING
-from tunesmith.core.adjusting import Array, Knob, Subject
+from tunesmith.core.adjusting import Array, Knob, Subject, Trial
 from tunesmith.core.errors import MethodError
 
 __all__ = ["AdapterScale"]
@@ -39,11 +39,12 @@ class AdapterScale:
     """The largest scale that is tried; the least is 2 - `most`."""
 
     moves: ClassVar[frozenset[str]] = EVERYTHING
+    trial: ClassVar[Trial] = "asked"
 
     def __post_init__(self) -> None:
         """Raises: MethodError, where the range holds nothing but 1."""
-        if not self.most > 1:
-            raise MethodError(f"method.adjust: adapter_scale.most: {self.most:g}: expected a number above 1.")
+        if not 1 < self.most < math.inf:
+            raise MethodError(f"adapter_scale.most: {self.most:g}: expected a finite number above 1.")
 
     def refusal(self, subject: Subject) -> str:
         """What a run added to a model's own weights can be scaled, not a model that is whole, and no new tokens."""
@@ -118,27 +119,24 @@ def _is_plain(folder: Path) -> bool:
 
 
 def _changed_by(trunk: nn.Module, folder: Path) -> list[str]:
-    """Names of the trunk's parameters that an adapter of any kind changes: those that its file names, and the weights of the modules that its tensors stand at."""
+    """Names of the trunk's parameters that an adapter of any kind may change: those that its file names, and the weights and biases of the modules that its tensors stand at."""
     own, found = dict(trunk.named_parameters()), list[str]()
     if (folder / _SELECTED).is_file():
         found += _names(folder / _SELECTED)
     if (folder / _CONFIG).is_file():
-        within = f"{getattr(trunk, 'base_model_prefix', '')}."
+        within, is_lora = f"{getattr(trunk, 'base_model_prefix', '')}.", _config(folder).get("peft_type") == "LORA"
         for key in _names(folder / _FILE):
             path = key.removeprefix(_PREFIX)
-            found += next(filter(None, (_at(own, one) for one in (path, path.removeprefix(within)))), [])
+            with_bias = not is_lora or path.endswith(".bias")
+            found += next(filter(None, (_at(own, one, with_bias=with_bias) for one in (path, path.removeprefix(within)))), [])
     return list(dict.fromkeys(found))
 
 
-def _at(own: Mapping[str, nn.Parameter], path: str) -> list[str]:
-    """Of the innermost module with a weight on the way to an adapter's tensor: the weight, and the bias where the tensor is one."""
+def _at(own: Mapping[str, nn.Parameter], path: str, *, with_bias: bool) -> list[str]:
+    """Of the innermost module with a weight on the way to an adapter's tensor: the weight, and the bias. LoRA alone is known to leave a bias that its file does not name; IA3 and others multiply it."""
     for module in _outwards(path):
         if f"{module}.weight" in own:
-            return [
-                name
-                for name in (f"{module}.weight", f"{module}.bias")
-                if name in own and (name.endswith("weight") or path.endswith(".bias"))
-            ]
+            return [f"{module}.{name}" for name in ("weight", "bias")[: 1 + with_bias] if f"{module}.{name}" in own]
     return []
 
 

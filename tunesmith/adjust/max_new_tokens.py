@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from tunesmith.adjust._decoding import TEXT, refusal
-from tunesmith.core.adjusting import Array, Knob, Subject
+from tunesmith.core.adjusting import Array, Knob, Subject, Trial
 from tunesmith.core.errors import MethodError
 
 __all__ = ["MaxNewTokens"]
@@ -21,19 +21,20 @@ class MaxNewTokens:
     """The longest; null: `evaluate.max_new_tokens`, where answers are cut as the model is."""
 
     moves: ClassVar[frozenset[str]] = TEXT
+    trial: ClassVar[Trial] = "cut"
 
     def __post_init__(self) -> None:
         """Raises: MethodError, where the range holds no length, or one alone."""
         if self.least < 1 or (self.most is not None and self.most <= self.least):
             most = "null" if self.most is None else self.most
-            raise MethodError(
-                f"method.adjust: max_new_tokens: least {self.least}, most {most}: expected a least of at least 1, and more as most."
-            )
+            raise MethodError(f"max_new_tokens: least {self.least}, most {most}: expected a least of at least 1, and more as most.")
 
     def refusal(self, subject: Subject) -> str:
-        """A model that writes nothing writes nothing long; and the model as it is must be in the range."""
+        """A model that writes nothing writes nothing long; no answer is longer than the model's window; and the model as it is must be in the range."""
         found = refusal(subject, "max_new_tokens")
         now, most = subject.max_new_tokens, self._most(subject)
+        if not found and (self.most or 0) > subject.max_length:
+            return f"most, {self.most}, is more than the {subject.max_length} tokens that {subject.model} takes. Lower it"
         if found or (self.least <= now <= most and self.least < most):
             return found
         return f"answers are cut at evaluate.max_new_tokens, {now}, which is not from {self.least} to {most}, or all there is. Change one of them"

@@ -3,12 +3,13 @@
 Source: Keskar et al. (2019), "CTRL", https://arxiv.org/abs/1909.05858, section 4.1.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from tunesmith.adjust._decoding import TEXT, refusal
-from tunesmith.core.adjusting import Array, Knob, Subject
+from tunesmith.core.adjusting import Array, Knob, Subject, Trial
 from tunesmith.core.errors import MethodError
 
 __all__ = ["RepetitionPenalty"]
@@ -22,11 +23,12 @@ class RepetitionPenalty:
     """The largest penalty that is tried; the least is 1, none."""
 
     moves: ClassVar[frozenset[str]] = TEXT
+    trial: ClassVar[Trial] = "asked"
 
     def __post_init__(self) -> None:
         """Raises: MethodError, where the range holds nothing but 1."""
-        if not self.most > 1:
-            raise MethodError(f"method.adjust: repetition_penalty.most: {self.most:g}: expected a number above 1.")
+        if not 1 < self.most < math.inf:
+            raise MethodError(f"repetition_penalty.most: {self.most:g}: expected a finite number above 1.")
 
     def refusal(self, subject: Subject) -> str:
         """A model that writes nothing repeats nothing."""

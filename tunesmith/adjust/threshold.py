@@ -15,7 +15,7 @@ from typing import ClassVar
 import numpy as np
 
 from tunesmith.adjust._scores import refusal
-from tunesmith.core.adjusting import Array, Knob, Subject
+from tunesmith.core.adjusting import Array, Knob, Subject, Trial
 
 __all__ = ["Threshold"]
 
@@ -29,6 +29,7 @@ class Threshold:
     """Add a number to each class's score."""
 
     moves: ClassVar[frozenset[str]] = frozenset({"label", "labels", "tags", "probabilities"})
+    trial: ClassVar[Trial] = "scores"
 
     def refusal(self, subject: Subject) -> str:
         """Why there is no threshold: the model names no class, or has no head for these."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from tunesmith.adjust._decoding import TEXT, refusal
-from tunesmith.core.adjusting import Array, Knob, Subject
+from tunesmith.core.adjusting import Array, Knob, Subject, Trial
 from tunesmith.core.errors import MethodError
 
 __all__ = ["TopP"]
@@ -22,11 +22,12 @@ class TopP:
     """The smallest sum that is tried; the largest is 1, all tokens."""
 
     moves: ClassVar[frozenset[str]] = TEXT
+    trial: ClassVar[Trial] = "asked"
 
     def __post_init__(self) -> None:
         """Raises: MethodError, where it is no share."""
         if not 0 < self.least < 1:
-            raise MethodError(f"method.adjust: top_p.least: {self.least:g}: expected a number between 0 and 1.")
+            raise MethodError(f"top_p.least: {self.least:g}: expected a number between 0 and 1.")
 
     def refusal(self, subject: Subject) -> str:
         """Without draws there is nothing to draw among."""

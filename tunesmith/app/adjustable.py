@@ -8,12 +8,12 @@ from tunesmith.app.fitting import fitting_metrics, make_metrics
 from tunesmith.app.learned import answers, writes
 from tunesmith.app.task import Task
 from tunesmith.core import registry
-from tunesmith.core.adjusting import ScoreAdjustment, SearchedMethod, Subject, WeightAdjustment
+from tunesmith.core.adjusting import SearchedMethod, Subject, Trial, WeightAdjustment
 from tunesmith.core.errors import MethodError
 from tunesmith.core.types import HeadObjective, Metric
 from tunesmith.report.numbers import numbered
 
-__all__ = ["asks_model", "check_adjustable", "chosen_metric", "few_rows", "num_trials", "searched", "subject_of"]
+__all__ = ["asks_model", "check_adjustable", "chosen_metric", "few_rows", "num_trials", "searched", "subject_of", "trial_of"]
 
 _ROWS_A_NUMBER = 20
 """Fewer validation rows for each number that is searched for, and what is found holds for them alone, as a rule of thumb."""
@@ -28,9 +28,15 @@ def searched(task: Task) -> SearchedMethod:
     return task.method
 
 
+def trial_of(method: SearchedMethod) -> Trial:
+    """What each setting takes: the most that any of its adjustments does; scores and answers are not had of one pass."""
+    kinds: set[Trial] = {one.trial for one in method.adjustments.values()}
+    return kinds.pop() if len(kinds) == 1 else "asked"
+
+
 def asks_model(method: SearchedMethod) -> bool:
-    """Whether each setting has to be asked of the model; else the scores of one pass say what it comes to."""
-    return not all(isinstance(one, ScoreAdjustment) for one in method.adjustments.values())
+    """Whether each setting is worth keeping by itself, as it is asked of the model or read off its answers; else the scores of one pass say what all come to."""
+    return trial_of(method) != "scores"
 
 
 def num_trials(method: SearchedMethod) -> int:
@@ -99,6 +105,7 @@ def subject_of(task: Task) -> Subject:
         kind=task.kind,
         writes=writes(task.kind) and (answers(task.kind) or not has_head),
         max_new_tokens=task.recipe.evaluate.max_new_tokens,
+        max_length=task.model.facts.max_length,
         labels=tuple(task.encoder.labels),
         knows_labels=has_head and bool(earlier_heads(task)) and not new_labels(task),
         trunk=task.model.trunk,

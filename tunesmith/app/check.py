@@ -14,13 +14,14 @@ from tunesmith.data.checks.duplicates import NEAR
 from tunesmith.data.checks.reading import Reading, find_unreadable, read_to_the_end
 from tunesmith.data.checks.shift import Vectors
 from tunesmith.data.checks.texts import full_text
-from tunesmith.recipe import Recipe, Source, from_mapping, load, shipped_recipes, source_name
+from tunesmith.recipe import Recipe, Source, from_mapping, load, read_mapping, shipped_recipes, source_name
+from tunesmith.recipe.overlays import stand_in_architecture
 
 __all__ = ["Checked", "check_data"]
 
 _NO_MODEL = "none"
 _OF_OWN = ("architecture=null", "vocabulary={}", "labels=null", "words=null", "padding_side=null")
-"""What a recipe says of its own model alone, and not of another that is named in its place."""
+"""What a recipe says of its own model alone, and not of another that is named in its place; an architecture's options go with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +56,7 @@ def check_data(
     """
     is_recipe = source in shipped_recipes() or Path(source).suffix.lower() in (".yaml", ".yml")
     if is_recipe:
-        another = [f"model.source={model}", *(f"model.{change}" for change in _OF_OWN)] if model else []
-        recipe = load(source, [*overrides, *another])
+        recipe = _with_model(source, overrides, model) if model else load(source, overrides)
     else:
         recipe = from_mapping({"model": model or _NO_MODEL, "data": {"train": source}}, name="check", overrides=overrides)
     readings = _read(recipe)
@@ -82,6 +82,14 @@ def check_data(
         notes=[*(note for reading in readings.values() for note in reading.facts.notes), *notes],
     )
     return Checked(report, readings)
+
+
+def _with_model(source: str, overrides: Sequence[str], model: str) -> Recipe:
+    """A recipe with another model in place of its own."""
+    values = dict(read_mapping(source))
+    stand_in_architecture(values)  # its options stand beside it as keys of the model, and of another they are none
+    another = [f"model.source={model}", *(f"model.{change}" for change in _OF_OWN)]
+    return from_mapping(values, name=Path(source).stem, where=source, overrides=[*overrides, *another])
 
 
 def _read(recipe: Recipe) -> dict[str, Reading]:
@@ -177,7 +185,7 @@ def _other(recipe: Recipe, name: str) -> Sequence[Example]:
 
 
 def _encoder(recipe: Recipe, labels: tuple[str, ...], train: Sequence[Example], *, is_needed: bool) -> tuple[TextEncoder | None, list[str]]:
-    """The recipe's encoder, of a network that is made anew as it learns to read these rows; None, and why, where its model reads no tokens, or cannot be had and nobody asked for it on the command line."""
+    """The recipe's encoder, of a network that is made anew as it learns to read these rows; None, and why, where its model reads no tokens, or cannot be had and nobody asked for it on the command line. One that was asked for need not be able to learn what the recipe is for."""
     if recipe.model.source == _NO_MODEL:
         return None, []
     from tunesmith.app.task import made_anew
@@ -189,7 +197,7 @@ def _encoder(recipe: Recipe, labels: tuple[str, ...], train: Sequence[Example], 
     try:
         tokenizer, facts = load_tokenizer(
             spec.source if spec.architecture is None else made_anew(recipe, train), revision=spec.revision, trust_remote_code=spec.trust_remote_code, max_length=spec.max_length,
-            need="lm" if uses_lm_head else "any", beside=spec.beside,
+            need="lm" if uses_lm_head and not is_needed else "any", beside=spec.beside,
         )  # fmt: skip
     except (FetchError, ModelError, DataError) as error:
         if is_needed:

@@ -11,6 +11,7 @@ import numpy as np
 from tunesmith.app.fitting import recorded_metric
 from tunesmith.app.places import Place, places
 from tunesmith.app.predictions import read_predictions, row_name
+from tunesmith.app.same_tokens import same_tokens
 from tunesmith.core.errors import RunError, UsageError
 from tunesmith.core.files import finite
 from tunesmith.core.run import RunDirectory
@@ -109,10 +110,11 @@ def _comparisons(runs: Sequence[_Read], remarks: list[str]) -> Iterator[dict[str
                 same = sorted(other["row"]) == sorted(stats[0]["row"])
                 if is_paired and not same:
                     remarks.append(f"{place.name}: {run.name} was measured by {name} on other rows than {runs[0].name}: not paired.")
-                alike = name != "perplexity" or _tokens(other) == _tokens(stats[0])
+                alike = same_tokens(name, (runs[0].report, run.report), (stats[0], other), place.split)
                 if is_paired and same and not alike:
+                    instead = " bits_per_byte can be." if name == "perplexity" else ""
                     remarks.append(
-                        f"{place.name}: {run.name} counts other tokens than {runs[0].name}, and {name} is per token: not compared. bits_per_byte can be."
+                        f"{place.name}: {run.name} counts other tokens than {runs[0].name}, and {name} is per token: not compared.{instead}"
                     )
                 differences.append(paired_difference(metric, stats[0], other) if is_paired and same and alike else None)
             yield {
@@ -124,11 +126,6 @@ def _comparisons(runs: Sequence[_Read], remarks: list[str]) -> Iterator[dict[str
                 "values": [metrics[name]["tuned"] for metrics in measured],
                 "differences": differences,
             }
-
-
-def _tokens(found: Mapping[str, Sequence[Any]]) -> Counter[tuple[str, float | None]]:
-    """Of each row its name and how many tokens its perplexity was measured of."""
-    return Counter((name, numbers and numbers[1]) for name, numbers in zip(found["row"], found["tuned"], strict=True))
 
 
 def _has_same_rows(place: Place, first: _Read, other: _Read, remarks: list[str]) -> bool:
@@ -145,11 +142,10 @@ def _has_same_rows(place: Place, first: _Read, other: _Read, remarks: list[str])
 
 
 def _rows(place: Place, run: _Read) -> list[tuple[str, str]]:
-    split = place.name if place.kind == "domain" else "test"
     return [
         (row_name(line), line["reference"])
         for line in run.lines
-        if line["split"] == split and (place.kind != "task" or line["task"] == place.name)
+        if line["split"] == place.split and (place.kind != "task" or line["task"] == place.name)
     ]
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tunesmith.app.adjustable import asks_model, chosen_metric, few_rows, num_trials, searched, subject_of
+from tunesmith.app.adjustable import asks_model, chosen_metric, few_rows, num_trials, searched, subject_of, trial_of
 from tunesmith.app.decoding import DIRECT_FORM, answer_tokens
 from tunesmith.app.judging import EncodedSplit, like_answers, read_head, score, write_answers
 from tunesmith.app.measured import pick
@@ -72,7 +72,7 @@ def adjust(task: Task, directory: RunDirectory, say: Say) -> Adjusted:
         "rows": len(base_nk),
         "trials": len(tried),
         "sampler": found.sampler,
-        "asks_model": asks_model(searched(task)),
+        "trial": trial_of(searched(task)),
         "numbers": [
             {"adjusts": one, "name": knob.name, "low": knob.low, "high": knob.high, "from": knob.start, "to": value}
             for one, own in settings.by_adjustment(values).items()

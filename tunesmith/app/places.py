@@ -16,6 +16,11 @@ class Place:
     kind: Literal["test", "task", "domain"]
     name: str
 
+    @property
+    def split(self) -> str:
+        """The split that its rows stand in."""
+        return self.name if self.kind == "domain" else "test"
+
     def metrics(self, report: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
         """What report.json says of it, but for metrics that had no row to say anything of; empty where it says nothing."""
         part = report if self.kind == "test" else report[f"{self.kind}s"].get(self.name, {})

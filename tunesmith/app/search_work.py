@@ -2,11 +2,11 @@
 
 from statistics import fmean
 
-from tunesmith.app.adjustable import asks_model, chosen_metric, num_trials, searched, subject_of
+from tunesmith.app.adjustable import chosen_metric, num_trials, searched, trial_of
 from tunesmith.app.plan import sizes
 from tunesmith.app.task import Task, rows_to_answer
 from tunesmith.comparison.cost_model import Work
-from tunesmith.core.adjusting import DecodingAdjustment, WeightAdjustment
+from tunesmith.core.adjusting import WeightAdjustment
 from tunesmith.core.types import HeadObjective
 
 __all__ = ["TIMED", "TIMED_ROUNDS", "TIMED_WRITTEN", "search_work"]
@@ -40,15 +40,9 @@ def search_work(task: Task, answer_tokens: int) -> Work:
 
 
 def _num_passes(task: Task) -> int:
-    """How often the validation rows are asked: settings of how long answers are, alone, are asked once."""
-    method, subject = searched(task), subject_of(task)
-    if not asks_model(method):
-        return 1
-    set_by = [
-        set(one.decoding([knob.start for knob in one.knobs(subject, None)])) if isinstance(one, DecodingAdjustment) else None
-        for one in method.adjustments.values()
-    ]
-    return 1 if all(keys == {"max_new_tokens"} for keys in set_by) else num_trials(method)
+    """How often the validation rows are asked."""
+    method = searched(task)
+    return num_trials(method) if trial_of(method) == "asked" else 1
 
 
 def _pass(task: Task, name: str, most: int | None, answer_tokens: int) -> tuple[int, int]:

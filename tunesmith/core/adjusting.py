@@ -17,11 +17,25 @@ from tunesmith.core.types import Method
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-__all__ = ["Adjustment", "DecodingAdjustment", "Knob", "SampledBy", "ScoreAdjustment", "SearchedMethod", "Subject", "WeightAdjustment"]
+__all__ = [
+    "Adjustment",
+    "DecodingAdjustment",
+    "Knob",
+    "SampledBy",
+    "ScoreAdjustment",
+    "SearchedMethod",
+    "Subject",
+    "Trial",
+    "WeightAdjustment",
+]
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 SampledBy = Literal["auto", "cmaes", "tpe"]
 """What proposes the next trial."""
+
+
+Trial = Literal["scores", "cut", "asked"]
+"""What a trial takes: the scores of one pass over the rows say what it comes to; answers that were written once are cut; or the model is asked anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +63,8 @@ class Subject:
     """Whether it answers with text of its own."""
     max_new_tokens: int
     """Where such an answer is cut as it is."""
+    max_length: int
+    """The most tokens that a sequence of the model may have."""
     labels: tuple[str, ...]
     """Of a head's outputs; empty where they have no names."""
     knows_labels: bool
@@ -63,6 +79,8 @@ class Adjustment(Protocol):
 
     moves: ClassVar[frozenset[str]]
     """What of a prediction it can change: what metrics need (`Metric.needs`)."""
+    trial: ClassVar[Trial]
+    """What trying one of its settings takes."""
 
     def refusal(self, subject: Subject) -> str:
         """Why it says nothing to this model, as a sentence; empty where it does."""

@@ -30,7 +30,7 @@ class Sampling:
     repetition_penalty: float = 1.0
     """What stands in the answer already is made less likely by it, > 0; 1: it is not."""
     max_new_tokens: int | None = None
-    """Where an answer is cut whose asker names no length; None: where the recipe says."""
+    """Where an answer is cut whose asker names no length, >= 1; None: where the recipe says. What writes answers is told a length by its asker, who looks here."""
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -39,6 +39,8 @@ class Sampling:
                 "expected temperature >= 0, top_p in (0, 1] and repetition_penalty > 0, "
                 f"found {self.temperature}, {self.top_p} and {self.repetition_penalty}"
             )
+        if self.max_new_tokens is not None and self.max_new_tokens < 1:
+            raise ValueError(f"expected max_new_tokens >= 1, found {self.max_new_tokens}")
 
     @property
     def is_greedy(self) -> bool:

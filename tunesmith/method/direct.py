@@ -25,6 +25,15 @@ from tunesmith.method._selected import load_selected, save_selected, train_selec
 
 __all__ = ["Direct"]
 
+_TYPES: dict[str, tuple[type | tuple[type, ...], str]] = {
+    "int": (int, "a whole number"),
+    "float": ((int, float), "a number"),
+    "bool": (bool, "true or false"),
+    "str": (str, "text"),
+    "None": (type(None), "null"),
+}
+"""Of an annotation's parts: what a value of it is in Python, and how that is called."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Direct:
@@ -103,13 +112,26 @@ class Direct:
 
 
 def _made(given: object) -> tuple[str, Adjustment]:
-    options = dict(given) if isinstance(given, Mapping) else {"name": given}
+    options = {str(key): value for key, value in given.items()} if isinstance(given, Mapping) else {"name": given}
     name = options.pop("name", None)
     known = registry.names("adjustment")
     if name not in known:
         raise MethodError(f'method.adjust: unknown aspect "{name}".{did_you_mean(str(name), known)}')
     try:
+        _check_types(name, options)
         made: Adjustment = registry.create("adjustment", name, **options)
-    except (UsageError, TypeError) as error:
+    except UsageError as error:
         raise MethodError(f"method.adjust: {error}") from None
     return name, made
+
+
+def _check_types(name: str, options: Mapping[str, object]) -> None:
+    """Raises: MethodError, for a value that is not of its option's type. A recipe checks the options of plug-ins, and not those of plug-ins within them."""
+    for option in registry.describe("adjustment", name).options:
+        kinds, value = option.annotation.split(" | "), options.get(option.name, option.default)
+        if option.name not in options or not all(kind in _TYPES for kind in kinds):
+            continue
+        fits = any(isinstance(value, _TYPES[kind][0]) and isinstance(value, bool) == (kind == "bool") for kind in kinds)
+        if not fits:
+            expected = " or ".join(_TYPES[kind][1] for kind in kinds)
+            raise MethodError(f"{name}.{option.name}: {value!r}: expected {expected}.")

@@ -11,7 +11,7 @@ from typing import Any
 from tunesmith.core.errors import UsageError
 from tunesmith.core.registry import describe, named_by, names
 
-__all__ = ["METHOD_OVERLAYS", "stand_in", "true_method"]
+__all__ = ["METHOD_OVERLAYS", "stand_in", "stand_in_architecture", "true_method"]
 
 METHOD_OVERLAYS = {"qlora": "lora"}
 """Name in a recipe -> the method that it is."""
@@ -26,7 +26,7 @@ def stand_in(values: dict[str, Any]) -> None:
     """Put what a name or a key stands for in its place."""
     _stand_in_qlora(values)
     _stand_in_folder(values)
-    _stand_in_architecture(values)
+    stand_in_architecture(values)
 
 
 def _stand_in_qlora(values: dict[str, Any]) -> None:
@@ -55,7 +55,7 @@ def _stand_in_folder(values: dict[str, Any]) -> None:
         data["folder"] = None
 
 
-def _stand_in_architecture(values: dict[str, Any]) -> None:
+def stand_in_architecture(values: dict[str, Any]) -> None:
     """`model: {architecture: NAME, ...}`: the options that stand beside the name are the architecture's, and it is the source."""
     model = values.get("model")
     given = model.get("architecture") if isinstance(model, Mapping) else None

@@ -13,6 +13,11 @@ __all__ = ["Direct", "direct", "subject"]
 
 _FEW = 3
 """So many numbers are told with what they were before; of more the table has it."""
+_TRIALS = {
+    "scores": "all by the scores of one pass over the rows",
+    "cut": "all by cutting answers that were written once",
+    "asked": "each asked of the model",
+}
 _SAMPLERS = {"cmaes": "CMA-ES", "tpe": "TPE"}
 
 
@@ -64,10 +69,10 @@ def _number(value: float) -> str:
 
 def _sentences(report: Mapping[str, Any], found: Mapping[str, Any]) -> Iterator[str]:
     title, before = metric_title(found["metric"]), found["validation"]["before"]
-    how = "each asked of the model" if found["asks_model"] else "all by the scores of one pass over the rows"
-    if {one["adjusts"] for one in found["numbers"]} == {"max_new_tokens"}:
-        how = "all by cutting answers that were written once"
-    yield f"{_SAMPLERS[found['sampler']]} tried {count(found['trials'])} settings on {numbered(found['rows'], 'validation row')}, {how}; nothing was trained."
+    yield (
+        f"{_SAMPLERS[found['sampler']]} tried {count(found['trials'])} settings on {numbered(found['rows'], 'validation row')}, {_TRIALS[found['trial']]}; "
+        "nothing was trained."
+    )
     if not found["found"]:
         yield (
             f"None has a better {title} there than the model as it is ({significant(before, 3)}): nothing was gained, and the model stays as it was."
