@@ -23,7 +23,7 @@ PEER = "trl_dpo"
 ENVIRONMENT = "trl"
 LEGS = [Leg(OURS, "best"), Leg(OURS, "best", "recomputed"), Leg(PEER, "best"), Leg(OURS, "default"), Leg(PEER, "default")]
 _MODULES = {OURS: "benchmarks.legs.ours_dpo", PEER: "benchmarks.legs.trl_dpo"}
-_NUM_PAIRS, _NUM_HELD_OUT = 24, 16
+_NUM_PAIRS, _NUM_PAIRS_QUICK, _NUM_HELD_OUT = 24, 8, 16
 _AT_A_TIME, _TRIAL_STEPS = (1, 2, 4, 8), 2
 """Pairs of a micro-batch that are tried, once each over so many steps, for the peer's best configuration."""
 
@@ -75,7 +75,8 @@ def run_preferences(options: Options, say: Say) -> dict[str, Any]:
         folder = Path(name)
         workload = folder / "pairs"
         say(f"preparing {options.data or 'docstrings'}")
-        wanted = json.dumps([options.data, options.num_rows or _NUM_PAIRS, _NUM_HELD_OUT])
+        num_pairs = options.num_rows or (_NUM_PAIRS_QUICK if options.quick else _NUM_PAIRS)
+        wanted = json.dumps([options.data, num_pairs, _NUM_HELD_OUT])
         python(sys.executable, "benchmarks.prepare_pairs", str(workload), wanted)
         facts: dict[str, Any] = json.loads((workload / "facts.json").read_text(encoding="utf-8"))
         at_a_time = _fastest(workload, folder, executables[PEER], say)

@@ -57,6 +57,9 @@ def networks() -> dict[str, Any]:
             fixed, L.Embedding(WORDS, 4, mask_zero=True), L.LSTM(3, return_sequences=True), L.Flatten(), L.Dense(2, activation="softmax"),
         ]),
         "columns": keras.Sequential([numbers, standard, L.Dense(6, activation="tanh"), L.Dense(4, activation="selu"), L.Dense(3, activation="softmax")]),
+        "convolved-flat": keras.Sequential([
+            fixed, L.Embedding(WORDS, 4), L.Conv1D(5, 3, activation="relu", padding="same"), L.Conv1D(3, 2, strides=2), L.Flatten(), L.Dense(3, activation="softmax"),
+        ]),
     }  # fmt: skip
 
 
@@ -79,7 +82,7 @@ def make(folder: Path) -> None:
             if name == "columns"
             else [draw.integers(2, WORDS, size).tolist() for size in LENGTHS]
         )
-        filled = [[0] * (LENGTH - len(row)) + row if name == "one-length" else row for row in rows]
+        filled = [[0] * (LENGTH - len(row)) + row if network.input_shape[1] == LENGTH else row for row in rows]
         said = [network.predict(np.array([row]), verbose=0)[0].tolist() for row in filled]
         own = f"keras2-{name}" if is_keras_2 else name
         network.save(folder / f"{own}.h5")

@@ -1,7 +1,7 @@
 """Imported first, by legs of ours: what is said where the command begins."""
 
-from tunesmith.core.imports import import_peft_alone
+from tunesmith.core.imports import import_alone
 
 __all__ = list[str]()
 
-import_peft_alone()
+import_alone()

@@ -24,8 +24,8 @@ from tunesmith.objective.grpo import GRPO
 
 __all__ = ["MICRO_BATCH_TOKENS", "leg", "prompt_row"]
 
-MICRO_BATCH_TOKENS = 512
-"""As `engine.micro_batch_tokens` says it in a recipe."""
+MICRO_BATCH_TOKENS = 320
+"""As `engine.micro_batch_tokens` says it in a recipe: the answers to one prompt at a time."""
 _BATCH_TOKENS = 8192
 """Tokens of prompts and answers that are kept while answers are written, as in a run."""
 

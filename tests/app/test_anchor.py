@@ -52,6 +52,9 @@ def test_changes_of_an_arm_name_their_files_from_the_root_too(tmp_path: Path) ->
     assert pair == {"source": str(tmp_path / "a.en"), "target": str(tmp_path / "a.de")}
     assert anchored_change("evaluate.domains.other.source=a.csv") == f"evaluate.domains.other.source={tmp_path / 'a.csv'}"
     assert anchored_change("model=a.csv") == f"model={tmp_path / 'a.csv'}"
+    assert anchored_change("model.words=a.csv") == f"model.words={tmp_path / 'a.csv'}"
+    model = json.loads(anchored_change("model={source: a.h5, words: a.csv, padding_side: left}").partition("=")[2])
+    assert model == {"source": "a.h5", "words": str(tmp_path / "a.csv"), "padding_side": "left"}  # there is no a.h5
 
 
 @pytest.mark.parametrize(

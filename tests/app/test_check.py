@@ -93,6 +93,38 @@ def test_a_recipes_model_that_cannot_be_had_is_a_note(tmp_path: Path) -> None:
     assert any(note.startswith("tokens were not counted: ") for note in report.notes)
 
 
+def test_a_network_that_is_made_anew_counts_by_the_words_of_its_training_rows(tmp_path: Path) -> None:
+    file = written(tmp_path / "rows.csv", reviews(60))
+    vocabulary = "{size: 300, of: words}"
+    (tmp_path / "new.yaml").write_text(
+        f"model: {{architecture: lstm, vocabulary: {vocabulary}}}\ndata: {file}\nmethod: full\n", encoding="utf-8"
+    )
+    report = check_data(str(tmp_path / "new.yaml")).report
+    lengths = report.splits["train"].lengths
+    assert lengths is not None
+    assert lengths.median == 7  # five words, and what begins and ends a row
+    assert not any(note.startswith("tokens were not counted") for note in report.notes)
+
+
+def test_a_network_of_numbers_has_no_tokens_to_count(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("a,b,label\n" + "".join(f"{n}.5,{n % 7},{'xy'[n % 2]}\n" for n in range(30)), encoding="utf-8")
+    data = f"{{train: {tmp_path / 'rows.csv'}, format: columns}}"
+    (tmp_path / "new.yaml").write_text(f"model: {{architecture: dense}}\ndata: {data}\nmethod: full\n", encoding="utf-8")
+    report = check_data(str(tmp_path / "new.yaml")).report
+    assert report.splits["train"].lengths is None
+    assert "tokens were not counted: new:dense reads rows of 2 numbers." in report.notes
+
+
+def test_another_models_tokens_are_counted_of_a_recipe_with_a_network_of_its_own(encoder_folder: Path, tmp_path: Path) -> None:
+    file = written(tmp_path / "rows.csv", reviews(30))
+    (tmp_path / "new.yaml").write_text(
+        f"model: {{architecture: lstm, vocabulary: {{size: 300}}}}\ndata: {file}\nmethod: full\n", encoding="utf-8"
+    )
+    lengths = check_data(str(tmp_path / "new.yaml"), model=str(encoder_folder)).report.splits["train"].lengths
+    assert lengths is not None
+    assert lengths.median == 5
+
+
 def test_domains_are_compared_and_looked_for_in_training(tmp_path: Path) -> None:
     file = written(tmp_path / "rows.csv", reviews(80))
     domain = written(tmp_path / "dogs.csv", [*reviews(60, "dog"), (" ".join(f"word{n}" for n in range(20)), "pos")])

@@ -347,6 +347,22 @@ def test_a_recipe_of_a_context_can_be_held_against_trained_arms(decoder_folder: 
     assert arm_recipe(recipe, "lora", known_arms()["lora"]).context is None
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (["method=lora", "objective=grpo", "rewards=[{name: length}]"], r"tiny: arms.other: grpo is of answers that the model writes .* tunesmith runs compare RUN RUN\.$"),
+        (["method=none", "objective=best_of_n", "rewards=[{name: length}]"], r"tiny: arms.other: best_of_n is of answers that the model writes"),
+        (["method=lora", "objective=dpo"], r"tiny: arms.other: objective: dpo learns from Preference examples; the data gives Completion"),
+    ],
+)  # fmt: skip
+def test_an_arm_of_answers_of_its_own_or_of_other_data_is_refused_by_its_name(
+    changes: list[str], message: str, decoder_folder: Path, pairs_csv: Path, tmp_path: Path
+) -> None:
+    arms = {"sft": ["method=lora"], "other": changes}
+    with pytest.raises(TunesmithError, match=message):
+        arms_of(writer(decoder_folder, pairs_csv, tmp_path / "out", arms=arms), is_causal=True)
+
+
 def test_models_with_other_tokens_are_not_compared_by_the_token(decoder_folder: Path, pairs_csv: Path, tmp_path: Path) -> None:
     raw = tmp_path / "raw.txt"
     raw.write_text("\n\n".join(f"the cat sat on the mat {'very ' * n}" for n in range(40)))

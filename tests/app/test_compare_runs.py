@@ -145,6 +145,22 @@ def test_language_models_are_compared_by_their_texts(decoder_folder: Path, pairs
     assert all(isinstance(said, str) for row in document["rows"] for said in row["said"])
 
 
+def test_perplexities_of_other_tokens_are_not_compared_and_bits_per_byte_are(decoder_folder: Path, pairs_csv: Path, tmp_path: Path) -> None:
+    evaluate = {"metrics": ["perplexity", "bits_per_byte"], "generate_limit": 0}
+    made = tune(writer(decoder_folder, pairs_csv, tmp_path / "one", train={"max_steps": 1}, evaluate=evaluate))
+    again = tune(writer(decoder_folder, pairs_csv, tmp_path / "again", train={"max_steps": 2}, evaluate=evaluate))
+    other = RunDirectory(Path(shutil.copytree(again.path, tmp_path / "other")))
+    lines = [json.loads(line) for line in again.directory.predictions.read_text().splitlines()]
+    for line in lines:
+        line["scores"]["tuned"]["perplexity"][1] += 1  # as if a tokenizer had cut the answer once more
+    other.predictions.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    for run, remarks in ((again.directory, 0), (other, 1)):
+        document = compare_runs([made.directory, run])
+        paired = {entry["metric"]: entry["differences"][0] is not None for entry in document["comparisons"]}
+        assert paired == {"perplexity": not remarks, "bits_per_byte": True}
+        assert ["perplexity is per token: not compared" in text for text in document["remarks"]] == [True] * remarks
+
+
 def test_what_cannot_be_compared_is_one_line(
     runs: tuple[Run, Run], encoder_folder: Path, decoder_folder: Path, reviews: Path, pairs_csv: Path, tmp_path: Path
 ) -> None:

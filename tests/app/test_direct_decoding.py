@@ -9,12 +9,15 @@ import pytest
 from tiny_recipes import writer
 
 from tunesmith.app import direct as direct_app
+from tunesmith.app import settings as settings_app
+from tunesmith.app.merge import merge_runs
 from tunesmith.app.run import Run
 from tunesmith.app.tune import tune
 from tunesmith.app.tuned import load_tuned
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.run import RunDirectory
 from tunesmith.recipe import Recipe, from_mapping
+from tunesmith.report.direct import direct as said
 
 
 def _chosen(monkeypatch: pytest.MonkeyPatch, trial: int) -> None:
@@ -64,6 +67,9 @@ def test_how_answers_are_drawn_is_saved_with_the_run(talker: tuple[Path, Path], 
     lines = [json.loads(line) for line in (run.path / "predictions.jsonl").read_text().splitlines()]
     asked = [line for line in lines if "prompt" in line]
     assert Run(RunDirectory(run.path)).generate([line["prompt"] for line in asked]) == [line["tuned"]["text"] for line in asked]
+    (note,) = merge_runs([RunDirectory(run.path)], tmp_path / "merged")["notes"]
+    assert f"temperature {found['sampling temperature']:g}, top_p {found['top_p']:g}" in note
+    assert "set it where the merged model is asked" in note
 
 
 def test_a_language_model_that_gained_nothing_answers_as_before(talker: tuple[Path, Path], tmp_path: Path) -> None:
@@ -76,11 +82,45 @@ def test_a_language_model_that_gained_nothing_answers_as_before(talker: tuple[Pa
     assert tune(again).report["status"] == "done"
 
 
+def _first_words(talker: tuple[Path, Path], folder: Path) -> Path:
+    """The questions with the first word of each answer alone: what is written behind it is wrong then."""
+    rows = list(csv.DictReader(talker[1].open()))
+    with (folder / "first.csv").open("w", newline="") as target:
+        csv.writer(target).writerows([("question", "answer"), *((row["question"], row["answer"].split()[0]) for row in rows)])
+    return folder / "first.csv"
+
+
+def test_answers_that_say_too_much_are_cut_where_the_metric_is_best_and_an_asker_may_have_more(
+    talker: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passes, write = list[int](), settings_app.write_answers
+    monkeypatch.setattr(settings_app, "write_answers", lambda task, rows, most: passes.append(most) or write(task, rows, most))  # type: ignore[func-returns-value]
+    data = _first_words(talker, tmp_path)
+    run = tune(_decoded((talker[0], data), tmp_path / "run", adjust=["max_new_tokens"], metric="token_f1", trials=12))
+    assert passes == [4]  # a shorter answer is the beginning of the longest one
+    assert run.report["direct"]["found"] == ["answers cut at 1 tokens"]
+    assert "tried 12 settings on 12 validation rows, all by cutting answers that were written once" in said(run.report).text
+    assert run.report["direct"]["kept"]
+    found = run.report["metrics"]["token_f1"]
+    # where the first word is right, F1 is 2 * 1/2 * 1 / (1/2 + 1) = 2/3 with the second, and 1 without
+    assert found["tuned"]["value"] == pytest.approx(1.5 * found["base"]["value"])
+    assert found["base"]["value"] > 0
+    assert not any("had not ended" in line for line in run.report["warnings"])
+    asked = ["the cat is dog mat", "the mat is dog cat"]
+    loaded = Run(RunDirectory(run.path))
+    short, long = loaded.generate(asked), loaded.generate(asked, max_new_tokens=4)
+    assert [len(text.split()) for text in short] == [1, 1]
+    assert long == Run(RunDirectory(talker[0])).generate(asked)
+    assert [text.split()[0] for text in long] == short
+
+
 @pytest.mark.parametrize(
     ("method", "message"),
     [
         ({"adjust": ["threshold"]}, "a threshold is of a class, and a model of sft writes text"),
         ({"adjust": ["top_p"], "metric": "token_f1"}, "Adjust sampling_temperature beside it"),
+        ({"adjust": [{"name": "max_new_tokens", "least": 8}], "metric": "token_f1"}, "answers are cut at evaluate.max_new_tokens, 4"),
+        ({"adjust": [{"name": "max_new_tokens", "least": 0}], "metric": "token_f1"}, "expected a least of at least 1"),
         ({"adjust": ["sampling_temperature"], "metric": "perplexity"}, "sampling_temperature changes nothing that perplexity reads"),
     ],
 )

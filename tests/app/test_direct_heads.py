@@ -82,3 +82,17 @@ def test_weights_under_a_head_of_numbers_are_searched_for_and_loaded(encoder_fol
     lines = [json.loads(line) for line in (run.path / "predictions.jsonl").read_text().splitlines()]
     said = load_tuned(RunDirectory(run.path)).predict([line["text"] for line in lines])
     assert [one["value"] for one in said] == pytest.approx([line["tuned"]["number"] for line in lines], abs=1e-3)
+
+
+def test_biases_of_a_recurrent_classifier_are_its_cells_and_not_its_vocabulary_heads(tmp_path: Path) -> None:
+    file = tmp_path / "rows.jsonl"
+    rows = [{"text": " ".join(words), "label": words[-1]} for words in SENTENCES]
+    file.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    network = {
+        "architecture": {"name": "lstm", "embedding_size": 8, "hidden_size": 8, "num_layers": 2},
+        "vocabulary": {"size": 300, "of": "words"},
+    }
+    learned = tune(_recipe(network, file, tmp_path / "learned", method="full", objective="classify", train={"max_steps": 2}))  # type: ignore[arg-type]
+    method = {"name": "direct", "adjust": ["biases"], "metric": "brier", "trials": 4}
+    run = tune(_recipe(f"run:{learned.path}", file, tmp_path / "run", method=method))
+    assert [one["name"] for one in run.report["direct"]["numbers"]] == ["layer 1", "layer 2"]

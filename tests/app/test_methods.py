@@ -86,6 +86,17 @@ def test_every_method_runs_under_every_objective_to_its_report_and_answers_as_it
     ("way", "objective"), [(way, name) for way in WAYS for name in ("classify", "sft") if (way, name) != ("head", "sft")]
 )
 def test_an_interrupted_run_ends_as_a_whole_one(way: str, objective: str, folders: dict[str, Path], tmp_path: Path) -> None:
+    _ends_as_a_whole_one(way, objective, folders, tmp_path)
+
+
+@pytest.mark.parametrize("way", ["full", "lora"])
+def test_an_interrupted_run_of_an_encoder_decoder_ends_as_a_whole_one(
+    way: str, folders: dict[str, Path], seq2seq_folder: Path, tmp_path: Path
+) -> None:
+    _ends_as_a_whole_one(way, "sft", folders | {"decoder": seq2seq_folder}, tmp_path)
+
+
+def _ends_as_a_whole_one(way: str, objective: str, folders: dict[str, Path], tmp_path: Path) -> None:
     train = {"max_steps": 4, "examples_per_step": 8}
     whole = tune(_recipe(objective, way, folders, tmp_path / "whole", train))
     with pytest.raises(Interrupted):

@@ -106,6 +106,23 @@ def test_texts_that_the_vocabulary_does_not_cover_are_told_or_refused(reviews_cs
             assert any("are unknown to the vocabulary" in event.text for event in heard if isinstance(event, Warned))
 
 
+def test_texts_whose_letters_a_vocabulary_of_pieces_lacks_are_told_to_be_cut_into_bytes(reviews_csv: Path, tmp_path: Path) -> None:
+    recipe = _raw(reviews_csv, tmp_path / "out", train={"max_steps": 1})
+    vocabulary = parse_yaml(dump(recipe), "tiny") | {
+        "model": {"architecture": "lstm", **SMALL, "vocabulary": {"size": 400, "of": "pieces"}}
+    }
+    done = tune(from_mapping(vocabulary, name="tiny"))
+    other = tmp_path / "other.txt"
+    other.write_text("".join(f"кот на мате {letter}\n" for letter in "абвгдежзийклмнопрстуфхцчшщъыьэюя"), encoding="utf-8")
+    for file, cut in ((reviews_csv, False), (other, True)):
+        heard = list[Event]()
+        data = {"train": str(file), "format": "text", **({} if cut else {"columns": {"text": "review"}})}
+        changes: Any = {"model": f"run:{done.path}", "data": data, "output_dir": str(tmp_path / file.stem)}
+        tune(from_mapping(vocabulary | changes, name="tiny"), progress=heard.append)
+        said = [event.text for event in heard if isinstance(event, Warned)]
+        assert any("tokens of 1.0 bytes: words that it lacks are read and written in parts" in text for text in said) == cut
+
+
 @pytest.mark.parametrize(
     ("model", "said"),
     [
@@ -174,6 +191,10 @@ def test_an_encoder_decoder_learns_pairs_and_is_loaded_and_tuned_on(architecture
     assert metrics["rougeL"]["tuned"]["value"] > metrics["rougeL"]["base"]["value"]
     assert metrics["chrf"]["tuned"]["value"] > metrics["chrf"]["base"]["value"]
     assert done.report["model"]["attention"] == "padded"
+    ends = [len(line["tuned"]["text"].split()) < 4 for line in map(json.loads, done.directory.predictions.read_text().splitlines())]
+    assert any("had not ended" in text for text in done.report["warnings"]) == (
+        not all(ends)
+    )  # of one that has learned nothing it is no news
     prompts = ["the cat is very good", "a dog was on the mat bad"]
     assert tunesmith.Run(done.path).generate(prompts) == done.generate(prompts)
     tuned = tune(writer(done.path, pairs_csv, tmp_path / "next", method="lora", train={"max_steps": 2}, evaluate=evaluate))

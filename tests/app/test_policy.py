@@ -11,12 +11,14 @@ import pytest
 from suite_files import byte_model, write_suites
 from tiny_policies import PPO, PROMPTS, QUICK, function, lines, policy, same_weights, steps_of
 
+from tunesmith.app.compare_runs import compare_runs
 from tunesmith.app.evaluate import evaluate
 from tunesmith.app.run import Run
 from tunesmith.app.tune import plan, tune
 from tunesmith.cli.main import run as command
 from tunesmith.core.errors import RecipeError, UsageError
 from tunesmith.core.events import Event, Stage, Stepped, Warned
+from tunesmith.core.run import RunDirectory
 from tunesmith.core.types import Preference
 from tunesmith.data import read
 from tunesmith.recipe import dump
@@ -340,3 +342,11 @@ def test_a_policy_is_not_compiled_nor_are_its_lower_layers_kept(objective: Any, 
     )
     warned = [event.text for event in said if isinstance(event, Warned)]
     assert "engine.compile: the layers run uncompiled (a policy has no answers to try them on before it writes some)." in warned
+
+
+def test_two_policies_are_held_against_each_other_as_any_runs_are(grpo_run: Run, ppo_run: Run) -> None:
+    found = compare_runs([RunDirectory(grpo_run.path), RunDirectory(ppo_run.path)])
+    reward = next(one for one in found["comparisons"] if one["metric"] == "reward")
+    values = [run.report["metrics"]["reward"]["tuned"]["value"] for run in (grpo_run, ppo_run)]
+    assert [one["value"] for one in reward["values"]] == values
+    assert reward["differences"][-1]["value"] == pytest.approx(values[1] - values[0])

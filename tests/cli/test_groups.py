@@ -133,6 +133,28 @@ def test_runs_compare_prints_the_document_or_a_table_and_writes_a_page(
     assert json.loads(capsys.readouterr().out)["schema"] == "tunesmith/runs-compare/1"
 
 
+@pytest.mark.parametrize("width", [200, 100, 84])
+def test_runs_compare_cuts_no_number_and_no_name_of_a_metric(
+    width: int, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    document = compared_runs()
+    document["runs"] = [document["runs"][0], *document["runs"][1:] * 2]
+    for entry in document["comparisons"]:
+        entry |= {"values": [entry["values"][0], *entry["values"][1:] * 2], "differences": entry["differences"] * 2}
+    document["recipe"] = {"model.source": [f"run:/some/where/far/away/from/here/{name}/{'x' * 30}" for name in ("one", "two", "three")]}
+    document |= {"cost": {"train_seconds": [30.0, 65.0, 80.0]}, "rows": []}
+    monkeypatch.setattr("tunesmith.app.compare_runs.compare_runs", lambda *_, **__: document)
+    monkeypatch.setenv("COLUMNS", str(width))
+    assert run(["runs", "compare", "alone-1", "reviews-seeds-1/seed-0"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= width
+    words = " ".join(lines[: next(at for at, line in enumerate(lines) if line.startswith(" recipe"))])
+    assert "…" not in words
+    for part in ("accuracy", "tweets", "0.850", "0.710", "p (Holm)"):
+        assert part in words
+    assert words.count("worse −0.030") == 2
+
+
 def test_runs_compare_of_a_run_that_is_not_there(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["runs", "compare", "alone-1", "nothing"]) == 2
     assert "nothing: no such run" in capsys.readouterr().err

@@ -34,6 +34,13 @@ def test_seconds_are_tokens_times_rates_and_what_comes_before() -> None:
     assert total_seconds(Work(kind="none", read_tokens=500, written_tokens=20), RATES) == pytest.approx(3 + 0.5 + 2.0)
 
 
+def test_a_search_takes_what_is_read_and_written_for_its_settings() -> None:
+    work = Work(kind="none", read_tokens=1000, searched_read_tokens=4000, searched_written_tokens=50)
+    assert train_seconds(work, RATES) == pytest.approx(4000 * 1e-3 + 50 * 0.1)
+    assert total_seconds(work, RATES) == pytest.approx(3.0 + 1000 * 1e-3 + 4000 * 1e-3 + 50 * 0.1)
+    assert passes_of(work) == ["read", "write"]
+
+
 def test_documents_that_are_not_indexed_yet_take_their_time() -> None:
     work = Work(kind="none", read_tokens=500, embedded_characters=4000)
     assert passes_of(work) == ["read", "embed"]

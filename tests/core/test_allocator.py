@@ -1,4 +1,4 @@
-"""Freed memory that a process keeps for its next step: seen from outside, by the page faults that it does not take."""
+"""Freed memory that a process keeps for its next step: seen from outside, by the page faults that it does not take; and what it read of a file."""
 
 import os
 import subprocess
@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 
 from tunesmith.core import allocator
 
@@ -110,3 +112,48 @@ def test_no_other_allocator_is_told_anything(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(allocator, "_glibc", lambda: None)
     assert allocator.wanted_tunables({}) == {}
     assert not allocator.freed_memory_scatters()
+
+
+def _resident_file_bytes() -> int:
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("RssFile"))
+
+
+def _read_from_a_file(folder: Path) -> tuple[torch.Tensor, torch.Tensor]:
+    """Two tensors of 32 MB that one file's mapping holds, each read once."""
+    save_file({"a": torch.arange(2**23).float(), "b": torch.arange(2**23).float()}, folder / "weights.safetensors")
+    found = load_file(folder / "weights.safetensors")
+    assert found["a"].sum() > 0
+    assert found["b"].sum() > 0
+    return found["a"], found["b"]
+
+
+@needs_glibc
+def test_what_was_read_of_a_file_is_let_go_and_found_again(tmp_path: Path) -> None:
+    a, _ = _read_from_a_file(tmp_path)
+    before = _resident_file_bytes()
+    let_go = allocator.let_go_of_pages(a)
+    assert 31 * 2**20 < let_go <= 32 * 2**20
+    assert before - _resident_file_bytes() > 30 * 2**20
+    assert torch.equal(a, torch.arange(2**23).float())
+
+
+@needs_glibc
+def test_what_was_changed_since_it_was_read_stays(tmp_path: Path) -> None:
+    a, b = _read_from_a_file(tmp_path)
+    a[2**22] = -1.0
+    assert allocator.let_go_of_pages(a) == 0
+    assert allocator.let_go_of_pages(b) > 0
+    assert a[2**22] == -1.0
+
+
+def test_memory_that_is_no_files_stays() -> None:
+    assert allocator.let_go_of_pages(torch.ones(2**20)) == 0
+    assert allocator.let_go_of_pages(torch.ones(3)) == 0  # not one whole page
+    assert allocator.let_go_of_pages(torch.ones(2**20, device="meta")) == 0
+
+
+def test_where_a_system_does_not_say_what_was_changed_nothing_is_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    a, _ = _read_from_a_file(tmp_path)
+    monkeypatch.setattr(allocator, "_PAGES", tmp_path / "absent")
+    assert allocator.let_go_of_pages(a) == 0

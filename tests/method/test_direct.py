@@ -11,6 +11,7 @@ from tunesmith.core import registry
 from tunesmith.core.adjusting import WeightAdjustment
 from tunesmith.core.errors import MethodError
 from tunesmith.method.direct import Direct
+from tunesmith.model.networks.recurrent import RecurrentConfig, RecurrentForCausalLM
 
 CASES = [("norms", family) for family in ("llama", "gpt2", "bert", "t5")] + [("biases", family) for family in ("gpt2", "bert")]
 
@@ -56,6 +57,39 @@ def _layers(aspect: str, trunk: nn.Module) -> list[str]:
 
     one = registry.create("adjustment", aspect)
     return [where for where, _ in by_layer(trunk, one.touches(trunk))]
+
+
+@pytest.mark.parametrize(("cell", "peer"), [("lstm", nn.LSTM), ("gru", nn.GRU), ("rnn", nn.RNN)])
+def test_both_biases_of_a_recurrent_cell_are_multiplied_as_torch_would_run_them(cell: str, peer: type[nn.RNNBase]) -> None:
+    torch.manual_seed(0)
+    sizes = {"vocab_size": 20, "embedding_size": 6, "inner_size": 8, "hidden_size": 8, "num_hidden_layers": 2}
+    trunk = RecurrentForCausalLM(RecurrentConfig(cell=cell, **sizes)).eval()  # type: ignore[arg-type]
+    trunk.reads_vocabulary_head = False  # type: ignore[assignment]
+    one = Direct(adjust=("biases",)).adjustments["biases"]
+    assert isinstance(one, WeightAdjustment)
+    own = {name: parameter.detach().clone() for name, parameter in trunk.named_parameters()}
+    assert one.touches(trunk) == [f"model.layers.{layer}.bias_{kind}" for layer in (0, 1) for kind in ("ih", "hh")]
+    torch_own = peer(6, 8, num_layers=2, batch_first=True)
+    by = (1.7, 0.4)
+    with torch.no_grad():
+        for name, tensor in one.changed(trunk, by, own).items():
+            dict(trunk.named_parameters())[name].copy_(tensor)
+        for layer in (0, 1):
+            for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
+                times = by[layer] if kind.startswith("bias") else 1.0
+                getattr(torch_own, f"{kind}_l{layer}").copy_(times * own[f"model.layers.{layer}.{kind}"])
+        ids = torch.tensor([[3, 1, 4, 1, 5]])
+        expected = torch_own(torch.nn.functional.embedding(ids, own["model.embedding.weight"]))[0]
+        torch.testing.assert_close(trunk.model(ids).last_hidden_state, expected)
+
+
+def test_the_bias_of_a_vocabulary_head_is_searched_for_only_where_the_head_is_read() -> None:
+    trunk = RecurrentForCausalLM(RecurrentConfig(vocab_size=20, embedding_size=6, hidden_size=8))  # type: ignore[arg-type]
+    one = Direct(adjust=("biases",)).adjustments["biases"]
+    assert isinstance(one, WeightAdjustment)
+    for is_read in (True, False):
+        trunk.reads_vocabulary_head = is_read  # type: ignore[assignment]
+        assert ("lm_head.bias" in one.touches(trunk)) == is_read
 
 
 def test_nothing_found_writes_nothing_and_loads_as_it_was(tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +121,17 @@ def test_memory_is_the_formula_worked_by_hand(tmp_path: Path) -> None:
     again = training_memory(facts, num_trainable=facts.num_parameters, micro_batch_tokens=10, method="full", recomputed=True)
     assert again.activations_bytes == full.activations_bytes // 2 + 10 * 2 * 4 * 32  # one of two layers, and what both read
     assert again.allocator_bytes == full.allocator_bytes
+    ours = training_memory(
+        facts, num_trainable=facts.num_parameters, micro_batch_tokens=10, method="full", scatters=False, num_made_again=(2 * 64, 2 * 96)
+    )
+    assert ours.activations_bytes == full.activations_bytes - 10 * 4 * 2 * (64 + 96)
+    assert ours.allocator_bytes == int(0.05 * ours.activations_bytes)
+    deep = replace(facts, num_layers=8, parts={name: 4 * number for name, number in facts.parts.items()})
+    thin = training_memory(
+        deep, num_trainable=0, micro_batch_tokens=10, method="full", recomputed="feed_forward", num_made_again=(8 * 64, 8 * 96)
+    )
+    attended = attention / 32 + 4 * 32 - 64  # numbers a token and layer, but for the four as wide as the feed-forward block
+    assert thin.activations_bytes == int(10 * 4 * (attended + 4 * 48 - 96 + 8 * attended))
     head = training_memory(facts, num_trainable=66, micro_batch_tokens=10, method="head", optimizer="sgd")
     assert head.activations_bytes == full.activations_bytes // 2
     assert head.optimizer_bytes == 4 * 66

@@ -65,6 +65,7 @@ def message(mapping: dict[str, Any], *overrides: str) -> str:
         ({"model": 5}, "model.source: expected text, found 5."),
         ({"model": None}, "model.source: missing."),
         ({"data": {"limit": 5}}, "data.train: missing."),
+        ({"model": {"source": "x.h5", "labels": ["good", "bad", "good"]}}, 'model.labels: "good" is listed twice. Leave one out.'),
         ({"data": {"train": "x", "labels": {0: ["a"]}}}, "data.labels.0: expected text, found a list."),
         (
             {"data": {"train": "x", "split": {"test": 1.5}}},

@@ -1,5 +1,6 @@
-"""The recipes of transfer take two steps with networks of a few numbers: the chain ulmfit, and translation from two files."""
+"""The recipes of transfer take two steps with networks of a few numbers: the chains ulmfit and summary-starts, and translation from two files."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -74,3 +75,25 @@ def test_translate_takes_two_parallel_files_and_names_them_where_they_are_missin
         "evaluate.generate_limit=2", "evaluate.max_new_tokens=3", f"output_dir={tmp_path / 'out'}",
     ]  # fmt: skip
     assert {"bleu", "chrf", "perplexity"} <= set(tune(load("translate", changes)).report["metrics"])
+
+
+@pytest.mark.embedded
+def test_all_starts_of_summary_starts_are_judged_on_the_same_rows_and_one_keeps_the_translators_vocabulary(tmp_path: Path) -> None:
+    words = "ein hund läuft schnell".split(), "a dog runs fast".split()
+    for name, own in zip(("a.de", "a.en"), words, strict=True):
+        (tmp_path / name).write_text("".join(f"{' '.join(own)} {n}\n" for n in range(60)), encoding="utf-8")
+    changes = [
+        f"translation.data.train.source={tmp_path / 'a.de'}", f"translation.data.train.target={tmp_path / 'a.en'}",
+        *(f"{stage}.model.{size}" for stage in ("translation", "from-nothing") for size in (*TINY, "vocabulary=300")), "train.max_steps=2",
+        "train.examples_per_step=1", "data.limit={train: 8, validation: 1, test: 2}", "evaluate.generate_limit=2", "evaluate.max_new_tokens=2", f"output_dir={tmp_path / 'out'}",
+    ]  # fmt: skip
+    runs = tune_chain(load_chain("summary-starts", changes)).directory.by_value
+    reports = {stage: run.read_json(run.report_json) for stage, run in runs.items()}
+    starts = [stage for stage in reports if stage != "translation"]
+    assert starts == ["from-translation", "from-nothing", "from-language-model"]
+    rows = [[json.loads(line)["row"] for line in runs[stage].predictions.read_text(encoding="utf-8").splitlines()] for stage in starts]
+    assert rows[0] == rows[1] == rows[2]
+    assert len(rows[0]) == 2
+    assert {"rougeL", "bits_per_byte"} <= set.intersection(*(set(reports[stage]["metrics"]) for stage in starts))
+    vocabulary = [(runs[stage].model / "tokenizer.json").read_bytes() for stage in ("translation", "from-translation", "from-nothing")]
+    assert vocabulary[0] == vocabulary[1] != vocabulary[2]

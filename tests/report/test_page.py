@@ -91,6 +91,17 @@ def test_every_section_of_a_language_model_with_base_and_tuned_text() -> None:
     assert "100 rows" in read.text
 
 
+def test_an_encoder_decoder_reads_sources_where_others_are_given_prompts() -> None:
+    report = generation()
+    for model, asked, other in (
+        (report["model"], "Prompt 1", "Source 1"),
+        (report["model"] | {"is_encoder_decoder": True}, "Source 1", "Prompt 1"),
+    ):
+        text = Reader(page(report | {"model": model})).text
+        assert asked in text
+        assert other not in text
+
+
 def test_warnings_stand_before_the_verdict() -> None:
     report = generation()
     text = Reader(page(report)).text

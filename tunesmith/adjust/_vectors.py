@@ -49,6 +49,10 @@ class VectorsOfLayers:
         least = 1 / self.most if self.is_log else 2 - self.most
         return [Knob(where, least, self.most, 1.0, self.is_log) for where, _ in self._of(subject.trunk)]
 
+    def asks_earlier(self, trunk: nn.Module) -> bool:
+        """The vectors are told by themselves."""
+        return False
+
     def changed(self, trunk: nn.Module, values: Sequence[float], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Each layer's vectors times its number."""
         return {name: own[name] * value for (_, group), value in zip(self._of(trunk), values, strict=True) for name in group}

@@ -1,17 +1,21 @@
-"""Adapter scale: how much of what an earlier run's LoRA learned is added to the model: none at 0, all at 1, more above.
+"""Adapter scale: how much of what an earlier run trained is added to the model: none at 0, all at 1, more above.
 
-W + s (alpha / r) B A. Source: Hu et al. (2022), "LoRA", https://arxiv.org/abs/2106.09685, section 4.1; that a way between the base and the tuned weights may be better than either: Wortsman et al. (2022),
+    W(s) = W + s (W' - W)        W the matrix before that run's adapter was folded in, W' after
+
+Of a plain LoRA W' - W is (alpha / r) B A, which its file holds, and what is found is a LoRA too. Of any other (DoRA, rsLoRA with a rank of its own a layer, LoHa, LoKr, IA3, parameters that were trained themselves) W is loaded once more, and
+what is found are the matrices. Source: Hu et al. (2022), "LoRA", https://arxiv.org/abs/2106.09685, section 4.1; that a way between the base and the tuned weights may be better than either: Wortsman et al. (2022),
 "Robust fine-tuning of zero-shot models", https://arxiv.org/abs/2109.01903, section 3.
 """
 
 import json
 import math
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -22,13 +26,14 @@ from tunesmith.core.errors import MethodError
 __all__ = ["AdapterScale"]
 
 _CONFIG, _FILE = "adapter_config.json", "adapter_model.safetensors"
+_SELECTED, _TOKENS = "selected.safetensors", "new_tokens.json"
 _PREFIX = "base_model.model."
 _A, _B = ".lora_A.weight", ".lora_B.weight"
 
 
 @dataclass(frozen=True, kw_only=True)
 class AdapterScale:
-    """Multiply what the earlier run's LoRA adds by one number."""
+    """Multiply what the earlier run added by one number."""
 
     most: float = 2.0
     """The largest scale that is tried; the least is 2 - `most`."""
@@ -41,28 +46,38 @@ class AdapterScale:
             raise MethodError(f"method.adjust: adapter_scale.most: {self.most:g}: expected a number above 1.")
 
     def refusal(self, subject: Subject) -> str:
-        """Only the LoRA of a run can be scaled, not another adapter and not a model that is whole."""
+        """What a run added to a model's own weights can be scaled, not a model that is whole, and no new tokens."""
         folder = _folder(subject.trunk)
         if folder is None:
-            return f"{subject.model} has no adapter. Name a run that was tuned with lora: model=run:ID"
-        return _refusal(folder)
+            return f"{subject.model} has no adapter. Name a run that was tuned with one, with lora say: model=run:ID"
+        if (folder / _TOKENS).is_file():
+            return f"the run in {folder} gave the model new tokens (model.add_tokens), of which the model has nothing without it"
+        return ""
 
     def knobs(self, subject: Subject, scores_nk: Array | None) -> list[Knob]:
         """One."""
         return [Knob("adapter scale", 2 - self.most, self.most, 1.0)]
 
     def touches(self, trunk: nn.Module) -> list[str]:
-        """The matrices that the adapter was folded into; none where there is no such adapter."""
+        """What the adapter was folded into; nothing where there is none."""
         folder = _folder(trunk)
-        if folder is None or _refusal(folder):
+        if folder is None:
             return []
-        return list(_matrices(trunk, folder))
+        return list(_matrices(trunk, folder)) if _is_plain(folder) else _changed_by(trunk, folder)
+
+    def asks_earlier(self, trunk: nn.Module) -> bool:
+        """Where the file does not hold the difference."""
+        folder = _folder(trunk)
+        return folder is not None and not _is_plain(folder)
 
     def changed(self, trunk: nn.Module, values: Sequence[float], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """What was folded in is there once: the rest is added."""
-        folder = _folder(trunk)
+        folder, rest = _folder(trunk), values[0] - 1
         assert folder is not None
-        scale, rest = _scaling(folder), values[0] - 1
+        if not _is_plain(folder):
+            before: Any = trunk.before_last_adapter
+            return {name: own[name] + rest * (own[name] - tensor.to(own[name])) for name, tensor in before(self.touches(trunk)).items()}
+        scale = _scaling(folder)
         return {
             name: own[name]
             + _shaped(rest * scale(a) * (b.to(own[name]) @ a.to(own[name])), trunk.get_submodule(name.removesuffix(".weight")))
@@ -70,9 +85,11 @@ class AdapterScale:
         }
 
     def save(self, trunk: nn.Module, values: Sequence[float], folder: Path, metadata: Mapping[str, str]) -> list[str]:
-        """As an adapter on the model with the earlier one folded in: the same A, and B times what is to be added."""
+        """A plain LoRA as an adapter on the model with the earlier one folded in: the same A, and B times what is to be added."""
         earlier = _folder(trunk)
         assert earlier is not None
+        if not _is_plain(earlier):
+            return []
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(earlier / _CONFIG, folder / _CONFIG)
         tensors = {name: t * (values[0] - 1) if name.endswith(_B) else t for name, t in load_file(earlier / _FILE).items()}
@@ -87,17 +104,53 @@ class AdapterScale:
 def _folder(trunk: nn.Module) -> Path | None:
     """The last adapter that was folded into the trunk; None where its last run saved none."""
     folded: tuple[Path, ...] = getattr(trunk, "folded_adapters", ())
-    return folded[-1] if folded and (folded[-1] / _CONFIG).is_file() else None
+    return folded[-1] if folded and any((folded[-1] / name).is_file() for name in (_CONFIG, _SELECTED)) else None
 
 
-def _refusal(folder: Path) -> str:
+def _is_plain(folder: Path) -> bool:
+    """Whether all that was folded in are the products of two matrices each, one scale for all of a rank."""
+    if not (folder / _CONFIG).is_file() or (folder / _SELECTED).is_file():
+        return False
     config = _config(folder)
-    odd = [name for name in ("use_dora", "alpha_pattern", "modules_to_save") if config.get(name)]
-    if config.get("peft_type") != "LORA" or odd:
-        what = f"has {' and '.join(odd)}" if odd else f"is {config.get('peft_type')}"
-        return f"a plain LoRA can be scaled, and the adapter in {folder} {what}"
-    others = [name for name in load_file(folder / _FILE) if not name.endswith((_A, _B))]
-    return f"a plain LoRA can be scaled, and the adapter in {folder} holds {others[0]}" if others else ""
+    if config.get("peft_type") != "LORA" or any(config.get(name) for name in ("use_dora", "alpha_pattern", "modules_to_save")):
+        return False
+    return all(name.endswith((_A, _B)) for name in _names(folder / _FILE))
+
+
+def _changed_by(trunk: nn.Module, folder: Path) -> list[str]:
+    """Names of the trunk's parameters that an adapter of any kind changes: those that its file names, and the weights of the modules that its tensors stand at."""
+    own, found = dict(trunk.named_parameters()), list[str]()
+    if (folder / _SELECTED).is_file():
+        found += _names(folder / _SELECTED)
+    if (folder / _CONFIG).is_file():
+        within = f"{getattr(trunk, 'base_model_prefix', '')}."
+        for key in _names(folder / _FILE):
+            path = key.removeprefix(_PREFIX)
+            found += next(filter(None, (_at(own, one) for one in (path, path.removeprefix(within)))), [])
+    return list(dict.fromkeys(found))
+
+
+def _at(own: Mapping[str, nn.Parameter], path: str) -> list[str]:
+    """Of the innermost module with a weight on the way to an adapter's tensor: the weight, and the bias where the tensor is one."""
+    for module in _outwards(path):
+        if f"{module}.weight" in own:
+            return [
+                name
+                for name in (f"{module}.weight", f"{module}.bias")
+                if name in own and (name.endswith("weight") or path.endswith(".bias"))
+            ]
+    return []
+
+
+def _outwards(path: str) -> Iterator[str]:
+    while "." in path:
+        path = path.rpartition(".")[0]
+        yield path
+
+
+def _names(file: Path) -> list[str]:
+    with safe_open(file, framework="pt") as opened:
+        return list(opened.keys())
 
 
 def _config(folder: Path) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from torch import nn
 
 from tunesmith.adjust._vectors import VectorsOfLayers
 from tunesmith.core.adjusting import Subject
+from tunesmith.core.layers import vocabulary_head_alone
 
 __all__ = ["Biases"]
 
@@ -29,5 +30,6 @@ class Biases(VectorsOfLayers):
         return "" if self.touches(subject.trunk) else f"{subject.model} has no bias. Use norms"
 
     def touches(self, trunk: nn.Module) -> list[str]:
-        """Every bias, those of norms too."""
-        return [name for name, _ in trunk.named_parameters() if name.rpartition(".")[2] == "bias"]
+        """Every bias, those of norms and both of a recurrent cell too; not that of a vocabulary head that is not read."""
+        unread = set[int]() if getattr(trunk, "reads_vocabulary_head", True) else {id(p) for p in vocabulary_head_alone(trunk)}
+        return [name for name, p in trunk.named_parameters() if name.rpartition(".")[2].startswith("bias") and id(p) not in unread]

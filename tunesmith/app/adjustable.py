@@ -8,22 +8,34 @@ from tunesmith.app.fitting import fitting_metrics, make_metrics
 from tunesmith.app.learned import answers, writes
 from tunesmith.app.task import Task
 from tunesmith.core import registry
-from tunesmith.core.adjusting import SearchedMethod, Subject, WeightAdjustment
+from tunesmith.core.adjusting import ScoreAdjustment, SearchedMethod, Subject, WeightAdjustment
 from tunesmith.core.errors import MethodError
 from tunesmith.core.types import HeadObjective, Metric
 from tunesmith.report.numbers import numbered
 
-__all__ = ["check_adjustable", "chosen_metric", "few_rows", "searched", "subject_of"]
+__all__ = ["asks_model", "check_adjustable", "chosen_metric", "few_rows", "num_trials", "searched", "subject_of"]
 
 _ROWS_A_NUMBER = 20
 """Fewer validation rows for each number that is searched for, and what is found holds for them alone, as a rule of thumb."""
 _ROWS_A_CLASS = 5
+_TRIALS, _TRIALS_ASKED = 200, 40
+"""Where the scores of one pass serve all, and where each trial asks the model."""
 
 
 def searched(task: Task) -> SearchedMethod:
     """The task's method, which is one that searches."""
     assert isinstance(task.method, SearchedMethod)
     return task.method
+
+
+def asks_model(method: SearchedMethod) -> bool:
+    """Whether each setting has to be asked of the model; else the scores of one pass say what it comes to."""
+    return not all(isinstance(one, ScoreAdjustment) for one in method.adjustments.values())
+
+
+def num_trials(method: SearchedMethod) -> int:
+    """Settings that are tried."""
+    return method.trials or (_TRIALS_ASKED if asks_model(method) else _TRIALS)
 
 
 def check_adjustable(task: Task) -> None:
@@ -86,6 +98,7 @@ def subject_of(task: Task) -> Subject:
         objective=task.objective_name,
         kind=task.kind,
         writes=writes(task.kind) and (answers(task.kind) or not has_head),
+        max_new_tokens=task.recipe.evaluate.max_new_tokens,
         labels=tuple(task.encoder.labels),
         knows_labels=has_head and bool(earlier_heads(task)) and not new_labels(task),
         trunk=task.model.trunk,

@@ -65,13 +65,16 @@ def anchored_change(change: str) -> str:
         value = source_of(tuple(key.split(".")), text)
     except RecipeError:  # it is said where the arm's recipe is read
         return change
+    if isinstance(value, Mapping) and key == "model":
+        whole: dict[str, Any] = {**value, **{name: _whole(value[name]) for name in ("source", "words") if isinstance(value.get(name), str)}}
+        return change if whole == value else f"{key}={json.dumps(whole)}"
     if isinstance(value, Mapping):
         return f"{key}={json.dumps(_whole(value))}" if takes_source(key.split(".")) else change
     return f"{key}={_whole(value)}" if isinstance(value, str) else change
 
 
 def _names_source(key: str, text: str) -> bool:
-    if key in ("model", "model.source") or key in _context_files():
+    if key in ("model", "model.source", "model.words") or key in _context_files():
         return True
     if key == "data.chat_template":
         return is_template_file(text)

@@ -11,7 +11,7 @@ from tunesmith.app.dataset import PreparedData, prepare_data
 from tunesmith.app.fitting import is_per_token, make_metrics, measured_metrics
 from tunesmith.app.measurable import has_answer
 from tunesmith.core import registry
-from tunesmith.core.errors import DataError, RecipeError, RunError, did_you_mean
+from tunesmith.core.errors import DataError, MethodError, ObjectiveError, RecipeError, RunError, did_you_mean
 from tunesmith.core.examples import Conversation
 from tunesmith.core.files import hash_of_each
 from tunesmith.core.significance import SIGNIFICANT_P
@@ -134,9 +134,19 @@ def _judged(recipe: Recipe, data: PreparedData) -> _Judged:
     if kind_of(objective) == "policy":
         raise _wrong(
             recipe,
-            f"{name} learns from answers that the model writes itself, and what these take is not known before. Tune each recipe alone, and hold the runs against each other: tunesmith runs compare RUN RUN.",
+            f"{name} is of answers that the model writes itself: how long they will be, and so what an arm takes, is not known before. "
+            "Tune each such recipe alone, and hold the runs against each other: tunesmith runs compare RUN RUN.",
         )
     return _Judged(name, kind_of(objective), metric, dict(options), hash_of_each(data.test), recipe.model.source)
+
+
+def _judged_arm(name: str, recipe: Recipe, own: Recipe, data: PreparedData) -> _Judged:
+    """As `_judged`, of an arm. `data`: of the comparison. Raises: TunesmithError, which names the arm."""
+    try:
+        return _judged(own, data if _has_same_data(own, recipe) else prepare_data(own))
+    except (RecipeError, DataError, MethodError, ObjectiveError) as error:
+        said = str(error).removeprefix(f"{recipe.name}: ").removeprefix("arms: ")
+        raise type(error)(f"{recipe.name}: arms.{name}: {said}") from None
 
 
 def _has_majority(recipe: Recipe, judged: _Judged) -> bool:
@@ -151,7 +161,7 @@ def _has_same_data(one: Recipe, other: Recipe) -> bool:
 def _check(recipe: Recipe, data: PreparedData, arms: Arms) -> None:
     """Raises: RecipeError, before anything is run. `data`: of the recipe."""
     recipes = {name: arm_recipe(recipe, name, arms.changes[name]) for name in arms.run}
-    found = {name: _judged(one, data if _has_same_data(one, recipe) else prepare_data(one)) for name, one in recipes.items()}
+    found = {name: _judged_arm(name, recipe, one, data) for name, one in recipes.items()}
     first_name, first = next(iter(found.items()))
     for name, one in found.items():
         if recipes[name].trains and recipes[name].context is not None and one.kind != "generation":

@@ -19,6 +19,8 @@ from tunesmith.recipe import Recipe, Source, from_mapping, load, shipped_recipes
 __all__ = ["Checked", "check_data"]
 
 _NO_MODEL = "none"
+_OF_OWN = ("architecture=null", "vocabulary={}", "labels=null", "words=null", "padding_side=null")
+"""What a recipe says of its own model alone, and not of another that is named in its place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,8 @@ def check_data(
     """
     is_recipe = source in shipped_recipes() or Path(source).suffix.lower() in (".yaml", ".yml")
     if is_recipe:
-        recipe = load(source, [*overrides, *([f"model.source={model}"] if model else [])])
+        another = [f"model.source={model}", *(f"model.{change}" for change in _OF_OWN)] if model else []
+        recipe = load(source, [*overrides, *another])
     else:
         recipe = from_mapping({"model": model or _NO_MODEL, "data": {"train": source}}, name="check", overrides=overrides)
     readings = _read(recipe)
@@ -62,7 +65,7 @@ def check_data(
     others = {name: _other(recipe, name) for name in dict.fromkeys([*domains, *against, *shifts])}
     shown = _shown(others)
     labels = next(iter(readings.values())).facts.labels if not recipe.data.mix else ()
-    encoder, notes = _encoder(recipe, labels, is_needed=model is not None)
+    encoder, notes = _encoder(recipe, labels, splits.get("train", ()), is_needed=model is not None)
     found = [one for name, reading in readings.items() for one in find_unreadable(_first(sources, name), reading)]
     report = check(
         splits,
@@ -173,10 +176,11 @@ def _other(recipe: Recipe, name: str) -> Sequence[Example]:
     return read_to_the_end(name).dataset.examples
 
 
-def _encoder(recipe: Recipe, labels: tuple[str, ...], *, is_needed: bool) -> tuple[TextEncoder | None, list[str]]:
-    """The recipe's encoder; None, and why, where its model cannot be had and nobody asked for it on the command line."""
+def _encoder(recipe: Recipe, labels: tuple[str, ...], train: Sequence[Example], *, is_needed: bool) -> tuple[TextEncoder | None, list[str]]:
+    """The recipe's encoder, of a network that is made anew as it learns to read these rows; None, and why, where its model reads no tokens, or cannot be had and nobody asked for it on the command line."""
     if recipe.model.source == _NO_MODEL:
         return None, []
+    from tunesmith.app.task import made_anew
     from tunesmith.model.load import load_tokenizer
 
     objective = registry.create("objective", recipe.objective.name, **recipe.objective.options) if recipe.objective else None
@@ -184,13 +188,15 @@ def _encoder(recipe: Recipe, labels: tuple[str, ...], *, is_needed: bool) -> tup
     spec = recipe.model
     try:
         tokenizer, facts = load_tokenizer(
-            spec.source, revision=spec.revision, trust_remote_code=spec.trust_remote_code, max_length=spec.max_length,
+            spec.source if spec.architecture is None else made_anew(recipe, train), revision=spec.revision, trust_remote_code=spec.trust_remote_code, max_length=spec.max_length,
             need="lm" if uses_lm_head else "any", beside=spec.beside,
         )  # fmt: skip
-    except (FetchError, ModelError) as error:
+    except (FetchError, ModelError, DataError) as error:
         if is_needed:
             raise
         return None, [f"tokens were not counted: {error}"]
+    if facts.num_columns:
+        return None, [f"tokens were not counted: {facts.name} reads rows of {facts.num_columns} numbers."]
     data = recipe.data
     template = tuple(data.template) if isinstance(data.template, list) else data.template
     labelled_as: Literal["class", "answer"] = "answer" if uses_lm_head else "class"

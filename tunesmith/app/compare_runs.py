@@ -109,7 +109,12 @@ def _comparisons(runs: Sequence[_Read], remarks: list[str]) -> Iterator[dict[str
                 same = sorted(other["row"]) == sorted(stats[0]["row"])
                 if is_paired and not same:
                     remarks.append(f"{place.name}: {run.name} was measured by {name} on other rows than {runs[0].name}: not paired.")
-                differences.append(paired_difference(metric, stats[0], other) if is_paired and same else None)
+                alike = name != "perplexity" or _tokens(other) == _tokens(stats[0])
+                if is_paired and same and not alike:
+                    remarks.append(
+                        f"{place.name}: {run.name} counts other tokens than {runs[0].name}, and {name} is per token: not compared. bits_per_byte can be."
+                    )
+                differences.append(paired_difference(metric, stats[0], other) if is_paired and same and alike else None)
             yield {
                 "kind": place.kind,
                 "data": place.name,
@@ -119,6 +124,11 @@ def _comparisons(runs: Sequence[_Read], remarks: list[str]) -> Iterator[dict[str
                 "values": [metrics[name]["tuned"] for metrics in measured],
                 "differences": differences,
             }
+
+
+def _tokens(found: Mapping[str, Sequence[Any]]) -> Counter[tuple[str, float | None]]:
+    """Of each row its name and how many tokens its perplexity was measured of."""
+    return Counter((name, numbers and numbers[1]) for name, numbers in zip(found["row"], found["tuned"], strict=True))
 
 
 def _has_same_rows(place: Place, first: _Read, other: _Read, remarks: list[str]) -> bool:

@@ -13,21 +13,29 @@ __all__ = ["check_coverage"]
 _LOOKED_AT = 512
 _MANY, _NEARLY_ALL = 0.2, 0.95
 """Shares of unknown tokens: where it is said, and where there is nothing left to learn."""
+_FEW_BYTES = 2.0
+"""Bytes of a mean token from which a text is cut finely: a vocabulary makes some 3 to 4.5 of the texts that it was learned from."""
 
 
 def check_coverage(task: "Task", say: "Say") -> None:
-    """Say how much of the training texts is no token of the model's. Raises: DataError, where nearly all of it is the unknown token."""
-    unknown_id = task.model.tokenizer.unk_token_id
-    rows = task.splits["train"].rows
-    if unknown_id is None or not rows or task.model.facts.num_columns:
+    """Say how much of the training texts is no token of the model's, or how finely they are cut where their words are none.
+
+    Raises: DataError, where nearly all of it is the unknown token.
+    """
+    tokenizer, rows = task.model.tokenizer, task.splits["train"].rows
+    if not rows or task.model.facts.num_columns:
         return
+    unknown_id = tokenizer.unk_token_id
     step = max(1, len(rows) // _LOOKED_AT)
-    own = {*task.model.tokenizer.all_special_ids} - {unknown_id}
+    own = {*tokenizer.all_special_ids} - {unknown_id}
     chosen = [rows[index] for index in range(0, len(rows), step)]
     read = [segment for row in chosen for segment in (*row.segments, *([row.source] if row.source is not None else []))]
-    tokens = [token for segment in read for token in segment.tokens if token not in own]
-    share = sum(token == unknown_id for token in tokens) / max(1, len(tokens))
+    parts = [[token for token in segment.tokens if token not in own] for segment in read]
+    num_tokens = max(1, sum(map(len, parts)))
+    share = sum(token == unknown_id for part in parts for token in part) / num_tokens
     if share < _MANY:
+        if task.recipe.model.architecture is None and not share:
+            _say_how_finely(task, sum(len(text.encode()) for text in tokenizer.batch_decode(parts)) / num_tokens, say)
         return
     text = f"{share:.0%} of the tokens of {task.recipe.data.named} are unknown to the vocabulary of {task.model.source.name}"
     advice = (
@@ -38,3 +46,13 @@ def check_coverage(task: "Task", say: "Say") -> None:
     if share >= _NEARLY_ALL:
         raise DataError(f"{text}: there is nothing to learn. {advice}")
     say(Warned(f"{text}. {advice}"))
+
+
+def _say_how_finely(task: "Task", bytes_per_token: float, say: "Say") -> None:
+    if 0 < bytes_per_token < _FEW_BYTES:
+        say(
+            Warned(
+                f"the vocabulary of {task.model.source.name} cuts {task.recipe.data.named} into tokens of {bytes_per_token:.1f} bytes: "
+                "words that it lacks are read and written in parts, down to letters, so that rows are long and each token says little."
+            )
+        )

@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from tunesmith.app.adjustable import chosen_metric, few_rows, searched, subject_of
-from tunesmith.app.decoding import DIRECT_FORM
+from tunesmith.app.adjustable import asks_model, chosen_metric, few_rows, num_trials, searched, subject_of
+from tunesmith.app.decoding import DIRECT_FORM, answer_tokens
 from tunesmith.app.judging import EncodedSplit, like_answers, read_head, score, write_answers
 from tunesmith.app.measured import pick
+from tunesmith.app.search_work import TIMED, TIMED_ROUNDS, TIMED_WRITTEN
 from tunesmith.app.settings import Settings
 from tunesmith.app.task import Say, Task, rows_to_answer
 from tunesmith.comparison.optimize import Sampler, Tried, best_of, search
@@ -29,11 +30,7 @@ from tunesmith.evaluation.score import groups_of, paired
 
 __all__ = ["Adjusted", "adjust"]
 
-_TRIALS, _TRIALS_ASKED = 200, 40
-"""Where the scores of one pass serve all, and where each trial asks the model."""
 _FOLDS = 5
-_TIMED, _TIMED_WRITTEN, _ROUNDS = 64, 8, 3
-"""Test rows that are asked for the time they take alone, and how often, before and after by turns."""
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -75,7 +72,7 @@ def adjust(task: Task, directory: RunDirectory, say: Say) -> Adjusted:
         "rows": len(base_nk),
         "trials": len(tried),
         "sampler": found.sampler,
-        "asks_model": settings.asks_model,
+        "asks_model": asks_model(searched(task)),
         "numbers": [
             {"adjusts": one, "name": knob.name, "low": knob.low, "high": knob.high, "from": knob.start, "to": value}
             for one, own in settings.by_adjustment(values).items()
@@ -102,7 +99,7 @@ class _Search:
     def __init__(self, task: Task, settings: Settings, directory: RunDirectory, say: Say) -> None:
         method, self._settings, self._say = searched(task), settings, say
         self._directory, self._seed = directory, task.recipe.seed
-        self.num_trials = method.trials or (_TRIALS_ASKED if settings.asks_model else _TRIALS)
+        self._asks_model, self.num_trials = asks_model(method), num_trials(method)
         self.sampler: Sampler = ("cmaes" if len(settings.start) > 1 else "tpe") if method.sampler == "auto" else method.sampler
         self.higher = settings.metric.higher_is_better is True
         self.folds = 0
@@ -124,7 +121,7 @@ class _Search:
         after_nk, value = base_nk.copy(), self._settings.metric.value
         for fold in range(self.folds):
             inside = folds_n != fold
-            if self._settings.asks_model:
+            if self._asks_model:
                 own = [Tried(one.values, value(self._stats_of(one.values)[inside])) for one in tried]
             else:
                 own = self._searched(lambda _, values, inside=inside: value(self._stats_of(values)[inside]))
@@ -159,7 +156,7 @@ class _Search:
             "values": values,
             "value": value if value == value else None,
             "seconds": time.perf_counter() - started,
-            "stats": stats_nk.tolist() if self._settings.asks_model else None,
+            "stats": stats_nk.tolist() if self._asks_model else None,
         }
         with self._directory.trials.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
@@ -220,20 +217,20 @@ def _speed(task: Task, settings: Settings, values: tuple[float, ...], say: Say) 
         return {"rows": 0, "before": None, "after": None}
     taken: dict[str, list[float]] = {"before": [], "after": []}
     kept, task.forward.features = task.forward.features, None  # rows that come again are to be read again
-    for number in range(_ROUNDS):
+    for number in range(TIMED_ROUNDS):
         for side, at in (("before", settings.start), ("after", values)):
             settings.put(at)
             started = time.perf_counter()
             if isinstance(task.objective, HeadObjective):
                 read_head(task, task.objective, split.examples, split.rows, split.owners)
             elif settings.metric.needs == "text":
-                write_answers(task, split.examples, task.recipe.evaluate.max_new_tokens)
+                write_answers(task, split.examples, answer_tokens(task.forward, task.recipe))
             elif isinstance(task.objective, AnswerObjective):
                 like_answers(task, task.objective, split)
             else:
                 score(task, split)
             taken[side].append(time.perf_counter() - started)
-        say(Progress("speed", number + 1, _ROUNDS))
+        say(Progress("speed", number + 1, TIMED_ROUNDS))
     settings.put(values)
     task.forward.features = kept
     return {"rows": num, **{side: num / min(seconds) for side, seconds in taken.items()}}
@@ -242,8 +239,8 @@ def _speed(task: Task, settings: Settings, values: tuple[float, ...], say: Say) 
 def _timed(task: Task, settings: Settings) -> tuple[EncodedSplit, int]:
     split = task.splits["test"]
     if settings.metric.needs == "text":
-        places = rows_to_answer(task, split.examples)[:_TIMED_WRITTEN]
+        places = rows_to_answer(task, split.examples)[:TIMED_WRITTEN]
         return EncodedSplit(pick(split.examples, places), (), (), pick(split.references, places)), len(places)
-    num = min(_TIMED, len(split.examples))
+    num = min(TIMED, len(split.examples))
     kept = [row for row, owner in enumerate(split.owners) if owner < num]
     return EncodedSplit(split.examples[:num], pick(split.rows, kept), pick(split.owners, kept), split.references[:num]), num

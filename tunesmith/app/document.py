@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import torch
 
 from tunesmith.app.copied import copied
+from tunesmith.app.decoding import answer_tokens
 from tunesmith.app.earlier import changed_labels, new_labels
 from tunesmith.app.judged import Judgement, beginning
 from tunesmith.app.judging import EncodedSplit
@@ -365,7 +366,10 @@ def row_warnings(task: Measurable) -> list[str]:
 
 
 def _cut_answers(task: Task, base: Judgement, tuned: Judgement) -> list[str]:
-    if not base.num_cut and not tuned.num_cut:
+    if answer_tokens(task.forward, task.recipe) != task.recipe.evaluate.max_new_tokens:  # found best, and so no fault
+        return []
+    is_of_base = base.num_cut and task.model.source.drawn_by is None  # a network that has learned nothing seldom ends
+    if not is_of_base and not tuned.num_cut:
         return []
     asked = sum(len(rows_to_answer(task, task.splits[name].examples)) for name in tuned.outputs)
     side = "the tuned model" if task.recipe.trains else "best of n" if task.kind == "policy" else "the model in its context"

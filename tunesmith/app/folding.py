@@ -1,8 +1,11 @@
 """What an earlier run trained becomes part of the model that the next one begins with."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from torch import Tensor
 
 from tunesmith.app.vocabulary import add_trained_tokens
 from tunesmith.core.errors import MethodError
@@ -14,7 +17,7 @@ from tunesmith.model._folder import weights_sha256
 from tunesmith.model.load import LoadedModel
 from tunesmith.model.source import SourceInfo
 
-__all__ = ["base_sha256", "fold_in", "with_adapters"]
+__all__ = ["base_sha256", "before_last", "fold_in", "with_adapters"]
 
 
 def with_adapters(model: LoadedModel) -> LoadedModel:
@@ -28,6 +31,24 @@ def with_adapters(model: LoadedModel) -> LoadedModel:
         model = fold_in(model, folder)
     _tell_base(model, adapters)
     return model
+
+
+def before_last(source: SourceInfo, load: Callable[[SourceInfo], LoadedModel]) -> Callable[[Sequence[str]], dict[str, Tensor]]:
+    """What gives parameters, by name, as they were before the source's last adapter was folded in: the model is loaded once more for them.
+
+    Args:
+        load: the model of a source, without its adapters. Random weights are drawn by the source's own seed.
+    """
+    kept: dict[str, Tensor] = {}
+
+    def parameters(names: Sequence[str]) -> dict[str, Tensor]:
+        if not kept.keys() >= set(names):
+            earlier = with_adapters(load(replace(source, adapters=source.adapters[:-1]))).trunk
+            own = dict(earlier.named_parameters(remove_duplicate=False))  # what was tied may be two by now
+            kept.update({name: own[name].detach() for name in names if name in own})
+        return {name: kept[name] for name in names if name in kept}
+
+    return parameters
 
 
 def fold_in(model: LoadedModel, folder: Path) -> LoadedModel:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from tunesmith.app.decoding import answer_tokens
 from tunesmith.app.earlier import earlier_heads
 from tunesmith.app.judging import EncodedSplit, choose, like_answers, read_head, score, write_answers, zero_shot
 from tunesmith.app.learned import answers, writes
@@ -120,7 +121,7 @@ def _outputs(task: Task, name: str, split: EncodedSplit, say: Say, num_tried: in
             outputs[row] = replace(choice, nll_nats=likelihood.nll_nats, num_tokens=likelihood.num_tokens, num_bytes=likelihood.num_bytes)
         asked = rows_to_answer(task, split.examples)
         tick = counted(say, f"{name}, answers", len(asked))
-        written = write_answers(task, [split.examples[row] for row in asked], task.recipe.evaluate.max_new_tokens, tick)
+        written = write_answers(task, [split.examples[row] for row in asked], answer_tokens(task.forward, task.recipe), tick)
         for row, answer in zip(asked, written.outputs, strict=True):
             outputs[row] = replace(outputs[row], text=answer.text)
         num_cut = written.num_cut
@@ -137,7 +138,7 @@ def _continued(task: Task, examples: Sequence[Example], say: Say) -> list[str]:
     if not examples:
         return []
     begun = [Text(beginning(example)[0], example.origin) for example in examples]
-    written = write_answers(task, begun, task.recipe.evaluate.max_new_tokens, counted(say, "continuations", len(begun)))
+    written = write_answers(task, begun, answer_tokens(task.forward, task.recipe), counted(say, "continuations", len(begun)))
     return [answer.text or "" for answer in written.outputs]
 
 
@@ -153,5 +154,5 @@ def _answers(task: Task, asked: Callable[[Sequence[Example]], Sequence[Example]]
         return []
     raw = task.kind == "language_modelling"  # a model of raw text goes on with it, one of conversations answers it
     examples = [Text(text, SOURCELESS) if raw else Prompt((Message("user", text),), SOURCELESS) for text in prompts]
-    written = write_answers(task, asked(examples), task.recipe.evaluate.max_new_tokens)
+    written = write_answers(task, asked(examples), answer_tokens(task.forward, task.recipe))
     return [answer.text or "" for answer in written.outputs]

@@ -30,6 +30,7 @@ __all__ = [
     "EncodedSplit",
     "Speaker",
     "Written",
+    "as_texts",
     "choose",
     "embed",
     "hear",
@@ -85,6 +86,8 @@ class Written:
     """Those that had not ended when they were as long as they may be, or with their prompts as long as the model reads."""
     num_tokens: int
     """Of all answers, without those that end them."""
+    tokens: Sequence[Sequence[int]] = ()
+    """Of each answer."""
 
 
 def _batches(speaker: Speaker, rows: Sequence[Row], tick: Tick) -> Iterator[tuple[Batch, list[int]]]:
@@ -239,7 +242,12 @@ def write_answers_to(speaker: Speaker, prompts: Sequence[Sequence[int]], max_new
     for prompt, answer in zip(prompts, answers, strict=True):
         used = 0 if facts.is_encoder_decoder else min(len(prompt), longest_prompt(facts)) + len(answer)
         num_cut += len(answer) >= max_new_tokens or used >= facts.max_length
-    return Written([Output(text=speaker.encoder.decode(answer).strip()) for answer in answers], num_cut, sum(map(len, answers)))
+    return Written(as_texts(speaker, answers), num_cut, sum(map(len, answers)), answers)
+
+
+def as_texts(speaker: Speaker, answers: Sequence[Sequence[int]]) -> list[Output]:
+    """Answers of tokens, as text without surrounding space."""
+    return [Output(text=speaker.encoder.decode(answer).strip()) for answer in answers]
 
 
 def zero_shot(

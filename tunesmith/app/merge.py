@@ -10,7 +10,7 @@ https://arxiv.org/abs/2212.04089, equation of section 2, for sums of changes.
 
 import copy
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from tunesmith.app.decoding import found_decoding
 from tunesmith.app.earlier import saved_heads
 from tunesmith.app.interruption import Interruption
 from tunesmith.app.learned import require_trained
@@ -101,7 +102,7 @@ class Merged:
     @property
     def notes(self) -> list[str]:
         """What there is to say of the runs."""
-        return [note for one in self.runs for note in (_rounded(one), _spoken(one, self.runs[0])) if note]
+        return [note for one in self.runs for note in (_rounded(one), _spoken(one, self.runs[0]), _drawn(one)) if note]
 
 
 def merged_model(directories: Sequence[RunDirectory], shares: Sequence[float], say: Say) -> Merged:
@@ -308,3 +309,13 @@ def _spoken(one: OneOfMany, first: OneOfMany) -> str:
     if one.known.recipe.data.chat_template == first.known.recipe.data.chat_template:
         return ""
     return f"{one.directory.id} was tuned with another chat template than {first.directory.id}, whose own is the merged model's."
+
+
+def _drawn(one: OneOfMany) -> str:
+    """What to say of a run that found how answers are best drawn and cut."""
+    found = found_decoding(one.directory)
+    if found is None:
+        return ""
+    numbers = {name: value for name, value in asdict(found).items() if value is not None and name != "seed"}
+    said = ", ".join(f"{name} {value:g}" for name, value in numbers.items())
+    return f"{one.directory.id} answers by what direct.json says ({said}), which no weight holds: set it where the merged model is asked."

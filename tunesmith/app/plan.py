@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any, Literal
 
+import torch
+
 from tunesmith.app.machine import available_memory_bytes, machine_facts, matmul_flops_per_second
 from tunesmith.app.task import Task
 from tunesmith.app.training import evenly_spaced
@@ -14,6 +16,7 @@ from tunesmith.core.allocator import freed_memory_scatters
 from tunesmith.core.types import OnlineObjective, ParamGroup, Row
 from tunesmith.data import RowTable
 from tunesmith.data.mixing import rows_per_epoch
+from tunesmith.engine.kernels.again import num_made_again
 from tunesmith.engine.kernels.linear_cross_entropy import positions_at_a_time
 from tunesmith.engine.optimizers import moments_per_parameter
 from tunesmith.engine.packing import Part, StepPlan, rows_seen
@@ -172,6 +175,7 @@ def make_plan(task: Task, groups: Sequence[ParamGroup], recipe: str) -> Plan:
         packed_bytes=sum(weight.num_bytes for weight in packed),
         num_unpacked=max(sizes_of_packed, default=0),
         scatters=task.device.type != "cpu" or freed_memory_scatters(),
+        num_made_again=num_made_again(task.model.trunk) if task.forward.computes_in == torch.float32 else (0, 0),
     )
     available = available_memory_bytes(task.device)
     recomputed = _recomputes(task, memory_of().total_bytes, available)

@@ -172,7 +172,7 @@ def _write(tuned: "Tuned | RemoteTuned", source: _Input, staged: Path, suffix: s
         were = f"{num_too_long:,} of {_rows(count)} {_were(num_too_long)} longer than the model reads"
         say(Warned(f"{were}; their {tuned.cut_part} was left out."))
     if num_cut:
-        limit = max_new_tokens or tuned.recipe.evaluate.max_new_tokens
+        limit = tuned.length(max_new_tokens)
         say(
             Warned(
                 f"{num_cut:,} of {count:,} answers cut at {limit} tokens at most; --max-new-tokens (in Python, max_new_tokens=) lets them go on."

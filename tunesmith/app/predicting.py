@@ -30,9 +30,7 @@ NOT_PREDICTED = Predicted(None, None, None)
 
 def expected(task: Task, retention: Retention, shown: Task | None = None) -> Predicted:
     """What the task's run will take; nothing where no probe knows its model. Call it before the base is asked and the method applied. `shown`: as of `work_of`."""
-    if (
-        task.kind == "policy" or (task.recipe.trains and not task.takes_steps) or known_rates(task, ["read"]) is None
-    ):  # how long a policy's answers will be, nobody knows
+    if task.kind == "policy" or known_rates(task, ["read"]) is None:  # how long a policy's answers will be, nobody knows
         return NOT_PREDICTED
     work = work_of(task, retention, asks_base=not is_answered(task), shown=shown)
     give_back_freed_memory()

@@ -90,6 +90,7 @@ def _data_facts(task: RemoteTask) -> dict[str, object]:
 def _model_facts(task: RemoteTask, model: RemoteModel) -> dict[str, Any]:
     unknown = (
         "architecture",
+        "is_encoder_decoder",
         "sha256",
         "revision",
         "licence",

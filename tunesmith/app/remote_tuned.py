@@ -41,7 +41,7 @@ class RemoteTuned:
 
     def ask(self, examples: Sequence[Example], max_new_tokens: int | None = None, tick: Callable[[int], None] = lambda done: None) -> Said:
         """Labels, or texts; `tick` is told how many are done. Raises: FetchError; TunesmithError, where the budget is spent."""
-        most = max_new_tokens or self.recipe.evaluate.max_new_tokens
+        most = self.length(max_new_tokens)
         room = min(self.shots.room, answer_room(self.encoder, most))
         heard = hear(self.model, self.encoder, self.shots.put(examples, self.encoder, room).examples, most, tick)
         written = sum(answer.completion_tokens or 0 for answer in heard.answers)
@@ -58,6 +58,10 @@ class RemoteTuned:
         require_language_model(self.kind)
         outputs = self.ask([Prompt((Message("user", text),), _HERE) for text in prompts], max_new_tokens).outputs
         return [output.text or "" for output in outputs]
+
+    def length(self, max_new_tokens: int | None) -> int:
+        """Where an answer is cut; `max_new_tokens`: where its asker says."""
+        return max_new_tokens or self.recipe.evaluate.max_new_tokens
 
     def tell_of_cost(self, say: Say) -> None:
         """What the answers cost, and what came from the cache."""

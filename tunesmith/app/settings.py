@@ -4,7 +4,7 @@ n validation rows    K outputs of a head
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from typing import Any
 
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from tunesmith.app.decoding import drawn_by
-from tunesmith.app.judging import EncodedSplit, Tick, choose, hear, like_answers, score, write_answers
+from tunesmith.app.judging import EncodedSplit, Tick, Written, as_texts, choose, hear, like_answers, score, write_answers
 from tunesmith.app.measured import pick
 from tunesmith.app.task import Task, rows_to_answer
 from tunesmith.core.adjusting import Adjustment, DecodingAdjustment, Knob, ScoreAdjustment, Subject, WeightAdjustment
@@ -44,6 +44,8 @@ class Settings:
     """The trunk's parameters that change, as they were."""
     _own_head: dict[str, Tensor] = field(default_factory=dict)
     _heard: tuple[Values, list[Tensor]] | None = None
+    _wrote: tuple[tuple[Values, Sampling | None], Written] | None = None
+    """What was written of open questions, each answer as long as any setting lets it be, and what it was written by, but for the length."""
     _measured: list[int] | None = None
     _at: Values | None = None
     """The values that the trunk's parameters have."""
@@ -76,11 +78,6 @@ class Settings:
     def start(self) -> Values:
         """The model as it is."""
         return tuple(knob.start for knob in self.all_knobs)
-
-    @property
-    def asks_model(self) -> bool:
-        """Whether each setting has to be asked of the model; else the scores of one pass say what it comes to."""
-        return not all(isinstance(one, ScoreAdjustment) for one in self.adjustments.values())
 
     def by_adjustment(self, values: Sequence[float]) -> dict[str, Values]:
         """The values of each."""
@@ -180,8 +177,31 @@ class Settings:
         self._put_weights(values)
         task.forward.decoding = self._sampling(values)
         if self.metric.needs in ("text", "label"):
-            return _answered(task, split)
+            return self._answered(values)
         return like_answers(task, objective, split) if isinstance(objective, AnswerObjective) else score(task, split)
+
+    def _answered(self, values: Values) -> list[Output]:
+        """What is chosen among answers that are given, and written of the others."""
+        task, split = self.task, self.split
+        closed = [row for row, example in enumerate(split.examples) if task.encoder.choices(example)]
+        others = sorted({*range(len(split.examples))} - {*closed})
+        found = dict(zip(closed, choose(task, pick(split.examples, closed)), strict=True))
+        if others:
+            found |= dict(zip(others, self._written(pick(split.examples, others), values), strict=True))
+        return [found[row] for row in range(len(split.examples))]
+
+    def _written(self, examples: Sequence[Example], values: Values) -> list[Output]:
+        """A shorter answer is the beginning of a longer one: settings that differ in the length alone are written once."""
+        task, drawn = self.task, self._sampling(values)
+        by = self._of_weights(values), None if drawn is None else replace(drawn, max_new_tokens=None)
+        if self._wrote is None or self._wrote[0] != by:
+            longest = self._sampling([knob.high for knob in self.all_knobs])
+            most = longest.max_new_tokens if longest is not None else None
+            self._wrote = by, write_answers(task, examples, most or task.recipe.evaluate.max_new_tokens)
+        written = self._wrote[1]
+        if drawn is None or drawn.max_new_tokens is None:
+            return written.outputs
+        return as_texts(task, [answer[: drawn.max_new_tokens] for answer in written.tokens])
 
 
 def _asked(task: Task, metric: Metric) -> EncodedSplit:
@@ -192,13 +212,3 @@ def _asked(task: Task, metric: Metric) -> EncodedSplit:
     closed = [row for row, example in enumerate(split.examples) if task.encoder.choices(example)]
     places = sorted({*closed, *(rows_to_answer(task, split.examples) if metric.needs == "text" else ())})
     return EncodedSplit(pick(split.examples, places), (), (), pick(split.references, places))
-
-
-def _answered(task: Task, split: EncodedSplit) -> list[Output]:
-    """What is chosen among answers that are given, and written of the others."""
-    closed = [row for row, example in enumerate(split.examples) if task.encoder.choices(example)]
-    others = sorted({*range(len(split.examples))} - {*closed})
-    chosen = choose(task, pick(split.examples, closed))
-    written = write_answers(task, pick(split.examples, others), task.recipe.evaluate.max_new_tokens) if others else None
-    found = dict(zip(closed, chosen, strict=True)) | dict(zip(others, written.outputs if written else (), strict=True))
-    return [found[row] for row in range(len(split.examples))]

@@ -9,7 +9,6 @@ from statistics import fmean, pstdev
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
 
 from tunesmith.app.chosen_method import chosen_method
 from tunesmith.app.chosen_objective import choose_objective, kind_of
@@ -17,7 +16,7 @@ from tunesmith.app.coverage import check_coverage
 from tunesmith.app.dataset import PreparedData, prepare_data
 from tunesmith.app.earlier import check_heads, earlier_head, earlier_heads, new_labels
 from tunesmith.app.fitting import measured_metrics, selection
-from tunesmith.app.folding import with_adapters
+from tunesmith.app.folding import before_last, with_adapters
 from tunesmith.app.judging import EncodedSplit
 from tunesmith.app.learned import answers
 from tunesmith.app.machine import choose_device
@@ -30,6 +29,7 @@ from tunesmith.core.adjusting import SearchedMethod
 from tunesmith.core.errors import DataError, MethodError, RecipeError
 from tunesmith.core.events import Event, Progress, Stage, Warned
 from tunesmith.core.garbage import collected_later
+from tunesmith.core.layers import vocabulary_head_alone
 from tunesmith.core.types import (
     Completion,
     Example,
@@ -130,10 +130,11 @@ def load_model(recipe: Recipe, objective: Objective, say: Say, saved: Path | Non
     say(Stage("model", spec.source))
 
     made = None if spec.architecture is None else made_anew(recipe, examples, saved)
+    need = getattr(objective, "need", "lm" if objective.uses_lm_head else "any")
 
-    def options(need: Any) -> LoadedModel:
+    def loaded(need: Any, source: SourceInfo | None = made) -> LoadedModel:
         return load(
-            made or spec.source,
+            source or spec.source,
             revision=spec.revision,
             trust_remote_code=spec.trust_remote_code,
             max_length=spec.max_length,
@@ -143,9 +144,9 @@ def load_model(recipe: Recipe, objective: Objective, say: Say, saved: Path | Non
             progress=lambda done, total: say(Progress("model", done, total, in_bytes=True)),
         )
 
-    model = options(getattr(objective, "need", "lm" if objective.uses_lm_head else "any"))
+    model = loaded(need)
     if model.facts.is_encoder_decoder and not objective.uses_lm_head:
-        model = options("encoder")
+        model = loaded(need := "encoder")
     if model.source.adapters and model.source.adapters_of:
         say(
             Warned(
@@ -153,8 +154,10 @@ def load_model(recipe: Recipe, objective: Objective, say: Say, saved: Path | Non
             )
         )
     model = with_adapters(model)
+    model.trunk.reads_vocabulary_head = objective.uses_lm_head  # type: ignore[assignment]
     if model.source.adapters:  # an adapter trained next belongs to this run, not to its base: peft must fail to load it there, not mislead
         model.trunk.name_or_path = spec.source  # type: ignore[assignment]
+        model.trunk.before_last_adapter = before_last(model.source, lambda source: loaded(need, source))  # type: ignore[assignment]
     use_chat_template(recipe, model, saved)
     return model
 
@@ -373,14 +376,10 @@ def attach(task: Task) -> list[ParamGroup]:
 
 def _without_vocabulary_head(trunk: Any, groups: list[ParamGroup]) -> list[ParamGroup]:
     """A classifier never reads the vocabulary head: where it is a matrix of its own, it would count as trained and never change."""
-    head: nn.Module | None = trunk.get_output_embeddings()
-    embedding: nn.Module | None = trunk.get_input_embeddings()
-    shared = {id(p) for p in embedding.parameters()} if embedding is not None else set[int]()
-    unused = {id(p) for p in head.parameters()} - shared if head is not None else set[int]()
-    for p in trunk.parameters():
-        if id(p) in unused:
-            p.requires_grad_(False)
-    return [_only(group, unused) for group in groups]
+    unread = vocabulary_head_alone(trunk)
+    for p in unread:
+        p.requires_grad_(False)
+    return [_only(group, {id(p) for p in unread}) for group in groups]
 
 
 def _only(group: ParamGroup, unused: set[int]) -> ParamGroup:

@@ -228,7 +228,7 @@ def _train(
     if not task.recipe.trains:
         return _Trained(NO_FIT, with_predictions(without_training(task, ""), found), NO_WAYS)
     if not task.takes_steps:
-        return _searched(task, directory, say)
+        return _searched(task, directory, say, found)
     give_back_freed_memory()
     work, before = training_work(task), (resident_bytes(task.device), peak_memory_bytes(task.device))
     groups = attach(task)
@@ -244,13 +244,13 @@ def _train(
     return _Trained(fit, planned, ways, head_seconds, seen)
 
 
-def _searched(task: Task, directory: RunDirectory, say: Say) -> _Trained:
+def _searched(task: Task, directory: RunDirectory, say: Say, predicted: Predicted) -> _Trained:
     """What a method does that takes no steps."""
     attach(task)
     store_reference(task, say)
     say(Stage("search", task.recipe.method.name))
     found = adjust(task, directory, say)
-    planned = replace(without_training(task, ""), trainable_parameters=found.num_numbers)
+    planned = replace(with_predictions(without_training(task, ""), predicted), trainable_parameters=found.num_numbers)
     return _Trained(replace(NO_FIT, seconds=found.seconds), planned, NO_WAYS, adjusted=found.facts)
 
 
@@ -348,6 +348,7 @@ def _model_facts(task: Task) -> dict[str, object]:
         "name": source.name,
         "kind": source.kind,
         "architecture": task.model.facts.architecture,
+        "is_encoder_decoder": task.model.facts.is_encoder_decoder,
         "sha256": source.sha256,
         "revision": source.revision,
         "licence": source.licence,

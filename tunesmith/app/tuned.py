@@ -9,7 +9,7 @@ import torch
 
 from tunesmith.app.answers import asked, said
 from tunesmith.app.chosen_method import chosen_method
-from tunesmith.app.decoding import found_decoding
+from tunesmith.app.decoding import answer_tokens, found_decoding
 from tunesmith.app.earlier import saved_heads
 from tunesmith.app.judging import choose, read_head, write_answers_to, zero_shot
 from tunesmith.app.learned import Learned, learned, require_head, require_language_model, writes
@@ -90,7 +90,7 @@ class Tuned:
                 outputs = zero_shot(self, examples, texts, self.model.tokenizer, tick, calibrate=calibrate)
                 return Said(outputs, sum(num > self.shots.room for num in put.num_tokens), 0)
         if not isinstance(self.objective, HeadObjective):
-            return self._answers(examples, self._length(max_new_tokens), tick)
+            return self._answers(examples, self.length(max_new_tokens), tick)
         watching = Watching(self.encoder)
         rows, owners, num_too_long = list[Row](), list[int](), 0
         for index, example in enumerate(examples):
@@ -122,7 +122,7 @@ class Tuned:
             self.forward,
             self.encoder.encode(asked).source if reads_source else self.encoder.prompt(asked),
             tokenizer=self.model.tokenizer,
-            max_new_tokens=self._length(max_new_tokens),
+            max_new_tokens=self.length(max_new_tokens),
             stop_tokens=self.stop_tokens,
         )
 
@@ -165,8 +165,9 @@ class Tuned:
         written = write_answers_to(self, prompts, max_new_tokens, tick)
         return Said(written.outputs, num_too_long, written.num_cut, written.num_tokens)
 
-    def _length(self, max_new_tokens: int | None) -> int:
-        return max_new_tokens or self.recipe.evaluate.max_new_tokens
+    def length(self, max_new_tokens: int | None) -> int:
+        """Where an answer is cut; `max_new_tokens`: where its asker says."""
+        return max_new_tokens or answer_tokens(self.forward, self.recipe)
 
 
 def load_tuned(directory: RunDirectory) -> Tuned:

@@ -14,6 +14,7 @@ from tunesmith.app.plan import learned_sizes, num_trained, sizes, step_plan, tra
 from tunesmith.app.rates import kept
 from tunesmith.app.reference import needs_reference
 from tunesmith.app.retention import Retention
+from tunesmith.app.search_work import search_work
 from tunesmith.app.stand_ins import StandIns
 from tunesmith.app.task import Task, rows_to_answer
 from tunesmith.comparison.cost_model import Kind, Work
@@ -56,7 +57,13 @@ def counted(task: Task, retention: Retention, *, asks_base: bool, shown: Task | 
         read, written = read + base.read_tokens, written + base.written_tokens
     longer = 0 if before is None or task.recipe.trains else round(before.tokens(before.longest))
     asked = _asked_at_once(learned, longer)
-    work = training_work(learned) if task.takes_steps else Work(kind="none")
+    work = (
+        training_work(learned)
+        if task.takes_steps
+        else Work(kind="none")
+        if not task.recipe.trains
+        else search_work(task, _untrained_answer_tokens(task, in_context=False))
+    )
     return replace(
         work,
         read_tokens=read,
@@ -180,7 +187,8 @@ def _num_judged(task: Task) -> int:
 
 def _judged(task: Task) -> tuple[int, int]:
     """Tokens that the tuned model reads and writes: its answers are as long as those that it learned."""
-    read, written = _written(task, _answer_tokens(task))
+    own = _answer_tokens(task) if task.takes_steps or not task.recipe.trains else _untrained_answer_tokens(task, in_context=False)
+    read, written = _written(task, own)
     return _judged_tokens(task) + virtual_tokens(task) * _num_judged(task) + read, written
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.cli.output import console
-from tunesmith.cli.tables import make_table
-from tunesmith.report.compared import compare_sentences, cost_text, letters, read_compared, shown
-from tunesmith.report.numbers import MISSING, count, significant
+from tunesmith.cli.tables import first_that_fits, make_table
+from tunesmith.report.compared import ComparedMetric, compare_sentences, cost_text, letters, read_compared, shown
+from tunesmith.report.numbers import MINUS, MISSING, count, significant
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -17,6 +18,10 @@ __all__ = ["print_compared"]
 
 _MOST_CHARACTERS = 200
 """Of a text beside others."""
+_LEAST = 12
+"""Characters that a value of a recipe has in any case."""
+_GAP = 3
+"""Between two columns."""
 
 
 def print_compared(document: Mapping[str, Any]) -> None:
@@ -25,11 +30,17 @@ def print_compared(document: Mapping[str, Any]) -> None:
     for name, run in zip(names, document["runs"], strict=True):
         out.print(f"{name}  {run['directory']}", style="bold")
     out.print()
-    out.print(_metrics_table(document, names))
+    out.print(_metrics_table(document, names, out.width))
     if document["recipe"]:
-        out.print(_values_table("recipe", names, {key: [shown(value) for value in values] for key, values in document["recipe"].items()}))
+        out.print(
+            _values_table(
+                "recipe", names, {key: [shown(value) for value in values] for key, values in document["recipe"].items()}, out.width
+            )
+        )
     out.print(
-        _values_table("cost", names, {_words(key): [cost_text(key, one) for one in values] for key, values in document["cost"].items()})
+        _values_table(
+            "cost", names, {_words(key): [cost_text(key, one) for one in values] for key, values in document["cost"].items()}, out.width
+        )
     )
     for row in document["rows"]:
         out.print()
@@ -48,23 +59,59 @@ def print_compared(document: Mapping[str, Any]) -> None:
         out.print(f"note: {remark}", style="yellow")
 
 
-def _metrics_table(document: Mapping[str, Any], names: list[str]) -> Table:
-    others = [column for name in names[1:] for column in (f"{name} \u2212 A", "can be seen", "p (Holm)")]
+def _metrics_table(document: Mapping[str, Any], names: list[str], width: int) -> Table:
+    """Runs side by side; where `width` columns do not hold that, intervals stand below their values; where they do not hold that either, runs stand below each other."""
+    found = read_compared(document)
+    layouts = ((side_by_side, in_lines) for side_by_side in (True, False) for in_lines in (False, True))
+    return first_that_fits(((_beside if side else _below)(found, names, in_lines) for side, in_lines in layouts), width)
+
+
+def _beside(found: Sequence[ComparedMetric], names: list[str], in_lines: bool) -> Table:
+    others = [column for name in names[1:] for column in (f"{name} {MINUS} A", _seen(in_lines), "p (Holm)")]
     table = make_table("data", "metric", *names, *others, numbers_from=2)
-    for metric in read_compared(document):
-        cells = list[str]()
-        for at in range(len(names) - 1):
-            change = metric.change(at)
-            mark = {"worse": "worse ", "better": "better "}.get(metric.verdict(at), "")
-            cells += [mark + change.change_text(metric.decimals) if change else MISSING, metric.detectable_text(at), metric.p_text(at)]
-        table.add_row(metric.data, metric.title, *(one.text(metric.decimals) if one else MISSING for one in metric.values), *cells)
+    for metric in found:
+        cells = [cell for at in range(len(names) - 1) for cell in _change(metric, at)]
+        table.add_row(metric.data, metric.title, *_in_lines([*map(partial(_value, metric), range(len(names))), *cells], in_lines))
     return table
 
 
-def _values_table(title: str, names: list[str], values: Mapping[str, list[str]]) -> Table:
+def _below(found: Sequence[ComparedMetric], names: list[str], in_lines: bool) -> Table:
+    table = make_table("data", "metric", "run", "value", f"{MINUS} A", _seen(in_lines), "p (Holm)", numbers_from=3)
+    for metric in found:
+        for at, name in enumerate(names):
+            first = (metric.data, metric.title) if not at else ("", "")
+            cells = _change(metric, at - 1) if at else [""] * 3
+            table.add_row(*first, name, *_in_lines([_value(metric, at), *cells], in_lines))
+        table.add_section()
+    return table
+
+
+def _value(metric: ComparedMetric, at: int) -> str:
+    one = metric.values[at]
+    return one.text(metric.decimals) if one else MISSING
+
+
+def _change(metric: ComparedMetric, at: int) -> list[str]:
+    """What the run `at`, counted from the second, is more than the first, the smallest difference that can be seen, and p."""
+    change = metric.change(at)
+    mark = {"worse": "worse ", "better": "better "}.get(metric.verdict(at), "")
+    return [mark + change.change_text(metric.decimals) if change else MISSING, metric.detectable_text(at), metric.p_text(at)]
+
+
+def _seen(in_lines: bool) -> str:
+    return "can be\nseen" if in_lines else "can be seen"
+
+
+def _in_lines(cells: list[str], in_lines: bool) -> list[str]:
+    return [cell.replace(" (", "\n(", 1) for cell in cells] if in_lines else cells
+
+
+def _values_table(title: str, names: list[str], values: Mapping[str, list[str]], width: int) -> Table:
+    """What is too long for `width` columns loses its middle: paths differ at their ends."""
     table = make_table(title, *names, numbers_from=1)
+    room = max(_LEAST, (width - max(map(len, (title, *values)), default=0)) // len(names) - _GAP)
     for key, cells in values.items():
-        table.add_row(key, *(_cut(cell, 60) for cell in cells))
+        table.add_row(key, *(cell if len(cell) <= room else f"{cell[: room // 3]}…{cell[1 - room + room // 3 :]}" for cell in cells))
     return table
 
 

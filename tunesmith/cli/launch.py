@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from tunesmith.core.allocator import wanted_tunables
-from tunesmith.core.imports import import_peft_alone
+from tunesmith.core.imports import import_alone
 
 __all__ = ["launch"]
 
@@ -20,7 +20,7 @@ def launch() -> None:
     if wanted and _MARK not in os.environ and sys.executable and _is_this_command(sys.orig_argv, sys.argv[1:]):
         with contextlib.suppress(OSError):  # then it goes on as it is
             os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**os.environ, **wanted, _MARK: "1"})
-    import_peft_alone()
+    import_alone()
     from tunesmith.cli.main import main
 
     main()

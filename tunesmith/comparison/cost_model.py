@@ -63,6 +63,10 @@ class Work:
     """Of all that is read without training, but for validations: by the base, where nobody asked it before, by the tuned model, of every way to ask that is tried."""
     written_tokens: int = 0
     """Of the answers."""
+    searched_read_tokens: int = 0
+    """Of a method that tries settings in place of steps: what the model reads for them."""
+    searched_written_tokens: int = 0
+    """What it writes for them."""
     embedded_characters: int = 0
     """Of documents that an index has to be made of."""
     num_trained: int = 0
@@ -108,7 +112,7 @@ def passes_of(work: Work) -> list[Pass]:
     trained = None if work.kind == "head" else pass_of(work)
     found: list[Pass] = ["read"]
     found += [trained] if trained else []
-    found += ["write"] if work.written_tokens else []
+    found += ["write"] if work.written_tokens or work.searched_written_tokens else []
     found += ["embed"] if work.embedded_characters else []
     return found
 
@@ -126,9 +130,10 @@ def scattering(num_steps: int, *, scatters: bool | None) -> float:
 
 
 def train_seconds(work: Work, rates: Rates) -> float:
-    """Of the optimizer's steps. What does not train is read forwards, and once where its result is kept."""
-    own = pass_of(work)
-    return _frozen_seconds(work, rates) + (_trained_tokens(work) * rates.seconds_per_token.get(own, 0.0) if own else 0.0)
+    """Of the optimizer's steps, or of a search. What does not train is read forwards, and once where its result is kept."""
+    own, per_token = pass_of(work), rates.seconds_per_token
+    searched = work.searched_read_tokens * per_token["read"] + work.searched_written_tokens * per_token.get("write", 0.0)
+    return searched + _frozen_seconds(work, rates) + (_trained_tokens(work) * rates.seconds_per_token.get(own, 0.0) if own else 0.0)
 
 
 def trained_rate(work: Work, rates: Rates, seconds: float) -> float:

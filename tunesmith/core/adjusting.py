@@ -47,6 +47,8 @@ class Subject:
     """What the model learned to do: one of the values of `chosen_objective.KINDS`."""
     writes: bool
     """Whether it answers with text of its own."""
+    max_new_tokens: int
+    """Where such an answer is cut as it is."""
     labels: tuple[str, ...]
     """Of a head's outputs; empty where they have no names."""
     knows_labels: bool
@@ -86,6 +88,9 @@ class WeightAdjustment(Adjustment, Protocol):
 
     def touches(self, trunk: nn.Module) -> list[str]:
         """Names of the parameters that change."""
+
+    def asks_earlier(self, trunk: nn.Module) -> bool:
+        """Whether it is told by the model as that was before its last adapter, which is loaded once more for it."""
 
     def changed(self, trunk: nn.Module, values: Sequence[float], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Those parameters by name. `own`: as they were before the search."""

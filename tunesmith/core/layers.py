@@ -1,10 +1,11 @@
 """Where the layers of a model are."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from torch import nn
 
-__all__ = ["parameters_by_depth", "repeated_layers"]
+__all__ = ["parameters_by_depth", "repeated_layers", "vocabulary_head_alone"]
 
 _FINAL_NORMS = ("final_layer_norm", "final_layernorm", "ln_f", "norm", "final_norm")
 """What a norm that reads the last layer is called where it stands beside the layers."""
@@ -15,6 +16,14 @@ def repeated_layers(trunk: nn.Module) -> list[nn.Module]:
     lists = [list(module) for module in trunk.modules() if isinstance(module, nn.ModuleList)]
     alike = [layers for layers in lists if len(layers) > 1 and len({type(layer) for layer in layers}) == 1]
     return max(alike, key=lambda layers: sum(p.numel() for layer in layers for p in layer.parameters()), default=[])
+
+
+def vocabulary_head_alone(trunk: Any) -> list[nn.Parameter]:
+    """Parameters of the vocabulary head that are not the embedding's too; none where there is no such head. A classifier never reads them."""
+    head: nn.Module | None = trunk.get_output_embeddings() if hasattr(trunk, "get_output_embeddings") else None
+    embedding: nn.Module | None = trunk.get_input_embeddings()
+    shared = {id(p) for p in embedding.parameters()} if embedding is not None else set[int]()
+    return [p for p in head.parameters() if id(p) not in shared] if head is not None else []
 
 
 def parameters_by_depth(trunk: nn.Module) -> list[list[nn.Parameter]]:

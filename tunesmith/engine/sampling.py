@@ -21,7 +21,7 @@ Choose = Callable[[Tensor, Sequence[int]], list[int]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
-    """How tokens are drawn."""
+    """How tokens are drawn, and how many."""
 
     temperature: float = 1.0
     """Logits are divided by it: below 1 what is likely becomes more so; 0: the likeliest token is taken."""
@@ -29,6 +29,8 @@ class Sampling:
     """Only the likeliest tokens are drawn whose probabilities reach this sum, in (0, 1]."""
     repetition_penalty: float = 1.0
     """What stands in the answer already is made less likely by it, > 0; 1: it is not."""
+    max_new_tokens: int | None = None
+    """Where an answer is cut whose asker names no length; None: where the recipe says."""
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -38,8 +40,15 @@ class Sampling:
                 f"found {self.temperature}, {self.top_p} and {self.repetition_penalty}"
             )
 
+    @property
+    def is_greedy(self) -> bool:
+        """Whether always the likeliest token is taken."""
+        return self.temperature == 0 and self.repetition_penalty == 1
+
     def chooser(self, num_prompts: int) -> Choose:
         """What draws the next token of each prompt, from the prompt's own random numbers."""
+        if self.is_greedy:
+            return most_likely
         numbers = [np.random.Generator(np.random.PCG64([self.seed, prompt])) for prompt in range(num_prompts)]
         written: list[dict[int, None]] = [{} for _ in range(num_prompts)]
 

@@ -31,7 +31,7 @@ class Direct:
     """Adjust a few numbers of a model against a metric, without training."""
 
     adjust: tuple[str | dict, ...] = ("threshold",)  # type: ignore[type-arg]  # a recipe's options are of plain types
-    """What is adjusted: threshold, temperature, adapter_scale, norms, biases, sampling_temperature, top_p, repetition_penalty; or mappings of `name` and options."""
+    """What is adjusted: threshold, temperature, adapter_scale, norms, biases, sampling_temperature, top_p, repetition_penalty, max_new_tokens; or mappings of `name` and options."""
     metric: str | None = None
     """What they are adjusted for, on the validation rows; null: `train.select_by`, else the metric that the report leads with."""
     trials: int | None = None

@@ -187,9 +187,9 @@ class MemoryEstimate:
 
 _MOMENTS = {"adamw": 2, "adam": 2, "sgd": 1, "rmsprop": 1}
 _PROCESS_BYTES = 600 * 2**20
-_KEPT_IN_PIECES, _KEPT = 0.7, 0.2
-"""Of the activations' bytes: freed blocks of sizes that are not asked for again, which stay with the process. Measured with glibc on Linux, as it is by itself and as the command begins it
-(`core/allocator.py`)."""
+_KEPT_IN_PIECES, _KEPT, _KEPT_OF_OURS = 0.7, 0.2, 0.05
+"""Of the activations' bytes: freed blocks of sizes that are not asked for again, which stay with the process. Measured with glibc on Linux, as it is by itself, as the command begins it
+(`core/allocator.py`), and where norms and gates are our kernels', which leave no holes."""
 
 
 def training_memory(
@@ -208,6 +208,7 @@ def training_memory(
     packed_bytes: int = 0,
     num_unpacked: int = 0,
     scatters: bool = True,
+    num_made_again: tuple[int, int] = (0, 0),
 ) -> MemoryEstimate:
     """Predict the memory of one training step.
 
@@ -216,19 +217,20 @@ def training_memory(
     - activations, a token and layer: what the backward pass of attention (inputs, q, k, v, output), of the feed-forward block (inputs,
       pre-activation, gate and product: 4/3 of its matrices' width) and of two norms and residuals reads, each in `weight_bytes`. A frozen trunk keeps one layer's;
       where activations are `recomputed`, every layer keeps its input only, and one layer at a time the rest; of feed_forward all but what is as wide as
-      the feed-forward block
+      the feed-forward block. `num_made_again`: numbers a token of norms and of gates, over all layers, that are made again rather than kept
     - logits of scored tokens: `logits_bytes` at most, as they are made in chunks
-    - what the allocator keeps: 0.7 of the activations that are made, be they kept or made again; 0.2 where freed memory does not come to lie in pieces (`scatters`)
+    - what the allocator keeps: 0.7 of the activations that are made, be they kept or made again; 0.2 where freed memory does not come to lie in pieces (`scatters`), 0.05 where something is made again, too
     - the process itself: Python, torch and transformers
     """
     layers = max(1, facts.num_layers)
     width = (facts.parts.get("attention", 0) + facts.parts.get("feed_forward", 0) * 4 / 3 + facts.parts.get("other", 0)) / (
         layers * facts.hidden_size
     )
-    per_layer = weight_bytes * (width + 4 * facts.hidden_size)
+    norms, gates = (0.0, 0.0) if method == "head" or recomputed is True else (weight_bytes * number / layers for number in num_made_again)
+    per_layer = weight_bytes * (width + 4 * facts.hidden_size) - norms - gates
     kept_layers = 1 if method == "head" else layers
     activations = int(micro_batch_tokens * per_layer * kept_layers)
-    inner = weight_bytes * facts.parts.get("feed_forward", 0) * 4 / 3 / (layers * facts.hidden_size)
+    inner = weight_bytes * facts.parts.get("feed_forward", 0) * 4 / 3 / (layers * facts.hidden_size) - gates
     stays = per_layer - inner if recomputed == "feed_forward" else 4 * facts.hidden_size
     kept = min(activations, int(micro_batch_tokens * (per_layer + stays * layers))) if recomputed else activations
     in_int8 = facts.parts.get("attention", 0) + facts.parts.get("feed_forward", 0) if int8_base else 0
@@ -241,7 +243,7 @@ def training_memory(
         gradients_bytes=4 * num_trainable,
         optimizer_bytes=4 * num_trainable * _MOMENTS.get(optimizer, 2),
         activations_bytes=kept + logits,
-        allocator_bytes=int((_KEPT_IN_PIECES if scatters else _KEPT) * activations),
+        allocator_bytes=int((_KEPT_IN_PIECES if scatters else _KEPT_OF_OURS if gates else _KEPT) * activations),
         process_bytes=_PROCESS_BYTES,
     )
 

@@ -130,7 +130,7 @@ def describe(info: SourceInfo, need: Need = "any") -> tuple[nn.Module, ModelFact
 
 
 def load_tokenizer(
-    source: str,
+    source: str | SourceInfo,
     *,
     revision: str | None = None,
     trust_remote_code: bool = False,
@@ -139,7 +139,7 @@ def load_tokenizer(
     beside: Mapping[str, Any] | None = None,
 ) -> tuple[PreTrainedTokenizerFast, ModelFacts]:
     """A model's tokenizer and facts without its weights: enough to encode and to count. Arguments and errors as `load` has them."""
-    info = resolve(Request(source, revision, trust_remote_code, beside=beside or {}))
+    info = source if isinstance(source, SourceInfo) else resolve(Request(source, revision, trust_remote_code, beside=beside or {}))
     module, facts = describe(info, need)
     with quiet():
         tokenizer = _tokenizer(info)

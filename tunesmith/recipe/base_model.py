@@ -147,7 +147,7 @@ class ModelSpec(Section):
             )
         return value
 
-    @field_validator("add_tokens")
+    @field_validator("add_tokens", "labels")
     @classmethod
     def _once(cls, value: int | list[str] | None) -> int | list[str] | None:
         twice = next((text for text in value if value.count(text) > 1), None) if isinstance(value, list) else None

@@ -65,6 +65,8 @@ def _number(value: float) -> str:
 def _sentences(report: Mapping[str, Any], found: Mapping[str, Any]) -> Iterator[str]:
     title, before = metric_title(found["metric"]), found["validation"]["before"]
     how = "each asked of the model" if found["asks_model"] else "all by the scores of one pass over the rows"
+    if {one["adjusts"] for one in found["numbers"]} == {"max_new_tokens"}:
+        how = "all by cutting answers that were written once"
     yield f"{_SAMPLERS[found['sampler']]} tried {count(found['trials'])} settings on {numbered(found['rows'], 'validation row')}, {how}; nothing was trained."
     if not found["found"]:
         yield (

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 
 __all__ = [
+    "MINUS",
     "MISSING",
     "NARROW_SPACE",
     "compact",

@@ -1,8 +1,12 @@
 """Int8 products with frozen weights: their own arithmetic is exact, and they are near the model's own."""
 
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 from families import facts_of, make, random_rows
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from tunesmith.core import registry
@@ -118,3 +122,19 @@ def test_compiled_layers_on_an_int8_base_give_the_plain_loss_and_gradients() -> 
         assert (ours - plain).norm() <= 0.02 * plain.norm() + 1e-6
     with torch.compiler.set_stance("fail_on_recompile"):
         step()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux says which pages of a file are in memory")
+def test_weights_of_a_file_are_not_kept_beside_what_they_were_rounded_to(tmp_path: Path) -> None:
+    def read_bytes() -> int:
+        status = Path("/proc/self/status").read_text(encoding="utf-8")
+        return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("RssFile"))
+
+    trunk = nn.Sequential(nn.Linear(2048, 2048), nn.LayerNorm(2048), nn.Linear(2048, 2048)).requires_grad_(False)
+    save_file(trunk.state_dict(), tmp_path / "weights.safetensors")
+    trunk.load_state_dict(load_file(tmp_path / "weights.safetensors"), assign=True)
+    exact = trunk(torch.ones(2048))
+    before = read_bytes()
+    assert quantize_frozen(trunk) == 2
+    assert before - read_bytes() > 30 * 2**20  # of two weights of 16 MiB
+    torch.testing.assert_close(trunk(torch.ones(2048)), exact, rtol=0.1, atol=0.1)

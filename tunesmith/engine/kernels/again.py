@@ -7,15 +7,22 @@ nothing is: what those hold until then would stay.
 import contextlib
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-__all__ = ["Again", "kept_whole", "made_again_is_off", "made_by", "remember"]
+__all__ = ["Again", "NumMadeAgain", "kept_whole", "made_again_is_off", "made_by", "num_made_again", "remember"]
 
 Made = TypeVar("Made")
 _is_off = ContextVar("is_off", default=False)
+
+
+class NumMadeAgain(NamedTuple):
+    """Of all layers of a model, the numbers a token that plain layers would keep for the backward pass and these make again."""
+
+    norms: int = 0
+    gates: int = 0
 
 
 class Again(Generic[Made]):
@@ -65,3 +72,9 @@ def kept_whole() -> Iterator[None]:
         yield
     finally:
         _is_off.reset(token)
+
+
+def num_made_again(trunk: nn.Module) -> NumMadeAgain:
+    """How much the layers of `trunk` make again: those that say so by a `num_made_again` of their own."""
+    each = [getattr(layer, "num_made_again", NumMadeAgain()) for layer in trunk.modules()]
+    return NumMadeAgain(sum(one.norms for one in each), sum(one.gates for one in each))

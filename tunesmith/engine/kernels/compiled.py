@@ -6,6 +6,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from tunesmith.engine.kernels.room import BRIEF, PASSING, room_for
+
 __all__ = ["Kernels"]
 
 _MAX_RANK = 64
@@ -190,7 +192,7 @@ class Kernels:
 
     def gated(self, gate: Tensor, up: Tensor, into: Tensor | None = None) -> Tensor:
         """silu(gate) * up, made in `into` where it is given."""
-        y = torch.empty_like(gate) if into is None else into
+        y = room_for(gate.shape, gate, BRIEF) if into is None else into
         self.run("gated", gate, up, y, y.numel())
         return y
 
@@ -206,7 +208,7 @@ class Kernels:
 
     def rms_norm(self, x_RH: Tensor, weight_H: Tensor, epsilon: float, inverse_R: Tensor, *, is_known: bool = False) -> Tensor:
         """w x / rms(x), (R, H). `inverse_R`: 1 / rms of each row, read where it is known, else written."""
-        y_RH = torch.empty_like(x_RH, memory_format=torch.contiguous_format)
+        y_RH = room_for(x_RH.shape, x_RH, BRIEF)
         self.run("rms_norm", x_RH.contiguous(), weight_H, y_RH, inverse_R, *x_RH.shape, epsilon, is_known)
         return y_RH
 
@@ -218,7 +220,7 @@ class Kernels:
 
     def matmul(self, a_RK: Tensor, b_KN: Tensor, bias_N: Tensor | None = None, into: Tensor | None = None) -> Tensor:
         """a b + bias, (R, N), or with `into` that plus a b, in place: the same to the bit however many rows there are and whatever the number of threads."""
-        c_RN = a_RK.new_empty(len(a_RK), b_KN.shape[1]) if into is None else into
+        c_RN = room_for((len(a_RK), b_KN.shape[1]), a_RK, PASSING) if into is None else into
         sizes = (*a_RK.shape, b_KN.shape[1])
         self.run("matmul", c_RN, a_RK, *a_RK.stride(), b_KN, *b_KN.stride(), bias_N, into is not None, *sizes)
         return c_RN
@@ -239,7 +241,7 @@ class Kernels:
     def adapted(self, x_TI: Tensor, weight_OI: Tensor, bias_O: Tensor | None, a_rI: Tensor, b_Or: Tensor, alpha: float) -> Tensor:
         """x W' + bias + alpha x A' B', (T, O), in one call: to the bit what `matmul` and `adapter_forward` make."""
         (num_tokens, inputs), (rank, outputs) = x_TI.shape, (a_rI.shape[0], b_Or.shape[0])
-        y_TO, xa_Tr = x_TI.new_empty(num_tokens, outputs), x_TI.new_empty(num_tokens, rank)
+        y_TO, xa_Tr = room_for((num_tokens, outputs), x_TI, PASSING), x_TI.new_empty(num_tokens, rank)
         self.run("adapted", y_TO, x_TI, weight_OI, bias_O, a_rI, b_Or, xa_Tr, num_tokens, inputs, outputs, rank, alpha)
         return y_TO
 

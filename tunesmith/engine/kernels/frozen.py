@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from tunesmith.core.allocator import let_go_of_pages
 from tunesmith.engine.kernels.linear import is_linear, times, times_transposed
 from tunesmith.engine.kernels.native import kernels
 
@@ -115,7 +116,7 @@ class Int8Linear(nn.Module):
 
 
 def quantize_frozen(trunk: nn.Module, rounded: RoundedWeights | None = None) -> int:
-    """Keep the weight of every frozen linear layer of `trunk`, the vocabulary head's left out, in int8 only.
+    """Keep the weight of every frozen linear layer of `trunk`, the vocabulary head's left out, in int8 only; what of its file was read for it is let go.
 
     Args:
         rounded: of weights that other models share with this one; what is rounded here is added.
@@ -132,5 +133,6 @@ def quantize_frozen(trunk: nn.Module, rounded: RoundedWeights | None = None) -> 
                 and not any(p.requires_grad for p in child.parameters())
             ):
                 setattr(module, name, Int8Linear(child, rounded))
+                let_go_of_pages(child.weight)
                 count += 1
     return count

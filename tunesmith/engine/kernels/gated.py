@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from tunesmith.core.errors import Interrupted
-from tunesmith.engine.kernels.again import Again, made_by, remember
+from tunesmith.engine.kernels.again import Again, NumMadeAgain, made_by, remember
 from tunesmith.engine.kernels.lora import can_run_again, lets_go_of_what_it_reads
 from tunesmith.engine.kernels.native import eager_kernels, kernels
 from tunesmith.engine.kernels.replaced import preceded
@@ -55,6 +55,11 @@ class _Fused:
     down_proj: nn.Module
     runs_again: bool = False
     """Whether the first two products are made a second time in the backward pass, rather than kept."""
+
+    @property
+    def num_made_again(self) -> NumMadeAgain:
+        """silu(gate), and the product; both halves are counted elsewhere where they are made again too."""
+        return NumMadeAgain(gates=2 * int(getattr(self.down_proj, "in_features", 0)))
 
     def forward(self, x: Tensor) -> Tensor:
         """As the model's own."""

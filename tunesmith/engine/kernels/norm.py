@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from tunesmith.core.errors import Interrupted
-from tunesmith.engine.kernels.again import Again, remember
+from tunesmith.engine.kernels.again import Again, NumMadeAgain, remember
 from tunesmith.engine.kernels.native import eager_kernels, kernels
 from tunesmith.engine.kernels.replaced import preceded
 
@@ -44,6 +44,11 @@ class _Fused:
     """Comes before a model's own class of such layers; only `forward` differs."""
 
     weight: Tensor
+
+    @property
+    def num_made_again(self) -> NumMadeAgain:
+        """What comes out."""
+        return NumMadeAgain(norms=len(self.weight))
 
     def forward(self, hidden_states: Tensor, *beside: Any, **named: Any) -> Tensor:
         """As the model's own, which takes over where it reads more than what it normalizes."""
