@@ -56,13 +56,14 @@ def chain_means(found: Sequence[GroupDirectory | RunDirectory], *, metric: str |
         metric: which one, of the stages that have it; None: the first of each stage.
         against: a stage, to which others that were judged by the same metric on the same rows are held.
     Returns: the document, as docs/report-format.md describes it; its `remarks` say what is left out, and how far its intervals can be trusted.
-    Raises: UsageError, for fewer than two chains, one of them twice, a seed that a stage has twice, or a stage or a metric that they do not have;
-        RunError, for chains that are not finished, differ in more than their seeds, or were judged on other rows.
+    Raises: UsageError, for fewer than two chains, one of them twice, seeds that no stage has only once, or a stage or a metric that they do not have;
+        RunError, for chains that are not finished, or differ in more than their seeds.
     """
     groups = _chains(found)
-    _check(groups, against)
-    remarks = list[str]()
-    each = {stage: _measured(stage, [group.by_value[stage] for group in groups], metric, remarks) for stage in groups[0].values}
+    repeated = _check(groups, against)
+    remarks = [f"{stage}: {why}, and it is left out; stages that begin with it have it in common." for stage, why in repeated.items()]
+    by_stage = {stage: [group.by_value[stage] for group in groups] for stage in groups[0].values if stage not in repeated}
+    each = {stage: _measured(stage, runs, metric, remarks) for stage, runs in by_stage.items()}
     measured = {stage: one for stage, one in each.items() if one is not None}
     if not measured:
         raise UsageError(
@@ -93,7 +94,8 @@ def _chains(found: Sequence[GroupDirectory | RunDirectory]) -> list[GroupDirecto
     return groups
 
 
-def _check(groups: Sequence[GroupDirectory], against: str | None) -> None:
+def _check(groups: Sequence[GroupDirectory], against: str | None) -> dict[str, str]:
+    """Whether the chains can be read together. Returns: stages that ran with one seed more than once, and where. Raises: as `chain_means`."""
     paths = [group.path.resolve() for group in groups]
     if len(paths) < 2:
         raise UsageError("runs mean: needs a chain that was run with two seeds or more: tunesmith runs mean A B")
@@ -106,19 +108,23 @@ def _check(groups: Sequence[GroupDirectory], against: str | None) -> None:
     recipes = [_recipes(group) for group in groups]
     for group, own in zip(groups[1:], recipes[1:], strict=True):
         _check_alike(groups[0], recipes[0], group, own)
-    for stage in recipes[0]:
-        first = dict[int, GroupDirectory]()
-        for group, own in zip(groups, recipes, strict=True):
-            before = first.setdefault(own[stage].seed, group)
-            if before is not group:
-                raise UsageError(
-                    f"{group.path}: stage {stage} has the same seed, {own[stage].seed}, as in {before.path}: that is one run, twice. "
-                    f"Run the chain with seed=N, or {stage}.seed=N where the stage names its own."
-                )
     if against is not None and against not in recipes[0]:
         raise UsageError(
             f"runs mean: --against {against}: no such stage.{did_you_mean(against, recipes[0])} Stages: {', '.join(recipes[0])}."
         )
+    repeated = {stage: why for stage in recipes[0] if (why := _repeated(groups, [own[stage].seed for own in recipes]))}
+    stage = against if against in repeated else next(iter(repeated)) if len(repeated) == len(recipes[0]) else None
+    if stage is not None:
+        raise UsageError(
+            f"runs mean: stage {stage} {repeated[stage]}: that is one run, twice. Run the chain with seed=N, or {stage}.seed=N where the stage names its own."
+        )
+    return repeated
+
+
+def _repeated(groups: Sequence[GroupDirectory], seeds: Sequence[int]) -> str:
+    """Which chains ran a stage with the same of its seeds; empty where each has another."""
+    at = next((at for at, seed in enumerate(seeds) if seed in seeds[:at]), None)
+    return "" if at is None else f"has the same seed, {seeds[at]}, in {groups[seeds.index(seeds[at])].path} and {groups[at].path}"
 
 
 def _recipes(group: GroupDirectory) -> dict[str, Recipe]:
@@ -174,11 +180,12 @@ def _measured(stage: str, runs: Sequence[RunDirectory], wanted: str | None, rema
             remarks.append(f"{stage}: {name} is left out: {lacking[0]}.")
             continue
         rows = [_rows(own, name) for own in lines]
-        for run, others in zip(runs, rows, strict=True):
-            if others != rows[0]:
-                raise RunError(
-                    f"{run.path}: was judged on other test rows than {runs[0].path} {_shared(others, rows[0])}. Run the chain again."
-                )
+        at = next((at for at, others in enumerate(rows) if others != rows[0]), None)
+        if at is not None:
+            remarks.append(
+                f"{stage}: is left out: {runs[at].path} was judged on other test rows than {runs[0].path} {_shared(rows[at], rows[0])}."
+            )
+            return None
         recipe = load(runs[0].recipe)
         one = _Measured(recorded_metric(recipe, name), name, [own[name] for own in metrics], found, rows[0], recipe.model.source)
         if is_per_token(name) and _counts_tokens(one) and any(_tokens(own) != _tokens(found[0]) for own in found.values()):
