@@ -21,6 +21,7 @@ from tunesmith.app.judging import EncodedSplit
 from tunesmith.app.learned import answers
 from tunesmith.app.machine import choose_device
 from tunesmith.app.measurable import BaseKind, Measurable
+from tunesmith.app.penalties import check_penalties
 from tunesmith.app.placing import changes_nothing, check_precision, leaves_frozen, placed
 from tunesmith.app.room import with_room
 from tunesmith.app.vocabulary import add_tokens, learned_tokenizer
@@ -243,6 +244,8 @@ def prepare(recipe: Recipe, say: Say, model: LoadedModel | None = None) -> Task:
     check_precision(recipe, method, device)
     is_only_asked = model is not None
     model = with_room(model or add_tokens(recipe, load_model(recipe, objective, say, examples=data.train), data.train), method)
+    if not is_only_asked:
+        check_penalties(recipe, model.trunk)
     forward = placed(model, recipe, device, is_frozen=is_only_asked or leaves_frozen(method, model.trunk, recipe))
     grades = _grades(data.train, data.labels) if "grades" in objective.fills else ()
     encoder = text_encoder(recipe, model, data.labels, data.asked, _numbers(data.train), grades)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.cli.output import console
-from tunesmith.cli.tables import make_table
+from tunesmith.cli.tables import first_that_fits, make_table
 from tunesmith.report.chain_page import chain_stages, changing_classes
 from tunesmith.report.groups import GroupPlace, group_sentences, read_group
 from tunesmith.report.numbers import MISSING, count, decimals_for, duration, significant
@@ -45,32 +45,57 @@ def print_chain(document: Mapping[str, Any], group: GroupDirectory) -> None:
 
 
 def print_means(document: Mapping[str, Any]) -> None:
-    """A line a stage: its metric, what each chain measured, the mean, and what differs from the stage that they are held to."""
-    chains, against = document["chains"], document["against"]
-    by_metric: dict[str, list[tuple[str, Mapping[str, Any]]]] = {}
+    """By metric a line a stage: what each chain measured, the mean, and what differs from the stage that they are held to; then what is to be known of them.
+
+    Where the columns do not hold that, intervals stand below their values; where they do not hold that either, all of a stage stands below its name.
+    """
+    out, by_metric = console(), dict[str, dict[str, Mapping[str, Any]]]()
     for stage, entry in document["stages"].items():
-        by_metric.setdefault(entry["metric"], []).append((stage, entry))
-    out = console()
+        by_metric.setdefault(entry["metric"], {})[stage] = entry
     for metric, stages in by_metric.items():
-        has_difference = any(entry["difference"] for _, entry in stages)
-        table = make_table(
-            metric_title(metric),
-            *(f"run {number}" for number in range(1, len(chains) + 1)),
-            "mean",
-            *([f"minus {against}"] if has_difference else []),
-            numbers_from=1,
-        )
-        for stage, entry in stages:
-            found = [Estimate.read(one) for one in (*entry["values"], entry["tuned"])]
-            decimals = decimals_for(*(one.ends for one in found if one))
-            change = Estimate.read(entry["difference"])
-            changed = [change.change_text(decimals) if change else MISSING] if has_difference else []
-            table.add_row(stage, *(_text(one, decimals) for one in found), *changed)
+        names = [*(f"run {number}" for number in range(1, len(document["chains"]) + 1)), "mean"]
+        if any(entry["difference"] for entry in stages.values()):
+            names.append(f"minus {document['against']}")
+        cells = {stage: _mean_cells(entry)[: len(names)] for stage, entry in stages.items()}
+        layouts = ((layout, in_lines) for layout in (_means_beside, _means_below) for in_lines in (False, True))
         out.print()
-        out.print(table)
+        out.print(first_that_fits((layout(metric_title(metric), names, cells, in_lines) for layout, in_lines in layouts), out.width))
     out.print()
-    for number, chain in enumerate(chains, 1):
+    for number, chain in enumerate(document["chains"], 1):
         out.print(f"run {number}: {chain['directory']}", style="dim")
+    for remark in document["remarks"]:
+        out.print(f"note: {remark}", style="yellow")
+
+
+def _mean_cells(entry: Mapping[str, Any]) -> list[str]:
+    """What each chain measured, the mean, and the difference."""
+    found = [Estimate.read(one) for one in (*entry["values"], entry["tuned"])]
+    decimals = decimals_for(*(one.ends for one in found if one))
+    change = Estimate.read(entry["difference"])
+    return [*(_text(one, decimals) for one in found), change.change_text(decimals) if change else MISSING]
+
+
+def _means_beside(title: str, names: list[str], cells: Mapping[str, list[str]], in_lines: bool) -> Table:
+    table = make_table(title, *(name.replace("minus ", "minus\n", 1) if in_lines else name for name in names), numbers_from=1)
+    for stage, own in cells.items():
+        table.add_row(stage, *_in_lines(own, in_lines))
+    return table
+
+
+def _means_below(title: str, names: list[str], cells: Mapping[str, list[str]], in_lines: bool) -> Table:
+    table = make_table(title, "", numbers_from=1)
+    for stage, own in cells.items():
+        table.add_row(stage, "")
+        for name, cell in zip(names, _in_lines(own, in_lines), strict=True):
+            if cell != MISSING:
+                table.add_row(f"  {name}", cell)
+        table.add_section()
+    return table
+
+
+def _in_lines(cells: list[str], in_lines: bool) -> list[str]:
+    """Intervals below their values."""
+    return [cell.replace(" (", "\n(", 1) for cell in cells] if in_lines else cells
 
 
 def print_group(document: Mapping[str, Any], group: GroupDirectory) -> None:

@@ -143,6 +143,11 @@ class RecurrentPreTrainedModel(PreTrainedModel):  # type: ignore[no-untyped-call
     base_model_prefix = "model"
     _no_split_modules = ["RecurrentLayer"]  # noqa: RUF012  (as transformers reads it)
 
+    @property
+    def adds_penalties(self) -> bool:
+        """Whether its outputs hold a `penalty` while it trains."""
+        return bool(self.config.activation_penalty or self.config.temporal_penalty)
+
     def _init_weights(self, module: nn.Module) -> None:
         """Embeddings begin uniform up to 0.1, as in the paper, cells as torch begins them, uniform up to 1 / sqrt(width)."""
         if isinstance(module, nn.Embedding):
@@ -225,9 +230,9 @@ class RecurrentModel(RecurrentPreTrainedModel):  # type: ignore[no-untyped-call]
 
     def _penalty(self, raw_BLH: Tensor, dropped_BLH: Tensor) -> Tensor | None:
         """Activation and temporal activation regularization of each token: alpha mean((m h_t)^2) + beta mean((h_t - h_t-1)^2). Source: section 4.6."""
-        alpha, beta = self.config.activation_penalty, self.config.temporal_penalty
-        if not alpha and not beta:
+        if not self.adds_penalties:
             return None
+        alpha, beta = self.config.activation_penalty, self.config.temporal_penalty
         steps_BL: Tensor = F.pad((raw_BLH[:, 1:] - raw_BLH[:, :-1]).square().mean(-1), (1, 0))
         penalty_BL: Tensor = alpha * dropped_BLH.square().mean(-1) + beta * steps_BL
         return penalty_BL
