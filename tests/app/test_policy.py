@@ -291,7 +291,7 @@ def test_policies_are_compared_as_runs_and_not_as_arms(
     file = tmp_path / "recipe.yaml"
     file.write_text(dump(policy(decoder_folder, tmp_path, tmp_path / "out", arms=["lora", "full"])), encoding="utf-8")
     assert command(["compare", str(file)]) == 2
-    assert "grpo learns from answers that the model writes itself" in capsys.readouterr().err
+    assert "grpo is of answers that the model writes itself" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
     assert command(["advise", str(file)]) == 2
     assert "policy: objective: grpo learns from answers that the model writes itself" in capsys.readouterr().err

@@ -1,11 +1,13 @@
 """Layers that run once a row, or again in the backward pass: chosen by recipe and plan, told in the report, and nothing else changes."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from tiny_recipes import classifier, stop_at, writer
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from tunesmith.app import machine
 from tunesmith.app import plan as planning
@@ -82,8 +84,11 @@ def test_the_plan_decides_by_the_memory_that_there_is(
     decoder_folder: Path, pairs_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wanted: Any, available: int, expected: bool
 ) -> None:
     monkeypatch.setattr(planning, "available_memory_bytes", lambda _device: available)
-    usual = plan(_adapted(decoder_folder, pairs_csv, tmp_path / "a", engine={"activation_checkpointing": False}))
-    planned = plan(_adapted(decoder_folder, pairs_csv, tmp_path / "b", engine={"activation_checkpointing": wanted}))
+    deep = shutil.copytree(decoder_folder, tmp_path / "deep")  # what is saved is what all layers but one keep
+    config = AutoConfig.from_pretrained(deep, num_hidden_layers=8)
+    AutoModelForCausalLM.from_config(config).save_pretrained(deep)
+    usual = plan(_adapted(deep, pairs_csv, tmp_path / "a", engine={"activation_checkpointing": False}))
+    planned = plan(_adapted(deep, pairs_csv, tmp_path / "b", engine={"activation_checkpointing": wanted}))
     assert planned.activation_checkpointing is expected
     assert (planned.peak_memory_bytes < usual.peak_memory_bytes) is expected
     assert planned.available_memory_bytes == available

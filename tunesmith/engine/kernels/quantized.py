@@ -282,14 +282,12 @@ def weight_error(before: nn.Module, after: nn.Module) -> float:
 def quantize_weights(trunk: nn.Module, form: str) -> int:
     """Keep the weights of the trunk's linear layers in a form only, in place, one layer after the other. Returns: how many layers."""
     layers = linear_layers(trunk)
-    num_let_go = 0
     for path in list(layers):
         layer = layers.pop(path)  # what was quantized is given back at once
         _put(trunk, path, layer, packed_weight(matrix_of(layer), form))
-        num_let_go += let_go_of_pages(matrix_of(layer))
-    if not num_let_go:  # a file's tensors share one mapping of it, which the last of them would keep in memory, packed weights and all
-        for p in trunk.parameters():
-            p.data = p.data.clone()
+        let_go_of_pages(matrix_of(layer))
+    for p in trunk.parameters():  # those of a file share one mapping of it, which the last of them would keep, packed weights and all
+        p.data = p.data.clone()
     return sum(isinstance(module, QuantizedLayer) for module in trunk.modules())
 
 
