@@ -1,14 +1,13 @@
 """What the adjustments share that multiply the trunk's own vectors, those of a layer alike."""
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
 from torch import Tensor, nn
 
+from tunesmith.adjust._ranges import check_most
 from tunesmith.core.adjusting import Array, Knob, Subject, Trial
-from tunesmith.core.errors import MethodError
 from tunesmith.core.layers import parameters_by_depth
 
 __all__ = ["EVERYTHING", "VectorsOfLayers", "by_layer"]
@@ -39,8 +38,7 @@ class VectorsOfLayers:
 
     def __post_init__(self) -> None:
         """Raises: MethodError, where the range holds nothing but 1."""
-        if not 1 < self.most < math.inf:
-            raise MethodError(f"{self.name}.most: {self.most:g}: expected a finite number above 1.")
+        check_most(self.name, self.most)
 
     def touches(self, trunk: nn.Module) -> list[str]:
         """The names of the vectors."""

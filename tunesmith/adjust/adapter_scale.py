@@ -19,6 +19,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from tunesmith.adjust._ranges import check_most
 from tunesmith.adjust._vectors import EVERYTHING
 from tunesmith.core.adjusting import Array, Knob, Subject, Trial
 from tunesmith.core.errors import MethodError
@@ -43,8 +44,7 @@ class AdapterScale:
 
     def __post_init__(self) -> None:
         """Raises: MethodError, where the range holds nothing but 1."""
-        if not 1 < self.most < math.inf:
-            raise MethodError(f"adapter_scale.most: {self.most:g}: expected a finite number above 1.")
+        check_most("adapter_scale", self.most)
 
     def refusal(self, subject: Subject) -> str:
         """What a run added to a model's own weights can be scaled, not a model that is whole, and no new tokens."""

@@ -3,14 +3,13 @@
 Source: Keskar et al. (2019), "CTRL", https://arxiv.org/abs/1909.05858, section 4.1.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from tunesmith.adjust._decoding import TEXT, refusal
+from tunesmith.adjust._ranges import check_most
 from tunesmith.core.adjusting import Array, Knob, Subject, Trial
-from tunesmith.core.errors import MethodError
 
 __all__ = ["RepetitionPenalty"]
 
@@ -27,8 +26,7 @@ class RepetitionPenalty:
 
     def __post_init__(self) -> None:
         """Raises: MethodError, where the range holds nothing but 1."""
-        if not 1 < self.most < math.inf:
-            raise MethodError(f"repetition_penalty.most: {self.most:g}: expected a finite number above 1.")
+        check_most("repetition_penalty", self.most)
 
     def refusal(self, subject: Subject) -> str:
         """A model that writes nothing repeats nothing."""

@@ -1,13 +1,12 @@
 """Sampling temperature: what the logits are divided by before a token of an answer is drawn; near 0 the likeliest one is taken, as tunesmith does where nothing else is set."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from tunesmith.adjust._decoding import TEXT, refusal
+from tunesmith.adjust._ranges import check_most
 from tunesmith.core.adjusting import Array, Knob, Subject, Trial
-from tunesmith.core.errors import MethodError
 
 __all__ = ["SamplingTemperature"]
 
@@ -27,8 +26,7 @@ class SamplingTemperature:
 
     def __post_init__(self) -> None:
         """Raises: MethodError, where the range holds nothing but the likeliest token."""
-        if not _LIKELIEST < self.most < math.inf:
-            raise MethodError(f"sampling_temperature.most: {self.most:g}: expected a finite number above {_LIKELIEST:g}.")
+        check_most("sampling_temperature", self.most, above=_LIKELIEST)
 
     def refusal(self, subject: Subject) -> str:
         """A model that writes nothing draws nothing."""

@@ -5,14 +5,13 @@ It makes the model more or less sure of itself, and changes no label.
 Source: Guo, Pleiss, Sun, Weinberger (2017), "On Calibration of Modern Neural Networks", https://arxiv.org/abs/1706.04599, section 4.2, eq. 9.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from tunesmith.adjust._ranges import check_most
 from tunesmith.adjust._scores import refusal
 from tunesmith.core.adjusting import Array, Knob, Subject, Trial
-from tunesmith.core.errors import MethodError
 
 __all__ = ["Temperature"]
 
@@ -31,8 +30,7 @@ class Temperature:
 
     def __post_init__(self) -> None:
         """Raises: MethodError, where the range holds nothing but 1."""
-        if not 1 < self.most < math.inf:
-            raise MethodError(f"temperature.most: {self.most:g}: expected a finite number above 1.")
+        check_most("temperature", self.most)
 
     def refusal(self, subject: Subject) -> str:
         """Why there is no temperature: the model says no probabilities of classes, or has no head for these."""

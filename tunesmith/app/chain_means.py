@@ -10,12 +10,14 @@ from typing import Any
 
 from tunesmith.app.fitting import is_per_token, recorded_metric
 from tunesmith.app.predictions import read_predictions, row_name, stats_of
+from tunesmith.app.same_tokens import token_counts
 from tunesmith.core.crossed import Stats, difference, mean
 from tunesmith.core.errors import RunError, UsageError, did_you_mean
 from tunesmith.core.files import finite
 from tunesmith.core.run import GroupDirectory, RunDirectory
 from tunesmith.core.types import Metric
 from tunesmith.recipe import Recipe, load, load_chain
+from tunesmith.recipe.text import dotted
 
 __all__ = ["chain_means"]
 
@@ -140,21 +142,13 @@ def _check_alike(first: GroupDirectory, recipes: Mapping[str, Recipe], group: Gr
         has, lacks = (first, group) if strange in recipes else (group, first)
         raise RunError(f"{has.path}: has a stage {strange}, and {lacks.path} has none. Name runs of one chain.")
     for stage in recipes:
-        one, other = (dict(_flat(recipe.model_dump(mode="json"))) for recipe in (recipes[stage], own[stage]))
+        one, other = (dict(dotted(recipe.model_dump(mode="json"))) for recipe in (recipes[stage], own[stage]))
         key = next((key for key in {**one, **other} if key not in _OF_ITS_OWN and one.get(key) != other.get(key)), None)
         if key is not None:
             raise RunError(
                 f"{group.path}: stage {stage} differs from that of {first.path} in more than its seed: {key} is {_written(other.get(key))}, "
                 f"and there {_written(one.get(key))}. They have no mean; name runs of one chain."
             )
-
-
-def _flat(section: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in section.items():
-        if isinstance(value, Mapping) and value:
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def _written(value: Any) -> str:
@@ -188,7 +182,7 @@ def _measured(stage: str, runs: Sequence[RunDirectory], wanted: str | None, rema
             return None
         recipe = load(runs[0].recipe)
         one = _Measured(recorded_metric(recipe, name), name, [own[name] for own in metrics], found, rows[0], recipe.model.source)
-        if is_per_token(name) and _counts_tokens(one) and any(_tokens(own) != _tokens(found[0]) for own in found.values()):
+        if is_per_token(name) and _counts_tokens(one) and any(token_counts(own) != token_counts(found[0]) for own in found.values()):
             remarks.append(
                 f"{stage}: its runs count other tokens than each other, and {name} is per token: read the mean of bits_per_byte."
             )
@@ -238,18 +232,13 @@ def _difference(stage: str, against: str, measured: Mapping[str, _Measured], rem
 def _same_tokens(one: _Measured, other: _Measured) -> bool:
     """Whether they count the same tokens in every run; of metrics that do not keep the count of a text that is given, whether they began with one model."""
     if _counts_tokens(one):
-        return all(_tokens(one.found[at]) == _tokens(other.found[at]) for at in one.found)
+        return all(token_counts(one.found[at]) == token_counts(other.found[at]) for at in one.found)
     return one.source == other.source
 
 
 def _counts_tokens(one: _Measured) -> bool:
     """Whether a row contributes nats, and the tokens that they are of."""
     return all(len(numbers) > 1 for numbers in one.found[0]["tuned"])
-
-
-def _tokens(found: Mapping[str, Sequence[Any]]) -> Counter[tuple[str, float | None]]:
-    """Of each row its key and how many tokens its perplexity was measured of."""
-    return Counter((name, numbers and numbers[1]) for name, numbers in zip(found["row"], found["tuned"], strict=True))
 
 
 def _cautions(num_seeds: int, stages: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from tunesmith.app.mixture import split_by_shares
 from tunesmith.core import registry
 from tunesmith.core.errors import DataError, FetchError, ModelError
 from tunesmith.core.types import Example
-from tunesmith.data import Dataset, TextEncoder, chat_template, read, split
+from tunesmith.data import TextEncoder, chat_template, read
 from tunesmith.data.check import CheckReport, check
 from tunesmith.data.checks.duplicates import NEAR
 from tunesmith.data.checks.reading import Reading, find_unreadable, read_to_the_end
@@ -131,20 +132,11 @@ def _splits(recipe: Recipe, readings: dict[str, Reading], *, holds_out: bool) ->
         first = source_name(spec.train)
         train = readings[first].dataset
         own = {name: source_name(source) for name, source in (("validation", spec.validation), ("test", spec.test)) if source is not None}
-        if holds_out:
-            shares = recipe.data.split
-            validation, test = 0 if "validation" in own else shares.validation, 0 if "test" in own else shares.test
-            parts = _held_out(train, validation, test, shares.stratified)
-        else:
-            parts = {"train" if own else "data": train.examples}
+        parts = split_by_shares(train, recipe.data.split, own).named() if holds_out else {"train" if own else "data": train.examples}
         for name, examples in {**parts, **{name: readings[source].dataset.examples for name, source in own.items()}}.items():
             found.setdefault(name, []).extend(examples)
             sources.setdefault(name, []).append(own.get(name, first))
     return dict(found), {name: " + ".join(dict.fromkeys(names)) for name, names in sources.items()}
-
-
-def _held_out(train: Dataset, validation: float, test: float, stratified: bool) -> dict[str, Sequence[Example]]:
-    return split(train, validation=validation, test=test, stratified=stratified).named()
 
 
 def _vectors(model: str) -> Vectors:

@@ -19,7 +19,7 @@ from tunesmith.core.types import Metric
 from tunesmith.evaluation.correction import correct, families
 from tunesmith.evaluation.differences import paired_difference, verdict
 from tunesmith.recipe import Recipe, load
-from tunesmith.recipe.text import parse_yaml
+from tunesmith.recipe.text import dotted, parse_yaml
 
 __all__ = ["compare_runs"]
 
@@ -170,18 +170,10 @@ def _rank(entry: Mapping[str, Any]) -> int:
 
 def _recipe_changes(runs: Sequence[_Read]) -> dict[str, list[Any]]:
     """The keys that the recipes do not share a value of, and each run's value; None where a recipe has no such key."""
-    flat = [dict(_flat(parse_yaml(run.report["recipe"], run.name))) for run in runs]
+    flat = [dict(dotted(parse_yaml(run.report["recipe"], run.name))) for run in runs]
     keys = dict.fromkeys(key for one in flat for key in one)
     found = {key: [one.get(key) for one in flat] for key in keys if key.split(".")[0] not in _NOT_COMPARED}
     return {key: values for key, values in found.items() if any(value != values[0] for value in values)}
-
-
-def _flat(section: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in section.items():
-        if isinstance(value, Mapping) and value:
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def _differing(runs: Sequence[_Read]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tunesmith.app.mixture import MixedSet, as_task, most_bytes, read_mixture, templates_of
+from tunesmith.app.mixture import MixedSet, as_task, most_bytes, read_mixture, split_by_shares, templates_of
 from tunesmith.core.types import Example
 from tunesmith.data import (
     Asked,
@@ -22,7 +22,6 @@ from tunesmith.data import (
     num_overlapping,
     read,
     refuse_overlap,
-    split,
 )
 from tunesmith.recipe import DataSpec, Recipe, Source
 
@@ -147,11 +146,7 @@ def _read(spec: DataSpec, name: str) -> tuple[list[Dataset], Splits, dict[str, S
     own = {
         part: _more(spec, source, train) for part, source in (("validation", spec.validation), ("test", spec.test)) if source is not None
     }
-    shares = spec.split
-    parts = split(
-        train, validation=0 if "validation" in own else shares.validation, test=0 if "test" in own else shares.test,
-        stratified=shares.stratified,
-    )  # fmt: skip
+    parts = split_by_shares(train, spec.split, own)
     train, parts = kept_labels(train, spec.keep_labels), kept_splits(parts, spec.keep_labels)
     splits = Splits(
         parts.train,

@@ -1,6 +1,6 @@
 """From the sets of `data.mix` to examples, split set by set, each with the name of its set as its task. No torch here."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tunesmith.core.errors import DataError
@@ -9,8 +9,9 @@ from tunesmith.core.system import memory_bytes
 from tunesmith.core.types import Example
 from tunesmith.data import Dataset, SourceFacts, Splits, content_key, limited, read, refuse_overlap, split
 from tunesmith.recipe import DataSpec, Limit, MixEntry, Source
+from tunesmith.recipe.amounts import Split
 
-__all__ = ["MixedSet", "Mixture", "as_task", "most_bytes", "read_mixture", "templates_of"]
+__all__ = ["MixedSet", "Mixture", "as_task", "most_bytes", "read_mixture", "split_by_shares", "templates_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,12 @@ class Mixture:
         return found[0] if all(set(labels) == set(found[0]) for labels in found) else ()
 
 
+def split_by_shares(train: Dataset, shares: Split, own: Container[str]) -> Splits:
+    """What a recipe holds out of a data set. `own`: the splits that come from a source of their own, for which nothing is. Raises: DataError."""
+    validation, test = (0 if name in own else share for name, share in (("validation", shares.validation), ("test", shares.test)))
+    return split(train, validation=validation, test=test, stratified=shares.stratified)
+
+
 def read_mixture(spec: DataSpec) -> Mixture:
     """Read and split every set of the mixture, and leave out what one set would learn and another is judged by.
 
@@ -64,11 +71,7 @@ def read_mixture(spec: DataSpec) -> Mixture:
             if source
         }
         read_from += [train, *own.values()]
-        shares = spec.split
-        parts = split(
-            train, validation=0 if "validation" in own else shares.validation, test=0 if "test" in own else shares.test,
-            stratified=shares.stratified,
-        )  # fmt: skip
+        parts = split_by_shares(train, spec.split, own)
         whole = replace(parts, **{part: dataset.examples for part, dataset in own.items()})
         refuse_overlap(whole, spec.allow_overlap)
         kind = type(train.examples[0])

@@ -7,7 +7,7 @@ from typing import Any
 from tunesmith.app.fitting import is_per_token
 from tunesmith.core import registry
 
-__all__ = ["same_tokens"]
+__all__ = ["same_tokens", "token_counts"]
 
 _OF_A_SPLIT = ("tokens", "lengths")
 """What report.json says of a split that another tokenizer would change."""
@@ -26,13 +26,13 @@ def same_tokens(metric: str, reports: tuple[Mapping[str, Any], Mapping[str, Any]
     if not is_per_token(metric):
         return True
     if registry.load("metric", metric).needs == "nll":
-        one, other = map(_counts, stats)
+        one, other = map(token_counts, stats)
         return one == other
     # how many tokens were masked or written is drawn, and says nothing of the tokenizer: how many it makes of the same rows does
     first, second = (report["data"]["splits"].get(split, {}) for report in reports)
     return all(first.get(key) == second.get(key) for key in _OF_A_SPLIT)
 
 
-def _counts(found: Stats) -> Counter[tuple[str, float | None]]:
-    """Of each row its name and how many tokens it was measured of."""
+def token_counts(found: Stats) -> Counter[tuple[str, float | None]]:
+    """Of each row its name and how many tokens it was measured of, by a metric that keeps that."""
     return Counter((name, numbers and numbers[1]) for name, numbers in zip(found["row"], found["tuned"], strict=True))

@@ -108,7 +108,12 @@ class Task:
     @property
     def takes_steps(self) -> bool:
         """Whether it is trained by gradients."""
-        return self.recipe.trains and not isinstance(self.method, SearchedMethod)
+        return self.recipe.trains and not self.is_searched
+
+    @property
+    def is_searched(self) -> bool:
+        """Whether its method tries settings in place of steps."""
+        return self.recipe.trains and isinstance(self.method, SearchedMethod)
 
     @property
     def base_kind(self) -> BaseKind:

@@ -57,15 +57,8 @@ def counted(task: Task, retention: Retention, *, asks_base: bool, shown: Task | 
         read, written = read + base.read_tokens, written + base.written_tokens
     longer = 0 if before is None or task.recipe.trains else round(before.tokens(before.longest))
     asked = _asked_at_once(learned, longer)
-    work = (
-        training_work(learned)
-        if task.takes_steps
-        else Work(kind="none")
-        if not task.recipe.trains
-        else search_work(task, _untrained_answer_tokens(task, in_context=False))
-    )
     return replace(
-        work,
+        _learned(task, learned),
         read_tokens=read,
         written_tokens=written,
         batch_tokens=asked,
@@ -181,14 +174,20 @@ def _shared_tokens(task: Task, name: str) -> int:
     return shared if shared >= LEAST_SHARED_TOKENS else 0
 
 
+def _learned(task: Task, shown: Task) -> Work:
+    """Of the steps, or of the search, if there is either. `shown`: the task as the model reads it."""
+    if task.is_searched:
+        return search_work(task, _untrained_answer_tokens(task, in_context=False))
+    return training_work(shown) if task.takes_steps else Work(kind="none")
+
+
 def _num_judged(task: Task) -> int:
     return sum(len(task.splits[name].rows) for name in ("test", *task.data.domains))
 
 
 def _judged(task: Task) -> tuple[int, int]:
     """Tokens that the tuned model reads and writes: its answers are as long as those that it learned."""
-    own = _answer_tokens(task) if task.takes_steps or not task.recipe.trains else _untrained_answer_tokens(task, in_context=False)
-    read, written = _written(task, own)
+    read, written = _written(task, _untrained_answer_tokens(task, in_context=False) if task.is_searched else _answer_tokens(task))
     return _judged_tokens(task) + virtual_tokens(task) * _num_judged(task) + read, written
 
 

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.cli.output import console
-from tunesmith.cli.tables import first_that_fits, make_table
+from tunesmith.cli.tables import first_that_fits, in_lines, make_table
 from tunesmith.report.compared import ComparedMetric, compare_sentences, cost_text, letters, read_compared, shown
 from tunesmith.report.numbers import MINUS, MISSING, count, significant
 
@@ -62,26 +62,26 @@ def print_compared(document: Mapping[str, Any]) -> None:
 def _metrics_table(document: Mapping[str, Any], names: list[str], width: int) -> Table:
     """Runs side by side; where `width` columns do not hold that, intervals stand below their values; where they do not hold that either, runs stand below each other."""
     found = read_compared(document)
-    layouts = ((side_by_side, in_lines) for side_by_side in (True, False) for in_lines in (False, True))
-    return first_that_fits(((_beside if side else _below)(found, names, in_lines) for side, in_lines in layouts), width)
+    layouts = ((layout, is_high) for layout in (_beside, _below) for is_high in (False, True))
+    return first_that_fits((layout(found, names, is_high) for layout, is_high in layouts), width)
 
 
-def _beside(found: Sequence[ComparedMetric], names: list[str], in_lines: bool) -> Table:
-    others = [column for name in names[1:] for column in (f"{name} {MINUS} A", _seen(in_lines), "p (Holm)")]
+def _beside(found: Sequence[ComparedMetric], names: list[str], is_high: bool) -> Table:
+    others = [column for name in names[1:] for column in (f"{name} {MINUS} A", _seen(is_high), "p (Holm)")]
     table = make_table("data", "metric", *names, *others, numbers_from=2)
     for metric in found:
         cells = [cell for at in range(len(names) - 1) for cell in _change(metric, at)]
-        table.add_row(metric.data, metric.title, *_in_lines([*map(partial(_value, metric), range(len(names))), *cells], in_lines))
+        table.add_row(metric.data, metric.title, *in_lines([*map(partial(_value, metric), range(len(names))), *cells], is_high))
     return table
 
 
-def _below(found: Sequence[ComparedMetric], names: list[str], in_lines: bool) -> Table:
-    table = make_table("data", "metric", "run", "value", f"{MINUS} A", _seen(in_lines), "p (Holm)", numbers_from=3)
+def _below(found: Sequence[ComparedMetric], names: list[str], is_high: bool) -> Table:
+    table = make_table("data", "metric", "run", "value", f"{MINUS} A", _seen(is_high), "p (Holm)", numbers_from=3)
     for metric in found:
         for at, name in enumerate(names):
             first = (metric.data, metric.title) if not at else ("", "")
             cells = _change(metric, at - 1) if at else [""] * 3
-            table.add_row(*first, name, *_in_lines([_value(metric, at), *cells], in_lines))
+            table.add_row(*first, name, *in_lines([_value(metric, at), *cells], is_high))
         table.add_section()
     return table
 
@@ -98,12 +98,8 @@ def _change(metric: ComparedMetric, at: int) -> list[str]:
     return [mark + change.change_text(metric.decimals) if change else MISSING, metric.detectable_text(at), metric.p_text(at)]
 
 
-def _seen(in_lines: bool) -> str:
-    return "can be\nseen" if in_lines else "can be seen"
-
-
-def _in_lines(cells: list[str], in_lines: bool) -> list[str]:
-    return [cell.replace(" (", "\n(", 1) for cell in cells] if in_lines else cells
+def _seen(is_high: bool) -> str:
+    return "can be\nseen" if is_high else "can be seen"
 
 
 def _values_table(title: str, names: list[str], values: Mapping[str, list[str]], width: int) -> Table:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.cli.output import console
-from tunesmith.cli.tables import first_that_fits, make_table
+from tunesmith.cli.tables import first_that_fits, in_lines, make_table
 from tunesmith.report.chain_page import chain_stages, changing_classes
 from tunesmith.report.groups import GroupPlace, group_sentences, read_group
 from tunesmith.report.numbers import MISSING, count, decimals_for, duration, significant
@@ -57,9 +57,9 @@ def print_means(document: Mapping[str, Any]) -> None:
         if any(entry["difference"] for entry in stages.values()):
             names.append(f"minus {document['against']}")
         cells = {stage: _mean_cells(entry)[: len(names)] for stage, entry in stages.items()}
-        layouts = ((layout, in_lines) for layout in (_means_beside, _means_below) for in_lines in (False, True))
+        layouts = ((layout, is_high) for layout in (_means_beside, _means_below) for is_high in (False, True))
         out.print()
-        out.print(first_that_fits((layout(metric_title(metric), names, cells, in_lines) for layout, in_lines in layouts), out.width))
+        out.print(first_that_fits((layout(metric_title(metric), names, cells, is_high) for layout, is_high in layouts), out.width))
     out.print()
     for number, chain in enumerate(document["chains"], 1):
         out.print(f"run {number}: {chain['directory']}", style="dim")
@@ -75,27 +75,22 @@ def _mean_cells(entry: Mapping[str, Any]) -> list[str]:
     return [*(_text(one, decimals) for one in found), change.change_text(decimals) if change else MISSING]
 
 
-def _means_beside(title: str, names: list[str], cells: Mapping[str, list[str]], in_lines: bool) -> Table:
-    table = make_table(title, *(name.replace("minus ", "minus\n", 1) if in_lines else name for name in names), numbers_from=1)
+def _means_beside(title: str, names: list[str], cells: Mapping[str, list[str]], is_high: bool) -> Table:
+    table = make_table(title, *(name.replace("minus ", "minus\n", 1) if is_high else name for name in names), numbers_from=1)
     for stage, own in cells.items():
-        table.add_row(stage, *_in_lines(own, in_lines))
+        table.add_row(stage, *in_lines(own, is_high))
     return table
 
 
-def _means_below(title: str, names: list[str], cells: Mapping[str, list[str]], in_lines: bool) -> Table:
+def _means_below(title: str, names: list[str], cells: Mapping[str, list[str]], is_high: bool) -> Table:
     table = make_table(title, "", numbers_from=1)
     for stage, own in cells.items():
         table.add_row(stage, "")
-        for name, cell in zip(names, _in_lines(own, in_lines), strict=True):
+        for name, cell in zip(names, in_lines(own, is_high), strict=True):
             if cell != MISSING:
                 table.add_row(f"  {name}", cell)
         table.add_section()
     return table
-
-
-def _in_lines(cells: list[str], in_lines: bool) -> list[str]:
-    """Intervals below their values."""
-    return [cell.replace(" (", "\n(", 1) for cell in cells] if in_lines else cells
 
 
 def print_group(document: Mapping[str, Any], group: GroupDirectory) -> None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "first_that_fits",
+    "in_lines",
     "make_table",
     "print_facts",
     "print_left",
@@ -93,6 +94,11 @@ def first_that_fits(tables: Iterable[Table], width: int) -> Table:
     return table
 
 
+def in_lines(cells: Sequence[str], is_wanted: bool = True) -> list[str]:
+    """Intervals below their values, where that is wanted."""
+    return [cell.replace(" (", "\n(", 1) if is_wanted else cell for cell in cells]
+
+
 def _table_notes(data: Sequence[DataSet]) -> list[str]:
     """A line for each metric of which there is more to say."""
     return [f"{one.name}: {line.title}: {'; '.join(said)}" for one in data for line in one.comparisons if (said := notes(line))]
@@ -133,7 +139,7 @@ def _narrow(data: Sequence[DataSet], tuned: str) -> Table:
     for one in data:
         table.add_row(_name(one).replace(" (", "\n("))
         for line in one.comparisons:
-            table.add_row(line.title, *(cell.replace(" (", "\n(", 1) for cell in _cells(line, columns[1:])))
+            table.add_row(line.title, *in_lines(_cells(line, columns[1:])))
         table.add_section()
     return table
 

@@ -106,8 +106,7 @@ def save_word_tokenizer(words: WordList | None, folder: Path) -> None:
             parts.append(normalizers.Replace(Regex(f"[{re.escape(words.filters)}]"), "" if words.joins else " "))
         made.normalizer = normalizers.Sequence(parts)
     made.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    with quiet():
-        PreTrainedTokenizerFast(tokenizer_object=made, pad_token=PADDING, unk_token=unknown).save_pretrained(str(folder))  # type: ignore[no-untyped-call]
+    _write(made, unknown, folder)
 
 
 def save_tokenizer_text(text: str, folder: Path, where: str) -> None:
@@ -116,6 +115,9 @@ def save_tokenizer_text(text: str, folder: Path, where: str) -> None:
         made = Tokenizer.from_str(text)
     except Exception as error:  # the library raises bare ones
         raise ModelError(f"{where}: the tokenizer in it is damaged ({one_line(error, 100)}). Write the file again.") from None
-    unknown = UNKNOWN if made.token_to_id(UNKNOWN) is not None else PADDING
+    _write(made, UNKNOWN if made.token_to_id(UNKNOWN) is not None else PADDING, folder)
+
+
+def _write(made: Tokenizer, unknown: str, folder: Path) -> None:
     with quiet():
         PreTrainedTokenizerFast(tokenizer_object=made, pad_token=PADDING, unk_token=unknown).save_pretrained(str(folder))  # type: ignore[no-untyped-call]

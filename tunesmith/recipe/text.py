@@ -1,14 +1,14 @@
 """YAML as recipes use it: YAML 1.2's numbers and booleans (`2e-4` is a number, `no` is a word), keys are text, no key twice."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import yaml
 
 from tunesmith.core.errors import RecipeError, one_line
 
-__all__ = ["MOST_CHARACTERS", "parse_yaml", "write_yaml"]
+__all__ = ["MOST_CHARACTERS", "dotted", "parse_yaml", "write_yaml"]
 
 MOST_CHARACTERS = 200_000
 """Of a recipe; those that people write have thousands. The parser takes seconds for these."""
@@ -124,6 +124,15 @@ def _refuse_explosion(root: yaml.Node, where: str) -> None:
         return total
 
     size(root)
+
+
+def dotted(section: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The keys of a section as a command line writes them (`train.epochs`), and their values."""
+    for key, value in section.items():
+        if isinstance(value, Mapping) and value:
+            yield from dotted(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
 
 
 def write_yaml(value: Mapping[str, Any]) -> str:

@@ -21,9 +21,9 @@ def special_tokens(folder: Path) -> dict[str, Any]:
     return {"vocab_size": len(tokenizer), **ids}
 
 
-def check_sizes(options: Any, sizes: tuple[str, ...], shares: tuple[str, ...]) -> None:
-    """Raises: ModelError, where one of the sizes is no number of at least 1, or one of the shares none from 0 to below 1."""
-    for name in sizes:
+def check_sizes(options: Any, shares: tuple[str, ...]) -> None:
+    """Raises: ModelError, where one of the sizes that all have is no number of at least 1, or one of the shares none from 0 to below 1."""
+    for name in _SIZES:
         if getattr(options, name) < 1:
             raise ModelError(f"model.{name}: expected at least 1, found {getattr(options, name)}.")
     for name in shares:
@@ -38,8 +38,8 @@ def write_config(folder: Path, **settings: Any) -> None:
     RecurrentConfig(**settings, **special_tokens(folder)).save_pretrained(folder)
 
 
-class Stacked:
-    """Layers of one kind of cell, one above the other. A plug-in writes its options out, and says which cell."""
+class _OfCells:
+    """A network of one kind of cell. A plug-in writes its options out, and says which cell."""
 
     cell: ClassVar[str]
     reads_text: ClassVar[bool] = True
@@ -47,11 +47,16 @@ class Stacked:
     hidden_size: int
     num_layers: int
     dropout: float
-    tied: bool
 
     def __post_init__(self) -> None:
         """Raises: ModelError, for an option out of its range."""
-        check_sizes(self, _SIZES, ("dropout",))
+        check_sizes(self, ("dropout",))
+
+
+class Stacked(_OfCells):
+    """Layers one above the other."""
+
+    tied: bool
 
     def write(self, examples: Sequence[Example], folder: Path) -> None:
         """The network's settings, for the tokenizer that lies in the folder."""
@@ -69,20 +74,14 @@ class Stacked:
         )
 
 
-class Attending:
-    """An encoder-decoder of one kind of cell. A plug-in writes its options out, and says which cell."""
+class Attending(_OfCells):
+    """An encoder-decoder."""
 
-    cell: ClassVar[str]
-    reads_text: ClassVar[bool] = True
-    embedding_size: int
-    hidden_size: int
-    num_layers: int
-    dropout: float
     scoring: str
 
     def __post_init__(self) -> None:
         """Raises: ModelError, for an option out of its range."""
-        check_sizes(self, _SIZES, ("dropout",))
+        super().__post_init__()
         if self.hidden_size % 2:
             raise ModelError(f"model.hidden_size: expected an even number, half of it for each direction, found {self.hidden_size}.")
 

@@ -54,7 +54,7 @@ class AwdLstm:
 
     def __post_init__(self) -> None:
         """Raises: ModelError, for an option out of its range."""
-        check_sizes(self, ("embedding_size", "hidden_size", "num_layers"), _DROPOUTS)
+        check_sizes(self, _DROPOUTS)
         for name in ("activation_penalty", "temporal_penalty"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise ModelError(f"model.{name}: expected 0 or more, found {getattr(self, name):g}.")
