@@ -2,6 +2,7 @@
 
 import itertools
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,11 @@ import torch
 from native_formulas import attention, needs_kernels, relative
 from torch import Tensor
 
+from tunesmith.app.machine import resident_bytes
 from tunesmith.engine.kernels import frozen, lora, native, segment_attention
 from tunesmith.engine.kernels.compiled import Kernels
 
+CPU = torch.device("cpu")
 LENGTHS = [1, 40, 7, 7, 130, 16, 33]
 
 
@@ -186,6 +189,22 @@ def test_a_rows_product_does_not_depend_on_the_others_nor_on_the_number_of_threa
             assert torch.equal(own.matmul(x[:16], weight.t()), whole[:16])
     finally:
         torch.set_num_threads(threads)
+
+
+@needs_kernels
+def test_what_a_thread_kept_goes_with_it(own: Kernels) -> None:
+    x, weight = torch.randn(32, 30_000), torch.randn(8, 30_000)  # a turned left matrix of 3.8 MB
+
+    def held_by_threads(number: int) -> int:
+        before = resident_bytes(CPU)
+        for _ in range(number):
+            thread = threading.Thread(target=own.matmul, args=(x, weight.t()))
+            thread.start()
+            thread.join()
+        return resident_bytes(CPU) - before
+
+    held_by_threads(5)
+    assert held_by_threads(40) < 10 * 3.8e6  # in place of 40
 
 
 @needs_kernels

@@ -6,6 +6,7 @@
 #ifndef TUNESMITH_TILE_H
 #define TUNESMITH_TILE_H
 
+#include <pthread.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -158,7 +159,13 @@ static void turn(float *turned, long width, const float *x, long x_row, long len
     turn_into(turned, width, width, x, x_row, length, size);
 }
 
-/* Memory that a thread keeps from call to call; its content does not. NULL where there is none left. */
+static pthread_key_t scratch_key;
+static int has_scratch_key;
+
+/* What a thread kept is given back when it ends, by the key's destructor; where there is no key it stays. */
+__attribute__((constructor)) static void make_scratch_key(void) { has_scratch_key = !pthread_key_create(&scratch_key, free); }
+
+/* Memory that a thread keeps from call to call, until it ends; its content does not. NULL where there is none left. */
 static float *scratch(size_t count) {
     static _Thread_local float *kept;
     static _Thread_local size_t size;
@@ -166,8 +173,9 @@ static float *scratch(size_t count) {
         free(kept);
         kept = NULL;
         size = 0;
-        if (posix_memalign((void **)&kept, 64, count * sizeof(float))) return kept = NULL;
-        size = count;
+        if (posix_memalign((void **)&kept, 64, count * sizeof(float))) kept = NULL;
+        else size = count;
+        if (has_scratch_key) pthread_setspecific(scratch_key, kept);
     }
     return kept;
 }
