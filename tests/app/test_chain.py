@@ -21,6 +21,7 @@ from tunesmith.core.events import Event, Notice, Stage, Stepped
 from tunesmith.core.run import GroupDirectory, find, find_run
 from tunesmith.recipe import Chain, load, load_chain
 from tunesmith.recipe.text import write_yaml
+from tunesmith.report.chain_page import chain_stages
 
 TRAIN = {"max_steps": 3, "learning_rate": 1e-2, "examples_per_step": 8, "evaluations_per_epoch": 1}
 COMMON = {
@@ -144,6 +145,14 @@ def test_the_page_leads_to_the_reports_of_the_stages(six: tuple[Group, list[Even
     assert page.rows == len(STAGES) + 1
     for link in page.links:
         assert (six[0].path / link).is_file()
+
+
+def test_a_stages_difference_has_its_sign(six: tuple[Group, list[Event]]) -> None:
+    stage = six[0].report["stages"]["more"]
+    metric, entry = next(iter(stage["metrics"].items()))
+    better = {**entry, "difference": {"value": 0.125, "low": 0.0625, "high": 0.1875}}
+    document = {**six[0].report, "stages": {"more": {**stage, "metrics": {metric: better}}}}
+    assert chain_stages(document)[0].difference.startswith("+0.1")
 
 
 def test_a_stage_can_be_named_as_any_run_is(six: tuple[Group, list[Event]], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -68,9 +68,8 @@ def chain_stages(document: Mapping[str, Any]) -> list[ChainStage]:
 def _stage(name: str, one: Mapping[str, Any]) -> ChainStage:
     found = comparisons(one)
     first: Comparison | None = found[0].comparisons[0] if found else None
-    base, tuned, difference = (
-        MISSING if first is None else _text(getattr(first, side), first.decimals) for side in ("base", "tuned", "difference")
-    )
+    base, tuned = (MISSING if first is None else _text(getattr(first, side), first.decimals) for side in ("base", "tuned"))
+    difference = first.difference.change_text(first.decimals) if first and first.difference else MISSING
     did = f"{one['task']['method']} · {one['task']['objective']}"
     classes = {found["label"]: _right(found) for found in one.get("classes", ())}
     trained = duration(one["cost"]["train_seconds"]) if one["cost"].get("train_seconds") else MISSING
