@@ -16,7 +16,7 @@ from benchmarks.workload import BenchmarkError
 from tunesmith.core.files import write_json, write_text
 from tunesmith.core.run import GroupDirectory
 from tunesmith.report.comparison import comparison_reason, read_comparison
-from tunesmith.report.numbers import count, duration, percent
+from tunesmith.report.numbers import count, decimals_for, duration, percent
 from tunesmith.report.results import Estimate, metric_title
 from tunesmith.report.searched import read_tried
 
@@ -116,7 +116,7 @@ def case_lines(name: str, document: Mapping[str, Any]) -> Iterator[str]:
         arm = document["arms"][row.name]
         value = row.value.text(found.decimals) if row.value else NONE
         elsewhere = [_value((arm.get("domains") or {}).get(domain), found.decimals) for domain in domains]
-        also = [_value(arm["metrics"].get(metric), 3) for metric in others]
+        also = [_value(arm["metrics"].get(metric)) for metric in others]
         rows_of.append([f"`{row.name}`", row.standing, value, *elsewhere, *also, row.training, row.thousand_answers, row.memory, row.saved])
     titles = [metric_title(metric) for metric in others]
     yield from table(["arm", "", found.title, *domains, *titles, "training", "1,000 answers", "memory", "kept"], rows_of)
@@ -141,9 +141,10 @@ def _searched_lines(document: Mapping[str, Any]) -> Iterator[str]:
     yield ""
 
 
-def _value(found: Mapping[str, Any] | None, decimals: int) -> str:
+def _value(found: Mapping[str, Any] | None, decimals: int | None = None) -> str:
+    """With as many decimals, or as many as its own interval warrants."""
     told = Estimate.read(found)
-    return NONE if told is None else told.text(decimals)
+    return NONE if told is None else told.text(decimals_for(told.ends) if decimals is None else decimals)
 
 
 def _marks(name: str) -> tuple[str, str]:

@@ -25,6 +25,10 @@ def test_widest_interval_decides_but_the_narrow_one_still_shows_its_width() -> N
     assert numbers.decimals_for((30.0, 34.0), (8.0, 8.6)) == 1
 
 
+def test_a_very_narrow_interval_adds_no_digits_that_nobody_knows_of_the_widest() -> None:
+    assert numbers.decimals_for((11.274, 13.792), (0.0021, 0.0032)) == 2
+
+
 def test_minus_is_a_minus_sign_and_zero_has_none() -> None:
     assert numbers.fixed(-0.25, 2) == "−0.25"
     assert numbers.fixed(-0.001, 2) == "0.00"

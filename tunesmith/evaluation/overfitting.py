@@ -77,9 +77,9 @@ def _gap_text(found: Interval, own: float, point: Mapping[str, Any], num_steps: 
     seen = f"the training rows of the {num_steps} steps before" if num_steps > 1 else "the training rows of that step"
     where = f"At {_place(point)}, whose weights were kept, the validation loss was {float(point['loss']):.3f}, that of {seen} {own:.3f}"
     if math.isnan(found.low):
-        return f"{where}: a gap of {found.value:+.3f}, too few batches for an interval."
+        return f"{where}: a gap of {_signed(found.value)}, too few batches for an interval."
     is_clear = found.low > 0 or found.high < 0
-    return f"{where}: {'a gap' if is_clear else 'no clear gap'}, {found.value:+.3f} ({found.low:+.3f} to {found.high:+.3f})."
+    return f"{where}: {'a gap' if is_clear else 'no clear gap'}, {_signed(found.value)} ({_signed(found.low)} to {_signed(found.high)})."
 
 
 def _at_its_lowest(previous: float, last: Mapping[str, Any]) -> str:
@@ -108,4 +108,8 @@ def _place(point: Mapping[str, Any]) -> str:
 
 
 def _percent(lowest: float, end: float) -> str:
-    return f"{100 * (end - lowest) / lowest:+.1f} %" if lowest > 0 else f"{end - lowest:+.3f} nats"
+    return f"{100 * (end - lowest) / lowest:+.1f} %" if lowest > 0 else f"{_signed(end - lowest)} nats"
+
+
+def _signed(nats: float) -> str:
+    return f"{nats:+.3f}".replace("-", "\u2212")

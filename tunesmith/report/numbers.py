@@ -36,16 +36,16 @@ def decimals_for(*intervals: tuple[float, float]) -> int:
     """Decimals to show numbers with, given their intervals (low, high).
 
     The widest interval decides: its half width keeps two significant digits, as in 0.845 (0.829 to 0.861). Where that would
-    show both ends of a narrower interval alike, decimals are added, six at most. Empty or zero-width intervals: 3.
+    show both ends of a narrower interval alike, one decimal is added: more would be invented for the widest. Six at most. Empty
+    or zero-width intervals: 3.
     """
     known = [(low, high) for low, high in intervals if high > low]
     if not known:
         return 3
     half_width = max(high - low for low, high in known) / 2
     decimals = min(6, max(0, 1 - math.floor(math.log10(half_width))))
-    while decimals < 6 and any(fixed(low, decimals) == fixed(high, decimals) for low, high in known):
-        decimals += 1
-    return decimals
+    hides = any(fixed(low, decimals) == fixed(high, decimals) for low, high in known)
+    return min(6, decimals + 1) if hides else decimals
 
 
 def fixed(value: float, decimals: int) -> str:
