@@ -203,7 +203,7 @@ def test_an_encoder_decoder_learns_pairs_and_is_loaded_and_tuned_on(architecture
 
 def test_a_classifier_reads_an_encoder_decoders_encoder(pairs_csv: Path, reviews_csv: Path, tmp_path: Path) -> None:
     learned = tune(_new(writer(tmp_path, pairs_csv, tmp_path / "pairs", train=QUICK), "seq2seq_lstm"))
-    done = tune(classifier(learned.path, reviews_csv, tmp_path / "out", method="full", train=QUICK))
+    done = tune(classifier(learned.path, reviews_csv, tmp_path / "out", method="full"))
     texts = ["the cat is very good", "the dog was on a mat bad"]
     assert [one["label"] for one in done.predict(texts)] == ["positive", "negative"]
     assert tunesmith.Run(done.path).predict(texts) == done.predict(texts)

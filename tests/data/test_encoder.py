@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from tunesmith.core.errors import ModelError, RecipeError
 from tunesmith.core.types import Chat, Completion, Encoded, Labelled, Message, ModelFacts, Origin, Prompt, Text
 from tunesmith.data import TextEncoder
+from tunesmith.data.new_tokenizer import learn_tokenizer
 
 HERE = Origin("a.jsonl", 1)
 Facts = Callable[..., ModelFacts]
@@ -194,6 +195,16 @@ def test_an_encoder_decoder_reads_the_source_and_learns_the_target_and_its_end(s
     assert seq2seq.convert_ids_to_tokens(encoded.tokens) == ["<pad>", "was", "bad", "</s>"]
     assert encoded.scored == (False, True, True, True)
     assert encoder.prompt(Completion("was good", "", HERE)) == (0,)
+
+
+def test_a_decoder_that_is_told_the_beginning_does_not_learn_to_write_it(facts: Facts) -> None:
+    tokenizer = learn_tokenizer(["A quiet film."], size=300, of="pieces")
+    told = facts(is_encoder_decoder=True, is_causal=False, decoder_start_token_id=tokenizer.bos_token_id, vocab_size=300)
+    encoder = TextEncoder(tokenizer, told)
+    encoded = encoder.encode(Completion("Un film", "A quiet film.", HERE))
+    assert encoder.spell(encoded.source or ()) == "<s>Un film"
+    assert encoder.spell(encoded.tokens) == "<s>A quiet film.</s>"
+    assert learned(encoder, encoded) == "A quiet film.</s>"
 
 
 def test_cutting_is_on_the_right_and_counted(chatml: Any, facts: Facts) -> None:

@@ -20,6 +20,15 @@ def test_words_that_come_twice_are_tokens_whatever_stands_around_them() -> None:
     assert tokenizer.decode(ids[:4]) == "the cat sat."
 
 
+def test_a_mark_is_the_same_token_at_the_beginning_of_a_text_and_behind_a_space() -> None:
+    tokenizer = learn_tokenizer(["Yes. No (", "No , yes ( ."], size=300, of="words")
+    assert set(tokenizer.get_vocab()) == {"<pad>", "<unk>", "<s>", "</s>", "▁yes", "▁(", ".", "▁no"}
+    for text, expected in ((". yes", [".", "▁yes"]), ("yes .", ["▁yes", "."]), ("(", ["▁("]), ("no (", ["▁no", "▁("])):
+        ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+        assert tokenizer.convert_ids_to_tokens(ids) == expected
+    assert tokenizer.decode(tokenizer(" . Yes  (", add_special_tokens=False)["input_ids"]) == ". yes ("
+
+
 def test_the_same_texts_give_the_same_tokens_and_no_more_than_asked_for() -> None:
     texts = [f"word{n % 50} other{n % 70}" for n in range(300)]
     for of in ("pieces", "words"):

@@ -328,8 +328,9 @@ class TextEncoder:
         return Encoded(tuple(tokens), (0,) * len(tokens), scored, source=source, num_cut=num_cut + len(whole) - len(tokens))
 
     def _target(self, text: str) -> list[int]:
-        """What an encoder-decoder is to write, with its end."""
+        """What an encoder-decoder is to write, with its end; what it starts with it has been told, and need not write."""
         target, eos = list(self._special(text, None, cuts=False)[0]), self._eos()
+        target = target[1:] if tuple(target[:1]) == self._decoder_start() else target
         return target if target[-1:] == eos else target + eos
 
     def _tokens(self, tokenized: Tokenized) -> list[tuple[list[int], list[bool]]]:

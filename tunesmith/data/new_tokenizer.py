@@ -8,6 +8,8 @@ from transformers import PreTrainedTokenizerFast
 
 __all__ = ["learn_tokenizer"]
 
+_CLOSING = r"[.,;:!?)\]}\u2026]"
+"""Marks that no space stands before."""
 _SPECIAL = {"pad_token": "<pad>", "unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>"}
 
 
@@ -16,7 +18,8 @@ def learn_tokenizer(texts: Iterable[str], *, size: int, of: Literal["pieces", "w
 
     Args:
         size: the most tokens, special ones included.
-        of: pieces: of words, byte-level BPE; words: words and marks that come twice or more, in small letters.
+        of: pieces: of words, byte-level BPE; words: words and marks that come twice or more, in small letters, and without the spaces that stand before
+            marks that close.
     """
     special: Any = list(_SPECIAL.values())
     if of == "pieces":
@@ -28,8 +31,18 @@ def learn_tokenizer(texts: Iterable[str], *, size: int, of: Literal["pieces", "w
         )
     else:
         built = Tokenizer(models.WordLevel(unk_token=_SPECIAL["unk_token"]))
-        built.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase(), normalizers.Replace(Regex(r"\s+"), " ")])
-        built.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Punctuation(), pre_tokenizers.Metaspace(prepend_scheme="first")])
+        built.normalizer = normalizers.Sequence(
+            [
+                normalizers.NFC(),
+                normalizers.Lowercase(),
+                normalizers.Strip(),
+                normalizers.Prepend(" "),
+                normalizers.Replace(Regex(r"\s+"), " "),
+                normalizers.Replace(Regex(f" (?={_CLOSING})"), ""),
+                normalizers.Replace(" ", "\u2581"),
+            ]
+        )
+        built.pre_tokenizer = pre_tokenizers.Split(Regex("\u2581?(?:[^\\W_]+|[^\u2581])"), "isolated")
         built.decoder = decoders.Metaspace(prepend_scheme="first")
         trainer = trainers.WordLevelTrainer(vocab_size=size, min_frequency=2, special_tokens=special, show_progress=False)
     built.train_from_iterator(texts, trainer)
