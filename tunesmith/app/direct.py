@@ -99,7 +99,7 @@ class _Search:
     def __init__(self, task: Task, settings: Settings, directory: RunDirectory, say: Say) -> None:
         method, self._settings, self._say = searched(task), settings, say
         self._directory, self._seed = directory, task.recipe.seed
-        self._asks_model, self.num_trials = asks_model(method), num_trials(method)
+        self._asks_model, self.num_trials = asks_model(method), num_trials(method, len(settings.start))
         self.sampler: Sampler = ("cmaes" if len(settings.start) > 1 else "tpe") if method.sampler == "auto" else method.sampler
         self.higher = settings.metric.higher_is_better is True
         self.folds = 0

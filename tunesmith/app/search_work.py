@@ -42,7 +42,7 @@ def search_work(task: Task, answer_tokens: int) -> Work:
 def _num_passes(task: Task) -> int:
     """How often the validation rows are asked."""
     method = searched(task)
-    return num_trials(method) if trial_of(method) == "asked" else 1
+    return num_trials(method, 1) if trial_of(method) == "asked" else 1  # whatever the numbers, where the model is asked
 
 
 def _pass(task: Task, name: str, most: int | None, answer_tokens: int) -> tuple[int, int]:
