@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -365,3 +366,24 @@ def test_seeds_of_a_search_say_that_nothing_was_trained(trained: Path, reviews: 
     text = " ".join(group_sentences(group.report))
     assert "Nothing was trained" in text
     assert "No validation split" not in text
+
+
+@pytest.mark.parametrize(("added", "seconds", "asked"), [(0.0, 0.0, 30), (0.0, 0.11, 3), (40.0, 0.0, 60)])
+def test_what_is_too_quick_to_time_is_asked_again_and_one_setting_has_one_speed(
+    added: float, seconds: float, asked: int, trained: Path, reviews: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = list[float]()
+
+    def answered(*_: Any) -> None:
+        calls.append(seconds)
+        time.sleep(seconds)
+
+    monkeypatch.setattr(direct_app, "read_head", answered)
+    report = tune(_recipe(_shifted(trained, tmp_path / "shifted", added), reviews, tmp_path / "run")).report
+    speed, is_kept = report["direct"]["speed"], report["direct"]["kept"]
+    assert is_kept == bool(added)
+    assert len(calls) == asked
+    assert is_kept or speed["before"] == speed["after"]
+    assert ("a second before and" in said(report).text) == is_kept
+    if seconds:
+        assert speed["before"] <= speed["rows"] / seconds
