@@ -92,7 +92,7 @@ def _learned_from(run: RunDirectory, recipe: Recipe) -> Sequence[Example]:
     alone = recipe.model_copy(update={"evaluate": recipe.evaluate.model_copy(update={"domains": {}})})
     data = prepare_data(alone)
     name = "validation" if isinstance(chosen_method(recipe), SearchedMethod) else "train"
-    if run.read_json(run.data)[name]["sha256"] != data.facts[name].sha256:
+    if run.read_json(run.data).get(name, {}).get("sha256") != data.facts[name].sha256:
         raise DataError(f"{data.facts[name].name}: is not what it was then")
     return data.validation if name == "validation" else data.train
 
