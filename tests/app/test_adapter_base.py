@@ -135,19 +135,19 @@ def test_a_head_for_another_task_is_told(
     said: list[Any] = []
     tune(writer(run.path, pairs_csv, tmp_path / "writes", **FEW), progress=said.append)
     assert not RunDirectory(tmp_path / "writes").heads.exists()
-    (text,) = [event.text for event in said if isinstance(event, Warned) and "head" in event.text]
+    (text,) = [event.text for event in said if isinstance(event, Warned) and "its head" in event.text]
     assert text == f"model.source: {run.path}: its head (label: negative, positive) is for another task than sft: it is left out."
 
     relabelled = tmp_path / "relabelled.csv"
     relabelled.write_text(reviews_csv.read_text().replace("positive", "yes").replace("negative", "no"), encoding="utf-8")
     said.clear()
     tune(classifier(run.path, relabelled, tmp_path / "relabelled", **FEW), progress=said.append)
-    (text,) = [event.text for event in said if isinstance(event, Warned) and "head" in event.text]
+    (text,) = [event.text for event in said if isinstance(event, Warned) and "its head" in event.text]
     assert text.endswith("(label: negative, positive) is for another task than classify, whose labels are no, yes: a new one is made.")
 
     said.clear()
     tune(classifier(run.path, reviews_csv, tmp_path / "same", **FEW), progress=said.append)
-    assert not any("head" in event.text for event in said if isinstance(event, Warned))
+    assert not any("its head" in event.text for event in said if isinstance(event, Warned))
 
     for option, wrong in (("head_layers 1, not 2", {"head_layers": 2}), ("pooling last, not mean", {"pooling": "mean"})):
         with pytest.raises(
@@ -173,7 +173,7 @@ def test_a_head_goes_on_for_the_labels_that_it_knows(encoder_folder: Path, revie
     more.write_text("\n".join(fewer).replace("negative", "bad"), encoding="utf-8")
     said: list[Any] = []
     again = tune(classifier(run.path, more, tmp_path / "more-run", train={"max_steps": 1, "learning_rate": 1e-12}), progress=said.append)
-    (text,) = [event.text for event in said if isinstance(event, Warned) and "head" in event.text]
+    (text,) = [event.text for event in said if isinstance(event, Warned) and "its head" in event.text]
     assert (
         text
         == f"model.source: {run.path}: its head has other labels: it goes on for positive; begins anew for bad, mixed, which the base never says; leaves out negative."

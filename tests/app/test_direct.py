@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,15 +21,17 @@ from tiny_recipes import classifier
 from tunesmith.app import direct as direct_app
 from tunesmith.app import settings as settings_app
 from tunesmith.app.chain import tune_chain
+from tunesmith.app.group import tune_curve, tune_seeds
 from tunesmith.app.task import load_model
 from tunesmith.app.tune import plan, resume, tune
 from tunesmith.app.tuned import load_tuned
 from tunesmith.core import registry
-from tunesmith.core.errors import Interrupted, TunesmithError
+from tunesmith.core.errors import Interrupted, TunesmithError, UsageError
 from tunesmith.core.events import Event, Progress
 from tunesmith.core.run import RunDirectory
 from tunesmith.recipe import Recipe, from_mapping, load_chain
 from tunesmith.report.direct import direct as said
+from tunesmith.report.groups import group_sentences
 
 SPLIT = {"validation": 0.45, "test": 0.45}
 
@@ -348,3 +351,39 @@ def test_a_chain_says_what_is_wrong_with_its_search_before_its_first_stage_begin
     with pytest.raises(TunesmithError, match=r'stages.second: method.adjust: unknown aspect "treshold"'):
         tune_chain(load_chain(file))
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_curve_of_training_rows_is_refused_as_none_is_learned_from(trained: Path, reviews: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="curve: method direct searches on validation rows and learns from no training row"):
+        tune_curve(_recipe(trained, reviews, tmp_path / "run"), [0.5, 1.0])
+    assert not (tmp_path / "run").exists()
+
+
+def test_seeds_of_a_search_say_that_nothing_was_trained(trained: Path, reviews: Path, tmp_path: Path) -> None:
+    group = tune_seeds(_recipe(trained, reviews, tmp_path / "run", trials=4), 2)
+    assert group.report["choice"] is None
+    assert group.report["data"]["validation_rows"] > 0
+    text = " ".join(group_sentences(group.report))
+    assert "Nothing was trained" in text
+    assert "No validation split" not in text
+
+
+@pytest.mark.parametrize(("added", "seconds", "asked"), [(0.0, 0.0, 30), (0.0, 0.11, 3), (40.0, 0.0, 60)])
+def test_what_is_too_quick_to_time_is_asked_again_and_one_setting_has_one_speed(
+    added: float, seconds: float, asked: int, trained: Path, reviews: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = list[float]()
+
+    def answered(*_: Any) -> None:
+        calls.append(seconds)
+        time.sleep(seconds)
+
+    monkeypatch.setattr(direct_app, "read_head", answered)
+    report = tune(_recipe(_shifted(trained, tmp_path / "shifted", added), reviews, tmp_path / "run")).report
+    speed, is_kept = report["direct"]["speed"], report["direct"]["kept"]
+    assert is_kept == bool(added)
+    assert len(calls) == asked
+    assert is_kept or speed["before"] == speed["after"]
+    assert ("a second before and" in said(report).text) == is_kept
+    if seconds:
+        assert speed["before"] <= speed["rows"] / seconds

@@ -9,8 +9,11 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from tunesmith.adjust.temperature import Temperature
 from tunesmith.app.tune import tune
 from tunesmith.app.tuned import load_tuned
+from tunesmith.core import registry
+from tunesmith.core.errors import MethodError
 from tunesmith.core.run import RunDirectory
 from tunesmith.recipe import Recipe, from_mapping
 
@@ -62,6 +65,20 @@ def test_planted_thresholds_of_labels_and_tags_are_found(
     assert found["base"]["value"] < 0.8
     assert found["tuned"]["value"] > 0.9
     assert run.report["direct"]["kept"]
+
+
+def test_a_temperature_of_several_labels_is_refused_by_itself_as_no_metric_reads_it(encoder_folder: Path, tmp_path: Path) -> None:
+    file = tmp_path / "rows.jsonl"
+    file.write_text("\n".join(map(json.dumps, _rows("multi_label"))), encoding="utf-8")
+    learned = tune(_recipe(str(encoder_folder), file, tmp_path / "learned", method="full", train={"max_steps": 1}))
+    method = {"name": "direct", "adjust": ["threshold", "temperature"]}
+    with pytest.raises(
+        MethodError, match=r"adjust: temperature: no metric of several labels reads how sure the model is.* Name threshold\.$"
+    ):
+        tune(_recipe(f"run:{learned.path}", file, tmp_path / "run", method=method))
+    assert not (tmp_path / "run").exists()
+    read = {registry.load("metric", name).needs for name in learned.report["metrics"]}
+    assert read.isdisjoint(Temperature.moves)
 
 
 def _labels(run: Path) -> list[str]:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tunesmith.adjust.threshold import Threshold
+from tunesmith.app.adjustable import num_trials
 from tunesmith.comparison.optimize import Tried, best_of, search
 from tunesmith.core.adjusting import Knob, Subject
 from tunesmith.core.registry import create
@@ -83,3 +84,38 @@ def test_several_labels_each_have_a_threshold_of_their_own() -> None:
     assert [(knob.name, knob.high) for knob in knobs] == [("added to a", pytest.approx(3.15)), ("added to b", 1.0)]
     assert Threshold().affine(subject, [0.5, -1.0], 2) == ([1.0, 1.0], [0.5, -1.0])
     assert Threshold().shown(subject, [0.0, math.log(3)]) == ["a from 0.500 on", "b from 0.250 on"]
+
+
+@pytest.mark.parametrize(("num_classes", "seed"), [(5, 0), (5, 1), (7, 0), (7, 3)])
+def test_what_labels_of_many_classes_were_made_by_is_found_with_the_usual_trials(num_classes: int, seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    scores_nk, planted_k = draw.normal(0, 2, (600, num_classes)), np.array([0.0, *draw.uniform(-3, 3, num_classes - 1)])
+    truth_n = (scores_nk + planted_k).argmax(1)
+    subject = _subject(tuple(f"class {number}" for number in range(num_classes)))
+    knobs = Threshold().knobs(subject, scores_nk)
+
+    def value(number: int, values: tuple[float, ...]) -> float:
+        scale, shift = Threshold().affine(subject, values, num_classes)
+        return float(((scores_nk * scale + shift).argmax(1) == truth_n).mean())
+
+    tried = search(
+        knobs, value, num_trials=num_trials(create("method", "direct"), len(knobs)), sampler="cmaes", higher_is_better=True, seed=0
+    )
+    found = tried[best_of(tried, knobs, higher_is_better=True)]
+    assert found.value >= 0.985  # 1 is the best that there is
+
+
+@pytest.mark.parametrize(
+    ("adjust", "num_numbers", "trials"),
+    [
+        ("threshold", 1, 200),
+        ("threshold", 2, 200),
+        ("threshold", 3, 400),
+        ("threshold", 9, 1600),
+        ("threshold", 76, 2000),
+        ("norms", 9, 40),
+    ],
+)
+def test_trials_grow_with_the_numbers_where_they_cost_little(adjust: str, num_numbers: int, trials: int) -> None:
+    assert num_trials(create("method", "direct", adjust=(adjust,)), num_numbers) == trials
+    assert num_trials(create("method", "direct", adjust=(adjust,), trials=7), num_numbers) == 7

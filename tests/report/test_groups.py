@@ -24,6 +24,18 @@ def test_seeds_are_told_with_mean_spread_and_which_to_use() -> None:
     assert "none of the runs is chosen" in " ".join(group_sentences(seeds(None)))
 
 
+def test_seeds_of_a_method_that_trains_nothing_are_not_chosen_among_for_that_reason() -> None:
+    document = seeds(None)
+    searched = {**document, "runs": [{**run, "steps": 0, "best": None} for run in document["runs"]]}
+    said = " ".join(group_sentences(searched))
+    assert "Nothing was trained: there are no weights to choose among, and none of the runs is chosen." in said
+    assert "No validation split" not in said  # there are 400 validation rows
+    page = group_page(searched)
+    assert "Nothing was trained." in page
+    assert "the validation whose weights were kept" not in page
+    assert "the validation whose weights were kept" in group_page(document)
+
+
 @pytest.mark.parametrize(
     ("trend", "badge", "said"),
     [

@@ -15,8 +15,6 @@ from tunesmith.core.adjusting import Array, Knob, Subject, Trial
 
 __all__ = ["Temperature"]
 
-_KINDS = ("classification", "multi_label")
-
 
 @dataclass(frozen=True, kw_only=True)
 class Temperature:
@@ -33,8 +31,10 @@ class Temperature:
         check_most("temperature", self.most)
 
     def refusal(self, subject: Subject) -> str:
-        """Why there is no temperature: the model says no probabilities of classes, or has no head for these."""
-        if subject.kind not in _KINDS:
+        """Why there is no temperature: the model says no probabilities of classes that a metric reads, or has no head for these."""
+        if subject.kind == "multi_label":
+            return "no metric of several labels reads how sure the model is, which is all that a temperature changes. Name threshold"
+        if subject.kind != "classification":
             other = " Of an answer in words it is sampling_temperature" if subject.writes else ""
             return f"it scales a classifier's probabilities, and a model of {subject.objective} has none.{other}"
         return refusal(subject)

@@ -18,8 +18,8 @@ __all__ = ["asks_model", "check_adjustable", "chosen_metric", "few_rows", "num_t
 _ROWS_A_NUMBER = 20
 """Fewer validation rows for each number that is searched for, and what is found holds for them alone, as a rule of thumb."""
 _ROWS_A_CLASS = 5
-_TRIALS, _TRIALS_ASKED = 200, 40
-"""Where the scores of one pass serve all, and where each trial asks the model."""
+_TRIALS, _MOST_TRIALS, _TRIALS_ASKED = 200, 2000, 40
+"""Where the scores of one pass serve all, of one number or two and at most; and where each trial asks the model."""
 
 
 def searched(task: Task) -> SearchedMethod:
@@ -39,9 +39,10 @@ def asks_model(method: SearchedMethod) -> bool:
     return trial_of(method) != "scores"
 
 
-def num_trials(method: SearchedMethod) -> int:
-    """Settings that are tried."""
-    return method.trials or (_TRIALS_ASKED if asks_model(method) else _TRIALS)
+def num_trials(method: SearchedMethod, num_numbers: int) -> int:
+    """Settings that are tried. Stored scores cost little: there, from three numbers on, each takes as many trials again as the first two together."""
+    usual = _TRIALS_ASKED if asks_model(method) else min(_MOST_TRIALS, _TRIALS * max(1, num_numbers - 1))
+    return method.trials or usual
 
 
 def check_adjustable(task: Task) -> None:

@@ -16,7 +16,7 @@ from tunesmith.app.adjustable import asks_model, chosen_metric, few_rows, num_tr
 from tunesmith.app.decoding import DIRECT_FORM, answer_tokens
 from tunesmith.app.judging import EncodedSplit, like_answers, read_head, score, write_answers
 from tunesmith.app.measured import pick
-from tunesmith.app.search_work import TIMED, TIMED_ROUNDS, TIMED_WRITTEN
+from tunesmith.app.search_work import MOST_TIMED_ROUNDS, TIMED, TIMED_ROUNDS, TIMED_SECONDS, TIMED_WRITTEN
 from tunesmith.app.settings import Settings
 from tunesmith.app.task import Say, Task, rows_to_answer
 from tunesmith.comparison.optimize import Sampler, Tried, best_of, search
@@ -99,7 +99,7 @@ class _Search:
     def __init__(self, task: Task, settings: Settings, directory: RunDirectory, say: Say) -> None:
         method, self._settings, self._say = searched(task), settings, say
         self._directory, self._seed = directory, task.recipe.seed
-        self._asks_model, self.num_trials = asks_model(method), num_trials(method)
+        self._asks_model, self.num_trials = asks_model(method), num_trials(method, len(settings.start))
         self.sampler: Sampler = ("cmaes" if len(settings.start) > 1 else "tpe") if method.sampler == "auto" else method.sampler
         self.higher = settings.metric.higher_is_better is True
         self.folds = 0
@@ -211,29 +211,42 @@ def _said(facts: Mapping[str, Any]) -> str:
 
 
 def _speed(task: Task, settings: Settings, values: tuple[float, ...], say: Say) -> dict[str, Any]:
-    """Test rows a second before and after, asked by turns; their answers are not looked at. None of both where there is no test row."""
+    """Test rows a second before and after, asked by turns; their answers are not looked at. One figure for both where nothing was kept, none where there is no test row.
+
+    What is quicker than the clock is steady is asked again until each side has taken some tenths of a second.
+    """
     split, num = _timed(task, settings)
     if not split.examples:
         return {"rows": 0, "before": None, "after": None}
-    taken: dict[str, list[float]] = {"before": [], "after": []}
+    taken = {at: list[float]() for at in (settings.start, values)}
     kept, task.forward.features = task.forward.features, None  # rows that come again are to be read again
-    for number in range(TIMED_ROUNDS):
-        for side, at in (("before", settings.start), ("after", values)):
+    while any(not _is_timed(seconds) for seconds in taken.values()):
+        for at, seconds in taken.items():
             settings.put(at)
             started = time.perf_counter()
-            if isinstance(task.objective, HeadObjective):
-                read_head(task, task.objective, split.examples, split.rows, split.owners)
-            elif settings.metric.needs == "text":
-                write_answers(task, split.examples, answer_tokens(task.forward, task.recipe))
-            elif isinstance(task.objective, AnswerObjective):
-                like_answers(task, task.objective, split)
-            else:
-                score(task, split)
-            taken[side].append(time.perf_counter() - started)
-        say(Progress("speed", number + 1, TIMED_ROUNDS))
+            _ask(task, settings, split)
+            seconds.append(time.perf_counter() - started)
+        say(Progress("speed", min(len(taken[values]), TIMED_ROUNDS), TIMED_ROUNDS))
     settings.put(values)
     task.forward.features = kept
-    return {"rows": num, **{side: num / min(seconds) for side, seconds in taken.items()}}
+    before, after = (num / min(taken[at]) for at in (settings.start, values))
+    return {"rows": num, "before": before, "after": after}
+
+
+def _is_timed(seconds: Sequence[float]) -> bool:
+    return len(seconds) >= MOST_TIMED_ROUNDS or (len(seconds) >= TIMED_ROUNDS and sum(seconds) >= TIMED_SECONDS)
+
+
+def _ask(task: Task, settings: Settings, split: EncodedSplit) -> None:
+    """Let the model as it is set answer the rows."""
+    if isinstance(task.objective, HeadObjective):
+        read_head(task, task.objective, split.examples, split.rows, split.owners)
+    elif settings.metric.needs == "text":
+        write_answers(task, split.examples, answer_tokens(task.forward, task.recipe))
+    elif isinstance(task.objective, AnswerObjective):
+        like_answers(task, task.objective, split)
+    else:
+        score(task, split)
 
 
 def _timed(task: Task, settings: Settings) -> tuple[EncodedSplit, int]:

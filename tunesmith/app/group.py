@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.app.anchor import anchored
+from tunesmith.app.chosen_method import chosen_method
 from tunesmith.app.dataset import prepare_data
 from tunesmith.app.group_document import build_group_document
 from tunesmith.app.interruption import Interruption
 from tunesmith.app.recording import recorded
 from tunesmith.app.run import Run
 from tunesmith.app.tune import resume, tune
+from tunesmith.core.adjusting import SearchedMethod
 from tunesmith.core.errors import DiskFull, Interrupted, RunError, TunesmithError, UsageError
 from tunesmith.core.events import Event, Notice, Stage
 from tunesmith.core.files import write_json, write_text
@@ -86,7 +88,7 @@ def tune_curve(recipe: Recipe, fractions: Sequence[float], *, progress: Say | No
 
     Args:
         fractions: two or more, above 0 and at most 1; each passes over its rows as many times as the recipe's `train.epochs` says.
-    Raises: UsageError, for other fractions; DataError, where a class has no row in one of the parts; TunesmithError, as `tune`.
+    Raises: UsageError, for other fractions, and for a method that learns from no training row; DataError, where a class has no row in one of the parts; TunesmithError, as `tune`.
     """
     wrong = next((f for f in fractions if isinstance(f, bool) or not isinstance(f, int | float) or not 0 < f <= 1), None)
     if wrong is not None:
@@ -95,6 +97,10 @@ def tune_curve(recipe: Recipe, fractions: Sequence[float], *, progress: Say | No
     if len(parts) < 2 or len(parts) < len(fractions):
         raise UsageError(
             f"curve: found {', '.join(f'{f:g}' for f in fractions)}; expected two or more different parts, such as 0.1,0.3,1.0."
+        )
+    if isinstance(chosen_method(recipe), SearchedMethod):
+        raise UsageError(
+            f"curve: method {recipe.method.name} searches on validation rows and learns from no training row, so that more of these would change nothing. Leave --curve out."
         )
     if recipe.data.train_fraction != 1:
         raise UsageError("curve: stands beside data.train_fraction, which it sets itself. Leave one of them out.")

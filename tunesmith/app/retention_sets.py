@@ -1,19 +1,19 @@
 """Which retention tasks a run has: those that its recipe names, or small general texts and the earlier runs that its model comes from."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from tunesmith.app.chosen_objective import choose_objective
 from tunesmith.app.dataset import PreparedData, prepare_data
 from tunesmith.app.fitting import make_metrics, measured_metrics
+from tunesmith.app.known_rows import runs_behind
 from tunesmith.app.placing import changes_nothing, trained_in_place
 from tunesmith.app.plan import sizes, training_tokens
 from tunesmith.app.retention import Retention, RetentionTask
 from tunesmith.app.retention_kinds import BITS_PER_BYTE, EarlierRun, Halves, Likelihood, Questions
 from tunesmith.app.task import Task
-from tunesmith.core import registry
 from tunesmith.core.errors import DataError, FetchError, TunesmithError
-from tunesmith.core.run import RunDirectory, find_run
+from tunesmith.core.run import RunDirectory
 from tunesmith.core.types import (
     Chat,
     Choice,
@@ -32,7 +32,7 @@ from tunesmith.evaluation.forgetting import MIN_ROWS, first_words, rows_within
 from tunesmith.evaluation.score import text_of
 from tunesmith.model.facts import flops_per_token
 from tunesmith.model.heads import load_heads
-from tunesmith.recipe import Recipe, RetentionSpec, load, source_name
+from tunesmith.recipe import Recipe, RetentionSpec, source_name
 
 __all__ = ["GENERAL", "read_retention"]
 
@@ -187,7 +187,7 @@ def _task_of(task: Task, name: str, examples: Sequence[Example], most_words: int
 def _earlier_runs(task: Task, left_out: dict[str, str]) -> dict[str, RetentionTask]:
     """The test rows of the runs that the model comes from, the latest first."""
     found = dict[str, RetentionTask]()
-    for run, recipe in _chain(task.recipe.model.source):
+    for run, recipe in runs_behind(task.recipe.model.source):
         try:
             one = _earlier_run(task, run, recipe)
         except TunesmithError as error:
@@ -196,20 +196,6 @@ def _earlier_runs(task: Task, left_out: dict[str, str]) -> dict[str, RetentionTa
             left_out[run.id] = one
         else:
             found[run.id] = one
-    return found
-
-
-def _chain(source: str) -> list[tuple[RunDirectory, Recipe]]:
-    """The run that a model is, the one that this began with, and so on."""
-    found = list[tuple[RunDirectory, Recipe]]()
-    is_run: Callable[[str], bool] = registry.create("model_source", "run").knows
-    while is_run(source):
-        try:
-            run = find_run(source)
-            found.append((run, load(run.recipe)))
-        except TunesmithError:  # a run that kept its whole model needs the one before no more
-            break
-        source = found[-1][1].model.source
     return found
 
 

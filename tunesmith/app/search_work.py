@@ -9,10 +9,12 @@ from tunesmith.comparison.cost_model import Work
 from tunesmith.core.adjusting import WeightAdjustment
 from tunesmith.core.types import HeadObjective
 
-__all__ = ["TIMED", "TIMED_ROUNDS", "TIMED_WRITTEN", "search_work"]
+__all__ = ["MOST_TIMED_ROUNDS", "TIMED", "TIMED_ROUNDS", "TIMED_SECONDS", "TIMED_WRITTEN", "search_work"]
 
 TIMED, TIMED_WRITTEN, TIMED_ROUNDS = 64, 8, 3
 """Test rows that are asked for the time they take alone, or answered, and how often, before and after by turns."""
+TIMED_SECONDS, MOST_TIMED_ROUNDS = 0.3, 30
+"""Where they took less than that, they are asked more often, up to so many times: a second at most, which is not counted."""
 
 
 def search_work(task: Task, answer_tokens: int) -> Work:
@@ -42,7 +44,7 @@ def search_work(task: Task, answer_tokens: int) -> Work:
 def _num_passes(task: Task) -> int:
     """How often the validation rows are asked."""
     method = searched(task)
-    return num_trials(method) if trial_of(method) == "asked" else 1
+    return num_trials(method, 1) if trial_of(method) == "asked" else 1  # whatever the numbers, where the model is asked
 
 
 def _pass(task: Task, name: str, most: int | None, answer_tokens: int) -> tuple[int, int]:

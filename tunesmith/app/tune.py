@@ -20,6 +20,7 @@ from tunesmith.app.in_context import InContext, as_read, check_context, in_conte
 from tunesmith.app.interruption import Interruption
 from tunesmith.app.judge_compare import judge_tuned, require_answers
 from tunesmith.app.judged import judge
+from tunesmith.app.known_rows import warn_of_known_rows
 from tunesmith.app.known_ways import remember_way
 from tunesmith.app.machine import begin_peak_memory, choose_device, peak_memory_bytes, resident_bytes
 from tunesmith.app.plan import Plan, RequestPlan, make_plan, step_plan, validated_at, without_training
@@ -151,6 +152,7 @@ def _prepared(recipe: Recipe, say: Say) -> Task:
     check_context(task)
     check_adjustable(task)
     check_export(task)
+    warn_of_known_rows(task, say)
     return task
 
 

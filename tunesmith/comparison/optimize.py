@@ -19,6 +19,9 @@ __all__ = ["Sampler", "Tried", "best_of", "search"]
 Sampler = Literal["cmaes", "tpe"]
 Values = tuple[float, ...]
 
+_FEWEST_GENERATIONS = 25
+"""A doubled population is to have so many of CMA-ES."""
+
 
 @dataclass(frozen=True, slots=True)
 class Tried:
@@ -52,7 +55,7 @@ def search(
     with warnings.catch_warnings(), _quiet(optuna.logging):
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         made = (
-            optuna.samplers.CmaEsSampler(seed=seed, warn_independent_sampling=False)
+            optuna.samplers.CmaEsSampler(seed=seed, warn_independent_sampling=False, popsize=_population(len(knobs), num_trials))
             if sampler == "cmaes"
             else optuna.samplers.TPESampler(seed=seed)
         )
@@ -68,6 +71,14 @@ def search(
                 study.tell(trial, value)
             found.append(Tried(values, value))
     return found
+
+
+def _population(num_knobs: int, num_trials: int) -> int | None:
+    """Settings of a generation of CMA-ES: twice the usual 4 + 3 ln k where there are trials for it, as what counts rows is a landscape of steps, on which few
+    are often all as good; else None, the usual.
+    """
+    doubled = 2 * (4 + int(3 * math.log(num_knobs)))
+    return doubled if num_trials >= _FEWEST_GENERATIONS * doubled else None
 
 
 def best_of(tried: Sequence[Tried], knobs: Sequence[Knob], *, higher_is_better: bool) -> int:

@@ -44,7 +44,7 @@ class Direct:
     metric: str | None = None
     """What they are adjusted for, on the validation rows; null: `train.select_by`, else the metric that the report leads with."""
     trials: int | None = None
-    """Settings that are tried, the model as it is among them; null: 200 where the scores of one pass over the rows serve them all, 40 where each asks the model anew."""
+    """Settings that are tried, the model as it is among them; null: 200 where the scores of one pass over the rows serve them all, and there from three numbers on 200 for each but the first, at most 2,000; 40 where each asks the model anew."""
     sampler: Literal["auto", "cmaes", "tpe"] = "auto"
     """What proposes the next setting; auto: CMA-ES for two numbers and more, TPE for one."""
 

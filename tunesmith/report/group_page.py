@@ -39,6 +39,7 @@ def group_page(document: Mapping[str, Any]) -> str:
         "group": document,
         "version": __version__,
         "is_curve": is_curve,
+        "is_trained": any(run["steps"] for run in document["runs"]),
         "title": document["name"],
         "source": file_name(document["data"]["source"]),
         "verdict": group_verdict(document),

@@ -134,7 +134,9 @@ def _of_seeds(first: GroupMetric, document: Mapping[str, Any]) -> Iterator[str]:
         yield f"Against the base, {first.base.text(places)}: {first.difference.change_text(places)}, {words}."
     yield "The intervals cover the test rows and the seeds; of so few seeds they say little of how far others would lie from these."
     choice = document["choice"]
-    if choice is None:
+    if choice is None and not any(run["steps"] for run in document["runs"]):
+        yield "Nothing was trained: there are no weights to choose among, and none of the runs is chosen."
+    elif choice is None:
         yield "No validation split: none of the runs is chosen, as the test rows must not choose."
     else:
         yield (
