@@ -21,11 +21,13 @@ from tunesmith.recipe.models import Recipe
 from tunesmith.recipe.overrides import apply, split
 from tunesmith.recipe.text import parse_yaml, write_yaml
 
-__all__ = ["PREFIX", "Chain", "is_chain", "load_chain", "require_no_stages"]
+__all__ = ["PREFIX", "Chain", "is_chain", "load_chain", "named_stages", "require_no_stages"]
 
 PREFIX = "stage:"
 _OWN = ("name", "description", "stages", "seed", "output_dir")
-_NAMES_A_STAGE = re.compile(rf"{PREFIX}[a-z0-9][a-z0-9_-]*(/\S*)?$")
+_NAMES_A_STAGE = re.compile(rf"{PREFIX}([\w-]*)(?:/(\S*))?")
+"""A text that merely begins so, such as the prompt `stage: {text}`, names none."""
+_FOR_PEOPLE = ("name", "description")
 _OF_A_STAGE = re.compile(r"[a-z0-9][a-z0-9_-]*")
 
 
@@ -41,7 +43,7 @@ class Chain:
 
     def recipe(self, stage: str, runs: Mapping[str, Path]) -> Recipe:
         """A stage's recipe, with the folders of the runs that it names in place of their stages. Raises: RecipeError."""
-        found = _with_runs(self.stages[stage], runs)
+        found = {key: one if key in _FOR_PEOPLE else _with_runs(one, runs) for key, one in self.stages[stage].items()}
         return from_mapping(found, name=f"{self.name}-{stage}", where=f"{self.name}: stages.{stage}")
 
     def dump(self) -> str:
@@ -100,7 +102,7 @@ def load_chain(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Chain
 
 def require_no_stages(recipe: Recipe) -> None:
     """Raises: RecipeError, where a recipe that is run by itself names runs of a chain's stages, naming the chain."""
-    found = next((text for text in _texts(recipe.model_dump(mode="json")) if _NAMES_A_STAGE.match(text)), None)
+    found = next((text for text, _, _ in named_stages(recipe.model_dump(mode="json"))), None)
     if found is None:
         return
     chains = [name for name in shipped_chains() if recipe.name in _recipes_of(name)]
@@ -149,13 +151,18 @@ def _check(chain: Chain, where: str) -> None:
     """Raises: RecipeError, where a stage names one that does not come before it, or its recipe is wrong."""
     earlier = dict[str, Path]()
     for stage in chain.stages:
-        for text in _texts(chain.stages[stage]):
-            named = text.removeprefix(PREFIX).partition("/")[0]
-            if text.startswith(PREFIX) and named not in earlier:
+        for text, named, _ in named_stages(chain.stages[stage]):
+            if named not in earlier:
                 why = "is no stage" if named not in chain.stages else "comes no earlier"
                 raise RecipeError(f"{where}: stages.{stage}: {text}: {named} {why}.{did_you_mean(named, earlier)}")
         chain.recipe(stage, {})
         earlier[stage] = Path(stage)
+
+
+def named_stages(values: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """What a recipe takes from a chain's stages: of each the text, the stage, and the file of it, empty where it is the run."""
+    found = [(text, _NAMES_A_STAGE.fullmatch(text)) for key, one in values.items() if key not in _FOR_PEOPLE for text in _texts(one)]
+    return [(text, match[1], match[2] or "") for text, match in found if match]
 
 
 def _texts(value: Any) -> list[str]:
@@ -171,9 +178,8 @@ def _with_runs(value: Any, runs: Mapping[str, Path]) -> Any:
         return {key: _with_runs(one, runs) for key, one in value.items()}
     if isinstance(value, list | tuple):
         return [_with_runs(one, runs) for one in value]
-    if not isinstance(value, str) or not value.startswith(PREFIX):
+    match = _NAMES_A_STAGE.fullmatch(value) if isinstance(value, str) else None
+    if match is None or match[1] not in runs:
         return value
-    stage, _, file = value.removeprefix(PREFIX).partition("/")
-    if stage not in runs:
-        return value
-    return str(runs[stage] / file) if file else f"run:{runs[stage]}"
+    run = runs[match[1]]
+    return str(run / match[2]) if match[2] else f"run:{run}"

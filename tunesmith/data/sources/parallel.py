@@ -8,7 +8,8 @@ from typing import Any
 from tunesmith.core.errors import DataError
 from tunesmith.core.files import file_sha256
 from tunesmith.core.types import Origin
-from tunesmith.data.records import iter_lines
+from tunesmith.data.records import iter_lines, require_content
+from tunesmith.data.sources._paths import expanded
 from tunesmith.data.sources._rows import hash_of_files, whole_path
 from tunesmith.data.table import Record, Table, TableFacts
 
@@ -27,6 +28,11 @@ class Parallel:
     def whole_paths(self) -> dict[str, str]:
         """The options that are paths, from the root."""
         return {"source": whole_path(self.source), "target": whole_path(self.target)}
+
+    def require(self, source: Any) -> None:
+        """Raises: DataError, where one of the files is missing."""
+        for name in (self.source, self.target):
+            require_content(expanded(name), name)
 
     def read(self, source: Any) -> Table:
         """Every pair, with the columns source and target.
