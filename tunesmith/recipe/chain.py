@@ -8,6 +8,7 @@
 `stage:NAME` stands for the run of that stage, `stage:NAME/FILE` for a file in its folder.
 """
 
+import difflib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -71,7 +72,8 @@ def load_chain(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Chain
         )
     given = own["stages"]
     if not isinstance(given, Mapping) or not given:
-        raise RecipeError(f"{where}: stages: expected a mapping of stages to recipes, found {shown(given)}.")
+        found = "an empty one" if isinstance(given, Mapping) else shown(given)
+        raise RecipeError(f"{where}: stages: expected a mapping of stages to recipes, found {found}.")
     wrong = next((name for name in given if not _OF_A_STAGE.fullmatch(name)), None)
     if wrong is not None:
         raise RecipeError(f"{where}: stages.{wrong}: a stage is named by small letters, digits, - and _.")
@@ -91,6 +93,8 @@ def load_chain(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Chain
             )
         elif keys[0] in given:
             changes[keys[0]].append(override.partition(".")[2])
+        elif keys[0] not in Recipe.model_fields:
+            raise RecipeError(f'command line: "{override}": {_no_stage(keys, list(given))}')
         else:
             for stage in given:
                 changes[stage].append(override)
@@ -98,6 +102,15 @@ def load_chain(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Chain
     chain = Chain(name, str(own.get("description") or ""), stages, output_dir)
     _check(chain, where)
     return chain
+
+
+def _no_stage(keys: Sequence[str], stages: Sequence[str]) -> str:
+    """What is wrong with a change whose first key is neither a stage nor one of a recipe."""
+    if keys[0] == "stages":
+        return f"a stage's key begins with the stage. Leave out stages., as in {stages[0]}.train.epochs=1."
+    near = difflib.get_close_matches(keys[0], [*stages, *Recipe.model_fields], n=1)
+    question = f' Did you mean "{near[0]}"?' if near else ""
+    return f"{keys[0]} is no stage, and no key of a recipe.{question} Stages: {', '.join(stages)}."
 
 
 def require_no_stages(recipe: Recipe) -> None:
