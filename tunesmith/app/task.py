@@ -373,12 +373,7 @@ def attach(task: Task) -> list[ParamGroup]:
     if getattr(task.objective, "needs_reference", "") in ("live", "swapped") or task.rewards is not None:
         task.forward.keep_reference()
     torch.manual_seed(task.recipe.seed)
-    groups = [group for group in groups if group.params]
-    if not groups and task.takes_steps:
-        raise MethodError(
-            f"method: {task.recipe.method.name} trains only a new head, and the objective {task.objective_name} has none. Use lora or full."
-        )
-    return groups
+    return [group for group in groups if group.params]
 
 
 def _without_vocabulary_head(trunk: Any, groups: list[ParamGroup]) -> list[ParamGroup]:

@@ -22,6 +22,7 @@ from tunesmith.app.judge_compare import judge_tuned, require_answers
 from tunesmith.app.judged import judge
 from tunesmith.app.known_ways import remember_way
 from tunesmith.app.machine import begin_peak_memory, choose_device, peak_memory_bytes, resident_bytes
+from tunesmith.app.placing import require_training
 from tunesmith.app.plan import Plan, RequestPlan, make_plan, step_plan, validated_at, without_training
 from tunesmith.app.policy import PolicyRewards, require_rewards
 from tunesmith.app.predicting import NOT_PREDICTED, calibrate, expected, learn_from, observed, with_predictions
@@ -145,6 +146,7 @@ def _prepared(recipe: Recipe, say: Say) -> Task:
     """As `prepare`, with what else has to fit before anything is written."""
     begin_peak_memory(choose_device(recipe.engine.device))
     task = prepare(recipe, say)
+    require_training(task)
     task.rewards = require_rewards(task, say)
     require_answers(task)
     check_pairs(task)
