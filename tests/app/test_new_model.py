@@ -130,6 +130,10 @@ def test_texts_whose_letters_a_vocabulary_of_pieces_lacks_are_told_to_be_cut_int
     [
         ({"architecture": "lstm", "source": "minilm-l6"}, "model.architecture: stands beside model.source"),
         ({"architecture": "lsmt"}, 'model.architecture.name: unknown architecture "lsmt". Did you mean "lstm"?'),
+        (
+            {"architecture": "lstmm", "embedding_size": 8, "hidden_size": 4},
+            'model.architecture.name: unknown architecture "lstmm". Did you mean "lstm"?',
+        ),
         ({"architecture": {"name": "lstm", "hiden_size": 4}}, "model.architecture.hiden_size: unknown option"),
         ({"architecture": "lstm", "quantization": "int8"}, "model.quantization: is for a model that was trained before"),
         ({"architecture": "lstm", "vocabulary": {"of": "letters"}}, "model.vocabulary.of: expected"),
