@@ -168,6 +168,19 @@ def test_a_head_for_another_task_is_told_and_reported(
     assert not (tmp_path / "x").exists()
 
 
+def test_a_head_that_goes_on_keeps_the_layers_that_the_recipe_leaves_out(encoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:
+    two = {"name": "classify", "head_layers": 2, "pooling": "first"}
+    run = tune(classifier(encoder_folder, reviews_csv, tmp_path / "run", objective=two, **FEW))
+    was = run.report["metrics"]["accuracy"]["tuned"]
+    direct: Any = {"name": "direct", "metric": "accuracy", "trials": 4}
+    for name, changes in {"on": {"method": "head", "objective": "classify", **FEW}, "direct": {"method": direct}}.items():
+        again = tune(classifier(run.path, reviews_csv, tmp_path / name, **changes))
+        head = load_tuned(again.directory).forward.heads["label"]
+        assert (head.num_layers, head.pooling) == (2, "first")
+        if name == "on":
+            assert again.report["metrics"]["accuracy"]["base"] == was
+
+
 def test_a_head_goes_on_for_the_labels_that_it_knows(encoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:
     run = tune(classifier(encoder_folder, reviews_csv, tmp_path / "run", **FEW)).directory
     head, line = load_tuned(run).forward.heads["label"], reviews_csv.read_text(encoding="utf-8").splitlines()

@@ -128,7 +128,7 @@ def _check_layers(task: "Task", earlier: Mapping[str, Head]) -> None:
     for name, spec in task.objective.heads(task.encoder).items():
         head = earlier[name]
         other = list[str]()
-        if spec.num_layers != head.num_layers:
+        if spec.num_layers not in (None, head.num_layers):
             other.append(f"objective.head_layers {head.num_layers}, not {spec.num_layers}")
         if spec.pooling not in ("auto", head.pooling):
             other.append(f"objective.pooling {head.pooling}, not {spec.pooling}")

@@ -355,9 +355,11 @@ def attach(task: Task) -> list[ParamGroup]:
     for name, spec in task.objective.heads(task.encoder).items():
         torch.manual_seed(task.recipe.seed)
         earlier = earlier_head(task, name)
-        pooling = (earlier.pooling if earlier is not None else task.model.pooling) if spec.pooling == "auto" else spec.pooling
+        pooling, num_layers = (task.model.pooling, 1) if earlier is None else (earlier.pooling, earlier.num_layers)
+        pooling = pooling if spec.pooling == "auto" else spec.pooling
+        num_layers = num_layers if spec.num_layers is None else spec.num_layers
         head = Head(
-            name, facts.hidden_size, spec.outputs, pooling=pooling, num_layers=spec.num_layers, dropout=spec.dropout,
+            name, facts.hidden_size, spec.outputs, pooling=pooling, num_layers=num_layers, dropout=spec.dropout,
             shift=spec.shift, scale=spec.scale,
         )  # fmt: skip
         if earlier is not None:
