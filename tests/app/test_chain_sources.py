@@ -68,7 +68,7 @@ def test_a_later_stages_missing_file_is_told_before_anything_trains(
         (["two.data.train=/no/such/folder"], "stages.two: /no/such/folder: no such file"),
         (["two.data.train=no such alias"], "stages.two: no such alias: no such file or folder"),
         (["two.data.train=dated-facts:question"], "stages.two: dated-facts:question: expected dated-facts:PART:YEAR"),
-        (["two.data.train={source: a.txt, target: b.txt}"], "stages.two: a.txt: no such file"),
+        (["two.data.train={source: a.txt, target: b.txt}"], "stages.two: a.txt and b.txt: no such files"),
         (["two.data.train={sql: 'sqlite:///no.db', query: select 1}"], "stages.two: sqlite:///no.db: no such file"),
         (["two.model=missing.h5"], "stages.two: model.source: missing.h5: no such file"),
         (["two.model=./missing"], "stages.two: model.source: ./missing: no such folder, and no hub id"),
