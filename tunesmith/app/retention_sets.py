@@ -10,6 +10,7 @@ from tunesmith.app.placing import changes_nothing, trained_in_place
 from tunesmith.app.plan import sizes, training_tokens
 from tunesmith.app.retention import Retention, RetentionTask
 from tunesmith.app.retention_kinds import BITS_PER_BYTE, EarlierRun, Halves, Likelihood, Questions
+from tunesmith.app.run_recipe import run_recipe
 from tunesmith.app.task import Task
 from tunesmith.core import registry
 from tunesmith.core.errors import DataError, FetchError, TunesmithError
@@ -32,7 +33,7 @@ from tunesmith.evaluation.forgetting import MIN_ROWS, first_words, rows_within
 from tunesmith.evaluation.score import text_of
 from tunesmith.model.facts import flops_per_token
 from tunesmith.model.heads import load_heads
-from tunesmith.recipe import Recipe, RetentionSpec, load, source_name
+from tunesmith.recipe import Recipe, RetentionSpec, source_name
 
 __all__ = ["GENERAL", "read_retention"]
 
@@ -206,7 +207,7 @@ def _chain(source: str) -> list[tuple[RunDirectory, Recipe]]:
     while is_run(source):
         try:
             run = find_run(source)
-            found.append((run, load(run.recipe)))
+            found.append((run, run_recipe(run)))
         except TunesmithError:  # a run that kept its whole model needs the one before no more
             break
         source = found[-1][1].model.source

@@ -34,6 +34,7 @@ from tunesmith.app.retention import Retention, ask
 from tunesmith.app.retention_sets import read_retention
 from tunesmith.app.rollouts import check_pairs, make_policy_steps, write_pairs
 from tunesmith.app.run import Run
+from tunesmith.app.run_recipe import run_recipe
 from tunesmith.app.saving import save_tuned
 from tunesmith.app.shots import kept_shots, save_shots
 from tunesmith.app.task import Say, Task, attach, learning_rate, prepare
@@ -53,7 +54,7 @@ from tunesmith.core.types import OnlineObjective, ParamGroup
 from tunesmith.engine.head_first import fit_heads
 from tunesmith.engine.loop import TrainingPlan, TrainingState
 from tunesmith.engine.optimizers import make_optimizer
-from tunesmith.recipe import Recipe, dump, load, require_no_stages
+from tunesmith.recipe import Recipe, dump, require_no_stages
 from tunesmith.report import render
 
 __all__ = ["plan", "resume", "trial", "tune"]
@@ -91,7 +92,7 @@ def resume(path: Path, *, progress: Callable[[Event], None] | None = None) -> Ru
         raise RunError(f"{path}: this run is finished. `tunesmith runs show {path}` shows it.")
     with Interruption() as interruption:
         say = interruption.checked(progress)
-        recipe = load(directory.recipe)
+        recipe = run_recipe(directory)
         if recipe.model.is_endpoint:
             return resume_remote(recipe, directory, say, started)
         task = _prepared(recipe, say)
