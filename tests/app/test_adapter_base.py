@@ -128,22 +128,25 @@ def test_peft_passes_over_the_hash(encoder_folder: Path, reviews_csv: Path, tmp_
         torch.testing.assert_close(theirs(ids)[0], load_tuned(run).model.trunk(ids)[0], atol=1e-5, rtol=1e-5)
 
 
-def test_a_head_for_another_task_is_told(
+def test_a_head_for_another_task_is_told_and_reported(
     encoder_folder: Path, decoder_folder: Path, reviews_csv: Path, pairs_csv: Path, tmp_path: Path
 ) -> None:
     run = tune(classifier(decoder_folder, reviews_csv, tmp_path / "run", **FEW)).directory
     said: list[Any] = []
-    tune(writer(run.path, pairs_csv, tmp_path / "writes", **FEW), progress=said.append)
+    writes = tune(writer(run.path, pairs_csv, tmp_path / "writes", **FEW), progress=said.append)
     assert not RunDirectory(tmp_path / "writes").heads.exists()
     (text,) = [event.text for event in said if isinstance(event, Warned) and "its head" in event.text]
     assert text == f"model.source: {run.path}: its head (label: negative, positive) is for another task than sft: it is left out."
+    assert text in writes.report["warnings"]
 
     relabelled = tmp_path / "relabelled.csv"
     relabelled.write_text(reviews_csv.read_text().replace("positive", "yes").replace("negative", "no"), encoding="utf-8")
     said.clear()
-    tune(classifier(run.path, relabelled, tmp_path / "relabelled", **FEW), progress=said.append)
+    again = tune(classifier(run.path, relabelled, tmp_path / "relabelled", **FEW), progress=said.append)
     (text,) = [event.text for event in said if isinstance(event, Warned) and "its head" in event.text]
     assert text.endswith("(label: negative, positive) is for another task than classify, whose labels are no, yes: a new one is made.")
+    assert text in again.report["warnings"]
+    assert "whose labels are no, yes: a new one is made." in again.directory.report_html.read_text(encoding="utf-8")
 
     said.clear()
     tune(classifier(run.path, reviews_csv, tmp_path / "same", **FEW), progress=said.append)
@@ -163,6 +166,19 @@ def test_a_head_for_another_task_is_told(
         ):
             tune(recipe)
     assert not (tmp_path / "x").exists()
+
+
+def test_a_head_that_goes_on_keeps_the_layers_that_the_recipe_leaves_out(encoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:
+    two = {"name": "classify", "head_layers": 2, "pooling": "first"}
+    run = tune(classifier(encoder_folder, reviews_csv, tmp_path / "run", objective=two, **FEW))
+    was = run.report["metrics"]["accuracy"]["tuned"]
+    direct: Any = {"name": "direct", "metric": "accuracy", "trials": 4}
+    for name, changes in {"on": {"method": "head", "objective": "classify", **FEW}, "direct": {"method": direct}}.items():
+        again = tune(classifier(run.path, reviews_csv, tmp_path / name, **changes))
+        head = load_tuned(again.directory).forward.heads["label"]
+        assert (head.num_layers, head.pooling) == (2, "first")
+        if name == "on":
+            assert again.report["metrics"]["accuracy"]["base"] == was
 
 
 def test_a_head_goes_on_for_the_labels_that_it_knows(encoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:

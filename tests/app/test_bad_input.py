@@ -215,9 +215,14 @@ def test_an_error_under_json_is_a_document_too(recipe: Path, capsys: pytest.Capt
     assert captured.err.count("error: ") == 1
 
 
-def test_a_head_alone_under_an_objective_without_one(decoder_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_head_alone_under_an_objective_without_one_is_refused_before_anything_is_written(
+    decoder_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     file = tmp_path / "p.jsonl"
     file.write_text("\n".join(map(json.dumps, _PAIRS)))
     (tmp_path / "r.yaml").write_text(f"model: {decoder_folder}\ndata: {file}\nmethod: head\nevaluate: {{generate_limit: 1}}\n")
     assert run(["tune", str(tmp_path / "r.yaml"), f"output_dir={tmp_path / 'out'}"]) == 2
     assert "method: head trains only a new head, and the objective sft has none. Use lora or full." in _one_line(capsys)
+    assert not (tmp_path / "out").exists()
+    assert run(["tune", str(tmp_path / "r.yaml"), "--dry-run"]) == 2
+    assert "method: head trains only a new head" in _one_line(capsys)

@@ -299,8 +299,8 @@ def test_what_is_wrong_with_a_later_stage_is_told_before_the_first_begins(
 
 
 def test_a_stage_that_cannot_begin_is_named_and_the_earlier_ones_stay(decoder_folder: Path, tmp_path: Path) -> None:
-    chain: Chain = load_chain(two_stages(decoder_folder, tmp_path), ["grpo.data.train=stage:sft/nothing.jsonl"])
-    with pytest.raises(DataError, match=r"^grpo: .*sft/nothing\.jsonl: no such file") as error:
+    chain: Chain = load_chain(two_stages(decoder_folder, tmp_path), ["grpo.data.train=stage:sft/rollouts.jsonl"])
+    with pytest.raises(DataError, match=r"^grpo: .*sft/rollouts\.jsonl: no such file") as error:
         tune_chain(chain)
     assert "\n" not in str(error.value)
     directory = GroupDirectory(tmp_path / "out")
@@ -309,6 +309,6 @@ def test_a_stage_that_cannot_begin_is_named_and_the_earlier_ones_stay(decoder_fo
 
 
 def test_a_first_stage_that_cannot_begin_leaves_nothing_behind(decoder_folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"^sft: .*nowhere\.jsonl"):
+    with pytest.raises(DataError, match=r"^two: stages\.sft: .*nowhere\.jsonl"):
         tune_chain(load_chain(two_stages(decoder_folder, tmp_path), ["sft.data.train=nowhere.jsonl"]))
     assert not (tmp_path / "out").exists()

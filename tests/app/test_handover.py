@@ -172,6 +172,7 @@ def test_an_adapter_is_folded_into_the_file_that_is_written(group: Group, tmp_pa
         ({"model": {"architecture": "dense", "weights": "random"}}, r"model\.weights: is for a model that was trained before", RecipeError),
         ({"model": {"source": "minilm-l6", "labels": ["a", "b"]}}, r"model\.labels: is for a file of Keras", RecipeError),
         ({"data": {"train": "digits", "keep_labels": ["9", "x"]}}, r"data\.keep_labels: 'x' is no class of the data", TunesmithError),
+        ({"data": {"train": "digits", "keep_labels": []}}, r"data\.keep_labels: names no class\. Name those whose rows are used", RecipeError),
         ({"data": {"mix": {"digits": 1.0}, "keep_labels": ["9"]}}, r"data\.keep_labels: is for the rows of one source", RecipeError),
     ],
 )  # fmt: skip

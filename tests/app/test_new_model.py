@@ -102,8 +102,9 @@ def test_texts_that_the_vocabulary_does_not_cover_are_told_or_refused(reviews_cs
             ):
                 tune(recipe)
         else:
-            tune(recipe, progress=heard.append)
-            assert any("are unknown to the vocabulary" in event.text for event in heard if isinstance(event, Warned))
+            warned = tune(recipe, progress=heard.append).report["warnings"]
+            (said,) = [event.text for event in heard if isinstance(event, Warned) and "are unknown to the vocabulary" in event.text]
+            assert said in warned
 
 
 def test_texts_whose_letters_a_vocabulary_of_pieces_lacks_are_told_to_be_cut_into_bytes(reviews_csv: Path, tmp_path: Path) -> None:
@@ -118,9 +119,10 @@ def test_texts_whose_letters_a_vocabulary_of_pieces_lacks_are_told_to_be_cut_int
         heard = list[Event]()
         data = {"train": str(file), "format": "text", **({} if cut else {"columns": {"text": "review"}})}
         changes: Any = {"model": f"run:{done.path}", "data": data, "output_dir": str(tmp_path / file.stem)}
-        tune(from_mapping(vocabulary | changes, name="tiny"), progress=heard.append)
+        run = tune(from_mapping(vocabulary | changes, name="tiny"), progress=heard.append)
         said = [event.text for event in heard if isinstance(event, Warned)]
         assert any("tokens of 1.0 bytes: words that it lacks are read and written in parts" in text for text in said) == cut
+        assert any("words that it lacks are read and written in parts" in text for text in run.report["warnings"]) == cut
 
 
 @pytest.mark.parametrize(
@@ -128,6 +130,10 @@ def test_texts_whose_letters_a_vocabulary_of_pieces_lacks_are_told_to_be_cut_int
     [
         ({"architecture": "lstm", "source": "minilm-l6"}, "model.architecture: stands beside model.source"),
         ({"architecture": "lsmt"}, 'model.architecture.name: unknown architecture "lsmt". Did you mean "lstm"?'),
+        (
+            {"architecture": "lstmm", "embedding_size": 8, "hidden_size": 4},
+            'model.architecture.name: unknown architecture "lstmm". Did you mean "lstm"?',
+        ),
         ({"architecture": {"name": "lstm", "hiden_size": 4}}, "model.architecture.hiden_size: unknown option"),
         ({"architecture": "lstm", "quantization": "int8"}, "model.quantization: is for a model that was trained before"),
         ({"architecture": "lstm", "vocabulary": {"of": "letters"}}, "model.vocabulary.of: expected"),

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -130,6 +130,19 @@ def test_the_section_of_each_method_names_its_rows_of_the_method_table() -> None
 @pytest.mark.parametrize("name", [*recipe.shipped_recipes(), *ALIASES])
 def test_every_recipe_and_alias_is_mentioned(name: str) -> None:
     assert _mentioned(name)
+
+
+@pytest.mark.parametrize("name", [*recipe.shipped_recipes(), *recipe.shipped_chains()])
+def test_the_list_of_recipes_has_every_one_that_is_shipped(name: str) -> None:
+    """Of the many tasks of GLUE and SuperGLUE it has the first and the last."""
+    listed = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8").partition("## The recipes that come with tunesmith")[2]
+    assert f"`{name}`" in listed or re.match(r"(super)?glue-", name)
+
+
+@pytest.mark.parametrize("key", ["schedule", "optimizer"])
+def test_the_page_of_recipes_names_every_value_of(key: str) -> None:
+    [comment] = re.findall(rf"(?m)^  {key}: \w+ +# (.*)$", (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8"))
+    assert set(get_args(recipe.TrainSpec.model_fields[key].annotation)) <= set(re.findall(r"\w+", comment))
 
 
 @pytest.mark.parametrize("name", ALIASES)

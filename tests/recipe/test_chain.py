@@ -127,6 +127,29 @@ def test_a_wrong_change_on_the_command_line_names_its_stage(folder: Path) -> Non
         load_chain(chain(TWO), ["seed=x"])
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("three.seed=4", '"three.seed=4": three is no stage, and no key of a recipe. Stages: first, second.'),
+        ("frist.seed=4", 'frist is no stage, and no key of a recipe. Did you mean "first"? Stages: first, second.'),
+        ("trian.epochs=1", 'trian is no stage, and no key of a recipe. Did you mean "train"? Stages: first, second.'),
+        ("stages.second.seed=4", "a stage's key begins with the stage. Leave out stages., as in first.train.epochs=1."),
+        ("stages=4", "a stage's key begins with the stage."),
+    ],
+)
+def test_a_change_of_no_stage_and_no_key_says_which_stages_there_are(folder: Path, change: str, said: str) -> None:
+    with pytest.raises(RecipeError) as error:
+        load_chain(chain(TWO), [change])
+    assert said in str(error.value)
+    assert str(error.value).startswith(f'command line: "{change}": ')
+    assert "\n" not in str(error.value)
+
+
+def test_a_chain_without_stages_is_told_to_be_empty(folder: Path) -> None:
+    with pytest.raises(RecipeError, match=r"stages: expected a mapping of stages to recipes, found an empty one\."):
+        load_chain(chain({}))
+
+
 def test_a_chain_is_no_single_recipe_and_the_other_way_round(folder: Path) -> None:
     file = chain(TWO)
     assert is_chain(file)

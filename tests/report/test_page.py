@@ -256,6 +256,14 @@ def test_shares_of_a_row_sum_to_the_row() -> None:
     assert all(a + b == pytest.approx(1, abs=0.002) for a, b in zip(shares[::2], shares[1::2], strict=True))
 
 
+def test_the_header_of_true_labels_stays_on_one_line_where_labels_are_short() -> None:
+    """The labels below it may be broken anywhere, so that long ones fit; in a column of short ones the header would be broken into letters."""
+    [style] = re.findall(r"<style>(.*?)</style>", page(classification()), re.DOTALL)
+    rules = dict(re.findall(r"& (\.heat [^{]*?) \{ (.*?) \}", style))
+    assert "overflow-wrap: anywhere" in rules[".heat th"]
+    assert "white-space: nowrap" in rules[".heat thead th:first-child"]
+
+
 def test_render_writes_page_and_card_beside_the_report(tmp_path: Path) -> None:
     run = run_with(classification(), tmp_path / "run")
     render(run)

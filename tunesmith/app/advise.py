@@ -13,7 +13,7 @@ from tunesmith.app.chosen_method import chosen_method
 from tunesmith.app.in_context import check_context
 from tunesmith.app.machine import available_memory_bytes, machine_facts, resident_bytes
 from tunesmith.app.measured_arms import measured_before
-from tunesmith.app.placing import changes_nothing
+from tunesmith.app.placing import require_training
 from tunesmith.app.predicting import NOT_PREDICTED, work_of
 from tunesmith.app.probe import probe
 from tunesmith.app.rates import known_rates, unknown
@@ -23,7 +23,7 @@ from tunesmith.app.work import base_work
 from tunesmith.comparison.advice import WANTS, Reason, Situation, Want, is_worth_trying, reasons_for
 from tunesmith.comparison.cost_model import Pass, Predicted, Work, disk_bytes, kept_bytes, passes_of, predict
 from tunesmith.core.allocator import give_back_freed_memory
-from tunesmith.core.errors import MethodError, RecipeError, TunesmithError, UsageError, one_line
+from tunesmith.core.errors import RecipeError, TunesmithError, UsageError, one_line
 from tunesmith.core.events import Event, Warned, silence
 from tunesmith.core.system import memory_bytes
 from tunesmith.recipe import Recipe, dump, from_mapping
@@ -188,8 +188,7 @@ def _arm(task: Task) -> _Arm:
     """Raises: TunesmithError, where the arm does not fit the model or the data, or nobody knows what it takes."""
     check_context(task)
     _require_foretold(task)
-    if task.takes_steps and changes_nothing(task.method, task.model.trunk) and not task.objective.heads(task.encoder):
-        raise MethodError(f"trains only a new head, and the objective {task.objective_name} has none.")
+    require_training(task)
     return _Arm(task, work_of(task, read_retention(task), asks_base=False))
 
 

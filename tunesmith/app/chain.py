@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.app.anchor import anchored
+from tunesmith.app.chain_sources import check_sources
 from tunesmith.app.chosen_method import chosen_method
 from tunesmith.app.group import Group, finish, named, running
 from tunesmith.app.interruption import Interruption
-from tunesmith.core.errors import RunError, UsageError
+from tunesmith.core.errors import RunError, TunesmithError
 from tunesmith.core.events import Event, Notice, Stage
 from tunesmith.core.files import write_json, write_text
 from tunesmith.core.run import GroupDirectory, RunDirectory, list_groups, new_group_directory
@@ -45,18 +46,18 @@ def resume_chain(directory: GroupDirectory, *, progress: Say | None = None) -> G
 
 def _whole(chain: Chain) -> Chain:
     """With every default written out and files under their whole paths, so that it can be gone on with from anywhere."""
-    stages = {stage: parse_yaml(dump(anchored(_with_a_method(chain, stage))), stage) for stage in chain.stages}
+    stages = {stage: parse_yaml(dump(_with_a_method(chain, stage)), stage) for stage in chain.stages}
     return Chain(chain.name, chain.description, stages, chain.output_dir)
 
 
 def _with_a_method(chain: Chain, stage: str) -> Recipe:
-    """A stage's recipe. Raises: UsageError, where its method refuses an option, which would show only once the stages before have been run."""
+    """A stage's recipe, anchored. Raises: TunesmithError, where its method refuses an option, or it names a run that is not there."""
     recipe = chain.recipe(stage, {})
     try:
         chosen_method(recipe)
-    except UsageError as error:
+        return anchored(recipe)
+    except TunesmithError as error:
         raise type(error)(f"{chain.name}: stages.{stage}: {error}") from None
-    return recipe
 
 
 def _unfinished(chain: Chain, say: Say) -> GroupDirectory | None:
@@ -75,6 +76,8 @@ def _unfinished(chain: Chain, say: Say) -> GroupDirectory | None:
 
 
 def _begun(chain: Chain) -> GroupDirectory:
+    """Raises: TunesmithError, where a stage names what cannot be there, which would show only once the stages before have been run."""
+    check_sources(chain)
     directory = new_group_directory(chain.name, "stages", Path(chain.output_dir) if chain.output_dir else None)
     write_json(directory.asked, {"kind": "stages", "values": list(chain.stages)})
     write_text(directory.recipe, chain.dump())

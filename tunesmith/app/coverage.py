@@ -3,10 +3,9 @@
 from typing import TYPE_CHECKING
 
 from tunesmith.core.errors import DataError
-from tunesmith.core.events import Warned
 
 if TYPE_CHECKING:
-    from tunesmith.app.task import Say, Task
+    from tunesmith.app.task import Task
 
 __all__ = ["check_coverage"]
 
@@ -17,14 +16,14 @@ _FEW_BYTES = 2.0
 """Bytes of a mean token from which a text is cut finely: a vocabulary makes some 3 to 4.5 of the texts that it was learned from."""
 
 
-def check_coverage(task: "Task", say: "Say") -> None:
-    """Say how much of the training texts is no token of the model's, or how finely they are cut where their words are none.
+def check_coverage(task: "Task") -> list[str]:
+    """What is to be said where much of the training texts is no token of the model's, or where they are cut finely, as their words are none.
 
     Raises: DataError, where nearly all of it is the unknown token.
     """
     tokenizer, rows = task.model.tokenizer, task.splits["train"].rows
     if not rows or task.model.facts.num_columns:
-        return
+        return []
     unknown_id = tokenizer.unk_token_id
     step = max(1, len(rows) // _LOOKED_AT)
     own = {*tokenizer.all_special_ids} - {unknown_id}
@@ -35,8 +34,8 @@ def check_coverage(task: "Task", say: "Say") -> None:
     share = sum(token == unknown_id for part in parts for token in part) / num_tokens
     if share < _MANY:
         if task.recipe.model.architecture is None and not share:
-            _say_how_finely(task, sum(len(text.encode()) for text in tokenizer.batch_decode(parts)) / num_tokens, say)
-        return
+            return _how_finely(task, sum(len(text.encode()) for text in tokenizer.batch_decode(parts)) / num_tokens)
+        return []
     text = f"{share:.0%} of the tokens of {task.recipe.data.named} are unknown to the vocabulary of {task.model.source.name}"
     advice = (
         "Larger vocabularies know more: model.vocabulary.size, or model.vocabulary.of: pieces."
@@ -45,14 +44,13 @@ def check_coverage(task: "Task", say: "Say") -> None:
     )
     if share >= _NEARLY_ALL:
         raise DataError(f"{text}: there is nothing to learn. {advice}")
-    say(Warned(f"{text}. {advice}"))
+    return [f"{text}. {advice}"]
 
 
-def _say_how_finely(task: "Task", bytes_per_token: float, say: "Say") -> None:
-    if 0 < bytes_per_token < _FEW_BYTES:
-        say(
-            Warned(
-                f"the vocabulary of {task.model.source.name} cuts {task.recipe.data.named} into tokens of {bytes_per_token:.1f} bytes: "
-                "words that it lacks are read and written in parts, down to letters, so that rows are long and each token says little."
-            )
-        )
+def _how_finely(task: "Task", bytes_per_token: float) -> list[str]:
+    if not 0 < bytes_per_token < _FEW_BYTES:
+        return []
+    return [
+        f"the vocabulary of {task.model.source.name} cuts {task.recipe.data.named} into tokens of {bytes_per_token:.1f} bytes: "
+        "words that it lacks are read and written in parts, down to letters, so that rows are long and each token says little."
+    ]

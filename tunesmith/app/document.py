@@ -11,7 +11,7 @@ import torch
 
 from tunesmith.app.copied import copied
 from tunesmith.app.decoding import answer_tokens
-from tunesmith.app.earlier import changed_labels, new_labels
+from tunesmith.app.earlier import new_labels
 from tunesmith.app.judged import Judgement, beginning
 from tunesmith.app.judging import EncodedSplit
 from tunesmith.app.learned import writes
@@ -295,7 +295,7 @@ def _cost(task: Task, directory: RunDirectory, fit: Fit, planned: Plan, ways: Wa
 
 
 def _warnings(task: Task, curves: Mapping[str, Any], fit: Fit) -> list[str]:
-    found = [told] if (told := changed_labels(task)) else []
+    found = list(task.remarks)
     if task.kind != "policy" and (risen := _risen([step["loss"] for step in curves["train"]])) is not None:
         found.append(f"The training loss rose from {risen[0]:.3g} to {risen[1]:.3g}: lower train.learning_rate.")
     if fit.max_micro_batch_tokens is not None:

@@ -1,11 +1,11 @@
 """The heads that runs saved: those of a recipe's model are taken over where they are for the same task."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from tunesmith.core.errors import ObjectiveError
-from tunesmith.core.events import Event, Warned
+from tunesmith.core.errors import ObjectiveError, RecipeError
 from tunesmith.core.run import RunDirectory
+from tunesmith.core.types import OnlineObjective
 from tunesmith.method._base import check_base
 from tunesmith.model.heads import Head, load_heads
 
@@ -14,8 +14,11 @@ if TYPE_CHECKING:
 
     from tunesmith.app.task import Task
     from tunesmith.app.tuned import Tuned
+    from tunesmith.core.types import Objective
+    from tunesmith.data import TextEncoder
+    from tunesmith.recipe import Recipe
 
-__all__ = ["changed_labels", "check_heads", "earlier_head", "earlier_heads", "new_labels", "saved_heads"]
+__all__ = ["changed_labels", "check_head_first", "check_heads", "earlier_head", "earlier_heads", "new_labels", "saved_heads"]
 
 
 _OUTSIDE = "O"
@@ -69,24 +72,34 @@ def new_labels(task: "Task | Tuned") -> tuple[str, ...]:
     return tuple(label for label in task.encoder.labels if label not in known)
 
 
-def check_heads(task: "Task", say: Callable[[Event], None]) -> None:
-    """Say where the run that the model is has a head for another task: what was trained below it goes on, under a new one.
+def check_head_first(recipe: "Recipe", name: str, objective: "Objective", encoder: "TextEncoder") -> None:
+    """Raises: RecipeError, where the recipe fits a head before the rest, and the objective of that name has none, or none that could be fitted so."""
+    if not recipe.train.head_first:
+        return
+    if not objective.heads(encoder):
+        raise RecipeError(f"{recipe.name}: train.head_first: the objective {name} puts no new head on the model. Leave it out.")
+    if isinstance(objective, OnlineObjective):
+        raise RecipeError(
+            f"{recipe.name}: train.head_first: the head of {name} learns from answers that are not written yet. Leave it out."
+        )
+
+
+def check_heads(task: "Task") -> list[str]:
+    """What is to be said where the run that the model is has a head for another task, or for other labels: what was trained below it goes on, under a new one.
 
     Raises: ObjectiveError, where it has nothing else, or where its head is for this task and built otherwise than the recipe asks;
         MethodError, where a head alone was trained on another base.
     """
     source = task.model.source
     if source.heads is None:
-        return
+        return []
     run = RunDirectory(source.heads.parent)
     is_alone = not run.adapter.is_dir() and not run.model.is_dir()  # what else a run trained was asked for its base as it was folded in
     heads, labels = saved_heads(run, task.model.trunk) if is_alone else load_heads(run.heads, run.heads_config)
     earlier = earlier_heads(task)
     if earlier:
         _check_layers(task, earlier)
-        if told := changed_labels(task):
-            say(Warned(told))
-        return
+        return [told] if (told := changed_labels(task)) else []
     has = f"{', '.join(heads)}: {', '.join(labels)}" if labels else ", ".join(heads)
     specs = task.objective.heads(task.encoder)
     wanted = ", ".join(task.encoder.labels) if task.encoder.labels and specs else ""
@@ -96,7 +109,7 @@ def check_heads(task: "Task", say: Callable[[Event], None]) -> None:
             f"model.source: {source.name}: trained nothing but a head ({has}), for which the objective {takes} has no use. Name the model that it was trained on."
         )
     instead = "a new one is made" if specs else "it is left out"
-    say(Warned(f"model.source: {source.name}: its head ({has}) is for another task than {takes.rstrip(',')}: {instead}."))
+    return [f"model.source: {source.name}: its head ({has}) is for another task than {takes.rstrip(',')}: {instead}."]
 
 
 def changed_labels(task: "Task | Tuned") -> str:
@@ -115,7 +128,7 @@ def _check_layers(task: "Task", earlier: Mapping[str, Head]) -> None:
     for name, spec in task.objective.heads(task.encoder).items():
         head = earlier[name]
         other = list[str]()
-        if spec.num_layers != head.num_layers:
+        if spec.num_layers not in (None, head.num_layers):
             other.append(f"objective.head_layers {head.num_layers}, not {spec.num_layers}")
         if spec.pooling not in ("auto", head.pooling):
             other.append(f"objective.pooling {head.pooling}, not {spec.pooling}")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tunesmith.app.chosen_method import chosen_method
 from tunesmith.app.dataset import prepare_data
+from tunesmith.app.run_recipe import run_recipe
 from tunesmith.app.task import Say, Task
 from tunesmith.core import registry
 from tunesmith.core.adjusting import SearchedMethod
@@ -18,7 +19,7 @@ from tunesmith.core.events import Warned
 from tunesmith.core.run import RunDirectory, find_run
 from tunesmith.core.types import Example
 from tunesmith.data import content_key
-from tunesmith.recipe import Recipe, load
+from tunesmith.recipe import Recipe
 from tunesmith.report.numbers import listed
 
 __all__ = ["runs_behind", "warn_of_known_rows"]
@@ -35,7 +36,7 @@ def runs_behind(source: str, *, of_files: bool = False) -> list[tuple[RunDirecto
     while is_run(source) or (of_files and _is_of_a_run(source)):
         try:
             run = find_run(source if is_run(source) else Path(source).expanduser().parent)
-            found.append((run, load(run.recipe)))
+            found.append((run, run_recipe(run)))
         except TunesmithError:  # a run that kept its whole model needs the one before no more
             break
         source = found[-1][1].model.source

@@ -4,9 +4,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tunesmith.app.run_recipe import run_recipe
 from tunesmith.core.errors import RunError, UsageError
 from tunesmith.core.run import RunDirectory
-from tunesmith.recipe import Recipe, load
+from tunesmith.recipe import Recipe
 
 __all__ = [
     "Learned",
@@ -47,7 +48,7 @@ class Learned:
 def learned(directory: RunDirectory) -> Learned:
     """Raises: RunError, where the run did not get to its report."""
     task = directory.read_json(directory.report_json)["task"]
-    return Learned(load(directory.recipe), task["objective"], task["kind"], directory.read_json(directory.data)["train"]["format"])
+    return Learned(run_recipe(directory), task["objective"], task["kind"], directory.read_json(directory.data)["train"]["format"])
 
 
 def require_trained(known: Learned, run: str) -> None:

@@ -4,7 +4,7 @@ import contextlib
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -20,7 +20,20 @@ from tunesmith.method._peft import saved_whole
 from tunesmith.model.load import LoadedModel, store_weights
 from tunesmith.recipe import Recipe
 
-__all__ = ["changes_nothing", "check_precision", "leaves_frozen", "place", "place_once", "placed", "trained_in_place", "tried"]
+if TYPE_CHECKING:
+    from tunesmith.app.task import Task
+
+__all__ = [
+    "changes_nothing",
+    "check_precision",
+    "leaves_frozen",
+    "place",
+    "place_once",
+    "placed",
+    "require_training",
+    "trained_in_place",
+    "tried",
+]
 
 
 def check_precision(recipe: Recipe, method: Method, device: torch.device) -> None:
@@ -80,6 +93,14 @@ def _trained(own: Mapping[int, Any]) -> set[int]:
 def changes_nothing(method: Method, trunk: nn.Module) -> bool:
     """Whether the method leaves the trunk as it is, so that what trains is a head alone."""
     return not tried(method, trunk)[1]
+
+
+def require_training(task: "Task") -> None:
+    """Raises: MethodError, where the task takes steps and nothing would train: neither of the trunk nor a head."""
+    if task.takes_steps and not task.objective.heads(task.encoder) and changes_nothing(task.method, task.model.trunk):
+        raise MethodError(
+            f"method: {task.recipe.method.name} trains only a new head, and the objective {task.objective_name} has none. Use lora or full."
+        )
 
 
 def tried(method: Method, trunk: nn.Module) -> tuple[nn.Module, list[ParamGroup]]:

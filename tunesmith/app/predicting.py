@@ -8,6 +8,7 @@ from typing import Any
 from tunesmith.app.base import is_answered
 from tunesmith.app.in_context import as_read, check_context
 from tunesmith.app.machine import available_memory_bytes, peak_memory_bytes, resident_bytes
+from tunesmith.app.placing import require_training
 from tunesmith.app.plan import Plan, RequestPlan
 from tunesmith.app.probe import probe
 from tunesmith.app.rates import Observed, known_rates, remember, unknown
@@ -50,6 +51,7 @@ def calibrate(recipe: Recipe, say: Say) -> None:
 
 def _missing(recipe: Recipe) -> list[Pass]:
     task = prepare(recipe, silence)
+    require_training(task)
     check_context(task)
     work = work_of(
         task, read_retention(task), asks_base=not is_answered(task), shown=task

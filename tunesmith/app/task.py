@@ -14,7 +14,7 @@ from tunesmith.app.chosen_method import chosen_method
 from tunesmith.app.chosen_objective import choose_objective, kind_of
 from tunesmith.app.coverage import check_coverage
 from tunesmith.app.dataset import PreparedData, prepare_data
-from tunesmith.app.earlier import check_heads, earlier_head, earlier_heads, new_labels
+from tunesmith.app.earlier import check_head_first, check_heads, earlier_head, earlier_heads, new_labels
 from tunesmith.app.fitting import measured_metrics, selection
 from tunesmith.app.folding import before_last, with_adapters
 from tunesmith.app.judging import EncodedSplit
@@ -97,6 +97,8 @@ class Task:
     micro_batch_tokens: int = 2048
     rewards: "PolicyRewards | None" = None
     """Where it learns from its own answers."""
+    remarks: list[str] = field(default_factory=list)
+    """What the report is to say of the model that it begins with."""
     num_prompts_cut: int = 0
     """Test rows whose prompt does not fit the model when it is to answer them."""
 
@@ -254,12 +256,7 @@ def prepare(recipe: Recipe, say: Say, model: LoadedModel | None = None) -> Task:
     forward = placed(model, recipe, device, is_frozen=is_only_asked or leaves_frozen(method, model.trunk, recipe))
     grades = _grades(data.train, data.labels) if "grades" in objective.fills else ()
     encoder = text_encoder(recipe, model, data.labels, data.asked, _numbers(data.train), grades)
-    if not objective.heads(encoder) and recipe.train.head_first:
-        raise RecipeError(f"{recipe.name}: train.head_first: the objective {objective_name} puts no new head on the model. Leave it out.")
-    if isinstance(objective, OnlineObjective) and recipe.train.head_first:
-        raise RecipeError(
-            f"{recipe.name}: train.head_first: the head of {objective_name} learns from answers that are not written yet. Leave it out."
-        )
+    check_head_first(recipe, objective_name, objective, encoder)
     if not is_only_asked and recipe.trains and getattr(objective, "teaches_trunk", False) and changes_nothing(method, model.trunk):
         raise MethodError(
             f"method: {recipe.method.name} trains nothing of the trunk, which the objective {objective_name} as it is set teaches alone. Use lora or full."
@@ -268,14 +265,16 @@ def prepare(recipe: Recipe, say: Say, model: LoadedModel | None = None) -> Task:
         recipe, device, data, model, encoder, objective_name, objective, method, metrics, select_by, forward, stop_tokens(model),
         micro_batch_tokens=recipe.engine.micro_batch_tokens,
     )  # fmt: skip
-    check_heads(task, say)
+    task.remarks += check_heads(task)
     for name, examples in {"train": data.train, "validation": data.validation, "test": data.test, **data.domains}.items():
         task.splits[name], task.encoded[name] = _encode(task, name, examples, say)
     if answers(task.kind) and not model.facts.is_encoder_decoder:
         test = task.splits["test"].examples
         prompts = encoder.prompts([test[row] for row in rows_to_answer(task, test)])
         task.num_prompts_cut = sum(len(prompt) > longest_prompt(model.facts) for prompt in prompts)
-    check_coverage(task, say)
+    task.remarks += check_coverage(task)
+    for remark in task.remarks:
+        say(Warned(remark))
     learned = {row.origin.task for row in task.splits["train"].rows} if data.sets else {""} if task.splits["train"].rows else set[str]()
     missing = next((f"data.mix.{name}" for name in data.sets if name not in learned), "" if learned else recipe.data.named)
     if missing:
@@ -356,9 +355,11 @@ def attach(task: Task) -> list[ParamGroup]:
     for name, spec in task.objective.heads(task.encoder).items():
         torch.manual_seed(task.recipe.seed)
         earlier = earlier_head(task, name)
-        pooling = (earlier.pooling if earlier is not None else task.model.pooling) if spec.pooling == "auto" else spec.pooling
+        pooling, num_layers = (task.model.pooling, 1) if earlier is None else (earlier.pooling, earlier.num_layers)
+        pooling = pooling if spec.pooling == "auto" else spec.pooling
+        num_layers = num_layers if spec.num_layers is None else spec.num_layers
         head = Head(
-            name, facts.hidden_size, spec.outputs, pooling=pooling, num_layers=spec.num_layers, dropout=spec.dropout,
+            name, facts.hidden_size, spec.outputs, pooling=pooling, num_layers=num_layers, dropout=spec.dropout,
             shift=spec.shift, scale=spec.scale,
         )  # fmt: skip
         if earlier is not None:
@@ -374,12 +375,7 @@ def attach(task: Task) -> list[ParamGroup]:
     if getattr(task.objective, "needs_reference", "") in ("live", "swapped") or task.rewards is not None:
         task.forward.keep_reference()
     torch.manual_seed(task.recipe.seed)
-    groups = [group for group in groups if group.params]
-    if not groups and task.takes_steps:
-        raise MethodError(
-            f"method: {task.recipe.method.name} trains only a new head, and the objective {task.objective_name} has none. Use lora or full."
-        )
-    return groups
+    return [group for group in groups if group.params]
 
 
 def _without_vocabulary_head(trunk: Any, groups: list[ParamGroup]) -> list[ParamGroup]:

@@ -23,6 +23,7 @@ from tunesmith.app.judged import judge
 from tunesmith.app.known_rows import warn_of_known_rows
 from tunesmith.app.known_ways import remember_way
 from tunesmith.app.machine import begin_peak_memory, choose_device, peak_memory_bytes, resident_bytes
+from tunesmith.app.placing import require_training
 from tunesmith.app.plan import Plan, RequestPlan, make_plan, step_plan, validated_at, without_training
 from tunesmith.app.policy import PolicyRewards, require_rewards
 from tunesmith.app.predicting import NOT_PREDICTED, calibrate, expected, learn_from, observed, with_predictions
@@ -34,6 +35,7 @@ from tunesmith.app.retention import Retention, ask
 from tunesmith.app.retention_sets import read_retention
 from tunesmith.app.rollouts import check_pairs, make_policy_steps, write_pairs
 from tunesmith.app.run import Run
+from tunesmith.app.run_recipe import run_recipe
 from tunesmith.app.saving import save_tuned
 from tunesmith.app.shots import kept_shots, save_shots
 from tunesmith.app.task import Say, Task, attach, learning_rate, prepare
@@ -53,7 +55,7 @@ from tunesmith.core.types import OnlineObjective, ParamGroup
 from tunesmith.engine.head_first import fit_heads
 from tunesmith.engine.loop import TrainingPlan, TrainingState
 from tunesmith.engine.optimizers import make_optimizer
-from tunesmith.recipe import Recipe, dump, load, require_no_stages
+from tunesmith.recipe import Recipe, dump, require_no_stages
 from tunesmith.report import render
 
 __all__ = ["plan", "resume", "trial", "tune"]
@@ -91,7 +93,7 @@ def resume(path: Path, *, progress: Callable[[Event], None] | None = None) -> Ru
         raise RunError(f"{path}: this run is finished. `tunesmith runs show {path}` shows it.")
     with Interruption() as interruption:
         say = interruption.checked(progress)
-        recipe = load(directory.recipe)
+        recipe = run_recipe(directory)
         if recipe.model.is_endpoint:
             return resume_remote(recipe, directory, say, started)
         task = _prepared(recipe, say)
@@ -146,6 +148,7 @@ def _prepared(recipe: Recipe, say: Say) -> Task:
     """As `prepare`, with what else has to fit before anything is written."""
     begin_peak_memory(choose_device(recipe.engine.device))
     task = prepare(recipe, say)
+    require_training(task)
     task.rewards = require_rewards(task, say)
     require_answers(task)
     check_pairs(task)

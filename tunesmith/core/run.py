@@ -368,9 +368,8 @@ def find(name: str | Path, runs_folder: Path = Path("runs")) -> RunDirectory | G
         return found[0]
     if found:
         raise RunError(f"{text}: several runs begin so: {', '.join(run.id for run in found[:8])}. Name one whole.")
-    raise RunError(
-        f"{text}: no such run (looked for {text}/recipe.yaml and {runs_folder / text}/recipe.yaml). `tunesmith runs list` shows what there is."
-    )
+    places = " and ".join(dict.fromkeys(f"{place}/recipe.yaml" for place in (text, runs_folder / text)))  # a whole path is one place
+    raise RunError(f"{text}: no such run (looked for {places}). `tunesmith runs list` shows what there is.")
 
 
 def run_named(name: str) -> RunDirectory | None:

@@ -147,7 +147,8 @@ class HeadSpec:
     outputs: int
     pooling: Literal["auto", "first", "mean", "last", "concat"] = "auto"
     """How a segment becomes one vector; auto: the last token of a causal model, the mean of an encoder's."""
-    num_layers: int = 1
+    num_layers: int | None = 1
+    """None: as many as the head that is taken over has, else one."""
     dropout: float = 0.0
     lr_scale: float = 1.0
     """Learning rate of the head, as a multiple of the recipe's."""

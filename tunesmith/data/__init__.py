@@ -9,7 +9,7 @@ from tunesmith.data.layouts import LAYOUTS, chat_template, is_template_file
 from tunesmith.data.prediction import example_to_predict
 from tunesmith.data.preview import preview
 from tunesmith.data.quarantine import InvalidRow, Quarantine, write_quarantine
-from tunesmith.data.read import Dataset, SourceFacts, is_named_by_mapping, read
+from tunesmith.data.read import Dataset, SourceFacts, is_named_by_mapping, read, require_there
 from tunesmith.data.records import iter_records, iter_rows
 from tunesmith.data.row_table import RowTable
 from tunesmith.data.split import Splits, content_key, fraction_of, limited, num_overlapping, refuse_overlap, split
@@ -52,6 +52,7 @@ __all__ = [
     "preview",
     "read",
     "refuse_overlap",
+    "require_there",
     "split",
     "write_quarantine",
 ]

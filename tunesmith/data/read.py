@@ -16,7 +16,7 @@ from tunesmith.data.stored import store
 from tunesmith.data.table import Table, listed_names
 from tunesmith.data.unread import Unread
 
-__all__ = ["Dataset", "SourceFacts", "find_format", "is_named_by_mapping", "read", "read_table"]
+__all__ = ["Dataset", "SourceFacts", "find_format", "is_named_by_mapping", "read", "read_table", "require_there"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,13 +124,30 @@ def is_named_by_mapping(source: Any) -> bool:
     return isinstance(source, Mapping) and all(isinstance(value, str | int | float | None) for value in source.values())
 
 
+def require_there(source: Any) -> None:
+    """Raise what `read` would where nothing can be read from `source`, as far as names and the disk tell: no row is read, and no network asked.
+
+    Raises: DataError, UsageError.
+    """
+    plugin = _reading(source)
+    if hasattr(plugin, "require"):
+        plugin.require(source)
+
+
 def read_table(source: Any, quarantine: Quarantine | None = None) -> Table:
     """The records of a source; rows that are broken go into `quarantine`, where there is one. Raises: DataError, FetchError."""
+    plugin = _reading(source)
+    table: Table = plugin.read(source, quarantine) if getattr(plugin, "quarantines", False) else plugin.read(source)
+    return table
+
+
+def _reading(source: Any) -> Any:
+    """The data source that reads it. Raises: DataError, where none does."""
     if is_named_by_mapping(source):
-        return _read_by(registry.create("data_source", registry.named_by("data_source", source), **source), source, quarantine)
+        return registry.create("data_source", registry.named_by("data_source", source), **source)
     plugin = _claiming(source)
     if plugin is not None:
-        return _read_by(plugin, source, quarantine)
+        return plugin
     raise DataError(f"{source}: no such file or folder (looked in {Path.cwd()}), and no alias.{did_you_mean(str(source), ALIASES)}")
 
 
@@ -141,11 +158,6 @@ def _claiming(source: Any) -> Any:
     ]
     plugins = [registry.create("data_source", name) for name in by_name]
     return next((plugin for plugin in sorted(plugins, key=lambda plugin: int(plugin.rank)) if plugin.claims(source)), None)
-
-
-def _read_by(plugin: Any, source: Any, quarantine: Quarantine | None) -> Table:
-    table: Table = plugin.read(source, quarantine) if getattr(plugin, "quarantines", False) else plugin.read(source)
-    return table
 
 
 def find_format(table: Table, wanted: str | None, given: dict[str, str]) -> tuple[str, Any, dict[str, str]]:

@@ -17,7 +17,7 @@ from tunesmith.data.quarantine import InvalidRow, Quarantine
 from tunesmith.data.table import Record, shown
 from tunesmith.data.tagged_lines import sentences
 
-__all__ = ["SUFFIXES", "decode", "is_named_like_data", "is_table", "iter_lines", "iter_records", "iter_rows"]
+__all__ = ["SUFFIXES", "decode", "is_named_like_data", "is_table", "iter_lines", "iter_records", "iter_rows", "require_content"]
 
 _BATCH_BYTES = 64 * 2**20
 
@@ -50,7 +50,7 @@ def iter_rows(
     Raises: DataError.
     """
     shown_name = name or str(path)
-    _require_content(path, shown_name)
+    require_content(path, shown_name)
     inner = inner_name(path, shown_name)
     suffix = Path(inner).suffix.lower()
     if suffix not in SUFFIXES:
@@ -77,12 +77,12 @@ def _items(path: Path, name: str, suffix: str, sheet: str | None, names: Sequenc
 
 def iter_lines(path: Path, name: str) -> Iterator[str]:
     """The lines of a text file, packed or plain, whatever its name, with their line ends. Raises: DataError."""
-    _require_content(path, name)
+    require_content(path, name)
     yield from text_lines(path, name)
 
 
-def _require_content(path: Path, name: str) -> None:
-    """Raises: DataError, where there is no file, or an empty one, or something else."""
+def require_content(path: Path, name: str) -> None:
+    """Raises: DataError, naming the file as `name`, where there is no file, or an empty one, or something else."""
     try:
         mode, size = (status := path.stat()).st_mode, status.st_size
     except FileNotFoundError:

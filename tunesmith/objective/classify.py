@@ -30,8 +30,8 @@ class Classify(HeadLoss):
 
     pooling: Literal["auto", "first", "mean", "last", "concat"] = "auto"
     """How a text's hidden states become one vector; auto: the last token of a causal model, the mean of an encoder's; concat: the last, the largest and the mean beside each other."""
-    head_layers: int = 1
-    """Layers of the head; each but the last keeps the width and has a tanh."""
+    head_layers: int | None = None
+    """Layers of the head; each but the last keeps the width and has a tanh; none: as many as the head of an earlier run has that is trained on, else 1."""
     head_dropout: float = 0.1
     """Dropout on what the head reads."""
     head_lr_scale: float = 10.0

@@ -26,8 +26,8 @@ class Regress(HeadLoss):
 
     pooling: Literal["auto", "first", "mean", "last", "concat"] = "auto"
     """How a text's hidden states become one vector; auto: the last token of a causal model, the mean of an encoder's; concat: the last, the largest and the mean beside each other."""
-    head_layers: int = 1
-    """Layers of the head; each but the last keeps the width and has a tanh."""
+    head_layers: int | None = None
+    """Layers of the head; each but the last keeps the width and has a tanh; none: as many as the head of an earlier run has that is trained on, else 1."""
     head_dropout: float = 0.0
     """Dropout on what the head reads: it moves the numbers themselves, so that there is none unless it is asked for."""
     head_lr_scale: float = 10.0

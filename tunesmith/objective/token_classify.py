@@ -28,8 +28,8 @@ OUTSIDE = "O"
 class TokenClassify(HeadLoss):
     """Learn the tag of every word."""
 
-    head_layers: int = 1
-    """Layers of the head; each but the last keeps the width and has a tanh."""
+    head_layers: int | None = None
+    """Layers of the head; each but the last keeps the width and has a tanh; none: as many as the head of an earlier run has that is trained on, else 1."""
     head_dropout: float = 0.1
     """Dropout on what the head reads."""
     head_lr_scale: float = 10.0

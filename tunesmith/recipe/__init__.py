@@ -1,6 +1,6 @@
 """The YAML file that a person writes, checked and resolved, and back."""
 
-from tunesmith.recipe.chain import Chain, is_chain, load_chain, require_no_stages
+from tunesmith.recipe.chain import PREFIX, Chain, is_chain, load_chain, named_stages, require_no_stages
 from tunesmith.recipe.loading import dump, from_mapping, load, parse, read_mapping, shipped_chains, shipped_recipes
 from tunesmith.recipe.measured import RetentionSpec
 from tunesmith.recipe.models import (
@@ -21,6 +21,7 @@ from tunesmith.recipe.plugins import PluginSpec
 from tunesmith.recipe.sources import Source, source_name
 
 __all__ = [
+    "PREFIX",
     "Chain",
     "Chunk",
     "DataSpec",
@@ -42,6 +43,7 @@ __all__ = [
     "is_chain",
     "load",
     "load_chain",
+    "named_stages",
     "parse",
     "read_mapping",
     "require_no_stages",

@@ -8,6 +8,7 @@
 `stage:NAME` stands for the run of that stage, `stage:NAME/FILE` for a file in its folder.
 """
 
+import difflib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,11 +22,13 @@ from tunesmith.recipe.models import Recipe
 from tunesmith.recipe.overrides import apply, split
 from tunesmith.recipe.text import parse_yaml, write_yaml
 
-__all__ = ["PREFIX", "Chain", "is_chain", "load_chain", "require_no_stages"]
+__all__ = ["PREFIX", "Chain", "is_chain", "load_chain", "named_stages", "require_no_stages"]
 
 PREFIX = "stage:"
 _OWN = ("name", "description", "stages", "seed", "output_dir")
-_NAMES_A_STAGE = re.compile(rf"{PREFIX}[a-z0-9][a-z0-9_-]*(/\S*)?$")
+_NAMES_A_STAGE = re.compile(rf"{PREFIX}([\w-]*)(?:/(\S*))?")
+"""A text that merely begins so, such as the prompt `stage: {text}`, names none."""
+_FOR_PEOPLE = ("name", "description")
 _OF_A_STAGE = re.compile(r"[a-z0-9][a-z0-9_-]*")
 
 
@@ -41,7 +44,7 @@ class Chain:
 
     def recipe(self, stage: str, runs: Mapping[str, Path]) -> Recipe:
         """A stage's recipe, with the folders of the runs that it names in place of their stages. Raises: RecipeError."""
-        found = _with_runs(self.stages[stage], runs)
+        found = {key: one if key in _FOR_PEOPLE else _with_runs(one, runs) for key, one in self.stages[stage].items()}
         return from_mapping(found, name=f"{self.name}-{stage}", where=f"{self.name}: stages.{stage}")
 
     def dump(self) -> str:
@@ -69,7 +72,8 @@ def load_chain(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Chain
         )
     given = own["stages"]
     if not isinstance(given, Mapping) or not given:
-        raise RecipeError(f"{where}: stages: expected a mapping of stages to recipes, found {shown(given)}.")
+        found = "an empty one" if isinstance(given, Mapping) else shown(given)
+        raise RecipeError(f"{where}: stages: expected a mapping of stages to recipes, found {found}.")
     wrong = next((name for name in given if not _OF_A_STAGE.fullmatch(name)), None)
     if wrong is not None:
         raise RecipeError(f"{where}: stages.{wrong}: a stage is named by small letters, digits, - and _.")
@@ -89,6 +93,8 @@ def load_chain(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Chain
             )
         elif keys[0] in given:
             changes[keys[0]].append(override.partition(".")[2])
+        elif keys[0] not in Recipe.model_fields:
+            raise RecipeError(f'command line: "{override}": {_no_stage(keys, list(given))}')
         else:
             for stage in given:
                 changes[stage].append(override)
@@ -98,9 +104,18 @@ def load_chain(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Chain
     return chain
 
 
+def _no_stage(keys: Sequence[str], stages: Sequence[str]) -> str:
+    """What is wrong with a change whose first key is neither a stage nor one of a recipe."""
+    if keys[0] == "stages":
+        return f"a stage's key begins with the stage. Leave out stages., as in {stages[0]}.train.epochs=1."
+    near = difflib.get_close_matches(keys[0], [*stages, *Recipe.model_fields], n=1)
+    question = f' Did you mean "{near[0]}"?' if near else ""
+    return f"{keys[0]} is no stage, and no key of a recipe.{question} Stages: {', '.join(stages)}."
+
+
 def require_no_stages(recipe: Recipe) -> None:
     """Raises: RecipeError, where a recipe that is run by itself names runs of a chain's stages, naming the chain."""
-    found = next((text for text in _texts(recipe.model_dump(mode="json")) if _NAMES_A_STAGE.match(text)), None)
+    found = next((text for text, _, _ in named_stages(recipe.model_dump(mode="json"))), None)
     if found is None:
         return
     chains = [name for name in shipped_chains() if recipe.name in _recipes_of(name)]
@@ -149,13 +164,18 @@ def _check(chain: Chain, where: str) -> None:
     """Raises: RecipeError, where a stage names one that does not come before it, or its recipe is wrong."""
     earlier = dict[str, Path]()
     for stage in chain.stages:
-        for text in _texts(chain.stages[stage]):
-            named = text.removeprefix(PREFIX).partition("/")[0]
-            if text.startswith(PREFIX) and named not in earlier:
+        for text, named, _ in named_stages(chain.stages[stage]):
+            if named not in earlier:
                 why = "is no stage" if named not in chain.stages else "comes no earlier"
                 raise RecipeError(f"{where}: stages.{stage}: {text}: {named} {why}.{did_you_mean(named, earlier)}")
         chain.recipe(stage, {})
         earlier[stage] = Path(stage)
+
+
+def named_stages(values: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """What a recipe takes from a chain's stages: of each the text, the stage, and the file of it, empty where it is the run."""
+    found = [(text, _NAMES_A_STAGE.fullmatch(text)) for key, one in values.items() if key not in _FOR_PEOPLE for text in _texts(one)]
+    return [(text, match[1], match[2] or "") for text, match in found if match]
 
 
 def _texts(value: Any) -> list[str]:
@@ -171,9 +191,8 @@ def _with_runs(value: Any, runs: Mapping[str, Path]) -> Any:
         return {key: _with_runs(one, runs) for key, one in value.items()}
     if isinstance(value, list | tuple):
         return [_with_runs(one, runs) for one in value]
-    if not isinstance(value, str) or not value.startswith(PREFIX):
+    match = _NAMES_A_STAGE.fullmatch(value) if isinstance(value, str) else None
+    if match is None or match[1] not in runs:
         return value
-    stage, _, file = value.removeprefix(PREFIX).partition("/")
-    if stage not in runs:
-        return value
-    return str(runs[stage] / file) if file else f"run:{runs[stage]}"
+    run = runs[match[1]]
+    return str(run / match[2]) if match[2] else f"run:{run}"

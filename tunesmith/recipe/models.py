@@ -146,6 +146,8 @@ class DataSpec(Section):
     def _one_kind_of_source(self) -> Self:
         if self.folder is not None:  # what stands for the sources' own option has been put there
             raise _wrong("folder", "is for the files of a benchmark, and no source here is a task of one, such as {glue: sst2}.")
+        if self.keep_labels == []:
+            raise _wrong("keep_labels", "names no class. Name those whose rows are used, or leave it out.")
         if not self.mix:
             if self.train is None:
                 raise _wrong("train", "missing.")

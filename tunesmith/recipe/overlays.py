@@ -63,10 +63,11 @@ def stand_in_architecture(values: dict[str, Any]) -> None:
         return
     own = dict(given) if isinstance(given, Mapping) else {"name": given}
     own |= {"name": own["name"].replace("-", "_")} if isinstance(own.get("name"), str) else {}
-    if own.get("name") not in names("architecture"):  # refused where the recipe is checked
-        options = set[str]()
-    else:
-        options = {option.name for option in describe("architecture", str(own["name"])).options}
+    known = names("architecture")
+    # one of an unknown name is refused where the recipe is checked, and what stands beside it may be an option of the one that was meant
+    options = {
+        option.name for name in ([own["name"]] if own.get("name") in known else known) for option in describe("architecture", name).options
+    }
     beside = {key: value for key, value in model.items() if key in options}
     is_ours = str(model.get("source") or "new:").startswith("new:")  # none, or of the architecture that was named before
     rest = {key: value for key, value in model.items() if key not in options and not (is_ours and key == "source")}

@@ -62,6 +62,13 @@ def test_packed_files_missing_files_and_other_bytes() -> None:
         read({"source": "d.en", "target": "d.de"})
 
 
+def test_all_files_that_are_missing_are_named_and_how_to_name_others() -> None:
+    with pytest.raises(DataError) as error:
+        read({"source": "source.txt", "target": "target.txt"})
+    assert str(error.value).startswith("source.txt and target.txt: no such files (relative paths start at ")
+    assert str(error.value).endswith("data.train.source=FILE data.train.target=FILE.")
+
+
 def test_a_mapping_that_names_no_source_is_refused() -> None:
     with pytest.raises(UsageError, match="names no data source"):
         read({"sauce": "a"})

@@ -97,6 +97,10 @@ class DatedFacts:
         """Whether `source` is `dated-facts`, or begins so."""
         return isinstance(source, str) and source.partition(":")[0] == _NAME
 
+    def require(self, source: Any) -> None:
+        """Raises: DataError, where `source` does not say which."""
+        _asked(source)
+
     def read(self, source: Any) -> Table:
         """A document a town, or a row a question. Raises: DataError, where `source` does not say which."""
         part, year, seed = _asked(source)

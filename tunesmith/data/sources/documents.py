@@ -35,12 +35,16 @@ class Documents:
             return False
         return any(path.suffix.lower() != ".txt" and path.suffix.lower() in READERS for path in files_below(root))
 
+    def require(self, source: Any) -> None:
+        """Raises: DataError, where there is no such folder."""
+        if not is_folder(expanded(str(source).removeprefix(DOCUMENTS))):
+            raise DataError(f"{source}: no such folder. Name one that holds documents ({', '.join(READERS)}).")
+
     def read(self, source: Any) -> Table:
         """Every text. Raises: DataError, where there is none, or a document cannot be read."""
+        self.require(source)
         folder = str(source).removeprefix(DOCUMENTS)
         root = expanded(folder)
-        if not is_folder(root):
-            raise DataError(f"{source}: no such folder. Name one that holds documents ({', '.join(READERS)}).")
         digest, others, empty = hashlib.sha256(), Counter[str](), 0
         records, origins = list[Record](), list[Origin]()
         for path in files_below(root):

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from tunesmith.core.files import file_sha256
 from tunesmith.core.types import Origin
 from tunesmith.data.quarantine import Quarantine
-from tunesmith.data.records import is_named_like_data
+from tunesmith.data.records import is_named_like_data, require_content
 from tunesmith.data.sources._paths import expanded, is_file
 from tunesmith.data.sources._rows import rows_of, size_unpacked, table_of_rows
 from tunesmith.data.sources._workbook import other_sheets
@@ -31,6 +31,10 @@ class Files:
         path = expanded(source)
         is_path = isinstance(source, Path) or str(source).startswith(("/", "./", "../", "~", ".\\")) or path.is_absolute()
         return is_file(path) or is_named_like_data(path) or is_path
+
+    def require(self, source: Any) -> None:
+        """Raises: DataError, where there is no such file, or an empty one."""
+        require_content(expanded(source), str(source))
 
     def num_bytes(self, source: Any) -> int:
         """Of the file, as it would be unpacked, about."""

@@ -36,6 +36,10 @@ class Globs:
         text = str(source)
         return "://" not in text and (not {"*", "?"}.isdisjoint(text) or ("[" in text and is_named_like_data(Path(text))))
 
+    def require(self, source: Any) -> None:
+        """Raises: DataError, where no file matches."""
+        self._paths(source)
+
     def read(self, source: Any, quarantine: Quarantine | None = None) -> Table:
         """Every row of every file; those that cannot be read go into `quarantine`, where there is one. Raises: DataError, where no file matches, or one is broken."""
         pattern, paths = str(source), self._paths(source)

@@ -102,6 +102,12 @@ class Glue:
         name, part = self._named()
         return find_file(self.folder or "", *_place(_TASKS[name], part))
 
+    def require(self, source: Any) -> None:
+        """Raises: UsageError, DataError, for an unknown task or part, or one that `folder` holds no file of."""
+        name, part = self._named()
+        if self.folder is not None:
+            require_file(self.folder, *_place(_TASKS[name], part))
+
     def read(self, source: Any, quarantine: Quarantine | None = None) -> Table:
         """Every row of the part.
 

@@ -6,7 +6,8 @@ from typing import Any, ClassVar
 
 from tunesmith.core.errors import DataError
 from tunesmith.data.quarantine import Quarantine
-from tunesmith.data.records import is_table
+from tunesmith.data.records import is_table, require_content
+from tunesmith.data.sources._paths import expanded
 from tunesmith.data.sources._rows import table_of_rows, whole_path
 from tunesmith.data.table import Table, shown
 
@@ -27,6 +28,10 @@ class Headless:
     def whole_paths(self) -> dict[str, str]:
         """The option that is a path, from the root."""
         return {"table": whole_path(self.table)}
+
+    def require(self, source: Any) -> None:
+        """Raises: DataError, where there is no such file, or an empty one."""
+        require_content(expanded(self.table), self.table)
 
     def read(self, source: Any, quarantine: Quarantine | None = None) -> Table:
         """Every row of the file. Raises: DataError, where there is no such table, two names are the same, or a row has more or fewer fields than there are names."""

@@ -8,7 +8,8 @@ from typing import Any
 from tunesmith.core.errors import DataError
 from tunesmith.core.files import file_sha256
 from tunesmith.core.types import Origin
-from tunesmith.data.records import iter_lines
+from tunesmith.data.records import iter_lines, require_content
+from tunesmith.data.sources._paths import expanded, is_file, is_folder
 from tunesmith.data.sources._rows import hash_of_files, whole_path
 from tunesmith.data.table import Record, Table, TableFacts
 
@@ -28,12 +29,25 @@ class Parallel:
         """The options that are paths, from the root."""
         return {"source": whole_path(self.source), "target": whole_path(self.target)}
 
+    def require(self, source: Any) -> None:
+        """Raises: DataError, where a file is missing, or one that is there cannot be read."""
+        names = (self.source, self.target)
+        missing = [name for name in names if not is_file(expanded(name)) and not is_folder(expanded(name))]
+        if missing:
+            raise DataError(
+                f"{' and '.join(missing)}: no such file{'s' if len(missing) > 1 else ''} (relative paths start at {Path.cwd()}). Parallel texts are two files, "
+                "of which line n of one belongs to line n of the other: data.train.source=FILE data.train.target=FILE."
+            )
+        for name in names:
+            require_content(expanded(name), name)
+
     def read(self, source: Any) -> Table:
         """Every pair, with the columns source and target.
 
         Raises: DataError, where a file is missing, the numbers of lines differ, or a line is empty in one file only.
         """
-        paths = [Path(name).expanduser() for name in (self.source, self.target)]
+        self.require(source)
+        paths = [expanded(name) for name in (self.source, self.target)]
         lines = [iter_lines(path, name) for path, name in zip(paths, (self.source, self.target), strict=True)]
         records, origins, num_empty, counts, one_sided = list[Record](), list[Origin](), 0, [0, 0], list[str]()
         for number, pair in enumerate(zip_longest(*lines), start=1):

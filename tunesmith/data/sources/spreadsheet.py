@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.core.errors import DataError
+from tunesmith.data.records import require_content
+from tunesmith.data.sources._paths import expanded
 from tunesmith.data.sources._rows import table_of_rows, whole_path
 from tunesmith.data.table import Table
 
@@ -23,6 +25,10 @@ class Spreadsheet:
     def whole_paths(self) -> dict[str, str]:
         """The option that is a path, from the root."""
         return {"file": whole_path(self.file)}
+
+    def require(self, source: Any) -> None:
+        """Raises: DataError, where there is no such file."""
+        require_content(expanded(self.file), self.file)
 
     def read(self, source: Any) -> Table:
         """Every row of the sheet. Raises: DataError, where there is no such file or sheet, or a row is broken."""

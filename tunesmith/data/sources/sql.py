@@ -51,6 +51,12 @@ class Sql:
         whole = whole_path(name)
         return {"sql": f"{_SQLITE}{urllib.parse.quote(whole)}{mark}{options}"} if whole != name else {}
 
+    def require(self, source: Any) -> None:
+        """Raises: DataError, where it is an SQLite file that is not there, or the address holds a password; a server is not asked."""
+        shown = _without_password(self.sql)
+        if self.sql.startswith(_SQLITE):
+            _file(self.sql, shown)
+
     def read(self, source: Any) -> Table:
         """Every row. Raises: DataError, where the database or the query fails, or gives no rows; UsageError, where a package is missing."""
         shown = _without_password(self.sql)
@@ -94,9 +100,7 @@ def _sqlite(address: str, shown: str, query: str) -> Iterator[Sequence[Any]]:
     """The names of the columns, then each row."""
     if not address.startswith(_SQLITE):
         raise DataError(f"{shown}: expected sqlite:///FILE (three slashes, four before an absolute path).")
-    path = Path(urllib.parse.unquote(address.removeprefix(_SQLITE).partition("?")[0])).expanduser()
-    if not path.is_file():
-        raise DataError(f"{shown}: no such file. Check the path (relative paths start at {Path.cwd()}).")
+    path = _file(address, shown)
     try:
         # as_uri quotes what would end the path; mode=ro makes every statement fail that writes
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
@@ -105,6 +109,13 @@ def _sqlite(address: str, shown: str, query: str) -> Iterator[Sequence[Any]]:
             yield from cursor
     except sqlite3.Error as error:
         raise DataError(f"{shown}: {_cause(str(error), path)}") from None
+
+
+def _file(address: str, shown: str) -> Path:
+    path = Path(urllib.parse.unquote(address.removeprefix(_SQLITE).partition("?")[0])).expanduser()
+    if not path.is_file():
+        raise DataError(f"{shown}: no such file. Check the path (relative paths start at {Path.cwd()}).")
+    return path
 
 
 def _cause(said: str, path: Path) -> str:

@@ -142,6 +142,12 @@ class SuperGlue:
         """The option that is a path, from the root."""
         return {"folder": whole_path(self.folder)} if self.folder else {}
 
+    def require(self, source: Any) -> None:
+        """Raises: UsageError, DataError, for an unknown task or part, or one that `folder` holds no file of."""
+        name, part = parted(_SUPERGLUE, self.superglue, dict.fromkeys(_TASKS, _FILES))
+        if self.folder is not None:
+            require_file(self.folder, _TASKS[name].folder, (_FILES[part],), (".jsonl",))
+
     def read(self, source: Any, quarantine: Quarantine | None = None) -> Table:
         """Every row of the part.
 
