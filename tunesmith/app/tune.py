@@ -22,6 +22,7 @@ from tunesmith.app.judge_compare import judge_tuned, require_answers
 from tunesmith.app.judged import judge
 from tunesmith.app.known_ways import remember_way
 from tunesmith.app.machine import begin_peak_memory, choose_device, peak_memory_bytes, resident_bytes
+from tunesmith.app.placing import precision_reason
 from tunesmith.app.plan import Plan, RequestPlan, make_plan, step_plan, validated_at, without_training
 from tunesmith.app.policy import PolicyRewards, require_rewards
 from tunesmith.app.predicting import NOT_PREDICTED, calibrate, expected, learn_from, observed, with_predictions
@@ -151,6 +152,8 @@ def _prepared(recipe: Recipe, say: Say) -> Task:
     check_context(task)
     check_adjustable(task)
     check_export(task)
+    if (reason := precision_reason(task.model, recipe, task.device)) and recipe.engine.precision != "auto":
+        say(Notice(f"engine.precision: {recipe.engine.precision}: {task.model.facts.name} stays in float32: {reason}."))
     return task
 
 
@@ -355,6 +358,8 @@ def _model_facts(task: Task) -> dict[str, object]:
         "origin": source.origin,
         "attention": paths.attention,
         "attention_reason": paths.attention_reason,
+        "precision": str(task.forward.computes_in).removeprefix("torch."),
+        "precision_reason": precision_reason(task.model, task.recipe, task.device),
         "head": paths.head,
         "max_length": task.model.facts.max_length,
         "weights": "random" if source.drawn_by is not None else "pretrained",
