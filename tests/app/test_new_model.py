@@ -9,12 +9,15 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from tiny_recipes import classifier, stop_at, writer
 
 import tunesmith
 from tunesmith.app.compare import compare
+from tunesmith.app.merge import merge_runs
+from tunesmith.app.quantize import quantize
 from tunesmith.app.tune import resume, tune
-from tunesmith.core.errors import DataError, Interrupted, MethodError, RecipeError
+from tunesmith.core.errors import DataError, Interrupted, MethodError, RecipeError, RunError
 from tunesmith.core.events import Event, Warned
 from tunesmith.model.load import load
 from tunesmith.recipe import Recipe, dump, from_mapping
@@ -207,3 +210,29 @@ def test_a_classifier_reads_an_encoder_decoders_encoder(pairs_csv: Path, reviews
     texts = ["the cat is very good", "the dog was on a mat bad"]
     assert [one["label"] for one in done.predict(texts)] == ["positive", "negative"]
     assert tunesmith.Run(done.path).predict(texts) == done.predict(texts)
+
+
+def test_a_run_that_was_made_anew_is_merged_as_it_is_quantized_and_loaded_beside_no_other(reviews_csv: Path, tmp_path: Path) -> None:
+    done = tune(_raw(reviews_csv, tmp_path / "lstm", train={**QUICK, "max_steps": 4}))
+    summary = merge_runs([done.directory], tmp_path / "merged")
+    assert summary["notes"] == [
+        f"lstm: its network was made anew: {done.directory.model} holds all of its weights, and they are taken as they are."
+    ]
+    merged, saved = (load_file(folder / "model.safetensors") for folder in (tmp_path / "merged", done.directory.model))
+    assert merged.keys() == saved.keys()
+    assert all(torch.equal(merged[name], saved[name]) for name in saved)
+    document = quantize(done.directory, "bf16", output=tmp_path / "bf16")
+    assert document["notes"] == summary["notes"]
+    before = document["metrics"]["bits_per_byte"]["before"]["value"]
+    assert before == pytest.approx(done.report["metrics"]["bits_per_byte"]["tuned"]["value"], rel=1e-4)
+    assert tunesmith.load_many([done]).keys() == {"lstm"}
+    other = tune(_raw(reviews_csv, tmp_path / "other", seed=1, train={**QUICK, "max_steps": 4}))
+    with pytest.raises(RunError, match=r"other: was tuned on new:lstm \(\w+\), lstm on new:lstm \(\w+\)\. Take runs of one base\."):
+        merge_runs([done.directory, other.directory], tmp_path / "both")
+
+
+def test_a_new_network_of_numbers_is_quantized(tmp_path: Path) -> None:
+    recipe = {"model": {"architecture": "dense", "hidden": [8]}, "data": "iris", "method": "full", "output_dir": str(tmp_path / "run")}
+    done = tune(from_mapping(recipe, name="flowers"))
+    accuracy = quantize(done.directory, "int8", output=tmp_path / "int8", max_loss=1.0)["metrics"]["accuracy"]
+    assert accuracy["before"]["value"] == pytest.approx(done.report["metrics"]["accuracy"]["tuned"]["value"])

@@ -102,7 +102,7 @@ class Merged:
     @property
     def notes(self) -> list[str]:
         """What there is to say of the runs."""
-        return [note for one in self.runs for note in (_rounded(one), _spoken(one, self.runs[0]), _drawn(one)) if note]
+        return [note for one in self.runs for note in (_whole(one), _rounded(one), _spoken(one, self.runs[0]), _drawn(one)) if note]
 
 
 def merged_model(directories: Sequence[RunDirectory], shares: Sequence[float], say: Say) -> Merged:
@@ -305,6 +305,15 @@ def write_heads(model: LoadedModel, heads: Heads | None, folder: Path) -> None:
         if heads.labels:
             write_label_map(model.trunk.config, heads.labels)
         save_heads(heads.heads, heads.labels, folder / "heads.safetensors", folder / "heads.json")
+
+
+def _whole(one: OneOfMany) -> str:
+    """What to say of a run whose network was made for it."""
+    return (
+        f"{one.directory.id}: its network was made anew: {one.saved} holds all of its weights, and they are taken as they are."
+        if one.is_new
+        else ""
+    )
 
 
 def _rounded(one: OneOfMany) -> str:
