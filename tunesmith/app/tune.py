@@ -13,7 +13,7 @@ from tunesmith.app.adjustable import check_adjustable
 from tunesmith.app.anchor import anchored
 from tunesmith.app.base import judge_base
 from tunesmith.app.direct import adjust
-from tunesmith.app.document import Times, build_document
+from tunesmith.app.document import Times, build_document, left_out
 from tunesmith.app.export import check_export, export_tuned
 from tunesmith.app.forgotten import forgotten, kept_rows
 from tunesmith.app.in_context import InContext, as_read, check_context, in_context, judge_in_context
@@ -235,6 +235,8 @@ def _train(
     give_back_freed_memory()
     work, before = training_work(task), (resident_bytes(task.device), peak_memory_bytes(task.device))
     groups = attach(task)
+    if told := left_out(task):
+        say(Notice(told))
     store_reference(task, say)
     planned = with_predictions(make_plan(task, groups, ""), found)
     say(Stage("train", f"{task.recipe.method.name}, {planned.num_steps} steps"))
