@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,11 +13,14 @@ from tiny_recipes import classifier, writer
 
 import tunesmith
 from tunesmith.app import merge as merging
-from tunesmith.app.merge import merge_runs
+from tunesmith.app.merge import TOLERANCE, merge_runs, sample_outputs
+from tunesmith.app.quantize import quantize
 from tunesmith.app.tune import tune
 from tunesmith.cli.main import run as command
 from tunesmith.core.errors import MethodError, RunError, UsageError
 from tunesmith.core.run import RunDirectory
+from tunesmith.model.networks.layered import LayeredConfig, LayeredModel
+from tunesmith.recipe import Recipe, from_mapping
 
 FEW = {"train": {"max_steps": 4, "examples_per_step": 8, "learning_rate": 3e-2}}
 LORA = {"name": "lora", "r": 4}
@@ -176,3 +180,56 @@ def test_the_command_prints_one_document(writes: Any, tmp_path: Path, capsys: py
     assert "exists. Name a folder that does not." in capsys.readouterr().err
     assert command([*arguments[:-1], "half"]) == 2
     assert "--weights half: expected numbers between commas" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def petals(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
+    """A network of numbers, new from a recipe, that names three flowers."""
+    return tune(_flowers(tmp_path_factory.mktemp("petals") / "petals", {"architecture": "dense", "hidden": [8, 6]}, "full")).directory
+
+
+def _flowers(out: Path, model: Any, method: Any, **changes: Any) -> Recipe:
+    train = {"epochs": 2, "learning_rate": 2e-2, "examples_per_step": 8}
+    recipe = {"model": model, "data": "iris", "method": method, "train": train, "export": "h5", "output_dir": str(out), **changes}
+    return from_mapping(recipe, name="flowers")
+
+
+@pytest.mark.parametrize(
+    "method", ["head", "full", {"name": "lora", "r": 2}, {"name": "direct", "adjust": ["threshold", "biases"], "trials": 4}]
+)
+def test_a_run_on_a_network_of_numbers_is_merged_and_quantized(method: Any, petals: RunDirectory, tmp_path: Path) -> None:
+    model = f"run:{petals.path}" if "direct" in str(method) else str(petals.h5)
+    run = tune(_flowers(tmp_path / "run", model, method)).directory
+    summary = merge_runs([run], tmp_path / "merged")
+    assert summary["max_difference"] <= summary["tolerance"]
+    merged, base = (load_file(folder / "model.safetensors") for folder in (tmp_path / "merged", petals.model))
+    if isinstance(method, dict) and method["name"] == "lora":
+        adapter = load_file(run.adapter / "adapter_model.safetensors")
+        for name in ("layers.0.linear", "layers.1.linear"):
+            low, high = (adapter[f"base_model.model.{name}.lora_{side}.weight"] for side in "AB")
+            torch.testing.assert_close(merged[f"{name}.weight"], base[f"{name}.weight"] + 32 / 2 * high @ low)
+    again = transformers.AutoModel.from_pretrained(tmp_path / "merged").eval()
+    row = torch.tensor([[[5.1, 3.5, 1.4, 0.2]]])
+    with torch.no_grad():
+        expected = tunesmith.Run(run).model.model.trunk(inputs_embeds=row)[0]
+        torch.testing.assert_close(again(inputs_embeds=row)[0], expected, atol=1e-5, rtol=1e-5)
+    document = quantize(run, "int8", output=tmp_path / "int8", max_loss=1.0)
+    reported = tunesmith.Run(run).report["metrics"]["accuracy"]["tuned"]["value"]
+    assert document["metrics"]["accuracy"]["before"]["value"] == pytest.approx(reported)
+
+
+def test_a_network_of_numbers_is_compared_where_it_was_standardized_for() -> None:
+    """About a mean of 2019 and a deviation of 0.5, random numbers about 0 all lie where a tanh is flat: any two networks would say the same."""
+    layers = [
+        {"class": "Normalization", "mean": [2019.0], "variance": [0.25]},
+        {"class": "Dense", "units": 3, "activation": "tanh", "use_bias": False},
+    ]
+    network = LayeredModel(LayeredConfig.of(layers, num_columns=1)).eval()
+    with torch.no_grad():
+        network.layers[0].linear.weight.copy_(torch.tensor([[0.5], [-0.2], [0.1]]))
+    loaded: Any = SimpleNamespace(facts=SimpleNamespace(num_columns=1))
+    before = sample_outputs(network, loaded)
+    assert before.abs().max() < 0.99
+    with torch.no_grad():
+        network.layers[0].linear.weight.mul_(1.01)
+    assert (sample_outputs(network, loaded) - before).abs().max() > TOLERANCE

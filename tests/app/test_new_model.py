@@ -9,13 +9,16 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from tiny_recipes import classifier, stop_at, writer
 
 import tunesmith
 from tunesmith.app.compare import compare
+from tunesmith.app.merge import merge_runs
+from tunesmith.app.quantize import quantize
 from tunesmith.app.tune import resume, tune
-from tunesmith.core.errors import DataError, Interrupted, MethodError, RecipeError
-from tunesmith.core.events import Event, Warned
+from tunesmith.core.errors import DataError, Interrupted, MethodError, RecipeError, RunError
+from tunesmith.core.events import Event, Notice, Warned
 from tunesmith.model.load import load
 from tunesmith.recipe import Recipe, dump, from_mapping
 from tunesmith.recipe.text import parse_yaml
@@ -213,3 +216,53 @@ def test_a_classifier_reads_an_encoder_decoders_encoder(pairs_csv: Path, reviews
     texts = ["the cat is very good", "the dog was on a mat bad"]
     assert [one["label"] for one in done.predict(texts)] == ["positive", "negative"]
     assert tunesmith.Run(done.path).predict(texts) == done.predict(texts)
+
+
+def test_a_run_that_was_made_anew_is_merged_as_it_is_quantized_and_loaded_beside_no_other(reviews_csv: Path, tmp_path: Path) -> None:
+    done = tune(_raw(reviews_csv, tmp_path / "lstm", train={**QUICK, "max_steps": 4}))
+    summary = merge_runs([done.directory], tmp_path / "merged")
+    assert summary["notes"] == [
+        f"lstm: its network was made anew: {done.directory.model} holds all of its weights, and they are taken as they are."
+    ]
+    merged, saved = (load_file(folder / "model.safetensors") for folder in (tmp_path / "merged", done.directory.model))
+    assert merged.keys() == saved.keys()
+    assert all(torch.equal(merged[name], saved[name]) for name in saved)
+    document = quantize(done.directory, "bf16", output=tmp_path / "bf16")
+    assert document["notes"] == summary["notes"]
+    before = document["metrics"]["bits_per_byte"]["before"]["value"]
+    assert before == pytest.approx(done.report["metrics"]["bits_per_byte"]["tuned"]["value"], rel=1e-4)
+    assert tunesmith.load_many([done]).keys() == {"lstm"}
+    other = tune(_raw(reviews_csv, tmp_path / "other", seed=1, train={**QUICK, "max_steps": 4}))
+    with pytest.raises(RunError, match=r"other: was tuned on new:lstm \(\w+\), lstm on new:lstm \(\w+\)\. Take runs of one base\."):
+        merge_runs([done.directory, other.directory], tmp_path / "both")
+
+
+def test_a_new_network_of_numbers_is_quantized(tmp_path: Path) -> None:
+    recipe = {"model": {"architecture": "dense", "hidden": [8]}, "data": "iris", "method": "full", "output_dir": str(tmp_path / "run")}
+    done = tune(from_mapping(recipe, name="flowers"))
+    accuracy = quantize(done.directory, "int8", output=tmp_path / "int8", max_loss=1.0)["metrics"]["accuracy"]
+    assert accuracy["before"]["value"] == pytest.approx(done.report["metrics"]["accuracy"]["tuned"]["value"])
+
+
+def test_lora_goes_on_the_attention_of_an_encoder_decoder_by_its_default_rank(pairs_csv: Path, tmp_path: Path) -> None:
+    """Additive attention scores by a vector, in which there is no room for a rank: it stays as it is."""
+    made = writer(Path("none"), pairs_csv, tmp_path / "base", method="full", train={**QUICK, "max_steps": 2})
+    base = tune(_new(made, "seq2seq_lstm", scoring="additive"))
+    run = tune(writer(base.path, pairs_csv, tmp_path / "lora", method="lora", train={**QUICK, "max_steps": 2}))
+    names = load_file(run.directory.adapter / "adapter_model.safetensors")
+    assert {name.split(".lora_")[0].rpartition(".")[2] for name in names} == {"query", "key", "combine"}
+    assert not any("leaves out" in warning for warning in run.report["warnings"])
+    merge_runs([run.directory], tmp_path / "merged")
+
+
+def test_layers_that_the_default_rank_does_not_fit_are_told_and_left_out(tmp_path: Path) -> None:
+    train = {"max_steps": 2}
+    recipe = {"model": {"architecture": "dense", "hidden": [24, 16, 8]}, "data": "digits", "method": "full", "train": train}
+    base = tune(from_mapping({**recipe, "output_dir": str(tmp_path / "base")}, name="digits"))
+    said = list[Event]()
+    changed = {**recipe, "model": f"run:{base.path}", "method": "lora", "output_dir": str(tmp_path / "lora")}
+    run = tune(from_mapping(changed, name="digits"), progress=said.append)
+    told = "method.target_modules: all-linear leaves out layers.2.linear: narrower than the default rank. Choose a rank: method.r, or method.rank_pattern for one."
+    assert told in run.report["warnings"]
+    assert [event.text for event in said if isinstance(event, Notice)] == [told]
+    assert run.report["cost"]["trainable_parameters"] == 16 * (64 + 24) + 16 * (24 + 16) + 10 * (8 + 1)

@@ -1,12 +1,16 @@
 """Layers of a model that trains whole, each with its own rate and its own beginning."""
 
 import pytest
+import transformers
 from families import CAUSAL, ENCODER_DECODERS, ENCODERS, make
 from torch import nn
 
 from tunesmith.core.errors import MethodError
 from tunesmith.core.layers import parameters_by_depth, repeated_layers
 from tunesmith.method.full import Full
+from tunesmith.method.layers import Layers
+from tunesmith.model.networks.layered import LayeredConfig, LayeredModel
+from tunesmith.model.networks.recurrent import RecurrentConfig, RecurrentForCausalLM
 
 
 @pytest.mark.parametrize("name", [*CAUSAL, *ENCODERS, *ENCODER_DECODERS])
@@ -29,6 +33,32 @@ def test_every_parameter_has_one_place_from_the_output_to_the_input(name: str) -
     }
     assert ends & set(found[: len(groups[0])]) == set()
     assert id(model.get_input_embeddings().weight) in {id(p) for p in groups[-1]}  # type: ignore[operator,union-attr]
+
+
+NETWORKS_OF_ONE = {
+    "lstm": lambda: RecurrentForCausalLM(RecurrentConfig(vocab_size=30, embedding_size=8, hidden_size=8, num_hidden_layers=1)),
+    "dense": lambda: LayeredModel(
+        LayeredConfig.of([{"class": "Dense", "units": 4, "activation": "tanh", "use_bias": True}], num_columns=3)
+    ),
+    "llama": lambda: transformers.LlamaForCausalLM(
+        transformers.LlamaConfig(vocab_size=30, hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=2)
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NETWORKS_OF_ONE)
+def test_a_network_of_one_layer_has_a_last_layer_and_what_lies_below_it(name: str) -> None:
+    model = NETWORKS_OF_ONE[name]()
+    (layer,) = repeated_layers(model)
+    groups = parameters_by_depth(model)
+    assert len(groups) == (1 if name == "dense" else 2)
+    assert {id(p) for p in layer.parameters()} <= {id(p) for p in groups[0]}
+    assert sum(len(group) for group in groups) == len({id(p) for p in model.parameters()})
+    assert [group.lr_scale for group in Full(layer_decay=0.5).apply(model)] == [1.0, 0.5][: len(groups)]
+    (trained,) = Layers(last=1).apply(model)
+    assert {id(p) for p in trained.params} == {id(p) for p in layer.parameters()}
+    with pytest.raises(MethodError, match=r"method\.last: 2; this model has 1 layer\. Choose fewer"):
+        Layers(last=2).apply(model)
 
 
 def test_a_layers_rate_is_a_part_of_the_one_above_and_its_turn_comes_later() -> None:

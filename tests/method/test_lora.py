@@ -1,6 +1,7 @@
 """LoRA's options: rsLoRA, DoRA, ranks of single layers, modules that train whole; held against peft and against arithmetic by hand."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -232,3 +233,56 @@ def test_a_tied_module_that_peft_would_part_is_told() -> None:
     model: nn.Module = make("gpt2")
     registry.create("method", "lora", modules_to_save=["lm_head"]).apply(model)
     assert model.get_input_embeddings().weight is model.get_output_embeddings().weight  # type: ignore[operator]
+
+
+def _of_sizes(**sides: tuple[int, int]) -> Any:
+    """Linear layers by name, inputs and outputs of each."""
+    trunk: Any = nn.ModuleDict({name: nn.Linear(*shape) for name, shape in sides.items()})
+    trunk.config = SimpleNamespace(is_encoder_decoder=False)
+    return trunk
+
+
+def _ranks(trunk: nn.Module) -> dict[str, int]:
+    return {path: module.r["default"] for path, module in trunk.named_modules() if isinstance(module, peft_lora.Linear)}
+
+
+@pytest.mark.parametrize(
+    ("options", "ranks"),
+    [
+        ({}, {"wide": 16, "square": 16}),
+        ({"r": 8}, {"wide": 8, "square": 8, "narrow": 8}),
+        ({"r": 1}, {"wide": 1, "square": 1, "narrow": 1}),
+        ({"rank_pattern": {"narrow": 2, "score": 1}}, {"wide": 16, "square": 16, "narrow": 2, "score": 1}),
+        ({"target_modules": ["score"], "r": 1}, {"score": 1}),
+    ],
+)
+def test_the_default_rank_leaves_out_what_is_narrower_and_no_rank_changes_a_vector_that_is_not_named(
+    options: dict[str, Any], ranks: dict[str, int]
+) -> None:
+    trunk = _of_sizes(wide=(64, 16), square=(16, 16), narrow=(16, 8), score=(16, 1))
+    registry.create("method", "lora", **options).apply(trunk)
+    assert _ranks(trunk) == ranks
+    assert trunk.without_adapter == (("narrow",) if not options else ())
+
+
+def test_a_network_with_no_room_for_the_default_rank_is_told_what_there_is_room_for() -> None:
+    with pytest.raises(MethodError, match=r"method\.r: 16 is above the size of first, 8 x 4\. Choose at most 4"):
+        registry.create("method", "lora").apply(_of_sizes(first=(4, 8), second=(8, 8)))
+
+
+def test_what_is_left_out_is_left_out_again_when_peft_and_we_load_the_adapter(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    trunk, again, theirs = (_of_sizes(square=(16, 16), score=(16, 1)) for _ in range(3))
+    made = registry.create("method", "lora")
+    (group,) = made.apply(trunk)
+    assert [tuple(p.shape) for p in group.params] == [(16, 16), (16, 16)]
+    with torch.no_grad():
+        for p in group.params:
+            p.normal_()
+    made.save(trunk, tmp_path)
+    made.apply(again)
+    made.load(again, tmp_path)
+    attach_adapter(theirs, tmp_path)
+    for other in (again, theirs):
+        assert all(torch.equal(p, q) for p, q in zip(trunk.square.lora_B.parameters(), other.square.lora_B.parameters(), strict=True))
+        assert isinstance(other.score, nn.Linear)

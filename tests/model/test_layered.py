@@ -5,13 +5,14 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
 from torch import Tensor, nn
 from ways import WAYS
 
+from tunesmith.app.placing import place
 from tunesmith.core import registry
 from tunesmith.core.batch import collate
 from tunesmith.core.errors import MethodError
@@ -21,11 +22,13 @@ from tunesmith.data.row_table import RowWriter
 from tunesmith.engine.forward import PackedForward, Paths
 from tunesmith.engine.loop import TrainingPlan, TrainingState, train
 from tunesmith.engine.optimizers import make_optimizer
-from tunesmith.engine.probe import probe
 from tunesmith.model.facts import count_parts
 from tunesmith.model.heads import Head
+from tunesmith.model.load import LoadedModel
 from tunesmith.model.networks._layers import Layer, Sequences
 from tunesmith.model.networks.layered import LayeredConfig, LayeredModel
+from tunesmith.model.source import SourceInfo
+from tunesmith.recipe import from_mapping
 from tunesmith.recipe.overlays import true_method
 
 PLAN = TrainingPlan(num_steps=4, steps_per_epoch=4, learning_rate=2e-2, schedule="constant", num_warmup_steps=0, max_grad_norm=1.0)
@@ -101,11 +104,13 @@ def rows_of(facts: ModelFacts, lengths: tuple[int, ...] = (9, 14, 5, 8)) -> list
     return rows
 
 
-def build(name: str, way: str) -> tuple[PackedForward, list[ParamGroup], Method]:
-    """A network with the method applied, and a seeded head."""
+def build(name: str, way: str, precision: str = "fp32") -> tuple[PackedForward, list[ParamGroup], Method]:
+    """A network with the method applied, which trains none of its own weights where the precision is another, and a seeded head."""
     model = make(name)
     facts = facts_of(model)
-    paths = probe(model, facts)
+    loaded = LoadedModel(model, cast(Any, None), facts, SourceInfo(name, "folder", Path()), "mean")
+    recipe = from_mapping({"model": name, "data": "rows", "engine": {"precision": precision}}, name="test")
+    paths, autocast = place(loaded, recipe, torch.device("cpu"), is_frozen=True)
     options = {key: value for key, value in WAYS[way].items() if key != "name"}
     if way == "layers":
         options["last"] = 1
@@ -115,7 +120,7 @@ def build(name: str, way: str) -> tuple[PackedForward, list[ParamGroup], Method]
     torch.manual_seed(1)
     head = Head("label", facts.hidden_size, 3)
     groups = [*method.apply(model), ParamGroup("label", list(head.parameters()))]
-    forward = PackedForward(model, {"label": head}, facts, paths)
+    forward = PackedForward(model, {"label": head}, facts, paths, autocast)
     forward.use_virtual_tokens(method.virtual_tokens)
     return forward, groups, method
 
@@ -195,6 +200,15 @@ def test_one_micro_batch_of_four_is_four_of_one(name: str, way: str) -> None:
     torch.testing.assert_close(found[0][2], found[1][2], atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize(("name", "way"), [one for one in FITTING if one[1] in ("head", "lora", "prompt")])
+def test_bf16_is_near_float32_where_words_are_read_and_float32_itself_where_numbers_are(name: str, way: str) -> None:
+    exact, (rounded, groups, _) = build(name, way)[0], build(name, way, precision="bf16")
+    assert rounded.computes_in == (torch.float32 if name == "numbers" else torch.bfloat16)
+    torch.testing.assert_close(outputs(rounded).float(), outputs(exact), atol=0.0 if name == "numbers" else 3e-2, rtol=0.0)
+    losses = trained(rounded, groups)
+    assert losses[-1] < losses[0]
+
+
 def test_a_network_saved_as_transformers_does_says_the_same_in_a_fresh_process(tmp_path: Path) -> None:
     for name in NETWORKS:
         model = make(name)
@@ -264,8 +278,8 @@ def test_rows_of_numbers_are_kept_to_the_bit() -> None:
         Row((Segment((0,), vectors=((2.0, 5.0, math.pi),)),), Origin("rows", 2)),
     ]
     writer = RowWriter()
-    for place, row in enumerate(rows):
-        writer.add([row], place)
+    for number, row in enumerate(rows):
+        writer.add([row], number)
     assert list(writer.table()) == rows
 
 

@@ -88,7 +88,7 @@ def _measured(run: RunDirectory, known: Learned, toxicity: ToxicityClassifier | 
     metric: Metric = registry.create("metric", _METRICS[known.kind])
     say(Stage("evaluate", "the tuned model"))
     tuned = _asking(load_tuned(run), data)
-    ways = {name: [rewritten(example, name, seed=seed) or example for example in examples] for name in _names(known.kind)}
+    ways = {name: _asked_as(name, examples, seed, tuned) for name in _names(known.kind)}
     question = _Question(examples, ways, _references(tuned, examples), metric, seed, toxicity)
     tuned_side, base_side = question.side(tuned, _asks(tuned, say)), None
     objective, labels, device, base_asked = tuned.objective, tuned.encoder.labels, tuned.forward.device, None
@@ -237,6 +237,11 @@ def _names(kind: str) -> list[str]:
     return [name for name in (*ROBUSTNESS, *FAIRNESS) if kind == "generation" or name != "paraphrase"]
 
 
+def _asked_as(name: str, examples: Sequence[Example], seed: int, tuned: Tuned) -> Sequence[Example]:
+    """The examples put another way; a model that reads their numbers is asked the same whatever their texts say."""
+    return examples if tuned.model.facts.num_columns else [rewritten(example, name, seed=seed) or example for example in examples]
+
+
 def _references(tuned: Tuned, examples: Sequence[Example]) -> list[str]:
     reference = tuned.objective.reference if isinstance(tuned.objective, HeadObjective) else tuned.encoder.reference
     return [reference(example) for example in examples]
@@ -265,7 +270,7 @@ def _may_answer(known: Learned, objective: Objective) -> bool:
 def _how_asked(base: Tuned) -> Literal["zero_shot", "as_it_is"] | None:
     if base.forward.heads or not isinstance(base.objective, HeadObjective):
         return "as_it_is"
-    return "zero_shot" if base.kind == "classification" else None
+    return "zero_shot" if base.kind == "classification" and not base.model.facts.num_columns else None
 
 
 def _asks(speaker: Tuned, say: Say) -> Ask:

@@ -37,7 +37,7 @@ from tunesmith.evaluation.score import changed, confusion, text_of
 from tunesmith.method._new_rows import new_token_ids
 from tunesmith.recipe import dump
 
-__all__ = ["Times", "build_document", "data_facts", "provenance", "row_warnings", "what_was_said"]
+__all__ = ["Times", "build_document", "data_facts", "left_out", "provenance", "row_warnings", "what_was_said"]
 
 T = TypeVar("T")
 
@@ -305,6 +305,7 @@ def _warnings(task: Task, curves: Mapping[str, Any], fit: Fit) -> list[str]:
     if curves["overfitting"]["found"]:
         found.append(curves["overfitting"]["text"])
     found += _never_unfrozen(task, curves, fit)
+    found += [told] if (told := left_out(task)) else []
     found += dict.fromkeys(f"{note}." for facts in task.encoded.values() for note in facts.notes)
     if task.num_prompts_cut:
         found.append(
@@ -324,6 +325,15 @@ def _warnings(task: Task, curves: Mapping[str, Any], fit: Fit) -> list[str]:
     if task.recipe.model.trust_remote_code:
         found.append(f"The model's own Python code was run (model.trust_remote_code, revision {task.recipe.model.revision}).")
     return found
+
+
+def left_out(task: Task) -> str:
+    """What to say of linear layers that are too narrow for an adapter of the rank that nobody chose."""
+    paths: Sequence[str] = getattr(task.model.trunk, "without_adapter", ())
+    if not paths:
+        return ""
+    others = f" and {len(paths) - 3} more" if len(paths) > 3 else ""
+    return f"method.target_modules: all-linear leaves out {', '.join(paths[:3])}{others}: narrower than the default rank. Choose a rank: method.r, or method.rank_pattern for one."
 
 
 def _risen(losses: Sequence[float]) -> tuple[float, float] | None:

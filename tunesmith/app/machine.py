@@ -154,8 +154,14 @@ def choose_device(wanted: str) -> torch.device:
     return device
 
 
-def choose_precision(wanted: str, device: torch.device) -> torch.dtype | None:
-    """The type that matrix products are computed in, where it is not the weights' own; auto: bfloat16 on GPUs that have it."""
+def choose_precision(wanted: str, device: torch.device, *, reads_numbers: bool = False) -> torch.dtype | None:
+    """The type that matrix products are computed in, where it is not the weights' own; auto: bfloat16 on GPUs that have it.
+
+    A network that reads rows of numbers is whole in float32, whatever is wanted: with the 8 bits that bfloat16 has, 2019 and 2020 are one number,
+    and standardizing what was rounded brings nothing back. Such networks are small, so that there is little to win.
+    """
+    if reads_numbers:
+        return None
     if wanted == "bf16" or (wanted == "auto" and device.type == "cuda" and torch.cuda.is_bf16_supported()):
         return torch.bfloat16
     return None

@@ -69,7 +69,7 @@ def load_many(runs: Iterable[str | Path | Run | RunDirectory]) -> Adapters:
     for one, run_as in zip(shared.runs, paths, strict=True):
         model = with_room(shared.model_of(one), one.method)
         use_chat_template(one.known.recipe, model, one.saved)
-        precision = choose_precision(one.known.recipe.engine.precision, kept[0].device)
+        precision = _precision(shared, one, kept[0].device)
         autocast = None if precision == kept[0].stored_in else precision
         tuned[one.directory.id] = as_tuned(one.directory, one.known, one.objective, one.method, model, run_as, autocast, int8)
     return Adapters(tuned)
@@ -93,5 +93,9 @@ class _Numbers:
 def _kept(shared: Shared, one: OneOfMany) -> _Numbers:
     recipe, rounds = one.known.recipe, one.method.base_precision
     device = choose_device(recipe.engine.device)
-    precision = None if shared.trains_base(one) else choose_precision(recipe.engine.precision, device)
+    precision = None if shared.trains_base(one) else _precision(shared, one, device)
     return _Numbers(recipe.model.quantization or (None if rounds == "exact" else rounds), precision, device)
+
+
+def _precision(shared: Shared, one: OneOfMany, device: torch.device) -> torch.dtype | None:
+    return choose_precision(one.known.recipe.engine.precision, device, reads_numbers=bool(shared.base.facts.num_columns))

@@ -102,7 +102,7 @@ class Merged:
     @property
     def notes(self) -> list[str]:
         """What there is to say of the runs."""
-        return [note for one in self.runs for note in (_rounded(one), _spoken(one, self.runs[0]), _drawn(one)) if note]
+        return [note for one in self.runs for note in (_whole(one), _rounded(one), _spoken(one, self.runs[0]), _drawn(one)) if note]
 
 
 def merged_model(directories: Sequence[RunDirectory], shares: Sequence[float], say: Say) -> Merged:
@@ -252,9 +252,13 @@ def _changed(trunk: nn.Module, path: str, base: nn.Module) -> nn.Module | None:
 
 
 def sample_outputs(trunk: Any, model: LoadedModel) -> Tensor:
-    """Logits, or hidden states where there is no vocabulary head, of seeded random tokens."""
+    """Logits, or hidden states where there is no vocabulary head, of seeded random tokens, or numbers."""
     facts = model.facts
     draw = torch.Generator().manual_seed(0)
+    if facts.num_columns:
+        with torch.no_grad():
+            states: Tensor = trunk(inputs_embeds=_rows_of_numbers(trunk, facts.num_columns, draw))[0]
+        return states
     size = min(facts.vocab_size, trunk.get_input_embeddings().weight.shape[0])
     tokens = torch.randint(0, size, (_NUM_CHECKED_TEXTS, min(_CHECKED_TOKENS, facts.max_length)), generator=draw)
     given = {"input_ids": tokens, "attention_mask": torch.ones_like(tokens)}
@@ -263,6 +267,13 @@ def sample_outputs(trunk: Any, model: LoadedModel) -> Tensor:
     with torch.no_grad():
         said: Tensor = trunk(**given)[0]
     return said
+
+
+def _rows_of_numbers(trunk: Any, num_columns: int, draw: torch.Generator) -> Tensor:
+    """Rows as the network was standardized for, (n, 1, C): far from them activations are flat, or so large that a difference is lost in them."""
+    rows = torch.randn(_NUM_CHECKED_TEXTS, 1, num_columns, generator=draw)
+    first = trunk.config.layers[0]
+    return rows * torch.tensor(first["variance"]).sqrt() + torch.tensor(first["mean"]) if first["class"] == "Normalization" else rows
 
 
 def _compare(found: Tensor, expected: Tensor, name: str) -> float:
@@ -294,6 +305,15 @@ def write_heads(model: LoadedModel, heads: Heads | None, folder: Path) -> None:
         if heads.labels:
             write_label_map(model.trunk.config, heads.labels)
         save_heads(heads.heads, heads.labels, folder / "heads.safetensors", folder / "heads.json")
+
+
+def _whole(one: OneOfMany) -> str:
+    """What to say of a run whose network was made for it."""
+    return (
+        f"{one.directory.id}: its network was made anew: {one.saved} holds all of its weights, and they are taken as they are."
+        if one.is_new
+        else ""
+    )
 
 
 def _rounded(one: OneOfMany) -> str:

@@ -30,6 +30,7 @@ __all__ = [
     "place",
     "place_once",
     "placed",
+    "precision_reason",
     "require_training",
     "trained_in_place",
     "tried",
@@ -127,9 +128,16 @@ def place(model: LoadedModel, recipe: Recipe, device: torch.device, *, is_frozen
 
     Returns: how it can be run, and the dtype that autocast is to compute in, None where it computes in what the weights are stored in.
     """
-    precision = choose_precision(recipe.engine.precision, device)
+    precision = choose_precision(recipe.engine.precision, device, reads_numbers=bool(model.facts.num_columns))
     (paths,) = place_once(model, [recipe], device, precision if is_frozen else None)
     return paths, None if is_frozen else precision
+
+
+def precision_reason(model: LoadedModel, recipe: Recipe, device: torch.device) -> str | None:
+    """Why a model is computed in other numbers than the recipe's; None where it is not."""
+    if choose_precision(recipe.engine.precision, device) is None or not model.facts.num_columns:
+        return None
+    return "it reads rows of numbers, which bfloat16 would round"
 
 
 def place_once(model: LoadedModel, recipes: Sequence[Recipe], device: torch.device, stored_in: torch.dtype | None) -> list[Paths]:

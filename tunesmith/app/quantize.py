@@ -121,12 +121,20 @@ def _of_run(directory: RunDirectory, to: str, limit: int | None, say: Say) -> _S
     one = merged.runs[0]
     check_layers(to, merged.model)
     base = 0 if directory.model.is_dir() else _weights_bytes(merged.base)
-    notes = [f"{directory.id}: what it trained was merged into {merged.base.source.name} in full precision first.", *merged.notes]
+    begun = [] if one.is_new else [f"{directory.id}: what it trained was merged into {merged.base.source.name} in full precision first."]
     model = replace(merged.model, source=replace(merged.model.source, heads=None))
     sha = directory.read_json(directory.data)["test"].get("sha256")
     shots = None if one.known.recipe.context is None else load_shots(directory, one.known.recipe)
     return _Subject(
-        directory.id, directory.id, model, merged.heads, _asked_as(one.known, limit), base + saved_bytes(directory), notes, sha, shots
+        directory.id,
+        directory.id,
+        model,
+        merged.heads,
+        _asked_as(one.known, limit),
+        base + saved_bytes(directory),
+        [*begun, *merged.notes],
+        sha,
+        shots,
     )
 
 
@@ -138,9 +146,17 @@ def _asked_as(known: Learned, limit: int | None) -> Recipe:
     if not recipe.data.mix:
         kept["train"] = min(_TRAIN_ROWS, rows.train or _TRAIN_ROWS)
     kept["test"] = None if kept["test"] == math.inf else kept["test"]
+    as_written = {
+        "quantization": None,
+        "add_tokens": None,
+        "revision": None,
+        "weights": "pretrained",
+        "architecture": None,
+        "vocabulary": None,
+    }
     return recipe.model_copy(
         update={
-            "model": recipe.model.model_copy(update={"quantization": None, "add_tokens": None, "revision": None, "weights": "pretrained"}),
+            "model": recipe.model.model_copy(update=as_written),
             "data": recipe.data.model_copy(update={"chat_template": None, "limit": rows.model_copy(update=kept)}),
             "method": PluginSpec.resolve("method", "head"),
             "objective": PluginSpec(known.objective, options),

@@ -97,6 +97,8 @@ def _model_facts(task: RemoteTask, model: RemoteModel) -> dict[str, Any]:
         "weights",
         "attention",
         "attention_reason",
+        "precision",
+        "precision_reason",
         "head",
         "quantization",
         "linear_weights",

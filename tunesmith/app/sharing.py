@@ -12,7 +12,7 @@ from tunesmith.app.chosen_method import chosen_method
 from tunesmith.app.folding import base_sha256
 from tunesmith.app.learned import Learned, learned
 from tunesmith.app.placing import trained_in_place
-from tunesmith.app.task import load_model
+from tunesmith.app.task import load_model, made_anew
 from tunesmith.app.tuned import saved_model
 from tunesmith.app.vocabulary import TOKENS_FILE, add_saved_tokens
 from tunesmith.core import registry
@@ -38,6 +38,11 @@ class OneOfMany:
     objective: Objective
     method: Method
     saved: Path
+
+    @property
+    def is_new(self) -> bool:
+        """Whether its network was made for it: no other run has the same, and what it saved is all that there is of it."""
+        return self.known.recipe.model.architecture is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +96,7 @@ def load_shared(directories: Iterable[RunDirectory]) -> Shared:
     runs = [_one(directory) for directory in directories]
     first = runs[0]
     _check_one_base(runs)
-    base = load_model(_exact(first.known), first.objective, lambda event: None)
+    base = load_model(_exact(first.known), first.objective, lambda event: None, first.saved if first.is_new else None)
     base.trunk.requires_grad_(False)
     for one in runs[1:]:
         if _need(one.objective) != _need(first.objective):
@@ -115,6 +120,9 @@ def _one(directory: RunDirectory) -> OneOfMany:
 def _check_one_base(runs: list[OneOfMany]) -> None:
     found = []
     for one in runs:
+        if one.is_new:
+            found.append(base_sha256(made_anew(one.known.recipe, (), one.saved), ()))
+            continue
         spec = one.known.recipe.model
         info = resolve(Request(spec.source, spec.revision, spec.trust_remote_code, beside=spec.beside))
         info = drawn(info, one.known.recipe.seed) if spec.weights == "random" else info

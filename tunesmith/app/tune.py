@@ -13,7 +13,7 @@ from tunesmith.app.adjustable import check_adjustable
 from tunesmith.app.anchor import anchored
 from tunesmith.app.base import judge_base
 from tunesmith.app.direct import adjust
-from tunesmith.app.document import Times, build_document
+from tunesmith.app.document import Times, build_document, left_out
 from tunesmith.app.export import check_export, export_tuned
 from tunesmith.app.forgotten import forgotten, kept_rows
 from tunesmith.app.in_context import InContext, as_read, check_context, in_context, judge_in_context
@@ -23,7 +23,7 @@ from tunesmith.app.judged import judge
 from tunesmith.app.known_rows import warn_of_known_rows
 from tunesmith.app.known_ways import remember_way
 from tunesmith.app.machine import begin_peak_memory, choose_device, peak_memory_bytes, resident_bytes
-from tunesmith.app.placing import require_training
+from tunesmith.app.placing import precision_reason, require_training
 from tunesmith.app.plan import Plan, RequestPlan, make_plan, step_plan, validated_at, without_training
 from tunesmith.app.policy import PolicyRewards, require_rewards
 from tunesmith.app.predicting import NOT_PREDICTED, calibrate, expected, learn_from, observed, with_predictions
@@ -156,6 +156,8 @@ def _prepared(recipe: Recipe, say: Say) -> Task:
     check_adjustable(task)
     check_export(task)
     warn_of_known_rows(task, say)
+    if (reason := precision_reason(task.model, recipe, task.device)) and recipe.engine.precision != "auto":
+        say(Notice(f"engine.precision: {recipe.engine.precision}: {task.model.facts.name} stays in float32: {reason}."))
     return task
 
 
@@ -237,6 +239,8 @@ def _train(
     give_back_freed_memory()
     work, before = training_work(task), (resident_bytes(task.device), peak_memory_bytes(task.device))
     groups = attach(task)
+    if told := left_out(task):
+        say(Notice(told))
     store_reference(task, say)
     planned = with_predictions(make_plan(task, groups, ""), found)
     say(Stage("train", f"{task.recipe.method.name}, {planned.num_steps} steps"))
@@ -360,6 +364,8 @@ def _model_facts(task: Task) -> dict[str, object]:
         "origin": source.origin,
         "attention": paths.attention,
         "attention_reason": paths.attention_reason,
+        "precision": str(task.forward.computes_in).removeprefix("torch."),
+        "precision_reason": precision_reason(task.model, task.recipe, task.device),
         "head": paths.head,
         "max_length": task.model.facts.max_length,
         "weights": "random" if source.drawn_by is not None else "pretrained",

@@ -12,10 +12,14 @@ _FINAL_NORMS = ("final_layer_norm", "final_layernorm", "ln_f", "norm", "final_no
 
 
 def repeated_layers(trunk: nn.Module) -> list[nn.Module]:
-    """The layers of a model: the list of modules of one class that holds the most parameters; empty where there is none."""
+    """The layers of a model: the list of modules of one class that holds the most parameters; empty where there is none.
+
+    A list of one module counts in a model of one layer alone: ALBERT's single one is used as all of its twelve.
+    """
     lists = [list(module) for module in trunk.modules() if isinstance(module, nn.ModuleList)]
-    alike = [layers for layers in lists if len(layers) > 1 and len({type(layer) for layer in layers}) == 1]
-    return max(alike, key=lambda layers: sum(p.numel() for layer in layers for p in layer.parameters()), default=[])
+    least = 1 if getattr(getattr(trunk, "config", None), "num_hidden_layers", None) == 1 else 2
+    alike = [layers for layers in lists if len(layers) >= least and len({type(layer) for layer in layers}) == 1]
+    return max(alike, key=lambda layers: (len(layers) > 1, sum(p.numel() for layer in layers for p in layer.parameters())), default=[])
 
 
 def vocabulary_head_alone(trunk: Any) -> list[nn.Parameter]:

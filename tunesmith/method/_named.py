@@ -1,5 +1,6 @@
 """Names in a method's options, held against the modules that there are."""
 
+import contextlib
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -12,9 +13,20 @@ from transformers.pytorch_utils import Conv1D
 
 from tunesmith.core.errors import MethodError
 
-__all__ = ["check_names", "check_patterns", "check_ranks", "instead", "modules_named", "refuse_without_linear", "tied_to_save"]
+__all__ = [
+    "ALL_LINEAR",
+    "check_names",
+    "check_patterns",
+    "check_ranks",
+    "instead",
+    "is_named",
+    "linear_layers_below_head",
+    "modules_named",
+    "refuse_without_linear",
+    "tied_to_save",
+]
 
-_ALL = "all-linear"
+ALL_LINEAR = "all-linear"
 
 
 def check_names(trunk: nn.Module, option: str, wanted: Sequence[str] | str) -> None:
@@ -28,7 +40,7 @@ def check_names(trunk: nn.Module, option: str, wanted: Sequence[str] | str) -> N
     names = [name for name, _ in trunk.named_modules() if name]
     if isinstance(wanted, str):
         try:
-            missing = [] if wanted == _ALL or any(re.fullmatch(wanted, name) for name in names) else [repr(wanted)]
+            missing = [] if wanted == ALL_LINEAR or any(re.fullmatch(wanted, name) for name in names) else [repr(wanted)]
         except re.error as error:
             raise MethodError(f"method.{option}: {wanted!r} is no regular expression: {error}.") from None
     else:
@@ -60,9 +72,28 @@ def refuse_without_linear(trunk: nn.Module, method: str) -> None:
         )
 
 
-def _linear_below_head(trunk: Any) -> bool:
+def _linear_below_head(trunk: nn.Module) -> bool:
+    return bool(linear_layers_below_head(trunk))
+
+
+def linear_layers_below_head(trunk: Any) -> dict[str, int]:
+    """The layers that `all-linear` stands for, by their full names, and of each the smaller side of its matrix."""
     head = trunk.get_output_embeddings() if hasattr(trunk, "get_output_embeddings") else None
-    return any(isinstance(module, nn.Linear | Conv1D) and module is not head for module in trunk.modules())
+    layers = {path: module for path, module in trunk.named_modules() if isinstance(module, nn.Linear | Conv1D) and module is not head}
+    return {path: min(_sides(layer)) for path, layer in layers.items()}
+
+
+def _sides(layer: nn.Linear | Conv1D) -> tuple[int, int]:
+    return (layer.out_features, layer.in_features) if isinstance(layer, nn.Linear) else (int(layer.nx), int(layer.nf))
+
+
+def is_named(path: str, patterns: Iterable[str]) -> bool:
+    """Whether peft takes one of the patterns for a name of that layer; what is no regular expression names none."""
+    for pattern in patterns:
+        with contextlib.suppress(re.error):
+            if re.match(rf"(.*\.)?({pattern})$", path):
+                return True
+    return False
 
 
 def modules_named(trunk: nn.Module, wanted: Sequence[str]) -> list[str]:

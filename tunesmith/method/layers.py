@@ -62,7 +62,9 @@ class Layers:
             return [ParamGroup("layers", found)]
         layers = repeated_layers(trunk)
         if self.last > len(layers):
-            raise MethodError(f"method.last: {self.last}; this model has {len(layers)} layers. Choose fewer, or method.names.")
+            raise MethodError(
+                f"method.last: {self.last}; this model has {len(layers)} layer{'s' if len(layers) != 1 else ''}. Choose fewer, or method.names."
+            )
         wanted = {id(parameter) for layer in layers[-self.last :] for parameter in layer.parameters()}
         return [ParamGroup("layers", train_selected(trunk, lambda _, parameter: id(parameter) in wanted))]
 

@@ -22,7 +22,16 @@ from torch import nn
 
 from tunesmith.core.errors import MethodError
 from tunesmith.core.types import ParamGroup
-from tunesmith.method._named import check_names, check_patterns, check_ranks, refuse_without_linear, tied_to_save
+from tunesmith.method._named import (
+    ALL_LINEAR,
+    check_names,
+    check_patterns,
+    check_ranks,
+    is_named,
+    linear_layers_below_head,
+    refuse_without_linear,
+    tied_to_save,
+)
 from tunesmith.method._new_rows import load_rows, save_rows, train_rows
 from tunesmith.method._peft import inject, load_adapter, save_adapter
 
@@ -34,13 +43,13 @@ class LoRA:
     """Train a low-rank change of every linear layer, or of those named."""
 
     r: int = 16
-    """Rank of the change."""
+    """Rank of the change. With the default, `all-linear` leaves out layers of which a side is smaller."""
     lora_alpha: float = 32.0
     """Scale of the change, divided by r."""
     lora_dropout: float = 0.0
     """Dropout on what the adapters read."""
     target_modules: list[str] | str = "all-linear"
-    """Names of the layers to change, a regular expression over full names, or `all-linear`: every linear layer but the vocabulary head."""
+    """Names of the layers to change, a regular expression over full names, or `all-linear`: every linear layer but the vocabulary head, and but those that are a vector."""
     use_rslora: bool = False
     """Divide the scale by the root of r instead of r: the change keeps its size as the rank grows."""
     use_dora: bool = False
@@ -87,12 +96,14 @@ class LoRA:
         if self.target_modules == "all-linear":
             refuse_without_linear(trunk, "lora")
         check_names(trunk, "target_modules", self.target_modules)
+        narrow = self._too_narrow(trunk)
+        trunk.without_adapter = tuple(path for path, side in narrow.items() if side > 1)  # type: ignore[assignment]  # for whoever tells
         check_names(trunk, "modules_to_save", self.modules_to_save or [])
         config = LoraConfig(
             r=self.r,
             lora_alpha=self.lora_alpha,  # type: ignore[arg-type]  # peft takes fractions too
             lora_dropout=self.lora_dropout,
-            target_modules=self.target_modules,
+            target_modules=sorted(linear_layers_below_head(trunk).keys() - narrow.keys()) if narrow else self.target_modules,
             use_rslora=self.use_rslora,
             use_dora=self.use_dora,
             rank_pattern=dict(self.rank_pattern or {}),
@@ -107,6 +118,18 @@ class LoRA:
         check_patterns(trunk, "alpha_pattern", self.alpha_pattern or {})
         check_ranks(trunk)
         return [*groups, *train_rows(trunk)]
+
+    def _too_narrow(self, trunk: nn.Module) -> dict[str, int]:
+        """Of all linear layers, with the smaller side of each, those that have no room for the rank, unless it was chosen; a vector (one output, or input) has none for any but its own.
+
+        None where that is all of them: then it is said what rank there is room for.
+        """
+        if self.target_modules != ALL_LINEAR:
+            return {}
+        layers = linear_layers_below_head(trunk)
+        least = self.r if self.r == LoRA.r else 2
+        narrow = {path: side for path, side in layers.items() if side < least and not is_named(path, self.rank_pattern or {})}
+        return narrow if len(narrow) < len(layers) else {}
 
     def save(self, trunk: nn.Module, folder: Path) -> None:
         """Write the adapter in peft's format, and beside it the rows of added tokens."""

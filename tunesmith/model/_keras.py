@@ -47,6 +47,7 @@ _ONLY: dict[str, tuple[Any, ...]] = {
 """Settings that are taken with these values alone."""
 _SAME_NAME = {"swish": "silu", "keras>hard_sigmoid": "hard_sigmoid", None: "linear"}
 _WHOLE = ("units", "filters", "input_dim", "output_dim", "kernel_size", "strides", "dilation_rate", "groups")
+_FLAGS = ("use_bias", "mask_zero", "return_sequences", "go_backwards", "reset_after", "center", "scale")
 _INNER = ("SimpleRNN", "LSTM", "GRU")
 
 
@@ -102,6 +103,12 @@ def _checked(key: str, value: Any, activations: Mapping[str, Any], is_keras_2: b
             raise Unfit(f"{key} is {value!r}, expected a whole number of at least 1")
     if key in ("rate", "dropout", "recurrent_dropout") and not (isinstance(value, int | float) and 0 <= value < 1):
         raise Unfit(f"{key} is {value!r}, expected a share from 0 to below 1")
+    if key in _FLAGS and not isinstance(value, bool):
+        raise Unfit(f"{key} is {value!r}, expected true or false")
+    if key == "epsilon" and (
+        isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= float(np.finfo(np.float32).max)
+    ):
+        raise Unfit(f"epsilon is {value!r}, expected a number above 0")
     return value
 
 

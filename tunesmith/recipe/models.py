@@ -273,7 +273,7 @@ class EngineSpec(Section):
     device: str = "auto"
     """auto, cpu, cuda, cuda:0, ... or mps; auto: the first GPU, else the CPU."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """auto: bf16 where the device computes it faster, else fp32."""
+    """auto: bf16 where the device computes it faster, else fp32; a network that reads rows of numbers is float32 always, as bf16 would round them."""
     micro_batch_tokens: Positive = 2048
     """Tokens that are computed at a time: more is faster and takes more memory; the result is the same."""
     compile: bool | Literal["auto"] = "auto"

@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from keras_files import GOLDEN, NAMES, golden_rows, load_file, predicted
+from keras_files import GOLDEN, NAMES, golden_rows, load_file, predicted, words_file
 from transformers import AutoTokenizer
 
 from tunesmith.core.batch import collate
@@ -117,6 +117,21 @@ def _replaced(array: Callable[[tuple[int, ...]], Any]) -> Callable[[h5py.File, d
     return change
 
 
+def _standardized(**settings: Any) -> Callable[[h5py.File, dict[str, Any]], None]:
+    """Mean and variance of the columns in the layer's settings, where Keras takes them too."""
+
+    def change(_: h5py.File, config: dict[str, Any]) -> None:
+        layer = next(one for one in config["config"]["layers"] if one["class_name"] == "Normalization")
+        layer["config"] |= {"mean": [0.0] * 5, "variance": [1.0] * 5, **settings}
+
+    return change
+
+
+def _negative_variance(content: h5py.File, _: dict[str, Any]) -> None:
+    group = content["model_weights"]["normalization"]
+    group[group.attrs["weight_names"][1]][...] = -2.0
+
+
 def _without_config(content: h5py.File, _: dict[str, Any]) -> None:
     del content.attrs["model_config"]
 
@@ -132,6 +147,15 @@ BROKEN: dict[str, tuple[Callable[[h5py.File, dict[str, Any]], None], str]] = {
     "another file": (_replaced(lambda shape: h5py.ExternalLink("/etc/passwd", "x")), r"lies in another file \(/etc/passwd\), which is not opened"),
     "a link": (_replaced(lambda shape: h5py.SoftLink("/model_weights")), "is a link to another place, which is not followed"),
     "weights alone": (_without_config, "holds no whole network, perhaps weights alone"),
+    "no mean": (_standardized(mean=[float("nan")] * 5), r'its layer "normalization": its mean holds values that are no finite numbers'),
+    "a mean of words": (_standardized(mean=["a"] * 5), r'its layer "normalization": its mean holds values that are no numbers'),
+    "a mean beyond float32": (_standardized(mean=[1e300] * 5), r'its layer "normalization": its mean holds values that are no finite numbers'),
+    "no variance": (_standardized(variance=None), r'its layer "normalization": its variance holds values that are no finite numbers'),
+    "a variance below 0": (_standardized(variance=[1.0, 1.0, -0.5, 1.0, 1.0]), r'its layer "normalization": its variance holds -0\.5, and no variance is below 0'),
+    "arrays of a variance below 0": (_negative_variance, r'its layer "normalization": its variance holds -2, and no variance is below 0'),
+    "a variance of fewer": (_standardized(variance=[1.0, 1.0]), r'its layer "normalization": its variance is of 2 columns, and 5 come in'),
+    "a flag": (_renamed("Dense", use_bias="no"), r"use_bias is 'no', expected true or false"),
+    "a second embedding": (_renamed("Embedding", input_dim=5, output_dim=6), r'its layer "dense.*": Embedding stands behind another layer'),
     "units": (_renamed("Dense", units="many"), "units is 'many', expected a whole number of at least 1"),
 }  # fmt: skip
 
@@ -145,6 +169,31 @@ def test_what_does_not_fit_is_told_in_one_line(name: str, tmp_path: Path) -> Non
         load(str(file))
     assert "\n" not in str(error.value)
     assert not [path for path in (tmp_path / "cache").rglob("*") if path.name == "config.json"]
+
+
+@pytest.mark.parametrize("epsilon", [None, [1], "small", True, -1.0, 0, 10**39, float("inf"), float("nan")])
+def test_an_epsilon_that_is_no_number_above_0_is_told_with_its_layer(epsilon: Any, tmp_path: Path) -> None:
+    def change(_: h5py.File, config: dict[str, Any]) -> None:
+        next(one for one in config["config"]["layers"] if one["class_name"] == "LayerNormalization")["config"]["epsilon"] = epsilon
+
+    file = Path(shutil.copy(GOLDEN / "functional.h5", tmp_path / "functional.h5"))
+    _edited(file, change)
+    with pytest.raises(ModelError, match=r'functional\.h5: its layer "layer_normalization": epsilon is .*, expected a number above 0\.$'):
+        load(str(file), beside={"words": str(words_file(tmp_path))})
+
+
+def test_a_second_embedding_is_told(tmp_path: Path) -> None:
+    """Of a network of words: not left out in silence."""
+
+    def change(_: h5py.File, config: dict[str, Any]) -> None:
+        layers = config["config"]["layers"]
+        place = next(place for place, one in enumerate(layers) if one["class_name"] == "Embedding")
+        layers.insert(place + 1, {**layers[place], "config": {**layers[place]["config"], "name": "twice"}})
+
+    file = Path(shutil.copy(GOLDEN / "averaged.h5", tmp_path / "averaged.h5"))
+    _edited(file, change)
+    with pytest.raises(ModelError, match=r'its layer "twice": Embedding stands behind another layer'):
+        load(str(file), beside={"words": str(words_file(tmp_path))})
 
 
 def test_a_convolution_whose_padding_hangs_on_a_texts_length_is_told(tmp_path: Path) -> None:

@@ -72,6 +72,8 @@ def _network(file: h5py.File, path: Path) -> Network:
     length = input_length
     for kind, name, settings in described:
         with _naming(name):
+            if kind == "Embedding" and found:
+                raise Unfit("Embedding stands behind another layer, and one that reads the tokens themselves is read")
             spec = spec_of(kind, settings, ACTIVATIONS, is_keras_2=version.startswith("2"))
             if kind == "Normalization":
                 spec |= _standardization(weights, name, settings, width)
@@ -175,7 +177,7 @@ def _reads(described: Sequence[tuple[str, str, Mapping[str, Any]]], shape: Seque
     if described and described[0][0] == "Embedding":
         length = shape[1] if shape is not None and len(shape) > 1 else described[0][2].get("input_length")
         return 0, length if isinstance(length, int) else None, 0
-    if shape is None or len(shape) != 2 or not isinstance(shape[1], int):
+    if shape is None or len(shape) != 2 or not isinstance(shape[1], int) or shape[1] < 1:
         raise Unfit(f"reads inputs of the shape {shape}; tokens through an Embedding are read, and rows of numbers of one length")
     return shape[1], None, shape[1]
 
@@ -207,16 +209,32 @@ def _check_padding(spec: Mapping[str, Any], length: int | None) -> None:
 
 def _standardization(weights: h5py.Group, name: str, settings: Mapping[str, Any], width: int) -> dict[str, list[float]]:
     if settings.get("mean") is not None:
-        mean, variance = np.ravel(settings["mean"]), np.ravel(settings["variance"])
+        mean, variance = np.ravel(settings["mean"]), np.ravel(settings.get("variance", []))
     else:
         held = list(_held(weights, name))
         if len(held) < 2:
             raise Unfit("was never adapted to data, so that its mean and variance are missing")
         mean, variance = (np.ravel(_numbers(weights[name], one, None)) for one in held[:2])
-    mean, variance = (np.repeat(one, width) if one.size == 1 else one for one in (mean, variance))
-    if mean.shape != (width,) or variance.shape != (width,):
-        raise Unfit(f"its mean is of {mean.size} columns, and {width} come in")
-    return {"mean": mean.astype(float).tolist(), "variance": variance.astype(float).tolist()}
+    found = {}
+    for label, given in (("mean", mean), ("variance", variance)):
+        numbers = _finite(label, np.repeat(given, width) if given.size == 1 else given)
+        if numbers.shape != (width,):
+            raise Unfit(f"its {label} is of {numbers.size} columns, and {width} come in")
+        found[label] = numbers.tolist()
+    if min(found["variance"]) < 0:
+        raise Unfit(f"its variance holds {min(found['variance']):g}, and no variance is below 0")
+    return found
+
+
+def _finite(label: str, given: Array) -> Array:
+    """Raises: Unfit, where they are no numbers that float32 holds."""
+    try:
+        numbers = given.astype(float)
+    except (TypeError, ValueError):
+        raise Unfit(f"its {label} holds values that are no numbers") from None
+    if given.dtype.kind not in "fiu" or not (np.abs(numbers) <= np.finfo(np.float32).max).all():
+        raise Unfit(f"its {label} holds values that are no finite numbers")
+    return numbers
 
 
 def _arrays(weights: h5py.Group, name: str, spec: Mapping[str, Any], width: int) -> list[Array]:
