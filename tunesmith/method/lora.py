@@ -43,13 +43,14 @@ class LoRA:
     """Train a low-rank change of every linear layer, or of those named."""
 
     r: int = 16
-    """Rank of the change. With the default, `all-linear` leaves out layers of which a side is smaller."""
+    """Rank of the change."""
     lora_alpha: float = 32.0
     """Scale of the change, divided by r."""
     lora_dropout: float = 0.0
     """Dropout on what the adapters read."""
     target_modules: list[str] | str = "all-linear"
-    """Names of the layers to change, a regular expression over full names, or `all-linear`: every linear layer but the vocabulary head, and but those that are a vector."""
+    """Names of the layers to change, a regular expression over full names, or `all-linear`: every linear layer but the vocabulary head, vectors, and, where
+    `r` is the default, layers of which a side is smaller."""
     use_rslora: bool = False
     """Divide the scale by the root of r instead of r: the change keeps its size as the rank grows."""
     use_dora: bool = False
