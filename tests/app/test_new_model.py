@@ -14,11 +14,15 @@ from tiny_recipes import classifier, stop_at, writer
 
 import tunesmith
 from tunesmith.app.compare import compare
+from tunesmith.app.learned import learned
 from tunesmith.app.merge import merge_runs
 from tunesmith.app.quantize import quantize
+from tunesmith.app.task import prepare
 from tunesmith.app.tune import resume, tune
+from tunesmith.app.tuned import load_untuned, saved_model
+from tunesmith.core import registry
 from tunesmith.core.errors import DataError, Interrupted, MethodError, RecipeError, RunError
-from tunesmith.core.events import Event, Notice, Warned
+from tunesmith.core.events import Event, Notice, Warned, silence
 from tunesmith.model.load import load
 from tunesmith.recipe import Recipe, dump, from_mapping
 from tunesmith.recipe.text import parse_yaml
@@ -38,6 +42,22 @@ def _raw(folder: Path, out: Path, architecture: str = "lstm", **changes: Any) ->
     data = {"train": str(folder), "format": "text", "columns": {"text": "review"}}
     made: Any = {"method": "full", "objective": "causal_lm", "train": QUICK, "data": data, "evaluate": {"retention": "none"}}
     return _new(from_mapping({"model": "none", **made, "output_dir": str(out), **changes}, name="tiny"), architecture)
+
+
+@pytest.mark.parametrize("architecture", ["lstm", "awd-lstm"])
+def test_before_tuning_a_network_that_was_made_anew_has_the_weights_that_it_was_drawn_with(
+    architecture: str, reviews_csv: Path, tmp_path: Path
+) -> None:
+    done = tune(_raw(reviews_csv, tmp_path / "out", architecture, evaluate={"metrics": ["perplexity"], "retention": "none"}))
+    known = learned(done.directory)
+    objective = registry.create("objective", known.objective)
+    base = load_untuned(known.recipe, objective, known.kind, known.format, saved_model(done.directory))
+    begun = prepare(known.recipe, silence).model.trunk.state_dict()
+    trained = load(f"run:{done.path}").trunk.state_dict()
+    found = base.model.trunk.state_dict()
+    assert found.keys() == begun.keys()
+    assert all(torch.equal(found[name], begun[name]) for name in begun)
+    assert not torch.equal(found["model.embedding.weight"], trained["model.embedding.weight"])
 
 
 @pytest.mark.parametrize("architecture", ["rnn", "lstm", "gru", "awd-lstm"])

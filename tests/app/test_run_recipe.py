@@ -20,16 +20,17 @@ def test_runs_of_a_chain_whose_folder_was_renamed_answer_as_before(cache: None, 
         "made": {**quick, "model": {"architecture": {"name": "dense", "hidden": [8]}}, "method": "full", "export": "h5"},
         "file": {**quick, "model": "stage:made/network.h5", "method": "head"},
         "run": {**quick, "model": "stage:made", "method": "head"},
+        "next": {**quick, "model": "stage:file", "method": "head"},
     }
-    tune_chain(Chain("three", "", stages, "before"))
+    tune_chain(Chain("four", "", stages, "before"))
     rows = tmp_path / "rows.jsonl"
     rows.write_text(
         "\n".join(json.dumps({f"pixel_{n // 8}_{n % 8}": float(n * row % 17) for n in range(64)}) for row in range(9)), encoding="utf-8"
     )
-    for stage in ("file", "run"):
+    for stage in ("file", "run", "next"):
         Run(tmp_path / "before" / stage).predict_file(rows, tmp_path / f"{stage}.jsonl")
     (tmp_path / "before").rename("after")
-    for stage in ("file", "run"):
+    for stage in ("file", "run", "next"):
         Run(tmp_path / "after" / stage).predict_file(rows, tmp_path / f"{stage}-again.jsonl")
         assert (tmp_path / f"{stage}-again.jsonl").read_text() == (tmp_path / f"{stage}.jsonl").read_text()
     assert run_recipe(RunDirectory(tmp_path / "after" / "file")).model.source == str(tmp_path / "after" / "made" / "network.h5")

@@ -180,7 +180,7 @@ def _encoder(recipe: Recipe, labels: tuple[str, ...], train: Sequence[Example], 
     """The recipe's encoder, of a network that is made anew as it learns to read these rows; None, and why, where its model reads no tokens, or cannot be had and nobody asked for it on the command line. One that was asked for need not be able to learn what the recipe is for."""
     if recipe.model.source == _NO_MODEL:
         return None, []
-    from tunesmith.app.task import made_anew
+    from tunesmith.app.new_network import made_anew
     from tunesmith.model.load import load_tokenizer
 
     objective = registry.create("objective", recipe.objective.name, **recipe.objective.options) if recipe.objective else None

@@ -17,11 +17,11 @@ from tunesmith.app.compare_document import build_comparison
 from tunesmith.app.dataset import prepare_data, reading_once
 from tunesmith.app.group import Group, finish, named, running, unfinished_or_new
 from tunesmith.app.interruption import Interruption
+from tunesmith.app.new_network import made_anew
 from tunesmith.app.plan import Plan, RequestPlan
 from tunesmith.app.predicting import calibrate, predicted_seconds
 from tunesmith.app.search import Search, keep_search, load_search, num_rounds, search
 from tunesmith.app.spending import spent_usd
-from tunesmith.app.task import made_anew
 from tunesmith.app.tune import plan
 from tunesmith.app.validated import Validated, load_validated
 from tunesmith.comparison.halving import best_first

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from tunesmith.app.chosen_method import chosen_method
 from tunesmith.app.folding import base_sha256
 from tunesmith.app.learned import Learned, learned
+from tunesmith.app.new_network import made_anew
 from tunesmith.app.placing import trained_in_place
-from tunesmith.app.task import load_model, made_anew
+from tunesmith.app.task import load_model
 from tunesmith.app.tuned import saved_model
 from tunesmith.app.vocabulary import TOKENS_FILE, add_saved_tokens
 from tunesmith.core import registry

@@ -21,11 +21,11 @@ from tunesmith.app.judging import EncodedSplit
 from tunesmith.app.learned import answers
 from tunesmith.app.machine import choose_device
 from tunesmith.app.measurable import BaseKind, Measurable
+from tunesmith.app.new_network import made_anew
 from tunesmith.app.penalties import check_penalties
 from tunesmith.app.placing import changes_nothing, check_precision, leaves_frozen, placed
 from tunesmith.app.room import with_room
-from tunesmith.app.vocabulary import add_tokens, learned_tokenizer
-from tunesmith.core import registry
+from tunesmith.app.vocabulary import add_tokens
 from tunesmith.core.adjusting import SearchedMethod
 from tunesmith.core.errors import DataError, MethodError, RecipeError
 from tunesmith.core.events import Event, Progress, Stage, Warned
@@ -46,8 +46,6 @@ from tunesmith.core.types import (
 from tunesmith.data import Asked, EncodedFacts, StoredExamples, StoredTexts, TextEncoder, chat_template, chosen, encode
 from tunesmith.engine.forward import PackedForward
 from tunesmith.engine.generate import longest_prompt
-from tunesmith.model._folder import folder_sha256
-from tunesmith.model.architecture import make_new
 from tunesmith.model.heads import Head, write_label_map
 from tunesmith.model.load import LoadedModel, load
 from tunesmith.model.source import SourceInfo
@@ -62,7 +60,6 @@ __all__ = [
     "label_texts",
     "learning_rate",
     "load_model",
-    "made_anew",
     "prepare",
     "rows_to_answer",
     "stop_tokens",
@@ -124,7 +121,15 @@ class Task:
         return "zero_shot" if knows_words and not earlier_heads(self) else "as_it_is"
 
 
-def load_model(recipe: Recipe, objective: Objective, say: Say, saved: Path | None = None, examples: Sequence[Example] = ()) -> LoadedModel:
+def load_model(
+    recipe: Recipe,
+    objective: Objective,
+    say: Say,
+    saved: Path | None = None,
+    examples: Sequence[Example] = (),
+    *,
+    is_untuned: bool = False,
+) -> LoadedModel:
     """Load the recipe's base model in float32, on the CPU, with the adapters of an earlier run folded in.
 
     Its tokenizer has the recipe's chat template, where that names one.
@@ -132,12 +137,13 @@ def load_model(recipe: Recipe, objective: Objective, say: Say, saved: Path | Non
     Args:
         saved: what a run of the recipe saved of its model: the chat template lies there as it was, and all that there is of a network that was made for it.
         examples: what a network that is made anew will learn.
+        is_untuned: whether a network that was made for a run is wanted as it was before, its weights drawn again.
     Raises: ModelError, FetchError; RecipeError, where the chat template is not there or does not fit.
     """
     spec = recipe.model
     say(Stage("model", spec.source))
 
-    made = None if spec.architecture is None else made_anew(recipe, examples, saved)
+    made = None if spec.architecture is None else made_anew(recipe, examples, saved, is_untuned=is_untuned)
     need = getattr(objective, "need", "lm" if objective.uses_lm_head else "any")
 
     def loaded(need: Any, source: SourceInfo | None = made) -> LoadedModel:
@@ -168,16 +174,6 @@ def load_model(recipe: Recipe, objective: Objective, say: Say, saved: Path | Non
         model.trunk.before_last_adapter = before_last(model.source, lambda source: loaded(need, source))  # type: ignore[assignment]
     use_chat_template(recipe, model, saved)
     return model
-
-
-def made_anew(recipe: Recipe, examples: Sequence[Example], saved: Path | None = None) -> SourceInfo:
-    """The network that the recipe describes: as a run of it saved it, else made anew."""
-    spec = recipe.model.architecture
-    assert spec is not None
-    if saved is not None:
-        return SourceInfo(recipe.model.source, "new", saved, folder_sha256(saved), origin="made anew from the recipe")
-    reads_text = getattr(registry.load("architecture", spec.name), "reads_text", False)
-    return make_new(spec.name, spec.options, examples, recipe.seed, learned_tokenizer(recipe, examples) if reads_text else None)
 
 
 def use_chat_template(recipe: Recipe, model: LoadedModel, saved: Path | None) -> None:

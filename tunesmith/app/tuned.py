@@ -244,7 +244,7 @@ def load_base(recipe: Recipe, saved: Path | None = None) -> Tuned:
 def load_untuned(recipe: Recipe, objective: Objective, kind: str, format: str, saved: Path | None = None) -> Tuned:
     """A model before any tuning, loaded as the objective needs it; `kind` and `format` as `Tuned` has them, `saved` as `load_model` takes it."""
     device = choose_device(recipe.engine.device)
-    model = load_model(recipe, objective, lambda event: None, saved)
+    model = load_model(recipe, objective, lambda event: None, saved, is_untuned=True)
     forward = placed(model, recipe, device, is_frozen=True)
     encoder = text_encoder(recipe, model, ())
     return Tuned(recipe, model, forward.eval(), encoder, stop_tokens(model), recipe.engine.micro_batch_tokens, kind, format, objective)

@@ -8,6 +8,7 @@ import yaml
 
 from tunesmith.core.errors import RunError, one_line
 from tunesmith.core.files import file_sha256, hash_of
+from tunesmith.core.moved import moved
 from tunesmith.core.run import RunDirectory, find_run
 from tunesmith.model._folder import folder_licence, folder_sha256
 from tunesmith.model.source import BESIDE, Alias, Request, SourceInfo, drawn, resolve
@@ -59,7 +60,8 @@ class Run:
             )
         spec = _model_spec(run)
         beside = {key: spec[key] for key in BESIDE if spec.get(key) is not None}
-        base = resolve(Request(str(spec["source"]), spec.get("revision"), bool(spec.get("trust_remote_code")), request.progress, beside))
+        source = moved(run, str(spec["source"]))
+        base = resolve(Request(source, spec.get("revision"), bool(spec.get("trust_remote_code")), request.progress, beside))
         if spec.get("weights") == "random":
             base = drawn(base, int(_recipe(run).get("seed", 0)))
         adapters = (*base.adapters, run.adapter) if has_adapter else base.adapters
