@@ -107,6 +107,20 @@ def test_a_classifier_keeps_its_head_and_its_labels(encoder_folder: Path, review
     assert probabilities.tolist() == pytest.approx(list(expected["probabilities"].values()), abs=1e-5)
 
 
+def test_what_goes_on_from_a_merged_classifier_begins_where_it_ended(encoder_folder: Path, reviews_csv: Path, tmp_path: Path) -> None:
+    run = tune(classifier(encoder_folder, reviews_csv, tmp_path / "run"))
+    merge_runs([run.directory], tmp_path / "merged")
+    again = tune(classifier(tmp_path / "merged", reviews_csv, tmp_path / "again", **FEW))
+    for metric, found in again.report["metrics"].items():
+        assert found["base"]["value"] == pytest.approx(run.report["metrics"][metric]["tuned"]["value"], abs=1e-4)
+    relabelled = tmp_path / "relabelled.csv"
+    relabelled.write_text(reviews_csv.read_text().replace("positive", "yes").replace("negative", "no"), encoding="utf-8")
+    other = tune(classifier(tmp_path / "merged", relabelled, tmp_path / "other", **FEW))
+    assert any(
+        "is for another task than classify, whose labels are no, yes: a new one is made" in said for said in other.report["warnings"]
+    )
+
+
 def test_a_run_on_a_run_and_one_with_new_tokens_merge(writes: Any, decoder_folder: Path, pairs_csv: Path, tmp_path: Path) -> None:
     first = writes("first")
     recipe = writer(first.path, pairs_csv, tmp_path / "second", method=LORA, **FEW)

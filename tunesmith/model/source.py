@@ -38,7 +38,7 @@ class SourceInfo:
     adapters: tuple[Path, ...] = ()
     """Folders in peft's format, to be put on the model and folded in, in this order."""
     heads: Path | None = None
-    """heads.safetensors of an earlier run; heads.json lies beside it."""
+    """heads.safetensors of an earlier run, or beside the model that it was merged into; heads.json lies beside it."""
     trust_remote_code: bool = False
     """Whether the folder's own Python code is to be run."""
     notes: tuple[str, ...] = ()

@@ -62,9 +62,16 @@ def _local(request: Request, folder: Path) -> SourceInfo:
         sha256=folder_sha256(folder),
         licence=folder_licence(folder),
         origin=f"folder {folder.resolve()}",
+        heads=_heads(folder),
         trust_remote_code=has_code,
         notes=notes,
     )
+
+
+def _heads(folder: Path) -> Path | None:
+    """Of a run that was merged or quantized into the folder."""
+    file = folder / "heads.safetensors"
+    return file if file.is_file() and file.with_name("heads.json").is_file() else None
 
 
 def _plain(name: str, folder: Path, has_code: bool) -> tuple[Path, tuple[str, ...]]:
