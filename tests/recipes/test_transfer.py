@@ -66,7 +66,7 @@ def test_translate_takes_two_parallel_files_and_names_them_where_they_are_missin
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert run(["tune", "translate"]) == 3
-    assert "source.txt: no such file" in capsys.readouterr().err
+    assert "source.txt and target.txt: no such files" in capsys.readouterr().err
     words = "ein hund läuft schnell".split(), "a dog runs fast".split()
     for file, own in zip(("a.de", "a.en"), words, strict=True):
         Path(file).write_text("".join(f"{' '.join(own)} {n}\n" for n in range(60)), encoding="utf-8")

@@ -36,6 +36,8 @@ def runs_behind(source: str, *, of_files: bool = False) -> list[tuple[RunDirecto
     while is_run(source) or (of_files and _is_of_a_run(source)):
         try:
             run = find_run(source if is_run(source) else Path(source).expanduser().parent)
+            if any(run.path == earlier.path for earlier, _ in found):  # a file that lies in the folder of what it became
+                break
             found.append((run, run_recipe(run)))
         except TunesmithError:  # a run that kept its whole model needs the one before no more
             break
@@ -46,7 +48,7 @@ def runs_behind(source: str, *, of_files: bool = False) -> list[tuple[RunDirecto
 def _is_of_a_run(source: str) -> bool:
     path = Path(source).expanduser()
     try:
-        return path.exists() and (path.parent / "recipe.yaml").is_file()
+        return path.exists() and all((path.parent / name).is_file() for name in ("recipe.yaml", "status.json"))
     except OSError:  # too long for a path
         return False
 

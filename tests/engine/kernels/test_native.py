@@ -203,8 +203,8 @@ def test_what_a_thread_kept_goes_with_it(own: Kernels) -> None:
             thread.join()
         return resident_bytes(CPU) - before
 
-    held_by_threads(5)
-    assert held_by_threads(40) < 10 * 3.8e6  # in place of 40
+    held_by_threads(20)  # the allocator takes what one thread gave back for some other, but not for any
+    assert held_by_threads(60) < 20 * 3.8e6  # in place of 60
 
 
 @needs_kernels
