@@ -47,12 +47,12 @@ def test_a_recipes_key_is_said_as_an_argument_too() -> None:
 def test_a_mapping_of_texts_names_a_source_and_replaces_the_recipes_own(tmp_path: Path) -> None:
     pair = {"source": "none.en", "target": "none.de"}
     text, details = refused({"train": pair})
-    assert text.startswith("none.en: no such file")
+    assert text.startswith("none.en and none.de: no such files")
     assert details == ["none.en"]
     file = tmp_path / "other.yaml"
     file.write_text("model: m\ndata: {train: {file: a.xlsx, sheet: One}}\n")
     text, _ = refused({"train": pair}, recipe=file)
-    assert text.startswith("none.en: no such file")
+    assert text.startswith("none.en and none.de: no such files")
 
 
 def test_a_file_that_is_named_like_a_key_is_none() -> None:

@@ -73,10 +73,13 @@ def new_labels(task: "Task | Tuned") -> tuple[str, ...]:
 
 
 def check_head_first(recipe: "Recipe", name: str, objective: "Objective", encoder: "TextEncoder") -> None:
-    """Raises: RecipeError, where the recipe fits a head before the rest, and the objective of that name has none, or none that could be fitted so."""
+    """Raises: RecipeError, where the recipe fits a head before the rest, and the objective of that name has none, or none that could be fitted so;
+    DataError, where no head could be made of the data, whatever the recipe.
+    """
+    heads = objective.heads(encoder)
     if not recipe.train.head_first:
         return
-    if not objective.heads(encoder):
+    if not heads:
         raise RecipeError(f"{recipe.name}: train.head_first: the objective {name} puts no new head on the model. Leave it out.")
     if isinstance(objective, OnlineObjective):
         raise RecipeError(

@@ -108,9 +108,9 @@ def resolve(request: Request) -> SourceInfo:
 
 def drawn(info: SourceInfo, seed: int) -> SourceInfo:
     """The same architecture and tokenizer with random weights. Raises: ModelError, where the source is something trained on a model."""
-    if info.adapters or info.heads or info.kind == "run":
+    if info.adapters or info.kind in ("run", "keras"):
         raise ModelError(f"model.weights: random would leave nothing of {info.name}, which was trained. Name the model that it began with.")
-    return replace(info, drawn_by=seed, notes=(*info.notes, f"weights drawn at random by seed {seed}"))
+    return replace(info, drawn_by=seed, heads=None, notes=(*info.notes, f"weights drawn at random by seed {seed}"))
 
 
 def aliases() -> list[Alias]:
