@@ -1,6 +1,5 @@
 """What the stages of a chain name, looked for before the first of them begins: whether it is there, not what is in it."""
 
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,12 +9,11 @@ from tunesmith.core.errors import DataError, ModelError, RecipeError, TunesmithE
 from tunesmith.core.run import RunDirectory, find_run
 from tunesmith.data import is_template_file, require_there
 from tunesmith.model._folder import check_complete
-from tunesmith.model.source import aliases
+from tunesmith.model.source import alias_names, require_hub_id
 from tunesmith.recipe import PREFIX, Chain, PluginSpec, Recipe, named_stages
 
 __all__ = ["check_sources"]
 
-_HUB_ID = re.compile(r"\w[\w.-]*(/[\w.-]+)?")
 _MODEL_FILES = (".gguf", ".h5", ".hdf5", ".keras")
 _OF_METRICS = ("schema", "instructions")
 _ALWAYS_MADE = ("recipe.yaml", "report.html")
@@ -61,7 +59,7 @@ def _check_model(recipe: Recipe) -> None:
     if spec.words is not None and not _is_there(spec.words):
         raise ModelError(f"model.words: {spec.words}: no such file.")
     source, path = spec.source, Path(spec.source).expanduser()
-    if spec.architecture is not None or is_endpoint(source) or source.startswith(PREFIX) or source in (one.name for one in aliases()):
+    if spec.architecture is not None or is_endpoint(source) or source.startswith(PREFIX) or source in alias_names():
         return
     if source.startswith("run:"):
         find_run(source)
@@ -71,9 +69,8 @@ def _check_model(recipe: Recipe) -> None:
     elif path.is_dir():
         if not any((path / name).is_file() for name in ("recipe.yaml", "adapter_config.json")):
             check_complete(source, path)
-    elif path.exists() or not _HUB_ID.fullmatch(source):
-        known = did_you_mean(source, [one.name for one in aliases()])
-        raise ModelError(f"model.source: {source}: no such folder, and no hub id (OWNER/NAME) either.{known}")
+    else:
+        require_hub_id(source)
 
 
 def _data(recipe: Recipe) -> Iterator[str | Mapping[str, Any]]:

@@ -97,9 +97,8 @@ def check_heads(task: "Task") -> list[str]:
     if source.heads is None:
         return []
     run = RunDirectory(source.heads.parent)
-    is_alone = (
-        source.kind == "run" and not run.adapter.is_dir() and not run.model.is_dir()
-    )  # what else a run trained was asked for its base as it was folded in
+    # what else a run trained was asked for its base as it was folded in
+    is_alone = source.kind == "run" and not run.adapter.is_dir() and not run.model.is_dir()
     heads, labels = saved_heads(run, task.model.trunk) if is_alone else load_heads(run.heads, run.heads_config)
     earlier = earlier_heads(task)
     if earlier:

@@ -5,7 +5,6 @@ Runs keep no rows. What they learned from is read again by their recipes, as it 
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from tunesmith.app.chosen_method import chosen_method
@@ -83,7 +82,7 @@ def warn_of_known_rows(task: Task, say: Say) -> None:
         )
     if unread:
         told.append(f"model.source: {source}: whether rows that choose or judge were learned from before is not known of {listed(unread)}.")
-    task.data = replace(task.data, warnings=(*task.data.warnings, *told))
+    task.remarks += told
     for text in told:
         say(Warned(text))
 

@@ -14,9 +14,11 @@ def moved(run: RunDirectory, text: str) -> str:
 
     `/old/chain/four/network.h5` of a run in `/new/chain` is `/new/chain/four/network.h5`.
     """
-    chain = GroupDirectory(run.path.resolve().parent)
     path = Path(text.removeprefix(_RUN))
-    if not path.is_absolute() or not chain.asked.is_file() or chain.kind != "stages" or _is_there(path):
+    if not path.is_absolute() or _is_there(path):
+        return text
+    chain = GroupDirectory(run.path.resolve().parent)
+    if not chain.asked.is_file() or chain.kind != "stages":
         return text
     stages = set(chain.values)
     ends = (chain.path.joinpath(*path.parts[at:]) for at in range(len(path.parts) - 1, 0, -1) if path.parts[at] in stages)

@@ -94,7 +94,7 @@ class LoRA:
         Returns: one group with what trains of the adapter, and one with the rows of tokens that were added to the model.
         Raises: MethodError, where a name fits no layer, or a rank is above a layer's size.
         """
-        if self.target_modules == "all-linear":
+        if self.target_modules == ALL_LINEAR:
             refuse_without_linear(trunk, "lora")
         check_names(trunk, "target_modules", self.target_modules)
         narrow = self._too_narrow(trunk)

@@ -1,14 +1,27 @@
 """Where a model comes from: what every file in `sources/` answers. Nothing here imports torch."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol
 
 from tunesmith.core import registry
-from tunesmith.core.errors import ModelError
+from tunesmith.core.errors import ModelError, did_you_mean
 
-__all__ = ["BESIDE", "Alias", "ModelSource", "Need", "Request", "SourceInfo", "aliases", "drawn", "resolve"]
+__all__ = [
+    "BESIDE",
+    "Alias",
+    "ModelSource",
+    "Need",
+    "Request",
+    "SourceInfo",
+    "alias_names",
+    "aliases",
+    "drawn",
+    "require_hub_id",
+    "resolve",
+]
 
 Need = Literal["lm", "mlm", "encoder", "any"]
 """What a model is loaded for: to predict tokens, to fill in masked ones, to give hidden states, or the first of predicting and hidden states that it can."""
@@ -113,6 +126,21 @@ def drawn(info: SourceInfo, seed: int) -> SourceInfo:
     return replace(info, drawn_by=seed, heads=None, notes=(*info.notes, f"weights drawn at random by seed {seed}"))
 
 
+def require_hub_id(source: str) -> None:
+    """Raises: ModelError, where what is no folder can be no model of the hub either."""
+    if Path(source).expanduser().exists():
+        raise ModelError(
+            f"model.source: {source}: is a file; a model is a folder with config.json, model.safetensors and tokenizer.json, or a .gguf file."
+        )
+    if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", source) or source.startswith((".", "/")):
+        raise ModelError(f"model.source: {source}: no such folder, and no hub id (OWNER/NAME) either.{did_you_mean(source, alias_names())}")
+
+
 def aliases() -> list[Alias]:
     """Every short name that a model may be called by."""
     return [alias for _, source in _sources() for alias in source.aliases()]
+
+
+def alias_names() -> list[str]:
+    """The short names alone."""
+    return [alias.name for alias in aliases()]

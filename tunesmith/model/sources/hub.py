@@ -7,7 +7,7 @@ from typing import Any
 
 from tunesmith.core.errors import FetchError, Interrupted, ModelError, did_you_mean, one_line
 from tunesmith.model._folder import SINGLE, check_code, check_complete, folder_licence, folder_sha256, read_config, refuse_pickles
-from tunesmith.model.source import Alias, Request, SourceInfo, aliases
+from tunesmith.model.source import Alias, Request, SourceInfo, alias_names, require_hub_id
 from tunesmith.model.sources._packed import is_packed, unpacked
 
 __all__ = ["Hub"]
@@ -34,19 +34,8 @@ class Hub:
         path = Path(request.source).expanduser()
         if path.is_dir():
             return _local(request, path)
-        if path.exists():
-            raise ModelError(
-                f"model.source: {request.source}: is a file; a model is a folder with config.json, model.safetensors and tokenizer.json, or a .gguf file."
-            )
-        if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", request.source) or request.source.startswith((".", "/")):
-            raise ModelError(
-                f"model.source: {request.source}: no such folder, and no hub id (OWNER/NAME) either.{did_you_mean(request.source, _alias_names())}"
-            )
+        require_hub_id(request.source)
         return _fetched(request)
-
-
-def _alias_names() -> list[str]:
-    return [alias.name for alias in aliases()]
 
 
 def _local(request: Request, folder: Path) -> SourceInfo:
@@ -169,17 +158,17 @@ def _refused(name: str, revision: str | None, error: Exception) -> None:
         ) from None
     if isinstance(error, errors.RepositoryNotFoundError):
         raise ModelError(
-            f"model.source: {name}: the hub has no such model, or it is private (then set HF_TOKEN).{did_you_mean(name, _alias_names())}"
+            f"model.source: {name}: the hub has no such model, or it is private (then set HF_TOKEN).{did_you_mean(name, alias_names())}"
         ) from None
     if isinstance(error, errors.HFValidationError):
-        raise ModelError(f"model.source: {name}: is no hub id (OWNER/NAME).{did_you_mean(name, _alias_names())}") from None
+        raise ModelError(f"model.source: {name}: is no hub id (OWNER/NAME).{did_you_mean(name, alias_names())}") from None
 
 
 def _unreachable(name: str, error: Exception) -> FetchError:
     from huggingface_hub import constants
 
     reason = one_line(error, 160)
-    embedded = ", ".join(_alias_names())
+    embedded = ", ".join(alias_names())
     return FetchError(
         f"model.source: {name}: is no alias and no folder here, and the hub {constants.ENDPOINT} cannot be reached ({reason}). "
         f"Check the network, the proxy and HF_ENDPOINT, give a folder that holds the model, or use one that needs no hub: {embedded}."
